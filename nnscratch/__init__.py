@@ -1,0 +1,7 @@
+"""Train neural networks from first principles, with NumPy only."""
+
+# The BLAS settings take effect only before NumPy is imported, so this comes first and nothing else is imported here.
+from nnscratch import cpu as cpu
+from nnscratch.version import VERSION as __version__
+
+__all__ = ["__version__", "cpu"]

@@ -1,0 +1,5 @@
+"""`python -m nnscratch`."""
+
+from nnscratch.cli import main
+
+main()

@@ -1,0 +1,178 @@
+"""What every source delivers: arrays in memory, checked once, and what people call them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnscratch.datasets.download import Progress, RemoteFile
+from nnscratch.errors import DataError
+from nnscratch.nn.component import Component
+
+Array = NDArray[Any]
+Report = Callable[[str], None]
+
+NO_DOWNLOAD_HINT = "`nnscratch train configs/quickstart.yaml` trains on built-in data and needs no download"
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Training and test arrays with their names; a DataError when they do not fit each other.
+
+    Inputs are (N, H, W, C) uint8 images or (N, D) float32 features. Targets are (N,) int64 labels, which count
+    from 0 through `classes`, or (N, K) float32 values when `classes` is None (regression).
+    """
+
+    name: str
+    train_inputs: Array
+    train_targets: Array
+    test_inputs: Array | None
+    test_targets: Array | None
+    classes: tuple[str, ...] | None
+    origin: str
+    notes: tuple[str, ...] = ()
+    feature_names: tuple[str, ...] | None = None
+    target_names: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        self._check_split("training", self.train_inputs, self.train_targets)
+        if (self.test_inputs is None) != (self.test_targets is None):
+            raise self._error("test inputs and test targets come together or not at all")
+        if self.test_inputs is not None and self.test_targets is not None:
+            self._check_split("test", self.test_inputs, self.test_targets)
+            if self.test_inputs.shape[1:] != self.train_inputs.shape[1:]:
+                raise self._error(
+                    f"a training example has shape {self.train_inputs.shape[1:]}, "
+                    f"a test example {self.test_inputs.shape[1:]}"
+                )
+            if self.test_targets.shape[1:] != self.train_targets.shape[1:]:
+                raise self._error("training and test targets differ in their number of columns")
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one example: (H, W, C) or (D,)."""
+        return tuple(self.train_inputs.shape[1:])
+
+    @property
+    def task(self) -> Literal["classification", "regression"]:
+        return "regression" if self.classes is None else "classification"
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a network must produce: classes, or target columns."""
+        return len(self.classes) if self.classes is not None else int(self.train_targets.shape[1])
+
+    def digest(self) -> str:
+        """SHA-256, in hexadecimal, over shape, type and bytes of all four arrays; equal data, equal digest."""
+        state = hashlib.sha256()
+        for array in (self.train_inputs, self.train_targets, self.test_inputs, self.test_targets):
+            if array is None:
+                state.update(b"none;")
+                continue
+            state.update(f"{array.shape} {array.dtype.newbyteorder('<').str};".encode())
+            contiguous = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+            state.update(contiguous.reshape(-1).view(np.uint8).data)
+        return state.hexdigest()
+
+    def _check_split(self, split: str, inputs: Array, targets: Array) -> None:
+        if len(inputs) == 0:
+            raise self._error(f"the {split} split is empty")
+        if len(inputs) != len(targets):
+            raise self._error(f"the {split} split has {len(inputs):,} inputs but {len(targets):,} targets")
+        images = inputs.ndim == 4 and inputs.dtype == np.uint8
+        features = inputs.ndim == 2 and inputs.dtype == np.float32
+        if not images and not features:
+            raise self._error(
+                f"{split} inputs are {inputs.dtype} of shape {inputs.shape}; "
+                "images are uint8 (N, H, W, C), features float32 (N, D)"
+            )
+        if 0 in inputs.shape:
+            raise self._error(f"{split} inputs of shape {inputs.shape} hold no values")
+        if features and not np.isfinite(inputs).all():
+            raise self._error(f"{split} inputs hold NaN or infinity", "remove or fill in the gaps first")
+        if self.classes is None:
+            if targets.ndim != 2 or targets.dtype != np.float32 or targets.shape[1] == 0:
+                raise self._error(f"regression targets are float32 (N, K), not {targets.dtype} {targets.shape}")
+            if not np.isfinite(targets).all():
+                raise self._error(f"{split} targets hold NaN or infinity", "remove or fill in the gaps first")
+        else:
+            if targets.ndim != 1 or targets.dtype != np.int64:
+                raise self._error(f"labels are int64 (N,), not {targets.dtype} {targets.shape}")
+            lowest, highest = int(targets.min()), int(targets.max())
+            if lowest < 0 or highest >= len(self.classes):
+                wrong = lowest if lowest < 0 else highest
+                raise self._error(f"{split} label {wrong} is outside 0..{len(self.classes) - 1}")
+
+    def _error(self, message: str, hint: str | None = None) -> DataError:
+        return DataError(f"dataset {self.name} ({self.origin}): {message}", hint)
+
+
+class Source(Component):
+    """A way to obtain a `Dataset`; the fields of a concrete source are its YAML fields."""
+
+    kind: ClassVar[str] = "dataset"
+
+    summary: ClassVar[str] = ""
+    """What it is, in a few words, for `nnscratch data list`."""
+
+    downloads: ClassVar[tuple[RemoteFile, ...]] = ()
+    """What `nnscratch data fetch` gets, and `load` when nothing is there."""
+
+    download_folder: ClassVar[str] = ""
+    """Where, inside the data folder, the downloads are put."""
+
+    official_files: ClassVar[Mapping[str, str]] = {}
+    """The publisher's digests, `algorithm:hexadecimal`, by file name."""
+
+    official_content: ClassVar[Mapping[str, str]] = {}
+    """What `inventory.content_digest` gives for the publisher's splits, whatever their format and order."""
+
+    def load(
+        self,
+        data_dir: Path,
+        path: Path | None,
+        report: Report,
+        download: bool = True,
+        progress: Progress | None = None,
+    ) -> Dataset:
+        """The dataset from `path` (one's own data), else from its place in `data_dir`, else downloaded into it.
+
+        `report` is told what a person would like to know on the way, `progress` how far a download is.
+        Raises DataError when the data is missing or is not what it claims to be.
+        """
+        raise NotImplementedError
+
+    def locate(self, data_dir: Path, path: Path | None = None) -> tuple[Found, ...]:
+        """The complete copies that lie there, the one that `load` would use first."""
+        return ()
+
+    def archives(self, data_dir: Path) -> tuple[Path, ...]:
+        """The archives that lie there and hold a copy, the one that `prepare` would unpack first."""
+        return ()
+
+    def prepare(self, data_dir: Path, report: Report) -> None:
+        """Unpacks an archive that lies there when no copy is complete."""
+
+    def read(self, found: Found) -> Dataset:
+        """The dataset from one copy, checked. Raises DataError when it is not what it claims to be."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Found:
+    """A complete copy of a dataset on disk: its format, its folder and its files."""
+
+    format: str
+    folder: Path
+    files: tuple[Path, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(file.stat().st_size for file in self.files)

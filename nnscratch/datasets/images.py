@@ -1,0 +1,85 @@
+"""Pictures from files: any common format and mode, as uint8 arrays of the shape a network wants."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nnscratch.datasets.dataset import Array
+from nnscratch.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
+MOST_PIXELS = 64_000_000
+"""Pixels a picture may have; one that says it has more is refused before it is decoded."""
+
+
+def read_image(path: Path, height: int, width: int, channels: int) -> Array:
+    """(height, width, channels) uint8, channels 1 (grey) or 3 (RGB), from a PNG, JPEG, GIF, BMP or WebP file.
+
+    Turned as its EXIF orientation says, the first frame of an animation, transparency over white, 16 bits scaled
+    to 8, colours to grey by luminance, and another size resized to fit exactly, without keeping the aspect ratio
+    (area averaging when it shrinks, bicubic otherwise). Raises DataError, naming the file, for anything unreadable
+    or of more than MOST_PIXELS pixels.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    if channels not in (1, 3):
+        raise ValueError(f"channels must be 1 or 3, not {channels}")
+    try:
+        with warnings.catch_warnings():
+            # Our own bound is checked below, before any pixel is decoded.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Damaged metadata is no reason to refuse a picture.
+            warnings.simplefilter("ignore", UserWarning)
+            with Image.open(path, formats=FORMATS) as opened:
+                if opened.width * opened.height > MOST_PIXELS:
+                    raise DataError(
+                        f"{path}: {opened.width:,} x {opened.height:,} pixels; at most {MOST_PIXELS:,} are decoded",
+                        "make the picture smaller",
+                    )
+                # A JPEG decodes at a half, a quarter or an eighth where that is still large enough.
+                opened.draft(None, (2 * width, 2 * height))
+                picture = ImageOps.exif_transpose(_eight_bits(opened))
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist") from None
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path}: refused before decoding: {error}", "make the picture smaller") from error
+    except (OSError, SyntaxError, ValueError, EOFError, MemoryError, OverflowError) as error:
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = "not a PNG, JPEG, GIF, BMP or WebP picture" if unknown else error
+        raise DataError(f"{path}: unreadable: {reason}", "replace or remove the file") from error
+    flat = _over_white(picture).convert("L" if channels == 1 else "RGB")
+    if flat.size != (width, height):
+        shrinks = flat.width >= width and flat.height >= height
+        flat = flat.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC)
+    return np.array(flat, dtype=np.uint8).reshape(height, width, channels)
+
+
+def _eight_bits(opened: Image) -> Image:
+    """The decoded picture with 8 bits per channel; 16-bit grey is scaled, where Pillow's convert would clip it."""
+    from PIL import Image
+
+    opened.load()
+    if not opened.mode.startswith(("I", "F")):
+        return opened
+    values = np.asarray(opened, dtype=np.float64)
+    largest = 65535.0 if opened.mode.startswith("I") else max(1.0, float(values.max(initial=0)))
+    grey = Image.fromarray(np.clip(np.rint(values * (255 / largest)), 0, 255).astype(np.uint8))
+    grey.getexif().update(opened.getexif())
+    return grey
+
+
+def _over_white(picture: Image) -> Image:
+    from PIL import Image
+
+    if not picture.has_transparency_data:
+        return picture
+    colours = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours)

@@ -1,0 +1,87 @@
+"""Which examples go where: reproducible index arrays, never copies of the data."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnscratch.datasets.dataset import Array
+from nnscratch.errors import ConfigError, DataError, Problem
+
+
+def split_indices(
+    targets: Array, fraction: float, rng: np.random.Generator, stratify: bool, field: str = "data.validation"
+) -> tuple[Array, Array]:
+    """Training and validation indices: int64, sorted, disjoint, together every example exactly once.
+
+    Held out are round(fraction * N) examples. With `stratify` (labels only) each class gives its share of them to
+    within one example, by largest remainders, and keeps at least one example for training. Fraction 0 holds out none.
+    Raises ConfigError, naming `field`, for a fraction outside [0, 1) and DataError when a split would be empty.
+    """
+    if not 0 <= fraction < 1:
+        raise ConfigError([Problem(field, f"{fraction} is not a fraction; it must be in [0, 1)")])
+    count = len(targets)
+    if count == 0:
+        raise DataError("there are no examples to split")
+    everything = np.arange(count, dtype=np.int64)
+    if fraction == 0:
+        return everything, everything[:0]
+    wanted = round(fraction * count)
+    if wanted == 0 or wanted == count:
+        empty = "hold-out" if wanted == 0 else "training"
+        raise DataError(
+            f"{field}: holding out {fraction:g} of {count} examples leaves the {empty} split empty",
+            "use more data, another fraction, or 0 to hold out nothing",
+        )
+    held_out = np.zeros(count, dtype=bool)
+    if stratify and targets.ndim == 1:
+        # One stable sort groups the classes: no pass over the data per class.
+        order = np.argsort(targets, kind="stable")
+        _, starts, sizes = np.unique(targets[order], return_index=True, return_counts=True)
+        for start, size, take in zip(starts, sizes, _shares(sizes, fraction, wanted, rng), strict=True):
+            members = order[start : start + size]
+            held_out[rng.permutation(members)[:take]] = True
+    else:
+        held_out[rng.permutation(count)[:wanted]] = True
+    if not held_out.any():
+        raise DataError(
+            f"{field}: holding out {fraction:g} of {count} examples takes none, as every class has a single example",
+            "collect more examples per class, or use 0 to hold out nothing",
+        )
+    return everything[~held_out], everything[held_out]
+
+
+def _shares(sizes: Array, fraction: float, wanted: int, rng: np.random.Generator) -> Array:
+    """How many examples each class gives: floor or ceiling of its exact share, `wanted` in all where possible."""
+    exact = sizes * fraction
+    take = np.floor(exact).astype(np.int64)
+    remainder = exact - take
+    # Random among equal remainders, or the first classes would always give the extra example.
+    for index in np.lexsort((rng.random(len(sizes)), -remainder)):
+        if take.sum() >= wanted:
+            break
+        if remainder[index] > 0 and take[index] + 1 < sizes[index]:
+            take[index] += 1
+    kept: Array = np.minimum(take, sizes - 1)
+    return kept
+
+
+def limit_indices(targets: Array, limit: int) -> Array:
+    """The first `limit` examples with the classes in proportion: int64, sorted, no randomness.
+
+    Each class gives its first examples, its share rounded by largest remainders. Regression gives the first `limit`.
+    """
+    count = len(targets)
+    if limit < 1:
+        raise ConfigError([Problem("data.limit", f"{limit} must be at least 1")])
+    if limit >= count:
+        return np.arange(count, dtype=np.int64)
+    if targets.ndim != 1:
+        return np.arange(limit, dtype=np.int64)
+    order = np.argsort(targets, kind="stable")
+    _, starts, sizes = np.unique(targets[order], return_index=True, return_counts=True)
+    exact = sizes * (limit / count)
+    take = np.floor(exact).astype(np.int64)
+    by_remainder = np.argsort(take - exact, kind="stable")
+    take[by_remainder[: limit - int(take.sum())]] += 1
+    chosen = np.concatenate([order[start : start + size] for start, size in zip(starts, take, strict=True)])
+    return np.sort(chosen)

@@ -1,0 +1,88 @@
+"""The errors a user can fix, each with its exit code; the command line prints them without a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Something the user can fix: what is wrong (message) and what to do next (hint)."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\n  {self.hint}"
+
+
+class UsageError(UserError):
+    """The command line asks for something that does not exist or does not fit together."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a config: where (field path, line, column from 1), what, and the source line."""
+
+    path: str
+    message: str
+    source: str | None = None  # file name, or "override" for a command-line value
+    line: int | None = None
+    column: int | None = None
+    excerpt: str | None = None  # the offending line as the user wrote it
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.source, self.line, self.column) if part is not None)
+        head = "  ".join(
+            part for part in (place, f"{self.path}: {self.message}" if self.path else self.message) if part
+        )
+        if self.excerpt is None or self.column is None:
+            return head
+        return f"{head}\n    {self.excerpt}\n    {' ' * (self.column - 1)}^"
+
+
+class ConfigError(UserError):
+    """A config that cannot be used; all of its problems at once."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Iterable[Problem], hint: str | None = None) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems), hint)
+
+
+class ShapeError(UserError):
+    """A layer was given an input it cannot take; names the layer and both shapes."""
+
+    exit_code = 2
+
+
+class DivergenceError(UserError):
+    """The loss or a gradient stopped being finite; says where and when first."""
+
+    exit_code = 3
+
+
+class DataError(UserError):
+    """Data that is missing, cut short or not what it claims to be."""
+
+    exit_code = 4
+
+
+class Interrupted(UserError):
+    """The user or the system asked the program to stop; what was done is saved."""
+
+    exit_code = 130
+
+
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
+    """'; did you mean X?' for the closest allowed name, or '' when none is close."""
+    matches = get_close_matches(name.lower(), list(allowed), n=1, cutoff=0.6)
+    return f"; did you mean {matches[0]}?" if matches else ""

@@ -1,0 +1,148 @@
+"""What a person sees while a command works: live progress in a terminal, one plain line at a time anywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from nnscratch.report.formats import duration, metric_value
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from nnscratch.training.progress import EpochResult, StepResult
+
+SHOWN = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+
+
+class Display:
+    """Says things to the terminal and, once a run exists, to its log with the time of day.
+
+    With `json` the terminal's lines go to standard error, so that standard output holds the JSON object alone.
+    """
+
+    def __init__(self, *, json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
+        self.json, self.quiet, self.verbose = json, quiet, verbose
+        self._stream: IO[str] = sys.stderr if json else sys.stdout
+        self.live = self._stream.isatty() and not quiet
+        self._log: IO[str] | None = None
+        self._bar: Progress | None = None
+        self._console: Console | None = None
+        self._task: TaskID | None = None
+        self._downloads: dict[str, float] = {}
+
+    def attach_log(self, path: Path) -> None:
+        """From now on everything said is also appended to that file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._log = path.open("a", buffering=1)
+
+    def close(self) -> None:
+        """Ends the live display and the log."""
+        self.end_progress()
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def say(self, text: str) -> None:
+        """A line for people; `quiet` keeps it from the terminal, not from the log."""
+        if not self.quiet:
+            self._print(text)
+        self._write_log(text)
+
+    def detail(self, text: str) -> None:
+        """A line that the terminal shows only with --verbose; the log always has it."""
+        if self.verbose and not self.quiet:
+            self._print(text)
+        self._write_log(text)
+
+    def warn(self, text: str) -> None:
+        """A warning: on standard error, also when quiet."""
+        self._write_log(f"warning: {text}")
+        if self.live:
+            self._print(f"warning: {text}")
+        else:
+            print(f"warning: {text}", file=sys.stderr, flush=True)
+
+    def result(self, text: str) -> None:
+        """A figure the command was run for: shown even with --quiet."""
+        self._print(text)
+        self._write_log(text)
+
+    def download(self, name: str, done: int, total: int) -> None:
+        """Progress of a download; a line every few seconds when not in a terminal."""
+        if self.quiet:
+            return
+        megabytes = f"{name}: {done / 1e6:.0f} of {total / 1e6:.0f} MB"
+        if self.live:
+            end = "\n" if done >= total else ""
+            print(f"\r{megabytes}", end=end, file=self._stream, flush=True)
+        elif done >= total or time.monotonic() - self._downloads.get(name, 0.0) > 5:
+            self._downloads[name] = time.monotonic()
+            print(megabytes, file=self._stream, flush=True)
+
+    def start_progress(self, epochs: int, steps_per_epoch: int, done: int) -> None:
+        """Starts the bar of a training, in a terminal."""
+        if not self.live:
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self._console = Console(file=self._stream)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            refresh_per_second=4,
+        )
+        self._task = self._bar.add_task("training", total=epochs * steps_per_epoch, completed=done)
+        self._bar.start()
+
+    def show_step(self, result: StepResult, epochs: int) -> None:
+        """Moves the bar."""
+        if self._bar is not None and self._task is not None:
+            done = (result.epoch - 1) * result.steps_per_epoch + result.step
+            text = f"epoch {result.epoch}/{epochs}  loss {result.loss:.3f}"
+            self._bar.update(self._task, completed=done, description=text)
+
+    def show_epoch(self, result: EpochResult, epochs: int, is_best: bool) -> None:
+        """One line per epoch."""
+        self.say(epoch_line(result, epochs, is_best))
+
+    def end_progress(self) -> None:
+        """Takes the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _print(self, text: str) -> None:
+        if self._bar is not None and self._console is not None:
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(text, file=self._stream, flush=True)
+
+    def _write_log(self, text: str) -> None:
+        if self._log is not None:
+            stamp = datetime.now().astimezone().isoformat(timespec="seconds")
+            self._log.write("".join(f"{stamp}  {line}\n" for line in text.splitlines() or [""]))
+
+
+Say = Callable[[str], None]
+
+
+def epoch_line(result: EpochResult, epochs: int, is_best: bool) -> str:
+    """`epoch  3/50  train_loss 1.4321  ...  1.9 s  best`."""
+    width = len(str(epochs))
+    parts = [f"epoch {result.epoch:>{width}}/{epochs}"]
+    parts += [f"{name} {metric_value(name, result.values[name])}" for name in SHOWN if name in result.values]
+    parts.append(duration(result.values["train_seconds"] + result.values.get("val_seconds", 0.0)))
+    return "  ".join(parts) + ("  best" if is_best else "")

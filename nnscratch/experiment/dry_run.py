@@ -1,0 +1,98 @@
+"""`train --dry-run`: the network as a table, and what training it costs; nothing is written or allocated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nnscratch.experiment.assembly import build_recipe
+from nnscratch.experiment.config import Config
+from nnscratch.experiment.display import Display
+from nnscratch.experiment.train import Options, prepare
+from nnscratch.nn.network import LayerSummary
+from nnscratch.report.formats import count
+from nnscratch.report.tables import Column, Table, plain_table
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """A row per layer; FLOP of one training example; bytes of what training holds in memory."""
+
+    layers: tuple[LayerSummary, ...]
+    parameters: int
+    training_flops: int
+    examples: int
+    epochs: int
+    memory: dict[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "layers": [
+                {
+                    "name": layer.path,
+                    "input_shape": list(layer.input_shape),
+                    "output_shape": list(layer.output_shape),
+                    "parameters": layer.parameters,
+                    "flops": layer.flops,
+                }
+                for layer in self.layers
+            ],
+            "parameters": self.parameters,
+            "training_flops_per_example": self.training_flops,
+            "training_flops": self.training_flops * self.examples * self.epochs,
+            "memory": self.memory,
+        }
+
+    def to_text(self) -> str:
+        total = sum(self.memory.values())
+        parts = ", ".join(f"{name} {megabytes(size)}" for name, size in self.memory.items())
+        return "\n".join(
+            [
+                plain_table(network_table(self.layers)),
+                "",
+                f"{count(self.parameters)} parameters; training takes {self.training_flops / 1e6:,.1f} MFLOP an example, "
+                f"{self.training_flops * self.examples / 1e12:,.3f} TFLOP an epoch of {count(self.examples)} examples, "
+                f"{self.epochs} epochs",
+                f"memory about {megabytes(total)}: {parts}",
+                "nothing was written",
+            ]
+        )
+
+
+def dry_run(config: Config, options: Options, display: Display) -> DryRun:
+    """What `train` would do. Raises whatever error `train` would raise before its first step."""
+    prepared = prepare(config, options, display)
+    recipe = build_recipe(config, prepared.dataset, prepared.splits)
+    network, dataset = prepared.network, prepared.dataset
+    arrays = (dataset.train_inputs, dataset.train_targets, dataset.test_inputs, dataset.test_targets)
+    single = np.dtype(np.float32).itemsize
+    vectors = 2 + (2 if recipe.averaging else 0) + 2  # theta, gradient; average and scratch; best and measurements
+    return DryRun(
+        tuple(network.summaries),
+        network.parameters.size,
+        network.flops(),
+        len(prepared.splits.train),
+        config.training.epochs,
+        {
+            "dataset": sum(array.nbytes for array in arrays if array is not None),
+            "weights and gradients": vectors * single * network.parameters.size,
+            "optimizer": (len(recipe.optimizer.state_names) + 1) * single * network.parameters.trainable_size,
+            "activations": 2 * single * network.activation_size() * recipe.evaluation_batch_size,
+        },
+    )
+
+
+def network_table(layers: tuple[LayerSummary, ...]) -> Table:
+    """The network table: layer, output shape, parameters, MFLOP of the forward pass for one example."""
+    columns = (Column("layer"), Column("output"), Column("parameters", True), Column("MFLOP", True))
+    rows = [
+        (layer.path, " x ".join(map(str, layer.output_shape)), count(layer.parameters), f"{layer.flops / 1e6:.3f}")
+        for layer in layers
+    ]
+    return Table(columns, tuple(rows))
+
+
+def megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"

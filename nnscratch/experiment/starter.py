@@ -1,0 +1,53 @@
+"""The config that `nnscratch init` writes: small, complete, and commented."""
+
+from __future__ import annotations
+
+STARTER = """\
+# An nnscratch config. Train it:        nnscratch train FILE
+# Look before you train:                nnscratch train FILE --dry-run
+# Change one value for one run:         nnscratch train FILE optimizer.learning_rate=3e-4
+# What may stand here, for your editor: nnscratch schema > schema.json
+
+seed: 42                      # equal seeds give equal runs
+
+data:
+  dataset: shapes             # built in; or cifar10, fashion_mnist, or your own: csv, npz, image_folder
+  # path: data/mine           # folder or file of your own data
+  validation: 0.1             # share of the training data that chooses the best epoch; the test data never does
+  scaling: standardize        # mean 0 and variance 1 per input, the fastest to learn from; or unit (0 to 1), none
+  # limit: 1000               # only the first examples, to try things out in seconds
+
+model:                        # sizes of inputs and outputs come from the data
+  hidden_layers: [256, 128]   # one number per dense layer; [] is a linear model
+  activation: relu            # without it any depth is a linear model; or gelu, silu, tanh, leaky_relu, sigmoid
+  weight_init: he             # keeps the signal's size through relu layers; xavier suits tanh and sigmoid
+
+  # Or every layer in order, for anything but a plain network (instead of the three lines above):
+  # layers:
+  #   - flatten
+  #   - dense: 256
+  #   - relu
+  #   - dense                 # as many outputs as the data has classes
+
+loss: cross_entropy           # for classes, softmax included; mean_squared_error predicts numbers
+l2: 1e-4                      # a price on large weights, against overfitting; 0 turns it off
+
+optimizer:
+  name: adam                  # adapts the step of every weight; or sgd (with momentum), rmsprop, adamw
+  learning_rate: 1e-3         # the one to tune first: 3x up, 3x down
+
+schedule: cosine              # large steps early, small ones at the end; or constant, one_cycle, step, ...
+
+training:
+  epochs: 20                  # passes over the training data
+  batch_size: 128             # examples per update: larger is faster per epoch, smaller makes more updates
+  # early_stopping: 5         # stop after so many epochs without improvement
+  # clip_norm: 1.0            # limits the gradient, when training diverges
+
+wandb: off                    # mirror to Weights & Biases: offline or online
+"""
+
+
+def starter_config() -> str:
+    """The text of a config on the built-in `shapes` data, every common field with the reason for its value."""
+    return STARTER

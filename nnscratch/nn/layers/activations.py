@@ -1,0 +1,203 @@
+"""Element-wise functions between the layers, and softmax. Each class opens with y = f(x) and dx from dy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from nnscratch.nn.buffers import Array
+from nnscratch.nn.component import setting
+from nnscratch.nn.layer import Layer
+
+
+@dataclass(eq=False)
+class Activation(Layer):
+    """y has the shape of x and nothing is trained."""
+
+
+@dataclass(eq=False)
+class Identity(Activation):
+    """y = x,  dx = dy."""
+
+    name: ClassVar[str] = "identity"
+    returns_view: ClassVar[bool] = True
+
+    def forward(self, x: Array, training: bool) -> Array:
+        return x
+
+    def backward(self, dy: Array) -> Array | None:
+        return dy
+
+
+@dataclass(eq=False)
+class ReLU(Activation):
+    """y = max(x, 0),  dx = dy [y > 0]; at x = 0 the derivative is taken as 0 (Nair & Hinton 2010)."""
+
+    name: ClassVar[str] = "relu"
+    backward_needs_output: ClassVar[bool] = True
+
+    def forward(self, x: Array, training: bool) -> Array:
+        self.y = np.maximum(x, 0, out=self.y_like(x))
+        return self.y
+
+    def backward(self, dy: Array) -> Array | None:
+        active = np.greater(self.y, 0, out=self.buffer("active", self.y.shape, np.bool_))
+        return np.multiply(dy, active, out=self.dx_like(dy))
+
+    def kinks(self) -> Array | None:
+        return self.y > 0
+
+
+@dataclass(eq=False)
+class LeakyReLU(Activation):
+    """y = max(x, slope x),  dx = dy (1 if y > 0 else slope), 0 < slope < 1 (Maas et al. 2013)."""
+
+    name: ClassVar[str] = "leaky_relu"
+    short: ClassVar[str | None] = "slope"
+    backward_needs_output: ClassVar[bool] = True
+
+    slope: float = setting(0.01, "slope of the negative side", gt=0, lt=1)
+
+    def forward(self, x: Array, training: bool) -> Array:
+        scaled = np.multiply(x, self.slope, out=self.buffer("scaled", x.shape))
+        self.y = np.maximum(x, scaled, out=self.y_like(x))  # y has the sign of x, so backward needs y alone
+        return self.y
+
+    def backward(self, dy: Array) -> Array | None:
+        derivative = self.buffer("scaled", dy.shape)
+        np.greater(self.y, 0, out=derivative)
+        np.maximum(derivative, self.slope, out=derivative)
+        return np.multiply(dy, derivative, out=self.dx_like(dy))
+
+    def kinks(self) -> Array | None:
+        return self.y > 0
+
+
+@dataclass(eq=False)
+class Sigmoid(Activation):
+    """y = 1 / (1 + e^-x) = (1 + tanh(x / 2)) / 2,  dx = dy y (1 - y). The second form cannot overflow."""
+
+    name: ClassVar[str] = "sigmoid"
+    backward_needs_output: ClassVar[bool] = True
+
+    def forward(self, x: Array, training: bool) -> Array:
+        self.y = sigmoid(x, out=self.y_like(x))
+        return self.y
+
+    def backward(self, dy: Array) -> Array | None:
+        derivative = np.subtract(1, self.y, out=self.buffer("derivative", dy.shape))
+        derivative *= self.y
+        return np.multiply(dy, derivative, out=self.dx_like(dy))
+
+
+@dataclass(eq=False)
+class Tanh(Activation):
+    """y = tanh x,  dx = dy (1 - y^2)."""
+
+    name: ClassVar[str] = "tanh"
+    backward_needs_output: ClassVar[bool] = True
+
+    def forward(self, x: Array, training: bool) -> Array:
+        self.y = np.tanh(x, out=self.y_like(x))
+        return self.y
+
+    def backward(self, dy: Array) -> Array | None:
+        derivative = np.square(self.y, out=self.buffer("derivative", dy.shape))
+        np.subtract(1, derivative, out=derivative)
+        return np.multiply(dy, derivative, out=self.dx_like(dy))
+
+
+@dataclass(eq=False)
+class GELU(Activation):
+    """y = x (1 + tanh u) / 2,  u = sqrt(2 / pi) (x + 0.044715 x^3)    (Hendrycks & Gimpel 2016, the tanh form)
+
+    dx = dy [ (1 + tanh u) / 2 + x (1 - tanh^2 u) u' / 2 ],  u' = sqrt(2 / pi) (1 + 3 * 0.044715 x^2).
+    """
+
+    name: ClassVar[str] = "gelu"
+    backward_needs_input: ClassVar[bool] = True
+
+    SCALE: ClassVar[float] = math.sqrt(2 / math.pi)
+    CUBIC: ClassVar[float] = 0.044715
+
+    def forward(self, x: Array, training: bool) -> Array:
+        self.x = x
+        u = np.square(x, out=self.buffer("tanh_u", x.shape))
+        u *= self.SCALE * self.CUBIC
+        u += self.SCALE
+        u *= x
+        self.tanh_u = np.tanh(u, out=u)
+        y = np.add(self.tanh_u, 1, out=self.buffer("y", x.shape))
+        y *= x
+        y *= 0.5
+        return y
+
+    def backward(self, dy: Array) -> Array | None:
+        x, tanh_u = self.x, self.tanh_u
+        derivative = np.square(x, out=self.buffer("derivative", x.shape))
+        derivative *= 3 * self.SCALE * self.CUBIC
+        derivative += self.SCALE
+        derivative *= x
+        rest = np.square(tanh_u, out=self.buffer("rest", x.shape))
+        np.subtract(1, rest, out=rest)
+        derivative *= rest  # x u' (1 - tanh^2 u)
+        derivative += tanh_u
+        derivative += 1
+        derivative *= 0.5
+        return np.multiply(dy, derivative, out=self.dx_like(dy))
+
+
+@dataclass(eq=False)
+class SiLU(Activation):
+    """y = x s,  s = sigmoid(x),  dx = dy s (1 + x (1 - s)) = dy (s + y (1 - s))    (Elfwing et al. 2018)"""
+
+    name: ClassVar[str] = "silu"
+    backward_needs_output: ClassVar[bool] = True
+
+    def forward(self, x: Array, training: bool) -> Array:
+        self.s = sigmoid(x, out=self.buffer("s", x.shape))
+        self.y = np.multiply(x, self.s, out=self.y_like(x))
+        return self.y
+
+    def backward(self, dy: Array) -> Array | None:
+        derivative = np.subtract(1, self.s, out=self.buffer("derivative", dy.shape))
+        derivative *= self.y
+        derivative += self.s
+        return np.multiply(dy, derivative, out=self.dx_like(dy))
+
+
+@dataclass(eq=False)
+class Softmax(Activation):
+    """y_i = e^x_i / sum_j e^x_j over the last axis, computed on x - max x, which changes nothing and cannot overflow.
+
+    Its Jacobian is dy_i/dx_j = y_i ([i = j] - y_j), so dx = y (dy - sum_j dy_j y_j).
+    """
+
+    name: ClassVar[str] = "softmax"
+    backward_needs_output: ClassVar[bool] = True
+
+    def forward(self, x: Array, training: bool) -> Array:
+        y: Array = np.subtract(x, np.max(x, axis=-1, keepdims=True), out=self.y_like(x))
+        np.exp(y, out=y)
+        y /= np.sum(y, axis=-1, keepdims=True)
+        self.y = y
+        return self.y
+
+    def backward(self, dy: Array) -> Array | None:
+        weighted = np.multiply(dy, self.y, out=self.buffer("weighted", dy.shape))
+        dx: Array = self.dx_like(dy)
+        np.subtract(dy, np.sum(weighted, axis=-1, keepdims=True), out=dx)
+        dx *= self.y
+        return dx
+
+
+def sigmoid(x: Array, out: Array) -> Array:
+    """(1 + tanh(x / 2)) / 2, written into out (which may be x)."""
+    np.multiply(x, 0.5, out=out)
+    np.tanh(out, out=out)
+    out += 1
+    out *= 0.5
+    return out

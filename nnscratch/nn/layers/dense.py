@@ -1,0 +1,66 @@
+"""y = x W + b: every output is a weighted sum of every input (Rosenblatt 1958; backward: Rumelhart et al. 1986)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from nnscratch.errors import ShapeError
+from nnscratch.nn.buffers import Array, Shape
+from nnscratch.nn.component import setting
+from nnscratch.nn.initializers import Initializer, Zeros
+from nnscratch.nn.layer import Layer
+from nnscratch.nn.parameters import Group, Parameters
+
+
+@dataclass(eq=False)
+class Dense(Layer):
+    """y = x W + b            x (N, D), W (D, units), b (units,), y (N, units)
+
+    Gradients: dW = x^T dy,  db = sum_n dy,  dx = dy W^T.
+    """
+
+    name: ClassVar[str] = "dense"
+    short: ClassVar[str | None] = "units"
+    backward_needs_input: ClassVar[bool] = True
+
+    units: int | None = setting(None, "outputs; left out: as many as the data has classes or targets", ge=1)
+    bias: bool = setting(True, "add b")
+    weight_init: Initializer | None = setting(None, "how W starts; left out: the model's weight_init")
+
+    def build(self, input_shape: Shape, parameters: Parameters) -> Shape:
+        self.W: Array
+        self.dW: Array
+        self.b: Array
+        self.db: Array
+        if len(input_shape) != 1:
+            raise ShapeError(
+                f"dense takes a flat input (D,), but is given {input_shape}", "put the layer `flatten` before it"
+            )
+        units = self.units or parameters.outputs
+        if units is None:
+            raise ShapeError("dense needs its number of units: there is no data here to take it from")
+        D = input_shape[0]
+        initializer = self.weight_init or parameters.weight_init
+        parameters.declare(self, "W", "weight", (D, units), initializer, fans=(D, units))
+        if self.bias:
+            parameters.declare(self, "b", "bias", (units,), Zeros(), group=Group(decay=False))
+        return (units,)
+
+    def forward(self, x: Array, training: bool) -> Array:
+        self.x = x
+        y = np.matmul(x, self.W, out=self.buffer("y", (x.shape[0], self.W.shape[1])))
+        if self.bias:
+            y += self.b
+        return y
+
+    def backward(self, dy: Array) -> Array | None:
+        np.matmul(self.x.T, dy, out=self.dW)
+        if self.bias:
+            np.add.reduce(dy, axis=0, out=self.db)
+        return np.matmul(dy, self.W.T, out=self.buffer("dx", self.x.shape)) if self.needs_dx else None
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        return 2 * input_shape[0] * output_shape[0]

@@ -1,0 +1,134 @@
+"""What training minimises. A loss takes the network's raw outputs y and the targets t, and gives value and gradient.
+
+Both are means over the batch. Targets are labels (N,) for classification or (N, K) numbers for regression.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from nnscratch.errors import UserError
+from nnscratch.nn.buffers import Array, Buffers
+from nnscratch.nn.component import Component, setting
+
+
+@dataclass(eq=False)
+class Loss(Component):
+    """A mean over the batch of a differentiable function of outputs and targets."""
+
+    kind: ClassVar[str] = "loss"
+    tasks: ClassVar[tuple[str, ...]] = ("classification", "regression")
+    """What kinds of targets it takes."""
+    includes_softmax: ClassVar[bool] = False
+    """The network's outputs are logits: probabilities are their softmax."""
+
+    def __post_init__(self) -> None:
+        self.buffers = Buffers()
+
+    def prepare(self, targets: Array, outputs: int) -> None:
+        """Looks at the training targets once, before training, for what the loss takes from them (class weights)."""
+
+    def __call__(self, y: Array, t: Array) -> tuple[float, Array]:
+        """The value, and dy = d value / d y in a buffer that the next call overwrites."""
+        raise NotImplementedError
+
+    def per_example(self, y: Array, t: Array) -> Array:
+        """The loss of every example (N,); their mean is the value."""
+        raise NotImplementedError
+
+
+@dataclass(eq=False)
+class CrossEntropy(Loss):
+    """L = mean_n w_n sum_k -q_nk log p_nk,   p = softmax(y),   log p_k = y_k - m - log sum_j e^(y_j - m),   m = max y
+
+    q is the true distribution: 1 for the label and 0 elsewhere, smoothed to (1 - s) [k = t] + s / K with label
+    smoothing s (Szegedy et al. 2016, eq. 7); w_n is the weight of example n's class, 1 unless given.
+    Gradient: dy = w_n (p - q) / N: softmax and logarithm together cancel to a difference.
+    y (N, K) logits, t (N,) labels 0..K-1. Subtracting m keeps everything finite for any finite y.
+    """
+
+    name: ClassVar[str] = "cross_entropy"
+    tasks: ClassVar[tuple[str, ...]] = ("classification",)
+    includes_softmax: ClassVar[bool] = True
+
+    label_smoothing: float = setting(0.0, "share s of the truth spread evenly over all classes", ge=0, lt=1)
+    class_weights: Literal["balanced"] | tuple[float, ...] | None = setting(
+        None, "weight of each class, or `balanced`: N / (K n_k), so that every class counts the same"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.weights: Array | None = None
+
+    def prepare(self, targets: Array, outputs: int) -> None:
+        if self.class_weights is None:
+            return
+        if self.class_weights == "balanced":
+            counts = np.bincount(targets, minlength=outputs)
+            self.weights = (len(targets) / (outputs * np.maximum(counts, 1))).astype(np.float32)
+        elif len(self.class_weights) != outputs:
+            raise UserError(f"class_weights has {len(self.class_weights)} numbers, the data has {outputs} classes")
+        else:
+            self.weights = np.asarray(self.class_weights, np.float32)
+
+    def __call__(self, y: Array, t: Array) -> tuple[float, Array]:
+        N, K = y.shape
+        s = self.label_smoothing
+        rows = np.arange(N)
+        shifted = np.subtract(y, np.max(y, axis=1, keepdims=True), out=self.buffers.get("shifted", y.shape, y.dtype))
+        p = np.exp(shifted, out=self.buffers.get("p", y.shape, y.dtype))
+        total = np.sum(p, axis=1, keepdims=True)
+        p /= total
+        log_total = np.log(total[:, 0])
+        losses = log_total - (1 - s) * shifted[rows, t]
+        if s:
+            losses -= s * np.mean(shifted, axis=1)
+        dy = p
+        dy[rows, t] -= 1 - s
+        if s:
+            dy -= s / K
+        if self.weights is not None:
+            weights = self.weights[t]
+            losses *= weights
+            dy *= weights[:, None]
+        dy /= N
+        return float(np.sum(losses, dtype=np.float64)) / N, dy
+
+    def per_example(self, y: Array, t: Array) -> Array:
+        shifted = y - np.max(y, axis=1, keepdims=True)
+        log_p = shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
+        losses = -(1 - self.label_smoothing) * log_p[np.arange(len(y)), t]
+        losses -= self.label_smoothing * np.mean(log_p, axis=1)
+        return np.asarray(losses if self.weights is None else losses * self.weights[t])
+
+
+@dataclass(eq=False)
+class MeanSquaredError(Loss):
+    """L = mean_nk (y_nk - t_nk)^2,   dy = 2 (y - t) / (N K)
+
+    The true derivative whatever comes before it: with softmax outputs, the softmax layer applies its own Jacobian.
+    y (N, K); t (N, K) numbers, or (N,) labels, which stand for vectors with a 1 at the label and 0 elsewhere.
+    """
+
+    name: ClassVar[str] = "mean_squared_error"
+
+    def __call__(self, y: Array, t: Array) -> tuple[float, Array]:
+        dy = self._difference(y, t)
+        value = float(np.vdot(dy, dy)) / y.size
+        dy *= 2 / y.size
+        return value, dy
+
+    def per_example(self, y: Array, t: Array) -> Array:
+        return np.asarray(np.mean(np.square(self._difference(y, t)), axis=1))
+
+    def _difference(self, y: Array, t: Array) -> Array:
+        difference = self.buffers.get("difference", y.shape, y.dtype)
+        if t.ndim == 1:
+            np.copyto(difference, y)
+            difference[np.arange(len(t)), t] -= 1
+        else:
+            np.subtract(y, t, out=difference)
+        return difference

@@ -1,0 +1,175 @@
+"""A chain of layers over one flat vector of parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nnscratch.errors import ShapeError
+from nnscratch.nn.buffers import Array, Shape
+from nnscratch.nn.initializers import Initializer
+from nnscratch.nn.layer import Layer
+from nnscratch.nn.parameters import Parameters
+from nnscratch.nn.random_streams import Moment, RandomStreams
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """A row of the network table: shapes without N, parameters, and FLOP of the forward pass for one example."""
+
+    path: str
+    input_shape: Shape
+    output_shape: Shape
+    parameters: int
+    flops: int
+
+
+class Chain:
+    """y = f_n(... f_2(f_1(x))), and backward the other way round."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self.layers = list(layers)
+        self.summaries: list[LayerSummary] = []
+
+    def build(self, input_shape: Shape, parameters: Parameters, path: str = "") -> Shape:
+        """The shape of the output; declares every layer's arrays under `<index>.<layer name>`."""
+        shape = input_shape
+        for index, layer in enumerate(self.layers):
+            layer.path = f"{path}{index}.{layer.name}"
+            declared = parameters.size
+            with parameters.scope(f"{index}.{layer.name}"):
+                try:
+                    output_shape = layer.build(shape, parameters)
+                except ShapeError as error:
+                    raise ShapeError(f"model.layers.{layer.path}: {error.message}", error.hint) from None
+            if any(size < 1 for size in output_shape):
+                raise ShapeError(f"model.layers.{layer.path}: an input of {shape} leaves nothing: {output_shape}")
+            flops = layer.flops(shape, output_shape)
+            self.summaries.append(LayerSummary(layer.path, shape, output_shape, parameters.size - declared, flops))
+            shape = output_shape
+        return shape
+
+    def wire(self, dtype: npt.DTypeLike, moment: Moment, *, input_is_free: bool, dy_is_free: bool) -> None:
+        """Tells every layer what it may overwrite.
+
+        A layer may write over its input when the layer that made it does not need it again for its own backward pass,
+        and it does not itself; a view passes its maker's wish on. The gradient that arrives from above is free unless
+        somebody outside the chain shares it, which only the last layer (and views before it) can meet.
+        """
+        kept = not input_is_free
+        for layer in self.layers:
+            layer.dtype, layer.moment = dtype, moment
+            layer.may_overwrite_x = not kept and not layer.backward_needs_input
+            kept = layer.backward_needs_output or (layer.returns_view and kept)
+        free = dy_is_free
+        for layer in reversed(self.layers):
+            layer.may_overwrite_dy = free
+            free = free or not layer.returns_view
+
+    def forward(self, x: Array, training: bool) -> Array:
+        for layer in self.layers:
+            x = layer.forward(x, training)
+        return x
+
+    def backward(self, dy: Array) -> Array | None:
+        gradient: Array | None = dy
+        for layer in reversed(self.layers):
+            if gradient is None:
+                return None
+            gradient = layer.backward(gradient)
+        return gradient
+
+
+class Network:
+    """Layers built for one input shape: `forward` gives y, `backward` fills `parameters.gradient`.
+
+        network = Network([Flatten(), Dense(256), ReLU(), Dense(10)], input_shape=(28, 28, 1))
+        network.initialize(RandomStreams(seed=42))
+        y = network.forward(x, training=True)        # x (N, 28, 28, 1) -> y (N, 10)
+        value, dy = loss(y, t)
+        network.backward(dy)                          # network.parameters.gradient, and each layer's dW, db
+
+    Building declares and allocates nothing; `initialize` allocates. Raises ShapeError, naming the layer and both
+    shapes, when layers do not fit together.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        input_shape: Shape,
+        *,
+        outputs: int | None = None,
+        weight_init: Initializer | None = None,
+    ) -> None:
+        self.input_shape = tuple(input_shape)
+        self.parameters = Parameters(weight_init, outputs)
+        self.moment = Moment()
+        self.chain = Chain(layers)
+        self.output_shape = self.chain.build(self.input_shape, self.parameters)
+        if outputs is not None and self.output_shape != (outputs,):
+            raise ShapeError(
+                f"the network ends with an output of shape {self.output_shape}, the data needs ({outputs},)",
+                "end model.layers with a bare `dense`: it takes its width from the data",
+            )
+
+    @property
+    def layers(self) -> list[Layer]:
+        return self.chain.layers
+
+    @property
+    def summaries(self) -> list[LayerSummary]:
+        """A row per layer, in order."""
+        return self.chain.summaries
+
+    def initialize(self, streams: RandomStreams, dtype: npt.DTypeLike = np.float32) -> None:
+        """Allocates the parameters and draws their starting values."""
+        self.moment.streams = streams
+        self.parameters.allocate(dtype)
+        self.parameters.initialize(streams)
+        self.chain.wire(dtype, self.moment, input_is_free=False, dy_is_free=True)
+        self.skip_input_gradient(True)
+
+    def skip_input_gradient(self, skip: bool) -> None:
+        """Whether the gradient with respect to the network's input is left out: training has no use for it.
+
+        It is needed by nobody down to the first layer with parameters of its own.
+        """
+        for layer, summary in zip(self.layers, self.summaries, strict=True):
+            layer.needs_dx = not skip
+            if summary.parameters:
+                return
+
+    def forward(self, x: Array, training: bool = False) -> Array:
+        """y (N, *output_shape), in a buffer that the next call overwrites."""
+        if x.shape[1:] != self.input_shape:
+            raise ShapeError(f"the network takes inputs of shape {self.input_shape}, but is given {x.shape[1:]}")
+        return self.chain.forward(x, training)
+
+    def backward(self, dy: Array) -> Array | None:
+        """Fills parameters.gradient for the batch of the last forward; dy may be overwritten. Returns dx if wanted."""
+        return self.chain.backward(dy)
+
+    def kinks(self) -> Iterator[Array]:
+        """The side of every kink that the last forward fell on, layer by layer."""
+        for layer in self.layers:
+            pattern = layer.kinks()
+            if pattern is not None:
+                yield pattern
+
+    def flops(self) -> int:
+        """FLOP of one training example: the forward pass, and twice that for dW and dx (none for the first dx)."""
+        forward = sum(summary.flops for summary in self.summaries)
+        first = next((summary.flops for summary in self.summaries if summary.parameters), 0)
+        return 3 * forward - first
+
+    def activation_size(self) -> int:
+        """How many numbers the layers' outputs hold for one example: what a batch costs in memory, about twice."""
+        return sum(
+            math.prod(summary.output_shape)
+            for layer, summary in zip(self.layers, self.summaries, strict=True)
+            if not layer.returns_view
+        )

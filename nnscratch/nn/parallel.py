@@ -1,0 +1,38 @@
+"""A loop over pieces of work on all cores: NumPy releases the interpreter lock inside its loops.
+
+The pieces, and so the rounding of every result, do not depend on how many threads share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+Piece = TypeVar("Piece")
+
+
+class Workers:
+    """A fixed number of threads, the calling one included."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self.threads = max(1, threads)
+        self._pool = ThreadPoolExecutor(self.threads - 1, "nnscratch") if self.threads > 1 else None
+
+    def run(self, function: Callable[[Piece], None], pieces: Sequence[Piece]) -> None:
+        """function(piece) for every piece, in no promised order; raises what a piece raised."""
+        if self._pool is None or len(pieces) < 2:
+            for piece in pieces:
+                function(piece)
+            return
+        others = [
+            self._pool.submit(_series, function, pieces[start :: self.threads]) for start in range(1, self.threads)
+        ]
+        _series(function, pieces[:: self.threads])
+        for other in others:
+            other.result()
+
+
+def _series(function: Callable[[Piece], None], pieces: Sequence[Piece]) -> None:
+    for piece in pieces:
+        function(piece)

@@ -1,0 +1,40 @@
+"""L2: large weights cost something."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnscratch.nn.parameters import Parameters
+
+
+@dataclass(frozen=True)
+class L2:
+    """Penalty lambda / 2 * sum W^2 over the weights (not the biases), gradient lambda W; as PyTorch's weight_decay.
+
+    With divide_by_batch both are divided by the batch size m: lambda / (2 m) * sum W^2 and lambda / m * W.
+    """
+
+    strength: float = 0.0
+    divide_by_batch: bool = False
+
+    def coefficient(self, batch_size: int) -> float:
+        """The lambda that multiplies W in the gradient."""
+        return self.strength / batch_size if self.divide_by_batch else self.strength
+
+    def penalty(self, parameters: Parameters, batch_size: int) -> float:
+        """The penalty itself, without overflow."""
+        total = 0.0
+        for segment in parameters.segments:
+            if segment.group.decay and not segment.group.frozen and self.strength:
+                W = parameters.theta[segment.start : segment.stop]
+                total += float(np.dot(W, W))
+        return 0.5 * self.coefficient(batch_size) * total
+
+    def add_gradient(self, parameters: Parameters, batch_size: int) -> None:
+        """gradient += lambda W, the plain form of what the optimizers do chunk by chunk."""
+        for segment in parameters.segments:
+            if segment.group.decay and not segment.group.frozen:
+                piece = slice(segment.start, segment.stop)
+                parameters.gradient[piece] += self.coefficient(batch_size) * parameters.theta[piece]

@@ -1,0 +1,287 @@
+"""What happened over the epochs: one run's curves, several runs' overlaid, gradients and updates per layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnscratch.report.formats import decimal, percent
+from nnscratch.report.style import (
+    BLUE,
+    INK,
+    MUTED,
+    SMALL,
+    VERMILLION,
+    WIDTH,
+    add_legend,
+    column,
+    dress,
+    epoch_numbers,
+    head,
+    line_style,
+    log_axis,
+    new_figure,
+    nothing_to_show,
+    percent_axis,
+    plain,
+    save,
+    wants_log_scale,
+    whole_numbers,
+)
+from nnscratch.report.values import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Metric:
+    title: str
+    suffix: str
+    is_fraction: bool
+
+    def has_values(self, rows: Sequence[Row]) -> bool:
+        return any(np.isfinite(column(rows, f"{split}_{self.suffix}")).any() for split in ("train", "val"))
+
+    def text(self, value: float) -> str:
+        return percent(value) if self.is_fraction else decimal(value)
+
+
+_LOSS = _Metric("Loss", "loss", is_fraction=False)
+_ACCURACY = _Metric("Accuracy", "accuracy", is_fraction=True)
+
+
+def curves(
+    epochs: Sequence[Row], path: Path, *, best_epoch: int | None = None, title: str = "", width: float = WIDTH
+) -> Figure:
+    """Loss and accuracy of one run side by side, training against validation, the learning rate below.
+
+    Rows are those of metrics.csv. What no row has (accuracy in regression, validation without a split) is left out.
+    Less than 6 inches wide, the panels stand below each other.
+    """
+    metrics = [_LOSS, *([_ACCURACY] if _ACCURACY.has_values(epochs) else [])]
+    rates = column(epochs, "learning_rate")
+    has_rates = bool(np.isfinite(rates).any())
+
+    across = len(metrics) if width >= 6 else 1
+    down = len(metrics) // across
+    heights = [*(3.4 for _ in range(down)), *([1.0] if has_rates else [])]
+    figure = new_figure(0.6 + 0.9 * sum(heights), width)
+    grid = figure.add_gridspec(len(heights), across, height_ratios=heights)
+    shown: dict[str, Line2D] = {}
+    for index, metric in enumerate(metrics):
+        axes = figure.add_subplot(grid[index // across, index % across])
+        shown.update(_draw_metric(axes, epochs, metric, best_epoch))
+    if has_rates:
+        _draw_rates(figure.add_subplot(grid[-1, :]), epoch_numbers(epochs), rates, best_epoch)
+    if shown:
+        add_legend(figure, list(shown.values()), list(shown), columns=len(shown))
+    head(figure, title)
+    return save(figure, path)
+
+
+def _draw_metric(axes: Axes, rows: Sequence[Row], metric: _Metric, best_epoch: int | None) -> dict[str, Line2D]:
+    """The lines drawn, by what the legend calls them."""
+    numbers = epoch_numbers(rows)
+    shown: dict[str, Line2D] = {}
+    drawn = []
+    for split, label, color, dashes, marker in (
+        ("train", "training", BLUE, "-", "o"),
+        ("val", "validation", VERMILLION, "--", "s"),
+    ):
+        values = column(rows, f"{split}_{metric.suffix}")
+        if not np.isfinite(values).any():
+            continue
+        drawn.append(values)
+        shown[label] = _draw_line(axes, numbers, values, color, dashes, marker)
+    dress(axes, title=metric.title, x="epoch", grid="y")
+    if not drawn:
+        nothing_to_show(axes, "no finite value was recorded")
+        return shown
+    if metric.is_fraction:
+        percent_axis(axes)
+    elif wants_log_scale(np.concatenate(drawn)):
+        log_axis(axes)
+    whole_numbers(axes)
+    _span_epochs(axes, numbers)
+    if best_epoch is not None and best_epoch in numbers:
+        at_best = float(drawn[-1][int(np.argmax(numbers == best_epoch))])
+        axes.axvline(best_epoch, color=MUTED, linestyle=":", linewidth=1.4, zorder=1)
+        if np.isfinite(at_best):
+            (shown["best epoch"],) = axes.plot(
+                [best_epoch], [at_best], linestyle=":", color=MUTED, linewidth=1.4, marker="*", markersize=13,
+                markerfacecolor="white", markeredgecolor=INK, zorder=5,
+            )  # fmt: skip
+            note = f"{metric.text(at_best)} at epoch {best_epoch}"
+            axes.set_title(note, loc="right", fontsize=SMALL + 0.5, color=INK)
+    _note_divergence(axes, rows, numbers, metric)
+    return shown
+
+
+def _draw_line(axes: Axes, x: Values, y: Values, color: str, dashes: str, marker: str, width: float = 2.0) -> Line2D:
+    """Join the finite points, so that a metric recorded every few epochs is still a line."""
+    finite = np.isfinite(y)
+    few = np.count_nonzero(finite) <= 15
+    (line,) = axes.plot(
+        x[finite], y[finite], color=color, linestyle=dashes, marker=marker if few else None, markersize=4.5,
+        linewidth=width,
+    )  # fmt: skip
+    return line
+
+
+def _draw_rates(axes: Axes, numbers: Values, rates: Values, best_epoch: int | None) -> None:
+    _draw_line(axes, numbers, rates, INK, "-", ".", 1.5)
+    dress(axes, x="epoch", y="learning\nrate")
+    # The label is ours, not a user's, and its line break is meant.
+    axes.set_ylabel("learning\nrate", fontsize=SMALL + 0.5, color=INK)
+    axes.set_xlabel("")
+    # A cosine ends near zero but is at home on a linear axis; steps by tens are not.
+    if wants_log_scale(rates) and np.nanmedian(rates) < 0.05 * np.nanmax(rates):
+        log_axis(axes)
+    else:
+        axes.set_ylim(bottom=0, top=max(1.15 * float(np.nanmax(rates)), 1e-12))
+        axes.locator_params(axis="y", nbins=3)
+        axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
+        axes.yaxis.get_offset_text().set_fontsize(SMALL)
+    whole_numbers(axes)
+    _span_epochs(axes, numbers)
+    if best_epoch is not None:
+        axes.axvline(best_epoch, color=MUTED, linestyle=":", linewidth=1.4)
+
+
+def _span_epochs(axes: Axes, numbers: Values) -> None:
+    """The same epochs in every panel, also where the finite values end early."""
+    margin = max(0.03 * float(numbers[-1] - numbers[0]), 0.4)
+    axes.set_xlim(float(numbers[0]) - margin, float(numbers[-1]) + margin)
+
+
+def _note_divergence(axes: Axes, rows: Sequence[Row], numbers: Values, metric: _Metric) -> None:
+    """Say where the training loss stopped being finite, which a line that just ends does not."""
+    if metric is not _LOSS:
+        return
+    recorded = np.array([row.get("train_loss") is not None for row in rows])
+    broken = recorded & ~np.isfinite(column(rows, "train_loss"))
+    if broken.any():
+        first = int(numbers[int(np.argmax(broken))])
+        axes.text(
+            0.98, 0.97, f"not finite from epoch {first}", ha="right", va="top", transform=axes.transAxes,
+            fontsize=SMALL + 0.5, color=VERMILLION, fontweight="bold",
+        )  # fmt: skip
+
+
+def compare_curves(runs: Mapping[str, Sequence[Row]], path: Path, *, title: str = "") -> Figure:
+    """Validation curves of several runs in one picture (bold), their training curves behind (thin).
+
+    A run without a validation split is drawn by its training curve alone.
+    """
+    metrics = [_LOSS, *([_ACCURACY] if any(_ACCURACY.has_values(rows) for rows in runs.values()) else [])]
+    columns = 1 if max(map(len, runs), default=0) > 36 else 2
+    figure = new_figure(3.6 + 0.22 * (-(-len(runs) // columns)))
+    handles: dict[str, Line2D] = {}
+    for index, metric in enumerate(metrics):
+        axes = figure.add_subplot(1, len(metrics), index + 1)
+        everything: list[Values] = []
+        for position, (name, rows) in enumerate(runs.items()):
+            style, numbers = line_style(position), epoch_numbers(rows)
+            train, validation = (column(rows, f"{split}_{metric.suffix}") for split in ("train", "val"))
+            main = validation if np.isfinite(validation).any() else train
+            if main is validation and np.isfinite(train).any():
+                axes.plot(numbers, train, color=style.color, linewidth=0.9, alpha=0.45)
+            everything += [train, main]
+            handles[name] = _draw_line(axes, numbers, main, style.color, style.dashes, style.marker)
+        dress(axes, title=metric.title, x="epoch")
+        whole_numbers(axes)
+        if metric.is_fraction:
+            percent_axis(axes)
+        elif everything and wants_log_scale(np.concatenate(everything)):
+            log_axis(axes)
+    if handles:
+        add_legend(figure, list(handles.values()), list(handles), columns=columns)
+    head(figure, title or "Validation (bold) and training (thin)")
+    return save(figure, path)
+
+
+def gradient_flow(epochs: Sequence[Row], path: Path, *, title: str = "", width: float = WIDTH) -> Figure:
+    """Gradient norm and update ratio of every layer over the epochs, on logarithmic axes.
+
+    Reads `gradient_norm/<layer>` and `update_ratio/<layer>`. The band marks ratios of 1e-4 to 1e-2: far below, a layer
+    hardly learns; far above, it jumps.
+    """
+    panels = (("gradient_norm/", "Gradient norm", "norm"), ("update_ratio/", "Update ratio", "|update| / |weights|"))
+    # dict.fromkeys keeps the network's own order of layers.
+    prefixes = tuple(prefix for prefix, _, _ in panels)
+    layers = list(dict.fromkeys(key.split("/", 1)[1] for row in epochs for key in row if key.startswith(prefixes)))
+    columns = 4 if width >= 6 else 2
+    legend_height = 0.2 * (min(len(layers), 12) // columns + 1)
+    figure = new_figure((3.7 if width >= 6 else 6.4) + legend_height, width)
+    numbers = epoch_numbers(epochs)
+    handles: dict[str, Line2D] = {}
+    for index, (prefix, heading, label) in enumerate(panels):
+        axes = figure.add_subplot(*((1, 2) if width >= 6 else (2, 1)), index + 1)
+        dress(axes, title=heading, x="epoch", y=label)
+        for position, layer in enumerate(layers):
+            values = column(epochs, prefix + layer)
+            values[~(values > 0)] = np.nan  # a logarithmic axis has no zero
+            if not np.isfinite(values).any():
+                continue
+            color, dashes, marker = _depth_style(position, len(layers))
+            handles[layer] = _draw_line(axes, numbers, values, color, dashes, marker, 1.6)
+        if axes.lines:
+            log_axis(axes)
+        else:
+            nothing_to_show(axes, "not recorded")
+        if prefix == "update_ratio/" and axes.lines:
+            axes.axhspan(1e-4, 1e-2, color="#eef1f4", zorder=0)
+        whole_numbers(axes)
+    if handles:
+        names = list(handles)
+        # With very many layers the ends of the colour scale are enough.
+        named = names if len(names) <= 12 else [*names[:3], names[len(names) // 2], *names[-3:]]
+        add_legend(figure, [handles[name] for name in named], named, columns=columns)
+    head(figure, title)
+    return save(figure, path)
+
+
+def _depth_style(position: int, layers: int) -> tuple[str, str, str]:
+    """Few layers look distinct; many run from dark (first) to light (last)."""
+    style = line_style(position)
+    if layers <= 7:
+        return style.color, style.dashes, style.marker
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return to_hex(colormaps["cividis"](0.9 * position / (layers - 1))), style.dashes, ""
+
+
+def learning_rate_range(
+    rates: Sequence[float], losses: Sequence[float], path: Path, *, suggestion: float | None = None, title: str = ""
+) -> Figure:
+    """Loss against a learning rate that grew step by step, with the rate to choose marked."""
+    x, y = np.asarray(rates, dtype=np.float64), np.asarray(losses, dtype=np.float64)
+    y = np.where(np.isfinite(y), y, np.nan)
+    figure = new_figure(3.6)
+    axes = figure.add_subplot()
+    _draw_line(axes, x, y, BLUE, "-", "o")
+    dress(axes, x="learning rate (logarithmic)", y="loss", grid="both")
+    if wants_log_scale(x, 1.0):
+        log_axis(axes, axis="x")
+    finite = y[np.isfinite(y)]
+    if finite.size:
+        # The explosion at the end is the point of the test, but it must not flatten everything before it.
+        low, high = float(finite.min()), float(finite[: max(finite.size // 10, 1)].max())
+        reach = max(high - low, 1e-9)
+        axes.set_ylim(low - 0.12 * reach, high + 0.6 * reach)
+    if suggestion is not None:
+        axes.axvline(suggestion, color=VERMILLION, linestyle="--", linewidth=2)
+        axes.set_title(plain(f"suggested: {suggestion:.2g}"), loc="right", fontsize=SMALL + 0.5, color=INK)
+    head(figure, title or "Learning-rate range test")
+    return save(figure, path)

@@ -1,0 +1,66 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+
+
+def percent(fraction: float | None, digits: int = 2) -> str:
+    """'57.10 %' for 0.571; '-' for what is not known."""
+    return "-" if fraction is None or not math.isfinite(fraction) else f"{100 * fraction:.{digits}f} %"
+
+
+def count(number: int | None) -> str:
+    """'1,707,274'; '-' for what is not known."""
+    return "-" if number is None else f"{number:,}"
+
+
+def decimal(value: float | None, digits: int = 4) -> str:
+    """'0.4312' or '3.1e-05': `digits` significant digits; '-' for what is not known."""
+    return "-" if value is None or math.isnan(value) else f"{value:.{digits}g}"
+
+
+def duration(seconds: float | None) -> str:
+    """'0.4 s', '42 s', '3 min 05 s' or '2 h 07 min'; '-' for what is not known."""
+    if seconds is None or not math.isfinite(seconds):
+        return "-"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def metric_value(metric: str, value: float | None) -> str:
+    """An accuracy in per cent, anything else as a decimal."""
+    return percent(value) if metric.endswith("accuracy") else decimal(value)
+
+
+def printable(text: str) -> str:
+    """`text` on one line without control characters: a name cannot move the cursor or change colours."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def shorten(text: str, limit: int) -> str:
+    """`text`, printable, cut to `limit` characters with an ellipsis."""
+    text = printable(text)
+    return text if len(text) <= limit else text[: max(limit - 1, 1)] + "…"
+
+
+def setting(value: object) -> str:
+    """A config value in YAML's own words: `[512, 256]`, `true`, `null`, `0.001`."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return f"{value:.6g}"
+        case list() | tuple():
+            return f"[{', '.join(setting(item) for item in value)}]"
+        case _:
+            return printable(str(value))

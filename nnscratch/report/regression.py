@@ -1,0 +1,71 @@
+"""How a regression does: predictions against the truth, and what is left over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nnscratch.report.style import BLUE, INK, SMALL, VERMILLION, dress, head, new_figure, nothing_to_show, plain, save
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_OUTPUTS = 6
+
+
+def r_squared(true: ArrayLike, predicted: ArrayLike) -> float:
+    """1 - sum (t - p)^2 / sum (t - mean t)^2; NaN when the truth is constant."""
+    truth, guess = np.asarray(true, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
+    total = float(np.sum((truth - truth.mean()) ** 2))
+    return 1.0 - float(np.sum((truth - guess) ** 2)) / total if total > 0 else float("nan")
+
+
+def regression_scatter(
+    true: ArrayLike, predicted: ArrayLike, path: Path, *, targets: Sequence[str] = (), title: str = ""
+) -> Figure:
+    """Predicted against true values, and the residuals (predicted - true) against the prediction; a row per target.
+
+    Both are (N,) or (N, targets); of more than six targets the first six are drawn.
+    """
+    truth, guess = (_as_columns(values) for values in (true, predicted))
+    if truth.shape != guess.shape:
+        raise ValueError(f"{truth.shape} true values and {guess.shape} predictions do not belong together")
+    outputs = min(truth.shape[1], MOST_OUTPUTS)
+    figure = new_figure(0.6 + 3.5 * outputs)
+    for output in range(outputs):
+        name = targets[output] if output < len(targets) else ""
+        left, right = (figure.add_subplot(outputs, 2, 2 * output + side) for side in (1, 2))
+        _draw_pair(left, right, truth[:, output], guess[:, output], name)
+    hidden = truth.shape[1] - outputs
+    head(figure, (title or "Predictions and residuals") + (f" ({hidden} more targets not shown)" if hidden else ""))
+    return save(figure, path)
+
+
+def _as_columns(values: ArrayLike) -> NDArray[np.float64]:
+    table = np.asarray(values, dtype=np.float64)
+    return table[:, None] if table.ndim == 1 else table.reshape(len(table), -1)
+
+
+def _draw_pair(left: Axes, right: Axes, true: NDArray[np.float64], predicted: NDArray[np.float64], name: str) -> None:
+    kept = np.isfinite(true) & np.isfinite(predicted)
+    true, predicted = true[kept], predicted[kept]
+    dress(left, title=name or "Predicted against true", x="true", y="predicted", grid="both")
+    dress(right, title="Residuals", x="predicted", y="predicted - true", grid="both")
+    if not true.size:
+        nothing_to_show(left, "no finite prediction")
+        return
+    residuals = predicted - true
+    alpha = float(np.clip(400 / true.size, 0.06, 0.7))
+    left.scatter(true, predicted, s=14, color=BLUE, alpha=alpha, linewidths=0)
+    right.scatter(predicted, residuals, s=14, color=BLUE, alpha=alpha, linewidths=0)
+    ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())]
+    left.plot(ends, ends, color=VERMILLION, linestyle="--", linewidth=1.6)
+    right.axhline(0.0, color=VERMILLION, linestyle="--", linewidth=1.6)
+    notes = {left: f"R² {r_squared(true, predicted):.3f}", right: f"mean absolute {np.abs(residuals).mean():.3g}"}
+    for axes, note in notes.items():
+        axes.set_title(plain(note, 40), loc="right", fontsize=SMALL + 0.5, color=INK)

@@ -1,0 +1,180 @@
+"""How every plot looks: fonts, colours, and writing it to a file.
+
+Colours are those of Okabe & Ito (2008), which colour-blind readers can tell apart; every series also differs in line
+style and marker, so a plot printed in grey still reads. Nothing goes through pyplot or the global rcParams.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnscratch.report.files import write_atomically
+from nnscratch.report.formats import shorten
+from nnscratch.report.values import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
+
+BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+SKY, ORANGE, BLACK = "#56B4E9", "#E69F00", "#000000"
+INK, MUTED, FAINT = "#1f2328", "#59636e", "#d8dee4"
+
+WIDTH = 8.0  # inches: shown 800 pixels wide, 10 points are 14 pixels
+NARROW = 4.0  # for a telephone: panels side by side go below each other
+DOTS_PER_INCH = 150
+TITLE, TEXT, SMALL = 11.5, 10.0, 8.5  # points
+
+
+Place = Literal["best", "upper left", "lower right", "outside lower center"]
+
+
+@dataclass(frozen=True)
+class LineStyle:
+    """A series' looks: no two of the first 28 share colour and dashes."""
+
+    color: str
+    dashes: str
+    marker: str
+
+
+def line_style(index: int) -> LineStyle:
+    """The looks of series number `index`."""
+    colors = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+    dashes, markers = ("-", "--", "-.", ":"), "osD^vPX"
+    # Seven colours and four dashes have no common divisor: together they repeat only after 28 series.
+    return LineStyle(colors[index % 7], dashes[index % 4], markers[index % 7])
+
+
+def new_figure(height: float, width: float = WIDTH) -> Figure:
+    """An empty white figure of `width` x `height` inches that lays itself out."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def dress(
+    axes: Axes, *, title: str = "", x: str = "", y: str = "", grid: Literal["x", "y", "both"] | None = "y"
+) -> None:
+    """Give axes a title, labels and the common looks."""
+    axes.set_title(plain(title, 90), loc="left", fontsize=TITLE, color=INK, fontweight="bold")
+    axes.set_xlabel(plain(x, 90), fontsize=TEXT, color=INK)
+    axes.set_ylabel(plain(y, 90), fontsize=TEXT, color=INK)
+    axes.tick_params(which="both", labelsize=SMALL + 0.5, colors=MUTED, labelcolor=INK, length=3)
+    axes.set_facecolor("white")
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(MUTED)
+    axes.set_axisbelow(True)
+    if grid:
+        axes.grid(visible=True, axis=grid, color=FAINT, linewidth=0.8)
+
+
+def head(figure: Figure, title: str) -> None:
+    """The figure's own title, top left; nothing for an empty one."""
+    if title:
+        figure.suptitle(plain(title, 90), x=0.01, ha="left", fontsize=TITLE + 1.5, color=INK, fontweight="bold")
+
+
+def add_legend(
+    owner: Axes | Figure,
+    handles: Sequence[Any],
+    labels: Sequence[str],
+    *,
+    where: Place = "outside lower center",
+    columns: int = 1,
+) -> Legend:
+    """A legend that shows every label as it is written; handles are artists or containers of bars."""
+    # matplotlib drops labels that start with an underscore; text set afterwards is left alone.
+    legend = owner.legend(
+        handles, ["series"] * len(handles), loc=where, ncols=columns, fontsize=SMALL + 0.5, framealpha=0.85,
+        edgecolor=FAINT, handlelength=3.2, borderaxespad=0.3,
+    )  # fmt: skip
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        text.set_text(plain(label, 60))
+        text.set_color(INK)
+    return legend
+
+
+def plain(text: str, limit: int = 24) -> str:
+    """`text` for matplotlib: shown letter by letter (a `$` starts no formula), on one line, at most `limit` long."""
+    return shorten(text, limit).replace("$", r"\$")
+
+
+def whole_numbers(axes: Axes) -> None:
+    """Epochs and trials are counted: no tick at 2.5."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1, steps=[1, 2, 5, 10]))
+
+
+def percent_axis(axes: Axes, *, axis: Literal["x", "y"] = "y") -> None:
+    """Ticks like `40 %` on an axis of fractions."""
+    (axes.yaxis if axis == "y" else axes.xaxis).set_major_formatter(lambda value, _: f"{100 * value:.6g} %")
+
+
+def log_axis(axes: Axes, *, axis: Literal["x", "y"] = "y") -> None:
+    """A logarithmic axis with ticks like 0.02, 0.05, 0.1; over more than two decades at the powers of ten only."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    (axes.set_yscale if axis == "y" else axes.set_xscale)("log")
+    low, high = sorted(axes.get_ylim() if axis == "y" else axes.get_xlim())
+    scale = axes.yaxis if axis == "y" else axes.xaxis
+    if high < 100 * low:
+        scale.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+        scale.set_major_formatter(lambda value, _: f"{value:g}")
+    scale.set_minor_formatter(NullFormatter())
+
+
+def column(rows: Sequence[Row], key: str) -> NDArray[np.float64]:
+    """One value per row as float64; NaN where it is missing or not finite."""
+    found = [row.get(key) for row in rows]
+    values = np.array([np.nan if value is None else float(value) for value in found], dtype=np.float64)
+    values[~np.isfinite(values)] = np.nan
+    return values
+
+
+def epoch_numbers(rows: Sequence[Row]) -> NDArray[np.float64]:
+    """The rows' epochs; counted from 1 where a row does not say."""
+    epochs = column(rows, "epoch")
+    return np.where(np.isnan(epochs), np.arange(1, len(rows) + 1), epochs)
+
+
+def wants_log_scale(values: NDArray[np.float64], ratio: float = 50.0) -> bool:
+    """Whether all values are positive and the largest is `ratio` times the smallest or more."""
+    finite = values[np.isfinite(values)]
+    return bool(finite.size) and bool(finite.min() > 0) and bool(finite.max() >= ratio * finite.min())
+
+
+def nothing_to_show(axes: Axes, reason: str) -> None:
+    """Say inside empty axes why they are empty."""
+    axes.text(0.5, 0.5, plain(reason, 80), ha="center", va="center", transform=axes.transAxes, color=MUTED)
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as PNG, the same bytes for the same figure."""
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        # A class name in a script that the font lacks is drawn as boxes; that is no reason to warn.
+        warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
+        figure.savefig(stream, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    return stream.getvalue()
+
+
+def save(figure: Figure, path: Path) -> Figure:
+    """Write the figure to `path` as PNG, atomically, and hand it back."""
+    write_atomically(path, to_png(figure))
+    return figure

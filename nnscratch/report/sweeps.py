@@ -1,0 +1,157 @@
+"""What a sweep found: the value of every trial, which parameters mattered, and the accuracy that time buys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nnscratch.report.formats import metric_value
+from nnscratch.report.style import (
+    BLUE,
+    INK,
+    MUTED,
+    ORANGE,
+    PURPLE,
+    SKY,
+    SMALL,
+    TEXT,
+    VERMILLION,
+    add_legend,
+    dress,
+    head,
+    line_style,
+    log_axis,
+    new_figure,
+    nothing_to_show,
+    percent_axis,
+    plain,
+    save,
+    whole_numbers,
+)
+from nnscratch.report.values import Goal, TimedAccuracy
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MARKS = {
+    "completed": (BLUE, "o"),
+    "pruned": (ORANGE, "v"),
+    "interrupted": (PURPLE, "s"),
+    "running": (SKY, "D"),
+    "diverged": (VERMILLION, "X"),
+    "failed": (INK, "P"),
+}
+
+
+def sweep_history(
+    values: Sequence[float | None],
+    statuses: Sequence[str],
+    path: Path,
+    *,
+    goal: Goal,
+    metric: str = "value",
+    title: str = "",
+) -> Figure:
+    """The metric of every trial in order, and the best so far; trials without a value stand on the bottom edge.
+
+    Only completed trials count for the best.
+    """
+    if len(values) != len(statuses):
+        raise ValueError(f"{len(values)} values and {len(statuses)} statuses do not belong together")
+    numbers = np.arange(len(values))
+    found = np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
+    found[~np.isfinite(found)] = np.nan
+    figure = new_figure(4.0)
+    axes = figure.add_subplot()
+    dress(axes, x="trial", y=metric, grid="y")
+    handles: list[Any] = []
+    labels: list[str] = []
+    for status in dict.fromkeys(statuses):
+        color, marker = _MARKS.get(status, (MUTED, "h"))
+        mine = np.array([other == status for other in statuses])
+        valued = mine & np.isfinite(found)
+        handles += axes.plot(numbers[valued], found[valued], marker, color=color, markersize=7, zorder=3)
+        labels.append(status)
+        lost = numbers[mine & ~np.isfinite(found)]
+        if lost.size:
+            axes.plot(
+                lost, np.full(len(lost), 0.04), marker, color=color, markersize=7, zorder=3,
+                transform=axes.get_xaxis_transform(),
+            )  # fmt: skip
+    completed = np.array([status == "completed" for status in statuses], dtype=bool) & np.isfinite(found)
+    if completed.any():
+        best = (np.fmax if goal == "maximize" else np.fmin).accumulate(np.where(completed, found, np.nan))
+        (line,) = axes.plot(numbers, best, color=INK, drawstyle="steps-post", linewidth=1.6, linestyle="--", zorder=2)
+        handles.append(line)
+        labels.append("best so far")
+        axes.set_title(plain(f"best {metric_value(metric, best[-1])}"), loc="right", fontsize=SMALL + 0.5, color=INK)
+        axes.margins(y=0.12)
+    else:
+        nothing_to_show(axes, "no trial has completed yet")
+    if metric.endswith("accuracy"):
+        percent_axis(axes)
+    whole_numbers(axes)
+    if handles:
+        add_legend(figure, handles, labels, columns=min(len(labels), 5))
+    head(figure, title or "Trials")
+    return save(figure, path)
+
+
+def parameter_importance(names: Sequence[str], importances: Sequence[float], path: Path, *, title: str = "") -> Figure:
+    """A bar per parameter, the most important on top; importances are shares of 1."""
+    pairs = sorted(zip(names, importances, strict=True), key=lambda pair: pair[1])
+    figure = new_figure(1.2 + 0.42 * max(len(pairs), 1))
+    axes = figure.add_subplot()
+    places, shares = np.arange(len(pairs)), [share for _, share in pairs]
+    axes.barh(places, shares, 0.62, color=BLUE)
+    dress(axes, grid="x")
+    axes.set_yticks(places, [plain(name, 32) for name, _ in pairs], fontsize=TEXT, color=INK)
+    axes.tick_params(axis="y", length=0)
+    largest = max([*shares, 1e-9])
+    for place, share in enumerate(shares):
+        axes.text(share + 0.01 * largest, place, f"{100 * share:.0f} %", va="center", fontsize=SMALL + 0.5, color=INK)
+    axes.set_xlim(0, 1.12 * largest)
+    percent_axis(axes, axis="x")
+    head(figure, title or "How much each parameter mattered")
+    return save(figure, path)
+
+
+def accuracy_against_time(points: Sequence[TimedAccuracy], path: Path, *, title: str = "") -> Figure:
+    """Test accuracy against minutes of training on a logarithmic axis, each point with its name.
+
+    The line along the top joins the points that no other beats in less time.
+    """
+    figure = new_figure(4.6)
+    axes = figure.add_subplot()
+    dress(axes, x="minutes of training (logarithmic)", y="test accuracy", grid="both")
+    ordered = sorted(points, key=lambda point: (point.minutes, -point.accuracy))
+    front: list[TimedAccuracy] = []
+    for point in ordered:
+        if not front or point.accuracy > front[-1].accuracy:
+            front.append(point)
+    axes.plot([p.minutes for p in front], [p.accuracy for p in front], color=MUTED, linestyle=":", linewidth=1.5)
+    handles: list[Any] = []
+    groups = list(dict.fromkeys(point.group for point in points))
+    for index, group in enumerate(groups):
+        members, style = [point for point in points if point.group == group], line_style(index)
+        handles.append(axes.scatter([p.minutes for p in members], [p.accuracy for p in members], s=80, zorder=3,
+                                    color=style.color, marker=style.marker, edgecolors="white"))  # fmt: skip
+    axes.margins(x=0.12, y=0.16)
+    if ordered:
+        log_axis(axes, axis="x")
+        middle = np.sqrt(ordered[0].minutes * ordered[-1].minutes)
+        for point in ordered:
+            # Names grow towards the middle of the picture, and above the front, where there is room for them.
+            left_half, above = point.minutes <= middle, point in front and point.minutes > middle
+            axes.annotate(plain(point.label, 40), (point.minutes, point.accuracy),
+                          xytext=(9 if left_half else -9, 3 if above else -4), textcoords="offset points",
+                          ha="left" if left_half else "right", va="bottom" if above else "top",
+                          fontsize=SMALL + 0.5, color=INK)  # fmt: skip
+        percent_axis(axes)
+    if len(groups) > 1:
+        add_legend(figure, handles, groups, columns=len(groups))
+    head(figure, title or "Accuracy against training time")
+    return save(figure, path)

@@ -1,0 +1,168 @@
+"""Tables of plain text: one value, shown in a terminal, in a pipe or on a page."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nnscratch.report.formats import count, duration, metric_value, percent, printable, setting, shorten
+from nnscratch.report.values import ClassScores, Goal, RunSummary, TrialSummary
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading; numbers stand flush right."""
+
+    title: str
+    is_number: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headings and rows of text, one cell per column."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"a row of {len(row)} cells in a table of {len(self.columns)} columns: {row}")
+
+
+def rich_table(table: Table) -> RichTable:
+    """The table for a terminal. Cells are literal: `[red]` in a class name colours nothing."""
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    drawn = RichTable(
+        title=Text(printable(table.title), style="bold") if table.title else None,
+        title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
+    )  # fmt: skip
+    for column in table.columns:
+        drawn.add_column(Text(printable(column.title)), justify="right" if column.is_number else "left")
+    for row in table.rows:
+        drawn.add_row(*(Text(printable(cell)) for cell in row))
+    return drawn
+
+
+def plain_table(table: Table) -> str:
+    """The table for a pipe: aligned columns two spaces apart, a heading line, nothing else; ends with a newline."""
+    lines = [[printable(column.title) for column in table.columns]]
+    lines += [[printable(cell) for cell in row] for row in table.rows]
+    widths = [max(_width(line[index]) for line in lines) for index in range(len(table.columns))]
+    return "".join(f"{'  '.join(_aligned(line, table.columns, widths)).rstrip()}\n" for line in lines)
+
+
+def _aligned(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> Iterator[str]:
+    for cell, column, width in zip(cells, columns, widths, strict=True):
+        padding = " " * (width - _width(cell))
+        yield padding + cell if column.is_number else cell + padding
+
+
+def _width(text: str) -> int:
+    """Terminal cells: East Asian letters take two, combining marks none."""
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide - sum(unicodedata.combining(character) != 0 for character in text)
+
+
+def per_class_table(scores: Sequence[ClassScores], *, title: str = "") -> Table:
+    """One row per class, and their unweighted mean at the end."""
+    columns = (Column("class"), *(Column(name, True) for name in ("precision", "recall", "F1", "examples")))
+    rows: list[tuple[str, ...]] = [
+        (s.name, percent(s.precision), percent(s.recall), percent(s.f1), count(s.support)) for s in scores
+    ]
+    if scores:
+        means = (sum(getattr(s, name) for s in scores) / len(scores) for name in ("precision", "recall", "f1"))
+        rows.append(("mean", *(percent(mean) for mean in means), count(sum(s.support for s in scores))))
+    return Table(columns, tuple(rows), title)
+
+
+def most_confused(counts: ArrayLike, classes: Sequence[str], *, limit: int = 10, title: str = "") -> Table:
+    """The off-diagonal cells of a confusion matrix with the most examples, largest first."""
+    table = np.array(counts, dtype=np.int64)
+    sums = np.maximum(table.sum(axis=1), 1)
+    np.fill_diagonal(table, 0)
+    rows = []
+    for place in np.argsort(-table, axis=None, kind="stable")[:limit]:
+        true, predicted = divmod(int(place), len(classes))
+        number = int(table[true, predicted])
+        if number:
+            rows.append((classes[true], classes[predicted], count(number), percent(number / sums[true], 1)))
+    headings = (Column("true"), Column("taken for"), Column("times", True), Column("of its class", True))
+    return Table(headings, tuple(rows), title)
+
+
+def runs_table(runs: Sequence[RunSummary], *, title: str = "") -> Table:
+    """One row per run: name, data, parameters, best epoch, validation, test, time, status."""
+    rows = []
+    for run in runs:
+        best = "-" if run.best_epoch is None else f"{run.best_epoch}" + (f"/{run.epochs}" if run.epochs else "")
+        validation, test = (metric_value(run.metric, value) for value in (run.validation, run.test))
+        time = duration(run.seconds)
+        rows.append((run.name, run.data, count(run.parameters), best, validation, test, time, run.status))
+    headings = (
+        Column("run"), Column("data"), Column("parameters", True), Column("best epoch", True),
+        Column("validation", True), Column("test", True), Column("time", True), Column("status"),
+    )  # fmt: skip
+    return Table(headings, tuple(rows), title)
+
+
+def leaderboard(
+    trials: Sequence[TrialSummary], *, goal: Goal, metric: str, limit: int | None = None, title: str = ""
+) -> Table:
+    """Trials with the best first: completed ones by value, then the others by number; a column per parameter."""
+    sign = -1.0 if goal == "maximize" else 1.0
+
+    def rank(trial: TrialSummary) -> tuple[int, float, int]:
+        if trial.status == "completed" and trial.value is not None and math.isfinite(trial.value):
+            return (0, sign * trial.value, trial.number)
+        return (1, 0.0, trial.number)
+
+    names = list(dict.fromkeys(name for trial in trials for name in trial.parameters))
+    has_notes = any(trial.note for trial in trials)
+    rows = []
+    for trial in sorted(trials, key=rank)[:limit]:
+        settings = (setting(trial.parameters[name]) if name in trial.parameters else "-" for name in names)
+        cells = (count(trial.number), metric_value(metric, trial.value), trial.status, *settings)
+        rows.append((*cells, *([trial.note] if has_notes else [])))
+    headings = [Column("trial", True), Column(metric, True), Column("status")]
+    headings += [Column(name.rpartition(".")[2] or name) for name in names]
+    return Table((*headings, *([Column("note")] if has_notes else [])), tuple(rows), title)
+
+
+def differences(settings: Mapping[str, Mapping[str, object]], *, title: str = "") -> Table:
+    """The settings in which runs differ: a row per dotted path, a column per run; `-` where a run lacks the setting.
+
+    `settings` maps each run's name to its (nested) config.
+    """
+    flat = {run: dict(_paths(config)) for run, config in settings.items()}
+    paths = dict.fromkeys(path for values in flat.values() for path in values)
+    rows = []
+    for path in paths:
+        cells = tuple(values.get(path, "-") for values in flat.values())
+        if len(set(cells)) > 1:
+            rows.append((path, *(shorten(cell, 60) for cell in cells)))
+    return Table((Column("setting"), *(Column(run) for run in flat)), tuple(rows), title)
+
+
+def _paths(config: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from _paths(value, f"{prefix}{key}.")
+        elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+            numbered = {str(index): item for index, item in enumerate(value)}
+            yield from _paths(numbered, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", setting(value)

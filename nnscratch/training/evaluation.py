@@ -1,0 +1,46 @@
+"""How good a network is on a split: mean loss, accuracy, and its outputs batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnscratch.nn.buffers import Array
+from nnscratch.nn.losses import Loss
+from nnscratch.nn.network import Network
+from nnscratch.training.batches import Batches
+
+
+@dataclass(frozen=True)
+class Score:
+    """Means over a split; accuracy is None for regression."""
+
+    loss: float
+    accuracy: float | None
+    examples: int
+
+
+def evaluate(network: Network, loss: Loss, batches: Batches) -> Score:
+    """The mean loss (without penalty) and the accuracy over all batches."""
+    total, correct, seen = 0.0, 0, 0
+    for x, t in batches:
+        y = network.forward(x)
+        value, _ = loss(y, t)
+        total += value * len(t)
+        correct += count_correct(y, t)
+        seen += len(t)
+    accuracy = correct / seen if batches.examples.targets.ndim == 1 else None
+    return Score(total / seen, accuracy, seen)
+
+
+def outputs(network: Network, batches: Batches) -> Iterator[Array]:
+    """The raw outputs of every batch, each a copy."""
+    for x, _ in batches:
+        yield network.forward(x).copy()
+
+
+def count_correct(y: Array, t: Array) -> int:
+    """How many examples have their largest output at their label; 0 for regression."""
+    return int(np.count_nonzero(np.argmax(y, axis=1) == t)) if t.ndim == 1 else 0

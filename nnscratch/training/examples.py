@@ -1,0 +1,25 @@
+"""The examples of one split, as rows of arrays that other splits share: a split copies no images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnscratch.nn.buffers import Array
+
+
+@dataclass(frozen=True)
+class Examples:
+    """inputs (M, ...), targets (M,) or (M, K), and the rows of both that belong to this split."""
+
+    inputs: Array
+    targets: Array
+    rows: Array
+
+    @classmethod
+    def all_of(cls, inputs: Array, targets: Array) -> Examples:
+        return cls(inputs, targets, np.arange(len(inputs)))
+
+    def __len__(self) -> int:
+        return len(self.rows)

@@ -1,0 +1,194 @@
+"""How a gradient changes the weights. Each class is its formula on one chunk of the flat vector.
+
+The base class cuts the vector into chunks that stay in cache, runs them on all cores, adds the gradient of L2, and
+leaves frozen parameters alone. Chunk borders do not depend on the number of threads, so neither do the results.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from nnscratch.nn.buffers import Array
+from nnscratch.nn.component import Component, setting
+from nnscratch.nn.parallel import Workers
+from nnscratch.nn.parameters import Group, Parameters
+
+CHUNK = 1 << 17
+"""Numbers in a chunk: large enough that handing one to a thread costs little, small enough to stay in cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """A piece of theta with its gradient g, its part of the optimizer's state, and a scratch array s."""
+
+    theta: Array
+    g: Array
+    state: tuple[Array, ...]
+    s: Array
+    group: Group
+
+
+@dataclass(eq=False)
+class Optimizer(Component):
+    """theta changes against the gradient. `t` counts steps from 1; `rate` is the step's learning rate."""
+
+    kind: ClassVar[str] = "optimizer"
+    state_names: ClassVar[tuple[str, ...]] = ()
+    """The vectors it keeps from step to step, each as long as the trainable part of theta, zero at the start."""
+
+    learning_rate: float = setting(0.001, "step size", gt=0)
+
+    def bind(self, parameters: Parameters, workers: Workers | None = None) -> None:
+        """Allocates the state for these parameters and cuts the vectors into chunks."""
+        self.t = 0
+        self.workers = workers or Workers()
+        size = parameters.trainable_size
+        self.state = {name: np.zeros(size, parameters.theta.dtype) for name in self.state_names}
+        scratch = np.empty(size, parameters.theta.dtype)
+        self.chunks = []
+        for segment in parameters.segments:
+            if segment.group.frozen:
+                continue
+            for start in range(segment.start, segment.stop, CHUNK):
+                piece = slice(start, min(start + CHUNK, segment.stop))
+                state = tuple(vector[piece] for vector in self.state.values())
+                theta, g = parameters.theta[piece], parameters.gradient[piece]
+                self.chunks.append(Chunk(theta, g, state, scratch[piece], segment.group))
+
+    def step(self, factor: float = 1.0, l2: float = 0.0) -> None:
+        """One update of theta from the gradient; factor is the schedule's, l2 the lambda of the gradient lambda W."""
+        self.t += 1
+
+        def update(chunk: Chunk) -> None:
+            if l2 and chunk.group.decay:
+                np.multiply(chunk.theta, l2, out=chunk.s)
+                np.add(chunk.g, chunk.s, out=chunk.g)
+            self.update(chunk, self.learning_rate * factor * chunk.group.learning_rate_scale)
+
+        self.workers.run(update, self.chunks)
+
+    def update(self, chunk: Chunk, rate: float) -> None:
+        """The formula, on one chunk, in place; g may be overwritten."""
+        raise NotImplementedError
+
+
+@dataclass(eq=False)
+class SGD(Optimizer):
+    """v = momentum v + (1 - dampening) g,   theta -= rate v                      (Polyak 1964)
+
+    With nesterov: theta -= rate (g + momentum v)                              (Sutskever et al. 2013, as PyTorch)
+    momentum 0: theta -= rate g. `dampening` equal to momentum makes v a running average of gradients. Unlike
+    PyTorch, the first step is dampened too.
+    """
+
+    name: ClassVar[str] = "sgd"
+
+    learning_rate: float = setting(0.01, "step size", gt=0)
+    momentum: float = setting(0.0, "share of the velocity that each step keeps", ge=0, lt=1)
+    dampening: float = setting(0.0, "share of the gradient that does not enter the velocity", ge=0, lt=1)
+    nesterov: bool = setting(False, "look ahead: step by gradient plus momentum times velocity")
+
+    state_names: ClassVar[tuple[str, ...]] = ("velocity",)
+
+    def update(self, chunk: Chunk, rate: float) -> None:
+        theta, g, (v,), s = chunk.theta, chunk.g, chunk.state, chunk.s
+        if not self.momentum:
+            np.multiply(g, rate, out=s)
+            theta -= s
+            return
+        v *= self.momentum
+        if self.dampening:
+            np.multiply(g, 1 - self.dampening, out=s)
+            v += s
+        else:
+            v += g
+        if self.nesterov:
+            np.multiply(v, self.momentum, out=s)
+            s += g
+            s *= rate
+        else:
+            np.multiply(v, rate, out=s)
+        theta -= s
+
+
+@dataclass(eq=False)
+class RMSProp(Optimizer):
+    """v = decay v + (1 - decay) g^2,   theta -= rate g / (sqrt(v) + epsilon)         (Hinton 2012, lecture 6e)
+
+    Kept as V = v / (1 - decay): V = decay V + g^2, one multiplication less.
+    """
+
+    name: ClassVar[str] = "rmsprop"
+
+    decay: float = setting(0.9, "share of the mean square that each step keeps", ge=0, lt=1)
+    epsilon: float = setting(1e-8, "keeps the division finite", gt=0)
+
+    state_names: ClassVar[tuple[str, ...]] = ("mean_square",)
+
+    def update(self, chunk: Chunk, rate: float) -> None:
+        theta, g, (V,), s = chunk.theta, chunk.g, chunk.state, chunk.s
+        c = math.sqrt(1 - self.decay)
+        np.square(g, out=s)
+        V *= self.decay
+        V += s
+        np.sqrt(V, out=s)
+        s += self.epsilon / c
+        np.divide(g, s, out=s)
+        s *= rate / c
+        theta -= s
+
+
+@dataclass(eq=False)
+class Adam(Optimizer):
+    """m = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g^2                (Kingma & Ba 2015, algorithm 1)
+
+    theta -= rate m^ / (sqrt(v^) + epsilon),   m^ = m / (1 - beta1^t),   v^ = v / (1 - beta2^t)
+
+    Kept as M = m / (1 - beta1) and V = v / (1 - beta2), so that each takes one multiplication and one addition:
+    M = beta1 M + g,   V = beta2 V + g^2,   theta -= a M / (sqrt(V) + epsilon / c)   with
+    c = sqrt((1 - beta2) / (1 - beta2^t)),   a = rate (1 - beta1) / (1 - beta1^t) / c.
+    """
+
+    name: ClassVar[str] = "adam"
+
+    beta1: float = setting(0.9, "share of the mean gradient that each step keeps", ge=0, lt=1)
+    beta2: float = setting(0.999, "share of the mean squared gradient that each step keeps", ge=0, lt=1)
+    epsilon: float = setting(1e-8, "keeps the division finite", gt=0)
+
+    state_names: ClassVar[tuple[str, ...]] = ("mean", "mean_square")
+
+    def update(self, chunk: Chunk, rate: float) -> None:
+        theta, g, (M, V), s = chunk.theta, chunk.g, chunk.state, chunk.s
+        c = math.sqrt((1 - self.beta2) / (1 - self.beta2**self.t))
+        a = rate * (1 - self.beta1) / (1 - self.beta1**self.t) / c
+        M *= self.beta1
+        M += g
+        np.square(g, out=s)
+        V *= self.beta2
+        V += s
+        np.sqrt(V, out=s)
+        s += self.epsilon / c
+        np.divide(M, s, out=s)
+        s *= a
+        theta -= s
+
+
+@dataclass(eq=False)
+class AdamW(Adam):
+    """Adam after theta -= rate weight_decay theta on the weights: decay that the moments do not see
+
+    (Loshchilov & Hutter 2019, algorithm 2, with the learning rate multiplied in, as PyTorch does).
+    """
+
+    name: ClassVar[str] = "adamw"
+
+    weight_decay: float = setting(0.01, "share of each weight removed per unit of learning rate", ge=0)
+
+    def update(self, chunk: Chunk, rate: float) -> None:
+        if chunk.group.decay and self.weight_decay:
+            np.multiply(chunk.theta, 1 - rate * self.weight_decay, out=chunk.theta)
+        super().update(chunk, rate)

@@ -1,0 +1,111 @@
+"""How far training has come, and what it has seen: all that a resume needs besides the vectors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """After one update: where training is. `loss` is that of the batch, before the update."""
+
+    epoch: int
+    step: int
+    steps_per_epoch: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """After one epoch, counted from 1: its row of metrics.csv."""
+
+    epoch: int
+    values: Mapping[str, float]
+
+
+@dataclass
+class Progress:
+    """Epochs done, steps of the present one, running sums of it, and a row of values for every epoch done."""
+
+    epoch: int = 0
+    step: int = 0
+    updates: int = 0
+    loss_sum: float = 0.0
+    correct: int = 0
+    seen: int = 0
+    train_seconds: float = 0.0
+    gradient_norm_sum: float = 0.0
+    measured: int = 0
+    measures: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def add_measures(self, values: Mapping[str, float]) -> None:
+        """Adds one step's norms and ratios to the epoch's sums."""
+        self.measured += 1
+        for name, value in values.items():
+            self.measures[name] = self.measures.get(name, 0.0) + value
+
+    def start_next_epoch(self) -> None:
+        """Counts the epoch as done and clears its sums."""
+        self.epoch += 1
+        self.step = self.correct = self.seen = self.measured = 0
+        self.loss_sum = self.train_seconds = self.gradient_norm_sum = 0.0
+        self.measures = {}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON keeps exactly."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Progress:
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """The logged value that says which epoch is best: losses and errors are to fall, everything else to rise."""
+
+    value: str
+
+    @property
+    def goal(self) -> str:
+        """'minimize' or 'maximize'."""
+        return "minimize" if self.value.endswith("loss") else "maximize"
+
+    def best_epoch(self, history: Sequence[Mapping[str, float]]) -> int | None:
+        """The earliest epoch (from 1) with the best value; None before there is one."""
+        best, at = -math.inf, None
+        for epoch, row in enumerate(history, 1):
+            score = self._score(row)
+            if score > best:
+                best, at = score, epoch
+        return at
+
+    def epochs_without_improvement(self, history: Sequence[Mapping[str, float]], minimum_change: float = 0.0) -> int:
+        """How many of the last epochs brought no value better than the best before by more than minimum_change."""
+        best, waited = -math.inf, 0
+        for row in history:
+            score = self._score(row)
+            if score > best + minimum_change:
+                best, waited = score, 0
+            else:
+                waited += 1
+        return waited
+
+    def _score(self, row: Mapping[str, float]) -> float:
+        value = row.get(self.value, math.nan)
+        return -value if self.goal == "minimize" else value
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Stops when `patience` epochs in a row brought no improvement of the monitored value above minimum_change."""
+
+    patience: int
+    minimum_change: float = 0.0
+
+    def is_due(self, monitor: Monitor, history: Sequence[Mapping[str, float]]) -> bool:
+        return monitor.epochs_without_improvement(history, self.minimum_change) >= self.patience

@@ -1,0 +1,112 @@
+"""From stored inputs (bytes, or a table's numbers) to what a network takes: x = stored * multiplier + offset.
+
+The statistics come from the training split alone, and the run keeps them: evaluating and predicting use the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from nnscratch.nn.buffers import Array
+from nnscratch.nn.component import Component, setting
+from nnscratch.training.examples import Examples
+
+
+@dataclass(frozen=True)
+class Affine:
+    """x = stored * multiplier + offset, both float32 and broadcast over the batch."""
+
+    multiplier: Array
+    offset: Array
+
+    def apply(self, stored: Array, out: Array) -> Array:
+        """x for a batch, written into out."""
+        np.multiply(stored, self.multiplier, out=out)
+        if self.offset.any():
+            out += self.offset
+        return out
+
+
+def affine(multiplier: Array | float, offset: Array | float) -> Affine:
+    """An Affine from numbers of any float type."""
+    return Affine(np.asarray(multiplier, np.float32), np.asarray(offset, np.float32))
+
+
+@dataclass(frozen=True)
+class Scaling(Component):
+    """How stored inputs become the network's inputs."""
+
+    kind: ClassVar[str] = "scaling"
+
+    def fit(self, train: Examples) -> Affine:
+        """The transformation, from the training split's statistics."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class NoScaling(Scaling):
+    """x = stored."""
+
+    name: ClassVar[str] = "none"
+
+    def fit(self, train: Examples) -> Affine:
+        return affine(1.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Unit(Scaling):
+    """x in [0, 1]: bytes / 255; numbers of a table by their column's range, (x - min) / (max - min)."""
+
+    name: ClassVar[str] = "unit"
+
+    def fit(self, train: Examples) -> Affine:
+        if train.inputs.dtype == np.uint8:
+            return affine(1 / 255, 0.0)
+        table = train.inputs[train.rows]
+        low, high = table.min(axis=0).astype(np.float64), table.max(axis=0).astype(np.float64)
+        width = np.where(high > low, high - low, 1.0)
+        return affine(1 / width, -low / width)
+
+
+@dataclass(frozen=True)
+class Standardize(Scaling):
+    """x = (stored - mean) / deviation, per input number or, for images, per colour channel (LeCun et al. 1998, 4.3).
+
+    A pixel's deviation counts as at least a tenth of the whole image's: a border pixel that is lit in one image of
+    60,000 must not outweigh all others. A constant column of a table gets deviation 1.
+    """
+
+    name: ClassVar[str] = "standardize"
+    short: ClassVar[str | None] = "per"
+
+    per: Literal["pixel", "channel"] = setting("pixel", "statistics per input number, or per colour channel of images")
+
+    def fit(self, train: Examples) -> Affine:
+        mean, variance = moments(train)
+        if self.per == "channel" and mean.ndim == 3:
+            axes = (0, 1)
+            variance = np.mean(variance + np.square(mean), axes) - np.square(np.mean(mean, axes))
+            mean = np.mean(mean, axes)
+        deviation = np.sqrt(np.maximum(variance, 0))
+        if train.inputs.dtype == np.uint8:
+            whole = np.sqrt(np.mean(variance + np.square(mean)) - np.square(np.mean(mean)))
+            deviation = np.maximum(deviation, 0.1 * whole)
+        deviation = np.where(deviation > 0, deviation, 1.0)
+        return affine(1 / deviation, -mean / deviation)
+
+
+def moments(examples: Examples, block: int = 512) -> tuple[Array, Array]:
+    """Mean and variance of every input number over the split, in float64, reading a block of rows at a time."""
+    shape = examples.inputs.shape[1:]
+    origin = examples.inputs[examples.rows[0]].astype(np.float64)  # differences from it: no cancellation far from zero
+    total, squares = np.zeros(shape), np.zeros(shape)
+    for start in range(0, len(examples), block):
+        difference = examples.inputs[examples.rows[start : start + block]] - origin.astype(np.float32)
+        total += np.sum(difference, axis=0, dtype=np.float64)
+        np.square(difference, out=difference)
+        squares += np.sum(difference, axis=0, dtype=np.float64)
+    mean = total / len(examples)
+    return origin + mean, np.maximum(squares / len(examples) - np.square(mean), 0)

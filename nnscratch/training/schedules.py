@@ -1,0 +1,136 @@
+"""How the learning rate changes: a factor from how far training has come, and nothing else to remember."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nnscratch.nn.component import Component, setting
+
+
+@dataclass(frozen=True)
+class Schedule(Component):
+    """factor = 1 at full learning rate. A linear warm-up may come before any schedule (Goyal et al. 2017, 2.2)."""
+
+    kind: ClassVar[str] = "schedule"
+
+    warmup_epochs: float = setting(0.0, "epochs over which the learning rate rises linearly from 0", ge=0)
+
+    def __call__(self, step: int, total_steps: int, steps_per_epoch: int, history: Sequence[float] = ()) -> float:
+        """The factor of step number `step`, from 0; history is the monitored loss of the epochs so far."""
+        warmup = min(self.warmup_epochs * steps_per_epoch, total_steps)
+        if step < warmup:
+            return (step + 1) / math.ceil(warmup + 1)
+        progress = (step - warmup) / max(total_steps - warmup, 1)
+        return self.factor(progress, (step - warmup) / steps_per_epoch, history)
+
+    def factor(self, progress: float, epoch: float, history: Sequence[float]) -> float:
+        """The factor after the warm-up, for progress 0 to 1 and the epochs done, a fraction included."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class ConstantRate(Schedule):
+    """factor = 1."""
+
+    name: ClassVar[str] = "constant"
+
+    def factor(self, progress: float, epoch: float, history: Sequence[float]) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """factor = f + (1 - f) (1 + cos(pi progress)) / 2 with f the final factor (Loshchilov & Hutter 2017, eq. 5)."""
+
+    name: ClassVar[str] = "cosine"
+
+    final: float = setting(0.0, "factor at the end", ge=0, le=1)
+
+    def factor(self, progress: float, epoch: float, history: Sequence[float]) -> float:
+        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@dataclass(frozen=True)
+class StepDecay(Schedule):
+    """factor = gamma^floor(epoch / every)."""
+
+    name: ClassVar[str] = "step"
+
+    every: int = setting(10, "epochs between two drops", ge=1)
+    gamma: float = setting(0.1, "what each drop multiplies by", gt=0, le=1)
+
+    def factor(self, progress: float, epoch: float, history: Sequence[float]) -> float:
+        return self.gamma ** math.floor(epoch / self.every)
+
+
+@dataclass(frozen=True)
+class Exponential(Schedule):
+    """factor = gamma^epoch, smoothly within an epoch too."""
+
+    name: ClassVar[str] = "exponential"
+
+    gamma: float = setting(0.95, "what an epoch multiplies by", gt=0, le=1)
+
+    def factor(self, progress: float, epoch: float, history: Sequence[float]) -> float:
+        return float(self.gamma**epoch)
+
+
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    """Cosine up from `start` to 1 until `peak`, cosine down to `final` (Smith & Topin 2018)."""
+
+    name: ClassVar[str] = "one_cycle"
+
+    peak: float = setting(0.3, "progress at which the full rate is reached", gt=0, lt=1)
+    start: float = setting(0.04, "factor at the beginning", ge=0, le=1)
+    final: float = setting(0.0001, "factor at the end", ge=0, le=1)
+
+    def factor(self, progress: float, epoch: float, history: Sequence[float]) -> float:
+        if progress < self.peak:
+            return _cosine_between(self.start, 1.0, progress / self.peak)
+        return _cosine_between(1.0, self.final, (progress - self.peak) / (1 - self.peak))
+
+
+def _cosine_between(first: float, last: float, progress: float) -> float:
+    return last + (first - last) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@dataclass(frozen=True)
+class Triangular(Schedule):
+    """Linear up from `start` to 1 until `peak`, linear down to `final`."""
+
+    name: ClassVar[str] = "triangular"
+
+    peak: float = setting(0.2, "progress at which the full rate is reached", gt=0, lt=1)
+    start: float = setting(0.2, "factor at the beginning", ge=0, le=1)
+    final: float = setting(0.0, "factor at the end", ge=0, le=1)
+
+    def factor(self, progress: float, epoch: float, history: Sequence[float]) -> float:
+        if progress < self.peak:
+            return self.start + (1 - self.start) * progress / self.peak
+        return 1 + (self.final - 1) * (progress - self.peak) / (1 - self.peak)
+
+
+@dataclass(frozen=True)
+class ReduceOnPlateau(Schedule):
+    """factor = gamma^k, k the times that `patience` epochs in a row brought no monitored loss below the best so far."""
+
+    name: ClassVar[str] = "reduce_on_plateau"
+
+    patience: int = setting(5, "epochs without improvement before the rate drops", ge=1)
+    gamma: float = setting(0.1, "what each drop multiplies by", gt=0, lt=1)
+    minimum_change: float = setting(0.0, "how much lower a loss must be to count", ge=0)
+
+    def factor(self, progress: float, epoch: float, history: Sequence[float]) -> float:
+        best, waited, drops = math.inf, 0, 0
+        for value in history:
+            if value < best - self.minimum_change:
+                best, waited = value, 0
+            else:
+                waited += 1
+            if waited == self.patience:
+                drops, waited = drops + 1, 0
+        return float(self.gamma**drops)

@@ -1,0 +1,198 @@
+"""The training loop: batches through the network, the loss, back again, and one update after the other."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nnscratch.errors import DivergenceError
+from nnscratch.nn.buffers import Array
+from nnscratch.nn.losses import Loss
+from nnscratch.nn.network import Network
+from nnscratch.nn.parallel import Workers
+from nnscratch.nn.random_streams import RandomStreams
+from nnscratch.nn.regularization import L2
+from nnscratch.training.augmentation import Augmentation
+from nnscratch.training.averaging import Averaging
+from nnscratch.training.batches import Batches
+from nnscratch.training.divergence import locate
+from nnscratch.training.evaluation import Score, count_correct, evaluate
+from nnscratch.training.examples import Examples
+from nnscratch.training.measurements import LayerMeasurements, clip_by_norm, clip_by_value, global_norm
+from nnscratch.training.optimizers import Optimizer
+from nnscratch.training.progress import EpochResult, Progress, StepResult
+from nnscratch.training.scaling import Affine
+from nnscratch.training.schedules import ConstantRate, Schedule
+
+
+@dataclass
+class Recipe:
+    """What training is made of, apart from the network and the data."""
+
+    loss: Loss
+    optimizer: Optimizer
+    epochs: int
+    batch_size: int
+    l2: L2 = field(default_factory=L2)
+    schedule: Schedule = field(default_factory=ConstantRate)
+    augmentations: Sequence[Augmentation] = ()
+    averaging: Averaging | None = None
+    clip_norm: float | None = None
+    clip_value: float | None = None
+
+    @property
+    def evaluation_batch_size(self) -> int:
+        """Examples at a time when nothing is learned; the same everywhere, so that figures agree to the last digit."""
+        return max(self.batch_size, 256)
+
+
+class Trainer:
+    """Trains an initialised network. `run` yields a result per step and per epoch; the caller records and decides.
+
+    All that changes lives in network.parameters, the optimizer's state, `average` and `progress`: saved and put back,
+    they continue bit for bit.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        recipe: Recipe,
+        affine: Affine,
+        streams: RandomStreams,
+        workers: Workers | None = None,
+    ) -> None:
+        self.network, self.recipe, self.affine, self.streams = network, recipe, affine, streams
+        self.workers = workers or Workers()
+        self.progress = Progress()
+        recipe.optimizer.bind(network.parameters, self.workers)
+        self.measurements = LayerMeasurements(network)
+        theta = network.parameters.theta
+        self.average: Array | None = theta.copy() if recipe.averaging else None
+        self._scratch = np.empty_like(theta) if recipe.averaging else None
+
+    def run(self, train: Examples, validation: Examples | None = None) -> Iterator[StepResult | EpochResult]:
+        """Trains from wherever `progress` is to the recipe's last epoch.
+
+        Raises DivergenceError, the weights still finite, when the loss or a gradient is not.
+        """
+        recipe, progress = self.recipe, self.progress
+        batches = Batches(train, self.affine, recipe.batch_size)
+        held_out = Batches(validation, self.affine, recipe.evaluation_batch_size) if validation else None
+        steps = len(batches)
+        while progress.epoch < recipe.epochs:
+            batches.shuffle(self.streams.stream("shuffle", progress.epoch))
+            while progress.step < steps:
+                started = time.perf_counter()
+                loss = self._step(batches, steps)
+                progress.step += 1
+                progress.updates += 1
+                progress.train_seconds += time.perf_counter() - started
+                yield StepResult(progress.epoch + 1, progress.step, steps, loss)
+            values = self._epoch_values(steps, train, held_out)
+            progress.start_next_epoch()
+            progress.history.append(values)
+            yield EpochResult(progress.epoch, values)
+
+    def score(self, examples: Examples) -> Score:
+        """Loss and accuracy on a split with the weights that count: the averaged ones when averaging."""
+        with self.weights_that_count():
+            batches = Batches(examples, self.affine, self.recipe.evaluation_batch_size)
+            return evaluate(self.network, self.recipe.loss, batches)
+
+    @contextmanager
+    def weights_that_count(self) -> Iterator[None]:
+        """Inside, the network holds the averaged weights when there are any; afterwards the trained ones again."""
+        if self.average is None or self._scratch is None:
+            yield
+            return
+        theta = self.network.parameters.theta
+        np.copyto(self._scratch, theta)
+        np.copyto(theta, self.average)
+        try:
+            yield
+        finally:
+            np.copyto(theta, self._scratch)
+
+    def learning_rate_factor(self, steps_per_epoch: int) -> float:
+        """The schedule's factor for the next update."""
+        progress, recipe = self.progress, self.recipe
+        history = [row.get("val_loss", row["train_loss"]) for row in progress.history]
+        step = progress.epoch * steps_per_epoch + progress.step
+        return recipe.schedule(step, recipe.epochs * steps_per_epoch, steps_per_epoch, history)
+
+    def _step(self, batches: Batches, steps: int) -> float:
+        """One update: y = f(x), loss and dy, gradients, theta."""
+        network, recipe, progress = self.network, self.recipe, self.progress
+        network.moment.step = progress.updates
+        if recipe.augmentations:
+            x, t = batches.augmented(progress.step, recipe.augmentations, self.streams, progress.epoch)
+        else:
+            x, t = batches.load(progress.step)
+        y = network.forward(x, training=True)
+        loss, dy = recipe.loss(y, t)
+        correct = count_correct(y, t)
+        if not math.isfinite(loss):
+            self._diverged(x, t)
+        network.backward(dy)
+        gradient = network.parameters.gradient[: network.parameters.trainable_size]
+        norm = global_norm(gradient, self.workers)
+        if not math.isfinite(norm):
+            self._diverged(x, t)
+
+        measured = self.measurements.is_due(progress.step, steps)
+        if measured:
+            self.measurements.before_update()
+        if recipe.clip_norm is not None:
+            clip_by_norm(gradient, norm, recipe.clip_norm)
+        if recipe.clip_value is not None:
+            clip_by_value(gradient, recipe.clip_value)
+        recipe.optimizer.step(self.learning_rate_factor(steps), recipe.l2.coefficient(len(t)))
+        if recipe.averaging and self.average is not None and self._scratch is not None:
+            recipe.averaging.update(self.average, network.parameters.theta, progress.updates + 1, self._scratch)
+        if measured:
+            progress.add_measures(self.measurements.after_update())
+
+        progress.loss_sum += loss * len(t)
+        progress.correct += correct
+        progress.seen += len(t)
+        progress.gradient_norm_sum += norm
+        return loss
+
+    def _diverged(self, x: Array, t: Array) -> None:
+        progress = self.progress
+        place = locate(self.network, self.recipe.loss, x.copy(), t)
+        raise DivergenceError(
+            f"training diverged in epoch {progress.epoch + 1}, step {progress.step + 1}: "
+            f"{place} is the first that is not finite; the weights were not changed by it",
+            "try a smaller optimizer.learning_rate, training.clip_norm=1, or data.scaling=standardize",
+        )
+
+    def _epoch_values(self, steps: int, train: Examples, held_out: Batches | None) -> dict[str, float]:
+        """The row of the epoch that has just ended, in the order of its columns."""
+        progress, recipe, parameters = self.progress, self.recipe, self.network.parameters
+        values: dict[str, float] = {"epoch": progress.epoch + 1, "train_loss": progress.loss_sum / progress.seen}
+        classification = train.targets.ndim == 1
+        if classification:
+            values["train_accuracy"] = progress.correct / progress.seen
+        if held_out is not None:
+            started = time.perf_counter()
+            with self.weights_that_count():
+                score = evaluate(self.network, recipe.loss, held_out)
+            values["val_loss"] = score.loss
+            if score.accuracy is not None:
+                values["val_accuracy"] = score.accuracy
+            values["val_seconds"] = time.perf_counter() - started
+        progress.step -= 1  # the rate of the epoch's last update, not of the next one
+        values["learning_rate"] = recipe.optimizer.learning_rate * self.learning_rate_factor(steps)
+        progress.step += 1
+        values["penalty"] = recipe.l2.penalty(parameters, recipe.batch_size)
+        values["gradient_norm"] = progress.gradient_norm_sum / steps
+        values |= {name: total / progress.measured for name, total in progress.measures.items()}
+        values["train_seconds"] = progress.train_seconds
+        values["samples_per_second"] = progress.seen / max(progress.train_seconds, 1e-9)
+        return values
