@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 
 from nnscratch.errors import UsageError, UserError
@@ -38,11 +37,16 @@ Threads = Annotated[int | None, typer.Option("--threads", help="Threads to use; 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output at the end.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only results, warnings and errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
-Overrides = Annotated[
+Arguments = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[a.b=VALUE]...", help="Fields of the config to change, such as optimizer.learning_rate=3e-4."),
+    typer.Argument(
+        metavar="CONFIG [a.b=VALUE]...", help="A YAML file, and fields of it to change: optimizer.learning_rate=3e-4."
+    ),
 ]
 DEFAULT_RUNS, DEFAULT_DATA = Path("runs"), Path("data")
+
+# Newer versions of typer carry click under a name of their own, so its base class is reached through typer's.
+CommandLineError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 
 def _version(wanted: bool) -> None:
@@ -66,8 +70,8 @@ def _root(
     "optimizer.learning_rate=3e-4 --epochs 5 --name trial  |  nnscratch train --resume runs/trial --epochs 20",
 )
 def train(
-    config: Annotated[Path | None, typer.Argument(help="The YAML file that says what to train.")] = None,
-    overrides: Overrides = None,
+    context: typer.Context,
+    arguments: Arguments = None,
     resume: Annotated[Path | None, typer.Option("--resume", help="Continue this run in place.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the run and its folder.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")] = None,
@@ -90,16 +94,17 @@ def train(
     from nnscratch.experiment.train import resume as resume_run
     from nnscratch.experiment.train import train as train_config
 
+    config, changes = _arguments(context, arguments)
     display = _display(json, quiet, verbose)
     options = _options(data_dir, runs_dir, threads, plots)
     if resume is not None:
-        _refuse_with_resume(config, overrides, name, seed, dry_run)
+        _refuse_with_resume(arguments, name, seed, dry_run)
         summary = resume_run(resume, epochs, options, display)
     elif config is None:
         raise UsageError("which config?", "nnscratch train CONFIG.yaml, or nnscratch train --resume RUN")
     else:
         flags = [("name", name), ("seed", seed), ("training.epochs", epochs)]
-        changes = [*_overrides(overrides or []), *(f"{path}={value}" for path, value in flags if value is not None)]
+        changes += [f"{path}={value}" for path, value in flags if value is not None]
         loaded = load_config(config, changes, display.say)
         if dry_run:
             from nnscratch.experiment.dry_run import dry_run as describe
@@ -138,6 +143,34 @@ def doctor(data_dir: DataDir = DEFAULT_DATA, threads: Threads = None, json: Json
     _emit(examine(data_dir, threads), json)
 
 
+@app.command(
+    context_settings=PASS_OVERRIDES,
+    epilog="Examples:  nnscratch gradcheck configs/cifar_best.yaml  |  nnscratch gradcheck my.yaml "
+    "model.activation=tanh --tolerance 1e-7",
+)
+def gradcheck(
+    context: typer.Context,
+    arguments: Arguments,
+    tolerance: Annotated[float, typer.Option("--tolerance", help="Largest relative error that passes.")] = 1e-6,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Entries checked of each array, at most.")] = 50,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=2, help="Examples in the batch.")] = 4,
+    data_dir: DataDir = DEFAULT_DATA,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Check every gradient of CONFIG against central differences in float64; exit code 1 names the layer that is wrong."""
+    from nnscratch.experiment.config import load_config
+    from nnscratch.experiment.gradcheck import gradcheck as check
+
+    display = _display(json, False, verbose)
+    loaded = load_config(*_required_config(context, arguments), display.say)
+    report = check(
+        loaded, _options(data_dir), display, batch_size=batch_size, samples=samples, tolerance=tolerance
+    )
+    _emit(report, json)
+    report.require_passed()
+
+
 data_app = typer.Typer(help="The datasets: which there are, fetching and verifying them.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
@@ -172,7 +205,10 @@ def data_verify(
     """Read a dataset and check its structure, its counts and, where there are official ones, its digests."""
     from nnscratch.experiment.data_commands import verify_dataset
 
-    _emit(verify_dataset(name, data_dir), json)
+    report = verify_dataset(name, data_dir, _display(json, False, False))
+    _emit(report, json)
+    if not report.is_sound:
+        raise typer.Exit(4)
 
 
 def _display(json: bool, quiet: bool, verbose: bool) -> Display:
@@ -192,46 +228,26 @@ def _emit(result: Any, json: bool) -> None:
     print(json_module.dumps(result.to_dict()) if json else result.to_text())
 
 
-def _overrides(arguments: list[str]) -> list[str]:
-    """`a.b=v`, `--a.b=v` and `--a.b v` as `a.b=v`. Raises UsageError for what is none of them."""
-    changes: list[str] = []
-    waiting: str | None = None
-    for argument in arguments:
-        if waiting is not None:
-            changes.append(f"{waiting}={argument}")
-            waiting = None
-        elif argument.startswith("-"):
-            path, equals, value = argument.lstrip("-").partition("=")
-            _refuse_unknown_option(argument, path)
-            if equals:
-                changes.append(f"{path}={value}")
-            else:
-                waiting = path
-        elif "=" in argument:
-            changes.append(argument)
-        else:
-            raise UsageError(f"`{argument}` is not an override", "write overrides as a.b=value")
-    if waiting is not None:
-        raise UsageError(f"--{waiting} needs a value", f"write --{waiting}=VALUE")
-    return changes
+def _arguments(context: typer.Context, arguments: list[str] | None) -> tuple[Path | None, list[str]]:
+    """The config and the overrides among a command's arguments."""
+    from nnscratch.experiment.arguments import config_and_overrides
+
+    options = [option for parameter in context.command.params for option in parameter.opts]
+    return config_and_overrides(arguments or [], options)
 
 
-def _refuse_unknown_option(argument: str, path: str) -> None:
-    """Only dotted paths and top-level fields of a config are overrides; anything else is a mistyped option."""
-    from nnscratch.errors import did_you_mean
-    from nnscratch.experiment.config import Config
-
-    if "." in path or path in Config.model_fields:
-        return
-    options = [option for parameter in click.get_current_context().command.params for option in parameter.opts]
-    closest = did_you_mean(f"--{path}", [option for option in options if option.startswith("--")])
-    raise UsageError(f"no such option: {argument.partition('=')[0]}{closest}", "`--help` lists the options")
+def _required_config(context: typer.Context, arguments: list[str] | None) -> tuple[Path, list[str]]:
+    """The same, for a command that cannot do without a config."""
+    config, changes = _arguments(context, arguments)
+    if config is None:
+        raise UsageError("which config?", f"nnscratch {context.info_name} CONFIG.yaml")
+    return config, changes
 
 
 def _refuse_with_resume(
-    config: Path | None, overrides: list[str] | None, name: str | None, seed: int | None, dry_run: bool
+    arguments: list[str] | None, name: str | None, seed: int | None, dry_run: bool
 ) -> None:
-    given = {"CONFIG": config, "overrides": overrides, "--name": name, "--seed": seed, "--dry-run": dry_run or None}
+    given = {"a config or overrides": arguments, "--name": name, "--seed": seed, "--dry-run": dry_run or None}
     refused = [what for what, value in given.items() if value]
     if refused:
         raise UsageError(
@@ -243,20 +259,19 @@ def _refuse_with_resume(
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command and exits with its code: 0 ok, 1 failed, 2 usage or config, 3 diverged, 4 data, 130 interrupted."""
     try:
-        app(args=arguments, standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
-        sys.exit(2)
-    except click.ClickException as error:
+        code = app(args=arguments, standalone_mode=False)
+    except CommandLineError as error:
         error.show()
         sys.exit(2)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         # The reader has gone (`nnscratch ... | head`); Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    if isinstance(code, int) and code:
+        sys.exit(code)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 from nnscratch.errors import DataError
 
@@ -31,9 +30,8 @@ def detect_layout(path: Path, delimiter: str | None, header: bool | None) -> Lay
     a number, or when a column has text in the first row over a number in the second.
     """
     if delimiter is None:
-        with _opened(path) as stream:
-            first_line = _bounded(stream.readline(LONGEST_LINE), path)
-        delimiter = max(",;\t", key=first_line.count)
+        with closing(_lines(path)) as lines:
+            delimiter = max(",;\t", key=next(lines, "").count)
     with closing(read_rows(path, delimiter)) as rows:
         first = next(rows, None)
         if first is None:
@@ -53,8 +51,8 @@ def detect_layout(path: Path, delimiter: str | None, header: bool | None) -> Lay
 
 def read_rows(path: Path, delimiter: str) -> Generator[tuple[int, list[str]]]:
     """Line number (of the row's last line) and cells of each row that is not blank; a DataError for unreadable text."""
-    with _opened(path) as stream:
-        reader = csv.reader(_lines(stream, path), delimiter=delimiter, strict=True)
+    with closing(_lines(path)) as lines:
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
         try:
             for row in reader:
                 if len(row) > MOST_COLUMNS:
@@ -66,11 +64,6 @@ def read_rows(path: Path, delimiter: str) -> Generator[tuple[int, list[str]]]:
                     yield reader.line_num, row
         except csv.Error as error:
             raise DataError(f"{path}:{reader.line_num}: not valid CSV: {error}") from error
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{path}:{reader.line_num + 1}: not UTF-8 text (byte {error.object[error.start]:#04x})",
-                "save the file as UTF-8",
-            ) from error
 
 
 def is_number(cell: str) -> bool:
@@ -86,18 +79,23 @@ def cell_place(path: Path, line: int, row: list[str], index: int) -> str:
     return f"{path}:{line}:{sum(len(cell) + 1 for cell in row[:index]) + 1}"
 
 
-def _opened(path: Path) -> TextIO:
-    return path.open(encoding="utf-8-sig", newline="")
-
-
-def _lines(stream: TextIO, path: Path) -> Iterator[str]:
-    while line := stream.readline(LONGEST_LINE):
-        yield _bounded(line, path)
-
-
-def _bounded(line: str, path: Path) -> str:
-    if len(line) >= LONGEST_LINE:
-        raise DataError(
-            f"{path}: a line of more than {LONGEST_LINE:,} characters", "is it a table with one example per line?"
-        )
-    return line
+def _lines(path: Path) -> Generator[str]:
+    """The lines with their ends. Decoded one by one: decoding ahead could not tell the line of a wrong byte."""
+    encoding = "utf-8-sig"
+    with path.open("rb") as stream:
+        number = 0
+        while line := stream.readline(LONGEST_LINE):
+            number += 1
+            if len(line) >= LONGEST_LINE:
+                raise DataError(
+                    f"{path}:{number}: a line of more than {LONGEST_LINE:,} bytes",
+                    "is it a table with one example per line?",
+                )
+            try:
+                yield line.decode(encoding)
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"{path}:{number}:{error.start + 1}: not UTF-8 text (byte {line[error.start]:#04x})",
+                    "save the file as UTF-8",
+                ) from error
+            encoding = "utf-8"

@@ -118,6 +118,12 @@ class Source(Component):
 
     kind: ClassVar[str] = "dataset"
 
+    example_shape: ClassVar[tuple[int, ...] | None] = None
+    """The shape of one example, where it is known without the data."""
+
+    class_names: ClassVar[tuple[str, ...] | None] = None
+    """The classes, where they are known without the data."""
+
     summary: ClassVar[str] = ""
     """What it is, in a few words, for `nnscratch data list`."""
 

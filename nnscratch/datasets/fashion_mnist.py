@@ -43,6 +43,8 @@ class FashionMNIST(Source):
     """60,000 training and 10,000 test images, (N, 28, 28, 1) uint8, from the IDX files or Kaggle's CSV."""
 
     name: ClassVar[str] = "fashion_mnist"
+    example_shape: ClassVar[tuple[int, ...] | None] = (28, 28, 1)
+    class_names: ClassVar[tuple[str, ...] | None] = CLASSES
     summary: ClassVar[str] = "clothes, 28 x 28 grey, 10 classes, 60,000 + 10,000"
     counts: ClassVar[tuple[int, int]] = (60_000, 10_000)
     download_folder: ClassVar[str] = IDX_FOLDER
@@ -51,7 +53,10 @@ class FashionMNIST(Source):
         for name, (size, sha256) in zip(IDX_FILES, _SIZES_AND_DIGESTS, strict=True)
     )
     official_files: ClassVar[Mapping[str, str]] = {file.name: f"sha256:{file.sha256}" for file in downloads}
-    official_content: ClassVar[Mapping[str, str]] = {"train": "", "test": ""}
+    official_content: ClassVar[Mapping[str, str]] = {
+        "train": "9b59105b0403efb11e8b880a02c46894ebc04265c845ebcbb781b324c4fdd377",
+        "test": "42d9ee570837aba1cd0b32741e8c1a09f099a3abe1ff438da2b17208614d12f5",
+    }
 
     def load(
         self,

@@ -111,7 +111,7 @@ def content_digest(inputs: Array, targets: Array) -> str:
     """SHA-256 over the sorted SHA-256 of each example and its label: the same in any order of the examples."""
     rows = np.ascontiguousarray(inputs).reshape(len(inputs), -1).view(np.uint8)
     digests = sorted(
-        hashlib.sha256(row.data + label.to_bytes(8, "little")).digest()
+        hashlib.sha256(row.tobytes() + label.to_bytes(8, "little")).digest()
         for row, label in zip(rows, targets.tolist(), strict=True)
     )
     return hashlib.sha256(b"".join(digests)).hexdigest()

@@ -80,7 +80,9 @@ class NPZ(Source):
 def _read(file: Path) -> dict[str, Array]:
     """The arrays by what they are for; training inputs and targets are there, test ones both or neither."""
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        # Opened here, as NumPy leaves the file open when it turns out to be damaged.
+        with file.open("rb") as stream:
+            archive = np.load(stream, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise DataError(f"{file}: a single array, not an NPZ file", "save both: np.savez(path, x=..., y=...)")
             size = _decompressed_size(file)
@@ -98,7 +100,12 @@ def _read(file: Path) -> dict[str, Array]:
                 raise DataError(
                     f"{file}: x_test and y_test come together or not at all; it holds {', '.join(archive.files)}"
                 )
-            return {role: archive[key] for role, key in chosen.items() if key is not None}
+            found = {role: archive[key] for role, key in chosen.items() if key is not None}
+            # NumPy hands out what is no .npy file as bytes.
+            strange = [str(chosen[role]) for role, values in found.items() if not isinstance(values, np.ndarray)]
+            if strange:
+                raise DataError(f"{file}: {', '.join(strange)} is not a NumPy array")
+            return found
     except DataError:
         raise
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, MemoryError) as error:

@@ -203,17 +203,21 @@ def article(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
+def names_of(base: type[Component]) -> str:
+    """The names that a config may use for this kind, as a message lists them."""
+    return ", ".join(sorted(catalogue(base))) or "none yet"
+
+
 def unknown_name(base: type[Component], name: str) -> str:
     """The message for a name that no component of the kind has."""
-    known = catalogue(base)
-    return f"unknown {noun(base)} `{name[:60]}`{did_you_mean(name[:60], known)} (allowed: {', '.join(sorted(known))})"
+    return f"unknown {noun(base)} `{name[:60]}`{did_you_mean(name[:60], catalogue(base))} (allowed: {names_of(base)})"
 
 
 def _validated(base: type[ComponentType], value: object) -> Specification[ComponentType]:
     known = catalogue(base)
     if isinstance(value, Specification) and issubclass(value.component, base):
         return value
-    names = ", ".join(sorted(known))
+    names = names_of(base)
     if not isinstance(value, dict):
         raise PydanticCustomError("component", f"expected {article(noun(base))} ({names})")
     if "name" not in value:

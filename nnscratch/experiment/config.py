@@ -49,7 +49,7 @@ SAFE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$"
 
 
 def _safe_name(name: str) -> str:
-    if not re.match(SAFE_NAME, name) or name.endswith("."):
+    if not re.fullmatch(SAFE_NAME, name) or name.endswith("."):
         message = "must be usable as a folder name: letters, digits, `.`, `_` and `-`, at most 100, no `.` or `-` first"
         raise PydanticCustomError("text", message)
     return name

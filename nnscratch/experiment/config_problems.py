@@ -148,6 +148,8 @@ def _message(kind: str, details: dict[str, Any], got: str) -> str:
         case "too_short" | "too_long":
             bound = context.get("min_length", context.get("max_length"))
             return f"needs {'at least' if kind == 'too_short' else 'at most'} {bound} items, got {got}"
+        case "string_too_short":
+            return "must not be empty"
         case "component" | "component_name" | "text":
             message = str(details["msg"])
             return f"{message}, got {got}" if kind == "component" else message

@@ -60,10 +60,17 @@ def _loss(root: Node) -> Iterator[Problem]:
     loss = catalogue(Loss).get(text) if isinstance(text, str) else None
     if loss is None:
         return
+    task = _given(root, "data", "dataset", "task")
+    regression = task is not None and task.content == "regression"
+    if regression and "regression" not in loss.tasks:
+        place = (name or task or root).place
+        others = [other.name for other in catalogue(Loss).values() if "regression" in other.tasks]
+        yield place.problem(
+            ("loss",), f"{loss.name} is for classes, but data.dataset.task is regression; use {others[0]}"
+        )
     monitor = _given(root, "training", "monitor")
-    if monitor is not None and monitor.content == "val_accuracy" and "classification" not in loss.tasks:
-        message = f"must be val_loss: the loss {loss.name} is for regression, which has no accuracy"
-        yield monitor.place.problem(("training", "monitor"), message)
+    if monitor is not None and monitor.content == "val_accuracy" and (regression or "classification" not in loss.tasks):
+        yield monitor.place.problem(("training", "monitor"), "must be val_loss: regression has no accuracy")
     layers = _given(root, "model", "layers")
     if loss.includes_softmax and layers is not None and isinstance(layers.content, list) and layers.content:
         last = _given(layers.content[-1], "name")

@@ -12,6 +12,7 @@ import numpy as np
 from nnscratch import cpu
 from nnscratch.datasets.inventory import describe as describe_datasets
 from nnscratch.experiment import machine
+from nnscratch.experiment.data_commands import state
 
 SIZE = 1024
 
@@ -75,7 +76,7 @@ def examine(data_dir: Path, threads: int | None) -> Examination:
         gflops=_gflops(a, b),
         gflops_one_thread=one_thread,
         worst_error=float(np.max(np.abs(a @ b - exact)) / np.max(np.abs(exact))),
-        datasets={each.name: each.found or "not there" for each in describe_datasets(data_dir)},
+        datasets={each.name: state(each) for each in describe_datasets(data_dir)},
     )
 
 

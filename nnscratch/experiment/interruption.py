@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM ask a training to stop after the present step; a second Ctrl-C stops it at once."""
+"""Ctrl-C, SIGTERM and a closed terminal ask a training to stop after the present step; a second Ctrl-C stops it at once."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+
 
 class StopRequest:
-    """A context in which the first SIGINT or SIGTERM only sets `wanted`; outside the main thread it does nothing."""
+    """A context in which the first such signal only sets `wanted`; outside the main thread it does nothing.
+
+    A SIGHUP that is ignored already (`nohup`) stays ignored.
+    """
 
     def __init__(self) -> None:
         self.wanted = False
@@ -17,7 +22,10 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for name in SIGNALS:
+                number = getattr(signal, name, None)
+                if number is None or (name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN):
+                    continue
                 self._before[number] = signal.signal(number, self._ask)
         return self
 
@@ -25,7 +33,8 @@ class StopRequest:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # None: the handler was not set from Python, so it cannot be put back from Python.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.wanted and number == signal.SIGINT:

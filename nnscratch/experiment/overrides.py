@@ -17,6 +17,7 @@ from nnscratch.experiment.components import (
     fields_of,
     item_annotation,
     model_at,
+    names_of,
     section_type,
 )
 from nnscratch.experiment.config_problems import unknown_field
@@ -158,10 +159,12 @@ def _step_into(node: Node, annotation: Any, inner: Any, override: Override, dept
     elif section_type(inner) is not None or (base is not None and override.path[depth + 1] == "name"):
         made = Node({}, place, place)
     elif base is not None and item_annotation(inner, 0) is None:
-        names = ", ".join(sorted(catalogue(base)))
-        raise override.error(f"there is no {parent} to change; choose one first: {parent}=NAME (allowed: {names})")
+        message = f"there is no {parent} to change; choose one first: {parent}=NAME (allowed: {names_of(base)})"
+        raise override.error(message)
+    elif item_annotation(inner, 0) is not None:
+        raise override.error(f"`{parent}` is not set, so it has no items to change")
     else:
-        raise override.error(f"`{parent}` is not set, so nothing in it can be")
+        raise override.error(f"`{parent}` has no field `{override.path[depth + 1]}`")
     assert isinstance(node.content, dict)
     node.content[str(key)] = made
     return made

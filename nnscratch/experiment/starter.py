@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from nnscratch.errors import UsageError, UserError
+from nnscratch.report.files import write_atomically
+
 STARTER = """\
 # An nnscratch config. Train it:        nnscratch train FILE
 # Look before you train:                nnscratch train FILE --dry-run
@@ -51,3 +56,15 @@ wandb: off                    # mirror to Weights & Biases: offline or online
 def starter_config() -> str:
     """The text of a config on the built-in `shapes` data, every common field with the reason for its value."""
     return STARTER
+
+
+def write_starter(path: Path) -> None:
+    """Writes the starter config; raises UsageError rather than touch a file that exists."""
+    if path.exists():
+        raise UsageError(f"{path} exists already and is left as it is", "name another file: nnscratch init OTHER.yaml")
+    if path.suffix not in (".yaml", ".yml"):
+        raise UsageError(f"{path} is not the name of a YAML file", f"try: nnscratch init {path}.yaml")
+    try:
+        write_atomically(path, starter_config().encode())
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from None

@@ -26,7 +26,7 @@ Scalar = str | int | float | bool | None
 Value = Scalar | list["Value"] | dict[str, "Value"]
 KeyPath = tuple[str | int, ...]
 
-MAXIMUM_BYTES = 256 * 1024  # a config is a few KB; PyYAML reads about 200 KB a second
+MAXIMUM_BYTES = 64 * 1024  # a config is a few KB; the slowest text of this size takes PyYAML two seconds
 MAXIMUM_DEPTH = 40
 LARGEST_INTEGER = 2**63 - 1
 EXCERPT_WIDTH = 160

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import numpy as np
+
 Piece = TypeVar("Piece")
 
 
@@ -22,8 +24,7 @@ class Workers:
     def run(self, function: Callable[[Piece], None], pieces: Sequence[Piece]) -> None:
         """function(piece) for every piece, in no promised order; raises what a piece raised."""
         if self._pool is None or len(pieces) < 2:
-            for piece in pieces:
-                function(piece)
+            _series(function, pieces)
             return
         others = [
             self._pool.submit(_series, function, pieces[start :: self.threads]) for start in range(1, self.threads)
@@ -34,5 +35,7 @@ class Workers:
 
 
 def _series(function: Callable[[Piece], None], pieces: Sequence[Piece]) -> None:
-    for piece in pieces:
-        function(piece)
+    # The calling thread's error state does not reach other threads; what overflows is found by explicit checks.
+    with np.errstate(all="ignore"):
+        for piece in pieces:
+            function(piece)

@@ -59,31 +59,32 @@ def confusion_matrix(
         raise ValueError(f"{size} classes need a {size} x {size} matrix, not {table.shape}")
     fractions = row_fractions(table)
     width = max(width, min(width + 0.06 * (size - 20), 12.0))
-    figure = new_figure(0.875 * width if width >= 6 else width + 0.3, width)
+    is_narrow = width < 6
+    figure = new_figure(width if is_narrow else 0.875 * width, width)
     axes = figure.add_subplot()
     # The square root lifts confusions of a few per cent off the white, where most of the news is.
     image = axes.imshow(fractions, cmap="Blues", norm=PowerNorm(0.5, 0.0, 1.0), interpolation="nearest")
     dress(axes, x="predicted", y="true", grid=None)
-    _name_classes(axes, classes)
+    _name_classes(axes, classes, is_narrow=is_narrow)
     for edge in np.arange(size - 1) + 0.5 if size <= 50 else ():
         axes.axhline(edge, color="white", linewidth=0.8)
         axes.axvline(edge, color="white", linewidth=0.8)
-    if size <= (20 if width >= 6 else 10):
+    if size <= (10 if is_narrow else 20):
         _write_counts(axes, table, fractions, font=min(10.5, 17 * width / size))
-    if width >= 6:
+    if not is_narrow:
         _add_colour_scale(figure, image, axes)
     total = max(int(table.sum()), 1)
     head(figure, title or f"Predictions: {percent(float(np.trace(table)) / total)} of {int(table.sum()):,} right")
     return save(figure, path)
 
 
-def _name_classes(axes: Axes, classes: Sequence[str]) -> None:
+def _name_classes(axes: Axes, classes: Sequence[str], *, is_narrow: bool) -> None:
     size = len(classes)
     every = 1 if size <= 40 else -(-size // 34)
     places = range(0, size, every)
-    names = [plain(classes[place], 16) for place in places]
-    font = TEXT if size <= 12 else SMALL if size <= 20 else SMALL - 0.5
-    if size > 20:
+    names = [plain(classes[place], 10 if is_narrow else 16) for place in places]
+    font = SMALL if is_narrow else TEXT if size <= 12 else SMALL if size <= 20 else SMALL - 0.5
+    if size > 20 or is_narrow:
         axes.set_xticks(places, names, fontsize=font, rotation=90)
     elif max(map(len, names)) > 4:
         axes.set_xticks(places, names, fontsize=font, rotation=40, ha="right", rotation_mode="anchor")

@@ -1,8 +1,7 @@
-"""How good a network is on a split: mean loss, accuracy, and its outputs batch by batch."""
+"""How good a network is on a split: mean loss, accuracy, and its outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,23 +21,19 @@ class Score:
     examples: int
 
 
-def evaluate(network: Network, loss: Loss, batches: Batches) -> Score:
-    """The mean loss (without penalty) and the accuracy over all batches."""
+def evaluate(network: Network, loss: Loss, batches: Batches, outputs: Array | None = None) -> Score:
+    """The mean loss (without penalty) and the accuracy over all batches; the raw outputs go into `outputs` (N, K)."""
     total, correct, seen = 0.0, 0, 0
     for x, t in batches:
         y = network.forward(x)
+        if outputs is not None:
+            outputs[seen : seen + len(t)] = y
         value, _ = loss(y, t)
         total += value * len(t)
         correct += count_correct(y, t)
         seen += len(t)
     accuracy = correct / seen if batches.examples.targets.ndim == 1 else None
     return Score(total / seen, accuracy, seen)
-
-
-def outputs(network: Network, batches: Batches) -> Iterator[Array]:
-    """The raw outputs of every batch, each a copy."""
-    for x, _ in batches:
-        yield network.forward(x).copy()
 
 
 def count_correct(y: Array, t: Array) -> int:

@@ -88,7 +88,8 @@ class Trainer:
             batches.shuffle(self.streams.stream("shuffle", progress.epoch))
             while progress.step < steps:
                 started = time.perf_counter()
-                loss = self._step(batches, steps)
+                with np.errstate(all="ignore"):  # what overflows is found by explicit checks, and named
+                    loss = self._step(batches, steps)
                 progress.step += 1
                 progress.updates += 1
                 progress.train_seconds += time.perf_counter() - started
@@ -98,11 +99,14 @@ class Trainer:
             progress.history.append(values)
             yield EpochResult(progress.epoch, values)
 
-    def score(self, examples: Examples) -> Score:
-        """Loss and accuracy on a split with the weights that count: the averaged ones when averaging."""
+    def score(self, examples: Examples, outputs: Array | None = None) -> Score:
+        """Loss and accuracy on a split with the weights that count: the averaged ones when averaging.
+
+        The raw outputs go into `outputs` (N, K) when it is given.
+        """
         with self.weights_that_count():
             batches = Batches(examples, self.affine, self.recipe.evaluation_batch_size)
-            return evaluate(self.network, self.recipe.loss, batches)
+            return evaluate(self.network, self.recipe.loss, batches, outputs)
 
     @contextmanager
     def weights_that_count(self) -> Iterator[None]:

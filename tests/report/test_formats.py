@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+
+from nnscratch.report.formats import count, decimal, duration, metric_value, percent, printable, setting, shorten
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.44, "0.4 s"),
+        (9.94, "9.9 s"),
+        (9.97, "10 s"),
+        (59.4, "59 s"),
+        (59.7, "1 min 00 s"),
+        (185, "3 min 05 s"),
+        (3599.6, "1 h 00 min"),
+        (7620, "2 h 07 min"),
+        (None, "-"),
+        (float("nan"), "-"),
+    ],
+)
+def test_durations_read_as_people_say_them(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_numbers_read_as_people_write_them() -> None:
+    assert percent(0.5713) == "57.13 %"
+    assert percent(1.0, 0) == "100 %"
+    assert percent(None) == percent(float("inf")) == "-"
+    assert count(1707274) == "1,707,274"
+    assert decimal(1.24149) == "1.241"
+    assert metric_value("val_accuracy", 0.5) == "50.00 %"
+    assert metric_value("val_loss", 0.5) == "0.5"
+
+
+def test_settings_are_written_as_in_yaml() -> None:
+    values = [None, True, 0.001, [512, 256], ("he", None), "adam", 1e-05]
+    assert list(map(setting, values)) == ["null", "true", "0.001", "[512, 256]", "[he, null]", "adam", "1e-05"]
+
+
+def test_control_characters_cannot_reach_the_terminal() -> None:
+    assert printable("a\x1b[31mred\n\tb") == "a [31mred  b"
+
+
+def test_long_names_end_in_an_ellipsis() -> None:
+    assert shorten("automobile", 10) == "automobile"
+    assert shorten("automobile", 9) == "automobi…"

@@ -1,0 +1,42 @@
+"""Which epoch is best, when to stop, and what is remembered."""
+
+from __future__ import annotations
+
+import json
+import math
+
+from nnscratch.training.progress import EarlyStopping, Monitor, Progress
+
+
+def rows(name: str, values: list[float]) -> list[dict[str, float]]:
+    return [{name: value} for value in values]
+
+
+def test_the_best_epoch_is_the_earliest_with_the_highest_accuracy() -> None:
+    assert Monitor("val_accuracy").best_epoch(rows("val_accuracy", [0.1, 0.5, 0.5, 0.4])) == 2
+
+
+def test_a_monitored_loss_is_to_fall() -> None:
+    assert Monitor("val_loss").best_epoch(rows("val_loss", [3, 1, 2, 1])) == 2
+
+
+def test_an_epoch_that_is_not_a_number_is_never_best() -> None:
+    assert Monitor("val_loss").best_epoch(rows("val_loss", [math.nan, 2])) == 2
+    assert Monitor("val_loss").best_epoch([]) is None
+
+
+def test_early_stopping_is_due_after_patience_epochs_without_improvement() -> None:
+    stopping, monitor = EarlyStopping(patience=2), Monitor("val_accuracy")
+    assert not stopping.is_due(monitor, rows("val_accuracy", [0.5, 0.4]))
+    assert stopping.is_due(monitor, rows("val_accuracy", [0.5, 0.4, 0.5]))
+
+
+def test_an_improvement_below_the_minimum_change_does_not_count() -> None:
+    stopping, monitor = EarlyStopping(patience=2, minimum_change=0.1), Monitor("val_loss")
+    assert stopping.is_due(monitor, rows("val_loss", [1.0, 0.95, 0.92]))
+    assert not stopping.is_due(monitor, rows("val_loss", [1.0, 0.95, 0.85]))
+
+
+def test_progress_survives_json_unchanged() -> None:
+    progress = Progress(epoch=2, step=3, updates=23, loss_sum=0.1 + 0.2, history=[{"epoch": 1, "train_loss": 1 / 3}])
+    assert Progress.from_dict(json.loads(json.dumps(progress.to_dict()))) == progress
