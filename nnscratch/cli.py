@@ -79,7 +79,9 @@ def train(
     runs_dir: RunsDir = DEFAULT_RUNS,
     data_dir: DataDir = DEFAULT_DATA,
     threads: Threads = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the network and what it costs; write nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the network and what it costs; write nothing.")
+    ] = False,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw plots and the report at the end.")] = True,
     json: Json = False,
     quiet: Quiet = False,
@@ -158,15 +160,13 @@ def gradcheck(
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Check every gradient of CONFIG against central differences in float64; exit code 1 names the layer that is wrong."""
+    """Check every gradient of CONFIG against central differences in float64; exit code 1 names a wrong layer."""
     from nnscratch.experiment.config import load_config
     from nnscratch.experiment.gradcheck import gradcheck as check
 
     display = _display(json, False, verbose)
     loaded = load_config(*_required_config(context, arguments), display.say)
-    report = check(
-        loaded, _options(data_dir), display, batch_size=batch_size, samples=samples, tolerance=tolerance
-    )
+    report = check(loaded, _options(data_dir), display, batch_size=batch_size, samples=samples, tolerance=tolerance)
     _emit(report, json)
     report.require_passed()
 
@@ -244,9 +244,7 @@ def _required_config(context: typer.Context, arguments: list[str] | None) -> tup
     return config, changes
 
 
-def _refuse_with_resume(
-    arguments: list[str] | None, name: str | None, seed: int | None, dry_run: bool
-) -> None:
+def _refuse_with_resume(arguments: list[str] | None, name: str | None, seed: int | None, dry_run: bool) -> None:
     given = {"a config or overrides": arguments, "--name": name, "--seed": seed, "--dry-run": dry_run or None}
     refused = [what for what, value in given.items() if value]
     if refused:
@@ -257,7 +255,7 @@ def _refuse_with_resume(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs a command and exits with its code: 0 ok, 1 failed, 2 usage or config, 3 diverged, 4 data, 130 interrupted."""
+    """Runs a command; exit codes: 0 ok, 1 failed, 2 usage or config, 3 diverged, 4 data, 130 interrupted."""
     try:
         code = app(args=arguments, standalone_mode=False)
     except CommandLineError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-# Small tests on a busy machine: two BLAS threads that wait for each other are slower than one. Tests about threads say so.
+# On a busy machine two BLAS threads that wait for each other are slower than one; tests about threads set their own.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from pathlib import Path

@@ -123,7 +123,6 @@ class CIFAR10(Source):
             return
         archives = self.archives(data_dir)
         if not archives:
-            _refuse_incomplete(data_dir)
             return
         archive = archives[0]
         if archive.name not in (BINARY_ARCHIVE, PICKLE_ARCHIVE):
@@ -140,10 +139,13 @@ class CIFAR10(Source):
         self.prepare(place, report)
         if self.locate(place):
             return
+        _refuse_incomplete(_base(place))
         if path is not None or not download:
             raise _missing(place)
         fetch(self.downloads, data_dir / self.download_folder, report, progress, hint=NO_DOWNLOAD_HINT)
         self.prepare(data_dir, report)
+        if not self.locate(data_dir):
+            raise _missing(data_dir)
 
 
 def _base(place: Path) -> Path:

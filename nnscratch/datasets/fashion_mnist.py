@@ -71,7 +71,7 @@ class FashionMNIST(Source):
         if not found:
             base = path if path is not None else data_dir
             if path is not None or not download:
-                raise _missing(base)
+                raise _missing(base, folders=(base, base / IDX_FOLDER, base / CSV_FOLDER))
             fetch(self.downloads, data_dir / self.download_folder, report, progress, hint=NO_DOWNLOAD_HINT)
             found = self.locate(data_dir, path)
         chosen, *others = found
@@ -137,9 +137,17 @@ def _checked(file: Path, labels: Array) -> Array:
     return labels.astype(np.int64)
 
 
-def _missing(base: Path) -> DataError:
+def _missing(base: Path, folders: tuple[Path, ...]) -> DataError:
+    hint = f"`nnscratch data fetch fashion_mnist` downloads it; {NO_DOWNLOAD_HINT}"
+    for folder in folders:
+        for names, suffixes in ((IDX_FILES, ("", ".gz")), (CSV_FILES, ("",))):
+            lacks = [name for name in names if not any((folder / f"{name}{suffix}").is_file() for suffix in suffixes)]
+            if len(lacks) < len(names):
+                wanted = ", ".join(f"{name}{suffixes[-1]}" for name in lacks)
+                return DataError(f"{folder} is incomplete: it lacks {wanted}", hint)
+    idx_names = ", ".join(f"{name}.gz" for name in IDX_FILES)
     return DataError(
-        f"there is no Fashion-MNIST in {base}: neither {IDX_FOLDER}/ ({', '.join(f'{name}.gz' for name in IDX_FILES)}) "
+        f"there is no Fashion-MNIST in {base}: neither {IDX_FOLDER}/ ({idx_names}) "
         f"nor {CSV_FOLDER}/ ({', '.join(CSV_FILES)})",
-        f"`nnscratch data fetch fashion_mnist` downloads it; {NO_DOWNLOAD_HINT}",
+        hint,
     )

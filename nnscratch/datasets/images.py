@@ -45,16 +45,22 @@ def read_image(path: Path, height: int, width: int, channels: int) -> Array:
                         "make the picture smaller",
                     )
                 # A JPEG decodes at a half, a quarter or an eighth where that is still large enough.
-                opened.draft(None, (2 * width, 2 * height))
+                side = 2 * max(width, height)
+                opened.draft(None, (side, side))
                 picture = ImageOps.exif_transpose(_eight_bits(opened))
+    except DataError:
+        raise
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
     except Image.DecompressionBombError as error:
         raise DataError(f"{path}: refused before decoding: {error}", "make the picture smaller") from error
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError, OverflowError) as error:
+    # A damaged file can fail in any of Pillow's decoders, in any way.
+    except Exception as error:
         unknown = isinstance(error, UnidentifiedImageError)
         reason = "not a PNG, JPEG, GIF, BMP or WebP picture" if unknown else error
-        raise DataError(f"{path}: unreadable: {reason}", "replace or remove the file") from error
+        raise DataError(
+            f"{path}: unreadable: {reason or type(error).__name__}", "replace or remove the file"
+        ) from error
     flat = _over_white(picture).convert("L" if channels == 1 else "RGB")
     if flat.size != (width, height):
         shrinks = flat.width >= width and flat.height >= height
@@ -67,11 +73,10 @@ def _eight_bits(opened: Image) -> Image:
     from PIL import Image
 
     opened.load()
-    if not opened.mode.startswith(("I", "F")):
+    if not opened.mode.startswith("I"):
         return opened
     values = np.asarray(opened, dtype=np.float64)
-    largest = 65535.0 if opened.mode.startswith("I") else max(1.0, float(values.max(initial=0)))
-    grey = Image.fromarray(np.clip(np.rint(values * (255 / largest)), 0, 255).astype(np.uint8))
+    grey = Image.fromarray(np.clip(np.rint(values * (255 / 65535)), 0, 255).astype(np.uint8))
     grey.getexif().update(opened.getexif())
     return grey
 

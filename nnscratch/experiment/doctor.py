@@ -51,8 +51,7 @@ class Examination:
             f"CPU: {facts['cpu']}, {facts['cores']} cores, {facts['threads']} threads used",
             f"BLAS: {machine.kernel(facts) or 'unknown: NumPy has a BLAS that threadpoolctl does not know'}",
             *(f"  {reason}" for reason in self.reasons),
-            f"matrix product {SIZE} x {SIZE}, float32: {self.gflops:.0f} GFLOP/s, one thread "
-            f"{self.gflops_one_thread:.0f} GFLOP/s",
+            f"matrix product {SIZE} x {SIZE}: {self.gflops:.0f} GFLOP/s, one thread {self.gflops_one_thread:.0f}",
             f"checked against float64: worst error {self.worst_error:.1e} "
             + ("(right)" if self.is_correct else "(WRONG: do not trust results of this BLAS; set OPENBLAS_CORETYPE)"),
             "data:",

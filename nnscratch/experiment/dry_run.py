@@ -48,14 +48,15 @@ class DryRun:
     def to_text(self) -> str:
         total = sum(self.memory.values())
         parts = ", ".join(f"{name} {megabytes(size)}" for name, size in self.memory.items())
+        epoch = self.training_flops * self.examples / 1e12
         return "\n".join(
             [
-                plain_table(network_table(self.layers)),
+                plain_table(network_table(self.layers)).rstrip("\n"),
                 "",
-                f"{count(self.parameters)} parameters; training takes {self.training_flops / 1e6:,.1f} MFLOP an example, "
-                f"{self.training_flops * self.examples / 1e12:,.3f} TFLOP an epoch of {count(self.examples)} examples, "
-                f"{self.epochs} epochs",
-                f"memory about {megabytes(total)}: {parts}",
+                f"{count(self.parameters)} parameters",
+                f"training: {self.training_flops / 1e6:,.1f} MFLOP an example, {epoch:,.3f} TFLOP an epoch of "
+                + f"{count(self.examples)} examples, {self.epochs} epochs",
+                f"memory: about {megabytes(total)}: {parts}",
                 "nothing was written",
             ]
         )

@@ -19,6 +19,7 @@ from nnscratch.experiment.display import Display
 from nnscratch.experiment.loaded_run import LoadedRun, load_run, use_threads_of
 from nnscratch.experiment.measured import Classified, Regressed
 from nnscratch.experiment.train import Options
+from nnscratch.nn.buffers import Array
 from nnscratch.report.formats import count, decimal, percent
 from nnscratch.report.tables import Column, Table, per_class_table, plain_table
 from nnscratch.training.batches import Batches
@@ -116,6 +117,11 @@ def evaluate_split(loaded: LoadedRun, dataset: Dataset, splits: Splits, split: s
     score = evaluate(
         loaded.network, recipe.loss, Batches(examples, loaded.affine, recipe.evaluation_batch_size), outputs
     )
+    return evaluation_of(loaded, split, examples, score, outputs)
+
+
+def evaluation_of(loaded: LoadedRun, split: str, examples: Examples, score: Score, outputs: Array) -> Evaluation:
+    """The Evaluation of outputs (N, K) that are already known."""
     t = examples.targets[examples.rows]
     measured: Classified | Regressed
     if loaded.classes is not None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import DataError, UserError
 from nnscratch.experiment import machine

@@ -1,4 +1,4 @@
-"""What a network's outputs on a split amount to: every figure and table of an evaluation, made once from the outputs."""
+"""What a network's outputs on a split amount to: every figure of an evaluation, made once from the outputs."""
 
 from __future__ import annotations
 

@@ -1,47 +1,198 @@
-"""Every picture of a run, drawn from its files and its network into plots/."""
+"""Every picture of a run: what it is drawn from, where it is put, and what it says to a reader who cannot see it."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from nnscratch.datasets.dataset import Dataset
-from nnscratch.experiment.assembly import Splits
-from nnscratch.experiment.config import Config
-from nnscratch.experiment.display import Display
-from nnscratch.experiment.run_directory import RunDirectory
-from nnscratch.nn.network import Network
-from nnscratch.training.scaling import Affine
+from nnscratch.experiment.assembly import build_network
+from nnscratch.experiment.evaluate import Evaluation
+from nnscratch.experiment.loaded_run import LoadedRun
+from nnscratch.experiment.measured import Classified, Regressed
+from nnscratch.nn.buffers import Array
+from nnscratch.nn.random_streams import RandomStreams
+from nnscratch.report.formats import count, percent
+from nnscratch.report.page import Picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SPLIT_NAMES = {"test": "test", "val": "validation", "train": "training"}
 
 
-def draw_run(
-    run: RunDirectory,
-    network: Network,
-    affine: Affine,
-    splits: Splits,
-    dataset: Dataset,
-    config: Config,
-    display: Display,
-) -> None:
-    """Curves, and what the network at its best makes of some test images."""
-    from nnscratch.report.curves import curves
+@dataclass(frozen=True)
+class Plot:
+    """A picture that can be drawn into a file. `draw_narrow` draws it for a telephone."""
+
+    name: str
+    alt: str
+    draw: Callable[[Path], Figure]
+    draw_narrow: Callable[[Path], Figure] | None = None
+    caption: str = ""
+
+
+def draw_run(loaded: LoadedRun, evaluation: Evaluation | None) -> dict[str, Picture]:
+    """Draws every picture of the run into plots/ and gives them by name: curves, confusion_matrix, per_class, ...
+
+    Without an evaluation, only those of the history and of the weights.
+    """
+    plots = [*_history_plots(loaded)]
+    if evaluation is not None:
+        plots += [*_evaluation_plots(evaluation, loaded.run.name), *_example_plots(evaluation)]
+    return _draw([*plots, *_weight_plots(loaded)], loaded.run.plots, with_narrow=True)
+
+
+def draw_evaluation(evaluation: Evaluation, folder: Path, *, title: str) -> None:
+    """Draws the pictures of one evaluation into its folder."""
+    _draw(_evaluation_plots(evaluation, title), folder, with_narrow=False)
+
+
+def _draw(plots: Iterable[Plot], folder: Path, *, with_narrow: bool) -> dict[str, Picture]:
+    pictures: dict[str, Picture] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for plot in plots:
+            path, narrow = folder / f"{plot.name}.png", None
+            plot.draw(path)
+            if with_narrow and plot.draw_narrow is not None:
+                small = Path(scratch) / path.name
+                plot.draw_narrow(small)
+                narrow = small.read_bytes()
+            pictures[plot.name] = Picture(path.read_bytes(), plot.alt, plot.caption, narrow)
+    return pictures
+
+
+def _both_widths(name: str, alt: str, draw: Callable[..., Figure], caption: str = "") -> Plot:
+    from nnscratch.report.style import NARROW
+
+    return Plot(name, alt, draw, partial(draw, width=NARROW), caption)
+
+
+def _history_plots(loaded: LoadedRun) -> Iterator[Plot]:
+    """Curves, and gradients layer by layer, from metrics.jsonl."""
+    from nnscratch.report.curves import curves, gradient_flow
+
+    history = loaded.run.read_history()
+    if not history:
+        return
+    has_validation = any("val_loss" in row for row in history)
+    best = loaded.epoch if has_validation else None
+    yield _both_widths(
+        "curves",
+        f"Loss and accuracy over {len(history)} epochs" + (f"; the best is epoch {best}" if best else ""),
+        lambda path, **size: curves(history, path, best_epoch=best, title=loaded.run.name, **size),
+    )
+    yield _both_widths(
+        "gradient_flow",
+        "Gradient norm and update ratio of every layer over the epochs",
+        lambda path, **size: gradient_flow(history, path, title=f"{loaded.run.name}: layer by layer", **size),
+        "Update ratios in the grey band, 1e-4 to 1e-2, are healthy.",
+    )
+
+
+def _evaluation_plots(evaluation: Evaluation, title: str) -> Iterator[Plot]:
+    """Confusion matrix, scores by class and reliability of a classifier; a scatter of a regression."""
+    from nnscratch.report.classification import confusion_matrix, per_class, reliability
+    from nnscratch.report.regression import regression_scatter
+
+    measured, examples = evaluation.measured, f"{SPLIT_NAMES[evaluation.split]} examples"
+    if isinstance(measured, Regressed):
+        yield Plot(
+            "regression",
+            f"Predicted against true values of the {examples}, and their residuals",
+            lambda path: regression_scatter(measured.t, measured.y, path, targets=measured.target_names, title=title),
+        )
+        return
+    right = f"{percent(evaluation.score.accuracy)} of {count(evaluation.score.examples)} {examples} right"
+    yield _both_widths(
+        "confusion_matrix",
+        f"Confusion matrix of {len(measured.classes)} classes: {right}",
+        lambda path, **size: confusion_matrix(
+            measured.counts,
+            measured.classes,
+            path,
+            title=f"{title}: {percent(evaluation.score.accuracy)} right",
+            **size,
+        ),
+        f"The {examples}, with the weights of epoch {evaluation.epoch}.",
+    )
+    yield _both_widths(
+        "per_class",
+        "Precision, recall and F1 of every class",
+        lambda path, **size: per_class(measured.class_scores, path, title=title, **size),
+    )
+    bins = measured.reliability
+    yield Plot(
+        "reliability",
+        "Accuracy against confidence; the expected calibration error is " + percent(bins.expected_calibration_error),
+        lambda path: reliability(bins.confidence, bins.accuracy, bins.count, path, title=title),
+    )
+
+
+def _example_plots(evaluation: Evaluation, number: int = 16) -> Iterator[Plot]:
+    """A grid of right and of wrong predictions, drawn at random with a fixed seed."""
     from nnscratch.report.samples import predictions
 
-    history = run.read_history()
-    curves(history, run.plots / "curves.png", title=run.name)
-    examples = splits.test or splits.validation or splits.train
-    if dataset.classes is not None and len(dataset.input_shape) == 3:
-        rows = examples.rows[:32]
-        x = affine.apply(examples.inputs[rows], np.empty((len(rows), *dataset.input_shape), np.float32))
-        y = network.forward(x)
-        p = np.exp(y - y.max(axis=1, keepdims=True))
-        p /= p.sum(axis=1, keepdims=True)
-        predictions(
-            examples.inputs[rows],
-            examples.targets[rows],
-            p.argmax(1),
-            p.max(1),
-            dataset.classes,
-            run.plots / "predictions.png",
-            title=f"{run.name}: test images",
+    measured, examples = evaluation.measured, evaluation.examples
+    if not isinstance(measured, Classified) or examples.inputs.ndim != 4:
+        return
+    rng = np.random.default_rng(0)
+    is_right = measured.predicted == measured.t
+    right, wrong = (rng.permutation(np.flatnonzero(where))[:number] for where in (is_right, ~is_right))
+    chosen = np.concatenate([right, wrong])
+    kind = SPLIT_NAMES[evaluation.split]
+    yield Plot(
+        "predictions",
+        f"{len(right)} {kind} images predicted right and {len(wrong)} predicted wrong",
+        lambda path: predictions(
+            examples.inputs[examples.rows[chosen]],
+            measured.t[chosen],
+            measured.predicted[chosen],
+            measured.confidence[chosen],
+            measured.classes,
+            path,
+            title=f"{len(right)} {kind} images predicted right, {len(wrong)} wrong",
+        ),
+        caption=f"A random choice of each; {percent(evaluation.score.accuracy)} of all are right.",
+    )
+
+
+def _weight_plots(loaded: LoadedRun) -> Iterator[Plot]:
+    """Histograms of the weights before and after, and the first layer as images."""
+    from nnscratch.report.weights import first_layer_weights, weight_histograms
+
+    final = loaded.network.parameters.named()
+    if not final:
+        return
+    initial = initial_weights(loaded)
+    yield Plot(
+        "weights",
+        f"Histograms of {len(final)} parameter arrays at initialisation and after training",
+        lambda path: weight_histograms(initial, final, path, title=f"{loaded.run.name}: weights before and after"),
+    )
+    name, first = next(((name, W) for name, W in final.items() if W.ndim >= 2), ("", None))
+    if first is not None and _looks_at_pixels(first, loaded.input_shape):
+        yield Plot(
+            "first_layer",
+            f"The weights of {name} as images, one for each unit",
+            lambda path: first_layer_weights(first, loaded.input_shape, path),
+            caption="What each unit of the first layer looks for: grey is zero, bright positive, dark negative.",
         )
-    display.say(f"plots in {run.plots}")
+
+
+def initial_weights(loaded: LoadedRun) -> Mapping[str, Array]:
+    """The weights that training started from, drawn again from the run's seed."""
+    network = build_network(loaded.config, loaded.input_shape, loaded.outputs)
+    network.initialize(RandomStreams(loaded.config.seed))
+    return network.parameters.named()
+
+
+def _looks_at_pixels(W: Array, input_shape: tuple[int, ...]) -> bool:
+    if len(input_shape) != 3 or min(input_shape[:2]) < 2:
+        return False
+    return W.ndim == 4 or (W.ndim == 2 and W.shape[0] == int(np.prod(input_shape)))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,33 +25,39 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock: IO[bytes] | None = None
 
     @classmethod
     def create(cls, runs_dir: Path, name: str) -> RunDirectory:
         """A new folder <name>, <name>-2, ...: the first that did not exist, even when two runs start at once."""
-        number = 1
+        path: Path | None = None
         try:
+            if runs_dir.exists() and not runs_dir.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, "it is a file, not a folder")
             runs_dir.mkdir(parents=True, exist_ok=True)
-            while True:
-                path = runs_dir / (name if number == 1 else f"{name}-{number}")
-                try:
-                    path.mkdir()
-                    break
-                except FileExistsError:
-                    number += 1
+            path = _new_folder(runs_dir, name)
             for folder in ("logs", "checkpoints", "plots"):
                 (path / folder).mkdir()
         except OSError as error:
+            if path is not None:
+                shutil.rmtree(path, ignore_errors=True)
             raise UserError(
                 f"cannot create a run in {runs_dir}: {error.strerror or error}", "choose another folder by --runs-dir"
             ) from None
         return cls(path)
 
+    def discard(self) -> None:
+        """Removes a run that was created but could not begin."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
     @classmethod
     def open(cls, path: Path) -> RunDirectory:
         """An existing run; UserError when there is none, with the closest name beside it."""
         if not (path / "config.yaml").is_file():
+            if (path / "checkpoints").is_dir():
+                raise UserError(
+                    f"{path} was stopped before its config was written: there is nothing to continue",
+                    "delete the folder, and start the training again",
+                )
             siblings = [each.parent.name for each in path.parent.glob("*/config.yaml")] if path.parent.is_dir() else []
             raise UserError(
                 f"{path} is not a run: it has no config.yaml{did_you_mean(path.name, siblings)}",
@@ -83,25 +93,22 @@ class RunDirectory:
     def plots(self) -> Path:
         return self.path / "plots"
 
-    def lock(self) -> None:
-        """Holds the run until this process ends, however it ends; UserError when another process holds it."""
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the run, until this process ends at the latest; UserError when another process holds it."""
         try:
-            import fcntl
-        except ImportError:  # pragma: no cover  (not on Windows, where two processes are told apart by the user)
-            return
-        handle = (self.path / ".lock").open("wb")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            handle.close()
-            raise UserError(f"{self.path} is being trained by another process", "wait for it, or stop it") from None
-        self._lock = handle
+            handle = (self.path / ".lock").open("ab")
+        except OSError as error:
+            raise UserError(f"cannot write into {self.path}: {error.strerror or error}") from None
+        with handle:
+            if not _lock(handle):
+                raise UserError(f"{self.path} is being trained by another process", "wait for it, or stop it")
+            yield
 
-    def unlock(self) -> None:
-        """Lets the run go."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+    def remove_leftovers(self) -> None:
+        """Deletes the temporary files of a process that was killed while it wrote; only for who holds the lock."""
+        for leftover in self.path.rglob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
 
     def write_text(self, name: str, text: str) -> None:
         """Writes a file of the run; UserError when the disk refuses."""
@@ -118,18 +125,26 @@ class RunDirectory:
     def read_meta(self) -> dict[str, Any]:
         """meta.json; empty when it is missing or damaged, since nothing in it is needed to use the run."""
         try:
-            meta = json.loads((self.path / "meta.json").read_text())
-        except (OSError, ValueError):
+            meta = json.loads((self.path / "meta.json").read_text("utf-8"))
+        except (OSError, ValueError, RecursionError):
             return {}
         return meta if isinstance(meta, dict) else {}
 
     def record(self, record: Mapping[str, Any]) -> None:
-        """Appends one line to metrics.jsonl."""
+        """Appends one line to metrics.jsonl; when the disk refuses, no part of it and a UserError."""
+        path = self.path / "metrics.jsonl"
         try:
-            with (self.path / "metrics.jsonl").open("a") as file:
-                file.write(json.dumps(record) + "\n")
+            with path.open("ab", buffering=0) as file:
+                size = file.seek(0, os.SEEK_END)
+                line = json.dumps(record).encode() + b"\n"
+                try:
+                    if file.write(line) != len(line):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                except OSError:
+                    file.truncate(size)
+                    raise
         except OSError as error:
-            raise UserError(f"cannot write {self.path / 'metrics.jsonl'}: {error.strerror or error}") from None
+            raise UserError(f"cannot write {path}: {error.strerror or error}") from None
 
     def rewrite_metrics(self, history: Sequence[Row]) -> None:
         """metrics.jsonl with these epochs and nothing after them: what a resume goes on from."""
@@ -157,14 +172,14 @@ class RunDirectory:
     def read_records(self) -> list[dict[str, Any]]:
         """Every whole line of metrics.jsonl."""
         try:
-            lines = (self.path / "metrics.jsonl").read_text().splitlines()
+            lines = (self.path / "metrics.jsonl").read_text("utf-8", "replace").splitlines()
         except OSError:
             return []
         records = []
         for line in lines:
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(record, dict):
                 records.append(record)
@@ -175,7 +190,43 @@ class RunDirectory:
         if keep < 2:
             return
         copy = self.checkpoints / f"step-{updates:09d}.npz"
-        copy.unlink(missing_ok=True)
-        os.link(self.last, copy)
-        for old in sorted(self.checkpoints.glob("step-*.npz"))[:-keep]:
-            old.unlink()
+        try:
+            copy.unlink(missing_ok=True)
+            try:
+                os.link(self.last, copy)
+            except OSError:  # a file system without links
+                write_atomically(copy, self.last.read_bytes())
+            for old in sorted(self.checkpoints.glob("step-*.npz"))[:-keep]:
+                old.unlink()
+        except OSError as error:
+            raise UserError(f"cannot keep the checkpoint {copy}: {error.strerror or error}") from None
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+    number = 1
+    while True:
+        path = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return path
+
+
+def _lock(handle: IO[bytes]) -> bool:
+    """Takes the lock of an open file, which ends with the process; False when another process has it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            handle.seek(0)
+            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # A file system that knows no locks must not keep anybody from training.
+        return error.errno not in (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK)
+    return True

@@ -383,7 +383,7 @@ class _Session:
         np.copyto(parameters.theta, self.best.theta)
         np.copyto(parameters.state, self.best.state)
         trainer.average = None  # the best weights are averaged already
-        test = trainer.score(self.splits.test) if self.splits.test is not None else None
+        test, outputs = self._test()
         best_row = progress.history[self.best.epoch - 1] if self.best.epoch else {"epoch": 0}
         summary = TrainingSummary(
             run=self.run.path,
@@ -399,11 +399,28 @@ class _Session:
             self.run.record({"record": "test", "epoch": self.best.epoch, **values})
         self._set_status("completed", result=summary.to_dict())
         if self.options.plots and progress.history:
-            from nnscratch.experiment.pictures import draw_run
-
-            draw_run(self.run, self.network, trainer.affine, self.splits, self.dataset, self.config, self.display)
+            self._draw(test, outputs)
         self._conclude(summary)
         return summary
+
+    def _test(self) -> tuple[Score | None, Array | None]:
+        """The one look at the test split: its score, and the outputs (N, K) for the pictures."""
+        examples = self.splits.test
+        if examples is None:
+            return None, None
+        outputs = np.empty((len(examples), self.dataset.outputs), np.float32)
+        return self.trainer.score(examples, outputs), outputs
+
+    def _draw(self, test: Score | None, outputs: Array | None) -> None:
+        """Plots and report. The training is done and saved: a full disk here is a warning."""
+        from nnscratch.experiment.plot import draw_trained
+
+        try:
+            drawn = draw_trained(self.run, self.dataset, self.splits, test, outputs)
+        except (UserError, OSError) as error:
+            self.display.warn(f"plots or report are missing: {error}; `nnscratch plot {self.run.path}` draws them")
+        else:
+            self.display.say(f"plots in {self.run.plots}, report in {drawn.report}")
 
     def _announce(self) -> None:
         dataset, splits, progress = self.dataset, self.splits, self.trainer.progress

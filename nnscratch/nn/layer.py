@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from nnscratch.nn.buffers import Array, Buffers, Shape
 from nnscratch.nn.component import Component
+from nnscratch.nn.parallel import Workers
 from nnscratch.nn.parameters import Parameters
 from nnscratch.nn.random_streams import Moment
 
@@ -30,6 +31,8 @@ class Layer(Component):
     """backward reads y again."""
     returns_view: ClassVar[bool] = False
     """y is x under another shape."""
+    uses_own_threads: ClassVar[bool] = False
+    """The layer splits its work over `workers`, each with matrix products of its own: BLAS is to use one thread."""
 
     def __post_init__(self) -> None:
         self.buffers = Buffers()
@@ -40,6 +43,7 @@ class Layer(Component):
         self.needs_dx = True
         self.path = ""
         self.moment = Moment()
+        self.workers = Workers()
 
     def build(self, input_shape: Shape, parameters: Parameters) -> Shape:
         """The shape of y without N, for an x of that shape without N; declares the layer's arrays.
@@ -55,6 +59,21 @@ class Layer(Component):
     def backward(self, dy: Array) -> Array | None:
         """dx for the batch of the last forward; None when nobody needs it (`needs_dx` is False)."""
         raise NotImplementedError
+
+    def wire(self, dtype: npt.DTypeLike, moment: Moment, workers: Workers) -> None:
+        """Tells the layer what all layers of a network share, once its arrays are allocated."""
+        self.dtype, self.moment, self.workers = dtype, moment, workers
+
+    def want_dx(self, wanted: bool) -> None:
+        """Whether anybody needs dx."""
+        self.needs_dx = wanted
+
+    def fit_to(self, x: Array) -> None:
+        """Starts weights that depend on the data (whitening) from a batch of this layer's inputs."""
+
+    def starts_from_data(self) -> bool:
+        """Whether `fit_to` is to be called before training."""
+        return False
 
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
         """Multiplications and additions of the forward pass for one example; element-wise work is not counted."""

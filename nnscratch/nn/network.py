@@ -13,6 +13,7 @@ from nnscratch.errors import ShapeError
 from nnscratch.nn.buffers import Array, Shape
 from nnscratch.nn.initializers import Initializer
 from nnscratch.nn.layer import Layer
+from nnscratch.nn.parallel import Workers
 from nnscratch.nn.parameters import Parameters
 from nnscratch.nn.random_streams import Moment, RandomStreams
 
@@ -26,6 +27,8 @@ class LayerSummary:
     output_shape: Shape
     parameters: int
     flops: int
+    trainable: int
+    """Those of the parameters that are not frozen."""
 
 
 class Chain:
@@ -40,7 +43,7 @@ class Chain:
         shape = input_shape
         for index, layer in enumerate(self.layers):
             layer.path = f"{path}{index}.{layer.name}"
-            declared = parameters.size
+            declared, trainable = parameters.size, parameters.trainable_size
             with parameters.scope(f"{index}.{layer.name}"):
                 try:
                     output_shape = layer.build(shape, parameters)
@@ -49,12 +52,15 @@ class Chain:
             if any(size < 1 for size in output_shape):
                 raise ShapeError(f"model.layers.{layer.path}: an input of {shape} leaves nothing: {output_shape}")
             flops = layer.flops(shape, output_shape)
-            self.summaries.append(LayerSummary(layer.path, shape, output_shape, parameters.size - declared, flops))
+            declared, trainable = parameters.size - declared, parameters.trainable_size - trainable
+            self.summaries.append(LayerSummary(layer.path, shape, output_shape, declared, flops, trainable))
             shape = output_shape
         return shape
 
-    def wire(self, dtype: npt.DTypeLike, moment: Moment, *, input_is_free: bool, dy_is_free: bool) -> None:
-        """Tells every layer what it may overwrite.
+    def wire(
+        self, dtype: npt.DTypeLike, moment: Moment, workers: Workers, *, input_is_free: bool, dy_is_free: bool
+    ) -> None:
+        """Tells every layer what it shares with the others, and what it may overwrite.
 
         A layer may write over its input when the layer that made it does not need it again for its own backward pass,
         and it does not itself; a view passes its maker's wish on. The gradient that arrives from above is free unless
@@ -62,13 +68,29 @@ class Chain:
         """
         kept = not input_is_free
         for layer in self.layers:
-            layer.dtype, layer.moment = dtype, moment
+            layer.wire(dtype, moment, workers)
             layer.may_overwrite_x = not kept and not layer.backward_needs_input
             kept = layer.backward_needs_output or (layer.returns_view and kept)
         free = dy_is_free
         for layer in reversed(self.layers):
             layer.may_overwrite_dy = free
             free = free or not layer.returns_view
+
+    def want_dx(self, wanted: bool) -> None:
+        """Whether anybody needs the gradient of the chain's input; if not, nobody below the first trained layer does."""
+        for layer, summary in zip(self.layers, self.summaries, strict=True):
+            layer.want_dx(wanted)
+            if summary.trainable:
+                return
+
+    def fit_to(self, x: Array) -> None:
+        """Lets every layer whose weights start from data see a batch of its inputs, one layer after the other."""
+        waiting = [layer.starts_from_data() for layer in self.layers]
+        for index, layer in enumerate(self.layers):
+            if not any(waiting[index:]):
+                return
+            layer.fit_to(x)
+            x = layer.forward(x, training=False)
 
     def forward(self, x: Array, training: bool) -> Array:
         for layer in self.layers:
@@ -108,6 +130,7 @@ class Network:
         self.input_shape = tuple(input_shape)
         self.parameters = Parameters(weight_init, outputs)
         self.moment = Moment()
+        self.workers = Workers()
         self.chain = Chain(layers)
         self.output_shape = self.chain.build(self.input_shape, self.parameters)
         if outputs is not None and self.output_shape != (outputs,):
@@ -125,23 +148,37 @@ class Network:
         """A row per layer, in order."""
         return self.chain.summaries
 
-    def initialize(self, streams: RandomStreams, dtype: npt.DTypeLike = np.float32) -> None:
-        """Allocates the parameters and draws their starting values."""
+    @property
+    def uses_own_threads(self) -> bool:
+        """Whether some layer splits its work over threads of its own: BLAS is then to be set to one thread."""
+        return any(layer.uses_own_threads for layer in self.layers)
+
+    def initialize(
+        self, streams: RandomStreams, dtype: npt.DTypeLike = np.float32, workers: Workers | None = None
+    ) -> None:
+        """Allocates the parameters and draws their starting values; workers are the threads that layers may use."""
         self.moment.streams = streams
+        self.workers = workers or self.workers
         self.parameters.allocate(dtype)
         self.parameters.initialize(streams)
-        self.chain.wire(dtype, self.moment, input_is_free=False, dy_is_free=True)
+        self.chain.wire(dtype, self.moment, self.workers, input_is_free=False, dy_is_free=True)
         self.skip_input_gradient(True)
 
     def skip_input_gradient(self, skip: bool) -> None:
         """Whether the gradient with respect to the network's input is left out: training has no use for it.
 
-        It is needed by nobody down to the first layer with parameters of its own.
+        It is needed by nobody down to the first layer with trained parameters of its own.
         """
-        for layer, summary in zip(self.layers, self.summaries, strict=True):
-            layer.needs_dx = not skip
-            if summary.parameters:
-                return
+        self.chain.want_dx(not skip)
+
+    @property
+    def starts_from_data(self) -> bool:
+        """Whether some weights start from training inputs: call `fit_to` with a batch after `initialize`."""
+        return any(layer.starts_from_data() for layer in self.layers)
+
+    def fit_to(self, x: Array) -> None:
+        """Starts those weights that depend on the data (whitening) from a batch of inputs as the network takes them."""
+        self.chain.fit_to(x)
 
     def forward(self, x: Array, training: bool = False) -> Array:
         """y (N, *output_shape), in a buffer that the next call overwrites."""
@@ -163,7 +200,7 @@ class Network:
     def flops(self) -> int:
         """FLOP of one training example: the forward pass, and twice that for dW and dx (none for the first dx)."""
         forward = sum(summary.flops for summary in self.summaries)
-        first = next((summary.flops for summary in self.summaries if summary.parameters), 0)
+        first = next((summary.flops for summary in self.summaries if summary.trainable), 0)
         return 3 * forward - first
 
     def activation_size(self) -> int:

@@ -5,13 +5,23 @@ The pieces, and so the rounding of every result, do not depend on how many threa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import local
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
+
+from nnscratch.nn.buffers import Array, Buffers
 
 Piece = TypeVar("Piece")
+
+PIECE = 1 << 16
+"""Numbers in a piece of an element-wise pass: it stays in cache between the operations of a formula."""
+
+LARGE = 1 << 18
+"""An array of more numbers than this is worth cutting."""
 
 
 class Workers:
@@ -20,22 +30,47 @@ class Workers:
     def __init__(self, threads: int = 1) -> None:
         self.threads = max(1, threads)
         self._pool = ThreadPoolExecutor(self.threads - 1, "nnscratch") if self.threads > 1 else None
+        self._scratch = local()
 
     def run(self, function: Callable[[Piece], None], pieces: Sequence[Piece]) -> None:
         """function(piece) for every piece, in no promised order; raises what a piece raised."""
         if self._pool is None or len(pieces) < 2:
-            _series(function, pieces)
+            for piece in pieces:
+                function(piece)
             return
-        others = [
-            self._pool.submit(_series, function, pieces[start :: self.threads]) for start in range(1, self.threads)
-        ]
-        _series(function, pieces[:: self.threads])
+        waiting = iter(pieces)  # shared: a thread that the system holds up takes fewer
+        others = [self._pool.submit(_series, function, waiting) for _ in range(1, self.threads)]
+        try:
+            _series(function, waiting)
+        finally:
+            for other in others:  # none may go on writing after an error here
+                other.exception()
         for other in others:
             other.result()
 
+    def elementwise(self, function: Callable[..., None], *arrays: Array) -> None:
+        """function(*arrays) for a function that treats every number alone; large arrays (N, ...) go piece by piece."""
+        first = arrays[0]
+        if first.size <= LARGE or not all(array.flags.c_contiguous for array in arrays):
+            function(*arrays)
+            return
+        flat = [array.reshape(-1) for array in arrays]
+        self.run(lambda piece: function(*(array[piece] for array in flat)), cut(first.size))
 
-def _series(function: Callable[[Piece], None], pieces: Sequence[Piece]) -> None:
-    # The calling thread's error state does not reach other threads; what overflows is found by explicit checks.
-    with np.errstate(all="ignore"):
-        for piece in pieces:
-            function(piece)
+    def scratch(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+        """Memory of the calling thread, for values that no piece needs from another: all layers share it."""
+        buffers: Buffers | None = getattr(self._scratch, "buffers", None)
+        if buffers is None:
+            buffers = self._scratch.buffers = Buffers()
+        return buffers.get(f"{name} {np.dtype(dtype).char}", shape, dtype)
+
+
+def cut(length: int, width: int = 1, piece: int = PIECE) -> list[slice]:
+    """Slices of `length` rows of `width` numbers, each about `piece` numbers; they depend on the sizes alone."""
+    rows = max(1, piece // width)
+    return [slice(start, min(start + rows, length)) for start in range(0, length, rows)]
+
+
+def _series(function: Callable[[Piece], None], waiting: Iterator[Piece]) -> None:
+    for piece in waiting:
+        function(piece)

@@ -50,7 +50,7 @@ class LayerMeasurements:
     def _norms(self, vector: Array) -> dict[str, float]:
         arrays: Mapping[str, Array] = self.parameters.named(vector)
         return {
-            layer: float(np.sqrt(sum(float(np.vdot(arrays[name], arrays[name])) for name in names)))
+            layer: float(np.sqrt(sum(_sum_of_squares(arrays[name]) for name in names)))
             for layer, names in self._layers.items()
         }
 
@@ -65,9 +65,14 @@ def global_norm(gradient: Array, workers: Workers, chunk: int = 1 << 17) -> floa
 
     workers.run(add, range(len(sums)))
     total = sum(sums)
-    if not np.isfinite(total) and np.isfinite(gradient).all():
-        total = float(np.sum(np.square(gradient, dtype=np.float64)))  # the squares left float32's range, not the values
-    return float(np.sqrt(total))
+    return float(np.sqrt(total if np.isfinite(total) else _sum_of_squares(gradient)))
+
+
+def _sum_of_squares(array: Array) -> float:
+    total = float(np.vdot(array, array))
+    if not np.isfinite(total) and np.isfinite(array).all():
+        return float(np.sum(np.square(array, dtype=np.float64)))  # the squares left float32's range, not the values
+    return total
 
 
 def clip_by_norm(gradient: Array, norm: float, maximum: float) -> None:

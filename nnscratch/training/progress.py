@@ -61,7 +61,27 @@ class Progress:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Progress:
+        """The progress that `to_dict` gave. Raises ValueError, naming the field, for anything else."""
+        expected = cls().to_dict()
+        if not isinstance(values, Mapping) or values.keys() != expected.keys():
+            raise ValueError(f"the progress must have the fields {', '.join(expected)}")
+        for name, default in expected.items():
+            value = values[name]
+            if type(value) is not type(default) or (isinstance(value, int | float) and not value >= 0):
+                # A sum of losses may be negative, nothing else.
+                if name == "loss_sum" and isinstance(value, float):
+                    continue
+                raise ValueError(f"the progress has {name} {value!r}")
+        rows = [values["measures"], *values["history"]]
+        if not all(isinstance(row, Mapping) and all(_is_number(value) for value in row.values()) for row in rows):
+            raise ValueError("the progress holds a row that is not numbers by name")
+        if len(values["history"]) != values["epoch"]:
+            raise ValueError(f"the progress has {len(values['history'])} rows for {values['epoch']} epochs")
         return cls(**values)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)

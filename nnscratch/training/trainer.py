@@ -20,7 +20,7 @@ from nnscratch.nn.regularization import L2
 from nnscratch.training.augmentation import Augmentation
 from nnscratch.training.averaging import Averaging
 from nnscratch.training.batches import Batches
-from nnscratch.training.divergence import locate
+from nnscratch.training.divergence import LARGE, guarded_step, locate, named_vectors, not_finite
 from nnscratch.training.evaluation import Score, count_correct, evaluate
 from nnscratch.training.examples import Examples
 from nnscratch.training.measurements import LayerMeasurements, clip_by_norm, clip_by_value, global_norm
@@ -74,11 +74,12 @@ class Trainer:
         theta = network.parameters.theta
         self.average: Array | None = theta.copy() if recipe.averaging else None
         self._scratch = np.empty_like(theta) if recipe.averaging else None
+        self._state_before = np.empty_like(network.parameters.state)
 
     def run(self, train: Examples, validation: Examples | None = None) -> Iterator[StepResult | EpochResult]:
         """Trains from wherever `progress` is to the recipe's last epoch.
 
-        Raises DivergenceError, the weights still finite, when the loss or a gradient is not.
+        Raises DivergenceError, the weights still finite, when the loss, a gradient or the next weights are not.
         """
         recipe, progress = self.recipe, self.progress
         batches = Batches(train, self.affine, recipe.batch_size)
@@ -94,7 +95,8 @@ class Trainer:
                 progress.updates += 1
                 progress.train_seconds += time.perf_counter() - started
                 yield StepResult(progress.epoch + 1, progress.step, steps, loss)
-            values = self._epoch_values(steps, train, held_out)
+            with np.errstate(all="ignore"):
+                values = self._epoch_values(steps, train, held_out)
             progress.start_next_epoch()
             progress.history.append(values)
             yield EpochResult(progress.epoch, values)
@@ -129,10 +131,19 @@ class Trainer:
         step = progress.epoch * steps_per_epoch + progress.step
         return recipe.schedule(step, recipe.epochs * steps_per_epoch, steps_per_epoch, history)
 
+    def require_finite(self) -> None:
+        """Raises DivergenceError when anything that a checkpoint would hold is not finite."""
+        named = named_vectors(self.network.parameters, self.recipe.optimizer)
+        place = not_finite(named if self.average is None else {**named, "the average of the weights": self.average})
+        if place is not None:
+            raise self._divergence(place, f"by epoch {self.progress.epoch + 1}, step {self.progress.step}")
+
     def _step(self, batches: Batches, steps: int) -> float:
         """One update: y = f(x), loss and dy, gradients, theta."""
         network, recipe, progress = self.network, self.recipe, self.progress
         network.moment.step = progress.updates
+        # Running statistics see a batch before its loss is known.
+        np.copyto(self._state_before, network.parameters.state)
         if recipe.augmentations:
             x, t = batches.augmented(progress.step, recipe.augmentations, self.streams, progress.epoch)
         else:
@@ -141,12 +152,12 @@ class Trainer:
         loss, dy = recipe.loss(y, t)
         correct = count_correct(y, t)
         if not math.isfinite(loss):
-            self._diverged(x, t)
+            raise self._diverged(x, t)
         network.backward(dy)
         gradient = network.parameters.gradient[: network.parameters.trainable_size]
         norm = global_norm(gradient, self.workers)
         if not math.isfinite(norm):
-            self._diverged(x, t)
+            raise self._diverged(x, t)
 
         measured = self.measurements.is_due(progress.step, steps)
         if measured:
@@ -155,7 +166,7 @@ class Trainer:
             clip_by_norm(gradient, norm, recipe.clip_norm)
         if recipe.clip_value is not None:
             clip_by_value(gradient, recipe.clip_value)
-        recipe.optimizer.step(self.learning_rate_factor(steps), recipe.l2.coefficient(len(t)))
+        self._update(loss, norm, self.learning_rate_factor(steps), recipe.l2.coefficient(len(t)))
         if recipe.averaging and self.average is not None and self._scratch is not None:
             recipe.averaging.update(self.average, network.parameters.theta, progress.updates + 1, self._scratch)
         if measured:
@@ -167,12 +178,31 @@ class Trainer:
         progress.gradient_norm_sum += norm
         return loss
 
-    def _diverged(self, x: Array, t: Array) -> None:
-        progress = self.progress
+    def _update(self, loss: float, norm: float, factor: float, l2: float) -> None:
+        """theta's step: checked and taken back if need be when it is the first, or something is large."""
+        optimizer, parameters = self.recipe.optimizer, self.network.parameters
+        if self.progress.updates and max(loss, norm, optimizer.learning_rate * factor, l2) < LARGE:
+            optimizer.step(factor, l2)
+            return
+        place = guarded_step(optimizer, parameters, factor, l2)
+        if place is not None:
+            np.copyto(parameters.state, self._state_before)
+            raise self._divergence(f"{place} after the update", self._present_step())
+
+    def _diverged(self, x: Array, t: Array) -> DivergenceError:
+        """The error that names the first array that is not finite, found by repeating the step."""
+        state = self.network.parameters.state
+        np.copyto(state, self._state_before)
         place = locate(self.network, self.recipe.loss, x.copy(), t)
-        raise DivergenceError(
-            f"training diverged in epoch {progress.epoch + 1}, step {progress.step + 1}: "
-            f"{place} is the first that is not finite; the weights were not changed by it",
+        np.copyto(state, self._state_before)
+        return self._divergence(place, self._present_step())
+
+    def _present_step(self) -> str:
+        return f"in epoch {self.progress.epoch + 1}, step {self.progress.step + 1}"
+
+    def _divergence(self, place: str, when: str) -> DivergenceError:
+        return DivergenceError(
+            f"training diverged {when}: {place} is the first that is not finite; the step was not taken",
             "try a smaller optimizer.learning_rate, training.clip_norm=1, or data.scaling=standardize",
         )
 
@@ -187,6 +217,8 @@ class Trainer:
             started = time.perf_counter()
             with self.weights_that_count():
                 score = evaluate(self.network, recipe.loss, held_out)
+            if not math.isfinite(score.loss):
+                raise self._divergence(f"the validation loss ({score.loss})", f"by the end of epoch {values['epoch']}")
             values["val_loss"] = score.loss
             if score.accuracy is not None:
                 values["val_accuracy"] = score.accuracy

@@ -133,6 +133,18 @@ def test_a_missing_batch_is_named(tmp_path: Path, said: list[str]) -> None:
         CIFAR10().load(tmp_path, None, said.append)
 
 
+def test_a_missing_batch_is_named_even_beside_an_archive_and_the_folder_is_left_alone(
+    tmp_path: Path, said: list[str]
+) -> None:
+    folder = write(tmp_path / BINARY_FOLDER, True)
+    with tarfile.open(tmp_path / "cifar-10-binary.tar.gz", "w:gz") as packed:
+        packed.add(folder, BINARY_FOLDER)
+    (folder / "data_batch_3.bin").unlink()
+    with pytest.raises(DataError, match=r"it lacks data_batch_3\.bin"):
+        CIFAR10().load(tmp_path, None, said.append)
+    assert len(list(folder.iterdir())) == 5
+
+
 @pytest.mark.parametrize(("change", "reason"), [(-1, "cut short"), (1, "too long"), (-RECORD, "cut short")])
 def test_a_binary_batch_of_the_wrong_size_is_refused(tmp_path: Path, said: list[str], change: int, reason: str) -> None:
     file = write(tmp_path / BINARY_FOLDER, True) / "test_batch.bin"

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from nnscratch.datasets.csv_table import CSVTable
 from nnscratch.datasets.dataset import Dataset
@@ -182,3 +184,16 @@ def test_a_missing_path_is_a_config_error_and_a_missing_file_a_data_error(tmp_pa
         CSVTable().load(tmp_path, None, print)
     with pytest.raises(DataError, match="does not exist"):
         CSVTable().load(tmp_path, tmp_path / "none.csv", print)
+
+
+CELLS = st.sampled_from(["1", "2.5", "", "cat", "nan", "1e999", '"', "a b", "-0", "\x00", "é", "\r"])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@given(st.lists(st.lists(CELLS, max_size=4), max_size=5), st.sampled_from([",", ";"]))
+def test_any_table_gives_a_dataset_or_a_data_error(tmp_path: Path, rows: list[list[str]], delimiter: str) -> None:
+    try:
+        dataset = load(tmp_path, "\n".join(delimiter.join(row) for row in rows), CSVTable(test=0.3))
+    except DataError:
+        return
+    assert np.isfinite(dataset.train_inputs).all()

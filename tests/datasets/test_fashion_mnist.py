@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gzip
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -61,8 +63,9 @@ def test_idx_wins_over_csv_and_a_note_says_so(tmp_path: Path, said: list[str]) -
 
 
 @pytest.mark.parametrize("write", [write_idx, write_csv])
-def test_a_path_of_one_s_own_may_be_the_folder_itself(tmp_path: Path, said: list[str], write: object) -> None:
-    assert callable(write)
+def test_a_path_of_one_s_own_may_be_the_folder_itself(
+    tmp_path: Path, said: list[str], write: Callable[[Path], Path]
+) -> None:
     write(tmp_path / "mine")
     assert len(FashionMNIST().load(tmp_path / "nowhere", tmp_path / "mine", said.append).train_inputs) == 6
 
@@ -72,6 +75,14 @@ def test_nothing_there_names_every_form_and_the_way_out(tmp_path: Path, said: li
         FashionMNIST().load(tmp_path, None, said.append, download=False)
     for part in (str(tmp_path), "t10k-labels-idx1-ubyte.gz", "fashion-mnist_test.csv", "configs/quickstart.yaml"):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("write", [write_idx, write_csv])
+def test_a_missing_file_is_named(tmp_path: Path, said: list[str], write: Callable[[Path], Path]) -> None:
+    last = sorted(write(tmp_path / "mine").iterdir())[-1]
+    last.unlink()
+    with pytest.raises(DataError, match=f"mine is incomplete: it lacks {re.escape(last.name)}"):
+        FashionMNIST().load(tmp_path, tmp_path / "mine", said.append)
 
 
 def test_images_and_labels_of_different_number_are_refused(tmp_path: Path, said: list[str]) -> None:

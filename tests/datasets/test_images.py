@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from nnscratch.datasets import images
@@ -121,6 +123,28 @@ def test_a_picture_cut_short_is_named(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:900])
     with pytest.raises(DataError, match=r"cut\.png: unreadable"):
         read_image(file, 4, 4, 3)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@given(st.data())
+def test_flipped_bytes_give_a_picture_or_a_data_error(tmp_path: Path, data: st.DataObject) -> None:
+    form = data.draw(st.sampled_from(["png", "jpg", "gif", "bmp", "webp"]))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = tmp_path / f"odd.{form}"
+    if form in ("bmp", "gif"):
+        saved(file)
+    else:
+        saved(file, exif=exif)
+    body = bytearray(file.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    file.write_bytes(body)
+    try:
+        pixels = read_image(file, 4, 4, 3)
+    except DataError:
+        return
+    assert pixels.shape == (4, 4, 3)
 
 
 def test_a_missing_picture_is_a_data_error(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.npz import NPZ
@@ -121,3 +123,19 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         NPZ().load(tmp_path, tmp_path / "zip.npz", print)
     with pytest.raises(ConfigError, match=r"data\.path"):
         NPZ().load(tmp_path, None, print)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@given(st.data())
+def test_flipped_bytes_give_a_dataset_or_a_data_error(tmp_path: Path, data: st.DataObject) -> None:
+    file = tmp_path / "mine.npz"
+    np.savez(file, x=IMAGES[:2, :2, :2], y=LABELS[:2])
+    body = bytearray(file.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    file.write_bytes(body)
+    try:
+        dataset = NPZ(test=0).load(tmp_path, file, print)
+    except DataError:
+        return
+    assert dataset.outputs == 2

@@ -1,0 +1,77 @@
+"""`nnscratch plot`, and the end of `train`: every picture of a run into plots/, and the page that shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnscratch.datasets.dataset import Dataset
+from nnscratch.errors import DataError
+from nnscratch.experiment.assembly import Splits
+from nnscratch.experiment.display import Display
+from nnscratch.experiment.evaluate import Evaluation, evaluate_split, evaluation_of, load_data
+from nnscratch.experiment.loaded_run import LoadedRun, load_run, use_threads_of
+from nnscratch.experiment.pictures import draw_run
+from nnscratch.experiment.report_page import write_report
+from nnscratch.experiment.run_directory import RunDirectory
+from nnscratch.experiment.train import Options
+from nnscratch.nn.buffers import Array
+from nnscratch.training.evaluation import Score
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Which files were written."""
+
+    run: Path
+    plots: tuple[Path, ...]
+    report: Path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for --json."""
+        return {"run": str(self.run), "plots": [str(path) for path in self.plots], "report": str(self.report)}
+
+    def to_text(self) -> str:
+        """One line per file."""
+        return "\n".join(str(path) for path in (*self.plots, self.report))
+
+
+def plot_run(path: Path, checkpoint: str, options: Options, display: Display) -> Drawn:
+    """Draws a run again. Without its data, what needs none is drawn, with a warning.
+
+    A run that is not completed shows its validation split: the test split is looked at when training is over.
+    """
+    loaded = load_run(path, checkpoint)
+    use_threads_of(loaded.run, options.threads)
+    try:
+        dataset, splits = load_data(loaded, options, display)
+    except DataError as error:
+        display.warn(f"{error}; only what needs no data is drawn")
+        return _draw(loaded, None)
+    completed = loaded.run.read_meta().get("status") == "completed"
+    return _draw(loaded, evaluate_split(loaded, dataset, splits, _shown_split(splits, completed=completed)))
+
+
+def draw_trained(
+    run: RunDirectory, dataset: Dataset, splits: Splits, score: Score | None, outputs: Array | None
+) -> Drawn:
+    """Draws a run that has just been trained, from its one look at the test split: that score and those outputs.
+
+    Without a test split, from its validation split.
+    """
+    loaded = load_run(run.path)
+    if score is not None and outputs is not None and splits.test is not None:
+        return _draw(loaded, evaluation_of(loaded, "test", splits.test, score, outputs))
+    return _draw(loaded, evaluate_split(loaded, dataset, splits, _shown_split(splits, completed=False)))
+
+
+def _draw(loaded: LoadedRun, evaluation: Evaluation | None) -> Drawn:
+    pictures = draw_run(loaded, evaluation)
+    report = write_report(loaded, evaluation, pictures)
+    return Drawn(loaded.run.path, tuple(loaded.run.plots / f"{name}.png" for name in pictures), report)
+
+
+def _shown_split(splits: Splits, *, completed: bool) -> str:
+    order = ("test", "val", "train") if completed else ("val", "train")
+    return next(name for name in order if splits.named(name) is not None)
