@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json as json_module
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from nnscratch import cpu
 from nnscratch.errors import UsageError, UserError
 from nnscratch.version import VERSION
 
@@ -29,14 +31,22 @@ app = typer.Typer(
 )
 PASS_OVERRIDES = {"ignore_unknown_options": True}
 
+WandbMode = Literal["off", "offline", "online"]
+SweepEngine = Literal["local", "wandb"]
 RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Folder that runs are written to.")]
 DataDir = Annotated[
     Path, typer.Option("--data-dir", envvar="NNSCRATCH_DATA_DIR", help="Folder that datasets are in, or put into.")
 ]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads to use; left out: every core.")]
+RunThreads = Annotated[int | None, typer.Option("--threads", help="Threads to use; left out: as many as in training.")]
+Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best, last or a file: whose weights to use.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output at the end.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only results, warnings and errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
+Wandb = Annotated[WandbMode | None, typer.Option("--wandb", help="Mirror on Weights & Biases; left out: the config's.")]
+AllowPlugins = Annotated[
+    bool, typer.Option("--allow-plugins", help="Run the Python files that the config names under `plugins`.")
+]
 Arguments = Annotated[
     list[str] | None,
     typer.Argument(
@@ -83,29 +93,34 @@ def train(
         bool, typer.Option("--dry-run", help="Show the network and what it costs; write nothing.")
     ] = False,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw plots and the report at the end.")] = True,
+    wandb: Wandb = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
+    allow_plugins: AllowPlugins = False,
 ) -> None:
     """Train the network that CONFIG describes, or continue a run.
 
     Everything is written to a new folder under --runs-dir: config, metrics, checkpoints, plots and a report. Fields of
     the config can be changed after it: `optimizer.learning_rate=3e-4` or `--optimizer.learning_rate=3e-4`.
     """
+    if resume is not None:
+        cpu.use_kernel_of(resume)  # before anything imports NumPy
     from nnscratch.experiment.config import load_config
     from nnscratch.experiment.train import resume as resume_run
     from nnscratch.experiment.train import train as train_config
 
     config, changes = _arguments(context, arguments)
+    _import_plugins(allow_plugins, resume or config)
     display = _display(json, quiet, verbose)
-    options = _options(data_dir, runs_dir, threads, plots)
+    options = _options(data_dir, runs_dir, threads, plots, wandb)
     if resume is not None:
         _refuse_with_resume(arguments, name, seed, dry_run)
         summary = resume_run(resume, epochs, options, display)
     elif config is None:
         raise UsageError("which config?", "nnscratch train CONFIG.yaml, or nnscratch train --resume RUN")
     else:
-        flags = [("name", name), ("seed", seed), ("training.epochs", epochs)]
+        flags = [("name", name), ("seed", seed), ("training.epochs", epochs), ("wandb.mode", wandb)]
         changes += [f"{path}={value}" for path, value in flags if value is not None]
         loaded = load_config(config, changes, display.say)
         if dry_run:
@@ -116,6 +131,120 @@ def train(
         summary = train_config(loaded, options, display)
     if json:
         print(json_module.dumps(summary.to_dict()))
+
+
+@app.command(epilog="Examples:  nnscratch evaluate runs/trial  |  nnscratch evaluate runs/trial --split val --json")
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Folder of the run.")],
+    split: Annotated[str, typer.Option("--split", help="test, val or train.")] = "test",
+    checkpoint: Checkpoint = "best",
+    data_dir: DataDir = DEFAULT_DATA,
+    threads: RunThreads = None,
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw its plots too.")] = True,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    allow_plugins: AllowPlugins = False,
+) -> None:
+    """Say how good a run's network is on a split: loss, accuracy, every class, calibration.
+
+    Figures, predictions and plots are also written to evaluation/<split>/ inside the run.
+    """
+    from nnscratch.experiment.evaluate import evaluate_run
+
+    _import_plugins(allow_plugins, run)
+    display, options = _display(json, quiet, verbose), _options(data_dir, threads=threads, plots=plots)
+    _emit(evaluate_run(run, split, checkpoint, options, display), json)
+
+
+@app.command(
+    epilog="Examples:  nnscratch predict runs/trial cat.png pictures/  |  nnscratch predict runs/trial rows.csv --csv"
+    "  |  find . -name '*.jpg' | nnscratch predict runs/trial - --json"
+)
+def predict(
+    run: Annotated[Path, typer.Argument(help="Folder of the run.")],
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...", help="Pictures, folders, .npy, .npz, .csv; -: paths on stdin.")
+    ],
+    top: Annotated[int, typer.Option("--top", help="How many of the likeliest classes to name.")] = 3,
+    checkpoint: Checkpoint = "best",
+    threads: RunThreads = None,
+    json: Annotated[bool, typer.Option("--json", help="A JSON list with an object for every input.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="A CSV table with a row for every input.")] = False,
+    allow_plugins: AllowPlugins = False,
+) -> None:
+    """Say what a run's network makes of new inputs.
+
+    Pictures (PNG, JPEG, GIF, BMP, WebP; any size and mode) are turned upright, put on white, converted to the colours
+    and resized to the size the network knows. Arrays and CSV rows hold what the training data holds: pixels 0..255, or
+    the features. An input that cannot be read is a row with its error, the others are predicted, the exit code is 1.
+    """
+    from nnscratch.experiment.predict import predict_run, write_predictions
+
+    _import_plugins(allow_plugins, run)
+    if json and csv:
+        raise UsageError("--json and --csv: one of them")
+    listing = getattr(sys.stdin, "buffer", sys.stdin)
+    predictions = predict_run(run, inputs, listing, checkpoint=checkpoint, top=top, threads=threads)
+    write_predictions(predictions, "json" if json else "csv" if csv else "text", sys.stdout)
+
+
+@app.command(epilog="Example:  nnscratch plot runs/quickstart")
+def plot(
+    run: Annotated[Path, typer.Argument(help="Folder of the run.")],
+    checkpoint: Checkpoint = "best",
+    data_dir: DataDir = DEFAULT_DATA,
+    threads: RunThreads = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    allow_plugins: AllowPlugins = False,
+) -> None:
+    """Draw a run's plots and its report.html again."""
+    from nnscratch.experiment.plot import plot_run
+
+    _import_plugins(allow_plugins, run)
+    _emit(plot_run(run, checkpoint, _options(data_dir, threads=threads), _display(json, quiet, False)), json)
+
+
+@app.command(
+    epilog="Examples:  nnscratch sweep configs/sweep.yaml --workers 2  |  nnscratch sweep configs/sweep.yaml "
+    "--storage postgresql://user@host/sweeps (on every machine)  |  nnscratch sweep configs/sweep.yaml --engine wandb"
+)
+def sweep(
+    file: Annotated[Path, typer.Argument(metavar="SWEEP", help="The sweep file, in W&B's schema.")],
+    name: Annotated[str | None, typer.Option("--name", help="The sweep's name; the same name goes on with it.")] = None,
+    count: Annotated[int | None, typer.Option("--count", help="Trials in all, in place of the file's run_cap.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the search; left out: the config's.")] = None,
+    workers: Annotated[int, typer.Option("--workers", help="Trials at a time; they share the threads out.")] = 1,
+    storage: Annotated[
+        str | None, typer.Option("--storage", help="postgresql://... or a journal file, shared between machines.")
+    ] = None,
+    lease: Annotated[
+        float, typer.Option("--lease", help="Seconds of silence after which a worker's trial is taken up by another.")
+    ] = 60.0,
+    engine: Annotated[SweepEngine, typer.Option("--engine", help="Who chooses the trials.")] = "local",
+    runs_dir: RunsDir = DEFAULT_RUNS,
+    data_dir: DataDir = DEFAULT_DATA,
+    threads: Threads = None,
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw plots and reports.")] = True,
+    wandb: Wandb = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Train many variants of a config and find the best: grid, random or Bayesian search.
+
+    Results are in RUNS_DIR/sweeps/NAME. Stopped or killed at any moment and started again, it goes on. Several
+    machines work on one sweep when they are given the same --storage.
+    """
+    from nnscratch.experiment.sweeps.command_line import SweepOptions
+    from nnscratch.experiment.sweeps.command_line import sweep as run_sweep
+
+    how = SweepOptions(name, count, seed, workers, storage, lease, engine)
+    options = _options(data_dir, runs_dir, threads, plots, wandb)
+    result = run_sweep(file, how, options, _display(json, quiet, verbose))
+    _emit(result, json)
+    result.check()
 
 
 @app.command(epilog="Example:  nnscratch init my_network.yaml && nnscratch train my_network.yaml")
@@ -159,14 +288,61 @@ def gradcheck(
     data_dir: DataDir = DEFAULT_DATA,
     json: Json = False,
     verbose: Verbose = False,
+    allow_plugins: AllowPlugins = False,
 ) -> None:
     """Check every gradient of CONFIG against central differences in float64; exit code 1 names a wrong layer."""
     from nnscratch.experiment.config import load_config
     from nnscratch.experiment.gradcheck import gradcheck as check
 
     display = _display(json, False, verbose)
-    loaded = load_config(*_required_config(context, arguments), display.say)
+    path, changes = _required_config(context, arguments)
+    _import_plugins(allow_plugins, path)
+    loaded = load_config(path, changes, display.say)
     report = check(loaded, _options(data_dir), display, batch_size=batch_size, samples=samples, tolerance=tolerance)
+    _emit(report, json)
+    report.require_passed()
+
+
+@app.command(epilog="Example:  nnscratch diagnose runs/quickstart")
+def diagnose(
+    run: Annotated[Path, typer.Argument(help="The folder of a run.")],
+    data_dir: DataDir = DEFAULT_DATA,
+    threads: Threads = None,
+    json: Json = False,
+    verbose: Verbose = False,
+    allow_plugins: AllowPlugins = False,
+) -> None:
+    """Say what went wrong in a run: the problem, the layer, the evidence, what to try. A healthy run hears nothing."""
+    from nnscratch.experiment.diagnose import diagnose as examine_run
+
+    _import_plugins(allow_plugins, run)
+    _emit(examine_run(run, _options(data_dir, threads=threads), _display(json, False, verbose)), json)
+
+
+@app.command(
+    context_settings=PASS_OVERRIDES,
+    epilog="Example:  nnscratch preflight configs/cifar_best.yaml && nnscratch train configs/cifar_best.yaml",
+)
+def preflight(
+    context: typer.Context,
+    arguments: Arguments,
+    runs_dir: RunsDir = DEFAULT_RUNS,
+    data_dir: DataDir = DEFAULT_DATA,
+    threads: Threads = None,
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the learning-rate range test.")] = True,
+    json: Json = False,
+    verbose: Verbose = False,
+    allow_plugins: AllowPlugins = False,
+) -> None:
+    """Check CONFIG and its data before a long training: one batch, first loss, splits, balance, learning rate."""
+    from nnscratch.experiment.config import load_config
+    from nnscratch.experiment.preflight import preflight as check
+
+    display = _display(json, False, verbose)
+    path, changes = _required_config(context, arguments)
+    _import_plugins(allow_plugins, path)
+    loaded = load_config(path, changes, display.say)
+    report = check(loaded, _options(data_dir, runs_dir, threads, plots), display)
     _emit(report, json)
     report.require_passed()
 
@@ -211,16 +387,59 @@ def data_verify(
         raise typer.Exit(4)
 
 
+runs_app = typer.Typer(help="The runs there are: listing and comparing them.", no_args_is_help=True)
+app.add_typer(runs_app, name="runs")
+
+
+@runs_app.command("list", epilog="Example:  nnscratch runs list --all")
+def runs_list(
+    runs_dir: RunsDir = DEFAULT_RUNS,
+    everything: Annotated[bool, typer.Option("--all", help="Also runs in folders below, as of sweeps.")] = False,
+    json: Json = False,
+) -> None:
+    """List the runs: data, parameters, best epoch, validation, test, time, status."""
+    from nnscratch.experiment.runs import list_runs
+
+    _emit(list_runs(runs_dir, everything=everything), json)
+
+
+@runs_app.command("compare", epilog="Example:  nnscratch runs compare runs/quickstart runs/quickstart-2")
+def runs_compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Folders of runs, or names in --runs-dir.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The PNG with the curves.")] = None,
+    runs_dir: RunsDir = DEFAULT_RUNS,
+    json: Json = False,
+) -> None:
+    """Compare runs: their figures, the settings in which they differ, and their curves in one picture."""
+    from nnscratch.experiment.runs import compare_runs
+
+    _emit(compare_runs(runs, runs_dir, output), json)
+
+
+def _import_plugins(allowed: bool, path: Path | None) -> None:
+    """Imports the plugins of a config or a run, when the user allows it."""
+    if allowed and path is not None:
+        from nnscratch.experiment.plugins import import_plugins
+
+        import_plugins(path)
+
+
 def _display(json: bool, quiet: bool, verbose: bool) -> Display:
     from nnscratch.experiment.display import Display
 
     return Display(json=json, quiet=quiet, verbose=verbose)
 
 
-def _options(data_dir: Path, runs_dir: Path = DEFAULT_RUNS, threads: int | None = None, plots: bool = True) -> Options:
+def _options(
+    data_dir: Path,
+    runs_dir: Path = DEFAULT_RUNS,
+    threads: int | None = None,
+    plots: bool = True,
+    wandb: str | None = None,
+) -> Options:
     from nnscratch.experiment.train import Options
 
-    return Options(data_dir=data_dir, runs_dir=runs_dir, threads=threads, plots=plots)
+    return Options(data_dir=data_dir, runs_dir=runs_dir, threads=threads, plots=plots, wandb=wandb)
 
 
 def _emit(result: Any, json: bool) -> None:
@@ -231,9 +450,10 @@ def _emit(result: Any, json: bool) -> None:
 def _arguments(context: typer.Context, arguments: list[str] | None) -> tuple[Path | None, list[str]]:
     """The config and the overrides among a command's arguments."""
     from nnscratch.experiment.arguments import config_and_overrides
+    from nnscratch.experiment.sweeps.agent import as_overrides
 
     options = [option for parameter in context.command.params for option in parameter.opts]
-    return config_and_overrides(arguments or [], options)
+    return config_and_overrides(as_overrides(arguments or [], os.environ), options)
 
 
 def _required_config(context: typer.Context, arguments: list[str] | None) -> tuple[Path, list[str]]:
@@ -254,15 +474,41 @@ def _refuse_with_resume(arguments: list[str] | None, name: str | None, seed: int
         )
 
 
+def _print_error(text: str) -> None:
+    from nnscratch.report.formats import printable_lines
+
+    print(f"error: {printable_lines(text)}", file=sys.stderr)
+
+
+def _where_traceback_is(error: Exception) -> str:
+    """A fault of ours: says where its traceback was written, or is the traceback when it cannot be written."""
+    import tempfile
+    import traceback
+
+    notes: list[str] = getattr(error, "__notes__", [])
+    if notes:
+        return f"this is a fault in nnscratch; {notes[-1]}"
+    text = "".join(traceback.format_exception(error))
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="nnscratch-", suffix=".txt", delete=False) as file:
+            file.write(text)
+    except OSError:
+        return f"this is a fault in nnscratch:\n{text}"
+    return f"this is a fault in nnscratch; its traceback is in {file.name}"
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command; exit codes: 0 ok, 1 failed, 2 usage or config, 3 diverged, 4 data, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no umlauts still gets the rest of the line
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(args=arguments, standalone_mode=False)
     except CommandLineError as error:
         error.show()
         sys.exit(2)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _print_error(str(error))
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
@@ -271,5 +517,14 @@ def main(arguments: list[str] | None = None) -> None:
         # The reader has gone (`nnscratch ... | head`); Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except MemoryError as error:
+        _print_error(f"not enough memory{f': {error}' if str(error) else ''}\n  make the network or the batch smaller")
+        sys.exit(1)
+    except OSError as error:
+        _print_error(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+        sys.exit(1)
+    except Exception as error:
+        _print_error(f"unexpected {type(error).__name__}: {error}\n  {_where_traceback_is(error)}")
+        sys.exit(1)
     if isinstance(code, int) and code:
         sys.exit(code)

@@ -13,6 +13,7 @@ What the user has set is never overridden.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
@@ -84,6 +85,27 @@ def prepare() -> Choice:
     choice = choose(cpu_flags(), dict(os.environ), "numpy" in sys.modules)
     os.environ.update(choice.environment)
     return choice
+
+
+def use_kernel_of(run: Path) -> None:
+    """Before NumPy is imported: sets OPENBLAS_CORETYPE as it was when the run (or its checkpoint file) was trained.
+
+    Another kernel rounds otherwise, so a resume would not repeat bit for bit. What the user has set stays, and no CPU
+    is told that it has AVX-512 when it has not.
+    """
+    folder = run.parent.parent if run.suffix == ".npz" else run
+    try:
+        recorded = json.loads((folder / "meta.json").read_text())["machine"]["blas_environment"]
+        kernel = recorded.get("OPENBLAS_CORETYPE")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return
+    ours = "OPENBLAS_CORETYPE" in CHOICE.environment
+    if "numpy" in sys.modules or ("OPENBLAS_CORETYPE" in os.environ and not ours):
+        return
+    if kernel is None:
+        os.environ.pop("OPENBLAS_CORETYPE", None)
+    elif kernel == "SkylakeX" and cpu_flags() >= AVX512_FLAGS:
+        os.environ["OPENBLAS_CORETYPE"] = kernel
 
 
 CHOICE = prepare()

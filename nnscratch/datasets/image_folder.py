@@ -12,7 +12,7 @@ import numpy as np
 
 from nnscratch.datasets.dataset import Array, Dataset, Report, Source
 from nnscratch.datasets.download import Progress
-from nnscratch.datasets.images import SUFFIXES, read_image
+from nnscratch.datasets.images import SUFFIXES, decode, quiet_pillow
 from nnscratch.datasets.own_data import Splits, hold_out, required_path
 from nnscratch.errors import DataError
 from nnscratch.nn.component import setting
@@ -70,10 +70,10 @@ class ImageFolder(Source):
         images = np.empty(shape, np.uint8)
 
         def read(index: int) -> None:
-            images[index] = read_image(files[index], self.size, self.size, channels)
+            images[index] = decode(files[index], self.size, self.size, channels)
 
         # Pillow decodes without holding the interpreter's lock.
-        with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as threads:
+        with quiet_pillow(), ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as threads:
             for _ in threads.map(read, range(len(files))):
                 pass
         return images

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,26 +30,42 @@ def read_image(path: Path, height: int, width: int, channels: int) -> Array:
     (area averaging when it shrinks, bicubic otherwise). Raises DataError, naming the file, for anything unreadable
     or of more than MOST_PIXELS pixels.
     """
+    with quiet_pillow():
+        return decode(path, height, width, channels)
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Silences Pillow's warnings: damaged metadata is no reason to refuse a picture, and `decode` bounds its size.
+
+    Separate from `decode`, as Python's warning filters belong to the whole process and must not be swapped by threads.
+    """
+    from PIL.Image import DecompressionBombWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DecompressionBombWarning)
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+def decode(path: Path, height: int, width: int, channels: int) -> Array:
+    """As `read_image`, for use in threads: inside one `quiet_pillow()` around all of them."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 or 3, not {channels}")
     try:
-        with warnings.catch_warnings():
-            # Our own bound is checked below, before any pixel is decoded.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            # Damaged metadata is no reason to refuse a picture.
-            warnings.simplefilter("ignore", UserWarning)
-            with Image.open(path, formats=FORMATS) as opened:
-                if opened.width * opened.height > MOST_PIXELS:
-                    raise DataError(
-                        f"{path}: {opened.width:,} x {opened.height:,} pixels; at most {MOST_PIXELS:,} are decoded",
-                        "make the picture smaller",
-                    )
-                # A JPEG decodes at a half, a quarter or an eighth where that is still large enough.
-                side = 2 * max(width, height)
-                opened.draft(None, (side, side))
-                picture = ImageOps.exif_transpose(_eight_bits(opened))
+        with Image.open(path, formats=FORMATS) as opened:
+            if opened.width * opened.height > MOST_PIXELS:
+                raise DataError(
+                    f"{path}: {opened.width:,} x {opened.height:,} pixels; at most {MOST_PIXELS:,} are decoded",
+                    "make the picture smaller",
+                )
+            # A JPEG decodes at a half, a quarter or an eighth where that is still large enough.
+            side = 2 * max(width, height)
+            opened.draft(None, (side, side))
+            picture = ImageOps.exif_transpose(_eight_bits(opened))
+        flat = _over_white(picture).convert("L" if channels == 1 else "RGB")
     except DataError:
         raise
     except FileNotFoundError:
@@ -61,7 +79,6 @@ def read_image(path: Path, height: int, width: int, channels: int) -> Array:
         raise DataError(
             f"{path}: unreadable: {reason or type(error).__name__}", "replace or remove the file"
         ) from error
-    flat = _over_white(picture).convert("L" if channels == 1 else "RGB")
     if flat.size != (width, height):
         shrinks = flat.width >= width and flat.height >= height
         flat = flat.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC)

@@ -89,7 +89,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def damaged(path: Path, reason: str) -> UserError:
     """The error for a file that cannot be used; names the run's other checkpoints."""
-    others = sorted(each.name for each in path.parent.glob("*.npz") if each.name not in (path.name, "best.npz"))
+    others = sorted(  # a copy may be the same file under another name, and damaged with it
+        each.name for each in path.parent.glob("*.npz") if each.name != "best.npz" and not each.samefile(path)
+    )
     hint = f"continue from another: nnscratch train --resume {path.parent / others[-1]}" if others else None
     return UserError(f"{path} is damaged or not a checkpoint: {reason}", hint)
 

@@ -20,6 +20,7 @@ from nnscratch.experiment.components import Section, Specification, plain
 from nnscratch.experiment.config_problems import in_order, problems_of
 from nnscratch.experiment.consistency import inconsistencies
 from nnscratch.experiment.overrides import apply_overrides
+from nnscratch.experiment.plugins import check_plugins
 from nnscratch.experiment.shorthand import write_out
 from nnscratch.experiment.yaml_document import Node, Place, Value, dump_yaml, node_from_value, parse_yaml, read_yaml
 from nnscratch.nn.component import Component, catalogue
@@ -123,7 +124,7 @@ class EarlyStoppingConfig(Section):
 
 
 class CheckpointConfig(Section):
-    """When a checkpoint is written, besides the end; whichever comes first."""
+    """When a checkpoint is written, besides the start and the end; whichever comes first."""
 
     short: ClassVar[str | None] = "epochs"
 
@@ -144,7 +145,9 @@ class TrainingConfig(Section):
     clip_norm: PositiveNumber | None = option(None, "scale the gradient down to this norm")
     clip_value: PositiveNumber | None = option(None, "cut every gradient entry to this size")
     averaging: Specification[Averaging] | None = option(None, "average the weights over the steps")
-    checkpoint_every: CheckpointConfig = option(CheckpointConfig(epochs=1), "a number of epochs, or {steps: ...}")
+    checkpoint_every: CheckpointConfig = option(
+        CheckpointConfig(minutes=1), "a number of epochs, {steps: ...} or {minutes: ...}"
+    )
     keep_last: PositiveInteger = option(1, "how many of the latest checkpoints are kept")
 
 
@@ -224,7 +227,7 @@ def load_config(path: Path, overrides: Sequence[str] = (), tell: Tell | None = N
 
     The run is named after the file when neither names it. `tell` is told what an override dropped.
     """
-    return _config(read_yaml(path).root, overrides, tell, path.stem)
+    return _config(read_yaml(path).root, overrides, tell, path.stem, path.parent)
 
 
 def parse_config(text: str, source: str, overrides: Sequence[str] = (), tell: Tell | None = None) -> Config:
@@ -263,12 +266,16 @@ def differences(left: Config, right: Config) -> dict[str, tuple[Value, Value]]:
     return {path: (a.get(path), b.get(path)) for path in dict.fromkeys((*a, *b)) if a.get(path) != b.get(path)}
 
 
-def _config(root: Node, overrides: Sequence[str], tell: Tell | None, name: str) -> Config:
+def _config(
+    root: Node, overrides: Sequence[str], tell: Tell | None, name: str, folder: Path | None = None
+) -> Config:
     problems: list[Problem] = []
     if not isinstance(root.content, dict):
         empty = root.content is None
         message = "is empty" if empty else "is not a config: expected fields such as `data:` and `model:`"
         raise ConfigError([root.place.problem("", message)], "`nnscratch init` writes a config to start from")
+    check_plugins(root, folder)
+    named_in_file = _plugins(root)
     root = write_out(root, Config, problems)
     assert isinstance(root.content, dict)
     try:
@@ -276,6 +283,8 @@ def _config(root: Node, overrides: Sequence[str], tell: Tell | None, name: str) 
     except ConfigError as error:
         problems.extend(error.problems)
         notes = []
+    if _plugins(root) != named_in_file:
+        problems.append(root.content["plugins"].place.problem("plugins", "cannot be overridden: write it in the file"))
     _fill_in(root.content, name)
     config: Config | None = None
     try:
@@ -289,6 +298,11 @@ def _config(root: Node, overrides: Sequence[str], tell: Tell | None, name: str) 
         for note in notes:
             tell(note)
     return config
+
+
+def _plugins(root: Node) -> Value:
+    listed = root.child("plugins")
+    return listed.plain() if listed is not None else None
 
 
 def _fill_in(content: dict[str, Node], name: str) -> None:

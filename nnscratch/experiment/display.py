@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from nnscratch.report.formats import duration, metric_value
+from nnscratch.report.formats import duration, metric_value, printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,15 +39,19 @@ class Display:
         self._downloads: dict[str, float] = {}
 
     def attach_log(self, path: Path) -> None:
-        """From now on everything said is also appended to that file."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._log = path.open("a", buffering=1)
+        """From now on everything said is also appended to that file; a warning when the disk refuses."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._log = path.open("a", buffering=1, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            self.warn(f"cannot write the log {path}: {error.strerror or error}")
 
     def close(self) -> None:
         """Ends the live display and the log."""
         self.end_progress()
         if self._log is not None:
-            self._log.close()
+            with suppress(OSError):  # what did not reach a full disk was warned about
+                self._log.close()
             self._log = None
 
     def say(self, text: str) -> None:
@@ -60,13 +66,17 @@ class Display:
             self._print(text)
         self._write_log(text)
 
+    def note(self, text: str) -> None:
+        """A line for the log alone."""
+        self._write_log(text)
+
     def warn(self, text: str) -> None:
         """A warning: on standard error, also when quiet."""
         self._write_log(f"warning: {text}")
         if self.live:
             self._print(f"warning: {text}")
         else:
-            print(f"warning: {text}", file=sys.stderr, flush=True)
+            print(f"warning: {printable_lines(text)}", file=sys.stderr, flush=True)
 
     def result(self, text: str) -> None:
         """A figure the command was run for: shown even with --quiet."""
@@ -125,15 +135,29 @@ class Display:
             self._bar = None
 
     def _print(self, text: str) -> None:
+        text = printable_lines(text)
         if self._bar is not None and self._console is not None:
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-        else:
+            return
+        try:
             print(text, file=self._stream, flush=True)
+        except BrokenPipeError:
+            # The reader has gone (`nnscratch train ... | head`): the training goes on, and its log tells the rest.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
 
     def _write_log(self, text: str) -> None:
-        if self._log is not None:
-            stamp = datetime.now().astimezone().isoformat(timespec="seconds")
-            self._log.write("".join(f"{stamp}  {line}\n" for line in text.splitlines() or [""]))
+        if self._log is None:
+            return
+        stamp = datetime.now().astimezone().isoformat(timespec="seconds")
+        try:
+            self._log.write("".join(f"{stamp}  {line}\n" for line in printable_lines(text).split("\n")))
+        except OSError as error:
+            log, self._log = self._log, None
+            with suppress(OSError):
+                log.close()
+            self.warn(f"cannot write the log {log.name}: {error.strerror or error}")
 
 
 Say = Callable[[str], None]

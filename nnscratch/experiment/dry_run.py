@@ -79,7 +79,7 @@ def dry_run(config: Config, options: Options, display: Display) -> DryRun:
         {
             "dataset": sum(array.nbytes for array in arrays if array is not None),
             "weights and gradients": vectors * single * network.parameters.size,
-            "optimizer": (len(recipe.optimizer.state_names) + 1) * single * network.parameters.trainable_size,
+            "optimizer": len(recipe.optimizer.state_names) * single * network.parameters.trainable_size,
             "activations": 2 * single * network.activation_size() * recipe.evaluation_batch_size,
         },
     )

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal ask a training to stop after the present step; a second Ctrl-C stops it at once."""
+"""Ctrl-C, SIGTERM or a closed terminal: stop after the present step. A second Ctrl-C stops at once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from types import FrameType, TracebackType
 from typing import Any
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+
+TAKEN_OVER = "taken over"
+"""The reason to stop when another process goes on with the run."""
 
 
 class StopRequest:
@@ -35,6 +38,11 @@ class StopRequest:
         for number, handler in self._before.items():
             # None: the handler was not set from Python, so it cannot be put back from Python.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    def ask(self, reason: str) -> None:
+        """Stops after the present step; the first reason counts."""
+        if not self.wanted:
+            self.wanted, self.reason = True, reason
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.wanted and number == signal.SIGINT:

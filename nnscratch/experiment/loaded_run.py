@@ -13,6 +13,7 @@ from nnscratch.experiment.assembly import build_network
 from nnscratch.experiment.checkpoint import load_checkpoint
 from nnscratch.experiment.config import Config, parse_config
 from nnscratch.experiment.run_directory import RunDirectory
+from nnscratch.experiment.run_state import scaling_of
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.training.scaling import Affine
@@ -72,8 +73,7 @@ def load_run(path: Path, checkpoint: str = "best") -> LoadedRun:
     try:
         config = parse_config(header["config"], f"{file}: config")
         input_shape, outputs = tuple(int(size) for size in header["input_shape"]), int(header["outputs"])
-        scaling = saved.section("scaling")
-        affine = Affine(scaling["multiplier"], scaling["offset"])
+        affine = scaling_of(saved, file, input_shape)
         epoch = header["best_epoch"] if header["kind"] == "best" else header["progress"]["epoch"]
         names = {key: _names(header[key]) for key in ("classes", "target_names", "feature_names")}
         takes_images = bool(header["images"])

@@ -124,7 +124,9 @@ def _evaluation_plots(evaluation: Evaluation, title: str) -> Iterator[Plot]:
     yield _both_widths(
         "per_class",
         "Precision, recall and F1 of every class",
-        lambda path, **size: per_class(measured.class_scores, path, title=title, **size),
+        lambda path, **size: per_class(
+            measured.class_scores, path, title=f"{title}: scores by class (examples)", **size
+        ),
     )
     bins = measured.reliability
     yield Plot(
@@ -146,19 +148,25 @@ def _example_plots(evaluation: Evaluation, number: int = 16) -> Iterator[Plot]:
     right, wrong = (rng.permutation(np.flatnonzero(where))[:number] for where in (is_right, ~is_right))
     chosen = np.concatenate([right, wrong])
     kind = SPLIT_NAMES[evaluation.split]
-    yield Plot(
-        "predictions",
-        f"{len(right)} {kind} images predicted right and {len(wrong)} predicted wrong",
-        lambda path: predictions(
+
+    def draw(path: Path, **size: float) -> Figure:
+        return predictions(
             examples.inputs[examples.rows[chosen]],
             measured.t[chosen],
             measured.predicted[chosen],
             measured.confidence[chosen],
             measured.classes,
             path,
+            columns=4 if size else 8,
             title=f"{len(right)} {kind} images predicted right, {len(wrong)} wrong",
-        ),
-        caption=f"A random choice of each; {percent(evaluation.score.accuracy)} of all are right.",
+            **size,
+        )
+
+    yield _both_widths(
+        "predictions",
+        f"{len(right)} {kind} images predicted right and {len(wrong)} predicted wrong",
+        draw,
+        f"A random choice of each; {percent(evaluation.score.accuracy)} of all are right.",
     )
 
 
@@ -170,10 +178,12 @@ def _weight_plots(loaded: LoadedRun) -> Iterator[Plot]:
     if not final:
         return
     initial = initial_weights(loaded)
-    yield Plot(
+    yield _both_widths(
         "weights",
         f"Histograms of {len(final)} parameter arrays at initialisation and after training",
-        lambda path: weight_histograms(initial, final, path, title=f"{loaded.run.name}: weights before and after"),
+        lambda path, **size: weight_histograms(
+            initial, final, path, title=f"{loaded.run.name}: weights before and after", **size
+        ),
     )
     name, first = next(((name, W) for name, W in final.items() if W.ndim >= 2), ("", None))
     if first is not None and _looks_at_pixels(first, loaded.input_shape):

@@ -105,6 +105,14 @@ class RunDirectory:
                 raise UserError(f"{self.path} is being trained by another process", "wait for it, or stop it")
             yield
 
+    def is_being_trained(self) -> bool:
+        """Whether a process holds the run just now."""
+        try:
+            with (self.path / ".lock").open("rb") as handle:
+                return not _lock(handle)
+        except OSError:
+            return False
+
     def remove_leftovers(self) -> None:
         """Deletes the temporary files of a process that was killed while it wrote; only for who holds the lock."""
         for leftover in self.path.rglob(".*.tmp"):

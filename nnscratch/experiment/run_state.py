@@ -72,7 +72,7 @@ def best_checkpoint(trainer: Trainer, best: Best, header: Mapping[str, Any]) -> 
 
 
 def restore(checkpoint: Checkpoint, path: Path, trainer: Trainer) -> Best:
-    """Puts back what `last_checkpoint` took; raises UserError when the file is of another network, or not as written."""
+    """Puts back what `last_checkpoint` took; raises UserError when the file is of another network or kind."""
     if checkpoint.header.get("kind") != "last":
         raise UserError(f"{path} holds weights alone; a training continues from last.npz or a step-*.npz")
     parameters, optimizer = trainer.network.parameters, trainer.recipe.optimizer

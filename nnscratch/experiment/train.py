@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Mapping
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nnscratch.datasets.dataset import Dataset
-from nnscratch.errors import ConfigError, DivergenceError, Interrupted, Problem, UserError
+from nnscratch.errors import DivergenceError, Interrupted, UserError
 from nnscratch.experiment import machine
 from nnscratch.experiment.assembly import (
     Splits,
@@ -24,8 +27,22 @@ from nnscratch.experiment.assembly import (
 from nnscratch.experiment.checkpoint import Checkpoint, load_checkpoint
 from nnscratch.experiment.config import Config, load_config
 from nnscratch.experiment.display import Display
-from nnscratch.experiment.interruption import StopRequest
+from nnscratch.experiment.health import watch as diagnosis_watch
+from nnscratch.experiment.interruption import TAKEN_OVER, StopRequest
+from nnscratch.experiment.resumption import (
+    check_config,
+    check_data,
+    check_epochs,
+    find_checkpoint,
+    recorded_threads,
+    tell_new_length,
+    trained_config,
+    warn_of_another_machine,
+)
+from nnscratch.experiment.plugins import keep_plugins
 from nnscratch.experiment.run_directory import RunDirectory
+from nnscratch.experiment.run_state import Best, best_checkpoint, last_checkpoint, restore, scaling_of
+from nnscratch.experiment.tracking import Mirror, open_mirrors
 from nnscratch.nn.buffers import Array
 from nnscratch.nn.network import Network
 from nnscratch.nn.parallel import Workers
@@ -39,13 +56,18 @@ from nnscratch.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class Options:
-    """Where a command works and with how many threads: nothing that belongs to an experiment itself."""
+    """Where a command works, with how many threads, and who is told: nothing of the experiment itself."""
 
     data_dir: Path
     runs_dir: Path = Path("runs")
     threads: int | None = None
     plots: bool = True
     download: bool = True
+    wandb: str | None = None
+    """The mode of the mirror on W&B, in place of the config's."""
+    mirrors: Sequence[Mirror] = ()
+    stop: StopRequest | None = None
+    """One that is listening already; left out: the training listens itself."""
 
 
 @dataclass(frozen=True)
@@ -98,84 +120,76 @@ def train(config: Config, options: Options, display: Display) -> TrainingSummary
     threads = machine.choose_threads(options.threads)
     machine.set_blas_threads(threads)
     prepared = prepare(config, options, display)
-    recipe = build_recipe(config, prepared.dataset, prepared.splits)  # before the folder: a bad config leaves none
-    streams = RandomStreams(config.seed)
-    prepared.network.initialize(streams)
-    affine = config.data.scaling.build().fit(prepared.splits.train)
-    trainer = Trainer(prepared.network, recipe, affine, streams, Workers(threads))
+    trainer = _new_trainer(prepared, threads)  # before the folder: a bad config leaves none
 
     run = RunDirectory.create(options.runs_dir, config.name)
-    run.lock()
-    run.write_text("config.yaml", config.to_yaml())
-    return _Session(run, prepared, trainer, options, threads, display).train()
+    with run.locked():
+        session = _Session(run, prepared, trainer, options, threads, display)
+        try:
+            session.begin()
+        except BaseException:
+            run.discard()
+            raise
+        return session.train()
 
 
 def resume(path: Path, epochs: int | None, options: Options, display: Display) -> TrainingSummary:
-    """Continues a run in place from its last checkpoint, to its config's last epoch or to `epochs`."""
-    run = RunDirectory.open(path)
-    run.lock()
-    config = load_config(run.config)
-    checkpoint = load_checkpoint(run.last)
-    before = run.read_meta()
-    if epochs is not None and epochs != config.training.epochs:
-        config = _with_epochs(run, config, epochs, checkpoint, display)
-    threads = machine.choose_threads(options.threads or before.get("machine", {}).get("threads"))
-    machine.set_blas_threads(threads)
+    """Continues a run in place to its config's last epoch, or to `epochs`.
 
+    `path` is the run, continued from its last checkpoint, or one of its checkpoint files.
+    """
+    run, file = find_checkpoint(path)
+    with run.locked():
+        run.remove_leftovers()
+        config = load_config(run.config, [] if epochs is None else [f"training.epochs={epochs}"])
+        if not file.exists():
+            display.say(f"{run.path} was stopped before its first checkpoint: it starts from the beginning")
+            session = _fresh_session(run, config, options, display)
+        else:
+            session = _restored_session(run, load_checkpoint(file), file, config, options, display)
+        return session.train()
+
+
+def _fresh_session(run: RunDirectory, config: Config, options: Options, display: Display) -> _Session:
+    threads = machine.choose_threads(options.threads or recorded_threads(run.read_meta()))
+    machine.set_blas_threads(threads)
     prepared = prepare(config, options, display)
-    _check_resumable(run, before, prepared, threads, display)
+    session = _Session(run, prepared, _new_trainer(prepared, threads), options, threads, display)
+    run.rewrite_metrics([])
+    session.begin()
+    return session
+
+
+def _restored_session(
+    run: RunDirectory, checkpoint: Checkpoint, file: Path, config: Config, options: Options, display: Display
+) -> _Session:
+    """The session as the checkpoint left it; nothing in the run changes before everything is known to fit."""
+    trained = trained_config(checkpoint, file)
+    check_config(run, trained, config)
+    threads = machine.choose_threads(options.threads or recorded_threads(checkpoint.header))
+    machine.set_blas_threads(threads)
+    prepared = prepare(config, options, display)
+    affine = scaling_of(checkpoint, file, prepared.dataset.input_shape)
+    session = _Session(run, prepared, _new_trainer(prepared, threads, affine), options, threads, display)
+    check_data(run, checkpoint, session.meta["dataset"])
+    session.best = restore(checkpoint, file, session.trainer)
+    check_epochs(run, session.trainer.progress.epoch, config)
+    warn_of_another_machine(checkpoint, session.meta["machine"], display)
+    tell_new_length(session.trainer, trained.training.epochs, session.steps_per_epoch, display)
+    session.clock.restart(session.trainer.progress)
+    run.write_text("config.yaml", config.to_yaml())
+    run.rewrite_metrics(session.trainer.progress.history)
+    return session
+
+
+def _new_trainer(prepared: Prepared, threads: int, affine: Affine | None = None) -> Trainer:
+    """A trainer at its start, with that scaling or the training split's own."""
+    config = prepared.config
     recipe = build_recipe(config, prepared.dataset, prepared.splits)
     streams = RandomStreams(config.seed)
     prepared.network.initialize(streams)
-    scaling = checkpoint.section("scaling")
-    affine = Affine(scaling["multiplier"], scaling["offset"])
-    trainer = Trainer(prepared.network, recipe, affine, streams, Workers(threads))
-    session = _Session(run, prepared, trainer, options, threads, display)
-    session.restore(checkpoint)
-    return session.train()
-
-
-def _with_epochs(run: RunDirectory, config: Config, epochs: int, checkpoint: Checkpoint, display: Display) -> Config:
-    done = checkpoint.header["progress"]["epoch"]
-    if epochs < done:
-        raise ConfigError([Problem("training.epochs", f"{epochs}, but {run.path} has already trained {done} epochs")])
-    if config.schedule.component.name != "constant":
-        display.warn(
-            f"the schedule {config.schedule.component.name} now spans {epochs} epochs instead of "
-            f"{config.training.epochs}: the learning rate goes on from another point of its curve"
-        )
-    config = load_config(run.config, [f"training.epochs={epochs}"])
-    run.write_text("config.yaml", config.to_yaml())
-    return config
-
-
-def _check_resumable(
-    run: RunDirectory, before: Mapping[str, Any], prepared: Prepared, threads: int, display: Display
-) -> None:
-    digest = before.get("dataset", {}).get("digest")
-    if digest is not None and digest != prepared.dataset.digest():
-        raise UserError(
-            f"{run.path} was trained on other data: {prepared.dataset.name} in {prepared.dataset.origin} has changed",
-            "put the data back, or start a new run",
-        )
-    now, then = machine.describe(threads), before.get("machine", {})
-    for what, old, new in (
-        ("NumPy", then.get("numpy"), now["numpy"]),
-        ("BLAS kernel", machine.kernel(then), machine.kernel(now)),
-        ("number of threads", then.get("threads"), threads),
-        ("CPU", then.get("cpu"), now["cpu"]),
-    ):
-        if old and old != new:
-            display.warn(f"the run was started with another {what} ({old}, now {new}): it will not repeat bit for bit")
-
-
-@dataclass
-class _Best:
-    """The weights that count, as they were at the best epoch so far."""
-
-    epoch: int = 0
-    theta: Array | None = None
-    state: Array | None = None
+    affine = affine or config.data.scaling.build().fit(prepared.splits.train)
+    return Trainer(prepared.network, recipe, affine, streams, Workers(threads))
 
 
 @dataclass
@@ -212,71 +226,76 @@ class _Session:
         self.monitor = Monitor(monitored) if monitored is not None else None
         stopping = self.config.training.early_stopping
         self.stopping = EarlyStopping(stopping.patience, stopping.minimum_change) if stopping else None
-        self.best = _Best()
+        self.best = Best()
+        self.best_written = 0
+        """The epoch of best.npz, as far as this process has written it."""
         self.clock = _CheckpointClock(self.config)
         self.meta = self._new_meta(threads)
+        self.mirrors = [*open_mirrors(self.config, options.wandb, display), *options.mirrors]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self.splits.train) // self.config.training.batch_size)
+
+    def begin(self) -> None:
+        """Writes what a resume needs, before the first step."""
+        self.config, digests = keep_plugins(self.run, self.config)
+        if digests:
+            self.meta["plugins"] = digests
+        self._set_status("running")
+        self.run.write_text("config.yaml", self.config.to_yaml())
+        self._save()
 
     def train(self) -> TrainingSummary:
         """Trains to the end, tests the best weights once, draws the plots, and says what came out."""
-        display, progress = self.display, self.trainer.progress
+        display = self.display
         display.attach_log(self.run.log)
-        self._set_status("running")
-        self._announce()
         try:
-            with StopRequest() as stop:
+            self._set_status("running")
+            self._announce()
+            for mirror in self.mirrors:
+                mirror.start(self.run, self.config, self.splits)
+            with nullcontext(self.options.stop) if self.options.stop else StopRequest() as stop:
                 self._loop(stop)
                 if stop.wanted:
-                    self._interrupted()
-            summary = self._finish()
+                    raise self._interrupted(stop.reason)
+                return self._finish()
         except DivergenceError as error:
-            self._save()
-            self._set_status("diverged", error=error.message)
-            raise DivergenceError(error.message, f"{error.hint}; the run is kept in {self.run.path}") from None
+            raise self._diverged(error) from None
+        except KeyboardInterrupt:
+            self._end("interrupted")
+            raise Interrupted(f"stopped at once; {self._kept()}", self._how_to_continue()) from None
         except Interrupted:
             raise
-        except BaseException as error:
-            self._set_status("failed", error=f"{type(error).__name__}: {error}")
+        except UserError as error:
+            self._end("failed", error.message)
+            raise
+        except Exception as error:
+            self._end("failed", f"{type(error).__name__}: {error}")
+            self._keep_traceback(error)
             raise
         finally:
+            for mirror in self.mirrors:
+                mirror.finish(str(self.meta["status"]))
             display.close()
-            self.run.unlock()
-        assert progress.epoch == summary.epochs
-        return summary
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Puts back everything a checkpoint holds; raises UserError when it is of another network."""
-        parameters, trainer = self.network.parameters, self.trainer
-        weights = checkpoint.section("parameters")
-        trained = checkpoint.section("trained")
-        parameters.load(trained or weights)
-        parameters.load_state(checkpoint.section("state"))
-        if trainer.average is not None:
-            parameters.load(weights, trainer.average)
-        for name, vector in trainer.recipe.optimizer.state.items():
-            whole = np.zeros_like(parameters.theta)
-            parameters.load(checkpoint.section(f"optimizer/{name}"), whole)
-            vector[:] = whole[: vector.size]
-        trainer.recipe.optimizer.t = checkpoint.header["optimizer_steps"]
-        trainer.progress = Progress.from_dict(checkpoint.header["progress"])
-        if checkpoint.header["best_epoch"]:
-            self.best = _Best(checkpoint.header["best_epoch"], np.empty_like(parameters.theta), parameters.state.copy())
-            parameters.load(checkpoint.section("best") or weights, self.best.theta)
-            if self.best.state is not None and self.best.state.size:
-                self.best.state[:] = checkpoint.arrays["best_state"]
-        self.clock.restart(trainer.progress)
-        self.run.rewrite_metrics(trainer.progress.history)
 
     def _loop(self, stop: StopRequest) -> None:
         trainer, display, epochs = self.trainer, self.display, self.config.training.epochs
-        steps = -(-len(self.splits.train) // self.config.training.batch_size)
+        steps = self.steps_per_epoch
         display.start_progress(epochs, steps, trainer.progress.epoch * steps + trainer.progress.step)
         if self._should_stop_early():  # a resumed run may have been due already
             return
+        watch = diagnosis_watch(self.config, self.dataset, self.splits, self.network, trainer.affine, display.warn)
         for result in trainer.run(self.splits.train, self.splits.validation):
             if isinstance(result, StepResult):
                 display.show_step(result, epochs)
+                if trainer.progress.updates == 1:
+                    watch.first_loss(result.loss)
             else:
                 self._record(result)
+                for mirror in self.mirrors:
+                    mirror.log(result)
+                watch.epochs(trainer.progress.history)
                 if self._should_stop_early():
                     display.say(f"stopped early: no better {self._monitored()} for {self._patience()} epochs")
                     break
@@ -287,22 +306,14 @@ class _Session:
         display.end_progress()
 
     def _record(self, result: EpochResult) -> None:
+        self.trainer.require_finite()
         history = self.trainer.progress.history
         is_best = self.monitor is None or self.monitor.best_epoch(history) == result.epoch
         if is_best:
-            self._keep_best(result.epoch)
+            self.best.keep(self.trainer, result.epoch)
         self.run.record({"record": "epoch", **result.values})
         self.run.write_metrics_table(history)
         self.display.show_epoch(result, self.config.training.epochs, is_best and self.monitor is not None)
-
-    def _keep_best(self, epoch: int) -> None:
-        parameters = self.network.parameters
-        if self.best.theta is None or self.best.state is None:
-            self.best.theta, self.best.state = np.empty_like(parameters.theta), np.empty_like(parameters.state)
-        with self.trainer.weights_that_count():
-            np.copyto(self.best.theta, parameters.theta)
-        np.copyto(self.best.state, parameters.state)
-        self.best.epoch = epoch
 
     def _should_stop_early(self) -> bool:
         return (
@@ -318,65 +329,83 @@ class _Session:
         return self.stopping.patience if self.stopping is not None else 0
 
     def _save(self) -> None:
-        """last.npz, with everything a resume needs, then best.npz, with what evaluating needs."""
-        trainer, parameters = self.trainer, self.network.parameters
-        with trainer.weights_that_count():
-            weights = {name: array.copy() for name, array in parameters.named().items()}
-        arrays: dict[str, Array] = {f"parameters/{name}": array for name, array in weights.items()}
-        if trainer.average is not None:
-            arrays |= {f"trained/{name}": array for name, array in parameters.named().items()}
-        arrays |= {f"state/{name}": array for name, array in parameters.named_state().items()}
-        for state_name, vector in trainer.recipe.optimizer.state.items():
-            whole = np.zeros_like(parameters.theta)
-            whole[: vector.size] = vector
-            arrays |= {f"optimizer/{state_name}/{name}": array for name, array in parameters.named(whole).items()}
-        scaling = {"scaling/multiplier": trainer.affine.multiplier, "scaling/offset": trainer.affine.offset}
-        header = self._header()
-        best: dict[str, Array] = {}
-        if self.best.theta is not None and self.best.state is not None:
-            best = dict(parameters.named(self.best.theta))
-            arrays |= {f"best/{name}": array for name, array in best.items()} | {"best_state": self.best.state}
-        Checkpoint(header, {**arrays, **scaling}).save(self.run.last)
-        self.run.keep_copy_of_last(trainer.progress.updates, self.config.training.keep_last)
-        if best and self.best.state is not None:
-            kept = {f"parameters/{name}": array for name, array in best.items()}
-            named_state = parameters.named_state()
-            start = 0
-            for name, array in named_state.items():
-                kept[f"state/{name}"] = self.best.state[start : start + array.size].reshape(array.shape)
-                start += array.size
-            Checkpoint({**header, "kind": "best"}, {**kept, **scaling}).save(self.run.best)
-        self.clock.restart(trainer.progress)
+        """last.npz, with everything a resume needs, then best.npz, with what evaluating needs, when it is new."""
+        progress = self.trainer.progress
+        last_checkpoint(self.trainer, self.best, self._header()).save(self.run.last)
+        self.run.keep_copy_of_last(progress.updates, self.config.training.keep_last)
+        self.clock.restart(progress)
+        self._save_best()
+
+    def _save_best(self) -> None:
+        checkpoint = best_checkpoint(self.trainer, self.best, self._header())
+        if checkpoint is not None and not (self.best_written == self.best.epoch > 0):
+            checkpoint.save(self.run.best)
+            self.best_written = self.best.epoch
 
     def _header(self) -> dict[str, Any]:
+        dataset = self.dataset
         return {
-            "kind": "last",
             "config": self.config.to_yaml(),
-            "input_shape": list(self.dataset.input_shape),
-            "outputs": self.dataset.outputs,
-            "classes": list(self.dataset.classes) if self.dataset.classes is not None else None,
-            "target_names": list(self.dataset.target_names) if self.dataset.target_names is not None else None,
-            "feature_names": list(self.dataset.feature_names) if self.dataset.feature_names is not None else None,
-            "images": self.dataset.train_inputs.dtype == np.uint8,
-            "best_epoch": self.best.epoch,
-            "optimizer_steps": self.trainer.recipe.optimizer.t,
-            "progress": self.trainer.progress.to_dict(),
+            "dataset": self.meta["dataset"],
+            "machine": self.meta["machine"],
+            "input_shape": list(dataset.input_shape),
+            "outputs": dataset.outputs,
+            "classes": list(dataset.classes) if dataset.classes is not None else None,
+            "target_names": list(dataset.target_names) if dataset.target_names is not None else None,
+            "feature_names": list(dataset.feature_names) if dataset.feature_names is not None else None,
+            "images": dataset.train_inputs.dtype == np.uint8,
         }
 
-    def _interrupted(self) -> None:
+    def _interrupted(self, reason: str) -> Interrupted:
+        if reason != TAKEN_OVER:  # another process writes there by now
+            self._save()
+            self._set_status(reason)
         progress = self.trainer.progress
-        self._save()
-        self._set_status("interrupted")
-        raise Interrupted(
-            f"interrupted after epoch {progress.epoch}, step {progress.step}; everything is saved in {self.run.path}",
-            f"continue with: nnscratch train --resume {self.run.path}",
+        return Interrupted(
+            f"{reason} after epoch {progress.epoch}, step {progress.step}; everything is saved in {self.run.path}",
+            self._how_to_continue(),
         )
+
+    def _diverged(self, error: DivergenceError) -> DivergenceError:
+        """The error with what is left; last.npz stays as it was, the best weights so far are written."""
+        try:
+            self._save_best()
+        except UserError as another:
+            self.display.warn(another.message)
+        self._end("diverged", error.message)
+        return DivergenceError(error.message, f"{error.hint}; {self._kept()}")
+
+    def _kept(self) -> str:
+        epoch, step = divmod(self.clock.updates, self.steps_per_epoch)
+        best = f", best.npz epoch {self.best_written}" if self.best_written else ""
+        return f"{self.run.last} holds epoch {epoch}, step {step}{best}"
+
+    def _how_to_continue(self) -> str:
+        return f"continue with: nnscratch train --resume {shlex.quote(str(self.run.path))}"
+
+    def _end(self, status: str, error: str | None = None) -> None:
+        """Notes how it ended, as far as the disk lets it: the reason for ending must not be lost behind another."""
+        if error is not None:
+            self.display.note(f"{status}: {error}")
+        try:
+            self._set_status(status, **({} if error is None else {"error": error}))
+        except UserError as another:
+            self.display.warn(another.message)
+
+    def _keep_traceback(self, error: Exception) -> None:
+        """Writes the traceback of what nobody expected into the run, and notes in the error where it is."""
+        try:
+            self.run.write_text("logs/traceback.txt", "".join(traceback.format_exception(error)))
+        except UserError as another:
+            self.display.warn(another.message)
+        else:
+            error.add_note(f"its traceback is in {self.run.path / 'logs' / 'traceback.txt'}")
 
     def _finish(self) -> TrainingSummary:
         """The best weights, the test split once, and the pictures."""
         trainer, progress, parameters = self.trainer, self.trainer.progress, self.network.parameters
         if self.best.theta is None:
-            self._keep_best(progress.epoch)
+            self.best.keep(trainer, progress.epoch)
         self._save()
         assert self.best.theta is not None
         assert self.best.state is not None
@@ -446,11 +475,14 @@ class _Session:
 
     def _new_meta(self, threads: int) -> dict[str, Any]:
         before = self.run.read_meta()
+        commands = before.get("commands_before")
         return {
             "name": self.run.name,
             "status": "running",
             "command": machine.command_line(),
-            "commands_before": [*before.get("commands_before", []), before["command"]] if "command" in before else [],
+            "commands_before": (
+                [*(commands if isinstance(commands, list) else []), before["command"]] if "command" in before else []
+            ),
             "started": before.get("started") or time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "seed": self.config.seed,
             "dataset": {
@@ -463,6 +495,7 @@ class _Session:
             },
             "parameters": self.network.parameters.size,
             "machine": machine.describe(threads),
+            **({"plugins": before["plugins"]} if "plugins" in before else {}),
         }
 
     def _set_status(self, status: str, **more: Any) -> None:

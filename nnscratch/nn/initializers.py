@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
+from nnscratch.errors import ShapeError
 from nnscratch.nn.buffers import Array, Shape
 from nnscratch.nn.component import Component, setting
 
@@ -108,3 +110,75 @@ class Zeros(Initializer):
 
     def values(self, shape: Shape, fans: tuple[int, int], rng: np.random.Generator) -> Array:
         return np.zeros(shape)
+
+
+@dataclass(frozen=True)
+class Dirac(Initializer):
+    """The first filters pass their input channel on: W[centre, centre, c, c] = 1 and 0 elsewhere for c < C.
+
+    Filters beyond the number C of input channels start as U(-1, 1) / sqrt(n_in). So a deep stack starts close to the
+    identity (Zagoruyko & Komodakis 2017; as PyTorch's dirac_ on the first C filters of its default start). For a
+    dense layer, (D, units), the same without a centre.
+    """
+
+    name: ClassVar[str] = "dirac"
+
+    def values(self, shape: Shape, fans: tuple[int, int], rng: np.random.Generator) -> Array:
+        W = rng.uniform(-1, 1, shape) / math.sqrt(fans[0])
+        passed = min(shape[-2:])
+        centre = tuple((size - 1) // 2 for size in shape[:-2])
+        W[..., :passed] = 0
+        for channel in range(passed):
+            W[(*centre, channel, channel)] = 1
+        return W
+
+
+@dataclass(frozen=True)
+class DataInitializer(Initializer):
+    """Starts weights from a batch of the layer's inputs, before training; until then they are as `he` leaves them."""
+
+    def values(self, shape: Shape, fans: tuple[int, int], rng: np.random.Generator) -> Array:
+        return He().values(shape, fans, rng)
+
+    def values_from(self, x: Array, shape: Shape) -> Array:
+        """An array of that shape from the layer's inputs x; the same for the same x. Raises ShapeError."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Whitening(DataInitializer):
+    """Filters whose outputs on the data's patches are uncorrelated and of variance 1, and the same filters negated
+
+    With P the patches (M, kernel^2 C) of the inputs and P^T P / M = V diag(lambda) V^T: w_i = v_i / sqrt(lambda_i +
+    epsilon), the largest lambda first, then -w_i in the same order (Coates & Ng 2012; Jordan 2024). At most
+    2 kernel^2 C filters; with fewer, the smallest lambda are left out. Meant for a frozen first convolution.
+    """
+
+    name: ClassVar[str] = "whitening"
+    short: ClassVar[str | None] = "epsilon"
+
+    epsilon: float = setting(5e-4, "added to every variance, against noise", gt=0)
+
+    def values_from(self, x: Array, shape: Shape) -> Array:
+        if len(shape) != 4 or x.ndim != 4:
+            raise ShapeError("whitening starts convolutions on images, nothing else")
+        kernel, _, C, filters = shape
+        if filters % 2 or filters > 2 * kernel**2 * C:
+            raise ShapeError(
+                f"whitening makes pairs of filters, at most 2 x {kernel} x {kernel} x {C} = {2 * kernel**2 * C}, "
+                f"not {filters}"
+            )
+        patches = sliding_window_view(x, (kernel, kernel), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3)
+        D = kernel**2 * C
+        covariance, count = np.zeros((D, D)), 0
+        for start in range(0, len(x), 256):
+            P = patches[start : start + 256].reshape(-1, D).astype(np.float64)
+            covariance += P.T @ P
+            count += len(P)
+        variances, vectors = np.linalg.eigh(covariance / count)  # ascending
+        half = filters // 2
+        chosen = vectors[:, ::-1][:, :half]
+        largest = chosen[np.argmax(np.abs(chosen), axis=0), np.arange(half)]
+        chosen = chosen * np.sign(largest)  # an eigenvector's sign means nothing: make it the same everywhere
+        W = chosen / np.sqrt(np.maximum(variances[::-1][:half], 0) + self.epsilon)
+        return np.concatenate([W, -W], axis=1).reshape(shape)

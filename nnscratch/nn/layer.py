@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -78,6 +79,10 @@ class Layer(Component):
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
         """Multiplications and additions of the forward pass for one example; element-wise work is not counted."""
         return 0
+
+    def activation_size(self, output_shape: Shape) -> int:
+        """How many numbers of its own the output for one example holds."""
+        return 0 if self.returns_view else math.prod(output_shape)
 
     def kinks(self) -> Array | None:
         """Which side of its kinks every number of the last forward fell on; None for a smooth layer.

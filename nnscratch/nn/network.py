@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -77,11 +76,16 @@ class Chain:
             free = free or not layer.returns_view
 
     def want_dx(self, wanted: bool) -> None:
-        """Whether anybody needs the gradient of the chain's input; if not, nobody below the first trained layer does."""
+        """Whether anybody needs dx of the chain; if not, nobody needs it below the first trained layer either."""
         for layer, summary in zip(self.layers, self.summaries, strict=True):
             layer.want_dx(wanted)
             if summary.trainable:
                 return
+
+    def activation_size(self) -> int:
+        """How many numbers the layers' outputs hold for one example."""
+        pairs = zip(self.layers, self.summaries, strict=True)
+        return sum(layer.activation_size(summary.output_shape) for layer, summary in pairs)
 
     def fit_to(self, x: Array) -> None:
         """Lets every layer whose weights start from data see a batch of its inputs, one layer after the other."""
@@ -205,8 +209,4 @@ class Network:
 
     def activation_size(self) -> int:
         """How many numbers the layers' outputs hold for one example: what a batch costs in memory, about twice."""
-        return sum(
-            math.prod(summary.output_shape)
-            for layer, summary in zip(self.layers, self.summaries, strict=True)
-            if not layer.returns_view
-        )
+        return self.chain.activation_size()

@@ -118,6 +118,11 @@ class Parameters:
         """How many numbers an optimizer changes; they are the front of `theta`."""
         return sum(declaration.size for declaration in self._declared if not declaration.group.frozen)
 
+    @property
+    def trainable_names(self) -> tuple[str, ...]:
+        """The names of the arrays that an optimizer changes."""
+        return tuple(each.name for each in self._declared if not each.group.frozen)
+
     def allocate(self, dtype: npt.DTypeLike = np.float32) -> None:
         """Makes the vectors, ordered by group (frozen last), and gives every owner its views."""
         self._declared.sort(key=lambda declaration: declaration.group)  # stable: declaration order within a group

@@ -45,6 +45,11 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
+def printable_lines(text: str) -> str:
+    """The same for text of several lines: only the ends of lines stay."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def shorten(text: str, limit: int) -> str:
     """`text`, printable, cut to `limit` characters with an ellipsis."""
     text = printable(text)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nnscratch.report.style import GREEN, INK, SMALL, VERMILLION, WIDTH, head, new_figure, plain, save
+from nnscratch.report.style import GREEN, INK, NARROW, SMALL, VERMILLION, WIDTH, head, new_figure, plain, save
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,6 +51,7 @@ def predictions(
     *,
     columns: int = 8,
     title: str = "",
+    width: float = WIDTH,
 ) -> Figure:
     """A grid of images with predictions: right ones have a tick and a thin frame, wrong ones a cross, a dashed frame.
 
@@ -68,9 +69,9 @@ def predictions(
     rows = max(-(-total // columns), 1)
     aspect = images.shape[1] / images.shape[2] if total else 1.0
     cell_width = 1.16  # an image is 1 wide
-    inches = min(WIDTH / (columns * cell_width), 1.6)
+    inches = min(width / (columns * cell_width), 1.6)
     cell_height = aspect + (0.2 + LINE * (3 if np.any(truth != guess) else 2)) / inches
-    figure = new_figure(rows * cell_height * inches + 0.5, max(columns * cell_width * inches, 4.0))
+    figure = new_figure(rows * cell_height * inches + 0.5, max(columns * cell_width * inches, NARROW))
     axes = figure.add_subplot()
     letters = max(int(17 * inches), 8)
     for index in range(total):

@@ -34,7 +34,12 @@ MOST_FILTERS = 96
 
 
 def weight_histograms(
-    initial: Mapping[str, NDArray[Any]], final: Mapping[str, NDArray[Any]], path: Path, *, title: str = ""
+    initial: Mapping[str, NDArray[Any]],
+    final: Mapping[str, NDArray[Any]],
+    path: Path,
+    *,
+    title: str = "",
+    width: float = WIDTH,
 ) -> Figure:
     """One panel per parameter array: its values at initialisation (grey) and at the end (blue outline).
 
@@ -44,9 +49,9 @@ def weight_histograms(
     if len(names) > MOST_PANELS:
         chosen = sorted(names, key=lambda name: np.ndim(final[name]) < 2)[:MOST_PANELS]
         names = [name for name in names if name in chosen]
-    columns = 3 if len(names) > 4 else max(min(len(names), 2), 1)
+    columns = 3 if len(names) > 4 and width >= 6 else max(min(len(names), 2), 1)
     rows = max(-(-len(names) // columns), 1)
-    figure = new_figure(0.9 + 1.75 * rows)
+    figure = new_figure(0.9 + 1.75 * rows, width)
     handles: list[Any] = []
     for index, name in enumerate(names):
         axes = figure.add_subplot(rows, columns, index + 1)

@@ -55,21 +55,26 @@ class LayerMeasurements:
         }
 
 
-def global_norm(gradient: Array, workers: Workers, chunk: int = 1 << 17) -> float:
+def global_norm(gradient: Array, workers: Workers, chunk: int = 1 << 18) -> float:
     """|g| over the whole vector; nan or inf exactly when some entry is nan or inf."""
-    sums = [0.0] * -(-gradient.size // chunk)
+    if gradient.size <= chunk:
+        with np.errstate(over="ignore"):
+            total = float(np.dot(gradient, gradient))
+    else:
+        sums = [0.0] * -(-gradient.size // chunk)
 
-    def add(index: int) -> None:
-        piece = gradient[index * chunk : (index + 1) * chunk]
-        sums[index] = float(np.dot(piece, piece))
+        def add(index: int) -> None:
+            piece = gradient[index * chunk : (index + 1) * chunk]
+            sums[index] = float(np.dot(piece, piece))
 
-    workers.run(add, range(len(sums)))
-    total = sum(sums)
+        workers.run(add, range(len(sums)))
+        total = sum(sums)
     return float(np.sqrt(total if np.isfinite(total) else _sum_of_squares(gradient)))
 
 
 def _sum_of_squares(array: Array) -> float:
-    total = float(np.vdot(array, array))
+    with np.errstate(over="ignore"):
+        total = float(np.vdot(array, array))
     if not np.isfinite(total) and np.isfinite(array).all():
         return float(np.sum(np.square(array, dtype=np.float64)))  # the squares left float32's range, not the values
     return total

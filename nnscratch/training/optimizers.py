@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from nnscratch.nn.buffers import Array
 from nnscratch.nn.component import Component, setting
 from nnscratch.nn.parallel import Workers
-from nnscratch.nn.parameters import Group, Parameters
+from nnscratch.nn.parameters import Group, Parameters, Segment
 
 CHUNK = 1 << 17
 """Numbers in a chunk: large enough that handing one to a thread costs little, small enough to stay in cache."""
@@ -23,12 +24,11 @@ CHUNK = 1 << 17
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """A piece of theta with its gradient g, its part of the optimizer's state, and a scratch array s."""
+    """A piece of theta with its gradient g and its part of the optimizer's state."""
 
     theta: Array
     g: Array
     state: tuple[Array, ...]
-    s: Array
     group: Group
 
 
@@ -45,35 +45,42 @@ class Optimizer(Component):
     def bind(self, parameters: Parameters, workers: Workers | None = None) -> None:
         """Allocates the state for these parameters and cuts the vectors into chunks."""
         self.t = 0
-        self.workers = workers or Workers()
         size = parameters.trainable_size
+        self.workers = workers if workers is not None and size > 2 * CHUNK else Workers()  # else not worth the handover
         self.state = {name: np.zeros(size, parameters.theta.dtype) for name in self.state_names}
-        scratch = np.empty(size, parameters.theta.dtype)
         self.chunks = []
         for segment in parameters.segments:
             if segment.group.frozen:
                 continue
-            for start in range(segment.start, segment.stop, CHUNK):
-                piece = slice(start, min(start + CHUNK, segment.stop))
+            for piece in pieces_of(segment):
                 state = tuple(vector[piece] for vector in self.state.values())
                 theta, g = parameters.theta[piece], parameters.gradient[piece]
-                self.chunks.append(Chunk(theta, g, state, scratch[piece], segment.group))
+                self.chunks.append(Chunk(theta, g, state, segment.group))
 
     def step(self, factor: float = 1.0, l2: float = 0.0) -> None:
         """One update of theta from the gradient; factor is the schedule's, l2 the lambda of the gradient lambda W."""
         self.t += 1
 
         def update(chunk: Chunk) -> None:
+            s = self.workers.scratch("optimizer", chunk.theta.shape, chunk.theta.dtype)
             if l2 and chunk.group.decay:
-                np.multiply(chunk.theta, l2, out=chunk.s)
-                np.add(chunk.g, chunk.s, out=chunk.g)
-            self.update(chunk, self.learning_rate * factor * chunk.group.learning_rate_scale)
+                np.multiply(chunk.theta, l2, out=s)
+                np.add(chunk.g, s, out=chunk.g)
+            self.update(chunk, self.learning_rate * factor * chunk.group.learning_rate_scale, s)
 
         self.workers.run(update, self.chunks)
 
-    def update(self, chunk: Chunk, rate: float) -> None:
-        """The formula, on one chunk, in place; g may be overwritten."""
+    def update(self, chunk: Chunk, rate: float, s: Array) -> None:
+        """The formula, on one chunk, in place; g may be overwritten, s is scratch memory of its size."""
         raise NotImplementedError
+
+
+def pieces_of(segment: Segment) -> list[slice]:
+    """The segment in equal pieces of about CHUNK numbers; none of them is a small remainder."""
+    size = segment.stop - segment.start
+    count = max(1, round(size / CHUNK))
+    borders = [segment.start + size * index // count for index in range(count + 1)]
+    return [slice(start, stop) for start, stop in pairwise(borders)]
 
 
 @dataclass(eq=False)
@@ -94,8 +101,8 @@ class SGD(Optimizer):
 
     state_names: ClassVar[tuple[str, ...]] = ("velocity",)
 
-    def update(self, chunk: Chunk, rate: float) -> None:
-        theta, g, (v,), s = chunk.theta, chunk.g, chunk.state, chunk.s
+    def update(self, chunk: Chunk, rate: float, s: Array) -> None:
+        theta, g, (v,) = chunk.theta, chunk.g, chunk.state
         if not self.momentum:
             np.multiply(g, rate, out=s)
             theta -= s
@@ -129,8 +136,8 @@ class RMSProp(Optimizer):
 
     state_names: ClassVar[tuple[str, ...]] = ("mean_square",)
 
-    def update(self, chunk: Chunk, rate: float) -> None:
-        theta, g, (V,), s = chunk.theta, chunk.g, chunk.state, chunk.s
+    def update(self, chunk: Chunk, rate: float, s: Array) -> None:
+        theta, g, (V,) = chunk.theta, chunk.g, chunk.state
         c = math.sqrt(1 - self.decay)
         np.square(g, out=s)
         V *= self.decay
@@ -161,8 +168,8 @@ class Adam(Optimizer):
 
     state_names: ClassVar[tuple[str, ...]] = ("mean", "mean_square")
 
-    def update(self, chunk: Chunk, rate: float) -> None:
-        theta, g, (M, V), s = chunk.theta, chunk.g, chunk.state, chunk.s
+    def update(self, chunk: Chunk, rate: float, s: Array) -> None:
+        theta, g, (M, V) = chunk.theta, chunk.g, chunk.state
         c = math.sqrt((1 - self.beta2) / (1 - self.beta2**self.t))
         a = rate * (1 - self.beta1) / (1 - self.beta1**self.t) / c
         M *= self.beta1
@@ -188,7 +195,7 @@ class AdamW(Adam):
 
     weight_decay: float = setting(0.01, "share of each weight removed per unit of learning rate", ge=0)
 
-    def update(self, chunk: Chunk, rate: float) -> None:
+    def update(self, chunk: Chunk, rate: float, s: Array) -> None:
         if chunk.group.decay and self.weight_decay:
             np.multiply(chunk.theta, 1 - rate * self.weight_decay, out=chunk.theta)
-        super().update(chunk, rate)
+        super().update(chunk, rate, s)

@@ -67,10 +67,8 @@ class Progress:
             raise ValueError(f"the progress must have the fields {', '.join(expected)}")
         for name, default in expected.items():
             value = values[name]
-            if type(value) is not type(default) or (isinstance(value, int | float) and not value >= 0):
-                # A sum of losses may be negative, nothing else.
-                if name == "loss_sum" and isinstance(value, float):
-                    continue
+            negative = isinstance(value, int) and value < 0
+            if type(value) is not type(default) or negative or (isinstance(value, float) and not math.isfinite(value)):
                 raise ValueError(f"the progress has {name} {value!r}")
         rows = [values["measures"], *values["history"]]
         if not all(isinstance(row, Mapping) and all(_is_number(value) for value in row.values()) for row in rows):

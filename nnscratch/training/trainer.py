@@ -69,6 +69,7 @@ class Trainer:
         self.network, self.recipe, self.affine, self.streams = network, recipe, affine, streams
         self.workers = workers or Workers()
         self.progress = Progress()
+        self._losses: list[float] = []
         recipe.optimizer.bind(network.parameters, self.workers)
         self.measurements = LayerMeasurements(network)
         theta = network.parameters.theta
@@ -106,7 +107,7 @@ class Trainer:
 
         The raw outputs go into `outputs` (N, K) when it is given.
         """
-        with self.weights_that_count():
+        with self.weights_that_count(), np.errstate(all="ignore"):
             batches = Batches(examples, self.affine, self.recipe.evaluation_batch_size)
             return evaluate(self.network, self.recipe.loss, batches, outputs)
 
@@ -127,9 +128,11 @@ class Trainer:
     def learning_rate_factor(self, steps_per_epoch: int) -> float:
         """The schedule's factor for the next update."""
         progress, recipe = self.progress, self.recipe
-        history = [row.get("val_loss", row["train_loss"]) for row in progress.history]
+        history = progress.history
+        if len(self._losses) != len(history):  # kept, because a step of a small network takes half a millisecond
+            self._losses = [row.get("val_loss", row["train_loss"]) for row in history]
         step = progress.epoch * steps_per_epoch + progress.step
-        return recipe.schedule(step, recipe.epochs * steps_per_epoch, steps_per_epoch, history)
+        return recipe.schedule(step, recipe.epochs * steps_per_epoch, steps_per_epoch, self._losses)
 
     def require_finite(self) -> None:
         """Raises DivergenceError when anything that a checkpoint would hold is not finite."""

@@ -54,7 +54,7 @@ def test_what_is_left_out_has_the_documented_defaults() -> None:
     assert config.optimizer.to_dict()["learning_rate"] == 0.001
     assert config.schedule.name == "constant"
     assert (config.training.epochs, config.training.batch_size) == (20, 128)
-    assert (config.training.checkpoint_every.epochs, config.training.keep_last) == (1, 1)
+    assert (config.training.checkpoint_every.minutes, config.training.keep_last) == (1, 1)
     assert config.wandb.mode == "off"
 
 

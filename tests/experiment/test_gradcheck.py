@@ -96,7 +96,7 @@ def test_not_a_number_fails() -> None:
 
 def test_the_command_prints_json_and_works_without_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "small.yaml"
-    path.write_text("data: cifar10\nmodel: {hidden_layers: [4]}\n")
+    path.write_text("data: {dataset: cifar10}\nmodel: {hidden_layers: [4]}\n")
     main(["gradcheck", str(path), "--data-dir", str(tmp_path), "--samples", "5", "--json"])
     result = json.loads(capsys.readouterr().out)
     assert result["passed"] is True

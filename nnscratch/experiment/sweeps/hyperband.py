@@ -1,0 +1,52 @@
+"""When a trial is stopped early: Hyperband's successive halving on epochs (Li et al. 2018), with W&B's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from nnscratch.report.values import Goal
+
+Curve = Mapping[int, float]
+"""A trial's metric by epoch, counted from 1."""
+
+
+@dataclass(frozen=True)
+class Hyperband:
+    """At every band (an epoch) only the best 1/eta of the trials that came so far go on.
+
+    Bands are min_iter, min_iter eta, min_iter eta^2, ... or, from the other end, max_iter / eta, max_iter / eta^2, ...
+    (s of them). `strict` judges the value at the band, otherwise the best up to it counts.
+    """
+
+    min_iter: int | None = None
+    max_iter: int | None = None
+    s: int | None = None
+    eta: float = 3.0
+    strict: bool = False
+
+    def bands(self, epochs: int) -> list[int]:
+        """The bands up to that epoch at least, in rising order."""
+        if self.max_iter is not None:
+            bands = [int(self.max_iter / self.eta**i) for i in range(1, (self.s or 0) + 1)]
+            return sorted({band for band in bands if band >= 1})
+        bands, band = [], float(self.min_iter or 1)
+        while not bands or band <= epochs:
+            bands.append(int(band))
+            band *= self.eta
+        return sorted(set(bands))
+
+    def is_due(self, own: Curve, others: Sequence[Curve], goal: Goal) -> int | None:
+        """The band at which the trial is to stop, when its last epoch is one and too many did better there."""
+        epoch = max(own, default=0)
+        if epoch not in self.bands(epoch):
+            return None
+        sign = -1.0 if goal == "maximize" else 1.0
+        arrived = sorted(sign * self._at(curve, epoch, sign) for curve in (own, *others) if epoch in curve)
+        threshold = arrived[int(len(arrived) / self.eta)]
+        return epoch if sign * self._at(own, epoch, sign) > threshold else None
+
+    def _at(self, curve: Curve, epoch: int, sign: float) -> float:
+        if self.strict:
+            return curve[epoch]
+        return sign * min(sign * value for at, value in curve.items() if at <= epoch)

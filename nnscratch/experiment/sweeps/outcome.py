@@ -1,0 +1,143 @@
+"""What a sweep leaves behind: leaderboard, best config, plots, and one JSON object."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnscratch.errors import UserError
+from nnscratch.experiment.display import Display
+from nnscratch.experiment.sweeps.board import best_trial
+from nnscratch.experiment.sweeps.sampling import search_space
+from nnscratch.experiment.sweeps.study import Study, Trial
+from nnscratch.experiment.sweeps.trial import trial_changes
+from nnscratch.report.files import write_atomically
+from nnscratch.report.formats import metric_value
+from nnscratch.report.tables import leaderboard, plain_table
+from nnscratch.report.values import Goal, TrialSummary
+
+
+@dataclass(frozen=True)
+class SweepSummary:
+    """The end of a sweep."""
+
+    name: str
+    folder: Path
+    method: str
+    metric: str
+    goal: Goal
+    best: Trial | None
+    trials: Sequence[Trial]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for --json."""
+        config = {"config": str(self.folder / "best.yaml")}
+        return {
+            "name": self.name,
+            "folder": str(self.folder),
+            "method": self.method,
+            "metric": {"name": self.metric, "goal": self.goal},
+            "best": self.best.to_dict() | config if self.best is not None else None,
+            "trials": [trial.to_dict() for trial in self.trials],
+        }
+
+    def check(self) -> None:
+        """Raises UserError when no trial completed."""
+        if self.best is None:
+            raise UserError(f"no trial of {self.name} completed", f"see the notes above and {self.folder / 'trials'}")
+
+    def to_text(self) -> str:
+        """The leaderboard, and where the best config is."""
+        table = plain_table(leaderboard(summaries(self.trials), goal=self.goal, metric=self.metric))
+        if self.best is None:
+            return f"{table}\nno trial completed; results in {self.folder}"
+        value = metric_value(self.metric, self.best.value)
+        return (
+            f"{table}\nbest: trial {self.best.number}, {self.metric} {value}; train it again: "
+            f"nnscratch train {self.folder / 'best.yaml'}"
+        )
+
+
+def summaries(trials: Sequence[Trial]) -> list[TrialSummary]:
+    """The trials as the leaderboard takes them."""
+    return [TrialSummary(t.number, t.status, t.value, t.parameters, t.run, t.note) for t in trials]
+
+
+def conclude(study: Study, folder: Path, display: Display, plots: bool = True) -> SweepSummary:
+    """Writes everything of the sweep's folder that depends on all trials."""
+    definition, trials = study.definition, study.trials()
+    best = best_trial(trials, study)
+    metric = definition.metric
+    summary = SweepSummary(definition.name, folder, definition.method, metric.name, metric.goal, best, trials)
+    write_atomically(folder / "sweep.json", (json.dumps(summary.to_dict(), indent=2) + "\n").encode())
+    write_atomically(folder / "leaderboard.csv", _table(study, trials).encode())
+    if best is not None:
+        changes = (*trial_changes(definition, best, study.seed), f"name={json.dumps(f'{definition.name[:95]}-best')}")
+        value = metric_value(metric.name, best.value)
+        head = f"# The best of {len(trials)} trials of the sweep {definition.name}: trial {best.number}, "
+        text = f"{head}{metric.name} {value}.\n{definition.command.load(changes).to_yaml()}"
+        write_atomically(folder / "best.yaml", text.encode())
+    if plots and trials:
+        _draw(study, trials, folder / "plots")
+        display.say(f"plots in {folder / 'plots'}")
+    return summary
+
+
+def importances(study: Study, trials: Sequence[Trial]) -> dict[str, float]:
+    """The share of each parameter in telling good trials from bad (PED-ANOVA, Watanabe 2023); {} when unknown."""
+    import optuna
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+    rows = [trial for trial in trials if trial.status == "completed" and trial.value is not None]
+    space = search_space(study.definition)
+    if len(rows) < 4 or not space or len({row.value for row in rows}) < 2:
+        return {}
+    raw = {frozen.number: frozen.params for frozen in study.frozen_trials()}
+    known = optuna.create_study(direction=study.definition.metric.goal)
+    for row in rows:
+        known.add_trial(optuna.trial.create_trial(value=row.value, params=raw[row.number], distributions=space))
+    try:
+        shares = get_param_importances(known, evaluator=PedAnovaImportanceEvaluator())
+    except (RuntimeError, ValueError):
+        return {}  # too few trials differ
+    return {name: share for name, share in shares.items() if math.isfinite(share)}
+
+
+def _draw(study: Study, trials: Sequence[Trial], folder: Path) -> None:
+    from nnscratch.report.parallel_coordinates import parallel_coordinates
+    from nnscratch.report.sweeps import parameter_importance, sweep_history
+
+    metric, name = study.definition.metric, study.definition.name
+    values = [trial.value for trial in trials]
+    statuses = [trial.status for trial in trials]
+    sweep_history(values, statuses, folder / "history.png", goal=metric.goal, metric=metric.name, title=name)
+    parallel_coordinates(
+        [dict(trial.parameters) for trial in trials],
+        values,
+        folder / "parallel_coordinates.png",
+        goal=metric.goal,
+        metric=metric.name,
+        title=name,
+    )
+    shares = importances(study, trials)
+    if shares:
+        parameter_importance(list(shares), list(shares.values()), folder / "importance.png", title=name)
+
+
+def _table(study: Study, trials: Sequence[Trial]) -> str:
+    paths = [parameter.path for parameter in study.definition.parameters]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["trial", "status", study.definition.metric.name, *paths, "collapsed", "epochs", "run", "note"])
+    for trial in trials:
+        values = [json.dumps(trial.parameters.get(path)) for path in paths]
+        value = "" if trial.value is None else repr(trial.value)
+        row = [trial.number, trial.status, value, *values, str(trial.collapsed).lower()]
+        writer.writerow([*row, max(trial.curve, default=0), trial.run, trial.note])
+    return text.getvalue()

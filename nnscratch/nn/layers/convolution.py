@@ -1,0 +1,160 @@
+"""Convolution: the same small linear map at every place of an image (Fukushima 1980; LeCun et al. 1989)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise, starmap
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from nnscratch.errors import ShapeError
+from nnscratch.nn.buffers import Array, Shape
+from nnscratch.nn.component import setting
+from nnscratch.nn.correlation import Correlation, Geometry, Im2col
+from nnscratch.nn.initializers import DataInitializer, Initializer, Zeros
+from nnscratch.nn.layer import Layer
+from nnscratch.nn.parameters import Group, Parameters
+from nnscratch.nn.reductions import column_sums
+from nnscratch.nn.winograd import Winograd
+
+MAX_CHUNKS = 8
+"""Into how many chunks a batch is cut for the threads; each has a dW of its own until all are added in order."""
+
+
+@dataclass(eq=False)
+class Conv(Layer):
+    """y[n, i, j, k] = b_k + sum_abc x[n, i s + a - p, j s + b - p, c] W[a, b, c, k]    s the stride, p the padding
+
+    x (N, H, W, C), zero outside the image; W (kernel, kernel, C, channels); y (N, H', W', channels) with
+    H' = (H + padding - kernel) / s + 1, rounded down. `same` pads so that H' = H / s, rounded up; where that takes an
+    odd number, the one more goes below and right. As everywhere in this field, it is a correlation: W is not flipped.
+
+    Gradients: dW = sum_nij x dy, db = sum_nij dy, dx = dy correlated with W flipped. The module `correlation` says how
+    they become matrix products, `winograd` how 3x3 kernels need up to four times fewer multiplications.
+    """
+
+    name: ClassVar[str] = "conv"
+    short: ClassVar[str | None] = "channels"
+    backward_needs_input: ClassVar[bool] = True
+    uses_own_threads: ClassVar[bool] = True
+
+    channels: int = setting(help="output channels", ge=1)
+    kernel: int = setting(3, "height and width of the kernels", ge=1)
+    stride: int = setting(1, "pixels from one output to the next", ge=1)
+    padding: int | Literal["same", "valid"] = setting(
+        "same", "zeros on each side: a number, `same` (output as large as input / stride) or `valid` (none)", ge=0
+    )
+    bias: bool = setting(True, "add b")
+    weight_init: Initializer | None = setting(None, "how W starts; left out: the model's weight_init")
+    frozen: bool = setting(False, "W keeps its starting values; b, if there is one, still learns")
+    learning_rate_scale: float = setting(1.0, "multiplies the learning rate of W and b", gt=0)
+
+    def build(self, input_shape: Shape, parameters: Parameters) -> Shape:
+        self.W: Array
+        self.dW: Array
+        self.b: Array
+        self.db: Array
+        if len(input_shape) != 3:
+            hint = "put it before `flatten`; tables and flat inputs have no place for it"
+            raise ShapeError(f"conv takes images (H, W, C), but is given {input_shape}", hint)
+        H, W, C = input_shape
+        top, rows = self._extent(H)
+        left, columns = self._extent(W)
+        if rows < 1 or columns < 1:
+            raise ShapeError(f"a kernel of {self.kernel} does not fit {H} x {W} pixels with padding {self.padding}")
+        geometry = Geometry(H, W, C, self.channels, self.kernel, self.stride, top, left, rows, columns)
+        self.method = cheapest(geometry)
+
+        fans = (self.kernel**2 * C, self.kernel**2 * self.channels)
+        self.initializer = self.weight_init or parameters.weight_init
+        scale = self.learning_rate_scale
+        group = Group(frozen=self.frozen, learning_rate_scale=scale)
+        shape = (self.kernel, self.kernel, C, self.channels)
+        parameters.declare(self, "W", "weight", shape, self.initializer, fans=fans, group=group)
+        if self.bias:
+            group = Group(decay=False, learning_rate_scale=scale)
+            parameters.declare(self, "b", "bias", (self.channels,), Zeros(), group=group)
+        return rows, columns, self.channels
+
+    def forward(self, x: Array, training: bool) -> Array:
+        self.x = x
+        g, method = self.method.geometry, self.method
+        method.set_weights(self.W)
+        y = self.buffer("y", (len(x), g.rows, g.columns, g.K))
+
+        def run(chunk: slice) -> None:
+            for block in self._blocks(chunk):
+                method.forward(x[block], y[block], self.workers)
+                if self.bias:
+                    y[block] += self.b
+
+        self.workers.run(run, self._chunks(len(x)))
+        return y
+
+    def backward(self, dy: Array) -> Array | None:
+        x, method = self.x, self.method
+        chunks = self._chunks(len(x))
+        dx = self.buffer("dx", x.shape) if self.needs_dx else None
+        dWs = self.buffer("dW of chunks", (len(chunks), *self.W.shape))
+        dbs = self.buffer("db of chunks", (len(chunks), self.channels))
+
+        def run(index: int) -> None:
+            dU = None if self.frozen else method.zero_gradient(self.workers)
+            dbs[index] = 0
+            for block in self._blocks(chunks[index]):
+                method.backward(x[block], dy[block], dU, None if dx is None else dx[block], self.workers)
+                if self.bias:
+                    dbs[index] += column_sums(dy[block])
+            if dU is not None:
+                method.weight_gradient(dU, dWs[index])
+
+        self.workers.run(run, range(len(chunks)))
+        if not self.frozen:
+            np.sum(dWs, axis=0, out=self.dW)
+        if self.bias:
+            np.sum(dbs, axis=0, out=self.db)
+        return dx
+
+    def starts_from_data(self) -> bool:
+        return isinstance(self.initializer, DataInitializer)
+
+    def fit_to(self, x: Array) -> None:
+        if isinstance(self.initializer, DataInitializer):
+            self.W[...] = self.initializer.values_from(x, self.W.shape)
+
+    def flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        rows, columns, channels = output_shape
+        return 2 * rows * columns * channels * self.kernel**2 * input_shape[2]
+
+    def _extent(self, size: int) -> tuple[int, int]:
+        """Padding before, and outputs, along an axis of that size."""
+        if self.padding == "same":
+            outputs = -(-size // self.stride)
+            return max((outputs - 1) * self.stride + self.kernel - size, 0) // 2, outputs
+        before = 0 if self.padding == "valid" else int(self.padding)
+        return before, (size + 2 * before - self.kernel) // self.stride + 1
+
+    def _chunks(self, N: int) -> list[slice]:
+        """The batch for the threads; borders depend on its size alone."""
+        chunks = min(MAX_CHUNKS, max(2, N // self.method.images_per_block()), N)
+        return evenly(0, N, chunks)
+
+    def _blocks(self, chunk: slice) -> list[slice]:
+        """A chunk, cut into equal pieces that fit the cache."""
+        blocks = -(-(chunk.stop - chunk.start) // self.method.images_per_block())
+        return evenly(chunk.start, chunk.stop, blocks)
+
+
+def evenly(start: int, stop: int, pieces: int) -> list[slice]:
+    """The range cut into that many slices of equal length, give or take one."""
+    borders = [start + (stop - start) * index // pieces for index in range(pieces + 1)]
+    return list(starmap(slice, pairwise(borders)))
+
+
+def cheapest(geometry: Geometry) -> Correlation:
+    """The method with the fewest multiplications; only 3x3 kernels of stride 1 have a choice."""
+    methods: list[Correlation] = [Im2col(geometry)]
+    if geometry.kernel == 3 and geometry.stride == 1:
+        methods += [Winograd(geometry, m) for m in (2, 3, 4)]
+    return min(methods, key=lambda method: method.multiplications())

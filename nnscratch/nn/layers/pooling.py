@@ -1,0 +1,189 @@
+"""Pooling: a window of pixels becomes one. Nothing is trained."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from nnscratch.errors import ShapeError
+from nnscratch.nn.buffers import Array, Shape
+from nnscratch.nn.component import setting
+from nnscratch.nn.layer import Layer
+from nnscratch.nn.parallel import LARGE, cut
+from nnscratch.nn.parameters import Parameters
+
+
+@dataclass(eq=False)
+class Pool(Layer):
+    """Windows of size x size pixels every `stride` pixels; what does not fill a window at the edge is left out."""
+
+    short: ClassVar[str | None] = "size"
+
+    size: int = setting(2, "height and width of the window", ge=1)
+    stride: int | None = setting(None, "pixels from one window to the next; left out: size", ge=1)
+
+    def build(self, input_shape: Shape, parameters: Parameters) -> Shape:
+        if len(input_shape) != 3:
+            raise ShapeError(f"{self.name} takes images (H, W, C), but is given {input_shape}")
+        H, W, C = input_shape
+        if min(H, W) < self.size:
+            raise ShapeError(f"a window of {self.size} does not fit into {H} x {W} pixels")
+        self.step = self.stride or self.size
+        self.y_shape = (H - self.size) // self.step + 1, (W - self.size) // self.step + 1, C
+        return self.y_shape
+
+    def places(self, outputs: int) -> list[slice]:
+        """For each place in a window, along an axis with that many outputs: the pixels there, one per window."""
+        return [slice(offset, offset + (outputs - 1) * self.step + 1, self.step) for offset in range(self.size)]
+
+    def spread(self, parts: list[Array], places: list[slice], target: Array) -> None:
+        """Writes the windows' parts to where they came from along the second axis, 0 elsewhere; overlaps add up."""
+        if self.step < self.size:
+            target[...] = 0
+            for place, part in zip(places, parts, strict=True):
+                target[:, place] += part
+            return
+        covered = places[-1].stop  # of every `step` pixels the first `size`; then what no window reached
+        for skipped in range(self.size, self.step):
+            target[:, skipped : covered : self.step] = 0
+        target[:, covered:] = 0
+        for place, part in zip(places, parts, strict=True):
+            target[:, place] = part
+
+
+@dataclass(eq=False)
+class MaxPool(Pool):
+    """y = the largest x in each window; dx = dy there and 0 elsewhere (Weng et al. 1992). Of equals one is chosen.
+
+    A maximum over rows, then over columns; each remembers which of the `size` places won.
+    """
+
+    name: ClassVar[str] = "max_pool"
+
+    def forward(self, x: Array, training: bool) -> Array:
+        N, H, W, C = x.shape
+        rows, columns, _ = self.y_shape
+        self.x_shape = x.shape
+        y = self.buffer("y", (N, *self.y_shape))
+        self.winning_row = self.buffer("winning row", (N, rows, W, C), np.uint8)
+        self.winning_column = self.buffer("winning column", y.shape, np.uint8)
+
+        def run(images: slice) -> None:
+            best = self.workers.scratch("best", (images.stop - images.start, rows, W, C), x.dtype)
+            self._maximum([x[images, place] for place in self.places(rows)], best, self.winning_row[images], training)
+            by_column = [best[:, :, place] for place in self.places(columns)]
+            self._maximum(by_column, y[images], self.winning_column[images], training)
+
+        self.workers.run(run, cut(N, H * W * C, LARGE))
+        return y
+
+    def backward(self, dy: Array) -> Array | None:
+        if not self.needs_dx:
+            return None
+        N, H, W, C = self.x_shape
+        rows, columns, _ = self.y_shape
+        dx = self.buffer("dx", self.x_shape)
+
+        def run(images: slice) -> None:
+            n = images.stop - images.start
+            part = self.workers.scratch("part", (self.size, n, rows, columns, C), dy.dtype)
+            for place in range(self.size):
+                np.multiply(dy[images], self.winning_column[images] == place, out=part[place])
+            dbest = self.workers.scratch("best", (n, rows, W, C), dy.dtype)
+            # The second axis is the one that `spread` writes along.
+            across = [each.transpose(0, 2, 1, 3) for each in part]
+            self.spread(across, self.places(columns), dbest.transpose(0, 2, 1, 3))
+            part = self.workers.scratch("part", (self.size, n, rows, W, C), dy.dtype)
+            for place in range(self.size):
+                np.multiply(dbest, self.winning_row[images] == place, out=part[place])
+            self.spread(list(part), self.places(rows), dx[images])
+
+        self.workers.run(run, cut(N, H * W * C, LARGE))
+        return dx
+
+    def kinks(self) -> Array | None:
+        return np.concatenate([self.winning_row.ravel(), self.winning_column.ravel()])
+
+    def _maximum(self, candidates: list[Array], best: Array, winner: Array, remember: bool) -> None:
+        """best = the largest candidate, winner = its number, the first of equals."""
+        if remember:
+            winner[...] = 0
+        first, *others = candidates
+        if not others:
+            best[...] = first
+        for number, candidate in enumerate(others, 1):
+            present = first if number == 1 else best
+            if remember:
+                larger = self.workers.scratch("larger", winner.shape, np.bool_)
+                np.greater(candidate, present, out=larger)
+                places = larger.view(np.uint8)
+                places *= number
+                np.maximum(winner, places, out=winner)
+            np.maximum(candidate, present, out=best)
+
+
+@dataclass(eq=False)
+class AveragePool(Pool):
+    """y = the mean of x in each window; dx = dy / size^2, summed over the windows that see a pixel."""
+
+    name: ClassVar[str] = "average_pool"
+
+    def forward(self, x: Array, training: bool) -> Array:
+        self.x_shape = x.shape
+        rows, columns, _ = self.y_shape
+        y = self.buffer("y", (len(x), *self.y_shape))
+
+        def run(images: slice) -> None:
+            total = y[images]
+            total[...] = 0
+            for down in self.places(rows):
+                for across in self.places(columns):
+                    total += x[images, down, across]
+            total *= 1 / self.size**2
+
+        self.workers.run(run, cut(len(x), math.prod(x.shape[1:]), LARGE))
+        return y
+
+    def backward(self, dy: Array) -> Array | None:
+        if not self.needs_dx:
+            return None
+        rows, columns, _ = self.y_shape
+        dx = self.buffer("dx", self.x_shape)
+
+        def run(images: slice) -> None:
+            share = np.multiply(dy[images], 1 / self.size**2)
+            target = dx[images]
+            target[...] = 0
+            for down in self.places(rows):
+                for across in self.places(columns):
+                    target[:, down, across] += share
+
+        self.workers.run(run, cut(len(dx), math.prod(dx.shape[1:]), LARGE))
+        return dx
+
+
+@dataclass(eq=False)
+class GlobalAveragePool(Layer):
+    """y_c = the mean of x over all H W pixels; dx = dy / (H W)    x (N, H, W, C), y (N, C)    (Lin et al. 2014)"""
+
+    name: ClassVar[str] = "global_average_pool"
+
+    def build(self, input_shape: Shape, parameters: Parameters) -> Shape:
+        if len(input_shape) != 3:
+            raise ShapeError(f"global_average_pool takes images (H, W, C), but is given {input_shape}")
+        return (input_shape[2],)
+
+    def forward(self, x: Array, training: bool) -> Array:
+        self.x_shape = x.shape
+        return np.mean(x, axis=(1, 2), out=self.buffer("y", (x.shape[0], x.shape[3])))
+
+    def backward(self, dy: Array) -> Array | None:
+        if not self.needs_dx:
+            return None
+        _, H, W, _ = self.x_shape
+        dx = self.buffer("dx", self.x_shape)
+        dx[...] = (dy / (H * W))[:, None, None, :]
+        return dx

@@ -1,0 +1,35 @@
+"""A fixed factor, for outputs that should start small or large."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from nnscratch.nn.buffers import Array
+from nnscratch.nn.component import setting
+from nnscratch.nn.layer import Layer
+
+
+@dataclass(eq=False)
+class Scale(Layer):
+    """y = factor x,  dx = factor dy. The factor is not trained."""
+
+    name: ClassVar[str] = "scale"
+    short: ClassVar[str | None] = "factor"
+
+    factor: float = setting(help="what every number is multiplied by")
+
+    def forward(self, x: Array, training: bool) -> Array:
+        y = self.y_like(x)
+        self.workers.elementwise(self._apply, x, y)
+        return y
+
+    def backward(self, dy: Array) -> Array | None:
+        dx = self.dx_like(dy)
+        self.workers.elementwise(self._apply, dy, dx)
+        return dx
+
+    def _apply(self, numbers: Array, out: Array) -> None:
+        np.multiply(numbers, self.factor, out=out)

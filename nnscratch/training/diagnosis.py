@@ -1,0 +1,277 @@
+"""What goes wrong in training and how it shows: rules that read recorded numbers and name problem, layer and remedy.
+
+The thresholds are wide on purpose: a healthy run must hear nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+Row = Mapping[str, float]
+
+SMALLEST_GRADIENT_SHARE = 1e-4
+"""A layer whose gradient norm is below this share of the largest layer's hardly learns."""
+LARGEST_GRADIENT = 1e3
+UPDATE_RATIOS = (1e-6, 0.1)
+"""Healthy ones lie around 1e-3; outside of these a layer stands still or jumps."""
+FAR_FROM_GUESSING = 2.0
+"""How far the first loss may lie above that of guessing, in nats for cross-entropy, in multiples otherwise."""
+LARGEST_INPUT = 10.0
+DEAD, SATURATED = 0.95, 0.6
+"""The shares of a layer from which it is named. Networks learn well with 80 % of a ReLU layer's units always zero."""
+GAP, LOSS_RISE = 0.1, 1.3
+"""Overfitting: training accuracy above validation accuracy by the one, validation loss above its best by the other."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A problem by name, the layer it sits in (None: the whole network), the numbers that show it, what to try."""
+
+    problem: str
+    layer: str | None
+    evidence: str
+    advice: str
+
+    def __str__(self) -> str:
+        place = f" in {self.layer}" if self.layer else ""
+        return f"{self.problem}{place}: {self.evidence}; try {self.advice}"
+
+    def to_dict(self) -> dict[str, str | None]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the rules must know of a training besides its numbers."""
+
+    guessing: float
+    """The loss of always predicting the training targets' mean or class frequencies."""
+    is_cross_entropy: bool
+    classes: int | None
+    """None for regression."""
+    layers: tuple[str, ...]
+    """The paths of the layers with trainable parameters, in order."""
+
+
+@dataclass(frozen=True)
+class UnitStatistics:
+    """What an activation layer did on a sample: the share of its units that are dead, or of its outputs saturated."""
+
+    layer: str
+    kind: str
+    dead: float = 0.0
+    saturated: float = 0.0
+
+
+def input_findings(magnitude: float) -> Iterator[Finding]:
+    """From the root mean square of the network's inputs after scaling."""
+    if magnitude > LARGEST_INPUT:
+        yield Finding(
+            "unscaled inputs",
+            None,
+            f"the inputs' root mean square is {magnitude:.3g}, far above 1",
+            "data.scaling: standardize",
+        )
+
+
+def start_findings(first_loss: float, setting: Setting) -> Iterator[Finding]:
+    """From the loss before the first update, which should be about that of guessing: ln K for K classes."""
+    guess = setting.guessing
+    name = f"ln({setting.classes}) = {guess:.3g}" if setting.is_cross_entropy else f"{guess:.3g}"
+    allowed = guess + FAR_FROM_GUESSING if setting.is_cross_entropy else guess * (1 + 10 * FAR_FROM_GUESSING)
+    if not first_loss <= allowed:
+        yield Finding(
+            "loss at start far from guessing",
+            None,
+            f"{first_loss:.4g} before the first update, guessing gives {name}",
+            "data.scaling: standardize, or a smaller weight_init: the first outputs are too large",
+        )
+
+
+def history_findings(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
+    """From the epochs' rows, at any time during or after training."""
+    if not history:
+        return
+    yield from _gradients(history[-1], setting)
+    yield from _update_ratios(history, setting)
+    yield from _instability(history, setting)
+    yield from _overfitting(history, setting)
+
+
+def final_findings(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
+    """From all rows, once training has ended."""
+    if len(history) < 3:
+        return
+    final = history[-1]["train_loss"]
+    if final > 0.8 * setting.guessing and not any(_instability(history, setting)):
+        yield Finding(
+            "underfitting",
+            None,
+            f"train_loss {final:.4g} after {len(history)} epochs, guessing gives {setting.guessing:.4g}",
+            "another optimizer.learning_rate, more epochs, a larger network or less l2; check that targets fit inputs",
+        )
+
+
+def divergence_findings(message: str, learning_rate: float) -> Iterator[Finding]:
+    """From what a training that ended in nan or infinity said."""
+    yield Finding(
+        "diverged",
+        None,
+        message,
+        f"a learning rate far below {learning_rate:g}, training.clip_norm: 1, or data.scaling: standardize",
+    )
+
+
+def unit_findings(statistics: Sequence[UnitStatistics]) -> Iterator[Finding]:
+    """From what the activation layers did on a sample of examples."""
+    for each in statistics:
+        if each.dead >= DEAD:
+            yield Finding(
+                "dead units",
+                each.layer,
+                f"{each.dead:.0%} of the {each.kind} units are zero for every example, so no gradient reaches them",
+                "a smaller learning rate, weight_init: he, activation: leaky_relu",
+            )
+        if each.saturated >= SATURATED:
+            yield Finding(
+                "saturated units",
+                each.layer,
+                f"{each.saturated:.0%} of the {each.kind} outputs lie where the slope is below a hundredth of its peak",
+                "data.scaling: standardize, weight_init: xavier, a smaller learning rate, or activation: relu",
+            )
+
+
+def prediction_findings(predicted: Sequence[int], actual: Sequence[int], classes: Sequence[str]) -> Iterator[Finding]:
+    """From how often each class was predicted, and how often it was right to, in a sample."""
+    never = [name for name, n, m in zip(classes, predicted, actual, strict=True) if n == 0 and m >= 10]
+    if never:
+        yield Finding(
+            "classes never predicted",
+            None,
+            f"{', '.join(never)}: not once in {sum(actual)} examples, about {sum(actual) // len(actual)} of each class",
+            "loss: {name: cross_entropy, class_weights: balanced}, more epochs, or another learning rate",
+        )
+
+
+def _gradients(row: Row, setting: Setting) -> Iterator[Finding]:
+    norms = {layer: row[f"gradient_norm/{layer}"] for layer in setting.layers if f"gradient_norm/{layer}" in row}
+    if not norms:
+        return
+    largest = max(norms, key=lambda layer: norms[layer])
+    weak = [layer for layer, norm in norms.items() if norm < SMALLEST_GRADIENT_SHARE * norms[largest]]
+    if weak:
+        others = f"; so it is in {len(weak)} of {len(norms)} layers" if len(weak) > 1 else ""
+        yield Finding(
+            "vanishing gradients",
+            weak[0],
+            f"gradient norm {norms[weak[0]]:.2g} beside {norms[largest]:.2g} in {largest}{others}",
+            "relu instead of sigmoid or tanh, weight_init: he, batch_norm or residual layers, fewer layers",
+        )
+    if norms[largest] > LARGEST_GRADIENT:
+        yield Finding(
+            "exploding gradients",
+            largest,
+            f"gradient norm {norms[largest]:.3g} in epoch {int(row['epoch'])}",
+            "training.clip_norm: 1, a smaller learning rate, data.scaling: standardize",
+        )
+
+
+def _update_ratios(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
+    """Of the last epoch, but not the first, in which weights that start at zero must jump."""
+    if len(history) < 2:
+        return
+    row = history[-1]
+    # A schedule that ends near zero makes small steps on purpose.
+    share = row["learning_rate"] / max(each["learning_rate"] for each in history) if "learning_rate" in row else 1.0
+    ratios = {layer: row[f"update_ratio/{layer}"] for layer in setting.layers if f"update_ratio/{layer}" in row}
+    low, high = UPDATE_RATIOS
+    for problem, chosen, advice in (
+        (
+            "updates too large",
+            [layer for layer, ratio in ratios.items() if ratio > high],
+            "a smaller optimizer.learning_rate, or schedule: {name: cosine, warmup_epochs: 1}",
+        ),
+        (
+            "updates too small",
+            [layer for layer, ratio in ratios.items() if 0 < ratio < low * share],
+            "a larger optimizer.learning_rate",
+        ),
+    ):
+        if chosen:
+            worst = max(chosen, key=lambda layer: abs(math.log(ratios[layer])))
+            others = f", and {len(chosen) - 1} more layers like it" if len(chosen) > 1 else ""
+            evidence = f"each update changes the weights by {ratios[worst]:.2g} of their size, usual is 1e-3{others}"
+            yield Finding(problem, worst, evidence, advice)
+
+
+def _instability(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
+    """The training loss, a mean over an epoch, far above guessing, or far above where it has been."""
+    best = math.inf
+    for row in history:
+        loss = row["train_loss"]
+        above_guessing = loss > 3 * setting.guessing
+        risen = loss > 1.3 * best and loss - best > 0.1 * setting.guessing
+        if not math.isfinite(loss) or above_guessing or risen:
+            before = f"after {best:.4g}" if risen else f"guessing gives {setting.guessing:.4g}"
+            yield Finding(
+                "learning rate at the edge of divergence",
+                None,
+                f"train_loss {loss:.4g} in epoch {int(row['epoch'])}, {before}, at learning_rate "
+                f"{row.get('learning_rate', math.nan):.3g}",
+                "a learning rate 3 to 10 times smaller, training.clip_norm: 1, or a warm-up",
+            )
+            return
+        best = min(best, loss)
+
+
+def _overfitting(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
+    row = history[-1]
+    if "val_loss" not in row or len(history) < 3:
+        return
+    best = min(each["val_loss"] for each in history)
+    gap = row.get("train_accuracy", 1.0) - row.get("val_accuracy", 0.0)
+    remedy = "more data, data.augment, l2, dropout, a smaller network, or training.early_stopping"
+    if row["val_loss"] > LOSS_RISE * best and row["train_loss"] < best and gap > GAP:
+        yield Finding(
+            "overfitting",
+            None,
+            f"val_loss rose from {best:.4g} to {row['val_loss']:.4g} while train_loss is {row['train_loss']:.4g}"
+            + (f"; accuracy {row['train_accuracy']:.1%} against {row['val_accuracy']:.1%}" if setting.classes else ""),
+            remedy,
+        )
+    if setting.classes and len(history) >= 5:
+        chance = 1 / setting.classes
+        if row["val_accuracy"] < 1.5 * chance and row["train_accuracy"] > 3 * max(row["val_accuracy"], chance / 1.5):
+            yield Finding(
+                "learning by heart",
+                None,
+                f"train_accuracy {row['train_accuracy']:.1%}, but val_accuracy {row['val_accuracy']:.1%} is guessing "
+                f"({chance:.0%})",
+                "checking that labels belong to their inputs: they look shuffled",
+            )
+
+
+class Watch:
+    """Tells each problem once, as soon as it shows while training goes on."""
+
+    def __init__(self, setting: Setting, tell: Callable[[str], None]) -> None:
+        self._setting = setting
+        self._tell = tell
+        self._told: set[str] = set()
+
+    def inputs(self, magnitude: float) -> None:
+        self._say(input_findings(magnitude))
+
+    def first_loss(self, loss: float) -> None:
+        self._say(start_findings(loss, self._setting))
+
+    def epochs(self, history: Sequence[Row]) -> None:
+        self._say(history_findings(history, self._setting))
+
+    def _say(self, findings: Iterable[Finding]) -> None:
+        for finding in findings:
+            if finding.problem not in self._told:
+                self._told.add(finding.problem)
+                self._tell(str(finding))

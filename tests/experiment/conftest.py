@@ -1,0 +1,62 @@
+"""Small trained runs that the tests of evaluating, predicting, plotting and comparing share."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nnscratch.experiment.config import config_from_mapping
+from nnscratch.experiment.display import Display
+from nnscratch.experiment.train import Options, train
+
+SHAPES: dict[str, Any] = {
+    "name": "shapes",
+    "seed": 3,
+    "data": {"dataset": {"name": "shapes", "train": 200, "test": 50}, "validation": 0.2, "scaling": "standardize"},
+    "model": {"hidden_layers": [8]},
+    "training": {"epochs": 3, "batch_size": 20},
+}
+
+
+def train_quietly(settings: dict[str, Any], runs_dir: Path, *, plots: bool = False) -> Path:
+    """Trains on one thread and gives the run's folder."""
+    options = Options(data_dir=runs_dir / "data", runs_dir=runs_dir, threads=1, plots=plots)
+    return train(config_from_mapping(settings), options, Display(quiet=True)).run
+
+
+@pytest.fixture(scope="session")
+def _trained_shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train_quietly(SHAPES, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def shapes_run(_trained_shapes: Path, tmp_path: Path) -> Path:
+    """A classifier of images, trained for three epochs without plots; a copy that the test may change."""
+    return Path(shutil.copytree(_trained_shapes, tmp_path / "runs" / "shapes"))
+
+
+def write_table(path: Path, rows: int = 120) -> None:
+    """A CSV file to learn y = 2 a - b and z = a from, with an extra column."""
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, rows))
+    lines = [f"{one:.6f},{two:.6f},{2 * one - two:.6f},{one:.6f}" for one, two in zip(a, b, strict=True)]
+    path.write_text("\n".join(["a,b,y,z", *lines]) + "\n")
+
+
+@pytest.fixture
+def regression_run(tmp_path: Path) -> Path:
+    """A linear regression of two targets on two features of a CSV file, almost solved."""
+    write_table(tmp_path / "table.csv")
+    settings = {
+        "name": "regression",
+        "data": {"dataset": {"name": "csv", "target": ["y", "z"]}, "path": str(tmp_path / "table.csv")},
+        "model": {"hidden_layers": []},
+        "loss": "mean_squared_error",
+        "optimizer": {"name": "adam", "learning_rate": 0.1},
+        "training": {"epochs": 30, "batch_size": 20},
+    }
+    return train_quietly(settings, tmp_path / "runs")
