@@ -303,6 +303,40 @@ def gradcheck(
     report.require_passed()
 
 
+@app.command(
+    context_settings=PASS_OVERRIDES,
+    epilog="Example:  nnscratch explain configs/smoke.yaml --html step.html",
+)
+def explain(
+    context: typer.Context,
+    arguments: Arguments,
+    sample: Annotated[int, typer.Option("--sample", min=1, help="How many examples the step is told with.")] = 2,
+    step: Annotated[int, typer.Option("--step", min=1, help="Which training step; those before are done.")] = 1,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page with real formulas here.")] = None,
+    markdown: Annotated[Path | None, typer.Option("--markdown", help="Write Markdown with TeX formulas here.")] = None,
+    data_dir: DataDir = DEFAULT_DATA,
+    threads: Threads = None,
+    json: Json = False,
+    allow_plugins: AllowPlugins = False,
+) -> None:
+    """Tell one training step of CONFIG in formulas, shapes and numbers that can be computed again by hand."""
+    from nnscratch.experiment.config import load_config
+    from nnscratch.experiment.explain import explain as tell
+    from nnscratch.experiment.explain import write_explanation
+
+    display = _display(json, html is None and markdown is None, False)
+    path, changes = _required_config(context, arguments)
+    _import_plugins(allow_plugins, path)
+    loaded = load_config(path, changes, display.say)
+    told = tell(loaded, _options(data_dir, threads=threads), display, sample=sample, step=step)
+    if html is not None:
+        write_explanation(html, told.to_html())
+    if markdown is not None:
+        write_explanation(markdown, told.to_markdown())
+    if json or (html is None and markdown is None):
+        _emit(told, json)
+
+
 @app.command(epilog="Example:  nnscratch diagnose runs/quickstart")
 def diagnose(
     run: Annotated[Path, typer.Argument(help="The folder of a run.")],

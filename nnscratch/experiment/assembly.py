@@ -11,11 +11,12 @@ import numpy as np
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.download import Progress as DownloadProgress
 from nnscratch.datasets.splits import limit_indices, split_indices
-from nnscratch.errors import ConfigError, Problem
+from nnscratch.errors import ConfigError, DataError, Problem
 from nnscratch.experiment.config import Config
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.training.examples import Examples
+from nnscratch.training.scaling import Affine
 from nnscratch.training.trainer import Recipe
 
 Tell = Callable[[str], None]
@@ -39,7 +40,10 @@ def load_dataset(
 ) -> Dataset:
     """The dataset the config names. Raises DataError when it is missing or damaged."""
     path = Path(config.data.path) if config.data.path is not None else None
-    dataset = config.data.dataset.build().load(data_dir, path, tell, download, progress)
+    try:
+        dataset = config.data.dataset.build().load(data_dir, path, tell, download, progress)
+    except OSError as error:
+        raise DataError(f"cannot read {error.filename or path or data_dir}: {error.strerror or error}") from error
     for note in dataset.notes:
         tell(note)
     return dataset
@@ -65,6 +69,16 @@ def split_dataset(config: Config, dataset: Dataset) -> Splits:
 def build_network(config: Config, input_shape: tuple[int, ...], outputs: int) -> Network:
     """The network for inputs of that shape, built but not initialised. Raises ShapeError when layers do not fit."""
     return Network(config.build_layers(), input_shape, outputs=outputs, weight_init=config.model.weight_init.build())
+
+
+def start_network(config: Config, network: Network, train: Examples, affine: Affine) -> RandomStreams:
+    """The run's streams, having initialised the network: weights that start from data see some training examples."""
+    streams = RandomStreams(config.seed)
+    network.initialize(streams)
+    if network.starts_from_data:
+        rows = streams.stream("data that weights start from").permutation(train.rows)[:4096]
+        network.fit_to(affine.apply(train.inputs[rows], np.empty((len(rows), *train.inputs.shape[1:]), np.float32)))
+    return streams
 
 
 def build_recipe(config: Config, dataset: Dataset, splits: Splits) -> Recipe:

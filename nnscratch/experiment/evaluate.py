@@ -78,7 +78,7 @@ def evaluate_run(path: Path, split: str, checkpoint: str, options: Options, disp
     if split not in SPLITS:
         raise UsageError(f"there is no split {split}{did_you_mean(split, SPLITS)}", f"one of {', '.join(SPLITS)}")
     loaded = load_run(path, checkpoint)
-    use_threads_of(loaded.run, options.threads)
+    use_threads_of(loaded, options.threads)
     dataset, splits = load_data(loaded, options, display)
     evaluation = evaluate_split(loaded, dataset, splits, split)
     folder = loaded.run.path / "evaluation" / split

@@ -14,13 +14,14 @@ TAKEN_OVER = "taken over"
 
 
 class StopRequest:
-    """A context in which the first such signal only sets `wanted`; outside the main thread it does nothing.
+    """A context in which the first such signal only sets `wanted`; outside the main thread signals are left alone.
 
     A SIGHUP that is ignored already (`nohup`) stays ignored.
     """
 
     def __init__(self) -> None:
         self.wanted = False
+        self.reason = ""
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -47,4 +48,4 @@ class StopRequest:
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.wanted and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.wanted = True
+        self.ask("interrupted")

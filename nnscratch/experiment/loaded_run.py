@@ -102,14 +102,14 @@ def load_run(path: Path, checkpoint: str = "best") -> LoadedRun:
     )
 
 
-def use_threads_of(run: RunDirectory, wanted: int | None) -> int:
+def use_threads_of(loaded: LoadedRun, wanted: int | None) -> int:
     """Sets and gives the number of threads: what is wanted, else what the run was trained with.
 
     A sum in another order is another last digit: with the run's own threads, figures repeat to the last one.
     """
-    recorded = run.read_meta().get("machine", {}).get("threads")
+    recorded = loaded.run.read_meta().get("machine", {}).get("threads")
     threads = machine.choose_threads(wanted or (recorded if isinstance(recorded, int) and recorded > 0 else None))
-    machine.set_blas_threads(threads)
+    machine.share_threads(loaded.network, threads)
     return threads
 
 

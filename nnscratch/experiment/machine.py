@@ -13,6 +13,8 @@ import numpy as np
 
 from nnscratch import cpu
 from nnscratch.errors import UsageError
+from nnscratch.nn.network import Network
+from nnscratch.nn.parallel import Workers
 from nnscratch.version import VERSION
 
 
@@ -28,6 +30,17 @@ def set_blas_threads(threads: int) -> None:
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(limits=threads, user_api="blas")
+
+
+def share_threads(network: Network, threads: int) -> Workers:
+    """The threads for an initialised network: its layers' own, with one for BLAS, where they share out matrix products
+
+    themselves; otherwise BLAS has them all, between the element-wise work of the others.
+    """
+    set_blas_threads(1 if network.uses_own_threads else threads)
+    workers = Workers(threads)
+    network.use_workers(workers)
+    return workers
 
 
 def choose_threads(wanted: int | None) -> int:

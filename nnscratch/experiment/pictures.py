@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnscratch.experiment.assembly import build_network
+from nnscratch.experiment.assembly import build_network, start_network
 from nnscratch.experiment.evaluate import Evaluation
 from nnscratch.experiment.loaded_run import LoadedRun
 from nnscratch.experiment.measured import Classified, Regressed
@@ -19,6 +19,7 @@ from nnscratch.nn.buffers import Array
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.report.formats import count, percent
 from nnscratch.report.page import Picture
+from nnscratch.training.examples import Examples
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,15 +38,16 @@ class Plot:
     caption: str = ""
 
 
-def draw_run(loaded: LoadedRun, evaluation: Evaluation | None) -> dict[str, Picture]:
+def draw_run(loaded: LoadedRun, evaluation: Evaluation | None, train: Examples | None) -> dict[str, Picture]:
     """Draws every picture of the run into plots/ and gives them by name: curves, confusion_matrix, per_class, ...
 
-    Without an evaluation, only those of the history and of the weights.
+    Without an evaluation, only those of the history and of the weights. Training examples are looked at when the
+    initial weights were made from them.
     """
     plots = [*_history_plots(loaded)]
     if evaluation is not None:
         plots += [*_evaluation_plots(evaluation, loaded.run.name), *_example_plots(evaluation)]
-    return _draw([*plots, *_weight_plots(loaded)], loaded.run.plots, with_narrow=True)
+    return _draw([*plots, *_weight_plots(loaded, train)], loaded.run.plots, with_narrow=True)
 
 
 def draw_evaluation(evaluation: Evaluation, folder: Path, *, title: str) -> None:
@@ -158,7 +160,7 @@ def _example_plots(evaluation: Evaluation, number: int = 16) -> Iterator[Plot]:
             measured.classes,
             path,
             columns=4 if size else 8,
-            title=f"{len(right)} {kind} images predicted right, {len(wrong)} wrong",
+            title=f"{kind.capitalize()} images: {len(right)} right, {len(wrong)} wrong",
             **size,
         )
 
@@ -170,14 +172,14 @@ def _example_plots(evaluation: Evaluation, number: int = 16) -> Iterator[Plot]:
     )
 
 
-def _weight_plots(loaded: LoadedRun) -> Iterator[Plot]:
+def _weight_plots(loaded: LoadedRun, train: Examples | None) -> Iterator[Plot]:
     """Histograms of the weights before and after, and the first layer as images."""
     from nnscratch.report.weights import first_layer_weights, weight_histograms
 
     final = loaded.network.parameters.named()
     if not final:
         return
-    initial = initial_weights(loaded)
+    initial = initial_weights(loaded, train)
     yield _both_widths(
         "weights",
         f"Histograms of {len(final)} parameter arrays at initialisation and after training",
@@ -195,10 +197,18 @@ def _weight_plots(loaded: LoadedRun) -> Iterator[Plot]:
         )
 
 
-def initial_weights(loaded: LoadedRun) -> Mapping[str, Array]:
-    """The weights that training started from, drawn again from the run's seed."""
+def initial_weights(loaded: LoadedRun, train: Examples | None) -> Mapping[str, Array]:
+    """The weights that training started from, made again from the run's seed (and training examples, if they were).
+
+    Empty when they cannot be made without those examples.
+    """
     network = build_network(loaded.config, loaded.input_shape, loaded.outputs)
-    network.initialize(RandomStreams(loaded.config.seed))
+    if train is not None:
+        start_network(loaded.config, network, train, loaded.affine)
+    elif network.starts_from_data:
+        return {}
+    else:
+        network.initialize(RandomStreams(loaded.config.seed))
     return network.parameters.named()
 
 

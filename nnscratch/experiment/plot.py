@@ -18,6 +18,7 @@ from nnscratch.experiment.run_directory import RunDirectory
 from nnscratch.experiment.train import Options
 from nnscratch.nn.buffers import Array
 from nnscratch.training.evaluation import Score
+from nnscratch.training.examples import Examples
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,15 @@ def plot_run(path: Path, checkpoint: str, options: Options, display: Display) ->
     A run that is not completed shows its validation split: the test split is looked at when training is over.
     """
     loaded = load_run(path, checkpoint)
-    use_threads_of(loaded.run, options.threads)
+    use_threads_of(loaded, options.threads)
     try:
         dataset, splits = load_data(loaded, options, display)
     except DataError as error:
         display.warn(f"{error}; only what needs no data is drawn")
-        return _draw(loaded, None)
+        return _draw(loaded, None, None)
     completed = loaded.run.read_meta().get("status") == "completed"
-    return _draw(loaded, evaluate_split(loaded, dataset, splits, _shown_split(splits, completed=completed)))
+    evaluation = evaluate_split(loaded, dataset, splits, _shown_split(splits, completed=completed))
+    return _draw(loaded, evaluation, splits.train)
 
 
 def draw_trained(
@@ -62,12 +64,15 @@ def draw_trained(
     """
     loaded = load_run(run.path)
     if score is not None and outputs is not None and splits.test is not None:
-        return _draw(loaded, evaluation_of(loaded, "test", splits.test, score, outputs))
-    return _draw(loaded, evaluate_split(loaded, dataset, splits, _shown_split(splits, completed=False)))
+        evaluation = evaluation_of(loaded, "test", splits.test, score, outputs)
+    else:
+        use_threads_of(loaded, None)
+        evaluation = evaluate_split(loaded, dataset, splits, _shown_split(splits, completed=False))
+    return _draw(loaded, evaluation, splits.train)
 
 
-def _draw(loaded: LoadedRun, evaluation: Evaluation | None) -> Drawn:
-    pictures = draw_run(loaded, evaluation)
+def _draw(loaded: LoadedRun, evaluation: Evaluation | None, train: Examples | None) -> Drawn:
+    pictures = draw_run(loaded, evaluation, train)
     report = write_report(loaded, evaluation, pictures)
     return Drawn(loaded.run.path, tuple(loaded.run.plots / f"{name}.png" for name in pictures), report)
 

@@ -1,8 +1,8 @@
 """Components of one's own, in Python files that a config names: `plugins: [my_layer.py]`.
 
 A config from elsewhere must not run code. So loading a config never imports a plugin: it only accepts files whose very
-contents this process has imported before, which `import_plugins` does when the user allows it (`--allow-plugins`). A run
-keeps a copy of each file and its SHA-256; a copy that has changed since is refused, allowed or not.
+contents this process has imported before, which `import_plugins` does when the user allows it (`--allow-plugins`). A
+run keeps a copy of each file and its SHA-256; a copy that has changed since is refused, allowed or not.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class Plugin:
 def import_plugins(path: Path) -> None:
     """Runs the plugins that a config names, whose components are then known to this process.
 
-    `path` is the config, a run or one of its checkpoints. Called only when the user has allowed it. Raises UserError when a file is missing, fails, defines nothing or a name
-    that is taken, or is not the one the run was trained with.
+    `path` is the config, a run or one of its checkpoints. Called only when the user has allowed it. Raises UserError
+    when a file is missing, fails, defines nothing or a name that is taken, or is not the one the run was trained with.
     """
     run = path if path.is_dir() else path.parent.parent if path.suffix == ".npz" else None
     config = path if run is None else run / "config.yaml"
@@ -129,7 +129,7 @@ def _entries(root: Node) -> Iterator[Node]:
     """The items of `plugins:`; what is wrongly written there is the config's own check's to say."""
     listed = root.child("plugins")
     if listed is not None and isinstance(listed.content, list):
-        yield from (node for node in listed.content if isinstance(node.content, str))
+        yield from (node for node in listed.content if isinstance(node.content, str) and node.content)
 
 
 def _imported() -> Iterator[ModuleType]:

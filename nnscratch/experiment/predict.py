@@ -80,7 +80,7 @@ def predict_run(
     if top < 1:
         raise UsageError(f"--top {top}: at least 1")
     loaded = load_run(path, checkpoint)
-    used = use_threads_of(loaded.run, threads)
+    used = use_threads_of(loaded, threads)
     stream = predict(loaded, items(loaded, inputs, listing), top, used)
     return Predictions(stream, () if loaded.classes else loaded.target_names, min(top, len(loaded.classes or ())))
 

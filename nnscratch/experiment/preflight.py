@@ -14,13 +14,12 @@ import numpy as np
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import UserError
 from nnscratch.experiment import machine
-from nnscratch.experiment.assembly import Splits, build_recipe
+from nnscratch.experiment.assembly import Splits, build_recipe, start_network
 from nnscratch.experiment.config import Config
 from nnscratch.experiment.display import Display
 from nnscratch.experiment.health import magnitude, scaled_inputs, setting_of
 from nnscratch.experiment.train import Options, Prepared, prepare
 from nnscratch.nn.buffers import Array
-from nnscratch.nn.parallel import Workers
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.report.formats import count, percent
 from nnscratch.training.diagnosis import Setting, input_findings, start_findings
@@ -109,7 +108,7 @@ class _Bench:
         self.prepared, self.config = prepared, prepared.config
         self.examples: Examples = prepared.splits.train
         self.affine: Affine = self.config.data.scaling.build().fit(self.examples)
-        self.workers = Workers(threads)
+        self.threads = threads
         self.recipe = self._recipe()
         self.setting: Setting = setting_of(self.recipe.loss, prepared.network, prepared.dataset, prepared.splits)
         order = self.examples.rows.copy()
@@ -121,7 +120,8 @@ class _Bench:
 
     def begin(self) -> None:
         """New weights, as training would start with, and an optimizer that has seen nothing."""
-        self.prepared.network.initialize(RandomStreams(self.config.seed))
+        start_network(self.config, self.prepared.network, self.examples, self.affine)
+        self.workers = machine.share_threads(self.prepared.network, self.threads)
         self.recipe = self._recipe()
         self.recipe.optimizer.bind(self.prepared.network.parameters, self.workers)
 

@@ -17,7 +17,6 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nnscratch.training.progress import EpochResult
@@ -56,13 +55,13 @@ def wandb_mode(config: Config, wanted: str | None, environment: Mapping[str, str
 def open_mirrors(config: Config, wanted: str | None, display: Display) -> list[Mirror]:
     """The mirrors that a config asks for: that on W&B, or none."""
     mode = wandb_mode(config, wanted)
-    return [] if mode == "off" else [WandbMirror(mode, display)]
+    return [] if mode == "off" else [WandbMirror(mode, display, TIMEOUT)]
 
 
 class WandbMirror:
     """A run on Weights & Biases: config, metrics, pictures, report and the best checkpoint."""
 
-    def __init__(self, mode: str, display: Display, timeout: float = TIMEOUT) -> None:
+    def __init__(self, mode: str, display: Display, timeout: float) -> None:
         self._mode, self._display, self._timeout = mode, display, timeout
         self._process: subprocess.Popen[str] | None = None
         self._outbox: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -119,11 +118,10 @@ class WandbMirror:
             return
         self._send(kind="finish", status=status)
         self._outbox.put(None)
-        deadline = max(self._started + self._timeout, time.monotonic() + 5.0) if not self._is_ready else None
-        end = time.monotonic() + self._timeout
-        while self._process.poll() is None and time.monotonic() < end:
+        now = time.monotonic()
+        while self._process.poll() is None:
             self._hear()
-            if deadline is not None and not self._is_ready and time.monotonic() > deadline:
+            if time.monotonic() > (now if self._is_ready else self._started) + self._timeout:
                 break
             time.sleep(0.05)
         self._settle()
@@ -200,8 +198,3 @@ class WandbMirror:
             self._has_warned = True
             where = f"{self._run.path}" if self._run is not None else "the run's folder"
             self._display.warn(f"W&B mirror: {reason}. The training goes on; everything is in {where}")
-
-
-def wandb_folder(run: Path) -> Path:
-    """Where wandb keeps its own files of a run."""
-    return run / "wandb"

@@ -23,6 +23,7 @@ from nnscratch.experiment.assembly import (
     load_dataset,
     monitored_value,
     split_dataset,
+    start_network,
 )
 from nnscratch.experiment.checkpoint import Checkpoint, load_checkpoint
 from nnscratch.experiment.config import Config, load_config
@@ -45,8 +46,6 @@ from nnscratch.experiment.run_state import Best, best_checkpoint, last_checkpoin
 from nnscratch.experiment.tracking import Mirror, open_mirrors
 from nnscratch.nn.buffers import Array
 from nnscratch.nn.network import Network
-from nnscratch.nn.parallel import Workers
-from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.report.formats import count, duration, metric_value
 from nnscratch.training.evaluation import Score
 from nnscratch.training.progress import EarlyStopping, EpochResult, Monitor, Progress, StepResult
@@ -186,10 +185,9 @@ def _new_trainer(prepared: Prepared, threads: int, affine: Affine | None = None)
     """A trainer at its start, with that scaling or the training split's own."""
     config = prepared.config
     recipe = build_recipe(config, prepared.dataset, prepared.splits)
-    streams = RandomStreams(config.seed)
-    prepared.network.initialize(streams)
     affine = affine or config.data.scaling.build().fit(prepared.splits.train)
-    return Trainer(prepared.network, recipe, affine, streams, Workers(threads))
+    streams = start_network(config, prepared.network, prepared.splits.train, affine)
+    return Trainer(prepared.network, recipe, affine, streams, machine.share_threads(prepared.network, threads))
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -30,6 +31,11 @@ class Layer(Component):
     """backward reads x again, so nobody may overwrite it before."""
     backward_needs_output: ClassVar[bool] = False
     """backward reads y again."""
+    equations: ClassVar[Mapping[str, str]] = {}
+    """Of an element-wise layer: y from x, and dx from dy, in Python's arithmetic over x, y, dy and the layer's fields.
+
+    `nnscratch explain` shows and computes them; an entry may use those before it.
+    """
     returns_view: ClassVar[bool] = False
     """y is x under another shape."""
     uses_own_threads: ClassVar[bool] = False

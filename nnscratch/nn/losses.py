@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from nnscratch.errors import UserError
+from nnscratch.errors import ConfigError, Problem
 from nnscratch.nn.buffers import Array, Buffers
 from nnscratch.nn.component import Component, setting
 
@@ -46,8 +46,13 @@ class CrossEntropy(Loss):
 
     q is the true distribution: 1 for the label and 0 elsewhere, smoothed to (1 - s) [k = t] + s / K with label
     smoothing s (Szegedy et al. 2016, eq. 7); w_n is the weight of example n's class, 1 unless given.
-    Gradient: dy = w_n (p - q) / N: softmax and logarithm together cancel to a difference.
-    y (N, K) logits, t (N,) labels 0..K-1. Subtracting m keeps everything finite for any finite y.
+    Gradient: dy = w_n (p - q) / N: softmax and logarithm together cancel to a difference (Bridle 1990).
+    y (N, K) logits, t (N,) labels 0..K-1, or (N, K) distributions q before smoothing, as mixup makes them; w_n is then
+    the mean of the weights under q. Subtracting m keeps everything finite for any finite y.
+
+    Derivation: the q of an example sum to 1, so log p_k = y_k - log sum_j e^y_j gives
+        L_n = -sum_k q_k y_k + log sum_j e^y_j
+        dL_n/dy_k = e^y_k / sum_j e^y_j - q_k = p_k - q_k
     """
 
     name: ClassVar[str] = "cross_entropy"
@@ -70,13 +75,18 @@ class CrossEntropy(Loss):
             counts = np.bincount(targets, minlength=outputs)
             self.weights = (len(targets) / (outputs * np.maximum(counts, 1))).astype(np.float32)
         elif len(self.class_weights) != outputs:
-            raise UserError(f"class_weights has {len(self.class_weights)} numbers, the data has {outputs} classes")
+            message = f"has {len(self.class_weights)} numbers, the data has {outputs} classes"
+            raise ConfigError([Problem("loss.class_weights", message)])
+        elif min(self.class_weights) < 0 or max(self.class_weights) == 0:
+            raise ConfigError([Problem("loss.class_weights", "must not be negative, nor all 0")])
         else:
             self.weights = np.asarray(self.class_weights, np.float32)
 
     def __call__(self, y: Array, t: Array) -> tuple[float, Array]:
         N, K = y.shape
         s = self.label_smoothing
+        if t.ndim == 2:
+            return self._of_distributions(y, t)
         rows = np.arange(N)
         shifted = np.subtract(y, np.max(y, axis=1, keepdims=True), out=self.buffers.get("shifted", y.shape, y.dtype))
         p = np.exp(shifted, out=self.buffers.get("p", y.shape, y.dtype))
@@ -97,6 +107,17 @@ class CrossEntropy(Loss):
         dy /= N
         return float(np.sum(losses, dtype=np.float64)) / N, dy
 
+    def _of_distributions(self, y: Array, t: Array) -> tuple[float, Array]:
+        N, K = y.shape
+        shifted = y - np.max(y, axis=1, keepdims=True)
+        log_p = shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
+        q = (1 - self.label_smoothing) * t + self.label_smoothing / K
+        weights = np.ones(N, y.dtype) if self.weights is None else (t @ self.weights).astype(y.dtype)
+        dy = self.buffers.get("p", y.shape, y.dtype)
+        np.subtract(np.exp(log_p), q, out=dy)
+        dy *= weights[:, None] / N
+        return -float(np.sum(weights * np.sum(q * log_p, axis=1), dtype=np.float64)) / N, dy
+
     def per_example(self, y: Array, t: Array) -> Array:
         shifted = y - np.max(y, axis=1, keepdims=True)
         log_p = shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
@@ -107,10 +128,12 @@ class CrossEntropy(Loss):
 
 @dataclass(eq=False)
 class MeanSquaredError(Loss):
-    """L = mean_nk (y_nk - t_nk)^2,   dy = 2 (y - t) / (N K)
+    """L = mean_nk (y_nk - t_nk)^2,   dy = 2 (y - t) / (N K)    (Legendre 1805)
 
     The true derivative whatever comes before it: with softmax outputs, the softmax layer applies its own Jacobian.
     y (N, K); t (N, K) numbers, or (N,) labels, which stand for vectors with a 1 at the label and 0 elsewhere.
+
+    Derivation: each of the N K squares has the derivative 2 (y - t), and the mean divides by their number.
     """
 
     name: ClassVar[str] = "mean_squared_error"

@@ -162,11 +162,16 @@ class Network:
     ) -> None:
         """Allocates the parameters and draws their starting values; workers are the threads that layers may use."""
         self.moment.streams = streams
-        self.workers = workers or self.workers
+        self.dtype = dtype
         self.parameters.allocate(dtype)
         self.parameters.initialize(streams)
-        self.chain.wire(dtype, self.moment, self.workers, input_is_free=False, dy_is_free=True)
+        self.use_workers(workers or self.workers)
         self.skip_input_gradient(True)
+
+    def use_workers(self, workers: Workers) -> None:
+        """Has the layers do their work on these threads from now on; results do not depend on how many they are."""
+        self.workers = workers
+        self.chain.wire(self.dtype, self.moment, workers, input_is_free=False, dy_is_free=True)
 
     def skip_input_gradient(self, skip: bool) -> None:
         """Whether the gradient with respect to the network's input is left out: training has no use for it.

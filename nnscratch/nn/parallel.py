@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from threading import local
 from typing import TypeVar
 
@@ -41,7 +42,8 @@ class Workers:
                 function(piece)
             return
         waiting = iter(pieces)  # shared: a thread that the system holds up takes fewer
-        others = [self._pool.submit(_series, function, waiting) for _ in range(1, self.threads)]
+        # In the caller's context, so that np.errstate holds for all threads.
+        others = [self._pool.submit(copy_context().run, _series, function, waiting) for _ in range(1, self.threads)]
         try:
             _series(function, waiting)
         finally:

@@ -126,7 +126,10 @@ class Parameters:
     def allocate(self, dtype: npt.DTypeLike = np.float32) -> None:
         """Makes the vectors, ordered by group (frozen last), and gives every owner its views."""
         self._declared.sort(key=lambda declaration: declaration.group)  # stable: declaration order within a group
-        self.theta, self.gradient = np.zeros(self.size, dtype), np.zeros(self.size, dtype)
+        try:
+            self.theta, self.gradient = np.zeros(self.size, dtype), np.zeros(self.size, dtype)
+        except ValueError:  # more than an index can count
+            raise MemoryError(f"{self.size:,} weights") from None
         segments: list[Segment] = []
         start = 0
         for declaration in self._declared:

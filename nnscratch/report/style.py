@@ -166,11 +166,18 @@ def nothing_to_show(axes: Axes, reason: str) -> None:
 
 def to_png(figure: Figure) -> bytes:
     """The figure as PNG, the same bytes for the same figure."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     stream = io.BytesIO()
     with warnings.catch_warnings():
         # A class name in a script that the font lacks is drawn as boxes; that is no reason to warn.
         warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
-        figure.savefig(stream, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+        # savefig would draw everything twice, the first time for the layout alone: this takes a third of the time off.
+        layout = figure.get_layout_engine()
+        if layout is not None:
+            layout.execute(figure)
+            figure.set_layout_engine("none")
+        FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return stream.getvalue()
 
 

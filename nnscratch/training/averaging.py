@@ -17,8 +17,11 @@ class Averaging(Component):
 
     kind: ClassVar[str] = "averaging"
 
-    def update(self, average: Array, theta: Array, step: int, scratch: Array) -> None:
-        """Changes average (and theta, where the method says so) after optimizer step number `step`, from 1."""
+    def update(self, average: Array, theta: Array, step: int, total_steps: int, scratch: Array) -> None:
+        """Changes average (and theta, where the method says so) after optimizer step number `step`, from 1.
+
+        A step that is the last of `total_steps` must leave the average fit for use.
+        """
         raise NotImplementedError
 
 
@@ -34,8 +37,32 @@ class ExponentialMovingAverage(Averaging):
 
     decay: float = setting(0.999, "share of the average that each step keeps", ge=0, lt=1)
 
-    def update(self, average: Array, theta: Array, step: int, scratch: Array) -> None:
+    def update(self, average: Array, theta: Array, step: int, total_steps: int, scratch: Array) -> None:
         d = min(self.decay, (1 + step) / (10 + step))
         np.subtract(theta, average, out=scratch)
         scratch *= 1 - d
         average += scratch
+
+
+@dataclass(frozen=True)
+class Lookahead(Averaging):
+    """Every k steps: a += (1 - d) (theta - a), then theta = a: the weights go on from their average
+
+    with d = decay^k (step / total steps)^power, so that the average is slow only towards the end (Zhang et al. 2019;
+    the rising d is Jordan 2024). power 0 is the original, with decay^k for its 1 - alpha. In between, a stays.
+    """
+
+    name: ClassVar[str] = "lookahead"
+
+    every: int = setting(5, "k, steps from one average to the next", ge=1)
+    decay: float = setting(0.95, "share of the average that a step keeps in the end", ge=0, lt=1)
+    power: float = setting(3.0, "how late the average becomes slow; 0: at once", ge=0)
+
+    def update(self, average: Array, theta: Array, step: int, total_steps: int, scratch: Array) -> None:
+        if step % self.every:
+            return
+        d = self.decay**self.every * (step / total_steps) ** self.power
+        np.subtract(theta, average, out=scratch)
+        scratch *= 1 - d
+        average += scratch
+        np.copyto(theta, average)

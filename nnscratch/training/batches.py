@@ -8,18 +8,22 @@ import numpy as np
 
 from nnscratch.nn.buffers import Array, Buffers
 from nnscratch.nn.random_streams import RandomStreams
-from nnscratch.training.augmentation import Augmentation
+from nnscratch.training.augmentation import Augmentation, Origins, change, move, moved_pixels
 from nnscratch.training.examples import Examples
 from nnscratch.training.scaling import Affine
 
 
 class Batches:
-    """The batches of a split, as (x, t) in buffers that the next batch overwrites."""
+    """The batches of a split, as (x, t) in buffers that the next batch overwrites.
 
-    def __init__(self, examples: Examples, affine: Affine, batch_size: int) -> None:
+    `classes` is the number of classes, for augmentations that mix labels; left out: one more than the largest label.
+    """
+
+    def __init__(self, examples: Examples, affine: Affine, batch_size: int, classes: int | None = None) -> None:
         self.examples = examples
         self.affine = affine
         self.batch_size = batch_size
+        self._classes = classes
         self._buffers = Buffers()
         self._order = examples.rows.copy()
 
@@ -39,23 +43,44 @@ class Batches:
     def load(self, index: int) -> tuple[Array, Array]:
         """x (n, ...) float32 and t (n, ...) of batch `index`."""
         rows = self.rows(index)
-        inputs, targets = self.examples.inputs, self.examples.targets
-        shape = (len(rows), *inputs.shape[1:])
-        # The rows are known to exist; mode "raise" would gather into a hidden copy first.
-        stored = np.take(inputs, rows, axis=0, out=self._buffers.get("stored", shape, inputs.dtype), mode="clip")
-        t_shape = (len(rows), *targets.shape[1:])
-        t = np.take(targets, rows, axis=0, out=self._buffers.get("t", t_shape, targets.dtype), mode="clip")
-        return self.affine.apply(stored, self._buffers.get("x", shape)), t
+        return self._scaled(self._gather("stored", self.examples.inputs, rows)), self._targets(rows)
 
     def augmented(
         self, index: int, augmentations: Sequence[Augmentation], streams: RandomStreams, epoch: int
     ) -> tuple[Array, Array]:
-        """The same after every augmentation, each with its own stream of this epoch and batch."""
-        x, t = self.load(index)
-        for number, augmentation in enumerate(augmentations):
-            rng = streams.stream(f"augmentation {number} {augmentation.name}", epoch, index)
-            x = augmentation.apply(x, epoch, self.rows(index), rng)
-        return x, t
+        """The same after every augmentation, each with its own stream of this epoch and batch.
+
+        x are images (n, H, W, C); t may become a distribution over the classes (n, K).
+        """
+        rows, inputs = self.rows(index), self.examples.inputs
+        drawn = [
+            (augmentation, streams.stream(f"augmentation {number} {augmentation.name}", epoch, index))
+            for number, augmentation in enumerate(augmentations)
+        ]
+        origins = Origins.unmoved(len(rows), *inputs.shape[1:3])
+        if move(drawn, origins, epoch, rows):
+            stored = moved_pixels(inputs, rows, origins, self._buffers)
+        else:
+            stored = self._gather("stored", inputs, rows)
+        return change(drawn, self._scaled(stored), self._targets(rows), self.classes)
+
+    @property
+    def classes(self) -> int:
+        """How many classes the labels can have."""
+        if self._classes is None:
+            self._classes = int(self.examples.targets.max()) + 1
+        return self._classes
+
+    def _scaled(self, stored: Array) -> Array:
+        return self.affine.apply(stored, self._buffers.get("x", stored.shape))
+
+    def _targets(self, rows: Array) -> Array:
+        return self._gather("t", self.examples.targets, rows)
+
+    def _gather(self, name: str, array: Array, rows: Array) -> Array:
+        # The rows are known to exist; mode "raise" would gather into a hidden copy first.
+        out = self._buffers.get(name, (len(rows), *array.shape[1:]), array.dtype)
+        return np.take(array, rows, axis=0, out=out, mode="clip")
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
         """Every batch in the present order."""

@@ -88,8 +88,12 @@ class SGD(Optimizer):
     """v = momentum v + (1 - dampening) g,   theta -= rate v                      (Polyak 1964)
 
     With nesterov: theta -= rate (g + momentum v)                              (Sutskever et al. 2013, as PyTorch)
+    With weight_decay, before that, on the weights: theta -= rate weight_decay theta   (Loshchilov & Hutter 2019)
     momentum 0: theta -= rate g. `dampening` equal to momentum makes v a running average of gradients. Unlike
     PyTorch, the first step is dampened too.
+
+    Derivation: to first order L(theta - rate g) = L(theta) - rate |g|^2: no direction lowers the loss faster. v sums
+    the gradients of the past, each weighted by the momentum once more per step: what they agree on grows.
     """
 
     name: ClassVar[str] = "sgd"
@@ -98,11 +102,13 @@ class SGD(Optimizer):
     momentum: float = setting(0.0, "share of the velocity that each step keeps", ge=0, lt=1)
     dampening: float = setting(0.0, "share of the gradient that does not enter the velocity", ge=0, lt=1)
     nesterov: bool = setting(False, "look ahead: step by gradient plus momentum times velocity")
+    weight_decay: float = setting(0.0, "share of each weight removed per unit of learning rate", ge=0)
 
     state_names: ClassVar[tuple[str, ...]] = ("velocity",)
 
     def update(self, chunk: Chunk, rate: float, s: Array) -> None:
         theta, g, (v,) = chunk.theta, chunk.g, chunk.state
+        decay_weights(chunk, rate * self.weight_decay)
         if not self.momentum:
             np.multiply(g, rate, out=s)
             theta -= s
@@ -127,6 +133,9 @@ class RMSProp(Optimizer):
     """v = decay v + (1 - decay) g^2,   theta -= rate g / (sqrt(v) + epsilon)         (Hinton 2012, lecture 6e)
 
     Kept as V = v / (1 - decay): V = decay V + g^2, one multiplication less.
+
+    Derivation: dividing by the root of the mean square makes a step about `rate` for every weight, whatever the
+    size of its gradients.
     """
 
     name: ClassVar[str] = "rmsprop"
@@ -158,6 +167,9 @@ class Adam(Optimizer):
     Kept as M = m / (1 - beta1) and V = v / (1 - beta2), so that each takes one multiplication and one addition:
     M = beta1 M + g,   V = beta2 V + g^2,   theta -= a M / (sqrt(V) + epsilon / c)   with
     c = sqrt((1 - beta2) / (1 - beta2^t)),   a = rate (1 - beta1) / (1 - beta1^t) / c.
+
+    Derivation: from zero, m = (1 - beta1) sum_i beta1^(t - i) g_i, whose weights sum to 1 - beta1^t. Dividing by that
+    makes m^ a true average, from the first step on; so for v^.
     """
 
     name: ClassVar[str] = "adam"
@@ -189,6 +201,9 @@ class AdamW(Adam):
     """Adam after theta -= rate weight_decay theta on the weights: decay that the moments do not see
 
     (Loshchilov & Hutter 2019, algorithm 2, with the learning rate multiplied in, as PyTorch does).
+
+    Derivation: a penalty in the loss would pass through sqrt(v^) and decay large gradients' weights less; taken from
+    theta itself, every weight decays by the same share.
     """
 
     name: ClassVar[str] = "adamw"
@@ -196,6 +211,43 @@ class AdamW(Adam):
     weight_decay: float = setting(0.01, "share of each weight removed per unit of learning rate", ge=0)
 
     def update(self, chunk: Chunk, rate: float, s: Array) -> None:
-        if chunk.group.decay and self.weight_decay:
-            np.multiply(chunk.theta, 1 - rate * self.weight_decay, out=chunk.theta)
+        decay_weights(chunk, rate * self.weight_decay)
         super().update(chunk, rate, s)
+
+
+@dataclass(eq=False)
+class Lion(Optimizer):
+    """theta -= rate (sign(beta1 m + (1 - beta1) g) + weight_decay theta),   then m = beta2 m + (1 - beta2) g
+
+    (Chen et al. 2023, algorithm 2). Every weight moves by the same amount: use a tenth of Adam's learning rate. Kept as
+    M = m / (1 - beta2): M = beta2 M + g, and the sign is that of beta1 (1 - beta2) / (1 - beta1) M + g.
+
+    Derivation: g weighted by beta1 m + (1 - beta1) g forgets fast for the step, m forgets slowly for what is kept; the
+    sign alone was found by a search over programs, not derived.
+    """
+
+    name: ClassVar[str] = "lion"
+
+    learning_rate: float = setting(0.0001, "step size", gt=0)
+    beta1: float = setting(0.9, "share of the mean gradient in a step", ge=0, lt=1)
+    beta2: float = setting(0.99, "share of the mean gradient that each step keeps", ge=0, lt=1)
+    weight_decay: float = setting(0.0, "share of each weight removed per unit of learning rate", ge=0)
+
+    state_names: ClassVar[tuple[str, ...]] = ("mean",)
+
+    def update(self, chunk: Chunk, rate: float, s: Array) -> None:
+        theta, g, (M,) = chunk.theta, chunk.g, chunk.state
+        decay_weights(chunk, rate * self.weight_decay)
+        np.multiply(M, self.beta1 * (1 - self.beta2) / (1 - self.beta1), out=s)
+        s += g
+        np.sign(s, out=s)
+        s *= rate
+        theta -= s
+        M *= self.beta2
+        M += g
+
+
+def decay_weights(chunk: Chunk, share: float) -> None:
+    """theta -= share theta, on weights alone: decay that no moment sees."""
+    if share and chunk.group.decay:
+        np.multiply(chunk.theta, 1 - share, out=chunk.theta)

@@ -83,7 +83,7 @@ class Trainer:
         Raises DivergenceError, the weights still finite, when the loss, a gradient or the next weights are not.
         """
         recipe, progress = self.recipe, self.progress
-        batches = Batches(train, self.affine, recipe.batch_size)
+        batches = Batches(train, self.affine, recipe.batch_size, self.network.output_shape[0])
         held_out = Batches(validation, self.affine, recipe.evaluation_batch_size) if validation else None
         steps = len(batches)
         while progress.epoch < recipe.epochs:
@@ -153,7 +153,8 @@ class Trainer:
             x, t = batches.load(progress.step)
         y = network.forward(x, training=True)
         loss, dy = recipe.loss(y, t)
-        correct = count_correct(y, t)
+        mixed_labels = t.ndim == 2 and batches.examples.targets.ndim == 1
+        correct = count_correct(y, np.argmax(t, axis=1) if mixed_labels else t)
         if not math.isfinite(loss):
             raise self._diverged(x, t)
         network.backward(dy)
@@ -171,7 +172,8 @@ class Trainer:
             clip_by_value(gradient, recipe.clip_value)
         self._update(loss, norm, self.learning_rate_factor(steps), recipe.l2.coefficient(len(t)))
         if recipe.averaging and self.average is not None and self._scratch is not None:
-            recipe.averaging.update(self.average, network.parameters.theta, progress.updates + 1, self._scratch)
+            done, total = progress.updates + 1, recipe.epochs * steps
+            recipe.averaging.update(self.average, network.parameters.theta, done, total, self._scratch)
         if measured:
             progress.add_measures(self.measurements.after_update())
 

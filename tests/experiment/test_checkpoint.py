@@ -33,7 +33,10 @@ from nnscratch.training.trainer import Recipe, Trainer
 
 SAVED = Checkpoint(
     {"kind": "last", "note": "ä", "third": 1 / 3},
-    {"parameters/0.dense.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "scaling/offset": np.float32(0.5)},
+    {
+        "parameters/0.dense.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "scaling/offset": np.array(0.5, np.float32),
+    },
 )
 
 

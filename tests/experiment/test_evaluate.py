@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from nnscratch.cli import main
+from nnscratch.datasets.shapes import Shapes
 from nnscratch.experiment.checkpoint import Checkpoint, load_checkpoint
 from nnscratch.experiment.config import config_from_mapping
 from nnscratch.experiment.measured import probabilities
@@ -39,6 +40,31 @@ def test_test_figures_equal_those_of_training_to_the_last_digit(
     result = evaluated(capsys, shapes_run)
     assert (result["split"], result["examples"]) == ("test", 50)
     assert (result["accuracy"], result["loss"]) == (reported["test_accuracy"], reported["test_loss"])
+
+
+def test_averaged_weights_running_statistics_and_flipped_views_change_nothing_of_that(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    config = tmp_path / "conv.yaml"
+    config.write_text(
+        "data: {dataset: {name: shapes, train: 200, test: 60}}\n"
+        "model: {layers: [{conv: {channels: 4, kernel: 3}}, batch_norm, relu, {max_pool: 4}, flatten, dense]}\n"
+        "evaluation: {test_time_augmentation: flip}\n"
+        "training: {epochs: 2, batch_size: 20, averaging: ema}\n"
+    )
+    main(["train", str(config), "--runs-dir", str(tmp_path), "--no-plots", "--quiet", "--threads", "2"])
+    reported = records(tmp_path / "conv")[-1]
+    result = evaluated(capsys, tmp_path / "conv")
+    assert (result["accuracy"], result["loss"]) == (reported["test_accuracy"], reported["test_loss"])
+    images = Shapes(train=200, test=60).load(Path(), None, lambda _: None).test_inputs
+    assert images is not None
+    np.save(tmp_path / "test.npy", images)
+    main(["predict", str(tmp_path / "conv"), str(tmp_path / "test.npy"), "--json"])
+    predictions = json.loads(capsys.readouterr().out)
+    rows = rows_of(tmp_path / "conv" / "evaluation" / "test" / "predictions.csv")
+    assert [each["label"] for each in predictions] == [row["predicted"] for row in rows]
+    assert [each["probability"] for each in predictions] == pytest.approx([float(row["probability"]) for row in rows],
+                                                                          abs=1e-5)  # fmt: skip
 
 
 def test_validation_figures_equal_those_of_the_best_epoch(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:

@@ -13,8 +13,12 @@ import numpy as np
 import pytest
 
 from nnscratch.cli import main
-from nnscratch.experiment.loaded_run import load_run
+from nnscratch.experiment.evaluate import Evaluation
+from nnscratch.experiment.loaded_run import LoadedRun, load_run
+from nnscratch.experiment.measured import Classified
 from nnscratch.experiment.pictures import initial_weights
+from nnscratch.report.page import Picture
+from nnscratch.training.examples import Examples
 
 OF_IMAGES = {
     "curves", "gradient_flow", "confusion_matrix", "per_class", "reliability", "predictions", "weights", "first_layer",
@@ -81,15 +85,27 @@ def test_the_report_shows_the_figures_the_config_and_the_command(drawn_run: Path
         assert words in visible
 
 
-def test_the_test_split_is_not_looked_at_again_for_the_plots(
+def test_the_plots_show_the_one_look_at_the_test_split(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawn_run: Path
 ) -> None:
+    shown: list[Evaluation] = []
+
+    def remember(_: LoadedRun, evaluation: Evaluation, __: Examples) -> dict[str, Picture]:
+        shown.append(evaluation)
+        return {}
+
     def refuse(*_: object) -> None:
         raise AssertionError("a split was evaluated again")
 
+    monkeypatch.setattr("nnscratch.experiment.plot.draw_run", remember)
     monkeypatch.setattr("nnscratch.experiment.plot.evaluate_split", refuse)
     main(["train", str(drawn_run / "config.yaml"), "--runs-dir", str(tmp_path), "--threads", "1", "--quiet"])
-    assert drawn(tmp_path / "little") == OF_IMAGES
+    (evaluation,) = shown
+    result = json.loads((tmp_path / "little" / "meta.json").read_text())["result"]
+    assert evaluation.split == "test"
+    assert evaluation.score.accuracy == result["test_accuracy"]
+    assert isinstance(evaluation.measured, Classified)
+    assert np.trace(evaluation.measured.counts) == pytest.approx(50 * result["test_accuracy"])
 
 
 def test_no_plots_means_neither_plots_nor_report(shapes_run: Path) -> None:
@@ -119,7 +135,10 @@ def test_without_its_data_a_run_is_drawn_as_far_as_possible(
     assert "only what needs no data is drawn" in capsys.readouterr().err
 
 
-def test_a_run_that_is_not_completed_shows_validation_not_test(shapes_run: Path) -> None:
+def test_a_run_that_is_not_completed_shows_validation_not_test(
+    shapes_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnscratch.experiment.plot.draw_run", lambda *_: {})
     meta = json.loads((shapes_run / "meta.json").read_text())
     (shapes_run / "meta.json").write_text(json.dumps(meta | {"status": "interrupted"}))
     main(["plot", str(shapes_run), "--quiet"])
@@ -164,7 +183,7 @@ def test_initial_weights_are_those_training_started_from(tmp_path: Path, shapes_
          "--quiet", "--no-plots"]
     )  # fmt: skip
     start = load_run(untrained / "shapes").network.parameters.named()
-    again: dict[str, Any] = dict(initial_weights(load_run(shapes_run)))
+    again: dict[str, Any] = dict(initial_weights(load_run(shapes_run), None))
     assert start.keys() == again.keys()
     assert all(np.array_equal(start[name], again[name]) for name in start)
 

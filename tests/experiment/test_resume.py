@@ -191,7 +191,7 @@ def test_a_training_killed_at_twenty_random_moments_ends_bit_for_bit_as_if_never
     assert progress["epoch"] < 30, "there is something left to train"
 
     # The last resume in a process of its own, as a person would.
-    command = [sys.executable, "-m", "nnscratch", "train", "--resume", run, "--no-plots", "--quiet"]
+    command = [sys.executable, "-m", "nnscratch", "train", "--resume", str(run), "--no-plots", "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert_same_run(tmp_path / "whole" / "run", run)

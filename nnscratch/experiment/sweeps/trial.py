@@ -6,6 +6,7 @@ import json
 import math
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -25,6 +26,7 @@ from nnscratch.experiment.sweeps.definition import SweepDefinition
 from nnscratch.experiment.sweeps.sampling import trial_seed
 from nnscratch.experiment.sweeps.study import LeaseLostError, Study, Trial
 from nnscratch.experiment.train import Options, resume, train
+from nnscratch.report.files import write_atomically
 from nnscratch.training.progress import EpochResult
 
 Result = TypeVar("Result")
@@ -37,16 +39,25 @@ class TrialStop(StopRequest):
     """Stops one trial, or, with the sweep's own request, all of them."""
 
     def __init__(self, sweep: StopRequest) -> None:
-        self._sweep, self._own = sweep, False
+        self._sweep = sweep
+        self._is_asked, self._reason = False, ""
         super().__init__()
 
     @property
     def wanted(self) -> bool:
-        return self._own or self._sweep.wanted
+        return self._is_asked or self._sweep.wanted
 
     @wanted.setter
     def wanted(self, value: bool) -> None:
-        self._own = value
+        self._is_asked = value
+
+    @property
+    def reason(self) -> str:
+        return self._reason if self._is_asked else self._sweep.reason
+
+    @reason.setter
+    def reason(self, value: str) -> None:
+        self._reason = value
 
 
 class TrialDisplay(Display):
@@ -144,7 +155,9 @@ def run_trial(study: Study, trial: Trial, folder: Path, options: Options, sweep_
         except UserError as error:
             status, note = "failed", error.message
         except Exception as error:  # one trial's failure is a row, not the end of the sweep
-            status, note = "failed", f"{type(error).__name__}: {error}"
+            where = folder / "trials" / f"trial-{trial.number:04d}-error.txt"
+            write_atomically(where, "".join(traceback.format_exception(error)).encode())
+            status, note = "failed", f"{type(error).__name__}: {error} (see {where.name})"
     if status == TAKEN_OVER:
         return
     history = mirror.run.read_history() if mirror.run is not None else []

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,9 +24,13 @@ class Activation(Layer):
 
 @dataclass(eq=False)
 class Identity(Activation):
-    """y = x,  dx = dy."""
+    """y = x,  dx = dy.
+
+    Derivation: dy/dx = 1.
+    """
 
     name: ClassVar[str] = "identity"
+    equations: ClassVar[Mapping[str, str]] = {"y": "x", "dx": "dy"}
     returns_view: ClassVar[bool] = True
 
     def forward(self, x: Array, training: bool) -> Array:
@@ -37,9 +42,13 @@ class Identity(Activation):
 
 @dataclass(eq=False)
 class ReLU(Activation):
-    """y = max(x, 0),  dx = dy [y > 0]; at x = 0 the derivative is taken as 0 (Nair & Hinton 2010)."""
+    """y = max(x, 0),  dx = dy [y > 0]; at x = 0 the derivative is taken as 0 (Nair & Hinton 2010).
+
+    Derivation: y has slope 1 where x > 0, which is where y > 0, and slope 0 where x < 0; dx = dy times the slope.
+    """
 
     name: ClassVar[str] = "relu"
+    equations: ClassVar[Mapping[str, str]] = {"y": "max(x, 0)", "dx": "dy * (y > 0)"}
     backward_needs_output: ClassVar[bool] = True
 
     def forward(self, x: Array, training: bool) -> Array:
@@ -65,9 +74,13 @@ class ReLU(Activation):
 
 @dataclass(eq=False)
 class LeakyReLU(Activation):
-    """y = max(x, slope x),  dx = dy (1 if y > 0 else slope), 0 < slope < 1 (Maas et al. 2013)."""
+    """y = max(x, slope x),  dx = dy (1 if y > 0 else slope), 0 < slope < 1 (Maas et al. 2013).
+
+    Derivation: y has slope 1 where x > 0, which is where y > 0, and slope `slope` where x < 0.
+    """
 
     name: ClassVar[str] = "leaky_relu"
+    equations: ClassVar[Mapping[str, str]] = {"y": "max(x, slope * x)", "dx": "dy * max(y > 0, slope)"}
     short: ClassVar[str | None] = "slope"
     backward_needs_output: ClassVar[bool] = True
 
@@ -90,9 +103,16 @@ class LeakyReLU(Activation):
 
 @dataclass(eq=False)
 class Sigmoid(Activation):
-    """y = 1 / (1 + e^-x) = (1 + tanh(x / 2)) / 2,  dx = dy y (1 - y). The second form cannot overflow."""
+    """y = 1 / (1 + e^-x) = (1 + tanh(x / 2)) / 2,  dx = dy y (1 - y)    (Rumelhart et al. 1986)
+
+    The second form cannot overflow.
+
+    Derivation: with y = (1 + e^-x)^-1 and 1 - y = e^-x y,
+        dy/dx = e^-x (1 + e^-x)^-2 = e^-x y y = y (1 - y)
+    """
 
     name: ClassVar[str] = "sigmoid"
+    equations: ClassVar[Mapping[str, str]] = {"y": "1 / (1 + exp(-x))", "dx": "dy * y * (1 - y)"}
     backward_needs_output: ClassVar[bool] = True
 
     def forward(self, x: Array, training: bool) -> Array:
@@ -107,9 +127,14 @@ class Sigmoid(Activation):
 
 @dataclass(eq=False)
 class Tanh(Activation):
-    """y = tanh x,  dx = dy (1 - y^2)."""
+    """y = tanh x,  dx = dy (1 - y^2)    (LeCun et al. 1998, 4.4).
+
+    Derivation: y = s / c with s = sinh x, c = cosh x, s' = c, c' = s, so
+        dy/dx = (c c - s s) / c^2 = 1 - y^2
+    """
 
     name: ClassVar[str] = "tanh"
+    equations: ClassVar[Mapping[str, str]] = {"y": "tanh(x)", "dx": "dy * (1 - y**2)"}
     backward_needs_output: ClassVar[bool] = True
 
     def forward(self, x: Array, training: bool) -> Array:
@@ -127,9 +152,17 @@ class GELU(Activation):
     """y = x (1 + tanh u) / 2,  u = sqrt(2 / pi) (x + 0.044715 x^3)    (Hendrycks & Gimpel 2016, the tanh form)
 
     dx = dy [ (1 + tanh u) / 2 + x (1 - tanh^2 u) u' / 2 ],  u' = sqrt(2 / pi) (1 + 3 * 0.044715 x^2).
+
+    Derivation: the product rule on x times (1 + tanh u) / 2, where the derivative of tanh u is (1 - tanh^2 u) u'.
     """
 
     name: ClassVar[str] = "gelu"
+    equations: ClassVar[Mapping[str, str]] = {
+        "u": "sqrt(2 / pi) * (x + 0.044715 * x**3)",
+        "y": "x * (1 + tanh(u)) / 2",
+        "du": "sqrt(2 / pi) * (1 + 3 * 0.044715 * x**2)",
+        "dx": "dy * ((1 + tanh(u)) / 2 + x * (1 - tanh(u)**2) * du / 2)",
+    }
 
     SCALE: ClassVar[float] = math.sqrt(2 / math.pi)
     CUBIC: ClassVar[float] = 0.044715
@@ -180,9 +213,14 @@ class GELU(Activation):
 
 @dataclass(eq=False)
 class SiLU(Activation):
-    """y = x s,  s = sigmoid(x),  dx = dy s (1 + x (1 - s)) = dy (s + y (1 - s))    (Elfwing et al. 2018)"""
+    """y = x s,  s = sigmoid(x),  dx = dy s (1 + x (1 - s)) = dy (s + y (1 - s))    (Elfwing et al. 2018)
+
+    Derivation: the product rule, with s' = s (1 - s):
+        dy/dx = s + x s (1 - s) = s + y (1 - s)
+    """
 
     name: ClassVar[str] = "silu"
+    equations: ClassVar[Mapping[str, str]] = {"s": "1 / (1 + exp(-x))", "y": "x * s", "dx": "dy * (s + y * (1 - s))"}
     backward_needs_output: ClassVar[bool] = True
 
     def forward(self, x: Array, training: bool) -> Array:
@@ -201,7 +239,11 @@ class SiLU(Activation):
 class Softmax(Activation):
     """y_i = e^x_i / sum_j e^x_j over the last axis, computed on x - max x, which changes nothing and cannot overflow.
 
-    Its Jacobian is dy_i/dx_j = y_i ([i = j] - y_j), so dx = y (dy - sum_j dy_j y_j).
+    Its Jacobian is dy_i/dx_j = y_i ([i = j] - y_j), so dx = y (dy - sum_j dy_j y_j) (Bridle 1990).
+
+    Derivation: with S = sum_k e^x_k,
+        dy_i/dx_j = [i = j] e^x_i / S - e^x_i e^x_j / S^2 = y_i ([i = j] - y_j)
+        dx_j = sum_i dy_i y_i ([i = j] - y_j) = y_j (dy_j - sum_i dy_i y_i)
     """
 
     name: ClassVar[str] = "softmax"

@@ -32,6 +32,12 @@ class Conv(Layer):
 
     Gradients: dW = sum_nij x dy, db = sum_nij dy, dx = dy correlated with W flipped. The module `correlation` says how
     they become matrix products, `winograd` how 3x3 kernels need up to four times fewer multiplications.
+
+    Derivation: W[a, b, c, k] enters every y[n, i, j, k] with the factor x[n, i s + a - p, j s + b - p, c], so
+        dW[a, b, c, k] = sum_nij x[n, i s + a - p, j s + b - p, c] dy[n, i, j, k]
+    x[n, u, v, c] enters those y[n, i, j, k] for which u = i s + a - p and v = j s + b - p; with stride 1,
+        dx[n, u, v, c] = sum_abk dy[n, u + p - a, v + p - b, k] W[a, b, c, k]
+    which is a correlation of dy with W turned around in a and b, from k to c channels.
     """
 
     name: ClassVar[str] = "conv"

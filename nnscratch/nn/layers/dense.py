@@ -20,6 +20,11 @@ class Dense(Layer):
     """y = x W + b            x (N, D), W (D, units), b (units,), y (N, units)
 
     Gradients: dW = x^T dy,  db = sum_n dy,  dx = dy W^T.
+
+    Derivation: y_nj = sum_k x_nk W_kj + b_j, and every way from a number to the loss counts:
+        dL/dW_kj = sum_n dL/dy_nj dy_nj/dW_kj = sum_n x_nk dy_nj = (x^T dy)_kj
+        dL/db_j  = sum_n dy_nj
+        dL/dx_nk = sum_j dy_nj W_kj = (dy W^T)_nk
     """
 
     name: ClassVar[str] = "dense"

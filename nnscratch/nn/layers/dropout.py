@@ -25,6 +25,8 @@ class Dropout(Layer):
 
     The division keeps the expected value, so that nothing changes afterwards. k comes from the stream of this layer
     and step, a stream per piece of the batch: it does not depend on the threads, nor on other layers.
+
+    Derivation: k is a constant of the step: the slope of y is k / (1 - rate).
     """
 
     name: ClassVar[str] = "dropout"

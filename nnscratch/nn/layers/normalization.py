@@ -25,6 +25,11 @@ class BatchNorm(Layer):
 
     Gradients: dbeta = sum dy,  dgamma = sum dy x^,  dx = gamma / s (dy - dbeta / M - x^ dgamma / M): mu and v depend on
     x too. Both passes are affine per feature, so that x^ itself is never stored.
+
+    Derivation: for one feature, dmu/dx_j = 1 / M and ds/dx_j = (x_j - mu) / (M s) = x^_j / M, so
+        dx^_i/dx_j = ([i = j] - 1 / M - x^_i x^_j / M) / s
+        dx_j = sum_i gamma dy_i dx^_i/dx_j = gamma / s (dy_j - sum_i dy_i / M - x^_j sum_i dy_i x^_i / M)
+    and the two sums are dbeta and dgamma.
     """
 
     name: ClassVar[str] = "batch_norm"
@@ -156,6 +161,9 @@ class LayerNorm(Layer):
     training or not makes no difference.
 
     Gradients: dbeta = sum_n dy,  dgamma = sum_n dy x^,  dx = (g - mean(g) - x^ mean(g x^)) / s with g = gamma dy.
+
+    Derivation: that of batch_norm with an example's features in the place of the batch. gamma differs from
+    feature to feature, so it stays inside the sums.
     """
 
     name: ClassVar[str] = "layer_norm"

@@ -59,6 +59,8 @@ class MaxPool(Pool):
     """y = the largest x in each window; dx = dy there and 0 elsewhere (Weng et al. 1992). Of equals one is chosen.
 
     A maximum over rows, then over columns; each remembers which of the `size` places won.
+
+    Derivation: y is one of its x: slope 1 there, 0 for the others. An x in several windows adds up what each sends.
     """
 
     name: ClassVar[str] = "max_pool"
@@ -127,7 +129,12 @@ class MaxPool(Pool):
 
 @dataclass(eq=False)
 class AveragePool(Pool):
-    """y = the mean of x in each window; dx = dy / size^2, summed over the windows that see a pixel."""
+    """y = the mean of x in each window; dx = dy / size^2, summed over the windows that see a pixel
+
+    (LeCun et al. 1989).
+
+    Derivation: y = sum x / size^2, so each x of a window has the slope 1 / size^2.
+    """
 
     name: ClassVar[str] = "average_pool"
 
@@ -167,7 +174,10 @@ class AveragePool(Pool):
 
 @dataclass(eq=False)
 class GlobalAveragePool(Layer):
-    """y_c = the mean of x over all H W pixels; dx = dy / (H W)    x (N, H, W, C), y (N, C)    (Lin et al. 2014)"""
+    """y_c = the mean of x over all H W pixels; dx = dy / (H W)    x (N, H, W, C), y (N, C)    (Lin et al. 2014)
+
+    Derivation: y = sum x / (H W), so each x has the slope 1 / (H W).
+    """
 
     name: ClassVar[str] = "global_average_pool"
 

@@ -23,6 +23,8 @@ class Residual(Layer):
     """y = f(x) + g(x),  dx = df/dx^T dy + dg/dx^T dy    f the layers, g the shortcut: g(x) = x without one
 
     Both must have the same output shape. x and dy are shared by the two paths, so neither may overwrite them.
+
+    Derivation: x reaches the loss on two ways; by the chain rule the gradients of both add.
     """
 
     name: ClassVar[str] = "residual"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,9 +15,13 @@ from nnscratch.nn.layer import Layer
 
 @dataclass(eq=False)
 class Scale(Layer):
-    """y = factor x,  dx = factor dy. The factor is not trained."""
+    """y = factor x,  dx = factor dy. The factor is not trained.
+
+    Derivation: dy/dx = factor.
+    """
 
     name: ClassVar[str] = "scale"
+    equations: ClassVar[Mapping[str, str]] = {"y": "factor * x", "dx": "factor * dy"}
     short: ClassVar[str | None] = "factor"
 
     factor: float = setting(help="what every number is multiplied by")

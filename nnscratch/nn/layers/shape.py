@@ -13,7 +13,10 @@ from nnscratch.nn.parameters import Parameters
 
 @dataclass(eq=False)
 class Flatten(Layer):
-    """y = x as (N, D) with D the product of x's other sizes; dx = dy in x's shape."""
+    """y = x as (N, D) with D the product of x's other sizes; dx = dy in x's shape.
+
+    Derivation: every number stays what it is, only its place has another name.
+    """
 
     name: ClassVar[str] = "flatten"
     returns_view: ClassVar[bool] = True

@@ -10,12 +10,16 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from postgresql_server import postgresql_server
-from sweep_files import finish_sweep, outcome, start_sweep, write_sweep
 
-SLOW = {"training": {"epochs": 40, "batch_size": 5}}
+WriteSweep = Callable[..., Path]
+StartSweep = Callable[..., subprocess.Popen[str]]
+FinishSweep = Callable[..., dict[str, Any]]
+Outcome = Callable[[dict[str, Any]], list[tuple[Any, ...]]]
+
+SLOW = {"training": {"epochs": 60, "batch_size": 20, "checkpoint_every": 1}}
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -37,8 +41,12 @@ def log_of(folder: Path, number: int) -> str:
     return (folder / "trials" / f"trial-{number:04d}" / "logs" / "train.log").read_text()
 
 
-def test_a_sweep_killed_twice_ends_as_if_it_had_never_been(tmp_path: Path) -> None:
-    file = write_sweep(tmp_path, {"training": {"epochs": 12, "batch_size": 10}}, method="bayes", run_cap=3)
+def test_a_sweep_killed_twice_ends_as_if_it_had_never_been(
+    write_sweep: WriteSweep, start_sweep: StartSweep, finish_sweep: FinishSweep, outcome: Outcome, tmp_path: Path
+) -> None:
+    file = write_sweep(
+        tmp_path, {"training": {"epochs": 40, "batch_size": 20, "checkpoint_every": 1}}, method="bayes", run_cap=3
+    )
     undisturbed = finish_sweep(start_sweep(file, tmp_path / "a"))
     folder = tmp_path / "b" / "sweeps" / "tiny"
     for number in (0, 1):
@@ -52,7 +60,9 @@ def test_a_sweep_killed_twice_ends_as_if_it_had_never_been(tmp_path: Path) -> No
     assert "resumed after epoch" in log_of(folder, 0)
 
 
-def test_an_interrupted_sweep_exits_130_and_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_an_interrupted_sweep_exits_130_and_goes_on_where_it_was(
+    write_sweep: WriteSweep, start_sweep: StartSweep, finish_sweep: FinishSweep, tmp_path: Path
+) -> None:
     file = write_sweep(tmp_path, SLOW, run_cap=1)
     folder = tmp_path / "runs" / "sweeps" / "tiny"
     process = start_sweep(file, tmp_path / "runs")
@@ -67,10 +77,12 @@ def test_an_interrupted_sweep_exits_130_and_goes_on_where_it_was(tmp_path: Path)
     result = finish_sweep(start_sweep(file, tmp_path / "runs"))
     assert [trial["status"] for trial in result["trials"]] == ["completed"]
     assert "resumed after epoch" in log_of(folder, 0)
-    assert 2 <= before < 40
+    assert 2 <= before < 60
 
 
-def test_two_workers_run_every_trial_of_the_sweep_once(tmp_path: Path) -> None:
+def test_two_workers_run_every_trial_of_the_sweep_once(
+    write_sweep: WriteSweep, start_sweep: StartSweep, finish_sweep: FinishSweep, tmp_path: Path
+) -> None:
     file = write_sweep(tmp_path, run_cap=5)
     result = finish_sweep(start_sweep(file, tmp_path, "--workers", "2"))
     assert [trial["number"] for trial in result["trials"]] == [0, 1, 2, 3, 4]
@@ -81,7 +93,9 @@ def test_two_workers_run_every_trial_of_the_sweep_once(tmp_path: Path) -> None:
     assert commands == [1] * 5
 
 
-def test_a_worker_that_is_killed_is_replaced_and_its_trial_finished(tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_is_replaced_and_its_trial_finished(
+    write_sweep: WriteSweep, start_sweep: StartSweep, finish_sweep: FinishSweep, tmp_path: Path
+) -> None:
     file = write_sweep(tmp_path, SLOW, run_cap=2)
     folder = tmp_path / "sweeps" / "tiny"
     process = start_sweep(file, tmp_path, "--workers", "2")
@@ -91,7 +105,9 @@ def test_a_worker_that_is_killed_is_replaced_and_its_trial_finished(tmp_path: Pa
     assert [trial["status"] for trial in result["trials"]] == ["completed", "completed"]
 
 
-def test_workers_end_when_the_sweep_that_started_them_is_killed(tmp_path: Path) -> None:
+def test_workers_end_when_the_sweep_that_started_them_is_killed(
+    write_sweep: WriteSweep, start_sweep: StartSweep, finish_sweep: FinishSweep, tmp_path: Path
+) -> None:
     file = write_sweep(tmp_path, SLOW, run_cap=2)
     folder = tmp_path / "sweeps" / "tiny"
     process = start_sweep(file, tmp_path, "--workers", "2")
@@ -118,19 +134,24 @@ def is_running(process: int) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["journal", "postgresql"])
-def test_four_processes_on_one_study_run_no_trial_twice_and_take_up_a_dead_ones(kind: str, tmp_path: Path) -> None:
-    with contextlib.ExitStack() as stack:
-        shared = tmp_path / "shared.journal"
-        storage = str(shared) if kind == "journal" else stack.enter_context(postgresql_server())
-        file = write_sweep(tmp_path, {"training": {"epochs": 8, "batch_size": 5}}, run_cap=12)
-        # A folder each, as on machines that share nothing but the storage.
-        machines = [tmp_path / f"machine{number}" for number in range(4)]
-        processes = [start_sweep(file, machine, "--storage", storage, "--lease", "5") for machine in machines]
-        stack.callback(end_all, processes)
-        folders = [machine / "sweeps" / "tiny" / "trials" for machine in machines]
-        wait_until(lambda: folders[0].is_dir() and any(folders[0].glob("*/metrics.jsonl")), 120)
-        processes[0].kill()
-        results = [finish_sweep(process, 240) for process in processes[1:]]
+def test_four_processes_on_one_study_run_no_trial_twice_and_take_up_a_dead_ones(
+    kind: str,
+    request: pytest.FixtureRequest,
+    write_sweep: WriteSweep,
+    start_sweep: StartSweep,
+    finish_sweep: FinishSweep,
+    outcome: Outcome,
+    tmp_path: Path,
+) -> None:
+    storage = str(tmp_path / "shared.journal") if kind == "journal" else request.getfixturevalue("postgresql")
+    file = write_sweep(tmp_path, {"training": {"epochs": 12, "batch_size": 20, "checkpoint_every": 1}}, run_cap=12)
+    # A folder each, as on machines that share nothing but the storage.
+    machines = [tmp_path / f"machine{number}" for number in range(4)]
+    processes = [start_sweep(file, machine, "--storage", storage, "--lease", "30") for machine in machines]
+    folders = [machine / "sweeps" / "tiny" / "trials" for machine in machines]
+    wait_until(lambda: folders[0].is_dir() and any(folders[0].glob("*/metrics.jsonl")), 120)
+    processes[0].kill()
+    results = [finish_sweep(process, 240) for process in processes[1:]]
     assert [trial["number"] for trial in results[0]["trials"]] == list(range(12))
     assert {trial["status"] for trial in results[0]["trials"]} == {"completed"}
     assert all(outcome(result) == outcome(results[0]) for result in results)
@@ -140,13 +161,3 @@ def test_four_processes_on_one_study_run_no_trial_twice_and_take_up_a_dead_ones(
     # What the killed process had finished was not run again; at most the one it was at was.
     assert len(set(names) & set(of_the_dead)) <= 1
     assert set(names) | set(of_the_dead) == {f"trial-{number:04d}" for number in range(12)}
-
-
-def end_all(processes: list[subprocess.Popen[str]]) -> None:
-    for process in processes:
-        if process.poll() is None:
-            process.kill()
-        for stream in (process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
-        process.wait()

@@ -1,0 +1,182 @@
+"""Every failure of a command: `error: ...` on standard error, its exit code, no traceback on the screen, none lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from nnscratch import cpu
+from nnscratch.cli import main
+from nnscratch.experiment import train as training
+from nnscratch.training.trainer import Trainer
+
+TINY = {
+    "name": "tiny",
+    "data": {"dataset": {"name": "shapes", "train": 40, "test": 20}},
+    "model": {"hidden_layers": [4]},
+    "training": {"epochs": 1, "batch_size": 10},
+}
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> list[str]:
+    (tmp_path / "tiny.yaml").write_text(json.dumps(TINY))
+    runs = str(tmp_path / "runs")
+    return ["train", str(tmp_path / "tiny.yaml"), "--runs-dir", runs, "--threads", "1", "--no-plots", "--quiet"]
+
+
+def fail(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """Exit code and standard error."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert isinstance(caught.value.code, int)
+    return caught.value.code, capsys.readouterr().err
+
+
+def raising(error: BaseException) -> Any:
+    def function(*_: object, **__: object) -> NoReturn:
+        raise error
+
+    return function
+
+
+def test_a_fault_of_ours_in_a_run_says_where_its_traceback_is_and_marks_the_run(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Trainer, "_step", raising(KeyError("lost")))
+    code, error = fail(command, capsys)
+    run = tmp_path / "runs" / "tiny"
+    assert code == 1
+    assert error == (
+        "error: unexpected KeyError: 'lost'\n"
+        f"  this is a fault in nnscratch; its traceback is in {run}/logs/traceback.txt\n"
+    )
+    assert "KeyError: 'lost'" in (run / "logs" / "traceback.txt").read_text()
+    meta = json.loads((run / "meta.json").read_text())
+    assert (meta["status"], meta["error"]) == ("failed", "KeyError: 'lost'")
+    assert "failed: KeyError: 'lost'" in (run / "logs" / "train.log").read_text()
+
+
+def test_a_fault_of_ours_outside_a_run_keeps_its_traceback_too(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(training, "prepare", raising(ZeroDivisionError("by zero")))
+    code, error = fail(command, capsys)
+    assert code == 1
+    assert error.startswith("error: unexpected ZeroDivisionError: by zero\n  this is a fault in nnscratch; ")
+    place = re.search(r"its traceback is in (\S+)", error)
+    assert place is not None
+    file = Path(place.group(1))
+    assert "ZeroDivisionError: by zero" in file.read_text()
+    file.unlink()
+
+
+def test_a_traceback_that_cannot_be_written_is_printed(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(training, "prepare", raising(ZeroDivisionError("by zero")))
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", raising(OSError("no room")))
+    code, error = fail(command, capsys)
+    assert code == 1
+    assert "Traceback (most recent call last)" in error
+
+
+def test_a_failing_disk_is_one_line(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(training, "prepare", raising(OSError(5, "Input/output error", "/data/x")))
+    assert fail(command, capsys) == (1, "error: /data/x: Input/output error\n")
+
+
+def test_too_little_memory_is_one_line_with_advice(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(training, "prepare", raising(MemoryError("9 TB")))
+    code, error = fail(command, capsys)
+    assert (code, error) == (1, "error: not enough memory: 9 TB\n  make the network or the batch smaller\n")
+
+
+def test_control_characters_in_an_error_do_not_reach_the_terminal(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, error = fail([*command, "data.path=\x1b[2J\x07evil", "data.dataset=csv"], capsys)
+    assert code in (2, 4)
+    assert "\x1b" not in error
+    assert "\x07" not in error
+
+
+def test_a_missing_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, error = fail(["train", "--resume", str(tmp_path / "none")], capsys)
+    assert code == 1
+    assert error.startswith(f"error: {tmp_path}/none is not a run")
+
+
+def test_resuming_takes_no_overrides(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code, error = fail([*command, "--resume", "runs/x", "--seed", "1"], capsys)
+    assert code == 2
+    assert "--seed cannot be given with it" in error
+
+
+def test_a_reader_that_has_gone_does_not_stop_a_training(command: list[str], tmp_path: Path) -> None:
+    loud = [argument for argument in command if argument != "--quiet"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nnscratch", *loud],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        error = process.stderr.read().decode()
+    assert process.returncode == 0, error
+    assert "Broken" not in error
+    assert json.loads((tmp_path / "runs" / "tiny" / "meta.json").read_text())["status"] == "completed"
+
+
+def test_a_terminal_that_knows_ascii_alone_gets_the_message(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(
+        [sys.executable, "-m", "nnscratch", "train", "größe.yaml"], capture_output=True, env=environment, cwd=tmp_path
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith(b"error: gr\\xf6\\xdfe.yaml  no such file")
+
+
+def restored(tmp_path: Path, recorded: dict[str, str] | None, environment: dict[str, str]) -> str:
+    """OPENBLAS_CORETYPE after a resume has looked at a run that recorded these variables."""
+    meta = {} if recorded is None else {"machine": {"blas_environment": recorded}}
+    (tmp_path / "meta.json").write_text(json.dumps(meta))
+    script = (
+        "import os, sys; from pathlib import Path; from nnscratch import cpu\n"
+        "cpu.cpu_flags = lambda: cpu.AVX512_FLAGS if 'avx512' in sys.argv else frozenset()\n"
+        "cpu.use_kernel_of(Path(sys.argv[1])); print(os.environ.get('OPENBLAS_CORETYPE', 'none'))"
+    )
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_CORETYPE")}
+    capable = ["avx512"] if environment.pop("flags", "") else []
+    command = [sys.executable, "-c", script, str(tmp_path), *capable]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=clean | environment).stdout.strip()
+
+
+def test_the_blas_kernel_of_a_run_is_restored_where_the_cpu_has_it(tmp_path: Path) -> None:
+    assert restored(tmp_path, {"OPENBLAS_CORETYPE": "SkylakeX"}, {"flags": "avx512"}) == "SkylakeX"
+    assert restored(tmp_path, {}, {"flags": "avx512"}) == "none"
+
+
+def test_no_cpu_is_told_to_use_a_kernel_it_does_not_have(tmp_path: Path) -> None:
+    untouched = cpu.choose(cpu.cpu_flags(), {}, False).environment.get("OPENBLAS_CORETYPE", "none")
+    assert restored(tmp_path, {"OPENBLAS_CORETYPE": "SkylakeX"}, {}) == untouched
+    assert restored(tmp_path, {"OPENBLAS_CORETYPE": "Haswell; rm"}, {"flags": "avx512"}) == untouched
+    assert restored(tmp_path, None, {"flags": "avx512"}) == untouched
+
+
+def test_a_kernel_that_the_user_has_set_stays(tmp_path: Path) -> None:
+    environment = {"OPENBLAS_CORETYPE": "Sandybridge", "flags": "avx512"}
+    assert restored(tmp_path, {"OPENBLAS_CORETYPE": "SkylakeX"}, environment) == "Sandybridge"
