@@ -509,9 +509,9 @@ def _refuse_with_resume(arguments: list[str] | None, name: str | None, seed: int
 
 
 def _print_error(text: str) -> None:
-    from nnscratch.report.formats import printable_lines
+    from nnscratch.experiment.display import print_error
 
-    print(f"error: {printable_lines(text)}", file=sys.stderr)
+    print_error(text)
 
 
 def _where_traceback_is(error: Exception) -> str:

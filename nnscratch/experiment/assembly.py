@@ -100,6 +100,7 @@ def build_recipe(config: Config, dataset: Dataset, splits: Splits) -> Recipe:
         averaging=training.averaging.build() if training.averaging is not None else None,
         clip_norm=training.clip_norm,
         clip_value=training.clip_value,
+        test_time_augmentation=config.evaluation.test_time_augmentation,
     )
 
 
@@ -127,6 +128,9 @@ def _misfits(config: Config, dataset: Dataset, splits: Splits) -> list[Problem]:
         problems.append(Problem("training.batch_size", message))
     if config.training.monitor == "val_accuracy" and dataset.task == "regression":
         problems.append(Problem("training.monitor", "regression has no accuracy; use val_loss"))
+    if config.evaluation.test_time_augmentation != "none" and len(dataset.input_shape) != 3:
+        message = f"needs images, but {dataset.name} has inputs {dataset.input_shape}"
+        problems.append(Problem("evaluation.test_time_augmentation", message))
     if config.data.augment and len(dataset.input_shape) != 3:
         problems.append(Problem("data.augment", f"needs images, but {dataset.name} has inputs {dataset.input_shape}"))
     return problems

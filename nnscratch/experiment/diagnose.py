@@ -12,7 +12,7 @@ import numpy as np
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import DataError
 from nnscratch.experiment import machine
-from nnscratch.experiment.assembly import Splits, build_network, load_dataset, split_dataset
+from nnscratch.experiment.assembly import Splits, build_network, load_dataset, split_dataset, start_network
 from nnscratch.experiment.display import Display
 from nnscratch.experiment.health import BATCH, magnitude, scaled_inputs, setting_of, trainable_layers
 from nnscratch.experiment.loaded_run import LoadedRun, load_run
@@ -23,7 +23,6 @@ from nnscratch.nn.layer import Layer
 from nnscratch.nn.layers import ReLU, Sigmoid, Tanh
 from nnscratch.nn.losses import Loss
 from nnscratch.nn.network import Chain, Network
-from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.training.diagnosis import (
     Finding,
     Setting,
@@ -183,7 +182,7 @@ def _before_training(loaded: LoadedRun, loss: Loss, setting: Setting, splits: Sp
     x = scaled_inputs(splits.train, loaded.affine, splits.train.rows[:BATCH])
     yield from input_findings(magnitude(x))
     network = build_network(loaded.config, loaded.input_shape, loaded.outputs)
-    network.initialize(RandomStreams(loaded.config.seed))
+    start_network(loaded.config, network, splits.train, loaded.affine)
     value, _ = loss(network.forward(x, training=True), splits.train.targets[splits.train.rows[:BATCH]])
     yield from start_findings(value, setting)
 

@@ -160,6 +160,11 @@ class Display:
             self.warn(f"cannot write the log {log.name}: {error.strerror or error}")
 
 
+def print_error(text: str) -> None:
+    """`error: ...` on standard error, whatever characters the text holds."""
+    print(f"error: {printable_lines(text)}", file=sys.stderr)
+
+
 Say = Callable[[str], None]
 
 

@@ -114,9 +114,8 @@ def evaluate_split(loaded: LoadedRun, dataset: Dataset, splits: Splits, split: s
         raise UserError(f"{loaded.run.path} has no {split} split", f"--split takes {' or '.join(there)}")
     recipe = build_recipe(loaded.config, dataset, splits)
     outputs = np.empty((len(examples), loaded.outputs), np.float32)
-    score = evaluate(
-        loaded.network, recipe.loss, Batches(examples, loaded.affine, recipe.evaluation_batch_size), outputs
-    )
+    batches = Batches(examples, loaded.affine, recipe.evaluation_batch_size)
+    score = evaluate(loaded.network, recipe.loss, batches, outputs, recipe.test_time_augmentation)
     return evaluation_of(loaded, split, examples, score, outputs)
 
 

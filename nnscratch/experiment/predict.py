@@ -20,6 +20,7 @@ from nnscratch.experiment.measured import probabilities
 from nnscratch.experiment.prediction_inputs import Item, items
 from nnscratch.nn.buffers import Array
 from nnscratch.report.formats import count, decimal, percent, printable
+from nnscratch.training.test_time_augmentation import averaged_outputs
 
 BATCH = 256
 """Inputs in memory at a time."""
@@ -89,6 +90,7 @@ def predict(loaded: LoadedRun, inputs: Iterable[Item], top: int = 3, readers: in
     """A Prediction for every input, in order; BATCH of them are in memory at a time."""
     stored = np.empty((BATCH, *loaded.input_shape), np.uint8 if loaded.takes_images else np.float32)
     x = np.empty(stored.shape, np.float32)
+    views = loaded.config.evaluation.test_time_augmentation
     remaining = iter(inputs)
     with ThreadPoolExecutor(readers) as pool:  # Pillow decodes without holding the interpreter's lock
         while batch := list(islice(remaining, BATCH)):
@@ -97,7 +99,9 @@ def predict(loaded: LoadedRun, inputs: Iterable[Item], top: int = 3, readers: in
             for index, array in enumerate(arrays):
                 stored[index] = array
             number = len(arrays)
-            y = loaded.network.forward(loaded.affine.apply(stored[:number], x[:number])) if number else x[:0]
+            y = x[:0]
+            if number:
+                y = averaged_outputs(loaded.network, loaded.affine.apply(stored[:number], x[:number]), views)
             answers = _answers(loaded, y, top)
             for item, each in zip(batch, read, strict=True):
                 yield Prediction(item.name, error=each) if isinstance(each, str) else next(answers)(item.name)

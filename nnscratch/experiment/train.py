@@ -30,6 +30,7 @@ from nnscratch.experiment.config import Config, load_config
 from nnscratch.experiment.display import Display
 from nnscratch.experiment.health import watch as diagnosis_watch
 from nnscratch.experiment.interruption import TAKEN_OVER, StopRequest
+from nnscratch.experiment.plugins import keep_plugins
 from nnscratch.experiment.resumption import (
     check_config,
     check_data,
@@ -40,7 +41,6 @@ from nnscratch.experiment.resumption import (
     trained_config,
     warn_of_another_machine,
 )
-from nnscratch.experiment.plugins import keep_plugins
 from nnscratch.experiment.run_directory import RunDirectory
 from nnscratch.experiment.run_state import Best, best_checkpoint, last_checkpoint, restore, scaling_of
 from nnscratch.experiment.tracking import Mirror, open_mirrors

@@ -10,6 +10,7 @@ from nnscratch.nn.buffers import Array
 from nnscratch.nn.losses import Loss
 from nnscratch.nn.network import Network
 from nnscratch.training.batches import Batches
+from nnscratch.training.test_time_augmentation import Kind, averaged_outputs
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,16 @@ class Score:
     examples: int
 
 
-def evaluate(network: Network, loss: Loss, batches: Batches, outputs: Array | None = None) -> Score:
-    """The mean loss (without penalty) and the accuracy over all batches; the raw outputs go into `outputs` (N, K)."""
+def evaluate(
+    network: Network, loss: Loss, batches: Batches, outputs: Array | None = None, views: Kind = "none"
+) -> Score:
+    """The mean loss (without penalty) and the accuracy over all batches; the raw outputs go into `outputs` (N, K).
+
+    The outputs are averaged over that kind of views of every image.
+    """
     total, correct, seen = 0.0, 0, 0
     for x, t in batches:
-        y = network.forward(x)
+        y = averaged_outputs(network, x, views)
         if outputs is not None:
             outputs[seen : seen + len(t)] = y
         value, _ = loss(y, t)

@@ -28,6 +28,7 @@ from nnscratch.training.optimizers import Optimizer
 from nnscratch.training.progress import EpochResult, Progress, StepResult
 from nnscratch.training.scaling import Affine
 from nnscratch.training.schedules import ConstantRate, Schedule
+from nnscratch.training.test_time_augmentation import Kind
 
 
 @dataclass
@@ -44,6 +45,8 @@ class Recipe:
     averaging: Averaging | None = None
     clip_norm: float | None = None
     clip_value: float | None = None
+    test_time_augmentation: Kind = "none"
+    """For the test; validation after every epoch looks at each image once."""
 
     @property
     def evaluation_batch_size(self) -> int:
@@ -109,7 +112,7 @@ class Trainer:
         """
         with self.weights_that_count(), np.errstate(all="ignore"):
             batches = Batches(examples, self.affine, self.recipe.evaluation_batch_size)
-            return evaluate(self.network, self.recipe.loss, batches, outputs)
+            return evaluate(self.network, self.recipe.loss, batches, outputs, self.recipe.test_time_augmentation)
 
     @contextmanager
     def weights_that_count(self) -> Iterator[None]:

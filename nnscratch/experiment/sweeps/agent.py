@@ -15,7 +15,10 @@ from nnscratch.errors import UsageError
 
 
 def as_overrides(arguments: Sequence[str], environment: Mapping[str, str]) -> list[str]:
-    """The arguments with every agent's form replaced. Raises UsageError for JSON that holds no values by path."""
+    """The arguments, without the command's own options, with every agent's form replaced.
+
+    Raises UsageError for JSON that holds no values by field.
+    """
     by_agent = bool(environment.get("WANDB_SWEEP_ID"))
     result: list[str] = []
     for index, argument in enumerate(arguments):
@@ -27,7 +30,7 @@ def as_overrides(arguments: Sequence[str], environment: Mapping[str, str]) -> li
             result += _from_json(Path(argument).read_text(encoding="utf-8"), argument)
         elif by_agent and argument.startswith("+") and "=" in argument:
             result += _with_yaml_value(argument.lstrip("+"))
-        elif by_agent and argument.startswith("--") and "." in argument and "=" not in argument:
+        elif by_agent and argument.startswith("--") and "=" not in argument:
             if following.startswith("--"):
                 result.append(f"{argument}=true")  # a flag: it stands alone when it is true
             else:

@@ -13,7 +13,7 @@ Curve = Mapping[int, float]
 
 @dataclass(frozen=True)
 class Hyperband:
-    """At every band (an epoch) only the best 1/eta of the trials that came so far go on.
+    """At every band (an epoch) only the best 1/eta of the trials that came so far go on, one at least.
 
     Bands are min_iter, min_iter eta, min_iter eta^2, ... or, from the other end, max_iter / eta, max_iter / eta^2, ...
     (s of them). `strict` judges the value at the band, otherwise the best up to it counts.
@@ -43,7 +43,7 @@ class Hyperband:
             return None
         sign = -1.0 if goal == "maximize" else 1.0
         arrived = sorted(sign * self._at(curve, epoch, sign) for curve in (own, *others) if epoch in curve)
-        threshold = arrived[int(len(arrived) / self.eta)]
+        threshold = arrived[max(int(len(arrived) / self.eta), 1) - 1]
         return epoch if sign * self._at(own, epoch, sign) > threshold else None
 
     def _at(self, curve: Curve, epoch: int, sign: float) -> float:
