@@ -17,6 +17,7 @@ from nnscratch.experiment.health import scaled_inputs
 from nnscratch.experiment.train import Options
 from nnscratch.nn.gradient_check import ArrayCheck, check_gradients, check_layers, check_loss
 from nnscratch.nn.network import Network
+from nnscratch.nn.parallel import Workers
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.report.formats import count
 from nnscratch.report.tables import Column, Table, plain_table
@@ -24,7 +25,7 @@ from nnscratch.report.tables import Column, Table, plain_table
 TOLERANCE = 1e-6
 WORK = 2e10
 """Multiplications and additions spent, about: a few seconds. Costly networks get fewer entries per array."""
-MOST_ENTRIES, FEWEST_ENTRIES = 50, 5
+MOST_ENTRIES, FEWEST_ENTRIES = 50, 3
 MOVES = 4
 """Forward passes for one entry."""
 
@@ -128,13 +129,13 @@ def gradcheck(
 
     The weights are the starting ones moved a little at random, so that no bias is zero and hides an error.
     """
-    machine.set_blas_threads(1)  # the batch is small
+    machine.set_blas_threads(1)  # the batch is small; layers with threads of their own use them
     dataset, data = _dataset(config, options, display)
     splits = split_dataset(config, dataset)
     network = build_network(config, dataset.input_shape, dataset.outputs)
     recipe = build_recipe(config, dataset, splits)
     streams = RandomStreams(config.seed)
-    network.initialize(streams, np.float64)
+    network.initialize(streams, np.float64, Workers(machine.choose_threads(options.threads)))
     affine = config.data.scaling.build().fit(splits.train)
     if network.starts_from_data:
         network.fit_to(scaled_inputs(splits.train, affine, splits.train.rows[:1000]).astype(np.float64))

@@ -190,9 +190,10 @@ def _derivative(move: Move, scale: float) -> float | None:
     """By the largest step that crosses no kink; None when all do."""
     for step in STEPS:
         h = step * scale
-        slopes = [_slope(move, width) for width in (h, 2 * h)]
-        if slopes[0] is not None and slopes[1] is not None:
-            return (4 * slopes[0] - slopes[1]) / 3
+        wide = _slope(move, 2 * h)
+        narrow = _slope(move, h) if wide is not None else None
+        if wide is not None and narrow is not None:
+            return (4 * narrow - wide) / 3
     return None
 
 
@@ -220,5 +221,6 @@ def _careful_derivative(move: Move, scale: float, rows: int = 12) -> float | Non
 
 
 def _slope(move: Move, h: float) -> float | None:
-    above, below = move(h), move(-h)
+    above = move(h)
+    below = move(-h) if above is not None else None
     return None if above is None or below is None else (above - below) / (2 * h)

@@ -50,7 +50,7 @@ class Winograd(Correlation):
     V_p is (tiles, C), U_p (C, K), M_p (tiles, K).
     """
 
-    FLOATS: ClassVar[int] = 1 << 21  # of the transformed tiles of a block
+    TILES: ClassVar[int] = 384  # in a block: rows enough for the matrix products, few enough for the cache
 
     def __init__(self, geometry: Geometry, m: int) -> None:
         super().__init__(geometry)
@@ -67,8 +67,7 @@ class Winograd(Correlation):
         return self.tiles * (inputs * g.C * g.K + inputs * inputs * g.C + outputs * inputs * g.K)
 
     def images_per_block(self) -> int:
-        g = self.geometry
-        return max(1, self.FLOATS // (self.n**2 * self.tiles * max(g.C, g.K)))
+        return max(1, self.TILES // self.tiles)
 
     def set_weights(self, W: Array) -> None:
         g, points = self.geometry, self.n**2

@@ -138,7 +138,7 @@ def leaderboard(
         cells = (count(trial.number), metric_value(metric, trial.value), trial.status, *settings)
         rows.append((*cells, *([trial.note] if has_notes else [])))
     headings = [Column("trial", True), Column(metric, True), Column("status")]
-    headings += [Column(name.rpartition(".")[2] or name) for name in names]
+    headings += [Column(name.removesuffix(".name").rpartition(".")[2] or name) for name in names]
     return Table((*headings, *([Column("note")] if has_notes else [])), tuple(rows), title)
 
 

@@ -48,7 +48,7 @@ def serve(make: Callable[[], Work]) -> None:
 
 
 def measure(commands: Mapping[str, Sequence[str]], updates: int, rounds: int) -> list[Timing]:
-    """Runs the contenders in turns. One that cannot start (its library is missing) is left out, with a line saying so."""
+    """Runs the contenders in turns; one that cannot start (its library is missing) is left out, and said so."""
     contenders: dict[str, subprocess.Popen[str]] = {}
     for name, command in commands.items():
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

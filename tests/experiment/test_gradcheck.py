@@ -39,9 +39,9 @@ def check(text: str = TINY, samples: int = 20) -> GradientReport:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_shipped_config_agrees_to_a_millionth(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = load_config(path)
-    report = gradcheck(config, Options(NO_DATA), Display(quiet=True), samples=6)
+    report = gradcheck(config, Options(NO_DATA, threads=1), Display(quiet=True), samples=3, batch_size=2)
     assert report.worst.worst < 1e-6
-    assert sum(row.checked for row in report.network) >= 20
+    assert sum(row.checked for row in report.network) >= 15
 
 
 def test_the_report_has_a_row_per_layer_the_loss_and_the_input() -> None:

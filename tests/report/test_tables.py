@@ -70,7 +70,7 @@ def test_the_leaderboard_puts_the_best_first_and_keeps_those_without_a_value() -
         TrialSummary(3, "pruned", 0.9),
     ]
     table = leaderboard(trials, goal="maximize", metric="val_accuracy")
-    assert [column.title for column in table.columns] == ["trial", "val_accuracy", "status", "name", "l2", "note"]
+    assert [column.title for column in table.columns] == ["trial", "val_accuracy", "status", "optimizer", "l2", "note"]
     assert [row[0] for row in table.rows] == ["2", "0", "1", "3"]
     assert table.rows[0] == ("2", "60.00 %", "completed", "adam", "0.001", "collapsed")
     assert table.rows[2] == ("1", "-", "diverged", "sgd", "-", "")

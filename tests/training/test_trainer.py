@@ -168,6 +168,24 @@ def test_two_threads_give_the_same_weights_as_one() -> None:
     np.testing.assert_array_equal(weights(1), weights(2))
 
 
+def test_the_number_of_blas_threads_changes_results_by_float32_rounding_at_most() -> None:
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    rng = np.random.default_rng(0)
+    train = Examples.all_of(rng.integers(0, 256, (512, 32, 32, 3), dtype=np.uint8), rng.integers(0, 10, 512))
+
+    def weights(threads: int) -> np.ndarray:
+        network = Network([Flatten(), Dense(256), ReLU(), Dense()], (32, 32, 3), outputs=10)
+        network.initialize(RandomStreams(0))
+        recipe = Recipe(CrossEntropy(), SGD(learning_rate=0.01), 2, 128, l2=L2(0.001))
+        trainer = Trainer(network, recipe, Unit().fit(train), RandomStreams(0), Workers(threads))
+        with threadpoolctl.threadpool_limits(limits=threads, user_api="blas"):
+            rows_of(trainer, train)
+        return network.parameters.theta
+
+    one, two = weights(1), weights(2)
+    assert np.max(np.abs(one - two)) < 1e-5 * np.max(np.abs(one))
+
+
 def test_regression_learns_a_linear_function_and_reports_no_accuracy() -> None:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((300, 3)).astype(np.float32)

@@ -69,32 +69,38 @@ class Board:
 
 
 def finished_line(trial: Trial, study: Study) -> str:
-    """`trial 3/10  completed  val_accuracy 51.96 %  optimizer.name adam ...`"""
+    """`trial 3 of 10  completed  val_accuracy 51.96 %  optimizer.name adam ...`"""
     metric = study.definition.metric.name
     width = len(str(study.total - 1))
     parts = [f"trial {trial.number:>{width}} of {study.total}", trial.status]
     if trial.value is not None:
         parts.append(f"{metric} {metric_value(metric, trial.value)}")
-    parts += [f"{path} {shorten(setting(value), 40)}" for path, value in trial.parameters.items()]
+    parts += [f"{path} {_short(trial.parameters.get(path))}" for path in study.definition.varied]
     return "  ".join(parts) + (f"  ({trial.note})" if trial.note else "")
 
 
 def live_table(trials: list[Trial], study: Study) -> Table:
-    """Every trial with how far it is; the best so far is marked."""
-    metric = study.definition.metric
+    """Every trial with how far it is, and what varies between them."""
+    metric, paths = study.definition.metric, study.definition.varied
     best = best_trial(trials, study)
+    has_notes = any(trial.note for trial in trials)
     rows = []
     for trial in trials:
         value = trial.value if trial.value is not None else metric.best(trial.curve.values())
-        cells = [str(trial.number), trial.status + (" *" if best is not None and trial.number == best.number else "")]
-        cells += [metric_value(metric.name, value), str(max(trial.curve, default=0))]
-        cells += [shorten(setting(trial.parameters.get(each.path)), 24) for each in study.definition.parameters]
-        rows.append((*cells, shorten(trial.note, 40)))
-    names = [Column(each.path) for each in study.definition.parameters]
-    columns = (Column("trial", True), Column("status"), Column(metric.name, True), Column("epoch", True), *names)
+        status = "best" if best is not None and trial.number == best.number else trial.status
+        cells = [str(trial.number), status, metric_value(metric.name, value), str(max(trial.curve, default=0))]
+        cells += [_short(trial.parameters.get(path)) for path in paths]
+        rows.append((*cells, *([shorten(trial.note, 30)] if has_notes else [])))
+    columns = [Column("trial", True), Column("status"), Column(metric.name, True), Column("epoch", True)]
+    columns += [Column(path.removesuffix(".name").rpartition(".")[2]) for path in paths]
+    columns += [Column("note")] if has_notes else []
     done = sum(trial.status in FINISHED for trial in trials)
     title = f"{study.definition.name}: {done} of {study.total} trials"
-    return Table((*columns, Column("note")), tuple(rows), title)
+    return Table(tuple(columns), tuple(rows), title)
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else shorten(setting(value), 30)
 
 
 def best_trial(trials: list[Trial], study: Study) -> Trial | None:

@@ -78,19 +78,19 @@ def sweep(file: Path, how: SweepOptions, options: Options, display: Display) -> 
             work(study, assignment, stop)
         else:
             work_in_processes(assignment, how.workers, stop)
+    summary = conclude(study, folder, display, options.plots and not stop.wanted)
     if stop.wanted:
         raise _interrupted(file, how, options, folder)
-    return conclude(study, folder, display, options.plots)
+    return summary
 
 
 def _interrupted(file: Path, how: SweepOptions, options: Options, folder: Path) -> Interrupted:
     command = ["nnscratch", "sweep", str(file), "--name", folder.name, "--runs-dir", str(options.runs_dir)]
-    if how.count is not None:
-        command += ["--count", str(how.count)]
-    if how.seed is not None:
-        command += ["--seed", str(how.seed)]
-    if how.storage is not None:
-        command += ["--storage", how.storage]
+    command += ["--data-dir", str(options.data_dir)] if options.data_dir != Path("data") else []
+    for option, value in (("--count", how.count), ("--seed", how.seed), ("--storage", how.storage)):
+        command += [option, str(value)] if value is not None else []
+    command += ["--workers", str(how.workers)] if how.workers > 1 else []
+    command += ["--wandb", options.wandb] if options.wandb is not None else []
     return Interrupted(f"interrupted; every trial is saved in {folder}", f"go on with: {shlex.join(command)}")
 
 

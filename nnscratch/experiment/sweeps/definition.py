@@ -12,7 +12,7 @@ from nnscratch.errors import ConfigError, Problem, did_you_mean
 from nnscratch.experiment.config import SAFE_NAME
 from nnscratch.experiment.config_problems import in_order, shown
 from nnscratch.experiment.sweeps.command import BaseCommand, parse_command
-from nnscratch.experiment.sweeps.distributions import Choice
+from nnscratch.experiment.sweeps.distributions import Choice, Constant
 from nnscratch.experiment.sweeps.hyperband import Hyperband
 from nnscratch.experiment.sweeps.parameters import Parameter, read_parameters
 from nnscratch.experiment.yaml_document import Node, read_yaml
@@ -72,6 +72,11 @@ class SweepDefinition:
     early_terminate: Hyperband | None = None
     project: str | None = None
     entity: str | None = None
+
+    @property
+    def varied(self) -> list[str]:
+        """The paths that differ between trials: all but the constants."""
+        return [each.path for each in self.parameters if not isinstance(each.distribution, Constant)]
 
     def grid_size(self) -> int:
         """How many combinations a grid has."""

@@ -34,6 +34,8 @@ class SweepSummary:
     goal: Goal
     best: Trial | None
     trials: Sequence[Trial]
+    varied: Sequence[str] = ()
+    """The parameters worth a column."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json."""
@@ -54,7 +56,11 @@ class SweepSummary:
 
     def to_text(self) -> str:
         """The leaderboard, and where the best config is."""
-        table = plain_table(leaderboard(summaries(self.trials), goal=self.goal, metric=self.metric))
+        rows = [
+            TrialSummary(each.number, each.status, each.value, chosen(each, self.varied), each.run, each.note)
+            for each in self.trials
+        ]
+        table = plain_table(leaderboard(rows, goal=self.goal, metric=self.metric))
         if self.best is None:
             return f"{table}\nno trial completed; results in {self.folder}"
         value = metric_value(self.metric, self.best.value)
@@ -64,9 +70,9 @@ class SweepSummary:
         )
 
 
-def summaries(trials: Sequence[Trial]) -> list[TrialSummary]:
-    """The trials as the leaderboard takes them."""
-    return [TrialSummary(t.number, t.status, t.value, t.parameters, t.run, t.note) for t in trials]
+def chosen(trial: Trial, paths: Sequence[str]) -> dict[str, object]:
+    """The trial's values at some paths."""
+    return {path: trial.parameters[path] for path in paths if path in trial.parameters}
 
 
 def conclude(study: Study, folder: Path, display: Display, plots: bool = True) -> SweepSummary:
@@ -74,7 +80,9 @@ def conclude(study: Study, folder: Path, display: Display, plots: bool = True) -
     definition, trials = study.definition, study.trials()
     best = best_trial(trials, study)
     metric = definition.metric
-    summary = SweepSummary(definition.name, folder, definition.method, metric.name, metric.goal, best, trials)
+    summary = SweepSummary(
+        definition.name, folder, definition.method, metric.name, metric.goal, best, trials, definition.varied
+    )
     write_atomically(folder / "sweep.json", (json.dumps(summary.to_dict(), indent=2) + "\n").encode())
     write_atomically(folder / "leaderboard.csv", _table(study, trials).encode())
     if best is not None:
@@ -118,7 +126,7 @@ def _draw(study: Study, trials: Sequence[Trial], folder: Path) -> None:
     statuses = [trial.status for trial in trials]
     sweep_history(values, statuses, folder / "history.png", goal=metric.goal, metric=metric.name, title=name)
     parallel_coordinates(
-        [dict(trial.parameters) for trial in trials],
+        [chosen(trial, study.definition.varied) for trial in trials],
         values,
         folder / "parallel_coordinates.png",
         goal=metric.goal,

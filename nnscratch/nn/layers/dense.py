@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -34,6 +34,8 @@ class Dense(Layer):
     units: int | None = setting(None, "outputs; left out: as many as the data has classes or targets", ge=1)
     bias: bool = setting(True, "add b")
     weight_init: Initializer | None = setting(None, "how W starts; left out: the model's weight_init")
+    frozen: bool = setting(False, "W keeps its starting values; b, if there is one, still learns")
+    learning_rate_scale: float = setting(1.0, "multiplies the learning rate of W and b", gt=0)
 
     def build(self, input_shape: Shape, parameters: Parameters) -> Shape:
         self.W: Array
@@ -49,9 +51,10 @@ class Dense(Layer):
             raise ShapeError("dense needs its number of units: there is no data here to take it from")
         D = input_shape[0]
         initializer = self.weight_init or parameters.weight_init
-        parameters.declare(self, "W", "weight", (D, units), initializer, fans=(D, units))
+        weights = Group(frozen=self.frozen, learning_rate_scale=self.learning_rate_scale)
+        parameters.declare(self, "W", "weight", (D, units), initializer, fans=(D, units), group=weights)
         if self.bias:
-            parameters.declare(self, "b", "bias", (units,), Zeros(), group=Group(decay=False))
+            parameters.declare(self, "b", "bias", (units,), Zeros(), group=replace(weights, frozen=False, decay=False))
         return (units,)
 
     def forward(self, x: Array, training: bool) -> Array:
@@ -62,7 +65,8 @@ class Dense(Layer):
         return y
 
     def backward(self, dy: Array) -> Array | None:
-        np.matmul(self.x.T, dy, out=self.dW)
+        if not self.frozen:
+            np.matmul(self.x.T, dy, out=self.dW)
         if self.bias:
             np.add.reduce(dy, axis=0, out=self.db)
         return np.matmul(dy, self.W.T, out=self.buffer("dx", self.x.shape)) if self.needs_dx else None
