@@ -1,7 +1,9 @@
 """Train neural networks from first principles, with NumPy only."""
 
 # The BLAS settings take effect only before NumPy is imported, so this comes first and nothing else is imported here.
-from nnscratch import cpu as cpu
-from nnscratch.version import VERSION as __version__
+from nnscratch import cpu
+from nnscratch import version
+
+__version__ = version.VERSION
 
 __all__ = ["__version__", "cpu"]

@@ -519,16 +519,19 @@ def _where_traceback_is(error: Exception) -> str:
     import tempfile
     import traceback
 
+    from nnscratch.experiment.plugins import fault_of_a_plugin
+
+    culprit = fault_of_a_plugin(error) or "nnscratch"
     notes: list[str] = getattr(error, "__notes__", [])
     if notes:
-        return f"this is a fault in nnscratch; {notes[-1]}"
+        return f"this is a fault in {culprit}; {notes[-1]}"
     text = "".join(traceback.format_exception(error))
     try:
         with tempfile.NamedTemporaryFile("w", prefix="nnscratch-", suffix=".txt", delete=False) as file:
             file.write(text)
     except OSError:
-        return f"this is a fault in nnscratch:\n{text}"
-    return f"this is a fault in nnscratch; its traceback is in {file.name}"
+        return f"this is a fault in {culprit}:\n{text}"
+    return f"this is a fault in {culprit}; its traceback is in {file.name}"
 
 
 def main(arguments: list[str] | None = None) -> None:

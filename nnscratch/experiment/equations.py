@@ -12,7 +12,7 @@ import numpy as np
 from nnscratch.experiment.mathematics import evaluate, number, substitute
 from nnscratch.nn.buffers import Array
 from nnscratch.nn.layer import Layer
-from nnscratch.nn.layers import Dense, Softmax
+from nnscratch.nn.layers import AveragePool, BatchNorm, Dense, MaxPool, Softmax
 from nnscratch.nn.losses import CrossEntropy, Loss, MeanSquaredError
 from nnscratch.training.optimizers import SGD, Adam, Lion, Optimizer, RMSProp
 
@@ -52,6 +52,30 @@ def forward_equations(layer: Layer, x: Array, y: Array) -> Iterator[Equation]:
         bias = [float(layer.b[j])] if layer.bias else []
         formula = "sum_k(x_nk * W_kj)" + (" + b_j" if layer.bias else "")
         yield _sum(_entry("y", 0, j), formula, terms, bias, float(y[0, j]))
+    elif isinstance(layer, MaxPool | AveragePool) and layer.size**2 <= 16:
+        i, j, c = (int(each) for each in at)
+        stride = layer.stride or layer.size
+        window = x[0, i * stride : i * stride + layer.size, j * stride : j * stride + layer.size, c].ravel()
+        shown = [number(float(each)) for each in window]
+        if isinstance(layer, MaxPool):
+            formula, numbers = "max(x_1, x_n)", f"max({', '.join(shown)})"
+        else:
+            formula, numbers = "sum_w(x_w) / size**2", f"({' + '.join(shown)}) / {layer.size}**2"
+        yield Equation(_entry("y", 0, i, j, c), formula, numbers, float(y[(0, *at)]), "over the window's pixels")
+    elif isinstance(layer, BatchNorm):
+        c = int(at[-1])
+        own = x[..., c]
+        values = {
+            "x": float(x[(0, *at)]),
+            "mu": float(own.mean()),
+            "v": float(own.var()),
+            "epsilon": layer.epsilon,
+            "gamma": float(layer.gamma[c]) if layer.scale else 1.0,
+            "beta": float(layer.beta[c]) if layer.shift else 0.0,
+        }
+        formula = "gamma * (x - mu) / sqrt(v + epsilon) + beta"
+        numbers = substitute(formula, values)
+        yield Equation(_entry("y", 0, *at), formula, numbers, float(y[(0, *at)]), "mu and v over the batch")
     elif isinstance(layer, Softmax) and y.ndim == 2:
         j = int(at[0])
         powers = " + ".join(f"exp({number(each)})" for each in x[0])

@@ -125,6 +125,15 @@ def keep_plugins(run: RunDirectory, config: Config) -> tuple[Config, dict[str, s
     return config.model_copy(update={"plugins": entries}), digests
 
 
+def fault_of_a_plugin(error: Exception) -> str | None:
+    """`my_layer.py, line 12` when an unexpected error comes out of a plugin, however deep it was raised."""
+    found = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if str(frame.f_globals.get("__name__", "")).startswith(PREFIX):
+            found = f"{Path(frame.f_code.co_filename).name}, line {line}"
+    return found
+
+
 def _entries(root: Node) -> Iterator[Node]:
     """The items of `plugins:`; what is wrongly written there is the config's own check's to say."""
     listed = root.child("plugins")

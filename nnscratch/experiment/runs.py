@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nnscratch.errors import UsageError, UserError
+from nnscratch.errors import ConfigError, UsageError, UserError
 from nnscratch.experiment.config import load_config
 from nnscratch.experiment.run_directory import RunDirectory
+from nnscratch.experiment.yaml_document import Value, read_yaml
 from nnscratch.report.tables import Table, differences, plain_table, runs_table
 from nnscratch.report.values import RunSummary
 from nnscratch.training.progress import Monitor
@@ -84,7 +85,7 @@ def compare_runs(names: Sequence[str], runs_dir: Path, output: Path | None = Non
     by_label = dict(zip(_labels(runs), runs, strict=True))
     if len(by_label) < len(runs):
         raise UsageError("a run is given twice")
-    settings = {label: {**load_config(run.config).to_dict(), "name": None} for label, run in by_label.items()}
+    settings = {label: {**_settings(run), "name": None} for label, run in by_label.items()}
     histories = {label: history for label, run in by_label.items() if (history := run.read_history())}
     picture = None
     if histories:
@@ -125,6 +126,17 @@ def status(run: RunDirectory, meta: Mapping[str, Any]) -> str:
     """running, completed, interrupted, diverged or failed; killed when it says running but no process holds it."""
     said = str(meta.get("status", "unknown"))
     return "killed" if said == "running" and not run.is_being_trained() else said
+
+
+def _settings(run: RunDirectory) -> dict[str, Value]:
+    """Every setting of a run; as it is written where plugins, which comparing does not run, are needed to read it."""
+    try:
+        return load_config(run.config).to_dict()
+    except ConfigError:
+        written = read_yaml(run.config).value
+        if not isinstance(written, dict) or not written.get("plugins"):
+            raise
+        return written
 
 
 def _best_epoch(run: RunDirectory, meta: Mapping[str, Any], history: Sequence[Mapping[str, float]]) -> int | None:

@@ -77,13 +77,15 @@ def main() -> None:
     parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--shape", type=int, nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.contender == "nnscratch":
-        serve(lambda: nnscratch_work(*options.shape, options.batch, options.threads))
-    elif options.contender:
-        last = options.contender == "channels_last"
-        serve(lambda: torch_work(*options.shape, options.batch, options.threads, last))
-    else:
+    if options.contender is None:
         compare(options.batch, options.threads, options.rounds)
+        return
+    size, C, K = options.shape
+    if options.contender == "nnscratch":
+        serve(lambda: nnscratch_work(size, C, K, options.batch, options.threads))
+    else:
+        last = options.contender == "channels_last"
+        serve(lambda: torch_work(size, C, K, options.batch, options.threads, last))
 
 
 def compare(batch: int, threads: int, rounds: int) -> None:

@@ -50,7 +50,8 @@ def story(tmp_path: Path, sections: Mapping[str, object] | None = None, step: in
         "training": {"batch_size": 20},
     }
     options = Options(tmp_path, tmp_path, threads=1)
-    return explain(config_from_mapping(mapping | dict(sections or {})), options, Display(quiet=True), sample=2, step=step)
+    config = config_from_mapping(mapping | dict(sections or {}))
+    return explain(config, options, Display(quiet=True), sample=2, step=step)
 
 
 def printed_equations(text: str) -> list[tuple[str, str, float]]:
@@ -144,10 +145,12 @@ def test_the_command_writes_the_page_and_overwrites_only_its_own(
     assert mine.read_text() == "my notes"
 
 
-def test_a_layer_without_equations_is_told_in_its_own_words(tmp_path: Path) -> None:
+def test_layers_of_images_are_told_too_and_those_without_equations_in_their_own_words(tmp_path: Path) -> None:
     model = {"layers": [{"conv": 2}, "batch_norm", {"max_pool": 2}, {"dropout": 0.5}, "flatten", "dense"]}
     told = story(tmp_path, {"model": model}, step=1)
     section = next(section for section in told.sections if section.title.startswith("forward 1.batch_norm"))
     assert "Ioffe" in section.words
+    titles = {section.title for section in told.sections if section.equations}
+    assert {"forward 1.batch_norm", "forward 2.max_pool"} <= titles
     for equation in told.equations:
         assert equation.computed == pytest.approx(equation.value, rel=1e-6, abs=1e-9)

@@ -175,3 +175,26 @@ def test_an_override_cannot_name_code(tmp_path: Path) -> None:
     import_plugins(path)
     with pytest.raises(ConfigError, match="cannot be overridden"):
         load_config(path, ["plugins=[/tmp/evil.py]"])
+
+
+def test_an_error_inside_a_plugin_names_its_line_not_nnscratch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = config_with(tmp_path, "crashing_tanh", "np.ones(3)[dy.size] ")
+    command = ["train", str(path), "--allow-plugins", "--runs-dir", str(tmp_path), "--threads", "1", "--no-plots"]
+    assert exit_code(command) == 1
+    lines = (tmp_path / "crashing_tanh.py").read_text().splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if "np.ones(3)" in text)
+    assert f"a fault in crashing_tanh.py, line {line}" in capsys.readouterr().err
+
+
+def test_runs_with_plugins_are_listed_and_compared_without_running_them(tmp_path: Path) -> None:
+    path = config_with(tmp_path, "listed_tanh")
+    for name in ("a", "b"):
+        main(["train", str(path), "--allow-plugins", "--runs-dir", str(tmp_path / "runs"), "--threads", "1",
+              "--no-plots", "-q", "--name", name])  # fmt: skip
+        copy = tmp_path / "runs" / name / "plugins" / "listed_tanh.py"
+        copy.write_text(copy.read_text() + f"# {name}: not what was imported")
+    (tmp_path / "was_run").unlink()
+    main(["runs", "compare", str(tmp_path / "runs" / "a"), str(tmp_path / "runs" / "b")])
+    assert not list(tmp_path.rglob("was_run"))
