@@ -1,8 +1,7 @@
 """Train neural networks from first principles, with NumPy only."""
 
 # The BLAS settings take effect only before NumPy is imported, so this comes first and nothing else is imported here.
-from nnscratch import cpu
-from nnscratch import version
+from nnscratch import cpu, version
 
 __version__ = version.VERSION
 

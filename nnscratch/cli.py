@@ -17,7 +17,7 @@ from nnscratch.version import VERSION
 
 if TYPE_CHECKING:
     from nnscratch.experiment.display import Display
-    from nnscratch.experiment.train import Options
+    from nnscratch.experiment.options import Options
 
 app = typer.Typer(
     name="nnscratch",
@@ -471,7 +471,7 @@ def _options(
     plots: bool = True,
     wandb: str | None = None,
 ) -> Options:
-    from nnscratch.experiment.train import Options
+    from nnscratch.experiment.options import Options
 
     return Options(data_dir=data_dir, runs_dir=runs_dir, threads=threads, plots=plots, wandb=wandb)
 

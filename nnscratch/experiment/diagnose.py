@@ -16,8 +16,8 @@ from nnscratch.experiment.assembly import Splits, build_network, load_dataset, s
 from nnscratch.experiment.display import Display
 from nnscratch.experiment.health import BATCH, magnitude, scaled_inputs, setting_of, trainable_layers
 from nnscratch.experiment.loaded_run import LoadedRun, load_run
+from nnscratch.experiment.options import Options
 from nnscratch.experiment.run_directory import RunDirectory
-from nnscratch.experiment.train import Options
 from nnscratch.nn.buffers import Array
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.layers import ReLU, Sigmoid, Tanh

@@ -10,7 +10,8 @@ import numpy as np
 from nnscratch.experiment.assembly import build_recipe
 from nnscratch.experiment.config import Config
 from nnscratch.experiment.display import Display
-from nnscratch.experiment.train import Options, prepare
+from nnscratch.experiment.options import Options
+from nnscratch.experiment.preparation import prepare
 from nnscratch.nn.network import LayerSummary
 from nnscratch.report.formats import count
 from nnscratch.report.tables import Column, Table, plain_table

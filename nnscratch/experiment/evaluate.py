@@ -18,7 +18,7 @@ from nnscratch.experiment.assembly import Splits, build_recipe, load_dataset, sp
 from nnscratch.experiment.display import Display
 from nnscratch.experiment.loaded_run import LoadedRun, load_run, use_threads_of
 from nnscratch.experiment.measured import Classified, Regressed
-from nnscratch.experiment.train import Options
+from nnscratch.experiment.options import Options
 from nnscratch.nn.buffers import Array
 from nnscratch.report.formats import count, decimal, percent
 from nnscratch.report.tables import Column, Table, per_class_table, plain_table

@@ -24,7 +24,8 @@ from nnscratch.experiment.equations import (
     update_equations,
 )
 from nnscratch.experiment.health import scaled_inputs
-from nnscratch.experiment.train import Options, prepare
+from nnscratch.experiment.options import Options
+from nnscratch.experiment.preparation import prepare
 from nnscratch.nn.buffers import Array
 from nnscratch.nn.component import Component
 from nnscratch.nn.layer import Layer

@@ -14,7 +14,7 @@ from nnscratch.experiment.assembly import build_network, build_recipe, load_data
 from nnscratch.experiment.config import Config
 from nnscratch.experiment.display import Display
 from nnscratch.experiment.health import scaled_inputs
-from nnscratch.experiment.train import Options
+from nnscratch.experiment.options import Options
 from nnscratch.nn.gradient_check import ArrayCheck, check_gradients, check_layers, check_loss
 from nnscratch.nn.network import Network
 from nnscratch.nn.parallel import Workers

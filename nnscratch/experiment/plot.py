@@ -12,10 +12,10 @@ from nnscratch.experiment.assembly import Splits
 from nnscratch.experiment.display import Display
 from nnscratch.experiment.evaluate import Evaluation, evaluate_split, evaluation_of, load_data
 from nnscratch.experiment.loaded_run import LoadedRun, load_run, use_threads_of
+from nnscratch.experiment.options import Options
 from nnscratch.experiment.pictures import draw_run
 from nnscratch.experiment.report_page import write_report
 from nnscratch.experiment.run_directory import RunDirectory
-from nnscratch.experiment.train import Options
 from nnscratch.nn.buffers import Array
 from nnscratch.training.evaluation import Score
 from nnscratch.training.examples import Examples

@@ -18,7 +18,8 @@ from nnscratch.experiment.assembly import Splits, build_recipe, start_network
 from nnscratch.experiment.config import Config
 from nnscratch.experiment.display import Display
 from nnscratch.experiment.health import magnitude, scaled_inputs, setting_of
-from nnscratch.experiment.train import Options, Prepared, prepare
+from nnscratch.experiment.options import Options
+from nnscratch.experiment.preparation import Prepared, prepare
 from nnscratch.nn.buffers import Array
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.report.formats import count, percent

@@ -11,7 +11,8 @@ import pytest
 
 from nnscratch.experiment.config import config_from_mapping
 from nnscratch.experiment.display import Display
-from nnscratch.experiment.train import Options, train
+from nnscratch.experiment.options import Options
+from nnscratch.experiment.train import train
 
 SHAPES: dict[str, Any] = {
     "name": "shapes",

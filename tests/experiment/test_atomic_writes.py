@@ -20,8 +20,9 @@ from nnscratch.errors import UserError
 from nnscratch.experiment.checkpoint import load_checkpoint
 from nnscratch.experiment.config import Config, config_from_mapping
 from nnscratch.experiment.display import Display
+from nnscratch.experiment.options import Options
 from nnscratch.experiment.run_directory import RunDirectory
-from nnscratch.experiment.train import Options, resume, train
+from nnscratch.experiment.train import resume, train
 from nnscratch.report import files
 from nnscratch.training.progress import EpochResult
 

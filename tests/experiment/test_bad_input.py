@@ -24,9 +24,11 @@ from nnscratch.datasets.idx import idx_bytes
 from nnscratch.datasets.shapes import Shapes
 from nnscratch.errors import UserError
 from nnscratch.experiment import machine
-from nnscratch.experiment import train as training
 from nnscratch.experiment.config import load_config
 from nnscratch.experiment.display import Display
+from nnscratch.experiment.options import Options
+from nnscratch.experiment.session import Session
+from nnscratch.experiment.train import train
 from nnscratch.experiment.yaml_document import MAXIMUM_BYTES
 
 TINY = {
@@ -433,8 +435,8 @@ def test_2000_mutated_configs_start_or_fail_cleanly_and_a_config_error_leaves_no
     monkeypatch: pytest.MonkeyPatch, config: dict[str, Any]
 ) -> None:
     # Everything up to the first step is real: reading, data, network, recipe, run directory. Then it is enough.
-    monkeypatch.setattr(training._Session, "begin", lambda session: None)
-    monkeypatch.setattr(training._Session, "train", lambda session: None)
+    monkeypatch.setattr(Session, "begin", lambda session: None)
+    monkeypatch.setattr(Session, "train", lambda session: None)
     monkeypatch.setattr(machine, "git_commit", lambda: None)
     monkeypatch.setattr(Shapes, "_draw_split", draw_nothing)
     with tempfile.TemporaryDirectory() as folder:
@@ -443,7 +445,7 @@ def test_2000_mutated_configs_start_or_fail_cleanly_and_a_config_error_leaves_no
         error: UserError | None = None
         # Anything but these two is a traceback, and fails the test.
         try:
-            training.train(load_config(file), training.Options(Path(folder), runs, 1), Display(quiet=True))
+            train(load_config(file), Options(Path(folder), runs, 1), Display(quiet=True))
         except UserError as caught:
             error = caught
         except MemoryError as caught:

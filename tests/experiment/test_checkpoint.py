@@ -20,8 +20,9 @@ from nnscratch.errors import DivergenceError, UserError
 from nnscratch.experiment.checkpoint import DIGEST_LENGTH, FORMAT, Checkpoint, load_checkpoint
 from nnscratch.experiment.config import config_from_mapping
 from nnscratch.experiment.display import Display
+from nnscratch.experiment.options import Options
 from nnscratch.experiment.run_state import Best, last_checkpoint
-from nnscratch.experiment.train import Options, resume, train
+from nnscratch.experiment.train import resume, train
 from nnscratch.nn.buffers import Array
 from nnscratch.nn.layers import Dense
 from nnscratch.nn.losses import MeanSquaredError

@@ -15,7 +15,8 @@ from nnscratch.experiment.checkpoint import load_checkpoint
 from nnscratch.experiment.config import config_from_mapping, load_config
 from nnscratch.experiment.diagnose import Diagnosis, diagnose, unit_statistics
 from nnscratch.experiment.display import Display
-from nnscratch.experiment.train import Options, train
+from nnscratch.experiment.options import Options
+from nnscratch.experiment.train import train
 from nnscratch.nn.layers import Dense, ReLU, Sigmoid
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams

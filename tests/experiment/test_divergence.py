@@ -14,7 +14,8 @@ from nnscratch.errors import DivergenceError
 from nnscratch.experiment.checkpoint import load_checkpoint
 from nnscratch.experiment.config import config_from_mapping
 from nnscratch.experiment.display import Display
-from nnscratch.experiment.train import Options, resume, train
+from nnscratch.experiment.options import Options
+from nnscratch.experiment.train import resume, train
 from nnscratch.nn.buffers import Array
 from nnscratch.nn.layers import Dense
 from nnscratch.nn.layers.activations import ReLU

@@ -17,7 +17,7 @@ from nnscratch.experiment.config import config_from_mapping
 from nnscratch.experiment.display import Display
 from nnscratch.experiment.explain import Explanation, explain, write_explanation
 from nnscratch.experiment.mathematics import evaluate
-from nnscratch.experiment.train import Options
+from nnscratch.experiment.options import Options
 
 CASES: dict[str, dict[str, object]] = {
     "relu": {},

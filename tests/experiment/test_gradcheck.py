@@ -13,7 +13,7 @@ from nnscratch.cli import main
 from nnscratch.experiment.config import load_config, parse_config
 from nnscratch.experiment.display import Display
 from nnscratch.experiment.gradcheck import GradientError, GradientReport, gradcheck
-from nnscratch.experiment.train import Options
+from nnscratch.experiment.options import Options
 from nnscratch.nn.buffers import Array
 from nnscratch.nn.layers import Dense
 

@@ -12,12 +12,13 @@ import pytest
 
 from nnscratch.cli import main
 from nnscratch.errors import Interrupted
-from nnscratch.experiment import train as training
 from nnscratch.experiment.checkpoint import load_checkpoint
 from nnscratch.experiment.config import Config, config_from_mapping
 from nnscratch.experiment.display import Display
 from nnscratch.experiment.interruption import StopRequest
-from nnscratch.experiment.train import Options, resume, train
+from nnscratch.experiment.options import Options
+from nnscratch.experiment.session import Session
+from nnscratch.experiment.train import resume, train
 from nnscratch.training.progress import StepResult
 
 NUMBERS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -93,13 +94,13 @@ def test_a_second_ctrl_c_stops_at_once_and_the_last_checkpoint_stands(
 def test_a_signal_while_results_are_written_lets_them_be_written(
     config: Config, options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = training._Session._finish
+    real = Session._finish
 
     def finish(session: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
         return real(session)
 
-    monkeypatch.setattr(training._Session, "_finish", finish)
+    monkeypatch.setattr(Session, "_finish", finish)
     train(config, options, Display(quiet=True))
     assert json.loads((tmp_path / "runs" / "run" / "meta.json").read_text())["status"] == "completed"
 

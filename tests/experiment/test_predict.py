@@ -19,9 +19,9 @@ from nnscratch.datasets.shapes import Shapes
 from nnscratch.experiment.display import Display
 from nnscratch.experiment.evaluate import evaluate_run
 from nnscratch.experiment.loaded_run import LoadedRun, load_run
+from nnscratch.experiment.options import Options
 from nnscratch.experiment.predict import BATCH, predict
 from nnscratch.experiment.prediction_inputs import Item, items
-from nnscratch.experiment.train import Options
 from nnscratch.nn.buffers import Array
 
 

@@ -11,8 +11,8 @@ import pytest
 from nnscratch.cli import main
 from nnscratch.experiment.config import config_from_mapping
 from nnscratch.experiment.display import Display
+from nnscratch.experiment.options import Options
 from nnscratch.experiment.preflight import Check, Preflight, preflight, suggested_rate
-from nnscratch.experiment.train import Options
 from nnscratch.nn.buffers import Array
 
 SHAPES: dict[str, object] = {"dataset": {"name": "shapes", "train": 200, "test": 50}, "scaling": "standardize"}

@@ -20,8 +20,9 @@ from nnscratch.experiment import resumption
 from nnscratch.experiment.checkpoint import Checkpoint, load_checkpoint
 from nnscratch.experiment.config import Config, config_from_mapping
 from nnscratch.experiment.display import Display
+from nnscratch.experiment.options import Options
 from nnscratch.experiment.run_directory import RunDirectory
-from nnscratch.experiment.train import Options, resume, train
+from nnscratch.experiment.train import resume, train
 from nnscratch.nn.component import catalogue
 from nnscratch.nn.layer import Layer
 from nnscratch.training.augmentation import Augmentation

@@ -16,7 +16,8 @@ from nnscratch.cli import main
 from nnscratch.experiment import tracking
 from nnscratch.experiment.config import config_from_mapping
 from nnscratch.experiment.display import Display
-from nnscratch.experiment.train import Options, resume, train
+from nnscratch.experiment.options import Options
+from nnscratch.experiment.train import resume, train
 
 SETTINGS: dict[str, Any] = {
     "name": "mirrored",

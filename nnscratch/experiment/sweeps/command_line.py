@@ -15,13 +15,14 @@ from nnscratch.experiment.config import SAFE_NAME
 from nnscratch.experiment.config_problems import in_order
 from nnscratch.experiment.display import Display
 from nnscratch.experiment.interruption import StopRequest
+from nnscratch.experiment.options import Options
+from nnscratch.experiment.preparation import prepare
 from nnscratch.experiment.sweeps.board import Board
 from nnscratch.experiment.sweeps.definition import SweepDefinition, load_sweep
 from nnscratch.experiment.sweeps.outcome import SweepSummary, conclude
 from nnscratch.experiment.sweeps.study import FINISHED
 from nnscratch.experiment.sweeps.wandb_engine import WandbSweep, sweep_on_wandb
 from nnscratch.experiment.sweeps.worker import Assignment, work, work_in_processes
-from nnscratch.experiment.train import Options, prepare
 from nnscratch.report.files import write_atomically
 
 LEASE_SECONDS = 60.0

@@ -21,11 +21,12 @@ from nnscratch.experiment.assembly import Splits
 from nnscratch.experiment.config import Config, differences, load_config
 from nnscratch.experiment.display import Display
 from nnscratch.experiment.interruption import TAKEN_OVER, StopRequest
+from nnscratch.experiment.options import Options
 from nnscratch.experiment.run_directory import RunDirectory
 from nnscratch.experiment.sweeps.definition import SweepDefinition
 from nnscratch.experiment.sweeps.sampling import trial_seed
 from nnscratch.experiment.sweeps.study import LeaseLostError, Study, Trial
-from nnscratch.experiment.train import Options, resume, train
+from nnscratch.experiment.train import resume, train
 from nnscratch.report.files import write_atomically
 from nnscratch.training.progress import EpochResult
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from nnscratch.errors import Interrupted, UserError
 from nnscratch.experiment.interruption import StopRequest
+from nnscratch.experiment.options import Options
 from nnscratch.experiment.sweeps.definition import load_sweep
 from nnscratch.experiment.sweeps.storage import open_storage
 from nnscratch.experiment.sweeps.study import MOST_DEATHS, Study
 from nnscratch.experiment.sweeps.trial import patiently, run_trial
-from nnscratch.experiment.train import Options
 
 PAUSE = 0.5
 

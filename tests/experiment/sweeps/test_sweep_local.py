@@ -14,11 +14,12 @@ from nnscratch.errors import UsageError
 from nnscratch.experiment.config import load_config
 from nnscratch.experiment.display import Display
 from nnscratch.experiment.interruption import StopRequest
+from nnscratch.experiment.options import Options
 from nnscratch.experiment.sweeps.command_line import SweepOptions, sweep
 from nnscratch.experiment.sweeps.outcome import SweepSummary, conclude
 from nnscratch.experiment.sweeps.trial import TrialStop
 from nnscratch.experiment.sweeps.worker import Assignment
-from nnscratch.experiment.train import Options, train
+from nnscratch.experiment.train import train
 
 WriteSweep = Callable[..., Path]
 
