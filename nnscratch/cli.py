@@ -16,6 +16,7 @@ from nnscratch.errors import UsageError, UserError
 from nnscratch.version import VERSION
 
 if TYPE_CHECKING:
+    from nnscratch.experiment.config import Config
     from nnscratch.experiment.display import Display
     from nnscratch.experiment.options import Options
 
@@ -291,13 +292,10 @@ def gradcheck(
     allow_plugins: AllowPlugins = False,
 ) -> None:
     """Check every gradient of CONFIG against central differences in float64; exit code 1 names a wrong layer."""
-    from nnscratch.experiment.config import load_config
     from nnscratch.experiment.gradcheck import gradcheck as check
 
     display = _display(json, False, verbose)
-    path, changes = _required_config(context, arguments)
-    _import_plugins(allow_plugins, path)
-    loaded = load_config(path, changes, display.say)
+    loaded = _load(context, arguments, allow_plugins, display)
     report = check(loaded, _options(data_dir), display, batch_size=batch_size, samples=samples, tolerance=tolerance)
     _emit(report, json)
     report.require_passed()
@@ -320,14 +318,11 @@ def explain(
     allow_plugins: AllowPlugins = False,
 ) -> None:
     """Tell one training step of CONFIG in formulas, shapes and numbers that can be computed again by hand."""
-    from nnscratch.experiment.config import load_config
     from nnscratch.experiment.explain import explain as tell
     from nnscratch.experiment.explain import write_explanation
 
     display = _display(json, html is None and markdown is None, False)
-    path, changes = _required_config(context, arguments)
-    _import_plugins(allow_plugins, path)
-    loaded = load_config(path, changes, display.say)
+    loaded = _load(context, arguments, allow_plugins, display)
     told = tell(loaded, _options(data_dir, threads=threads), display, sample=sample, step=step)
     if html is not None:
         write_explanation(html, told.to_html())
@@ -369,13 +364,10 @@ def preflight(
     allow_plugins: AllowPlugins = False,
 ) -> None:
     """Check CONFIG and its data before a long training: one batch, first loss, splits, balance, learning rate."""
-    from nnscratch.experiment.config import load_config
     from nnscratch.experiment.preflight import preflight as check
 
     display = _display(json, False, verbose)
-    path, changes = _required_config(context, arguments)
-    _import_plugins(allow_plugins, path)
-    loaded = load_config(path, changes, display.say)
+    loaded = _load(context, arguments, allow_plugins, display)
     report = check(loaded, _options(data_dir, runs_dir, threads, plots), display)
     _emit(report, json)
     report.require_passed()
@@ -496,6 +488,15 @@ def _required_config(context: typer.Context, arguments: list[str] | None) -> tup
     if config is None:
         raise UsageError("which config?", f"nnscratch {context.info_name} CONFIG.yaml")
     return config, changes
+
+
+def _load(context: typer.Context, arguments: list[str] | None, allow_plugins: bool, display: Display) -> Config:
+    """The config among a command's arguments, with its overrides, after the plugins it may import."""
+    from nnscratch.experiment.config import load_config
+
+    path, changes = _required_config(context, arguments)
+    _import_plugins(allow_plugins, path)
+    return load_config(path, changes, display.say)
 
 
 def _refuse_with_resume(arguments: list[str] | None, name: str | None, seed: int | None, dry_run: bool) -> None:

@@ -134,7 +134,9 @@ def _evaluation_plots(evaluation: Evaluation, title: str) -> Iterator[Plot]:
     yield Plot(
         "reliability",
         "Accuracy against confidence; the expected calibration error is " + percent(bins.expected_calibration_error),
-        lambda path: reliability(bins.confidence, bins.accuracy, bins.count, path, title=title),
+        lambda path: reliability(
+            bins.confidence, bins.accuracy, bins.count, bins.expected_calibration_error, path, title=title
+        ),
     )
 
 

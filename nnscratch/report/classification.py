@@ -147,21 +147,13 @@ def per_class(scores: Sequence[ClassScores], path: Path, *, title: str = "", wid
     return save(figure, path)
 
 
-def expected_calibration_error(confidences: ArrayLike, accuracies: ArrayLike, counts: ArrayLike) -> float:
-    """sum_b n_b / N |accuracy_b - confidence_b| over the bins that have examples; 0 without any (Guo et al. 2017)."""
-    confidence, accuracy, number = (np.asarray(part, dtype=np.float64) for part in (confidences, accuracies, counts))
-    used = number > 0
-    if not used.any():
-        return 0.0
-    return float(np.sum(number[used] * np.abs(accuracy[used] - confidence[used])) / number[used].sum())
-
-
 def reliability(
-    confidences: ArrayLike, accuracies: ArrayLike, counts: ArrayLike, path: Path, *, title: str = ""
+    confidences: ArrayLike, accuracies: ArrayLike, counts: ArrayLike, error: float, path: Path, *, title: str = ""
 ) -> Figure:
     """Accuracy against confidence in equal bins of [0, 1], and how many predictions fall in each.
 
-    Per bin: mean confidence, accuracy, number of predictions; empty bins may hold NaN. Bars below the diagonal mean
+    Per bin: mean confidence, accuracy, number of predictions; empty bins may hold NaN. `error` is the expected
+    calibration error, for the title. Bars below the diagonal mean
     that the network is surer than it should be.
     """
     accuracy, number = np.asarray(accuracies, dtype=np.float64), np.asarray(counts, dtype=np.float64)
@@ -188,6 +180,5 @@ def reliability(
         panel.set_xlim(0, 1)
         percent_axis(panel)
         percent_axis(panel, axis="x")
-    error = expected_calibration_error(confidence, accuracy, number)
     head(figure, f"{title or 'Reliability'}: calibration error (ECE) {percent(error)}")
     return save(figure, path)

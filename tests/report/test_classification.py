@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from nnscratch.report.classification import (
     confusion_matrix,
-    expected_calibration_error,
     per_class,
     reliability,
     row_fractions,
@@ -72,14 +71,8 @@ def test_many_classes_have_marks_instead_of_bars(tmp_path: Path) -> None:
     )
 
 
-def test_the_calibration_error_weighs_bins_by_their_examples() -> None:
-    error = expected_calibration_error([np.nan, 0.6, 0.9], [np.nan, 0.5, 0.95], [0, 30, 10])
-    assert error == pytest.approx((30 * 0.1 + 10 * 0.05) / 40)
-    assert expected_calibration_error([0.5], [0.5], [0]) == 0.0
-
-
 def test_the_reliability_diagram_shows_accuracies_and_the_error(tmp_path: Path) -> None:
-    figure = reliability([np.nan, 0.75], [np.nan, 0.5], [0, 40], tmp_path / "reliability.png", title="Test")
+    figure = reliability([np.nan, 0.75], [np.nan, 0.5], [0, 40], 0.25, tmp_path / "reliability.png", title="Test")
     assert figure.get_suptitle() == "Test: calibration error (ECE) 25.00 %"
     accuracy, gap = (bars[0] for bars in figure.axes[0].containers if isinstance(bars, BarContainer))
     assert (accuracy.get_height(), gap.get_height(), gap.get_y()) == (0.5, 0.25, 0.5)
