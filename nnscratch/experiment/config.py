@@ -266,9 +266,7 @@ def differences(left: Config, right: Config) -> dict[str, tuple[Value, Value]]:
     return {path: (a.get(path), b.get(path)) for path in dict.fromkeys((*a, *b)) if a.get(path) != b.get(path)}
 
 
-def _config(
-    root: Node, overrides: Sequence[str], tell: Tell | None, name: str, folder: Path | None = None
-) -> Config:
+def _config(root: Node, overrides: Sequence[str], tell: Tell | None, name: str, folder: Path | None = None) -> Config:
     problems: list[Problem] = []
     if not isinstance(root.content, dict):
         empty = root.content is None

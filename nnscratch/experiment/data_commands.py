@@ -112,11 +112,14 @@ def _lines(copy: inventory.Verification) -> Iterator[str]:
             f"  {split.split}: {count(split.examples)} examples, {len(split.per_class)} classes of "
             f"{count(smallest[1])} ({smallest[0]}) to {count(largest[1])} ({largest[0]})"
         )
-    yield "  structure, counts and labels are right; " + {
-        True: "these are the publisher's examples, bit for bit",
-        False: "but these are not the publisher's bytes (re-encoded or changed)",
-        None: "whether these are the publisher's bytes cannot be told",
-    }[copy.official]
+    yield (
+        "  structure, counts and labels are right; "
+        + {
+            True: "these are the publisher's examples, bit for bit",
+            False: "but these are not the publisher's bytes (re-encoded or changed)",
+            None: "whether these are the publisher's bytes cannot be told",
+        }[copy.official]
+    )
 
 
 def _found(copy: Found) -> dict[str, Any]:
