@@ -42,7 +42,6 @@ VALID: list[dict[str, Any]] = [
         "schedule": {"name": "step", "every": 2},
         "training": {"checkpoint_every": {"steps": 5}, "monitor": "val_loss", "clip_norm": 1},
         "wandb": {"mode": "offline", "tags": ["a", "b"]},
-        "plugins": ["mine.py"],
     },
 ]
 WORDS = ["name", "adam", "sgd", "relu", "dense", "layers", "none", "units", "he", "", "0", "model", "a.b", "\n"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,14 @@ def config() -> Config:
 @pytest.fixture
 def options(tmp_path: Path) -> Options:
     return Options(tmp_path, tmp_path / "runs", 1, plots=False)
+
+
+@pytest.fixture(autouse=True)
+def hang_ups_are_not_ignored() -> Iterator[None]:
+    """As in a terminal: under nohup, or a CI that starts commands so, SIGHUP is ignored, and that is kept."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", NUMBERS, ids=str)

@@ -58,7 +58,6 @@ def test_both_forms_set_a_value_that_is_yaml(text: str) -> None:
         ("schedule={cosine: {final: 0.5}}", "schedule.final", 0.5),
         ("training.early_stopping=5", "training.early_stopping.patience", 5),
         ("wandb=offline", "wandb.mode", "offline"),
-        ("plugins=[a.py]", "plugins", ["a.py"]),
         ("training={epochs: 3}", "training.epochs", 3),
     ],
 )
