@@ -5,8 +5,10 @@ OpenBLAS asks for Cooperlake, which is not among them, and falls back to Haswell
 `OPENBLAS_CORETYPE=SkylakeX` selects the AVX-512 kernels there. It works only when set before the library is loaded,
 and only a CPU with AVX-512 F, BW, DQ and VL may be told so; everywhere else nothing is forced.
 
-OpenBLAS workers spin for a while after each matrix product and steal the core from our own threads;
-`OPENBLAS_THREAD_TIMEOUT=4` (2^4 polls, the smallest) sends them to sleep at once.
+OpenBLAS workers wait for the next matrix product in a loop, by default for 2^26 cycles, and steal the core from our own
+threads meanwhile. `OPENBLAS_THREAD_TIMEOUT=18` makes that 2^18 cycles, about 0.1 ms: longer than the gap between two
+products of a small network, where waking a sleeping worker costs more than the product, and short beside the
+milliseconds that our own threads work on a large one.
 
 What the user has set is never overridden.
 """
@@ -75,8 +77,8 @@ def choose(flags: frozenset[str], environment: dict[str, str], numpy_loaded: boo
     if "OPENBLAS_THREAD_TIMEOUT" in environment:
         reasons.append(f"OPENBLAS_THREAD_TIMEOUT={environment['OPENBLAS_THREAD_TIMEOUT']} was set by the user: kept")
     else:
-        chosen["OPENBLAS_THREAD_TIMEOUT"] = "4"
-        reasons.append("OpenBLAS workers sleep at once after a matrix product, so that our own threads get the cores")
+        chosen["OPENBLAS_THREAD_TIMEOUT"] = "18"
+        reasons.append("OpenBLAS workers sleep 0.1 ms after a matrix product, so that our own threads get the cores")
     return Choice(chosen, tuple(reasons))
 
 
