@@ -13,6 +13,7 @@ import typer
 
 from nnscratch import cpu
 from nnscratch.errors import UsageError, UserError
+from nnscratch.experiment.run_names import find_run
 from nnscratch.version import VERSION
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ PASS_OVERRIDES = {"ignore_unknown_options": True}
 
 WandbMode = Literal["off", "offline", "online"]
 SweepEngine = Literal["local", "wandb"]
-RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Folder that runs are written to.")]
+RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Folder that runs are in.")]
+Run = Annotated[Path, typer.Argument(help="The run: its folder, or its name in --runs-dir.")]
 DataDir = Annotated[
     Path, typer.Option("--data-dir", envvar="NNSCRATCH_DATA_DIR", help="Folder that datasets are in, or put into.")
 ]
@@ -83,7 +85,9 @@ def _root(
 def train(
     context: typer.Context,
     arguments: Arguments = None,
-    resume: Annotated[Path | None, typer.Option("--resume", help="Continue this run in place.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", help="Continue this run, given by folder or name, in place.")
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the run and its folder.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training data.")] = None,
@@ -106,6 +110,8 @@ def train(
     the config can be changed after it: `optimizer.learning_rate=3e-4` or `--optimizer.learning_rate=3e-4`.
     """
     if resume is not None:
+        _refuse_with_resume(arguments, name, seed, dry_run)
+        resume = find_run(resume, runs_dir)
         cpu.use_kernel_of(resume)  # before anything imports NumPy
     from nnscratch.experiment.config import load_config
     from nnscratch.experiment.train import resume as resume_run
@@ -116,7 +122,6 @@ def train(
     display = _display(json, quiet, verbose)
     options = _options(data_dir, runs_dir, threads, plots, wandb)
     if resume is not None:
-        _refuse_with_resume(arguments, name, seed, dry_run)
         summary = resume_run(resume, epochs, options, display)
     elif config is None:
         raise UsageError("which config?", "nnscratch train CONFIG.yaml, or nnscratch train --resume RUN")
@@ -136,9 +141,10 @@ def train(
 
 @app.command(epilog="Examples:  nnscratch evaluate runs/trial  |  nnscratch evaluate runs/trial --split val --json")
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Folder of the run.")],
+    run: Run,
     split: Annotated[str, typer.Option("--split", help="test, val or train.")] = "test",
     checkpoint: Checkpoint = "best",
+    runs_dir: RunsDir = DEFAULT_RUNS,
     data_dir: DataDir = DEFAULT_DATA,
     threads: RunThreads = None,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw its plots too.")] = True,
@@ -153,6 +159,7 @@ def evaluate(
     """
     from nnscratch.experiment.evaluate import evaluate_run
 
+    run = find_run(run, runs_dir)
     _import_plugins(allow_plugins, run)
     display, options = _display(json, quiet, verbose), _options(data_dir, threads=threads, plots=plots)
     _emit(evaluate_run(run, split, checkpoint, options, display), json)
@@ -163,12 +170,13 @@ def evaluate(
     "  |  find . -name '*.jpg' | nnscratch predict runs/trial - --json"
 )
 def predict(
-    run: Annotated[Path, typer.Argument(help="Folder of the run.")],
+    run: Run,
     inputs: Annotated[
         list[str], typer.Argument(metavar="INPUT...", help="Pictures, folders, .npy, .npz, .csv; -: paths on stdin.")
     ],
     top: Annotated[int, typer.Option("--top", help="How many of the likeliest classes to name.")] = 3,
     checkpoint: Checkpoint = "best",
+    runs_dir: RunsDir = DEFAULT_RUNS,
     threads: RunThreads = None,
     json: Annotated[bool, typer.Option("--json", help="A JSON list with an object for every input.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="A CSV table with a row for every input.")] = False,
@@ -182,6 +190,7 @@ def predict(
     """
     from nnscratch.experiment.predict import predict_run, write_predictions
 
+    run = find_run(run, runs_dir)
     _import_plugins(allow_plugins, run)
     if json and csv:
         raise UsageError("--json and --csv: one of them")
@@ -192,8 +201,9 @@ def predict(
 
 @app.command(epilog="Example:  nnscratch plot runs/quickstart")
 def plot(
-    run: Annotated[Path, typer.Argument(help="Folder of the run.")],
+    run: Run,
     checkpoint: Checkpoint = "best",
+    runs_dir: RunsDir = DEFAULT_RUNS,
     data_dir: DataDir = DEFAULT_DATA,
     threads: RunThreads = None,
     json: Json = False,
@@ -203,6 +213,7 @@ def plot(
     """Draw a run's plots and its report.html again."""
     from nnscratch.experiment.plot import plot_run
 
+    run = find_run(run, runs_dir)
     _import_plugins(allow_plugins, run)
     _emit(plot_run(run, checkpoint, _options(data_dir, threads=threads), _display(json, quiet, False)), json)
 
@@ -227,7 +238,12 @@ def sweep(
     runs_dir: RunsDir = DEFAULT_RUNS,
     data_dir: DataDir = DEFAULT_DATA,
     threads: Threads = None,
-    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw plots and reports.")] = True,
+    plots: Annotated[
+        bool | None,
+        typer.Option(
+            "--plots/--no-plots", help="Draw every trial's plots and report, too, or none; left out: the sweep's own."
+        ),
+    ] = None,
     wandb: Wandb = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -241,8 +257,8 @@ def sweep(
     from nnscratch.experiment.sweeps.command_line import SweepOptions
     from nnscratch.experiment.sweeps.command_line import sweep as run_sweep
 
-    how = SweepOptions(name, count, seed, workers, storage, lease, engine)
-    options = _options(data_dir, runs_dir, threads, plots, wandb)
+    how = SweepOptions(name, count, seed, workers, storage, lease, engine, trial_plots=plots is True)
+    options = _options(data_dir, runs_dir, threads, plots is not False, wandb)
     result = run_sweep(file, how, options, _display(json, quiet, verbose))
     _emit(result, json)
     result.check()
@@ -287,6 +303,7 @@ def gradcheck(
     samples: Annotated[int, typer.Option("--samples", min=1, help="Entries checked of each array, at most.")] = 50,
     batch_size: Annotated[int, typer.Option("--batch-size", min=2, help="Examples in the batch.")] = 4,
     data_dir: DataDir = DEFAULT_DATA,
+    threads: Threads = None,
     json: Json = False,
     verbose: Verbose = False,
     allow_plugins: AllowPlugins = False,
@@ -296,7 +313,8 @@ def gradcheck(
 
     display = _display(json, False, verbose)
     loaded = _load(context, arguments, allow_plugins, display)
-    report = check(loaded, _options(data_dir), display, batch_size=batch_size, samples=samples, tolerance=tolerance)
+    options = _options(data_dir, threads=threads)
+    report = check(loaded, options, display, batch_size=batch_size, samples=samples, tolerance=tolerance)
     _emit(report, json)
     report.require_passed()
 
@@ -334,7 +352,8 @@ def explain(
 
 @app.command(epilog="Example:  nnscratch diagnose runs/quickstart")
 def diagnose(
-    run: Annotated[Path, typer.Argument(help="The folder of a run.")],
+    run: Run,
+    runs_dir: RunsDir = DEFAULT_RUNS,
     data_dir: DataDir = DEFAULT_DATA,
     threads: Threads = None,
     json: Json = False,
@@ -344,6 +363,7 @@ def diagnose(
     """Say what went wrong in a run: the problem, the layer, the evidence, what to try. A healthy run hears nothing."""
     from nnscratch.experiment.diagnose import diagnose as examine_run
 
+    run = find_run(run, runs_dir)
     _import_plugins(allow_plugins, run)
     _emit(examine_run(run, _options(data_dir, threads=threads), _display(json, False, verbose)), json)
 
@@ -400,7 +420,7 @@ def data_fetch(
 
 @data_app.command("verify", epilog="Example:  nnscratch data verify cifar10")
 def data_verify(
-    name: Annotated[str, typer.Argument(help="The dataset to check.")],
+    name: Annotated[str | None, typer.Argument(help="The dataset to check; left out: which there are.")] = None,
     data_dir: DataDir = DEFAULT_DATA,
     json: Json = False,
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nnscratch.cli import main
+from nnscratch.experiment.doctor import Examination
 
 TINY = ["data.dataset={name: shapes, train: 300, test: 60}", "model.hidden_layers=[8]", "training.batch_size=50"]
 
@@ -135,7 +136,9 @@ def test_a_dry_run_shows_the_network_and_writes_nothing(
         (["train", "{quickstart}", "--threads", "0"], 2, "at least 1 thread"),
         (["train", "{quickstart}", "loss=mean_squared_eror"], 2, "did you mean mean_squared_error?"),
         (["train", "{quickstart}", "data.dataset=csv", "data.path=nowhere.csv"], 4, "nowhere.csv"),
-        (["train", "--resume", "nowhere"], 1, "is not a run"),
+        (["train", "--resume", "nowhere"], 2, "is not a run"),
+        (["data", "verify"], 2, "which dataset? cifar10, fashion_mnist"),
+        (["sweep", "{quickstart}"], 2, "is a training config; a sweep has method, metric, parameters, command"),
         (["tain"], 2, "train"),
         (["data", "fetch", "cifar11"], 2, "did you mean cifar10?"),
     ],
@@ -210,3 +213,12 @@ def test_the_published_configs_have_the_published_numbers_of_parameters(
     command = ["train", str(root / "configs" / f"{config}.yaml"), "--dry-run", "--json", "--data-dir", str(data_dir)]
     _, out, _ = run(command, capsys)
     assert json.loads(out)["parameters"] == (1_707_274 if "cifar" in config else 134_794)
+
+
+def test_doctor_says_why_two_threads_may_be_slower_than_one() -> None:
+    def examined(threads: int, together: float) -> Examination:
+        return Examination({"threads": threads}, (), together, 10.0, 0.0, {})
+
+    assert "probably busy" in str(examined(2, 5.0).slower_together)
+    assert examined(2, 18.0).slower_together is None
+    assert examined(1, 5.0).slower_together is None

@@ -142,7 +142,7 @@ class CIFAR10(Source):
         _refuse_incomplete(_base(place))
         if path is not None or not download:
             raise _missing(place)
-        fetch(self.downloads, data_dir / self.download_folder, report, progress, hint=NO_DOWNLOAD_HINT)
+        fetch(self.downloads, self.folder_for_downloads(data_dir), report, progress, hint=NO_DOWNLOAD_HINT)
         self.prepare(data_dir, report)
         if not self.locate(data_dir):
             raise _missing(data_dir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,10 +196,11 @@ def _bad_number(file: Path, line: int, row: list[str], indices: list[int], layou
     place = cell_place(file, line, row, index)
     if not cell:
         return DataError(f"{place}: {name!r} is empty", "remove the row, or fill in the gap")
+    listed = name if name.replace("_", "").replace(" ", "").isalnum() else json.dumps(name)
     return DataError(
         f"{place}: {name!r} is {cell[:40]!r}, not a number",
-        "features must be numbers: encode categories as numbers (one 0/1 column for each), "
-        "or leave the column out with `ignore`",
+        "features must be numbers: encode categories as numbers (one 0/1 column for each), or leave the column out: "
+        f"data.dataset.ignore=[{listed}] on the command line, or `dataset: {{name: csv, ignore: [{listed}]}}`",
     )
 
 

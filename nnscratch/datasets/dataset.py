@@ -154,6 +154,10 @@ class Source(Component):
         """
         raise NotImplementedError
 
+    def folder_for_downloads(self, data_dir: Path) -> Path:
+        """Where downloads are put; a data folder that is this very folder gets no second one inside."""
+        return data_dir if data_dir.name == self.download_folder else data_dir / self.download_folder
+
     def locate(self, data_dir: Path, path: Path | None = None) -> tuple[Found, ...]:
         """The complete copies that lie there, the one that `load` would use first."""
         return ()

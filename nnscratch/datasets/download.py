@@ -6,12 +6,14 @@ a cut transfer from a missing file, and cannot bound a server that dribbles byte
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from nnscratch.errors import DataError
@@ -68,7 +70,7 @@ def fetch(
     if not missing:
         return
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        _require_writable(folder)
         for file in missing:
             report(f"downloading {file.name} ({file.size / 1e6:,.1f} MB) into {folder}")
             failures = _fetch_one(file, folder, report, progress, patience or Patience())
@@ -80,6 +82,16 @@ def fetch(
                 )
     except OSError as error:
         raise DataError(f"cannot write to {folder}: {error.strerror or error}", hint) from error
+
+
+def _require_writable(folder: Path) -> None:
+    """Raises OSError when the folder cannot be made or written to; makes nothing."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, f"{folder} is a file")
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, f"{folder} may not be written to")
 
 
 def addresses(file: RemoteFile) -> tuple[str, ...]:
@@ -123,11 +135,14 @@ def _transfer(file: RemoteFile, address: str, folder: Path, progress: Progress |
         raise _Failure("not an http or https address", passing=False)
     # A name of its own: two processes that fetch one file at once never write into each other's.
     temporary = folder / f".{file.name}.{os.getpid()}-{secrets.token_hex(4)}.part"
+    blocks = _blocks(file, address, patience)
+    first = next(blocks, b"")  # before anything is created: an address that does not answer leaves no empty folders
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         with temporary.open("xb") as stream:
             digest = hashlib.sha256()
             done = 0
-            for block in _blocks(file, address, patience):
+            for block in chain([first], blocks):
                 stream.write(block)
                 digest.update(block)
                 done += len(block)

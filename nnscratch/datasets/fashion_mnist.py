@@ -71,8 +71,8 @@ class FashionMNIST(Source):
         if not found:
             base = path if path is not None else data_dir
             if path is not None or not download:
-                raise _missing(base, folders=(base, base / IDX_FOLDER, base / CSV_FOLDER))
-            fetch(self.downloads, data_dir / self.download_folder, report, progress, hint=NO_DOWNLOAD_HINT)
+                raise _missing(base, folders=(base / IDX_FOLDER, base / CSV_FOLDER, base))
+            fetch(self.downloads, self.folder_for_downloads(data_dir), report, progress, hint=NO_DOWNLOAD_HINT)
             found = self.locate(data_dir, path)
         chosen, *others = found
         notes = (f"used the {chosen.format} in {chosen.folder}, not the {other.format}" for other in others)
@@ -99,7 +99,7 @@ class FashionMNIST(Source):
 
     def locate(self, data_dir: Path, path: Path | None = None) -> tuple[Found, ...]:
         base = path if path is not None else data_dir
-        folders = [base / IDX_FOLDER, base / CSV_FOLDER] + ([base] if path is not None else [])
+        folders = (base / IDX_FOLDER, base / CSV_FOLDER, base)
         found = []
         for folder in folders:
             pairs = [(folder / name, folder / f"{name}.gz") for name in IDX_FILES]

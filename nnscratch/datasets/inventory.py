@@ -89,17 +89,23 @@ def fetch(
         )
     listing = _listing(source, data_dir)
     if not listing.available:
-        folder = data_dir / source.download_folder
+        folder = source.folder_for_downloads(data_dir)
         fetch_files(source.downloads, folder, report, progress, patience, hint=NO_DOWNLOAD_HINT)
     source.prepare(data_dir, report)
     return _listing(source, data_dir)
+
+
+def verifiable() -> list[str]:
+    """The datasets of which it is known what they are to hold."""
+    return [name for name, source in catalogue(Source).items() if source.downloads]
 
 
 def verify(name: str, data_dir: Path, report: Report) -> list[Verification]:
     """Every copy of a dataset that lies in `data_dir`, read and checked. Raises DataError when there is none."""
     source = _source(name)
     if not source.downloads:
-        raise UsageError(f"{name} has nothing to verify: it is {source.summary}", None)
+        names = ", ".join(verifiable())
+        raise UsageError(f"{name} has nothing to verify: it is {source.summary}", f"can be verified: {names}")
     source.prepare(data_dir, report)
     found = source.locate(data_dir)
     if not found:

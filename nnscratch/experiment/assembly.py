@@ -11,7 +11,7 @@ import numpy as np
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.download import Progress as DownloadProgress
 from nnscratch.datasets.splits import limit_indices, split_indices
-from nnscratch.errors import ConfigError, DataError, Problem
+from nnscratch.errors import ConfigError, DataError, Problem, did_you_mean
 from nnscratch.experiment.config import Config
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
@@ -20,6 +20,9 @@ from nnscratch.training.scaling import Affine
 from nnscratch.training.trainer import Recipe
 
 Tell = Callable[[str], None]
+
+DEFAULT_DATA_DIR = Path("data")
+"""The one data folder that a download may create unasked."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,14 @@ class Splits:
 def load_dataset(
     config: Config, data_dir: Path, tell: Tell, progress: DownloadProgress | None = None, download: bool = True
 ) -> Dataset:
-    """The dataset the config names. Raises DataError when it is missing or damaged."""
+    """The dataset the config names. Raises DataError when it is missing or damaged.
+
+    A data folder that somebody named and that is not there is an error before any download: it may be a slip.
+    """
     path = Path(config.data.path) if config.data.path is not None else None
+    needs_folder = path is None and bool(config.data.dataset.component.downloads)
+    if needs_folder and data_dir != DEFAULT_DATA_DIR and not data_dir.exists():
+        raise _no_data_dir(data_dir, config.data.dataset.name)
     try:
         dataset = config.data.dataset.build().load(data_dir, path, tell, download, progress)
     except OSError as error:
@@ -47,6 +56,19 @@ def load_dataset(
     for note in dataset.notes:
         tell(note)
     return dataset
+
+
+def _no_data_dir(data_dir: Path, name: str) -> DataError:
+    missing = data_dir
+    while not missing.parent.exists():
+        missing = missing.parent
+    beside = [each.name for each in missing.parent.iterdir() if each.is_dir()] if missing.parent.is_dir() else []
+    where = "" if missing == data_dir else f": there is no {missing.name} in {missing.parent}"
+    return DataError(
+        f"the data folder {data_dir} does not exist{where}{did_you_mean(missing.name, beside)}",
+        f"--data-dir or NNSCRATCH_DATA_DIR says where the data is; "
+        f"`nnscratch data fetch {name} --data-dir {data_dir}` puts it there",
+    )
 
 
 def split_dataset(config: Config, dataset: Dataset) -> Splits:

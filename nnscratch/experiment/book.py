@@ -93,7 +93,15 @@ PAGES = (
         "A factor that multiplies the learning rate: a function of how far training has come, from 0 to 1.", Schedule,
     ),
     Page("initializers", "Initializers", "model.weight_init", "How weights start. Biases start at zero.", Initializer),
-    Page("scaling", "Scaling", "data.scaling", "What inputs are scaled to, by the training split's figures.", Scaling),
+    Page(
+        "scaling",
+        "Scaling",
+        "data.scaling",
+        "What inputs are scaled to, by the training split's figures. A regression's targets are scaled too, to mean 0 "
+        "and deviation 1 (`data.target_scaling: none` leaves them): its losses are of the scaled targets, predictions "
+        "and the errors that `evaluate` gives are in the targets' own units.",
+        Scaling,
+    ),
     Page(
         "augmentation", "Augmentation", "data.augment",
         "Random changes of training images that keep what they show.", Augmentation,

@@ -231,9 +231,17 @@ def _validated(base: type[ComponentType], value: object) -> Specification[Compon
         raise ValidationError.from_exception_data(base.kind, [error])
     model = fields_model(component)
     fields = model.model_validate({key: item for key, item in value.items() if key != "name"})
-    return Specification(
+    made = Specification(
         component, {info.alias or key: getattr(fields, key) for key, info in model.model_fields.items()}
     )
+    if component.contradictions is not Component.contradictions:
+        errors = [
+            InitErrorDetails(type=PydanticCustomError("text", message), loc=(field,), input=value.get(field))
+            for field, message in made.build().contradictions()
+        ]
+        if errors:
+            raise ValidationError.from_exception_data(base.kind, errors)
+    return made
 
 
 def _annotation(annotation: Any, bounds: dict[str, Any]) -> Any:

@@ -33,7 +33,7 @@ from nnscratch.nn.regularization import L2
 from nnscratch.training.augmentation import Augmentation
 from nnscratch.training.averaging import Averaging
 from nnscratch.training.optimizers import Optimizer
-from nnscratch.training.scaling import Scaling
+from nnscratch.training.scaling import Scaling, TargetScaling
 from nnscratch.training.schedules import Schedule
 
 ComponentType = TypeVar("ComponentType", bound=Component)
@@ -83,6 +83,11 @@ class DataConfig(Section):
     path: Text | None = option(None, "folder or file of your own data")
     validation: float = option(0.1, "share of the training data kept for validation; 0: none", ge=0, lt=1)
     scaling: Specification[Scaling] = named(Scaling, "unit", "what inputs are scaled to")
+    target_scaling: TargetScaling = option(
+        "standardize",
+        "what a regression learns: targets of mean 0 and deviation 1 (losses are of these, predictions in their own "
+        "units), or as they are",
+    )
     augment: Items[Specification[Augmentation]] = option((), "random changes of every training image")
     limit: PositiveInteger | None = option(None, "only the first N training and test examples")
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from nnscratch.errors import Problem, did_you_mean
-from nnscratch.experiment.components import fields_of, item_annotation, model_at
+from nnscratch.experiment.components import Specification, default_of, fields_of, item_annotation, model_at
 from nnscratch.experiment.yaml_document import KeyPath, Node, Value
 
 MAXIMUM_PROBLEMS = 30
+
+OTHER_NAMES = {"lr": "learning_rate", "wd": "weight_decay", "bs": "batch_size"}
+"""What other programs call our fields."""
 
 _QUOTED = re.compile(r"'([^']*)'")
 _EXPECTED = {
@@ -59,11 +62,33 @@ def _file_order(problem: Problem) -> tuple[bool, int, int]:
     return False, problem.line, problem.column or 0
 
 
-def unknown_field(name: str, allowed: Iterable[str]) -> str:
-    """The message for a field that is not there to be set."""
+def unknown_field(name: str, allowed: Iterable[str], elsewhere: Iterable[str] = ()) -> str:
+    """The message for a field that is not there to be set; it may be meant by another name, or be `elsewhere`."""
     names = sorted(allowed)
+    wanted = OTHER_NAMES.get(name.lower(), name)
+    paths = [path for path in elsewhere if path.rpartition(".")[2] == wanted] if wanted not in names else [wanted]
+    meant = f"; did you mean {min(paths, key=dots)}?" if paths else did_you_mean(name[:60], names)
     allowed_names = f" (allowed: {', '.join(names)})" if names else " (it has no fields)"
-    return f"unknown field{did_you_mean(name[:60], names)}{allowed_names}"
+    return f"unknown field{meant}{allowed_names}"
+
+
+def dots(path: str) -> int:
+    """How deep a dotted path leads."""
+    return path.count(".")
+
+
+def field_paths(annotation: Any, node: Node | None, path: str = "") -> Iterator[str]:
+    """The dotted path of every field that can be set below a value of this annotation, outside of lists."""
+    model = model_at(annotation, node)
+    for key, info in fields_of(model).items() if model is not None else ():
+        inner = f"{path}.{key}" if path else key
+        yield inner
+        child = node.child(key) if node is not None else None
+        default = default_of(info) if child is None else None
+        if isinstance(default, Specification):
+            yield from (f"{inner}.{field}" for field in default.fields)
+        else:
+            yield from field_paths(info.annotation, child, inner)
 
 
 def annotation_at(model: type[BaseModel], root: Node, path: KeyPath) -> Any:
@@ -96,7 +121,8 @@ def _complaint(details: dict[str, Any], root: Node, model: type[BaseModel]) -> _
             union = path  # pydantic names the member of the union here; the file does not
     if kind == "extra_forbidden":
         inner = model_at(annotation_at(model, root, path[:-1]), root.nearest(path[:-1])[0])
-        message = unknown_field(str(path[-1]), fields_of(inner) if inner is not None else ())
+        allowed = fields_of(inner) if inner is not None else ()
+        message = unknown_field(str(path[-1]), allowed, field_paths(model, root))
         return _Complaint(path, Node(None, node.key or node.place), message, None, union)
     expected = _expected(kind, details)
     got = shown(node.plain())

@@ -9,6 +9,7 @@ from typing import Any
 
 from nnscratch.datasets import inventory
 from nnscratch.datasets.dataset import Found
+from nnscratch.errors import UsageError
 from nnscratch.experiment.display import Display
 from nnscratch.report.formats import count
 from nnscratch.report.tables import Column, Table, plain_table
@@ -84,8 +85,11 @@ def fetch_dataset(name: str, data_dir: Path, display: Display) -> DatasetList:
     return DatasetList(data_dir, (inventory.fetch(name, data_dir, display.say, display.download),))
 
 
-def verify_dataset(name: str, data_dir: Path, display: Display) -> VerificationReport:
-    """Reads every copy of one dataset and checks it."""
+def verify_dataset(name: str | None, data_dir: Path, display: Display) -> VerificationReport:
+    """Reads every copy of one dataset and checks it. Raises UsageError, naming those there are, without a name."""
+    if name is None:
+        names = inventory.verifiable()
+        raise UsageError(f"which dataset? {', '.join(names)}", f"nnscratch data verify {names[0]}")
     return VerificationReport(tuple(inventory.verify(name, data_dir, display.say)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from nnscratch.errors import DataError
 from nnscratch.experiment import machine
 from nnscratch.experiment.assembly import Splits, build_network, load_dataset, split_dataset, start_network
 from nnscratch.experiment.display import Display
-from nnscratch.experiment.health import BATCH, magnitude, scaled_inputs, setting_of, trainable_layers
+from nnscratch.experiment.health import BATCH, every_layer, magnitude, scaled_inputs, setting_of, trainable_layers
 from nnscratch.experiment.loaded_run import LoadedRun, load_run
 from nnscratch.experiment.options import Options
 from nnscratch.experiment.run_directory import RunDirectory
@@ -22,7 +22,7 @@ from nnscratch.nn.buffers import Array
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.layers import ReLU, Sigmoid, Tanh
 from nnscratch.nn.losses import Loss
-from nnscratch.nn.network import Chain, Network
+from nnscratch.nn.network import Network
 from nnscratch.training.diagnosis import (
     Finding,
     Setting,
@@ -35,6 +35,8 @@ from nnscratch.training.diagnosis import (
     start_findings,
     unit_findings,
 )
+from nnscratch.training.examples import Examples
+from nnscratch.training.scaling import scale_targets
 
 SAMPLE = 1000
 """Examples looked at."""
@@ -95,30 +97,19 @@ def diagnose(path: Path, options: Options, display: Display) -> Diagnosis:
     else:
         splits = split_dataset(loaded.config, dataset)
         loss = loaded.config.loss.build()
-        setting = setting_of(loss, loaded.network, dataset, splits)
+        train = scale_targets(splits.train, loaded.target_affine)
+        setting = setting_of(loss, loaded.network, dataset, train)
         with np.errstate(all="ignore"):
-            findings += _before_training(loaded, loss, setting, splits)
+            findings += _before_training(loaded, loss, setting, train)
             units, predictions = _on_examples(loaded, dataset, splits)
             findings += [*unit_findings(units), *predictions]
+    setting = replace(setting, learning_rate=learning_rate or None)
     findings += history_findings(history, setting)
     if meta.get("status") == "completed":
         findings += final_findings(history, setting)
     return Diagnosis(
         path, str(meta.get("status", "unknown")), len(history), tuple(findings), tuple(notes), tuple(units)
     )
-
-
-def every_layer(layers: list[Layer]) -> Iterator[Layer]:
-    """All layers, those inside others included."""
-    for layer in layers:
-        yield layer
-        for value in vars(layer).values():
-            if isinstance(value, Chain):
-                yield from every_layer(value.layers)
-            elif isinstance(value, list | tuple):
-                for each in value:
-                    if isinstance(each, Chain):
-                        yield from every_layer(each.layers)
 
 
 @dataclass
@@ -177,13 +168,13 @@ def _listen(recorder: _Recorder) -> None:
     recorder.layer.forward = listening  # type: ignore[method-assign]
 
 
-def _before_training(loaded: LoadedRun, loss: Loss, setting: Setting, splits: Splits) -> Iterator[Finding]:
+def _before_training(loaded: LoadedRun, loss: Loss, setting: Setting, train: Examples) -> Iterator[Finding]:
     """From the inputs and the loss of the starting weights, which the seed gives again."""
-    x = scaled_inputs(splits.train, loaded.affine, splits.train.rows[:BATCH])
+    x = scaled_inputs(train, loaded.affine, train.rows[:BATCH])
     yield from input_findings(magnitude(x))
     network = build_network(loaded.config, loaded.input_shape, loaded.outputs)
-    start_network(loaded.config, network, splits.train, loaded.affine)
-    value, _ = loss(network.forward(x, training=True), splits.train.targets[splits.train.rows[:BATCH]])
+    start_network(loaded.config, network, train, loaded.affine)
+    value, _ = loss(network.forward(x, training=True), train.targets[train.rows[:BATCH]])
     yield from start_findings(value, setting)
 
 

@@ -33,6 +33,17 @@ class Examination:
         """Whether float32 products agree with float64 ones as closely as float32 allows."""
         return self.worst_error < 1e-4
 
+    @property
+    def slower_together(self) -> str | None:
+        """What it means that several threads are slower than one; None when they are not."""
+        threads = self.machine["threads"]
+        if threads < 2 or self.gflops >= 0.95 * self.gflops_one_thread:
+            return None
+        return (
+            f"{threads} threads are slower than one: the machine is probably busy with other work; "
+            "free it, or use --threads 1"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         return {
             **self.machine,
@@ -52,6 +63,7 @@ class Examination:
             f"BLAS: {machine.kernel(facts) or 'unknown: NumPy has a BLAS that threadpoolctl does not know'}",
             *(f"  {reason}" for reason in self.reasons),
             f"matrix product {SIZE} x {SIZE}: {self.gflops:.0f} GFLOP/s, one thread {self.gflops_one_thread:.0f}",
+            *([f"  {self.slower_together}"] if self.slower_together else []),
             f"checked against float64: worst error {self.worst_error:.1e} "
             + ("(right)" if self.is_correct else "(WRONG: do not trust results of this BLAS; set OPENBLAS_CORETYPE)"),
             "data:",

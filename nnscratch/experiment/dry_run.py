@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nnscratch.errors import DataError
 from nnscratch.experiment.assembly import build_recipe
 from nnscratch.experiment.config import Config
 from nnscratch.experiment.display import Display
@@ -64,8 +66,12 @@ class DryRun:
 
 
 def dry_run(config: Config, options: Options, display: Display) -> DryRun:
-    """What `train` would do. Raises whatever error `train` would raise before its first step."""
-    prepared = prepare(config, options, display)
+    """What `train` would do. Raises whatever error `train` would raise before its first step.
+
+    Data that `train` would download or unpack first is a DataError too: nothing is written here.
+    """
+    _refuse_to_unpack(config, options.data_dir)
+    prepared = prepare(config, replace(options, download=False), display)
     recipe = build_recipe(config, prepared.dataset, prepared.splits)
     network, dataset = prepared.network, prepared.dataset
     arrays = (dataset.train_inputs, dataset.train_targets, dataset.test_inputs, dataset.test_targets)
@@ -84,6 +90,17 @@ def dry_run(config: Config, options: Options, display: Display) -> DryRun:
             "activations": 2 * single * network.activation_size() * recipe.evaluation_batch_size,
         },
     )
+
+
+def _refuse_to_unpack(config: Config, data_dir: Path) -> None:
+    source = config.data.dataset.build()
+    path = Path(config.data.path) if config.data.path is not None else None
+    archives = source.archives(path or data_dir)
+    if archives and not source.locate(data_dir, path):
+        raise DataError(
+            f"{source.name} is still packed, in {archives[0]}; a dry run writes nothing and does not unpack it",
+            f"`nnscratch data fetch {source.name} --data-dir {data_dir}` unpacks it",
+        )
 
 
 def network_table(layers: tuple[LayerSummary, ...]) -> Table:

@@ -25,6 +25,7 @@ from nnscratch.report.tables import Column, Table, per_class_table, plain_table
 from nnscratch.training.batches import Batches
 from nnscratch.training.evaluation import Score, evaluate
 from nnscratch.training.examples import Examples
+from nnscratch.training.scaling import scale_targets
 
 SPLITS = ("test", "val", "train")
 
@@ -114,19 +115,20 @@ def evaluate_split(loaded: LoadedRun, dataset: Dataset, splits: Splits, split: s
         raise UserError(f"{loaded.run.path} has no {split} split", f"--split takes {' or '.join(there)}")
     recipe = build_recipe(loaded.config, dataset, splits)
     outputs = np.empty((len(examples), loaded.outputs), np.float32)
-    batches = Batches(examples, loaded.affine, recipe.evaluation_batch_size)
+    scaled = scale_targets(examples, loaded.target_affine)
+    batches = Batches(scaled, loaded.affine, recipe.evaluation_batch_size)
     score = evaluate(loaded.network, recipe.loss, batches, outputs, recipe.test_time_augmentation)
     return evaluation_of(loaded, split, examples, score, outputs)
 
 
 def evaluation_of(loaded: LoadedRun, split: str, examples: Examples, score: Score, outputs: Array) -> Evaluation:
-    """The Evaluation of outputs (N, K) that are already known."""
+    """The Evaluation of the network's own outputs (N, K), which for a regression are of the scaled targets."""
     t = examples.targets[examples.rows]
     measured: Classified | Regressed
     if loaded.classes is not None:
         measured = Classified.of(loaded.config, loaded.classes, t, outputs)
     else:
-        measured = Regressed(loaded.target_names, t, outputs)
+        measured = Regressed(loaded.target_names, t, loaded.target_affine.undo(outputs))
     return Evaluation(loaded.run.path, loaded.checkpoint, loaded.epoch, split, examples, score, measured)
 
 

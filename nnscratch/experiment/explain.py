@@ -34,6 +34,7 @@ from nnscratch.nn.parallel import Workers
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.report.files import write_atomically
 from nnscratch.training.measurements import clip_by_norm, clip_by_value, global_norm
+from nnscratch.training.scaling import fit_targets, scale_targets
 from nnscratch.training.trainer import Recipe
 
 SMALL = 24
@@ -135,6 +136,7 @@ def explain(config: Config, options: Options, display: Display, *, sample: int =
     machine.set_blas_threads(machine.choose_threads(options.threads))
     prepared = prepare(config, options, display)
     network, train = prepared.network, prepared.splits.train
+    train = scale_targets(train, fit_targets(train, config.data.target_scaling))
     recipe = build_recipe(config, prepared.dataset, prepared.splits)
     affine = config.data.scaling.build().fit(train)
     streams = RandomStreams(config.seed)

@@ -21,6 +21,7 @@ from nnscratch.nn.parallel import Workers
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.report.formats import count
 from nnscratch.report.tables import Column, Table, plain_table
+from nnscratch.training.scaling import fit_targets, scale_targets
 
 TOLERANCE = 1e-6
 WORK = 2e10
@@ -144,7 +145,7 @@ def gradcheck(
 
     rows = splits.train.rows[:batch_size]
     x = scaled_inputs(splits.train, affine, rows)
-    t = dataset.train_targets[rows]
+    t = scale_targets(splits.train, fit_targets(splits.train, config.data.target_scaling)).targets[rows]
     if t.ndim > 1:
         t = t.astype(np.float64)
     entries = min(samples, _affordable_entries(network, len(rows)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,11 +11,13 @@ from nnscratch.datasets.dataset import Dataset
 from nnscratch.experiment.assembly import Splits
 from nnscratch.experiment.config import Config
 from nnscratch.nn.buffers import Array
+from nnscratch.nn.layer import Layer
 from nnscratch.nn.losses import Loss
-from nnscratch.nn.network import Network
+from nnscratch.nn.network import Chain, Network
 from nnscratch.training.diagnosis import Setting, Watch
 from nnscratch.training.examples import Examples
-from nnscratch.training.scaling import Affine
+from nnscratch.training.scaling import Affine, scale_targets
+from nnscratch.training.trainer import Trainer
 
 Tell = Callable[[str], None]
 
@@ -22,18 +25,22 @@ BATCH = 250
 """Examples in a look at the inputs, and in a forward pass of a diagnosis."""
 
 
-def watch(config: Config, dataset: Dataset, splits: Splits, network: Network, affine: Affine, tell: Tell) -> Watch:
+def watch(config: Config, dataset: Dataset, splits: Splits, trainer: Trainer, tell: Tell) -> Watch:
     """What warns during a training; it has looked at the inputs already."""
     loss = config.loss.build()
-    watching = Watch(setting_of(loss, network, dataset, splits), tell)
-    watching.inputs(magnitude(scaled_inputs(splits.train, affine, splits.train.rows[:BATCH])))
+    train = scale_targets(splits.train, trainer.target_affine)
+    setting = setting_of(loss, trainer.network, dataset, train)
+    watching = Watch(replace(setting, learning_rate=trainer.recipe.optimizer.learning_rate), tell)
+    watching.inputs(magnitude(scaled_inputs(train, trainer.affine, splits.train.rows[:BATCH])))
     return watching
 
 
-def setting_of(loss: Loss, network: Network, dataset: Dataset, splits: Splits) -> Setting:
-    """What the rules must know; the loss of guessing is that of one constant output for all training examples."""
-    rows = splits.train.rows
-    t = dataset.train_targets[rows]
+def setting_of(loss: Loss, network: Network, dataset: Dataset, train: Examples) -> Setting:
+    """What the rules must know; the loss of guessing is that of one constant output for all training examples.
+
+    A regression's targets are to be those that the network learns.
+    """
+    t = train.targets[train.rows]
     loss.prepare(t, dataset.outputs)
     if loss.includes_softmax:
         guess = np.zeros(dataset.outputs)
@@ -44,7 +51,27 @@ def setting_of(loss: Loss, network: Network, dataset: Dataset, splits: Splits) -
     sample = t[:: max(1, len(t) // 5000)]
     value, _ = loss(np.tile(guess, (len(sample), 1)), sample)
     classes = dataset.outputs if dataset.task == "classification" else None
-    return Setting(float(value), loss.includes_softmax, classes, trainable_layers(network))
+    return Setting(
+        guessing=float(value),
+        is_cross_entropy=loss.includes_softmax,
+        classes=classes,
+        layers=trainable_layers(network),
+        kinds=frozenset(layer.name for layer in every_layer(network.layers)),
+        weight_init=network.parameters.weight_init.name,
+    )
+
+
+def every_layer(layers: list[Layer]) -> Iterator[Layer]:
+    """All layers, those inside others included."""
+    for layer in layers:
+        yield layer
+        for value in vars(layer).values():
+            if isinstance(value, Chain):
+                yield from every_layer(value.layers)
+            elif isinstance(value, list | tuple):
+                for each in value:
+                    if isinstance(each, Chain):
+                        yield from every_layer(each.layers)
 
 
 def trainable_layers(network: Network) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from nnscratch.experiment.assembly import build_network
 from nnscratch.experiment.checkpoint import load_checkpoint
 from nnscratch.experiment.config import Config, parse_config
 from nnscratch.experiment.run_directory import RunDirectory
-from nnscratch.experiment.run_state import scaling_of
+from nnscratch.experiment.run_state import scaling_of, target_scaling_of
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.training.scaling import Affine
@@ -30,6 +30,8 @@ class LoadedRun:
     config: Config
     network: Network
     affine: Affine
+    target_affine: Affine
+    """How a regression's targets are scaled; `undo` makes outputs values in their own units."""
     input_shape: tuple[int, ...]
     outputs: int
     classes: tuple[str, ...] | None
@@ -74,6 +76,7 @@ def load_run(path: Path, checkpoint: str = "best") -> LoadedRun:
         config = parse_config(header["config"], f"{file}: config")
         input_shape, outputs = tuple(int(size) for size in header["input_shape"]), int(header["outputs"])
         affine = scaling_of(saved, file, input_shape)
+        target_affine = target_scaling_of(saved, file, outputs)
         epoch = header["best_epoch"] if header["kind"] == "best" else header["progress"]["epoch"]
         names = {key: _names(header[key]) for key in ("classes", "target_names", "feature_names")}
         takes_images = bool(header["images"])
@@ -93,6 +96,7 @@ def load_run(path: Path, checkpoint: str = "best") -> LoadedRun:
         config=config,
         network=network,
         affine=affine,
+        target_affine=target_affine,
         input_shape=input_shape,
         outputs=outputs,
         classes=names["classes"],

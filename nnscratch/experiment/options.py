@@ -9,6 +9,8 @@ from pathlib import Path
 from nnscratch.experiment.interruption import StopRequest
 from nnscratch.experiment.tracking import Mirror
 
+DEFAULT_DATA = Path("data")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -24,3 +26,7 @@ class Options:
     mirrors: Sequence[Mirror] = ()
     stop: StopRequest | None = None
     """One that is listening already; left out: the training listens itself."""
+
+    def words_to_repeat(self) -> list[str]:
+        """What of them a command line needs to find the same data again."""
+        return [] if self.data_dir == DEFAULT_DATA else ["--data-dir", str(self.data_dir)]

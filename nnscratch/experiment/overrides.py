@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from nnscratch.experiment.components import (
     names_of,
     section_type,
 )
-from nnscratch.experiment.config_problems import unknown_field
+from nnscratch.experiment.config_problems import field_paths, unknown_field
 from nnscratch.experiment.shorthand import write_out
 from nnscratch.experiment.yaml_document import Node, Place, node_from_value, parse_yaml
 from nnscratch.nn.component import Component, catalogue
@@ -95,7 +95,7 @@ def _apply(root: Node, model: type[BaseModel], override: Override) -> list[str]:
             return _rename(node, base, override)
         if base is not None and model_at(annotation, node) is None:
             return []  # its name is wrong, which validation says
-        inner = _annotation_of(node, annotation, override, depth)
+        inner = _annotation_of(node, annotation, override, depth, field_paths(model, root))
         if last:
             return _set(node, key, inner, override)
         node, annotation = _step_into(node, annotation, inner, override, depth), inner
@@ -125,7 +125,7 @@ def _set(node: Node, key: str | int, inner: Any, override: Override) -> list[str
     return []
 
 
-def _annotation_of(node: Node, annotation: Any, override: Override, depth: int) -> Any:
+def _annotation_of(node: Node, annotation: Any, override: Override, depth: int, every_field: Iterator[str]) -> Any:
     """The annotation of the item under the path's key at `depth`; an error when there can be none."""
     key, parent = override.path[depth], ".".join(map(str, override.path[:depth]))
     if isinstance(node.content, list):
@@ -139,7 +139,7 @@ def _annotation_of(node: Node, annotation: Any, override: Override, depth: int) 
     if (model := model_at(annotation, node)) is not None and isinstance(node.content, dict):
         fields = fields_of(model)
         if key not in fields:
-            raise override.error(unknown_field(str(key), fields))
+            raise override.error(unknown_field(str(key), fields, every_field))
         return fields[str(key)].annotation
     raise override.error(f"`{parent}` has no field `{key}`")
 

@@ -152,6 +152,8 @@ def _example_plots(evaluation: Evaluation, number: int = 16) -> Iterator[Plot]:
     right, wrong = (rng.permutation(np.flatnonzero(where))[:number] for where in (is_right, ~is_right))
     chosen = np.concatenate([right, wrong])
     kind = SPLIT_NAMES[evaluation.split]
+    in_all = int(np.count_nonzero(is_right))
+    shown = f"{len(right)} of the {count(in_all)} right ones, {len(wrong)} of the {count(len(is_right) - in_all)} wrong"
 
     def draw(path: Path, **size: float) -> Figure:
         return predictions(
@@ -162,13 +164,13 @@ def _example_plots(evaluation: Evaluation, number: int = 16) -> Iterator[Plot]:
             measured.classes,
             path,
             columns=4 if size else 8,
-            title=f"{kind.capitalize()} images: {len(right)} right, {len(wrong)} wrong",
+            title=f"{kind.capitalize()} images: {shown}",
             **size,
         )
 
     yield _both_widths(
         "predictions",
-        f"{len(right)} {kind} images predicted right and {len(wrong)} predicted wrong",
+        f"Predictions of {kind} images: {shown}",
         draw,
         f"A random choice of each; {percent(evaluation.score.accuracy)} of all are right.",
     )

@@ -120,6 +120,7 @@ def _read(item: Item) -> Array | str:
 def _answers(loaded: LoadedRun, y: Array, top: int) -> Iterator[Callable[[str], Prediction]]:
     """For every row of outputs, what makes the Prediction once the input's name is known."""
     p = probabilities(loaded.config, y) if loaded.classes is not None and len(y) else y
+    values = loaded.target_affine.undo(y) if loaded.classes is None else y
     order = np.argsort(-y, axis=1, kind="stable")[:, :top].tolist() if y.ndim == 2 else []
     for row in range(len(y)):
         if not np.isfinite(y[row]).all():
@@ -128,7 +129,7 @@ def _answers(loaded: LoadedRun, y: Array, top: int) -> Iterator[Callable[[str], 
             best = tuple((loaded.classes[index], float(p[row, index])) for index in order[row])
             yield partial(Prediction, top=best)
         else:
-            names = zip(loaded.target_names, y[row].tolist(), strict=True)
+            names = zip(loaded.target_names, values[row].tolist(), strict=True)
             yield partial(Prediction, values=dict(names))
 
 

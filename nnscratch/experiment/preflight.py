@@ -26,7 +26,7 @@ from nnscratch.report.formats import count, percent
 from nnscratch.training.diagnosis import Setting, input_findings, start_findings
 from nnscratch.training.evaluation import count_correct
 from nnscratch.training.examples import Examples
-from nnscratch.training.scaling import Affine
+from nnscratch.training.scaling import Affine, fit_targets, scale_targets
 from nnscratch.training.trainer import Recipe
 
 State = Literal["ok", "look", "failed"]
@@ -107,11 +107,12 @@ class _Bench:
 
     def __init__(self, prepared: Prepared, threads: int) -> None:
         self.prepared, self.config = prepared, prepared.config
-        self.examples: Examples = prepared.splits.train
-        self.affine: Affine = self.config.data.scaling.build().fit(self.examples)
+        train = prepared.splits.train
+        self.examples: Examples = scale_targets(train, fit_targets(train, self.config.data.target_scaling))
+        self.affine: Affine = self.config.data.scaling.build().fit(train)
         self.threads = threads
         self.recipe = self._recipe()
-        self.setting: Setting = setting_of(self.recipe.loss, prepared.network, prepared.dataset, prepared.splits)
+        self.setting: Setting = setting_of(self.recipe.loss, prepared.network, prepared.dataset, self.examples)
         order = self.examples.rows.copy()
         RandomStreams(self.config.seed).stream("shuffle", 0).shuffle(order)
         self.order = order

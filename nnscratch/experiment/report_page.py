@@ -14,7 +14,6 @@ from nnscratch.experiment.dry_run import network_table
 from nnscratch.experiment.evaluate import Evaluation
 from nnscratch.experiment.loaded_run import LoadedRun
 from nnscratch.experiment.measured import Classified, Regressed
-from nnscratch.experiment.run_directory import RunDirectory
 from nnscratch.report.formats import count, decimal, duration, metric_value, percent
 from nnscratch.report.page import Headline, Mistake, Picture, ReportContents, render_report
 from nnscratch.report.samples import image_png
@@ -42,7 +41,7 @@ def _contents(loaded: LoadedRun, evaluation: Evaluation | None, pictures: Mappin
         status=str(meta.get("status", "")),
         headlines=(*_scores(loaded, evaluation, history), *_costs(loaded, history)),
         notes=(str(meta["error"]),) if "error" in meta else (),
-        command=_command(run, meta),
+        command=repeating_command(loaded, meta),
         config=run.config.read_text(encoding="utf-8"),
         network=network_table(tuple(loaded.network.summaries)),
         curves=pictures.get("curves"),
@@ -101,9 +100,10 @@ def _costs(loaded: LoadedRun, history: Sequence[Mapping[str, float]]) -> list[He
     return lines
 
 
-def _command(run: RunDirectory, meta: Mapping[str, Any]) -> str:
+def repeating_command(loaded: LoadedRun, meta: Mapping[str, Any]) -> str:
     """What repeats the run: its resolved config, with the threads and the data folder it was trained with."""
-    words = ["nnscratch", "train", str(run.config)]
+    words = ["nnscratch", "train", str(loaded.run.config)]
+    words += ["--allow-plugins"] if loaded.config.plugins else []
     threads = meta.get("machine", {}).get("threads")
     words += ["--threads", str(threads)] if threads else []
     typed = [str(word) for word in meta.get("command", [])]

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from nnscratch.errors import UserError, did_you_mean
+from nnscratch.errors import UserError
+from nnscratch.experiment.run_names import no_run
 from nnscratch.report.files import write_atomically
 
 Row = Mapping[str, float]
@@ -51,18 +52,14 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: Path) -> RunDirectory:
-        """An existing run; UserError when there is none, with the closest name beside it."""
+        """An existing run; UsageError when there is none, with the closest one beside it."""
         if not (path / "config.yaml").is_file():
             if (path / "checkpoints").is_dir():
                 raise UserError(
                     f"{path} was stopped before its config was written: there is nothing to continue",
                     "delete the folder, and start the training again",
                 )
-            siblings = [each.parent.name for each in path.parent.glob("*/config.yaml")] if path.parent.is_dir() else []
-            raise UserError(
-                f"{path} is not a run: it has no config.yaml{did_you_mean(path.name, siblings)}",
-                "`nnscratch runs list` shows the runs there are",
-            )
+            raise no_run(path)
         return cls(path)
 
     @property

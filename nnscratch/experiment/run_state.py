@@ -6,6 +6,7 @@ state/<name>                 running statistics
 optimizer/<vector>/<name>    the optimizer's memory
 best/<name>, best_state      the best epoch's weights so far
 scaling/...                  how inputs are scaled
+target_scaling/...           how a regression's targets are
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from nnscratch.experiment.checkpoint import Checkpoint, damaged
 from nnscratch.nn.buffers import Array
 from nnscratch.nn.parameters import Parameters
 from nnscratch.training.progress import Progress
-from nnscratch.training.scaling import Affine
+from nnscratch.training.scaling import UNCHANGED, Affine
 from nnscratch.training.trainer import Trainer
 
 
@@ -59,7 +60,7 @@ def last_checkpoint(trainer: Trainer, best: Best, header: Mapping[str, Any]) -> 
         arrays |= _section("best", parameters.named(best.theta)) | {"best_state": best.state}
     progress = {"progress": trainer.progress.to_dict(), "optimizer_steps": trainer.recipe.optimizer.t}
     own = {"kind": "last", "best_epoch": best.epoch, **progress}
-    return Checkpoint({**header, **own}, arrays | _scaling(trainer.affine))
+    return Checkpoint({**header, **own}, arrays | _scaling(trainer))
 
 
 def best_checkpoint(trainer: Trainer, best: Best, header: Mapping[str, Any]) -> Checkpoint | None:
@@ -68,7 +69,7 @@ def best_checkpoint(trainer: Trainer, best: Best, header: Mapping[str, Any]) -> 
         return None
     parameters = trainer.network.parameters
     arrays = _section("parameters", parameters.named(best.theta)) | _section("state", _state(parameters, best.state))
-    return Checkpoint({**header, "kind": "best", "best_epoch": best.epoch}, arrays | _scaling(trainer.affine))
+    return Checkpoint({**header, "kind": "best", "best_epoch": best.epoch}, arrays | _scaling(trainer))
 
 
 def restore(checkpoint: Checkpoint, path: Path, trainer: Trainer) -> Best:
@@ -108,17 +109,31 @@ def restore(checkpoint: Checkpoint, path: Path, trainer: Trainer) -> Best:
 
 def scaling_of(checkpoint: Checkpoint, path: Path, input_shape: tuple[int, ...]) -> Affine:
     """How the run scales its inputs; raises UserError when that does not fit them."""
-    scaling = checkpoint.section("scaling")
+    return _affine(checkpoint, path, "scaling", input_shape, "an input")
+
+
+def target_scaling_of(checkpoint: Checkpoint, path: Path, outputs: int) -> Affine:
+    """How the run scales its targets; a classifier, and what was trained before there was such a thing, does not."""
+    if not checkpoint.section("target_scaling"):
+        return UNCHANGED
+    affine = _affine(checkpoint, path, "target_scaling", (outputs,), "a target")
+    if not affine.multiplier.all():
+        raise damaged(path, "target_scaling/multiplier has a 0")
+    return affine
+
+
+def _affine(checkpoint: Checkpoint, path: Path, section: str, expected: tuple[int, ...], what: str) -> Affine:
+    scaling = checkpoint.section(section)
     for name in ("multiplier", "offset"):
         if name not in scaling:
-            raise damaged(path, f"it lacks scaling/{name}")
+            raise damaged(path, f"it lacks {section}/{name}")
         shape = scaling[name].shape
         try:
-            fits = np.broadcast_shapes(shape, input_shape) == input_shape
+            fits = np.broadcast_shapes(shape, expected) == expected
         except ValueError:
             fits = False
         if not fits:
-            raise damaged(path, f"scaling/{name} has shape {shape}, an input {input_shape}")
+            raise damaged(path, f"{section}/{name} has shape {shape}, {what} {expected}")
     return Affine(scaling["multiplier"], scaling["offset"])
 
 
@@ -126,8 +141,12 @@ def _section(name: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
     return {f"{name}/{key}": array for key, array in arrays.items()}
 
 
-def _scaling(affine: Affine) -> dict[str, Array]:
-    return {"scaling/multiplier": affine.multiplier, "scaling/offset": affine.offset}
+def _scaling(trainer: Trainer) -> dict[str, Array]:
+    affines = {"scaling": trainer.affine}
+    if trainer.target_affine is not UNCHANGED:
+        affines["target_scaling"] = trainer.target_affine
+    named = {name: {"multiplier": affine.multiplier, "offset": affine.offset} for name, affine in affines.items()}
+    return {name: array for section, arrays in named.items() for name, array in _section(section, arrays).items()}
 
 
 def _state(parameters: Parameters, vector: Array) -> dict[str, Array]:

@@ -12,6 +12,7 @@ from typing import Any
 from nnscratch.errors import ConfigError, UsageError, UserError
 from nnscratch.experiment.config import load_config
 from nnscratch.experiment.run_directory import RunDirectory
+from nnscratch.experiment.run_names import find_run
 from nnscratch.experiment.yaml_document import Value, read_yaml
 from nnscratch.report.tables import Table, differences, plain_table, runs_table
 from nnscratch.report.values import RunSummary
@@ -77,11 +78,11 @@ def list_runs(runs_dir: Path, *, everything: bool = False) -> RunsList:
 def compare_runs(names: Sequence[str], runs_dir: Path, output: Path | None = None) -> Comparison:
     """Compares runs given by path, or by name in runs_dir. The curves go to `output`.
 
-    Without it, to comparisons/ in the folder of the first run. Raises UserError when a run does not exist.
+    Without it, to comparisons/ in the folder of the first run. Raises UsageError when a run does not exist.
     """
     if len(names) < 2:
         raise UsageError("at least two runs are needed to compare", "nnscratch runs compare runs/a runs/b")
-    runs = [RunDirectory.open(_resolved(name, runs_dir)) for name in names]
+    runs = [RunDirectory.open(find_run(name, runs_dir)) for name in names]
     by_label = dict(zip(_labels(runs), runs, strict=True))
     if len(by_label) < len(runs):
         raise UsageError("a run is given twice")
@@ -116,6 +117,7 @@ def summarize(run: RunDirectory) -> RunSummary:
         parameters=meta.get("parameters"),
         best_epoch=best,
         epochs=len(history) or None,
+        planned_epochs=_planned_epochs(run),
         validation=_finite(row.get(f"val_{metric}")),
         test=_finite(test.get(f"test_{metric}")),
         seconds=sum(each.get("train_seconds", 0.0) for each in history) if history else None,
@@ -154,6 +156,15 @@ def _best_epoch(run: RunDirectory, meta: Mapping[str, Any], history: Sequence[Ma
     return Monitor(monitored or default).best_epoch(history)
 
 
+def _planned_epochs(run: RunDirectory) -> int | None:
+    """What its config says; read as it is written, so that a run with plugins is listed, too."""
+    try:
+        node, depth = read_yaml(run.config).root.nearest(("training", "epochs"))
+    except ConfigError:
+        return None
+    return node.content if depth == 2 and isinstance(node.content, int) else None
+
+
 def _run_folders(runs_dir: Path, *, everything: bool) -> list[Path]:
     """Folders with a config and checkpoints: a run holds no other run, so below one nothing is looked for."""
     found = []
@@ -166,12 +177,6 @@ def _run_folders(runs_dir: Path, *, everything: bool) -> list[Path]:
             folders.clear()
         folders[:] = [name for name in folders if not name.startswith(".")]
     return found
-
-
-def _resolved(name: str, runs_dir: Path) -> Path:
-    path = Path(name)
-    is_name = len(path.parts) == 1 and not (path / "config.yaml").exists()
-    return runs_dir / path if is_name else path
 
 
 def _labels(runs: Sequence[RunDirectory]) -> list[str]:

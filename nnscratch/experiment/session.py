@@ -116,6 +116,25 @@ class Session:
         self.run.write_text("config.yaml", self.config.to_yaml())
         self._save()
 
+    def finished(self) -> TrainingSummary | None:
+        """What the run said when it was trained and tested to its end; None when there is something left to do."""
+        meta, done = self.run.read_meta(), self.trainer.progress.epoch
+        result = meta.get("result")
+        is_over = done >= self.config.training.epochs or self._should_stop_early()
+        if meta.get("status") != "completed" or not isinstance(result, dict) or not is_over:
+            return None
+        if result.get("epochs") != done or not isinstance(result.get("best"), dict):
+            return None
+        for mirror in self.options.mirrors:
+            mirror.start(self.run, self.config, self.splits)
+            mirror.finish("completed")
+        loss, examples = result.get("test_loss"), self.splits.test
+        tested = Score(loss, result.get("test_accuracy"), len(examples)) if loss is not None and examples else None
+        planned = self.config.training.epochs
+        had = f"already has its {planned} epochs" if done == planned else f"stopped early after {done} epochs"
+        self.display.result(f"{self.run.path} {had}; --epochs N trains more")
+        return self._summary(result["best"], tested)
+
     def train(self) -> TrainingSummary:
         """Trains to the end, tests the best weights once, draws the plots, and says what came out."""
         display = self.display
@@ -155,7 +174,7 @@ class Session:
         display.start_progress(epochs, steps, trainer.progress.epoch * steps + trainer.progress.step)
         if self._should_stop_early():  # a resumed run may have been due already
             return
-        watch = diagnosis_watch(self.config, self.dataset, self.splits, self.network, trainer.affine, display.warn)
+        watch = diagnosis_watch(self.config, self.dataset, self.splits, trainer, display.warn)
         for result in trainer.run(self.splits.train, self.splits.validation):
             if isinstance(result, StepResult):
                 display.show_step(result, epochs)
@@ -251,7 +270,9 @@ class Session:
         return f"{self.run.last} holds epoch {epoch}, step {step}{best}"
 
     def _how_to_continue(self) -> str:
-        return f"continue with: nnscratch train --resume {shlex.quote(str(self.run.path))}"
+        words = ["nnscratch", "train", "--resume", str(self.run.path), *self.options.words_to_repeat()]
+        words += ["--allow-plugins"] if self.config.plugins else []
+        return f"continue with: {shlex.join(words)}"
 
     def _end(self, status: str, error: str | None = None) -> None:
         """Notes how it ended, as far as the disk lets it: the reason for ending must not be lost behind another."""
@@ -283,16 +304,7 @@ class Session:
         np.copyto(parameters.state, self.best.state)
         trainer.average = None  # the best weights are averaged already
         test, outputs = self._test()
-        best_row = progress.history[self.best.epoch - 1] if self.best.epoch else {"epoch": 0}
-        summary = TrainingSummary(
-            run=self.run.path,
-            epochs=progress.epoch,
-            best=best_row,
-            test=test,
-            parameters=parameters.size,
-            train_seconds=sum(row["train_seconds"] for row in progress.history),
-            train_samples=len(self.splits.train) * progress.epoch,
-        )
+        summary = self._summary(progress.history[self.best.epoch - 1] if self.best.epoch else {"epoch": 0}, test)
         if test is not None:
             values = {"test_loss": test.loss} | ({} if test.accuracy is None else {"test_accuracy": test.accuracy})
             self.run.record({"record": "test", "epoch": self.best.epoch, **values})
@@ -301,6 +313,18 @@ class Session:
             self._draw(test, outputs)
         self._conclude(summary)
         return summary
+
+    def _summary(self, best: Mapping[str, float], test: Score | None) -> TrainingSummary:
+        progress = self.trainer.progress
+        return TrainingSummary(
+            run=self.run.path,
+            epochs=progress.epoch,
+            best=best,
+            test=test,
+            parameters=self.network.parameters.size,
+            train_seconds=sum(row["train_seconds"] for row in progress.history),
+            train_samples=len(self.splits.train) * progress.epoch,
+        )
 
     def _test(self) -> tuple[Score | None, Array | None]:
         """The one look at the test split: its score, and the outputs (N, K) for the pictures."""
@@ -326,7 +350,7 @@ class Session:
         sizes = [f"{count(len(splits.train))} training"]
         sizes += [f"{count(len(splits.validation))} validation"] if splits.validation is not None else []
         sizes += [f"{count(len(splits.test))} test examples"] if splits.test is not None else ["no test examples"]
-        self.display.say(f"{dataset.name} from {dataset.origin}: {', '.join(sizes)}")
+        self.display.say(f"{dataset.name} ({dataset.origin}): {', '.join(sizes)}")
         self.display.say(f"{count(self.network.parameters.size)} parameters; run in {self.run.path}")
         if progress.updates:
             self.display.say(f"resumed after epoch {progress.epoch}, step {progress.step}")

@@ -25,9 +25,9 @@ from nnscratch.experiment.resumption import (
     warn_of_another_machine,
 )
 from nnscratch.experiment.run_directory import RunDirectory
-from nnscratch.experiment.run_state import restore, scaling_of
+from nnscratch.experiment.run_state import restore, scaling_of, target_scaling_of
 from nnscratch.experiment.session import Session, TrainingSummary
-from nnscratch.training.scaling import Affine
+from nnscratch.training.scaling import Affine, fit_targets
 from nnscratch.training.trainer import Trainer
 
 
@@ -50,7 +50,7 @@ def train(config: Config, options: Options, display: Display) -> TrainingSummary
 
 
 def resume(path: Path, epochs: int | None, options: Options, display: Display) -> TrainingSummary:
-    """Continues a run in place to its config's last epoch, or to `epochs`.
+    """Continues a run in place to its config's last epoch, or to `epochs`; says so when nothing is left to do.
 
     `path` is the run, continued from its last checkpoint, or one of its checkpoint files.
     """
@@ -63,6 +63,10 @@ def resume(path: Path, epochs: int | None, options: Options, display: Display) -
             session = _fresh_session(run, config, options, display)
         else:
             session = _restored_session(run, load_checkpoint(file), file, config, options, display)
+            finished = session.finished()
+            if finished is not None:
+                return finished
+            _go_on(session)
         return session.train()
 
 
@@ -86,22 +90,32 @@ def _restored_session(
     machine.set_blas_threads(threads)
     prepared = prepare(config, options, display)
     affine = scaling_of(checkpoint, file, prepared.dataset.input_shape)
-    session = Session(run, prepared, _new_trainer(prepared, threads, affine), options, threads, display)
+    target_affine = target_scaling_of(checkpoint, file, prepared.dataset.outputs)
+    trainer = _new_trainer(prepared, threads, affine, target_affine)
+    session = Session(run, prepared, trainer, options, threads, display)
     check_data(run, checkpoint, session.meta["dataset"])
     session.best = restore(checkpoint, file, session.trainer)
     check_epochs(run, session.trainer.progress.epoch, config)
     warn_of_another_machine(checkpoint, session.meta["machine"], display)
     tell_new_length(session.trainer, trained.training.epochs, session.steps_per_epoch, display)
     session.clock.restart(session.trainer.progress)
-    run.write_text("config.yaml", config.to_yaml())
-    run.rewrite_metrics(session.trainer.progress.history)
     return session
 
 
-def _new_trainer(prepared: Prepared, threads: int, affine: Affine | None = None) -> Trainer:
+def _go_on(session: Session) -> None:
+    """Writes what the run is from here on."""
+    session.run.write_text("config.yaml", session.config.to_yaml())
+    session.run.rewrite_metrics(session.trainer.progress.history)
+
+
+def _new_trainer(
+    prepared: Prepared, threads: int, affine: Affine | None = None, target_affine: Affine | None = None
+) -> Trainer:
     """A trainer at its start, with that scaling or the training split's own."""
     config = prepared.config
     recipe = build_recipe(config, prepared.dataset, prepared.splits)
     affine = affine or config.data.scaling.build().fit(prepared.splits.train)
+    target_affine = target_affine or fit_targets(prepared.splits.train, config.data.target_scaling)
     streams = start_network(config, prepared.network, prepared.splits.train, affine)
-    return Trainer(prepared.network, recipe, affine, streams, machine.share_threads(prepared.network, threads))
+    workers = machine.share_threads(prepared.network, threads)
+    return Trainer(prepared.network, recipe, affine, streams, workers, target_affine)

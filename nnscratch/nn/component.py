@@ -7,6 +7,7 @@ the field's metadata. The schema, the error messages and `nnscratch schema` are 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import MISSING, field
 from typing import Any, ClassVar, TypeVar
 
@@ -37,6 +38,10 @@ class Component:
 
     short: ClassVar[str | None] = None
     """The field that the short form sets: with `short = "units"`, `dense: 10` means `dense: {units: 10}`."""
+
+    def contradictions(self) -> Iterable[tuple[str, str]]:
+        """A field and what is wrong with it, for every setting that another one makes impossible or meaningless."""
+        return ()
 
 
 ComponentType = TypeVar("ComponentType", bound=Component)

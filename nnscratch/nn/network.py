@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nnscratch.errors import ShapeError
+from nnscratch.errors import ShapeError, UserError
 from nnscratch.nn.buffers import Array, Shape
 from nnscratch.nn.initializers import Initializer
 from nnscratch.nn.layer import Layer
@@ -135,6 +135,7 @@ class Network:
         self.parameters = Parameters(weight_init, outputs)
         self.moment = Moment()
         self.workers = Workers()
+        self.is_initialized = False
         self.chain = Chain(layers)
         self.output_shape = self.chain.build(self.input_shape, self.parameters)
         if outputs is not None and self.output_shape != (outputs,):
@@ -167,6 +168,7 @@ class Network:
         self.parameters.initialize(streams)
         self.use_workers(workers or self.workers)
         self.skip_input_gradient(True)
+        self.is_initialized = True
 
     def use_workers(self, workers: Workers) -> None:
         """Has the layers do their work on these threads from now on; results do not depend on how many they are."""
@@ -190,7 +192,9 @@ class Network:
         self.chain.fit_to(x)
 
     def forward(self, x: Array, training: bool = False) -> Array:
-        """y (N, *output_shape), in a buffer that the next call overwrites."""
+        """y (N, *output_shape), in a buffer that the next call overwrites. UserError before `initialize`."""
+        if not self.is_initialized:
+            raise UserError("the network has no weights yet", "call network.initialize(RandomStreams(seed)) first")
         if x.shape[1:] != self.input_shape:
             raise ShapeError(f"the network takes inputs of shape {self.input_shape}, but is given {x.shape[1:]}")
         return self.chain.forward(x, training)

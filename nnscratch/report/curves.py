@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
 Values = NDArray[np.float64]
 
@@ -225,6 +226,7 @@ def gradient_flow(epochs: Sequence[Row], path: Path, *, title: str = "", width: 
     figure = new_figure((3.7 if width >= 6 else 6.4) + legend_height, width)
     numbers = epoch_numbers(epochs)
     handles: dict[str, Line2D] = {}
+    band: Patch | None = None
     for index, (prefix, heading, label) in enumerate(panels):
         axes = figure.add_subplot(*((1, 2) if width >= 6 else (2, 1)), index + 1)
         dress(axes, title=heading, x="epoch", y=label)
@@ -240,13 +242,14 @@ def gradient_flow(epochs: Sequence[Row], path: Path, *, title: str = "", width: 
         else:
             nothing_to_show(axes, "not recorded")
         if prefix == "update_ratio/" and axes.lines:
-            axes.axhspan(1e-4, 1e-2, color="#eef1f4", zorder=0)
+            band = axes.axhspan(1e-4, 1e-2, color="#dfe4ea", zorder=0)
         whole_numbers(axes)
     if handles:
         names = list(handles)
         # With very many layers the ends of the colour scale are enough.
         named = names if len(names) <= 12 else [*names[:3], names[len(names) // 2], *names[-3:]]
-        add_legend(figure, [handles[name] for name in named], named, columns=columns)
+        bands = {} if band is None else {"healthy": band}
+        add_legend(figure, [*(handles[name] for name in named), *bands.values()], [*named, *bands], columns=columns)
     head(figure, title)
     return save(figure, path)
 

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NOWHERE = -0.12  # the height of trials that have no value
+MOST_TICKS, CLOSEST_TICKS = 5, 0.05  # so few values, so far apart, are the ticks themselves
 
 
 @dataclass(frozen=True)
 class Scale:
     """One vertical axis: where each trial crosses it (0 bottom, 1 top, None not at all) and its ticks.
 
-    Trials with the same category cross close to its tick, side by side.
+    Equal numbers cross at one height; trials with the same category close to its tick, side by side.
     """
 
     name: str
@@ -34,22 +35,25 @@ class Scale:
 
 
 def scale_of(name: str, values: Sequence[object]) -> Scale:
-    """An axis for one parameter: few or non-numeric values evenly spaced, others linear, or logarithmic from 1:20 on.
+    """An axis for one parameter: numbers to scale, linear or, from 1:5 on, logarithmic; words evenly spaced.
 
     None stands for a trial that does not have the parameter.
     """
     given = [value for value in values if value is not None]
     numbers = [float(value) for value in given if isinstance(value, int | float) and not isinstance(value, bool)]
-    distinct = len({setting(value) for value in given})
-    if len(numbers) < len(given) or distinct <= 4:
-        return _category_scale(name, values, is_numeric=len(numbers) == len(given))
+    if len(numbers) < len(given) or len(set(numbers)) < 2:
+        return _category_scale(name, values)
     low, high = min(numbers), max(numbers)
-    logarithmic = wants_log_scale(np.array(numbers), 20.0)
+    logarithmic = wants_log_scale(np.array(numbers), 5.0)
     forward = np.log10 if logarithmic else np.positive
     start, span = float(forward(low)), float(forward(high) - forward(low))
     heights = tuple(
         (float(forward(float(value))) - start) / span if isinstance(value, int | float) else None for value in values
     )
+    crossed = {height: setting(value) for height, value in zip(heights, values, strict=True) if height is not None}
+    places = sorted(crossed)
+    if len(places) <= MOST_TICKS and min(np.diff(places)) > CLOSEST_TICKS:
+        return Scale(name, heights, tuple((place, crossed[place]) for place in places), logarithmic)
     ticks = []
     for place in np.linspace(0.0, 1.0, 5):
         position = start + span * float(place)
@@ -57,10 +61,10 @@ def scale_of(name: str, values: Sequence[object]) -> Scale:
     return Scale(name, heights, tuple(ticks), logarithmic)
 
 
-def _category_scale(name: str, values: Sequence[object], *, is_numeric: bool) -> Scale:
+def _category_scale(name: str, values: Sequence[object]) -> Scale:
     words = [None if value is None else setting(value) for value in values]
     distinct = list(dict.fromkeys(word for word in words if word is not None))
-    distinct.sort(key=float if is_numeric else None)
+    distinct.sort()
     places = {word: (index + 0.5) / len(distinct) for index, word in enumerate(distinct)}
     heights: list[float | None] = [None] * len(words)
     for word, place in places.items():
@@ -78,11 +82,13 @@ def parallel_coordinates(
     *,
     goal: Goal,
     metric: str = "value",
+    statuses: Sequence[str] | None = None,
     title: str = "",
 ) -> Figure:
     """One line per trial through its parameters to its value; good trials are dark, the best is black and bold.
 
-    Trials without a value are dotted and end below the last axis.
+    The best is the first of equals, among the completed ones when there are statuses. Trials without a value are dotted
+    and end below the last axis.
     """
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
@@ -97,9 +103,10 @@ def parallel_coordinates(
     figure = new_figure(4.6, max(WIDTH, 1.1 * len(scales)))
     axes = figure.add_subplot()
     valued = [index for index, good in enumerate(goodness) if good is not None]
-    valued.sort(key=lambda index: goodness[index] or 0.0)
-    best = valued[-1] if valued else None
-    # Good trials are drawn last, on top of the others.
+    eligible = [index for index in valued if statuses is None or statuses[index] == "completed"]
+    best = max(eligible, key=lambda index: goodness[index] or 0.0, default=None)
+    # Good trials are drawn last, on top of the others, and the best after them all.
+    valued.sort(key=lambda index: (index == best, goodness[index] or 0.0))
     order = [*(index for index, good in enumerate(goodness) if good is None), *valued]
     for index in order:
         heights = [scale.heights[index] for scale in scales]

@@ -105,15 +105,17 @@ def most_confused(counts: ArrayLike, classes: Sequence[str], *, limit: int = 10,
 
 
 def runs_table(runs: Sequence[RunSummary], *, title: str = "") -> Table:
-    """One row per run: name, data, parameters, best epoch, validation, test, time, status."""
+    """One row per run: name, data, parameters, epochs done and planned, the best, validation, test, time, status."""
     rows = []
     for run in runs:
-        best = "-" if run.best_epoch is None else f"{run.best_epoch}" + (f"/{run.epochs}" if run.epochs else "")
+        best = "-" if run.best_epoch is None else str(run.best_epoch)
+        planned = f" of {run.planned_epochs}" if run.planned_epochs is not None else ""
+        done = f"{run.epochs or 0}{planned}" if run.epochs or planned else "-"
         validation, test = (metric_value(run.metric, value) for value in (run.validation, run.test))
         time = duration(run.seconds)
-        rows.append((run.name, run.data, count(run.parameters), best, validation, test, time, run.status))
+        rows.append((run.name, run.data, count(run.parameters), done, best, validation, test, time, run.status))
     headings = (
-        Column("run"), Column("data"), Column("parameters", True), Column("best epoch", True),
+        Column("run"), Column("data"), Column("parameters", True), Column("epochs", True), Column("best", True),
         Column("validation", True), Column("test", True), Column("time", True), Column("status"),
     )  # fmt: skip
     return Table(headings, tuple(rows), title)

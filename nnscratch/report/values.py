@@ -34,9 +34,11 @@ class RunSummary:
     parameters: int | None = None
     best_epoch: int | None = None
     epochs: int | None = None
+    """Those done."""
     validation: float | None = None
     test: float | None = None
     seconds: float | None = None
+    planned_epochs: int | None = None
 
 
 @dataclass(frozen=True)

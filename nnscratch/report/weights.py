@@ -85,6 +85,9 @@ def _draw_histograms(axes: Axes, before: NDArray[Any] | None, after: NDArray[Any
     # Each is scaled to its own peak: a constant start would flatten the end to nothing.
     shapes = [part / max(float(part.max()), 1e-12) for part in heights]
     first = axes.stairs(shapes[0], edges, fill=True, facecolor=FAINT, edgecolor=MUTED, linewidth=0.6, hatch="////")
+    if old.size and old.min() == old.max():  # a bar would be as wide as its bin, and beside the value
+        first.remove()
+        axes.vlines(old[0], 0, 1, color=MUTED, linewidth=3.0)
     second = axes.stairs(shapes[1], edges, color=BLUE, linewidth=1.8)
     axes.set_ylim(0, 1.3)
     axes.text(0.99, 0.98, f"std {_spread(old)} → {_spread(new)}" + (f"\n{lost} not finite" if lost else ""),

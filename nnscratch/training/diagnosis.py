@@ -14,10 +14,13 @@ Row = Mapping[str, float]
 SMALLEST_GRADIENT_SHARE = 1e-4
 """A layer whose gradient norm is below this share of the largest layer's hardly learns."""
 LARGEST_GRADIENT = 1e3
+"""For losses around 1; where guessing gives more (a regression in its own units), in proportion."""
 UPDATE_RATIOS = (1e-6, 0.1)
 """Healthy ones lie around 1e-3; outside of these a layer stands still or jumps."""
 FAR_FROM_GUESSING = 2.0
-"""How far the first loss may lie above that of guessing, in nats for cross-entropy, in multiples otherwise."""
+"""How far the first loss may lie above that of guessing, in nats of cross-entropy."""
+TIMES_GUESSING = 6.0
+"""How many times that of guessing it may be otherwise. He-initialised outputs give about 3, in one of 20 cases 5."""
 LARGEST_INPUT = 10.0
 DEAD, SATURATED = 0.95, 0.6
 """The shares of a layer from which it is named. Networks learn well with 80 % of a ReLU layer's units always zero."""
@@ -53,6 +56,11 @@ class Setting:
     """None for regression."""
     layers: tuple[str, ...]
     """The paths of the layers with trainable parameters, in order."""
+    kinds: frozenset[str] = frozenset()
+    """Which layers there are, by name."""
+    weight_init: str = ""
+    learning_rate: float | None = None
+    """The configured one, before any schedule."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +88,15 @@ def start_findings(first_loss: float, setting: Setting) -> Iterator[Finding]:
     """From the loss before the first update, which should be about that of guessing: ln K for K classes."""
     guess = setting.guessing
     name = f"ln({setting.classes}) = {guess:.3g}" if setting.is_cross_entropy else f"{guess:.3g}"
-    allowed = guess + FAR_FROM_GUESSING if setting.is_cross_entropy else guess * (1 + 10 * FAR_FROM_GUESSING)
+    allowed = guess + FAR_FROM_GUESSING if setting.is_cross_entropy else guess * TIMES_GUESSING
     if not first_loss <= allowed:
         yield Finding(
             "loss at start far from guessing",
             None,
             f"{first_loss:.4g} before the first update, guessing gives {name}",
-            "data.scaling: standardize, or a smaller weight_init: the first outputs are too large",
+            "data.scaling: standardize, or a smaller weight_init: the first outputs are too large"
+            if setting.classes
+            else "data.target_scaling: standardize, and data.scaling: standardize",
         )
 
 
@@ -94,7 +104,7 @@ def history_findings(history: Sequence[Row], setting: Setting) -> Iterator[Findi
     """From the epochs' rows, at any time during or after training."""
     if not history:
         return
-    yield from _gradients(history[-1], setting)
+    yield from _gradients(history, setting)
     yield from _update_ratios(history, setting)
     yield from _instability(history, setting)
     yield from _overfitting(history, setting)
@@ -155,10 +165,12 @@ def prediction_findings(predicted: Sequence[int], actual: Sequence[int], classes
         )
 
 
-def _gradients(row: Row, setting: Setting) -> Iterator[Finding]:
-    norms = {layer: row[f"gradient_norm/{layer}"] for layer in setting.layers if f"gradient_norm/{layer}" in row}
+def _gradients(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
+    row = history[-1]
+    norms = _gradient_norms(row, setting)
     if not norms:
         return
+    largest_allowed = LARGEST_GRADIENT * (1.0 if setting.is_cross_entropy else max(1.0, setting.guessing))
     largest = max(norms, key=lambda layer: norms[layer])
     weak = [layer for layer, norm in norms.items() if norm < SMALLEST_GRADIENT_SHARE * norms[largest]]
     if weak:
@@ -167,15 +179,45 @@ def _gradients(row: Row, setting: Setting) -> Iterator[Finding]:
             "vanishing gradients",
             weak[0],
             f"gradient norm {norms[weak[0]]:.2g} beside {norms[largest]:.2g} in {largest}{others}",
-            "relu instead of sigmoid or tanh, weight_init: he, batch_norm or residual layers, fewer layers",
+            _against_vanishing(history, largest_allowed, setting),
         )
-    if norms[largest] > LARGEST_GRADIENT:
+    if norms[largest] > largest_allowed:
         yield Finding(
             "exploding gradients",
             largest,
             f"gradient norm {norms[largest]:.3g} in epoch {int(row['epoch'])}",
             "training.clip_norm: 1, a smaller learning rate, data.scaling: standardize",
         )
+
+
+def _gradient_norms(row: Row, setting: Setting) -> dict[str, float]:
+    return {layer: row[f"gradient_norm/{layer}"] for layer in setting.layers if f"gradient_norm/{layer}" in row}
+
+
+def _against_vanishing(history: Sequence[Row], largest_allowed: float, setting: Setting) -> str:
+    """What helps this network; never what it has already."""
+    exploded = any(max(_gradient_norms(row, setting).values(), default=0.0) > largest_allowed for row in history)
+    if exploded or any(_instability(history, setting)):
+        return "a smaller optimizer.learning_rate: its first updates were so large that the units died"
+    squashing = [kind for kind in ("sigmoid", "tanh") if kind in setting.kinds]
+    remedies = [f"relu instead of {' and '.join(squashing)}"] if squashing else []
+    remedies += [] if setting.weight_init == "he" else ["weight_init: he"]
+    remedies += [] if setting.kinds & {"batch_norm", "layer_norm"} else ["batch_norm"]
+    remedies += [] if "residual" in setting.kinds else ["residual layers"]
+    return ", ".join([*remedies, "fewer layers"])
+
+
+def _rate(history: Sequence[Row], index: int, setting: Setting) -> str:
+    """The configured learning rate, and the highest of that epoch where a schedule has lowered it much.
+
+    A row has the rate of its epoch's last step only; the step before an epoch's first is the last of the epoch before.
+    """
+    ends = [row["learning_rate"] for row in history[max(index - 1, 0) : index + 1] if "learning_rate" in row]
+    highest = max(ends, default=math.nan)
+    if setting.learning_rate is None:
+        return f"learning_rate {highest:.3g}"
+    lowered = f", {highest:.3g} in this epoch" if index and highest < 0.5 * setting.learning_rate else ""
+    return f"optimizer.learning_rate {setting.learning_rate:.3g}{lowered}"
 
 
 def _update_ratios(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
@@ -209,17 +251,18 @@ def _update_ratios(history: Sequence[Row], setting: Setting) -> Iterator[Finding
 def _instability(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
     """The training loss, a mean over an epoch, far above guessing, or far above where it has been."""
     best = math.inf
-    for row in history:
+    for index, row in enumerate(history):
         loss = row["train_loss"]
-        above_guessing = loss > 3 * setting.guessing
+        # Outputs that start far from a regression's targets are no sign of it, as long as they come closer.
+        falling = loss < best and setting.classes is None
+        above_guessing = loss > 3 * setting.guessing and not falling
         risen = loss > 1.3 * best and loss - best > 0.1 * setting.guessing
         if not math.isfinite(loss) or above_guessing or risen:
             before = f"after {best:.4g}" if risen else f"guessing gives {setting.guessing:.4g}"
             yield Finding(
                 "learning rate at the edge of divergence",
                 None,
-                f"train_loss {loss:.4g} in epoch {int(row['epoch'])}, {before}, at learning_rate "
-                f"{row.get('learning_rate', math.nan):.3g}",
+                f"train_loss {loss:.4g} in epoch {int(row['epoch'])}, {before}, at {_rate(history, index, setting)}",
                 "a learning rate 3 to 10 times smaller, training.clip_norm: 1, or a warm-up",
             )
             return

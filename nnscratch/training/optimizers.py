@@ -7,6 +7,7 @@ leaves frozen parameters alone. Chunk borders do not depend on the number of thr
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
@@ -105,6 +106,11 @@ class SGD(Optimizer):
     weight_decay: float = setting(0.0, "share of each weight removed per unit of learning rate", ge=0)
 
     state_names: ClassVar[tuple[str, ...]] = ("velocity",)
+
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        for field, given in (("nesterov", self.nesterov), ("dampening", self.dampening)):
+            if given and not self.momentum:
+                yield field, "has no effect without momentum: set momentum too (0.9 is usual), or leave this out"
 
     def update(self, chunk: Chunk, rate: float, s: Array) -> None:
         theta, g, (v,) = chunk.theta, chunk.g, chunk.state

@@ -1,11 +1,13 @@
 """From stored inputs (bytes, or a table's numbers) to what a network takes: x = stored * multiplier + offset.
 
 The statistics come from the training split alone, and the run keeps them: evaluating and predicting use the same.
+The targets of a regression are scaled too: a network starts with outputs around 0 and takes small steps, so that prices
+of 500,000 would be out of its reach.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -29,10 +31,39 @@ class Affine:
             out += self.offset
         return out
 
+    def undo(self, x: Array) -> Array:
+        """Stored values for x, in a new array."""
+        return np.asarray((x.astype(np.float64) - self.offset) / self.multiplier, np.float32)
+
 
 def affine(multiplier: Array | float, offset: Array | float) -> Affine:
     """An Affine from numbers of any float type."""
     return Affine(np.asarray(multiplier, np.float32), np.asarray(offset, np.float32))
+
+
+UNCHANGED = affine(1.0, 0.0)
+
+TargetScaling = Literal["standardize", "none"]
+
+
+def fit_targets(train: Examples, scaling: TargetScaling) -> Affine:
+    """How a regression's targets are scaled: each to mean 0 and deviation 1 in training, or not; labels never are."""
+    if scaling == "none" or train.targets.ndim == 1:
+        return UNCHANGED
+    t = train.targets[train.rows].astype(np.float64)
+    mean, deviation = np.mean(t, axis=0), np.std(t, axis=0)
+    smallest = np.maximum(1e-12 * np.max(np.abs(t), axis=0), 1e-30)  # a constant's deviation is but rounding
+    deviation = np.where(deviation > smallest, deviation, 1.0)
+    return affine(1 / deviation, -mean / deviation)
+
+
+def scale_targets(examples: Examples, affine: Affine) -> Examples:
+    """The examples with the targets that the network learns; the very same when nothing changes."""
+    if affine is UNCHANGED or examples.targets.ndim == 1:
+        return examples
+    # In float64: a mean far above the deviation (years, prices) leaves few digits of the difference.
+    t = examples.targets.astype(np.float64) * affine.multiplier + affine.offset
+    return replace(examples, targets=t.astype(np.float32))
 
 
 @dataclass(frozen=True)

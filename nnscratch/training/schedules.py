@@ -19,7 +19,7 @@ class Schedule(Component):
     warmup_epochs: float = setting(0.0, "epochs over which the learning rate rises linearly from 0", ge=0)
 
     def __call__(self, step: int, total_steps: int, steps_per_epoch: int, history: Sequence[float] = ()) -> float:
-        """The factor of step number `step`, from 0; history is the monitored loss of the epochs so far."""
+        """The factor of step number `step`, from 0; history is each epoch's val_loss so far, else its train_loss."""
         warmup = min(self.warmup_epochs * steps_per_epoch, total_steps)
         if step < warmup:
             return (step + 1) / math.ceil(warmup + 1)
@@ -116,13 +116,18 @@ class Triangular(Schedule):
 
 @dataclass(frozen=True)
 class ReduceOnPlateau(Schedule):
-    """factor = gamma^k, k the times that `patience` epochs in a row brought no monitored loss below the best so far."""
+    """factor = gamma^k, k the times that `patience` epochs in a row brought no val_loss below the best so far.
+
+    Without validation data it is train_loss that counts; never `training.monitor`.
+    """
 
     name: ClassVar[str] = "reduce_on_plateau"
 
-    patience: int = setting(5, "epochs without improvement before the rate drops", ge=1)
+    patience: int = setting(
+        5, "epochs without a lower val_loss (train_loss without validation data) before the rate drops", ge=1
+    )
     gamma: float = setting(0.1, "what each drop multiplies by", gt=0, lt=1)
-    minimum_change: float = setting(0.0, "how much lower a loss must be to count", ge=0)
+    minimum_change: float = setting(0.0, "how much lower that loss must be to count", ge=0)
 
     def factor(self, progress: float, epoch: float, history: Sequence[float]) -> float:
         best, waited, drops = math.inf, 0, 0

@@ -26,7 +26,7 @@ from nnscratch.training.examples import Examples
 from nnscratch.training.measurements import LayerMeasurements, clip_by_norm, clip_by_value, global_norm
 from nnscratch.training.optimizers import Optimizer
 from nnscratch.training.progress import EpochResult, Progress, StepResult
-from nnscratch.training.scaling import Affine
+from nnscratch.training.scaling import UNCHANGED, Affine, scale_targets
 from nnscratch.training.schedules import ConstantRate, Schedule
 from nnscratch.training.test_time_augmentation import Kind
 
@@ -68,8 +68,10 @@ class Trainer:
         affine: Affine,
         streams: RandomStreams,
         workers: Workers | None = None,
+        target_affine: Affine = UNCHANGED,
     ) -> None:
         self.network, self.recipe, self.affine, self.streams = network, recipe, affine, streams
+        self.target_affine = target_affine
         self.workers = workers or Workers()
         self.progress = Progress()
         self._losses: list[float] = []
@@ -86,6 +88,8 @@ class Trainer:
         Raises DivergenceError, the weights still finite, when the loss, a gradient or the next weights are not.
         """
         recipe, progress = self.recipe, self.progress
+        train = scale_targets(train, self.target_affine)
+        validation = scale_targets(validation, self.target_affine) if validation else None
         batches = Batches(train, self.affine, recipe.batch_size, self.network.output_shape[0])
         held_out = Batches(validation, self.affine, recipe.evaluation_batch_size) if validation else None
         steps = len(batches)
@@ -108,8 +112,10 @@ class Trainer:
     def score(self, examples: Examples, outputs: Array | None = None) -> Score:
         """Loss and accuracy on a split with the weights that count: the averaged ones when averaging.
 
-        The raw outputs go into `outputs` (N, K) when it is given.
+        The raw outputs go into `outputs` (N, K) when it is given. Of a regression, loss and outputs are of the scaled
+        targets: `target_affine.undo(outputs)` gives values in the targets' own units.
         """
+        examples = scale_targets(examples, self.target_affine)
         with self.weights_that_count(), np.errstate(all="ignore"):
             batches = Batches(examples, self.affine, self.recipe.evaluation_batch_size)
             return evaluate(self.network, self.recipe.loss, batches, outputs, self.recipe.test_time_augmentation)

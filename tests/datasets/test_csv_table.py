@@ -197,3 +197,10 @@ def test_any_table_gives_a_dataset_or_a_data_error(tmp_path: Path, rows: list[li
     except DataError:
         return
     assert np.isfinite(dataset.train_inputs).all()
+
+
+def test_a_column_of_text_is_answered_with_the_setting_that_leaves_it_out(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.dataset\.ignore=\[city\] on the command line"):
+        load(tmp_path, "area,city,price\n1,Bonn,2.5\n2,Kiel,3.5\n")
+    dataset = load(tmp_path, "area,city,price\n1,Bonn,2.5\n2,Kiel,3.5\n", CSVTable(test=0, ignore=("city",)))
+    assert dataset.feature_names == ("area",)

@@ -220,7 +220,7 @@ def test_a_redirect_to_a_local_file_is_refused(server: ScriptedServer, tmp_path:
     server.answers["/a"] = [redirect(secret.as_uri())]
     with pytest.raises(DataError, match="HTTP 302"):
         fetch([remote(server, "/a")], tmp_path / "into", said.append, patience=QUICK)
-    assert list((tmp_path / "into").iterdir()) == []
+    assert not (tmp_path / "into").exists() or list((tmp_path / "into").iterdir()) == []
 
 
 def test_a_server_that_says_nothing_is_given_up(server: ScriptedServer, tmp_path: Path, said: list[str]) -> None:
@@ -352,3 +352,10 @@ def test_fetching_what_is_not_downloaded_is_a_usage_error(tmp_path: Path, said: 
         fetch_dataset("csv", tmp_path, said.append)
     with pytest.raises(UsageError, match="did you mean cifar10"):
         fetch_dataset("cifar", tmp_path, said.append)
+
+
+def test_an_address_that_does_not_answer_leaves_no_empty_folders(tmp_path: Path, said: list[str]) -> None:
+    file = RemoteFile("file.gz", ("http://127.0.0.1:9/file.gz",), len(BODY), hashlib.sha256(BODY).hexdigest())
+    with pytest.raises(DataError, match=r"cannot download file\.gz"):
+        fetch([file], tmp_path / "data" / "fashion-mnist", said.append, patience=QUICK)
+    assert list(tmp_path.iterdir()) == []

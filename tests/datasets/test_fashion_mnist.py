@@ -124,3 +124,11 @@ def test_a_bad_cell_of_the_csv_is_named_by_line_and_column(tmp_path: Path, said:
     file.write_text("\n".join(lines))
     with pytest.raises(DataError, match=r"fashion-mnist_test\.csv:3:3: field 2 is 'cat'"):
         FashionMNIST().load(tmp_path, None, said.append)
+
+
+def test_the_data_folder_may_be_the_folder_with_the_files(tmp_path: Path) -> None:
+    folder = write_idx(tmp_path / IDX_FOLDER)
+    (found,) = FashionMNIST().locate(folder)
+    assert found.folder == folder
+    assert FashionMNIST().folder_for_downloads(folder) == folder
+    assert FashionMNIST().folder_for_downloads(tmp_path) == folder

@@ -216,13 +216,13 @@ class Evil:
 
 
 PUBLIC: list[tuple[str, str, Callable[[Path], None], str]] = [
-    ("cifar10", "missing", lambda data: None, "cannot download cifar-10"),
+    ("cifar10", "missing", lambda data: data.mkdir(), "cannot download cifar-10"),
     ("cifar10", "cut short", lambda data: cifar_binary(data, data_batch_3=bytes(RECORD)), "data_batch_3.bin"),
     ("cifar10", "too long", lambda data: cifar_binary(data, test_batch=bytes(3 * RECORD)), "test_batch.bin"),
     ("cifar10", "label out of range", lambda data: cifar_binary(data, data_batch_1=b"\x0b" * 2 * RECORD), "11"),
     ("cifar10", "hostile pickle", lambda data: cifar_pickle(data, data_batch_2=pickle.dumps(Evil())), "pathlib"),
     ("cifar10", "cut pickle", lambda data: cifar_pickle(data, data_batch_2=b"\x80\x02}q"), "data_batch_2"),
-    ("fashion_mnist", "missing", lambda data: None, "cannot download train-images"),
+    ("fashion_mnist", "missing", lambda data: data.mkdir(), "cannot download train-images"),
     ("fashion_mnist", "wrong magic number", lambda data: idx(data, images=b"\0\0\x08\x07" + bytes(100)), "magic"),
     (
         "fashion_mnist",

@@ -114,7 +114,7 @@ def test_control_characters_in_an_error_do_not_reach_the_terminal(
 
 def test_a_missing_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, error = fail(["train", "--resume", str(tmp_path / "none")], capsys)
-    assert code == 1
+    assert code == 2
     assert error.startswith(f"error: {tmp_path}/none is not a run")
 
 

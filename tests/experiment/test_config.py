@@ -364,3 +364,25 @@ def test_fields_are_typed_for_the_program() -> None:
 
     assert config.l2.build().strength == 0.5
     assert config.model.hidden_layers == (4,)
+
+
+def test_a_field_in_the_wrong_place_is_sent_to_where_it_belongs() -> None:
+    found = small("batch_size: 32\nlearning_rate: 0.1\noptimizer: {name: sgd, lr: 0.1}\nwd: 0.1\n")
+    assert [problem.partition(" (allowed")[0] for problem in found] == [
+        "batch_size: unknown field; did you mean training.batch_size?",
+        "learning_rate: unknown field; did you mean optimizer.learning_rate?",
+        "optimizer.lr: unknown field; did you mean learning_rate?",
+        "wd: unknown field; did you mean optimizer.weight_decay?",
+    ]
+
+
+def test_nesterov_and_dampening_without_momentum_are_problems_at_their_fields() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(SMALL + "optimizer:\n  name: sgd\n  nesterov: true\n  dampening: 0.5\n", "my.yaml")
+    words = "has no effect without momentum: set momentum too (0.9 is usual), or leave this out"
+    assert [(each.path, each.line, each.message) for each in caught.value.problems] == [
+        ("optimizer.nesterov", 5, words),
+        ("optimizer.dampening", 6, words),
+    ]
+    config = parse_config(SMALL + "optimizer: {sgd: {nesterov: true, momentum: 0.5}}\n", "my.yaml")
+    assert config.optimizer.fields["nesterov"] is True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from nnscratch.experiment.train import train
 from nnscratch.nn.layers import Dense, ReLU, Sigmoid
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
-from nnscratch.training.diagnosis import Setting, Watch, history_findings
+from nnscratch.training.diagnosis import Setting, Watch, history_findings, start_findings
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPES = {"name": "shapes", "train": 400, "test": 20}
@@ -199,3 +200,44 @@ def test_overfitting_is_a_validation_loss_that_rises_while_the_training_loss_fal
     assert list(history_findings(healthy, SETTING)) == []
     overfit = [*healthy, row(4, 0.2, val_loss=1.4, **scores)]
     assert [finding.problem for finding in history_findings(overfit, SETTING)] == ["overfitting"]
+
+
+def vanishing(setting: Setting, *before: float) -> str:
+    """The advice against gradients that vanish in the first layer, after epochs with these norms."""
+    norms = [*((norm, norm) for norm in before), (1e-9, 1.0)]
+    rows = [
+        {"epoch": epoch, "train_loss": 2.0, "gradient_norm/1.dense": first, "gradient_norm/3.dense": last}
+        for epoch, (first, last) in enumerate(norms, start=1)
+    ]
+    (finding,) = [each for each in history_findings(rows, setting) if each.problem == "vanishing gradients"]
+    return finding.advice
+
+
+def test_what_the_network_has_already_is_not_advised() -> None:
+    setting = replace(SETTING, kinds=frozenset({"dense", "relu"}), weight_init="he")
+    assert vanishing(setting) == "batch_norm, residual layers, fewer layers"
+    assert vanishing(replace(SETTING, kinds=frozenset({"tanh", "residual"}), weight_init="xavier")) == (
+        "relu instead of tanh, weight_init: he, batch_norm, fewer layers"
+    )
+
+
+def test_gradients_that_vanish_after_they_exploded_are_the_learning_rates_fault() -> None:
+    assert vanishing(SETTING, 1e6).startswith("a smaller optimizer.learning_rate")
+
+
+def test_the_configured_learning_rate_is_named_not_the_last_of_a_schedule() -> None:
+    rows = [{"epoch": 1, "train_loss": 50.0, "learning_rate": 1e-9}]
+    (finding,) = history_findings(rows, replace(SETTING, learning_rate=3.0))
+    assert finding.evidence.endswith("at optimizer.learning_rate 3")
+    later = [
+        {"epoch": 1, "train_loss": 1.0, "learning_rate": 0.5},
+        {"epoch": 2, "train_loss": 50.0, "learning_rate": 0.0},
+    ]
+    (finding,) = history_findings(later, replace(SETTING, learning_rate=3.0))
+    assert finding.evidence.endswith("at optimizer.learning_rate 3, 0.5 in this epoch")
+
+
+def test_a_regression_that_starts_at_nine_times_the_loss_of_guessing_is_named() -> None:
+    setting = replace(SETTING, guessing=1.0, is_cross_entropy=False, classes=None)
+    assert [each.problem for each in start_findings(9.0, setting)] == ["loss at start far from guessing"]
+    assert not list(start_findings(3.0, setting))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,3 +147,12 @@ def test_nohup_is_respected() -> None:
             assert not stop.wanted
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_the_command_that_continues_names_the_data_folder_and_quotes_it(config: Config, tmp_path: Path) -> None:
+    options = Options(tmp_path / "my data", tmp_path / "my runs", 1, plots=False)
+    with pytest.raises(Interrupted) as caught:
+        train(config, options, SignallingDisplay(2, signal.SIGINT))
+    words = shlex.split(str(caught.value.hint).removeprefix("continue with: "))
+    expected = ["--resume", str(tmp_path / "my runs" / "run"), "--data-dir", str(tmp_path / "my data")]
+    assert words == ["nnscratch", "train", *expected]

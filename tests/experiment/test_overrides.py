@@ -153,6 +153,12 @@ def test_an_optional_component_is_switched_on_by_its_name() -> None:
     [
         ("optimizer.leraning_rate=1", "optimizer.leraning_rate: unknown field; did you mean learning_rate?"),
         ("trainin.epochs=1", "trainin.epochs: unknown field; did you mean training?"),
+        ("lr=3", "lr: unknown field; did you mean optimizer.learning_rate?"),
+        ("optimizer.lr=3", "optimizer.lr: unknown field; did you mean learning_rate?"),
+        ("learning_rate=3", "learning_rate: unknown field; did you mean optimizer.learning_rate?"),
+        ("epochs=3", "epochs: unknown field; did you mean training.epochs?"),
+        ("training.lr=3", "training.lr: unknown field; did you mean optimizer.learning_rate?"),
+        ("bs=3", "bs: unknown field; did you mean training.batch_size?"),
         ("optimizer.name=adm", "optimizer.name: unknown optimizer `adm`; did you mean adam?"),
         ("optimizer=adm", "optimizer.name: unknown optimizer `adm`; did you mean adam?"),
         ("optimizer.learning_rate=-1", "optimizer.learning_rate: must be greater than 0, got -1"),

@@ -12,7 +12,9 @@ import pytest
 from nnscratch.cli import main
 from nnscratch.errors import ConfigError, UserError
 from nnscratch.experiment.config import load_config
+from nnscratch.experiment.loaded_run import load_run
 from nnscratch.experiment.plugins import import_plugins
+from nnscratch.experiment.report_page import repeating_command
 from nnscratch.nn.component import catalogue
 from nnscratch.nn.layers import Tanh
 from nnscratch.nn.layers.activations import Activation
@@ -108,6 +110,8 @@ def test_training_keeps_a_copy_with_its_digest_and_resuming_uses_the_copy(
     meta = json.loads((run / "meta.json").read_text())
     assert meta["plugins"] == {"kept_tanh.py": hashlib.sha256(source.read_bytes()).hexdigest()}
     assert load_config(run / "config.yaml").plugins == ("plugins/kept_tanh.py",)
+
+    assert "--allow-plugins" in repeating_command(load_run(run), {})
 
     source.unlink()
     main(["train", "--resume", str(run), "--epochs", "2", "--allow-plugins", "--threads", "1", "--no-plots"])

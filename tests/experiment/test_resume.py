@@ -426,3 +426,18 @@ def test_the_weights_are_those_of_the_checkpoint_before_training_goes_on(stopped
     after = load_checkpoint(stopped / "checkpoints" / "last.npz")
     assert after.header["progress"] == before.header["progress"]
     assert all(np.array_equal(after.arrays[name], array) for name, array in before.arrays.items())
+
+
+def test_a_finished_run_is_not_tested_again_and_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = config_from_mapping(everything(epochs=2))
+    before = train(config, options(tmp_path), Display(quiet=True))
+    records = (before.run / "metrics.jsonl").read_bytes()
+    meta = (before.run / "meta.json").read_bytes()
+    capsys.readouterr()
+    again = resume(before.run, None, options(tmp_path), Display(quiet=True))
+    assert again.to_dict() == before.to_dict()
+    assert (before.run / "metrics.jsonl").read_bytes() == records
+    assert (before.run / "meta.json").read_bytes() == meta
+    assert f"{before.run} already has its 2 epochs; --epochs N trains more" in capsys.readouterr().out

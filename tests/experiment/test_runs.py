@@ -130,7 +130,7 @@ def test_a_run_that_does_not_exist_is_named_with_the_closest_one(
 ) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(["runs", "compare", "shape", "shapes", "--runs-dir", str(shapes_run.parent)])
-    assert exit_.value.code == 1
+    assert exit_.value.code == 2
     assert "did you mean shapes?" in capsys.readouterr().err
 
 
@@ -138,3 +138,11 @@ def test_one_run_alone_is_no_comparison(capsys: pytest.CaptureFixture[str], shap
     with pytest.raises(SystemExit) as exit_:
         main(["runs", "compare", str(shapes_run)])
     assert exit_.value.code == 2
+
+
+def test_a_run_that_is_not_done_shows_its_epochs_of_those_planned(shapes_run: Path) -> None:
+    config = shapes_run / "config.yaml"
+    config.write_text(config.read_text().replace("epochs: 3", "epochs: 12"))
+    listing = list_runs(shapes_run.parent)
+    assert listing.to_dict()["runs"][0]["planned_epochs"] == 12
+    assert "3 of 12" in listing.to_text()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnscratch.errors import ShapeError
+from nnscratch.errors import ShapeError, UserError
 from nnscratch.nn.buffers import Array
 from nnscratch.nn.component import catalogue
 from nnscratch.nn.gradient_check import check_gradients
@@ -240,3 +240,8 @@ def test_an_input_of_the_wrong_shape_is_refused_with_both_shapes() -> None:
 def test_a_network_that_does_not_end_in_the_datas_width_is_refused() -> None:
     with pytest.raises(ShapeError, match=r"\(3,\).*\(10,\)"):
         Network([Dense(3)], (4,), outputs=10)
+
+
+def test_a_network_without_weights_says_how_it_gets_them() -> None:
+    with pytest.raises(UserError, match=r"no weights yet\n  call network\.initialize"):
+        Network([Dense(2)], (3,)).forward(np.zeros((1, 3), np.float32))

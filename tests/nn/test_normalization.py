@@ -136,3 +136,11 @@ def test_the_number_of_threads_changes_no_bit() -> None:
         assert dx is not None
         results.append((y, dx.copy(), layer.dgamma.copy(), layer.running_variance.copy()))
     assert all(map(np.array_equal, *results))
+
+
+def test_a_batch_of_one_example_leaves_the_running_statistics_as_they_were() -> None:
+    network = built(BatchNorm(), (3,))
+    network.forward(numbers(10, (3,)), training=True)
+    before = network.parameters.state.copy()
+    network.forward(numbers(1, (3,), offset=100.0), training=True)
+    np.testing.assert_array_equal(network.parameters.state, before)

@@ -83,7 +83,7 @@ def test_every_layer_has_its_gradient_and_its_update_line(epochs: list[Row], tmp
     assert norms.get_yscale() == ratios.get_yscale() == "log"
     assert len(norms.lines) == len(ratios.lines) == 3
     np.testing.assert_array_equal(ratios.lines[2].get_ydata(), [row["update_ratio/4.dense"] for row in epochs])
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["0.dense", "2.dense", "4.dense"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["0.dense", "2.dense", "4.dense", "healthy"]
 
 
 def test_gradients_of_zero_and_missing_layers_are_left_out_of_the_logarithm(tmp_path: Path) -> None:

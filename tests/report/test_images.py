@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 from PIL import Image
 
@@ -90,7 +91,10 @@ def test_histograms_show_each_array_before_and_after(tmp_path: Path) -> None:
     after["0.dense.bias"][:2] = np.nan
     figure = weight_histograms(before, after, tmp_path / "weights.png")
     assert [axes.get_title("left") for axes in figure.axes] == ["0.dense.weight", "0.dense.bias"]
-    assert [len(axes.patches) for axes in figure.axes] == [2, 2]
+    assert [len(axes.patches) for axes in figure.axes] == [2, 1]
+    (start,) = figure.axes[1].collections  # biases start at 0: a line there, not a bar beside it
+    assert isinstance(start, LineCollection)
+    np.testing.assert_array_equal(start.get_segments()[0], [[0.0, 0.0], [0.0, 1.0]])
     assert figure.axes[0].texts[0].get_text() == f"std {before['0.dense.weight'].std():.2g} → 1"
     assert "2 not finite" in figure.axes[1].texts[0].get_text()
 

@@ -36,7 +36,7 @@ def test_the_most_important_parameter_is_on_top(tmp_path: Path) -> None:
 
 
 def test_a_wide_range_is_logarithmic() -> None:
-    scale = scale_of("rate", [1e-4, 1e-3, 1e-2, 3e-4, 3e-3])
+    scale = scale_of("rate", [1e-4, 1e-3, 1e-2, 3e-4, 3e-3, 2e-3])
     assert scale.is_logarithmic
     assert scale.heights[:3] == pytest.approx((0.0, 0.5, 1.0))
     assert [label for _, label in scale.ticks] == ["0.0001", "0.00032", "0.001", "0.0032", "0.01"]
@@ -49,10 +49,14 @@ def test_a_narrow_range_is_linear_and_a_gap_stays_a_gap() -> None:
     assert scale.heights[-1] is None
 
 
-def test_few_values_and_words_are_evenly_spaced_categories() -> None:
-    sizes = scale_of("batch_size", [256, 64, 128])
-    assert sizes.ticks == ((1 / 6, "64"), (0.5, "128"), (5 / 6, "256"))
-    assert sizes.heights == (5 / 6, 1 / 6, 0.5)
+def test_a_few_numbers_lie_to_scale_at_ticks_of_their_own_and_equal_ones_at_one_height() -> None:
+    rates = scale_of("rate", [1e-4, 1e-2, 1e-3, 1e-3])
+    assert rates.is_logarithmic
+    assert rates.heights == pytest.approx((0.0, 1.0, 0.5, 0.5))
+    assert [label for _, label in rates.ticks] == ["0.0001", "0.001", "0.01"]
+
+
+def test_words_are_evenly_spaced_categories() -> None:
     layers = scale_of("hidden_layers", [[512, 256], [256], [512, 256], True, None])
     assert [label for _, label in layers.ticks] == ["[256]", "[512, 256]", "true"]
     first, third = layers.heights[0], layers.heights[2]
@@ -72,6 +76,15 @@ def test_every_trial_is_a_line_and_the_best_is_bold_and_black(tmp_path: Path) ->
     assert best.get_color() == "black"
     assert best.get_linewidth() > worse.get_linewidth()
     assert figure.get_suptitle() == "Parameters of every trial: best 1, in black"
+
+
+def test_the_first_of_tied_completed_trials_is_the_best(tmp_path: Path) -> None:
+    trials: list[dict[str, object]] = [{"rate": 0.1}, {"rate": 0.2}, {"rate": 0.4}, {"rate": 0.3}]
+    statuses = ["completed", "completed", "completed", "pruned"]
+    figure = parallel_coordinates(trials, [0.5, 0.8, 0.8, 0.9], tmp_path / "p.png", goal="maximize", statuses=statuses)
+    (best,) = [line for line in figure.axes[0].lines if line.get_linewidth() == 3.2]
+    assert np.asarray(best.get_ydata())[0] == pytest.approx(1 / 3)
+    assert (figure.get_suptitle() or "").endswith("best 0.8, in black")
 
 
 @pytest.mark.parametrize("values", [[], [0.5], [None]])

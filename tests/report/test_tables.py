@@ -80,12 +80,12 @@ def test_the_leaderboard_puts_the_best_first_and_keeps_those_without_a_value() -
 
 def test_the_runs_table_shows_a_dash_for_what_is_not_known_yet() -> None:
     runs = [
-        RunSummary("a", "cifar10", "completed", "accuracy", 1707274, 41, 50, 0.574, 0.5712, 185.0),
+        RunSummary("a", "cifar10", "completed", "accuracy", 1707274, 41, 50, 0.574, 0.5712, 185.0, 60),
         RunSummary("b", "houses", "running", "loss"),
     ]
     rows = runs_table(runs).rows
-    assert rows[0] == ("a", "cifar10", "1,707,274", "41/50", "57.40 %", "57.12 %", "3 min 05 s", "completed")
-    assert rows[1] == ("b", "houses", "-", "-", "-", "-", "-", "running")
+    assert rows[0] == ("a", "cifar10", "1,707,274", "50 of 60", "41", "57.40 %", "57.12 %", "3 min 05 s", "completed")
+    assert rows[1] == ("b", "houses", "-", "-", "-", "-", "-", "-", "running")
 
 
 def test_differences_of_configs_are_dotted_paths_whose_values_differ() -> None:

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from nnscratch.training.examples import Examples
-from nnscratch.training.scaling import Affine, NoScaling, Standardize, Unit, moments
+from nnscratch.training.scaling import (
+    UNCHANGED,
+    Affine,
+    NoScaling,
+    Standardize,
+    Unit,
+    fit_targets,
+    moments,
+    scale_targets,
+)
 
 
 def images(count: int = 300) -> np.ndarray:
@@ -72,3 +81,27 @@ def test_moments_are_numpys_and_do_not_cancel_far_from_zero() -> None:
     mean, variance = moments(Examples.all_of(table, np.zeros(2000)))
     np.testing.assert_allclose(mean, table.astype(np.float64).mean(axis=0), rtol=1e-9)
     np.testing.assert_allclose(variance, table.astype(np.float64).var(axis=0), rtol=1e-4)
+
+
+def test_targets_of_a_regression_get_mean_zero_and_deviation_one_in_training_and_come_back_in_their_own_units() -> None:
+    prices = np.array([[400_000, 7], [500_000, 7], [600_000, 7], [9e6, 8]], np.float32)
+    every = Examples.all_of(np.zeros((4, 1), np.float32), prices)
+    affine = fit_targets(Examples(every.inputs, prices, np.arange(3)), "standardize")
+    learned = scale_targets(every, affine).targets
+    one = np.sqrt(1.5)
+    np.testing.assert_allclose(learned[:3], [[-one, 0], [0, 0], [one, 0]], atol=1e-5)
+    np.testing.assert_allclose(affine.undo(learned), prices, rtol=1e-6)
+
+
+def test_a_constant_target_that_rounding_makes_uneven_is_not_blown_up() -> None:
+    prices = np.full((1000, 1), 0.1, np.float32)
+    affine = fit_targets(Examples.all_of(np.zeros((1000, 1), np.float32), prices), "standardize")
+    assert affine.multiplier == pytest.approx(1)
+
+
+def test_labels_and_targets_that_are_to_stay_as_they_are_stay_the_same_array() -> None:
+    labels = Examples.all_of(np.zeros((3, 1), np.float32), np.arange(3))
+    prices = Examples.all_of(labels.inputs, np.ones((3, 1), np.float32))
+    assert fit_targets(labels, "standardize") is UNCHANGED
+    assert fit_targets(prices, "none") is UNCHANGED
+    assert scale_targets(prices, UNCHANGED) is prices

@@ -39,6 +39,8 @@ class SweepOptions:
     storage: str | None = None
     lease_seconds: float = LEASE_SECONDS
     engine: str = "local"
+    trial_plots: bool = False
+    """Plots and a report for every trial, besides those of the sweep."""
 
 
 def sweep(file: Path, how: SweepOptions, options: Options, display: Display) -> SweepSummary | WandbSweep:
@@ -63,7 +65,14 @@ def sweep(file: Path, how: SweepOptions, options: Options, display: Display) -> 
     folder = options.runs_dir / "sweeps" / definition.name
     seed = base.seed if how.seed is None else how.seed
     assignment = Assignment(
-        file, definition.name, how.count, seed, folder, how.storage, how.lease_seconds, replace(options, download=False)
+        file,
+        definition.name,
+        how.count,
+        seed,
+        folder,
+        how.storage,
+        how.lease_seconds,
+        replace(options, plots=how.trial_plots, download=False),
     )
     study = assignment.open_study()
     if not (folder / "sweep.yaml").exists():
@@ -87,10 +96,11 @@ def sweep(file: Path, how: SweepOptions, options: Options, display: Display) -> 
 
 def _interrupted(file: Path, how: SweepOptions, options: Options, folder: Path) -> Interrupted:
     command = ["nnscratch", "sweep", str(file), "--name", folder.name, "--runs-dir", str(options.runs_dir)]
-    command += ["--data-dir", str(options.data_dir)] if options.data_dir != Path("data") else []
+    command += options.words_to_repeat()
     for option, value in (("--count", how.count), ("--seed", how.seed), ("--storage", how.storage)):
         command += [option, str(value)] if value is not None else []
     command += ["--workers", str(how.workers)] if how.workers > 1 else []
+    command += ["--plots"] if how.trial_plots else []
     command += ["--wandb", options.wandb] if options.wandb is not None else []
     return Interrupted(f"interrupted; every trial is saved in {folder}", f"go on with: {shlex.join(command)}")
 

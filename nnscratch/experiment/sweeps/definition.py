@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnscratch.errors import ConfigError, Problem, did_you_mean
+from nnscratch.errors import ConfigError, Problem, UsageError, did_you_mean
 from nnscratch.experiment.config import SAFE_NAME
 from nnscratch.experiment.config_problems import in_order, shown
 from nnscratch.experiment.sweeps.command import BaseCommand, parse_command
@@ -25,6 +25,7 @@ KEYS = (
     "name", "description", "project", "entity", "program", "method", "metric", "parameters", "early_terminate",
     "run_cap", "command",
 )  # fmt: skip
+TRAINING_KEYS = {"data", "model", "training", "optimizer", "loss"}
 NO_LOCAL_MEANING = {
     "apiVersion": "leave it out",
     "kind": "leave it out",
@@ -99,6 +100,9 @@ class _Reader:
         root = self.root
         if not isinstance(root.content, dict):
             raise ConfigError([root.place.problem("", "is not a sweep: expected `method:`, `metric:`, `parameters:`")])
+        if TRAINING_KEYS & root.content.keys() and not {"method", "metric", "parameters"} & root.content.keys():
+            message = f"{self.path} is a training config; a sweep has method, metric, parameters, command"
+            raise UsageError(message, "see configs/sweep.yaml")
         for key, node in root.content.items():
             if key in NO_LOCAL_MEANING:
                 self._wrong((node.key or node.place).problem(key, f"has no meaning here; {NO_LOCAL_MEANING[key]}"))

@@ -22,6 +22,9 @@ from nnscratch.report.formats import metric_value
 from nnscratch.report.tables import leaderboard, plain_table
 from nnscratch.report.values import Goal, TrialSummary
 
+FEWEST_TRIALS = 5
+"""From fewer, the importance of a parameter is chance."""
+
 
 @dataclass(frozen=True)
 class SweepSummary:
@@ -102,9 +105,9 @@ def importances(study: Study, trials: Sequence[Trial]) -> dict[str, float]:
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
-    rows = [trial for trial in trials if trial.status == "completed" and trial.value is not None]
+    rows = _rated(trials)
     space = search_space(study.definition)
-    if len(rows) < 4 or not space or len({row.value for row in rows}) < 2:
+    if len(rows) < FEWEST_TRIALS or not space or len({row.value for row in rows}) < 2:
         return {}
     raw = {frozen.number: frozen.params for frozen in study.frozen_trials()}
     known = optuna.create_study(direction=study.definition.metric.goal)
@@ -115,6 +118,10 @@ def importances(study: Study, trials: Sequence[Trial]) -> dict[str, float]:
     except (RuntimeError, ValueError):
         return {}  # too few trials differ
     return {name: share for name, share in shares.items() if math.isfinite(share)}
+
+
+def _rated(trials: Sequence[Trial]) -> list[Trial]:
+    return [trial for trial in trials if trial.status == "completed" and trial.value is not None]
 
 
 def _draw(study: Study, trials: Sequence[Trial], folder: Path) -> None:
@@ -131,11 +138,15 @@ def _draw(study: Study, trials: Sequence[Trial], folder: Path) -> None:
         folder / "parallel_coordinates.png",
         goal=metric.goal,
         metric=metric.name,
+        statuses=statuses,
         title=name,
     )
-    shares = importances(study, trials)
+    shares, picture = importances(study, trials), folder / "importance.png"
     if shares:
-        parameter_importance(list(shares), list(shares.values()), folder / "importance.png", title=name)
+        title = f"{name}: how much each parameter mattered, from {len(_rated(trials))} trials"
+        parameter_importance(list(shares), list(shares.values()), picture, title=title)
+    else:
+        picture.unlink(missing_ok=True)  # drawn from other trials
 
 
 def _table(study: Study, trials: Sequence[Trial]) -> str:

@@ -22,6 +22,7 @@ class BatchNorm(Layer):
 
     mu and v are mean and variance of each feature (of images: each channel) over the batch, M numbers each; when not
     training, running averages of them: m mu_run + (1 - m) mu, and so for M / (M - 1) v, the unbiased variance.
+    A batch with M = 1 leaves the averages as they are: one number has no variance.
 
     Gradients: dbeta = sum dy,  dgamma = sum dy x^,  dx = gamma / s (dy - dbeta / M - x^ dgamma / M): mu and v depend on
     x too. Both passes are affine per feature, so that x^ itself is never stored.
@@ -146,7 +147,9 @@ class BatchNorm(Layer):
         return np.sum(dbetas, axis=0), np.sum(dgammas, axis=0) / self.s
 
     def _update_running(self, mean: Array, variance: Array, M: int) -> None:
-        m, unbiased = self.momentum, variance * (M / max(M - 1, 1))
+        if M == 1:
+            return
+        m, unbiased = self.momentum, variance * (M / (M - 1))
         self.running_mean *= m
         self.running_mean += ((1 - m) * mean).astype(self.dtype)
         self.running_variance *= m

@@ -175,3 +175,15 @@ def test_a_trials_own_stop_leaves_the_sweep_going_and_the_sweeps_stop_ends_both(
     assert (one.wanted, one.reason, other.wanted, whole.wanted) == (True, "pruned", False, False)
     whole.ask("interrupted")
     assert (one.reason, other.wanted, other.reason) == ("pruned", True, "interrupted")
+
+
+@pytest.mark.parametrize(("option", "drawn"), [([], False), (["--plots"], True)])
+def test_trials_are_drawn_only_when_plots_are_asked_for(
+    option: list[str], drawn: bool, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    file = write_sweep(tmp_path, run_cap=1)
+    main(["sweep", str(file), "--runs-dir", str(tmp_path / "runs"), "--threads", "1", "--quiet", *option])
+    folder = tmp_path / "runs" / "sweeps" / "tiny"
+    assert (folder / "plots" / "history.png").is_file()
+    assert not (folder / "plots" / "importance.png").exists()  # one trial tells nothing
+    assert (folder / "trials" / "trial-0000" / "report.html").is_file() == drawn

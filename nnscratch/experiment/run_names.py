@@ -1,0 +1,44 @@
+"""Which run is meant: by its path, or by its name in the folder that runs are in."""
+
+from __future__ import annotations
+
+import shlex
+from difflib import get_close_matches
+from pathlib import Path
+
+from nnscratch.errors import UsageError
+
+
+def find_run(name: str | Path, runs_dir: Path) -> Path:
+    """The folder of the run (or the checkpoint file) at that path, or else of that name in `runs_dir`.
+
+    Raises UsageError, with the closest name that would be understood, when there is none.
+    """
+    path = Path(name)
+    for candidate in (path, runs_dir / path):
+        if _is_run(candidate):
+            return candidate
+    raise no_run(path, runs_dir)
+
+
+def no_run(path: Path, runs_dir: Path | None = None) -> UsageError:
+    """The error for a run that does not exist. What it suggests is a run when typed in place of `path`."""
+    nearby = {each: str(path.parent / each) for each in _runs_in(path.parent)}
+    if runs_dir is not None:
+        nearby |= {each: str(path.parent / each) for each in _runs_in(runs_dir / path.parent)}
+    close = get_close_matches(path.name, nearby, n=1)
+    suggestion = f"; did you mean {nearby[close[0]]}?" if close else ""
+    listing = ["nnscratch", "runs", "list"]
+    listing += [] if runs_dir in (None, Path("runs")) else ["--runs-dir", str(runs_dir)]
+    return UsageError(
+        f"{path} is not a run: it has no config.yaml{suggestion}", f"`{shlex.join(listing)}` shows the runs there are"
+    )
+
+
+def _is_run(path: Path) -> bool:
+    """Also one that was stopped before its config was written, about which there is more to say."""
+    return path.is_file() or (path / "config.yaml").is_file() or (path / "checkpoints").is_dir()
+
+
+def _runs_in(folder: Path) -> list[str]:
+    return [each.parent.name for each in folder.glob("*/config.yaml")] if folder.is_dir() else []
