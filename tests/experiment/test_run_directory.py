@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -39,14 +40,15 @@ def test_eight_threads_that_start_at_once_get_eight_folders(tmp_path: Path) -> N
     assert len(set(names)) == 8
 
 
-def create_many(runs: Path) -> list[str]:
-    return [RunDirectory.create(runs, "trial").name for _ in range(50)]
-
-
 def test_two_processes_that_start_runs_at_once_never_share_a_folder(tmp_path: Path) -> None:
-    with get_context("spawn").Pool(2) as processes:
-        names = [name for each in processes.map(create_many, [tmp_path, tmp_path]) for name in each]
-    assert len(set(names)) == 100
+    program = (
+        "import sys; from pathlib import Path; from nnscratch.experiment.run_directory import RunDirectory\n"
+        "for _ in range(50): print(RunDirectory.create(Path(sys.argv[1]), 'trial').name)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    names = [name for process in processes for name in process.communicate(timeout=60)[0].split()]
+    assert len(names) == len(set(names)) == 100
 
 
 def test_a_run_that_does_not_exist_is_named_with_its_nearest(tmp_path: Path) -> None:
