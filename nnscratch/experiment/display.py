@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -163,9 +162,6 @@ class Display:
 def print_error(text: str) -> None:
     """`error: ...` on standard error, whatever characters the text holds."""
     print(f"error: {printable_lines(text)}", file=sys.stderr)
-
-
-Say = Callable[[str], None]
 
 
 def epoch_line(result: EpochResult, epochs: int, is_best: bool) -> str:
