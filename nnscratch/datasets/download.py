@@ -100,12 +100,6 @@ def addresses(file: RemoteFile) -> tuple[str, ...]:
     return (*(f"{mirror.rstrip('/')}/{file.name}" for mirror in mirrors), *file.addresses)
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _fetch_one(
     file: RemoteFile, folder: Path, report: Callable[[str], None], progress: Progress | None, patience: Patience
 ) -> list[tuple[str, str]]:
