@@ -215,7 +215,7 @@ def _update(network: Network, recipe: Recipe, batch_size: int, factor: float) ->
     equations = []
     at = int(np.argmax(np.abs(trainable)))
     raw = float(trainable[at])
-    norm = global_norm(trainable, Workers(1))
+    norm = global_norm(trainable)
     _clip(recipe, network)
     clipped = float(trainable[at])
     if recipe.clip_norm is not None and norm > recipe.clip_norm:
@@ -243,7 +243,7 @@ def _update(network: Network, recipe: Recipe, batch_size: int, factor: float) ->
 def _clip(recipe: Recipe, network: Network) -> None:
     gradient = network.parameters.gradient[: network.parameters.trainable_size]
     if recipe.clip_norm is not None:
-        clip_by_norm(gradient, global_norm(gradient, Workers(1)), recipe.clip_norm)
+        clip_by_norm(gradient, global_norm(gradient), recipe.clip_norm)
     if recipe.clip_value is not None:
         clip_by_value(gradient, recipe.clip_value)
 

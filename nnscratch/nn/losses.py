@@ -88,23 +88,23 @@ class CrossEntropy(Loss):
         if t.ndim == 2:
             return self._of_distributions(y, t)
         rows = np.arange(N)
-        shifted = np.subtract(y, np.max(y, axis=1, keepdims=True), out=self.buffers.get("shifted", y.shape, y.dtype))
+        m = np.maximum.reduce(y, axis=1, keepdims=True)
+        shifted = np.subtract(y, m, out=self.buffers.get("shifted", y.shape, y.dtype))
         p = np.exp(shifted, out=self.buffers.get("p", y.shape, y.dtype))
-        total = np.sum(p, axis=1, keepdims=True)
-        p /= total
-        log_total = np.log(total[:, 0])
-        losses = log_total - (1 - s) * shifted[rows, t]
+        total = np.add.reduce(p, axis=1, keepdims=True)
+        losses = np.log(total[:, 0])
+        losses -= (1 - s) * shifted[rows, t]
         if s:
             losses -= s * np.mean(shifted, axis=1)
-        dy = p
-        dy[rows, t] -= 1 - s
+        total *= N  # the mean's 1 / N, here: one pass over p less
+        dy = np.divide(p, total, out=p)
+        dy[rows, t] -= (1 - s) / N
         if s:
-            dy -= s / K
+            dy -= s / K / N
         if self.weights is not None:
             weights = self.weights[t]
             losses *= weights
             dy *= weights[:, None]
-        dy /= N
         return float(np.sum(losses, dtype=np.float64)) / N, dy
 
     def _of_distributions(self, y: Array, t: Array) -> tuple[float, Array]:

@@ -8,7 +8,6 @@ import numpy as np
 
 from nnscratch.nn.buffers import Array
 from nnscratch.nn.network import Network
-from nnscratch.nn.parallel import Workers
 
 
 class LayerMeasurements:
@@ -55,21 +54,10 @@ class LayerMeasurements:
         }
 
 
-def global_norm(gradient: Array, workers: Workers, chunk: int = 1 << 18) -> float:
+def global_norm(gradient: Array) -> float:
     """|g| over the whole vector; nan or inf exactly when some entry is nan or inf."""
-    if gradient.size <= chunk:
-        with np.errstate(over="ignore"):
-            total = float(np.dot(gradient, gradient))
-    else:
-        sums = [0.0] * -(-gradient.size // chunk)
-
-        def add(index: int) -> None:
-            piece = gradient[index * chunk : (index + 1) * chunk]
-            sums[index] = float(np.dot(piece, piece))
-
-        workers.run(add, range(len(sums)))
-        total = sum(sums)
-    return float(np.sqrt(total if np.isfinite(total) else _sum_of_squares(gradient)))
+    # One BLAS call: its threads are still awake from the backward pass, ours would have to be woken.
+    return float(np.sqrt(_sum_of_squares(gradient)))
 
 
 def _sum_of_squares(array: Array) -> float:

@@ -19,7 +19,7 @@ from nnscratch.nn.component import Component, setting
 from nnscratch.nn.parallel import Workers
 from nnscratch.nn.parameters import Group, Parameters, Segment
 
-CHUNK = 1 << 17
+CHUNK = 1 << 18
 """Numbers in a chunk: large enough that handing one to a thread costs little, small enough to stay in cache."""
 
 

@@ -76,6 +76,7 @@ class Trainer:
         self.progress = Progress()
         self._losses: list[float] = []
         recipe.optimizer.bind(network.parameters, self.workers)
+        self._gradient = network.parameters.gradient[: network.parameters.trainable_size]
         self.measurements = LayerMeasurements(network)
         theta = network.parameters.theta
         self.average: Array | None = theta.copy() if recipe.averaging else None
@@ -167,8 +168,8 @@ class Trainer:
         if not math.isfinite(loss):
             raise self._diverged(x, t)
         network.backward(dy)
-        gradient = network.parameters.gradient[: network.parameters.trainable_size]
-        norm = global_norm(gradient, self.workers)
+        gradient = self._gradient
+        norm = global_norm(gradient)
         if not math.isfinite(norm):
             raise self._diverged(x, t)
 
