@@ -58,15 +58,19 @@ class Correlation:
         """Takes the kernels that `forward` and `backward` are to use."""
         raise NotImplementedError
 
-    def forward(self, x: Array, y: Array, workers: Workers) -> None:
-        """Writes y for a block of images."""
+    def kept_size(self) -> int:
+        """How many numbers per image `forward` can keep for `backward`."""
+        return 0
+
+    def forward(self, x: Array, y: Array, kept: Array | None, workers: Workers) -> None:
+        """Writes y for a block of images, and into `kept` (images, kept_size) what backward will need."""
         raise NotImplementedError
 
     def zero_gradient(self, workers: Workers) -> Array:
         """A zero dU in scratch memory, for `backward` to add to."""
         raise NotImplementedError
 
-    def backward(self, x: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
+    def backward(self, x: Array, kept: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
         """For a block of images: adds to dU and writes dx, each if wanted."""
         raise NotImplementedError
 
@@ -115,7 +119,7 @@ class Im2col(Correlation):
     def set_weights(self, W: Array) -> None:
         self.U = W.reshape(-1, W.shape[-1])
 
-    def forward(self, x: Array, y: Array, workers: Workers) -> None:
+    def forward(self, x: Array, y: Array, kept: Array | None, workers: Workers) -> None:
         np.matmul(self._columns(x, workers), self.U, out=y.reshape(-1, self.geometry.K))
 
     def zero_gradient(self, workers: Workers) -> Array:
@@ -123,7 +127,7 @@ class Im2col(Correlation):
         dU[...] = 0
         return dU
 
-    def backward(self, x: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
+    def backward(self, x: Array, kept: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
         dY = dy.reshape(-1, self.geometry.K)
         if dU is not None:
             columns = self._columns(x, workers)

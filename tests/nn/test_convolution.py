@@ -18,7 +18,7 @@ from nnscratch.nn.losses import CrossEntropy
 from nnscratch.nn.network import Network
 from nnscratch.nn.parallel import Workers
 from nnscratch.nn.random_streams import RandomStreams
-from nnscratch.nn.winograd import Winograd, transforms
+from nnscratch.nn.winograd import LARGEST, Winograd, transforms
 
 CASES: list[tuple[dict[str, Any], Shape]] = [
     ({"kernel": 3}, (5, 6, 3)),
@@ -142,7 +142,7 @@ def test_a_kernel_larger_than_the_padded_image_is_refused() -> None:
         Network([Conv(8, 5, padding="valid")], (4, 4, 3))
 
 
-@pytest.mark.parametrize("m", [2, 3, 4])
+@pytest.mark.parametrize("m", range(2, LARGEST + 1))
 def test_winograd_transforms_turn_a_correlation_into_products(m: int) -> None:
     A, G, B = transforms(m, 3)
     g, d = np.array([3.0, -1.0, 2.0]), np.arange(m + 2) ** 2.0
@@ -156,7 +156,7 @@ def test_the_smallest_winograd_transform_needs_four_multiplications_for_two_outp
     assert B.shape == (4, 4)
 
 
-@pytest.mark.parametrize("m", [2, 3, 4])
+@pytest.mark.parametrize("m", range(2, LARGEST + 1))
 @pytest.mark.parametrize(("H", "W", "top", "left"), [(3, 3, 1, 1), (7, 5, 1, 1), (6, 9, 0, 0), (4, 4, 2, 2)])
 def test_winograd_and_im2col_compute_the_same(m: int, H: int, W: int, top: int, left: int) -> None:
     geometry = Geometry(H, W, 5, 4, 3, 1, top, left, H + 2 * top - 2, W + 2 * left - 2)
@@ -169,13 +169,25 @@ def test_winograd_and_im2col_compute_the_same(m: int, H: int, W: int, top: int, 
 
 def computed(method: Correlation, W: Array, x: Array, dy: Array) -> tuple[Array, Array, Array]:
     workers = Workers()
-    y, dx, dW = np.full(dy.shape, np.nan), np.full(x.shape, np.nan), np.full(W.shape, np.nan)
+    y, dx, dW = (np.full(array.shape, np.nan, W.dtype) for array in (dy, x, W))
     method.set_weights(W)
-    method.forward(x, y, workers)
+    kept = np.full((len(x), method.kept_size()), np.nan, W.dtype)
+    method.forward(x, y, kept, workers)
     dU = method.zero_gradient(workers)
-    method.backward(x, dy, dU, dx, workers)
+    method.backward(x, kept, dy, dU, dx, workers)
     method.weight_gradient(dU, dW)
     return y, dx, dW
+
+
+@pytest.mark.parametrize("m", range(2, LARGEST + 1))
+def test_winograd_in_float32_stays_within_a_thousandth_of_the_outputs_deviation(m: int) -> None:
+    geometry = Geometry(m, m, 64, 8, 3, 1, 1, 1, m, m)
+    kernels, x = images(3, (3, 64, 8)), images(2, (m, m, 64))
+    dy = images(2, (m, m, 8))
+    exact = computed(Im2col(geometry), kernels, x, dy)
+    rounded = computed(Winograd(geometry, m), *(array.astype(np.float32) for array in (kernels, x, dy)))
+    for plain, fast in zip(exact, rounded, strict=True):
+        assert np.max(np.abs(fast - plain)) < 2e-3 * np.std(plain)
 
 
 def test_large_channel_counts_take_winograd_and_few_channels_im2col() -> None:

@@ -169,7 +169,7 @@ class GELU(Activation):
 
     def forward(self, x: Array, training: bool) -> Array:
         y = self.y_like(x)
-        if training:
+        if training and self.needs_dx:
             self.derivative = self.buffer("derivative", x.shape)
             self.workers.elementwise(self._forward_and_derivative, x, y, self.derivative)
         else:

@@ -16,7 +16,7 @@ from nnscratch.nn.initializers import DataInitializer, Initializer, Zeros
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.parameters import Group, Parameters
 from nnscratch.nn.reductions import column_sums
-from nnscratch.nn.winograd import Winograd
+from nnscratch.nn.winograd import LARGEST, Winograd
 
 MAX_CHUNKS = 8
 """Into how many chunks a batch is cut for the threads; each has a dW of its own until all are added in order."""
@@ -88,10 +88,12 @@ class Conv(Layer):
         g, method = self.method.geometry, self.method
         method.set_weights(self.W)
         y = self.buffer("y", (len(x), g.rows, g.columns, g.K))
+        self.kept = self.buffer("kept", (len(x), method.kept_size() if training and not self.frozen else 0))
 
         def run(chunk: slice) -> None:
             for block in self._blocks(chunk):
-                method.forward(x[block], y[block], self.workers)
+                kept = self.kept[block]
+                method.forward(x[block], y[block], kept if kept.size else None, self.workers)
                 if self.bias:
                     y[block] += self.b
 
@@ -109,7 +111,8 @@ class Conv(Layer):
             dU = None if self.frozen else method.zero_gradient(self.workers)
             dbs[index] = 0
             for block in self._blocks(chunks[index]):
-                method.backward(x[block], dy[block], dU, None if dx is None else dx[block], self.workers)
+                dx_block = None if dx is None else dx[block]
+                method.backward(x[block], self.kept[block], dy[block], dU, dx_block, self.workers)
                 if self.bias:
                     dbs[index] += column_sums(dy[block])
             if dU is not None:
@@ -162,5 +165,5 @@ def cheapest(geometry: Geometry) -> Correlation:
     """The method with the fewest multiplications; only 3x3 kernels of stride 1 have a choice."""
     methods: list[Correlation] = [Im2col(geometry)]
     if geometry.kernel == 3 and geometry.stride == 1:
-        methods += [Winograd(geometry, m) for m in (2, 3, 4)]
+        methods += [Winograd(geometry, m) for m in range(2, LARGEST + 1)]
     return min(methods, key=lambda method: method.multiplications())
