@@ -173,8 +173,16 @@ def test_a_field_that_only_some_choices_have_may_be_varied_with_the_choice(
 
 def test_the_sweeps_in_configs_can_be_used(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(root)
-    for name in ("sweep", "sweep_fashion", "sweep_smoke"):
-        definition = load_sweep(root / "configs" / f"{name}.yaml")
+    sizes = {}
+    for path in (root / "configs").rglob("sweep*.yaml"):
+        definition = load_sweep(path)
         check_values(definition)
         if definition.method == "grid":
-            assert definition.grid_size() == 6
+            sizes[path.stem] = definition.grid_size()
+    assert sizes == {
+        "sweep_fashion": 6,
+        "sweep_initialization": 9,
+        "sweep_optimizers": 27,
+        "sweep_l2": 18,
+        "sweep_architecture": 18,
+    }
