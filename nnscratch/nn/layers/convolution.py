@@ -136,6 +136,10 @@ class Conv(Layer):
         rows, columns, channels = output_shape
         return 2 * rows * columns * channels * self.kernel**2 * input_shape[2]
 
+    def activation_size(self, output_shape: Shape) -> int:
+        # Half: unlike an output, what is kept has no gradient of its size beside it.
+        return super().activation_size(output_shape) + (0 if self.frozen else self.method.kept_size() // 2)
+
     def _extent(self, size: int) -> tuple[int, int]:
         """Padding before, and outputs, along an axis of that size."""
         if self.padding == "same":

@@ -1,0 +1,299 @@
+"""Time of an epoch of a convolutional network, and its memory: nnscratch and PyTorch in channels_last.
+
+    python tests/benchmarks/convolution_epoch.py [--batch 1024] [--threads 2] [--rounds 3] [--updates 2]
+
+An update is: a batch gathered from uint8 images, moved and flipped, forward, loss and accuracy, backward, Nesterov SGD
+with L2. Network and recipe are those of configs/cifar_cnn.yaml, without the averaging of weights, on 50,000 random
+images; PyTorch gets the same layers. Updates are timed; an epoch is as many of them as the images make batches.
+Each contender works in a process of its own, in turns; its memory is the most that this process ever held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from side_by_side import Timing, Work, measure, serve
+
+import nnscratch
+from nnscratch.experiment.assembly import Splits, build_network, build_recipe, start_network
+from nnscratch.experiment.config import Config, load_config
+from nnscratch.nn.layer import Layer
+from nnscratch.nn.network import LayerSummary, Network
+
+IMAGES, SHAPE, CLASSES = 50_000, (32, 32, 3), 10
+OURS, THEIRS = "nnscratch", "channels_last"
+MUST_BE_FASTER, MUST_FIT = 1.0, 6.0
+"""How many times as fast as PyTorch, and in how many GB."""
+
+
+def load(options: argparse.Namespace) -> Config:
+    """The config without averaging, and so many epochs that the learning rate stays where its schedule starts."""
+    overrides = ["training.averaging=null", "training.epochs=1000000"]
+    if options.batch is not None:
+        overrides.append(f"training.batch_size={options.batch}")
+    return load_config(options.config, overrides)
+
+
+def network_of(config: Config) -> Network:
+    return build_network(config, SHAPE, CLASSES)
+
+
+def updates_per_epoch(config: Config) -> int:
+    return -(-IMAGES // config.training.batch_size)
+
+
+def make_data():
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (IMAGES, *SHAPE), dtype=np.uint8), rng.integers(0, CLASSES, IMAGES)
+
+
+def nnscratch_work(config: Config, threads: int) -> tuple[Work, int]:
+    """The updates of `nnscratch train`, and the number of parameters."""
+    from nnscratch.datasets.dataset import Dataset
+    from nnscratch.experiment import machine
+    from nnscratch.training.examples import Examples
+    from nnscratch.training.progress import StepResult
+    from nnscratch.training.trainer import Trainer
+
+    machine.set_blas_threads(threads)
+    images, labels = make_data()
+    dataset = Dataset("random", images, labels, None, None, tuple(map(str, range(CLASSES))), "random numbers")
+    train = Examples.all_of(images, labels)
+    recipe = build_recipe(config, dataset, Splits(train, None, None))
+    affine = config.data.scaling.build().fit(train)
+    network = network_of(config)
+    streams = start_network(config, network, train, affine)
+    workers = machine.share_threads(network, threads)
+    results = Trainer(network, recipe, affine, streams, workers).run(train)
+
+    def work(updates: int) -> None:
+        while updates:
+            updates -= isinstance(next(results), StepResult)
+
+    return work, network.parameters.size
+
+
+def torch_work(config: Config, threads: int) -> tuple[Work, int]:
+    """The same updates in PyTorch, and the number of parameters."""
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    images, labels = map(torch.from_numpy, make_data())
+    network = network_of(config)
+    modules = [torch_module(*each) for each in zip(network.layers, network.summaries, strict=True)]
+    model = torch.nn.Sequential(*modules).to(memory_format=torch.channels_last)
+    optimizer = torch_optimizer(config, network.layers, modules)
+    augmented = torch_augmentation(config, images)
+    smoothing = config.loss.build().label_smoothing
+    totals = torch.zeros(2)
+
+    def shuffled() -> Iterator[torch.Tensor]:
+        while True:
+            yield from torch.randperm(IMAGES).split(config.training.batch_size)
+
+    batches = shuffled()
+
+    def work(updates: int) -> None:
+        for _ in range(updates):
+            rows = next(batches)
+            t = labels[rows]
+            y = model(augmented(rows))
+            loss = torch.nn.functional.cross_entropy(y, t, label_smoothing=smoothing)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            totals[0] += loss.detach()
+            totals[1] += (y.argmax(1) == t).sum()
+
+    # Frozen weights are parameters; the 1 that PyTorch multiplies by where a batch_norm has no scale is none.
+    return work, sum(p.numel() for p in model.parameters() if p.requires_grad or p.ndim > 1)
+
+
+def torch_module(layer: Layer, summary: LayerSummary):
+    """The same layer in PyTorch; exits when there is none."""
+    import torch
+    from torch import nn
+
+    from nnscratch.nn import layers
+
+    class Scale(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * layer.factor
+
+    inputs, outputs = summary.input_shape[-1], summary.output_shape[-1]
+    match layer:
+        case layers.Conv():
+            sizes = {"kernel_size": layer.kernel, "stride": layer.stride, "padding": layer.padding}
+            module = nn.Conv2d(inputs, outputs, **sizes, bias=layer.bias)
+            module.weight.requires_grad_(not layer.frozen)
+        case layers.BatchNorm():
+            module = nn.BatchNorm2d(inputs, layer.epsilon, 1 - layer.momentum)
+            module.weight.requires_grad_(layer.scale)
+            module.bias.requires_grad_(layer.shift)
+        case layers.Dense():
+            module = nn.Linear(inputs, outputs, layer.bias)
+        case layers.GELU():
+            module = nn.GELU(approximate="tanh")
+        case layers.MaxPool():
+            module = nn.MaxPool2d(layer.size, layer.stride)
+        case layers.Flatten():
+            module = nn.Flatten()
+        case layers.Scale():
+            module = Scale()
+        case _:
+            sys.exit(f"this benchmark knows no {layer.name} in PyTorch")
+    return module
+
+
+def torch_optimizer(config: Config, layers: list[Layer], modules: list):
+    """SGD with the config's rates and L2; what shares both is updated together."""
+    import torch
+
+    steps = updates_per_epoch(config)
+    factor = config.schedule.build()(0, config.training.epochs * steps, steps, [])
+    sgd, l2 = config.optimizer.build(), config.l2.build().coefficient(config.training.batch_size)
+    groups: dict[tuple[float, float], list] = {}
+    for layer, module in zip(layers, modules, strict=True):
+        for name, parameter in module.named_parameters():
+            scale = getattr(layer, "shift_learning_rate" if layer.name == "batch_norm" else "learning_rate_scale")
+            if parameter.requires_grad:
+                groups.setdefault((scale, l2 if name == "weight" else 0.0), []).append(parameter)
+    return torch.optim.SGD(
+        [
+            {"params": parameters, "lr": sgd.learning_rate * factor * scale, "weight_decay": decay}
+            for (scale, decay), parameters in groups.items()
+        ],
+        momentum=sgd.momentum,
+        nesterov=sgd.nesterov,
+        fused=True,
+    )
+
+
+def torch_augmentation(config: Config, images) -> Callable:
+    """rows -> a batch of scaled images in channels_last, moved with reflection at the edges, a random half flipped.
+
+    One gather of whole pixels: the fastest of the ways tried (padding and cropping by masks takes six times as long).
+    """
+    import torch
+
+    from nnscratch.training.augmentation_movements import AlternatingFlip, Translate
+    from nnscratch.training.examples import Examples
+
+    flip, translate = (each.build() for each in config.data.augment)
+    if not isinstance(flip, AlternatingFlip) or not isinstance(translate, Translate):
+        sys.exit("this benchmark knows `augment: [alternating_flip, translate: N]` only")
+    affine = config.data.scaling.build().fit(Examples.all_of(images.numpy(), images.numpy()))
+    multiplier, offset = torch.from_numpy(affine.multiplier), torch.from_numpy(affine.offset)
+    H, W, C = SHAPE
+    pixels, shifts = images.view(-1, C), 2 * translate.pixels + 1
+    padded = torch.nn.functional.pad(torch.arange(float(W)).view(1, W), (translate.pixels,) * 2, "reflect")
+    windows = padded.view(-1).long().unfold(0, W, 1)  # a row per shift: the places that its pixels come from
+
+    def augmented(rows: torch.Tensor) -> torch.Tensor:
+        N = len(rows)
+        down, across = windows[torch.randint(shifts, (2, N))]
+        across = torch.where(torch.rand(N, 1) < 0.5, across.flip(1), across)
+        source = ((rows[:, None] * H + down) * W)[:, :, None] + across[:, None, :]
+        x = pixels.index_select(0, source.view(-1)).view(N, H, W, C).float()
+        return x.mul_(multiplier).add_(offset).permute(0, 3, 1, 2)
+
+    return augmented
+
+
+CONTENDERS = {OURS: nnscratch_work, THEIRS: torch_work}
+
+
+def contend(options: argparse.Namespace) -> None:
+    """The contender's process: works as asked, then leaves its parameters and the most bytes it held in the report."""
+    import resource
+
+    parameters = 0
+
+    def make() -> Work:
+        nonlocal parameters
+        work, parameters = CONTENDERS[options.contender](load(options), options.threads)
+        return work
+
+    serve(make)
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    options.report.write_text(json.dumps({"parameters": parameters, "peak": peak}))
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Prints a row per contender, and what was to be reached. Exits when they do not train the same network."""
+    config = load(options)
+    network, steps = network_of(config), updates_per_epoch(config)
+    contenders = [OURS, THEIRS]
+    if find_spec("torch") is None:
+        contenders.remove(THEIRS)
+        print("PyTorch is not installed (pip install '.[benchmarks]'): the figures of nnscratch alone")
+    print(
+        f"{config.name}, {network.parameters.size:,} parameters, batch {config.training.batch_size}, "
+        f"{options.threads} threads, on {nnscratch.cpu.cpu_model()}; an epoch is {steps} updates"
+    )
+    arguments = ["--threads", str(options.threads), "--batch", str(config.training.batch_size)]
+    arguments += ["--config", str(options.config)]
+    with tempfile.TemporaryDirectory() as folder:
+        files = {name: Path(folder) / f"{name}.json" for name in contenders}
+        commands = {
+            name: [sys.executable, __file__, "--contender", name, "--report", str(file), *arguments]
+            for name, file in files.items()
+        }
+        timings = {timing.name: timing for timing in measure(commands, options.updates, options.rounds)}
+        reports = {name: json.loads(files[name].read_text()) for name in timings}
+    print(f"{'':>16}{'ms/update':>12}{'s/epoch':>10}{'peak GB':>10}{'parameters':>12}")
+    for name, timing in timings.items():
+        peak, parameters = reports[name]["peak"] / 1e9, reports[name]["parameters"]
+        print(f"{name:>16}{timing.median:12.1f}{timing.median * steps / 1e3:10.1f}{peak:10.2f}{parameters:12,}")
+    if len({report["parameters"] for report in reports.values()}) > 1:
+        sys.exit("the contenders do not train the same network: their numbers of parameters differ")
+    judge(timings, reports[OURS]["peak"] / 1e9)
+
+
+def judge(timings: dict[str, Timing], gigabytes: float) -> None:
+    """Prints the ratio and the memory with what was to be reached."""
+    if THEIRS in timings:
+        ours, theirs = timings[OURS], timings[THEIRS]
+        best = min(theirs.milliseconds) / min(ours.milliseconds)
+        ratio = ours.ratio_of(theirs)
+        print(
+            f"nnscratch is {ratio:.2f}x as fast as PyTorch {THEIRS} (at best {best:.2f}x); "
+            f"more than {MUST_BE_FASTER:.0f}x is {_verdict(ratio > MUST_BE_FASTER)}"
+        )
+    print(f"nnscratch held {gigabytes:.2f} GB; less than {MUST_FIT:.0f} GB is {_verdict(gigabytes < MUST_FIT)}")
+
+
+def _verdict(reached: bool) -> str:
+    return "reached" if reached else "NOT reached"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    root = Path(__file__).parents[2]
+    parser.add_argument("--config", type=Path, default=root / "configs" / "cifar_cnn.yaml")
+    parser.add_argument("--batch", type=int, help="left out: the config's")
+    parser.add_argument("--threads", type=int, default=nnscratch.cpu.available_cores())
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--updates", type=int, default=2, help="in a round")
+    parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--report", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.contender:
+        contend(options)
+    else:
+        compare(options)
+
+
+if __name__ == "__main__":
+    main()
