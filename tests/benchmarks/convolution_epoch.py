@@ -26,6 +26,7 @@ from nnscratch.experiment.assembly import Splits, build_network, build_recipe, s
 from nnscratch.experiment.config import Config, load_config
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.network import LayerSummary, Network
+from nnscratch.training.examples import Examples
 
 IMAGES, SHAPE, CLASSES = 50_000, (32, 32, 3), 10
 OURS, THEIRS = "nnscratch", "channels_last"
@@ -49,25 +50,25 @@ def updates_per_epoch(config: Config) -> int:
     return -(-IMAGES // config.training.batch_size)
 
 
-def make_data():
+def random_examples() -> Examples:
     import numpy as np
 
     rng = np.random.default_rng(0)
-    return rng.integers(0, 256, (IMAGES, *SHAPE), dtype=np.uint8), rng.integers(0, CLASSES, IMAGES)
+    images = rng.integers(0, 256, (IMAGES, *SHAPE), dtype=np.uint8)
+    return Examples.all_of(images, rng.integers(0, CLASSES, IMAGES))
 
 
 def nnscratch_work(config: Config, threads: int) -> tuple[Work, int]:
     """The updates of `nnscratch train`, and the number of parameters."""
     from nnscratch.datasets.dataset import Dataset
     from nnscratch.experiment import machine
-    from nnscratch.training.examples import Examples
     from nnscratch.training.progress import StepResult
     from nnscratch.training.trainer import Trainer
 
     machine.set_blas_threads(threads)
-    images, labels = make_data()
-    dataset = Dataset("random", images, labels, None, None, tuple(map(str, range(CLASSES))), "random numbers")
-    train = Examples.all_of(images, labels)
+    train = random_examples()
+    classes = tuple(map(str, range(CLASSES)))
+    dataset = Dataset("random", train.inputs, train.targets, None, None, classes, "random numbers")
     recipe = build_recipe(config, dataset, Splits(train, None, None))
     affine = config.data.scaling.build().fit(train)
     network = network_of(config)
@@ -88,12 +89,13 @@ def torch_work(config: Config, threads: int) -> tuple[Work, int]:
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    images, labels = map(torch.from_numpy, make_data())
+    train = random_examples()
+    labels = torch.from_numpy(train.targets)
     network = network_of(config)
     modules = [torch_module(*each) for each in zip(network.layers, network.summaries, strict=True)]
     model = torch.nn.Sequential(*modules).to(memory_format=torch.channels_last)
     optimizer = torch_optimizer(config, network.layers, modules)
-    augmented = torch_augmentation(config, images)
+    augmented = torch_augmentation(config, train)
     smoothing = config.loss.build().label_smoothing
     totals = torch.zeros(2)
 
@@ -179,23 +181,22 @@ def torch_optimizer(config: Config, layers: list[Layer], modules: list):
     )
 
 
-def torch_augmentation(config: Config, images) -> Callable:
+def torch_augmentation(config: Config, train: Examples) -> Callable:
     """rows -> a batch of scaled images in channels_last, moved with reflection at the edges, a random half flipped.
 
-    One gather of whole pixels: the fastest of the ways tried (padding and cropping by masks takes six times as long).
+    One gather of whole pixels, which was faster than padding and then cropping the images of each shift together.
     """
     import torch
 
     from nnscratch.training.augmentation_movements import AlternatingFlip, Translate
-    from nnscratch.training.examples import Examples
 
     flip, translate = (each.build() for each in config.data.augment)
     if not isinstance(flip, AlternatingFlip) or not isinstance(translate, Translate):
         sys.exit("this benchmark knows `augment: [alternating_flip, translate: N]` only")
-    affine = config.data.scaling.build().fit(Examples.all_of(images.numpy(), images.numpy()))
+    affine = config.data.scaling.build().fit(train)
     multiplier, offset = torch.from_numpy(affine.multiplier), torch.from_numpy(affine.offset)
     H, W, C = SHAPE
-    pixels, shifts = images.view(-1, C), 2 * translate.pixels + 1
+    pixels, shifts = torch.from_numpy(train.inputs).view(-1, C), 2 * translate.pixels + 1
     padded = torch.nn.functional.pad(torch.arange(float(W)).view(1, W), (translate.pixels,) * 2, "reflect")
     windows = padded.view(-1).long().unfold(0, W, 1)  # a row per shift: the places that its pixels come from
 
