@@ -39,7 +39,7 @@ def test_nothing_is_set_when_numpy_came_first_and_the_reason_says_so() -> None:
 
 
 def test_workers_sleep_soon_after_a_product() -> None:
-    assert choose(HASWELL, {}, False).environment == {"OPENBLAS_THREAD_TIMEOUT": "18"}
+    assert choose(HASWELL, {}, False).environment == {"OPENBLAS_THREAD_TIMEOUT": "20"}
 
 
 def test_importing_nnscratch_sets_the_variables_of_the_process() -> None:
@@ -48,4 +48,4 @@ def test_importing_nnscratch_sets_the_variables_of_the_process() -> None:
         "import nnscratch, os; print(os.environ.get('OPENBLAS_THREAD_TIMEOUT'), nnscratch.cpu.CHOICE.reasons != ())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
-    assert done.stdout.split() == ["18", "True"]
+    assert done.stdout.split() == ["20", "True"]
