@@ -6,9 +6,9 @@ OpenBLAS asks for Cooperlake, which is not among them, and falls back to Haswell
 and only a CPU with AVX-512 F, BW, DQ and VL may be told so; everywhere else nothing is forced.
 
 OpenBLAS workers wait for the next matrix product in a loop, by default for 2^26 cycles, and steal the core from our own
-threads meanwhile. `OPENBLAS_THREAD_TIMEOUT=20` makes that 2^20 cycles, about 0.4 ms: longer than the activations between
-two products, where waking a sleeping worker can cost more than the product (0.6 ms on a virtual machine), and short
-beside the milliseconds that our own threads work on the weights of a large network.
+threads meanwhile. `OPENBLAS_THREAD_TIMEOUT=20` makes that 2^20 cycles, about 0.4 ms: longer than what lies between two
+products, where waking a sleeping worker can cost more than the product (0.6 ms on a virtual machine), and short beside
+the milliseconds that our own threads work on the weights of a large network.
 
 What the user has set is never overridden.
 """
