@@ -16,6 +16,7 @@ from nnscratch.nn.network import Network
 from nnscratch.nn.parallel import Workers
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.nn.regularization import L2
+from nnscratch.training import optimizers
 from nnscratch.training.averaging import ExponentialMovingAverage
 from nnscratch.training.examples import Examples
 from nnscratch.training.measurements import clip_by_norm, clip_by_value, global_norm
@@ -157,11 +158,13 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
     assert not np.array_equal(weights(1), weights(2))
 
 
-def test_two_threads_give_the_same_weights_as_one() -> None:
+def test_two_threads_give_the_same_weights_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimizers, "CHUNK", 64)  # a network this small would not be worth a second thread
     train = examples()
 
     def weights(threads: int) -> np.ndarray:
         trainer = trainer_for(train, Recipe(CrossEntropy(), Adam(), 2, 32), workers=Workers(threads))
+        assert trainer.recipe.optimizer.workers.threads == threads
         rows_of(trainer, train)
         return trainer.network.parameters.theta
 
