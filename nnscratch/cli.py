@@ -452,14 +452,17 @@ def runs_list(
 @runs_app.command("compare", epilog="Example:  nnscratch runs compare runs/quickstart runs/quickstart-2")
 def runs_compare(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Folders of runs, or names in --runs-dir.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The PNG with the curves.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The PNG with the picture.")] = None,
+    against_time: Annotated[
+        bool, typer.Option("--against-time", help="Draw accuracy against training time instead of curves.")
+    ] = False,
     runs_dir: RunsDir = DEFAULT_RUNS,
     json: Json = False,
 ) -> None:
     """Compare runs: their figures, the settings in which they differ, and their curves in one picture."""
     from nnscratch.experiment.runs import compare_runs
 
-    _emit(compare_runs(runs, runs_dir, output), json)
+    _emit(compare_runs(runs, runs_dir, output, against_time=against_time), json)
 
 
 def _import_plugins(allowed: bool, path: Path | None) -> None:

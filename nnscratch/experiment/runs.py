@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from nnscratch.errors import ConfigError, UsageError, UserError
@@ -58,7 +59,7 @@ class Comparison:
         """Figures, then differences, then where the picture is."""
         parts = [plain_table(runs_table([summary for _, summary in self.runs]))]
         parts.append(plain_table(self.differences) if self.differences.rows else "the configurations are the same\n")
-        parts.append(f"curves in {self.picture}" if self.picture else "no epoch to draw yet")
+        parts.append(f"picture in {self.picture}" if self.picture else "nothing to draw yet")
         return "\n".join(parts)
 
 
@@ -75,10 +76,13 @@ def list_runs(runs_dir: Path, *, everything: bool = False) -> RunsList:
     return RunsList(runs_dir, tuple((path, summary) for _, path, summary in found))
 
 
-def compare_runs(names: Sequence[str], runs_dir: Path, output: Path | None = None) -> Comparison:
-    """Compares runs given by path, or by name in runs_dir. The curves go to `output`.
+def compare_runs(
+    names: Sequence[str], runs_dir: Path, output: Path | None = None, *, against_time: bool = False
+) -> Comparison:
+    """Compares runs given by path, or by name in runs_dir. The picture goes to `output`.
 
-    Without it, to comparisons/ in the folder of the first run. Raises UsageError when a run does not exist.
+    Without it, to comparisons/ in the folder of the first run. It shows the runs' curves, or with `against_time` what
+    accuracy each reached in how many minutes. Raises UsageError when a run does not exist.
     """
     if len(names) < 2:
         raise UsageError("at least two runs are needed to compare", "nnscratch runs compare runs/a runs/b")
@@ -87,18 +91,48 @@ def compare_runs(names: Sequence[str], runs_dir: Path, output: Path | None = Non
     if len(by_label) < len(runs):
         raise UsageError("a run is given twice")
     settings = {label: {**_settings(run), "name": None} for label, run in by_label.items()}
-    histories = {label: history for label, run in by_label.items() if (history := run.read_history())}
-    picture = None
+    summaries = tuple((run.path, replace(summarize(run), name=label)) for label, run in by_label.items())
+    target = output or runs[0].path.parent / "comparisons" / f"{'-'.join(run.name for run in runs)[:100]}.png"
+    try:
+        if against_time:
+            drawn = _draw_against_time([summary for _, summary in summaries], list(settings.values()), target)
+        else:
+            drawn = _draw_curves(by_label, target)
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror or error}", "--output says where") from None
+    return Comparison(summaries, differences(settings), target if drawn else None)
+
+
+def _draw_curves(runs: Mapping[str, RunDirectory], picture: Path) -> bool:
+    """The runs' curves by epoch; False when no run has an epoch yet."""
+    histories = {label: history for label, run in runs.items() if (history := run.read_history())}
     if histories:
         from nnscratch.report.curves import compare_curves
 
-        picture = output or runs[0].path.parent / "comparisons" / f"{'-'.join(run.name for run in runs)[:100]}.png"
-        try:
-            compare_curves(histories, picture)
-        except OSError as error:
-            raise UserError(f"cannot write {picture}: {error.strerror or error}", "--output says where") from None
-    summaries = tuple((run.path, replace(summarize(run), name=label)) for label, run in by_label.items())
-    return Comparison(summaries, differences(settings), picture)
+        compare_curves(histories, picture)
+    return bool(histories)
+
+
+def _draw_against_time(runs: Sequence[RunSummary], settings: Sequence[Mapping[str, Value]], picture: Path) -> bool:
+    """A point per tested run, or per set of them that differ in their seed alone: their means. False without any."""
+    from nnscratch.report.sweeps import TimedAccuracy, accuracy_against_time
+
+    alike: dict[str, list[RunSummary]] = {}
+    for run, values in zip(runs, settings, strict=True):
+        if run.metric == "accuracy" and run.test is not None and run.seconds:
+            alike.setdefault(str({**values, "seed": None}), []).append(run)
+    points = [
+        TimedAccuracy(
+            label=same[0].name + (f", mean of {len(same)}" if len(same) > 1 else ""),
+            minutes=fmean(run.seconds or 0.0 for run in same) / 60,
+            accuracy=fmean(run.test or 0.0 for run in same),
+            group=same[0].data,
+        )
+        for same in alike.values()
+    ]
+    if points:
+        accuracy_against_time(points, picture)
+    return bool(points)
 
 
 def summarize(run: RunDirectory) -> RunSummary:

@@ -150,35 +150,47 @@ class Whitening(DataInitializer):
     """Filters whose outputs on the data's patches are uncorrelated and of variance 1, and the same filters negated
 
     With P the patches (M, kernel^2 C) of the inputs and P^T P / M = V diag(lambda) V^T: w_i = v_i / sqrt(lambda_i +
-    epsilon), the largest lambda first, then -w_i in the same order (Coates & Ng 2012; Jordan 2024). At most
-    2 kernel^2 C filters; with fewer, the smallest lambda are left out. Meant for a frozen first convolution.
+    epsilon), the largest lambda first, then -w_i in the same order (Coates & Ng 2012; Jordan 2024). With fewer filters
+    than there are, the smallest lambda are left out. To a dense layer an input is one patch (M, D), and the filters are
+    the principal components of the data: mostly wanted without their negatives. Meant for a frozen first layer, on
+    inputs of mean 0.
     """
 
     name: ClassVar[str] = "whitening"
     short: ClassVar[str | None] = "epsilon"
 
     epsilon: float = setting(5e-4, "added to every variance, against noise", gt=0)
+    negatives: bool = setting(True, "half of the filters are the negatives of the other half")
 
     def values_from(self, x: Array, shape: Shape) -> Array:
-        if len(shape) != 4 or x.ndim != 4:
-            raise ShapeError("whitening starts convolutions on images, nothing else")
-        kernel, _, C, filters = shape
-        if filters % 2 or filters > 2 * kernel**2 * C:
-            raise ShapeError(
-                f"whitening makes pairs of filters, at most 2 x {kernel} x {kernel} x {C} = {2 * kernel**2 * C}, "
-                f"not {filters}"
-            )
-        patches = sliding_window_view(x, (kernel, kernel), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3)
-        D = kernel**2 * C
+        *kernel, C, filters = shape
+        D = math.prod(kernel) * C
+        if self.negatives and (filters % 2 or filters > 2 * D):
+            raise ShapeError(f"whitening makes pairs of filters, at most {_product(2, *kernel, C)}, not {filters}")
+        if not self.negatives and filters > D:
+            raise ShapeError(f"whitening without negatives makes at most {_product(*kernel, C)} filters, not {filters}")
         covariance, count = np.zeros((D, D)), 0
         for start in range(0, len(x), 256):
-            P = patches[start : start + 256].reshape(-1, D).astype(np.float64)
+            P = _patches(x[start : start + 256], kernel).reshape(-1, D).astype(np.float64)
             covariance += P.T @ P
             count += len(P)
         variances, vectors = np.linalg.eigh(covariance / count)  # ascending
-        half = filters // 2
-        chosen = vectors[:, ::-1][:, :half]
-        largest = chosen[np.argmax(np.abs(chosen), axis=0), np.arange(half)]
-        chosen = chosen * np.sign(largest)  # an eigenvector's sign means nothing: make it the same everywhere
-        W = chosen / np.sqrt(np.maximum(variances[::-1][:half], 0) + self.epsilon)
-        return np.concatenate([W, -W], axis=1).reshape(shape)
+        chosen = filters // 2 if self.negatives else filters
+        V = vectors[:, ::-1][:, :chosen]
+        largest = V[np.argmax(np.abs(V), axis=0), np.arange(chosen)]
+        V = V * np.sign(largest)  # an eigenvector's sign means nothing: make it the same everywhere
+        W = V / np.sqrt(np.maximum(variances[::-1][:chosen], 0) + self.epsilon)
+        return (np.concatenate([W, -W], axis=1) if self.negatives else W).reshape(shape)
+
+
+def _patches(x: Array, kernel: list[int]) -> Array:
+    """All patches of images (N, H, W, C) that a kernel sees; of flat inputs (N, D), each whole."""
+    if not kernel:
+        return x
+    return sliding_window_view(x, tuple(kernel), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3)
+
+
+def _product(*factors: int) -> str:
+    """`2 x 3 x 3 = 18`, or the number alone when it is one."""
+    product = str(math.prod(factors))
+    return product if len(factors) == 1 else " x ".join(map(str, factors)) + f" = {product}"

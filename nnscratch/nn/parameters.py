@@ -41,6 +41,15 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Placement:
+    """Where one array lies in the flat vector."""
+
+    shape: Shape
+    group: Group
+    place: slice
+
+
+@dataclass(frozen=True)
 class Declaration:
     """One array a layer asked for: its name, its shape, how it starts, and the attribute that will hold it."""
 
@@ -123,16 +132,21 @@ class Parameters:
         """The names of the arrays that an optimizer changes."""
         return tuple(each.name for each in self._declared if not each.group.frozen)
 
+    @property
+    def placements(self) -> list[Placement]:
+        """Every declared array, in the order of the layers; after `allocate`."""
+        return [Placement(each.shape, each.group, self._slices[each.name]) for each in self._declared]
+
     def allocate(self, dtype: npt.DTypeLike = np.float32) -> None:
         """Makes the vectors, ordered by group (frozen last), and gives every owner its views."""
-        self._declared.sort(key=lambda declaration: declaration.group)  # stable: declaration order within a group
         try:
             self.theta, self.gradient = np.zeros(self.size, dtype), np.zeros(self.size, dtype)
         except ValueError:  # more than an index can count
             raise MemoryError(f"{self.size:,} weights") from None
         segments: list[Segment] = []
         start = 0
-        for declaration in self._declared:
+        # Stable: declaration order within a group.
+        for declaration in sorted(self._declared, key=lambda declaration: declaration.group):
             stop = start + declaration.size
             place = self._slices[declaration.name] = slice(start, stop)
             setattr(declaration.owner, declaration.attribute, self.theta[place].reshape(declaration.shape))

@@ -7,7 +7,7 @@ leaves frozen parameters alone. Chunk borders do not depend on the number of thr
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
@@ -49,14 +49,20 @@ class Optimizer(Component):
         size = parameters.trainable_size
         self.workers = workers if workers is not None and size > 2 * CHUNK else Workers()  # else not worth the handover
         self.state = {name: np.zeros(size, parameters.theta.dtype) for name in self.state_names}
-        self.chunks = []
-        for segment in parameters.segments:
-            if segment.group.frozen:
-                continue
-            for piece in pieces_of(segment):
-                state = tuple(vector[piece] for vector in self.state.values())
-                theta, g = parameters.theta[piece], parameters.gradient[piece]
-                self.chunks.append(Chunk(theta, g, state, segment.group))
+        self.chunks = [
+            self.chunk(parameters, piece, segment.group)
+            for segment in self.segments(parameters)
+            for piece in pieces_of(segment)
+        ]
+
+    def segments(self, parameters: Parameters) -> Iterable[Segment]:
+        """The pieces of theta that `update` changes: all that is trained."""
+        return (segment for segment in parameters.segments if not segment.group.frozen)
+
+    def chunk(self, parameters: Parameters, piece: slice, group: Group) -> Chunk:
+        """That piece of theta and of all that goes with it."""
+        state = tuple(vector[piece] for vector in self.state.values())
+        return Chunk(parameters.theta[piece], parameters.gradient[piece], state, group)
 
     def step(self, factor: float = 1.0, l2: float = 0.0) -> None:
         """One update of theta from the gradient; factor is the schedule's, l2 the lambda of the gradient lambda W."""

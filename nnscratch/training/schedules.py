@@ -54,6 +54,18 @@ class Cosine(Schedule):
 
 
 @dataclass(frozen=True)
+class Linear(Schedule):
+    """factor = 1 + (f - 1) progress with f the final factor."""
+
+    name: ClassVar[str] = "linear"
+
+    final: float = setting(0.0, "factor at the end", ge=0, le=1)
+
+    def factor(self, progress: float, epoch: float, history: Sequence[float]) -> float:
+        return 1 + (self.final - 1) * progress
+
+
+@dataclass(frozen=True)
 class StepDecay(Schedule):
     """factor = gamma^floor(epoch / every)."""
 

@@ -16,7 +16,7 @@ from nnscratch.training.schedules import Schedule
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 BOOK = book()
-WITHOUT_SOURCE = {"identity", "flatten", "scale", "step", "exponential", "triangular", "reduce_on_plateau"}
+WITHOUT_SOURCE = {"identity", "flatten", "scale", "step", "exponential", "linear", "triangular", "reduce_on_plateau"}
 """What nobody has to be cited for."""
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from nnscratch.cli import main
 from nnscratch.experiment.run_directory import RunDirectory
-from nnscratch.experiment.runs import list_runs, summarize
+from nnscratch.experiment.runs import compare_runs, list_runs, summarize
+from nnscratch.report.sweeps import TimedAccuracy
 
 
 def listed(capsys: pytest.CaptureFixture[str], runs_dir: Path, *options: str) -> list[dict[str, Any]]:
@@ -115,6 +116,40 @@ def test_the_picture_goes_where_it_is_wanted(
     text = capsys.readouterr().out
     assert (tmp_path / "both.png").is_file()
     assert "the configurations are the same" in text
+
+
+def test_accuracy_against_time_has_a_point_per_config_the_mean_over_its_seeds(
+    monkeypatch: pytest.MonkeyPatch, shapes_run: Path, tmp_path: Path
+) -> None:
+    drawn: list[TimedAccuracy] = []
+    monkeypatch.setattr("nnscratch.report.sweeps.accuracy_against_time", lambda points, path: drawn.extend(points))
+    runs = [
+        shapes_run,
+        second_run(shapes_run, "again", "seed: 3\n", "seed: 4\n"),
+        second_run(shapes_run, "wide", "[8]", "[16]"),
+    ]
+    for run, accuracy in zip(runs, (0.5, 0.7, 0.9), strict=True):
+        records = run / "metrics.jsonl"
+        test = {"record": "test", "test_accuracy": accuracy, "test_loss": 1.0}
+        records.write_text(records.read_text() + json.dumps(test) + "\n")
+    compare_runs([str(run) for run in runs], tmp_path, tmp_path / "t.png", against_time=True)
+    assert [point.label for point in drawn] == ["shapes, mean of 2", "wide"]
+    assert [point.accuracy for point in drawn] == pytest.approx([0.6, 0.9])
+    assert all(point.minutes > 0 for point in drawn)
+    assert {point.group for point in drawn} == {"shapes"}
+
+
+def test_runs_that_were_never_tested_leave_nothing_to_draw_against_time(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, tmp_path: Path
+) -> None:
+    other = second_run(shapes_run, "other")
+    for run in (shapes_run, other):
+        records = (run / "metrics.jsonl").read_text().splitlines()
+        (run / "metrics.jsonl").write_text("".join(line + "\n" for line in records if '"test"' not in line))
+    picture = tmp_path / "t.png"
+    main(["runs", "compare", str(shapes_run), str(other), "--against-time", "--output", str(picture)])
+    assert "nothing to draw yet" in capsys.readouterr().out
+    assert not picture.exists()
 
 
 def test_runs_of_one_name_in_two_folders_are_told_apart(

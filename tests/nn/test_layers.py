@@ -56,6 +56,17 @@ def test_gelu_of_one_is_the_published_value_of_its_tanh_form() -> None:
     assert apply(GELU(), [1.0, 0.0, -1.0]) == pytest.approx([0.8411919906082768, 0.0, -0.15880800939172324])
 
 
+@pytest.mark.parametrize("layer", [Sigmoid(), SiLU(), GELU()])
+def test_gates_neither_overflow_nor_warn_far_from_zero(layer: Layer) -> None:
+    network = built([layer], (4,), np.float32)
+    network.skip_input_gradient(False)
+    far = np.array([[-1e4, -200, 200, 1e4]], np.float32)
+    y = network.forward(far.copy(), training=True)
+    np.testing.assert_allclose(y[0], [0, 0, 1, 1] if isinstance(layer, Sigmoid) else [0, 0, 200, 1e4], atol=1e-25)
+    dx = network.backward(np.ones((1, 4), np.float32))
+    np.testing.assert_allclose(dx, [[0, 0, 0, 0] if isinstance(layer, Sigmoid) else [0, 0, 1, 1]], atol=1e-20)
+
+
 def test_silu_is_x_times_sigmoid_of_x() -> None:
     assert apply(SiLU(), [float(np.log(3)), 0.0]) == pytest.approx([0.75 * np.log(3), 0.0])
 

@@ -9,6 +9,7 @@ from nnscratch.training.schedules import (
     ConstantRate,
     Cosine,
     Exponential,
+    Linear,
     OneCycle,
     ReduceOnPlateau,
     Schedule,
@@ -46,6 +47,11 @@ def test_one_cycle_rises_to_one_at_its_peak_and_falls_to_its_final_factor() -> N
 def test_triangular_is_linear_on_both_sides() -> None:
     schedule = Triangular(peak=0.2, start=0.2, final=0.1)
     assert factors(schedule, [0, 10, 20, 60, 100]) == pytest.approx([0.2, 0.6, 1, 0.55, 0.1])
+
+
+def test_linear_falls_evenly_from_one_to_its_final_factor() -> None:
+    assert factors(Linear(), [0, 25, 100]) == pytest.approx([1, 0.75, 0])
+    assert factors(Linear(final=0.2), [0, 50, 100]) == pytest.approx([1, 0.6, 0.2])
 
 
 def test_a_warm_up_rises_linearly_and_hands_over_at_one() -> None:

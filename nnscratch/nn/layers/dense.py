@@ -10,7 +10,7 @@ import numpy as np
 from nnscratch.errors import ShapeError
 from nnscratch.nn.buffers import Array, Shape
 from nnscratch.nn.component import setting
-from nnscratch.nn.initializers import Initializer, Zeros
+from nnscratch.nn.initializers import DataInitializer, Initializer, Zeros
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.parameters import Group, Parameters
 
@@ -50,7 +50,7 @@ class Dense(Layer):
         if units is None:
             raise ShapeError("dense needs its number of units: there is no data here to take it from")
         D = input_shape[0]
-        initializer = self.weight_init or parameters.weight_init
+        initializer = self.initializer = self.weight_init or parameters.weight_init
         weights = Group(frozen=self.frozen, learning_rate_scale=self.learning_rate_scale)
         parameters.declare(self, "W", "weight", (D, units), initializer, fans=(D, units), group=weights)
         if self.bias:
@@ -70,6 +70,13 @@ class Dense(Layer):
         if self.bias:
             np.add.reduce(dy, axis=0, out=self.db)
         return np.matmul(dy, self.W.T, out=self.buffer("dx", self.x.shape)) if self.needs_dx else None
+
+    def starts_from_data(self) -> bool:
+        return isinstance(self.initializer, DataInitializer)
+
+    def fit_to(self, x: Array) -> None:
+        if isinstance(self.initializer, DataInitializer):
+            self.W[...] = self.initializer.values_from(x, self.W.shape)
 
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
         return 2 * input_shape[0] * output_shape[0]

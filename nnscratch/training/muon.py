@@ -1,0 +1,136 @@
+"""Muon: the hidden matrices of a network step equally far in every direction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from nnscratch.nn.buffers import Array
+from nnscratch.nn.component import setting
+from nnscratch.nn.parallel import Workers
+from nnscratch.nn.parameters import Parameters, Placement, Segment
+from nnscratch.training.optimizers import SGD, Chunk, Optimizer, decay_weights
+
+COEFFICIENTS = 3.4445, -4.7750, 2.0315
+
+
+@dataclass(eq=False)
+class Muon(Optimizer):
+    """V = momentum V + G,   W -= rate orthogonal(G + momentum V)      for hidden weights W (n_in, K)     (Jordan 2024)
+
+    The filters of a convolution are the columns of one such matrix, n_in = kernel^2 C. All else, biases and the last
+    matrix (the output layer), is trained as `sgd` with nesterov does, with the three settings that begin with sgd.
+
+    orthogonal(G) = P Q^T, from the singular values G = P S Q^T, leaves every direction but makes all of them equally
+    long. Newton and Schulz's iteration gets close to that with products alone. From X = G / |G|, again and again,
+
+        A = X^T X,   X = X (a + b A + c A A)          a, b, c = 3.4445, -4.7750, 2.0315
+
+    takes every singular value s to a s + b s^3 + c s^5: after five times, those that were above 0.003 of the largest
+    are between 0.68 and 1.14, which is near enough to 1 (Jordan's coefficients favour speed).
+
+    With normalize, W is brought to the length |W| = sqrt(K) before each step. It is meant for layers that batch_norm
+    follows: there the length of W means nothing, and the rate is now the angle that W turns by.
+
+    Derivation: of all changes D with no singular value above 1, the one that lowers the loss most to first order has
+    the largest sum_ij D_ij G_ij = trace(D^T P S Q^T) = trace((Q^T D^T P) S). It is at most the sum of the S, and
+    D = P Q^T reaches that.
+    """
+
+    name: ClassVar[str] = "muon"
+
+    learning_rate: float = setting(0.02, "step size of the hidden matrices", gt=0)
+    momentum: float = setting(0.95, "share of the velocity that each step of a hidden matrix keeps", ge=0, lt=1)
+    iterations: int = setting(5, "times the iteration is repeated", ge=1)
+    normalize: bool = setting(False, "bring W to length sqrt(K) before each step")
+    weight_decay: float = setting(0.0, "share of each weight removed per unit of its learning rate", ge=0)
+    sgd_learning_rate: float = setting(0.1, "step size of all other parameters", gt=0)
+    sgd_momentum: float = setting(0.9, "momentum of all other parameters", ge=0, lt=1)
+    sgd_weight_decay: float | None = setting(None, "their weight_decay; left out: the same", ge=0)
+
+    state_names: ClassVar[tuple[str, ...]] = ("velocity",)
+
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        if self.normalize and self.weight_decay:
+            yield "weight_decay", "has no effect on matrices whose length `normalize` sets: use sgd_weight_decay"
+
+    def bind(self, parameters: Parameters, workers: Workers | None = None) -> None:
+        self.hidden = hidden_matrices(parameters)
+        super().bind(parameters, workers)
+        decay = self.weight_decay if self.sgd_weight_decay is None else self.sgd_weight_decay
+        self.sgd = SGD(self.sgd_learning_rate, self.sgd_momentum, nesterov=self.sgd_momentum > 0, weight_decay=decay)
+        self.matrices = []
+        for each in self.hidden:
+            shape = math.prod(each.shape[:-1]), each.shape[-1]
+            whole = self.chunk(parameters, each.place, each.group)
+            theta, g, V = (vector.reshape(shape) for vector in (whole.theta, whole.g, *whole.state))
+            self.matrices.append(Chunk(theta, g, (V,), each.group))
+
+    def segments(self, parameters: Parameters) -> Iterator[Segment]:
+        """What is trained, without the hidden matrices."""
+        for segment in super().segments(parameters):
+            inside = [each.place for each in self.hidden if segment.start <= each.place.start < segment.stop]
+            edges = sorted(edge for place in inside for edge in (place.start, place.stop))
+            borders = [segment.start, *edges, segment.stop]
+            for start, stop in zip(borders[::2], borders[1::2], strict=True):
+                if start < stop:
+                    yield Segment(segment.group, start, stop)
+
+    def step(self, factor: float = 1.0, l2: float = 0.0) -> None:
+        super().step(factor, l2)
+        for matrix in self.matrices:
+            self._turn(matrix, self.learning_rate * factor * matrix.group.learning_rate_scale, l2)
+
+    def update(self, chunk: Chunk, rate: float, s: Array) -> None:
+        self.sgd.update(chunk, rate * self.sgd_learning_rate / self.learning_rate, s)
+
+    def _turn(self, matrix: Chunk, rate: float, l2: float) -> None:
+        """The formula, on one hidden matrix, in place."""
+        W, G, (V,) = matrix.theta, matrix.g, matrix.state
+        X = self._buffer("direction", W)
+        if l2:
+            G += np.multiply(W, l2, out=X)
+        V *= self.momentum
+        V += G
+        np.multiply(V, self.momentum, out=X)
+        X += G
+        X = self._orthogonal(X)
+        if self.normalize:
+            length = float(np.linalg.norm(W))
+            W *= math.sqrt(W.shape[1]) / length if length else 1.0
+        decay_weights(matrix, rate * self.weight_decay)
+        X *= rate
+        W -= X
+
+    def _orthogonal(self, G: Array) -> Array:
+        """P Q^T nearly, written over G = P S Q^T; zero stays zero."""
+        X = G if G.shape[0] >= G.shape[1] else G.T  # the smaller of X^T X and X X^T; both lead to the same
+        length = float(np.linalg.norm(X))
+        if length:
+            X /= length
+        a, b, c = COEFFICIENTS
+        A = self._buffer("A", X[: X.shape[1]])
+        B, XB = self._buffer("B", A), self._buffer("XB", X)
+        for _ in range(self.iterations):
+            np.matmul(X.T, X, out=A)
+            np.matmul(A, A, out=B)
+            B *= c
+            A *= b
+            B += A
+            np.matmul(X, B, out=XB)
+            X *= a
+            X += XB
+        return G
+
+    def _buffer(self, name: str, like: Array) -> Array:
+        return self.workers.scratch(name, like.shape, like.dtype)
+
+
+def hidden_matrices(parameters: Parameters) -> list[Placement]:
+    """Where the trained arrays of two axes or more lie, in the order of the layers, without the last."""
+    trained = [each for each in parameters.placements if not each.group.frozen]
+    return [each for each in trained if len(each.shape) > 1][:-1]
