@@ -162,6 +162,9 @@ class EvaluationConfig(Section):
     test_time_augmentation: Literal["none", "flip", "flip_translate"] = option(
         "none", "average the predictions for changed copies of every image"
     )
+    test: bool = option(
+        True, "score the test split when training is over; false while settings are still chosen by validation"
+    )
 
 
 class WandbConfig(Section):

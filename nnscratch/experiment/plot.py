@@ -41,7 +41,8 @@ class Drawn:
 def plot_run(path: Path, checkpoint: str, options: Options, display: Display) -> Drawn:
     """Draws a run again. Without its data, what needs none is drawn, with a warning.
 
-    A run that is not completed shows its validation split: the test split is looked at when training is over.
+    A run that is not completed shows its validation split: the test split is looked at when training is over, and
+    never while `evaluation.test` is false.
     """
     loaded = load_run(path, checkpoint)
     use_threads_of(loaded, options.threads)
@@ -50,8 +51,8 @@ def plot_run(path: Path, checkpoint: str, options: Options, display: Display) ->
     except DataError as error:
         display.warn(f"{error}; only what needs no data is drawn")
         return _draw(loaded, None, None)
-    completed = loaded.run.read_meta().get("status") == "completed"
-    evaluation = evaluate_split(loaded, dataset, splits, _shown_split(splits, completed=completed))
+    tested = loaded.run.read_meta().get("status") == "completed" and loaded.config.evaluation.test
+    evaluation = evaluate_split(loaded, dataset, splits, _shown_split(splits, tested=tested))
     return _draw(loaded, evaluation, splits.train)
 
 
@@ -60,14 +61,14 @@ def draw_trained(
 ) -> Drawn:
     """Draws a run that has just been trained, from its one look at the test split: that score and those outputs.
 
-    Without a test split, from its validation split.
+    Without a test score, from its validation split.
     """
     loaded = load_run(run.path)
     if score is not None and outputs is not None and splits.test is not None:
         evaluation = evaluation_of(loaded, "test", splits.test, score, outputs)
     else:
         use_threads_of(loaded, None)
-        evaluation = evaluate_split(loaded, dataset, splits, _shown_split(splits, completed=False))
+        evaluation = evaluate_split(loaded, dataset, splits, _shown_split(splits, tested=False))
     return _draw(loaded, evaluation, splits.train)
 
 
@@ -77,6 +78,6 @@ def _draw(loaded: LoadedRun, evaluation: Evaluation | None, train: Examples | No
     return Drawn(loaded.run.path, tuple(loaded.run.plots / f"{name}.png" for name in pictures), report)
 
 
-def _shown_split(splits: Splits, *, completed: bool) -> str:
-    order = ("test", "val", "train") if completed else ("val", "train")
+def _shown_split(splits: Splits, *, tested: bool) -> str:
+    order = ("test", "val", "train") if tested else ("val", "train")
     return next(name for name in order if splits.named(name) is not None)

@@ -327,9 +327,9 @@ class Session:
         )
 
     def _test(self) -> tuple[Score | None, Array | None]:
-        """The one look at the test split: its score, and the outputs (N, K) for the pictures."""
+        """The one look at the test split, if it is wanted: its score, and the outputs (N, K) for the pictures."""
         examples = self.splits.test
-        if examples is None:
+        if examples is None or not self.config.evaluation.test:
             return None, None
         outputs = np.empty((len(examples), self.dataset.outputs), np.float32)
         return self.trainer.score(examples, outputs), outputs
@@ -350,6 +350,7 @@ class Session:
         sizes = [f"{count(len(splits.train))} training"]
         sizes += [f"{count(len(splits.validation))} validation"] if splits.validation is not None else []
         sizes += [f"{count(len(splits.test))} test examples"] if splits.test is not None else ["no test examples"]
+        sizes[-1] += "" if self.config.evaluation.test else " (not looked at)"
         self.display.say(f"{dataset.name} ({dataset.origin}): {', '.join(sizes)}")
         self.display.say(f"{count(self.network.parameters.size)} parameters; run in {self.run.path}")
         if progress.updates:

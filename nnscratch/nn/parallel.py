@@ -22,8 +22,8 @@ Piece = TypeVar("Piece")
 PIECE = 1 << 16
 """Numbers in a piece of an element-wise pass: it stays in cache between the operations of a formula."""
 
-LARGE = 1 << 18
-"""An array of more numbers than this is worth cutting."""
+LARGE = 1 << 20
+"""Fewer numbers than this are a matter of tenths of a millisecond, which is what waking a thread takes, too."""
 
 
 class Workers:
@@ -35,9 +35,12 @@ class Workers:
         self._scratch = local()
         self._zeros: dict[str, Array] = {}
 
-    def run(self, function: Callable[[Piece], None], pieces: Sequence[Piece]) -> None:
-        """function(piece) for every piece, in no promised order; raises what a piece raised."""
-        if self._pool is None or len(pieces) < 2:
+    def run(self, function: Callable[[Piece], None], pieces: Sequence[Piece], numbers: int = LARGE) -> None:
+        """function(piece) for every piece, in no promised order; raises what a piece raised.
+
+        Quick passes over few numbers in all stay in the calling thread.
+        """
+        if self._pool is None or len(pieces) < 2 or numbers < LARGE:
             for piece in pieces:
                 function(piece)
             return
@@ -55,11 +58,11 @@ class Workers:
     def elementwise(self, function: Callable[..., None], *arrays: Array) -> None:
         """function(*arrays) for a function that treats every number alone; large arrays (N, ...) go piece by piece."""
         first = arrays[0]
-        if first.size <= LARGE or not all(array.flags.c_contiguous for array in arrays):
+        if first.size <= 4 * PIECE or not all(array.flags.c_contiguous for array in arrays):
             function(*arrays)
             return
         flat = [array.reshape(-1) for array in arrays]
-        self.run(lambda piece: function(*(array[piece] for array in flat)), cut(first.size))
+        self.run(lambda piece: function(*(array[piece] for array in flat)), cut(first.size), first.size)
 
     def scratch(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
         """Memory of the calling thread, for values that no piece needs from another: all layers share it."""

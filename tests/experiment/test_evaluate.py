@@ -42,6 +42,24 @@ def test_test_figures_equal_those_of_training_to_the_last_digit(
     assert (result["accuracy"], result["loss"]) == (reported["test_accuracy"], reported["test_loss"])
 
 
+def test_the_test_split_is_left_alone_while_the_config_says_so(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    config = tmp_path / "chosen.yaml"
+    config.write_text(
+        "data: {dataset: {name: shapes, train: 200, test: 60}, validation: 0.2}\n"
+        "model: {hidden_layers: [4]}\ntraining: {epochs: 1, batch_size: 20}\nevaluation: {test: false}\n"
+    )
+    main(["train", str(config), "--runs-dir", str(tmp_path)])
+    said = capsys.readouterr().out
+    assert "60 test examples (not looked at)" in said
+    assert "test_accuracy" not in said
+    assert not [row for row in records(tmp_path / "chosen") if row.get("record") == "test"]
+    main(["plot", str(tmp_path / "chosen")])
+    assert "test accuracy" not in (tmp_path / "chosen" / "report.html").read_text().lower()
+    assert evaluated(capsys, tmp_path / "chosen")["split"] == "test"  # asked for by name of the command
+
+
 def test_averaged_weights_running_statistics_and_flipped_views_change_nothing_of_that(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

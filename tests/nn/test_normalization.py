@@ -11,7 +11,7 @@ from nnscratch.nn.layer import Layer
 from nnscratch.nn.layers import BatchNorm, Conv, Dense, Flatten, LayerNorm
 from nnscratch.nn.losses import CrossEntropy
 from nnscratch.nn.network import Network
-from nnscratch.nn.parallel import Workers
+from nnscratch.nn.parallel import LARGE, Workers
 from nnscratch.nn.random_streams import RandomStreams
 
 
@@ -126,7 +126,8 @@ def test_the_shift_has_a_learning_rate_of_its_own_and_no_decay() -> None:
 
 
 def test_the_number_of_threads_changes_no_bit() -> None:
-    x, dy = (numbers(300, (8, 8, 32), dtype=np.float32) for _ in range(2))
+    x, dy = (numbers(600, (8, 8, 32), dtype=np.float32) for _ in range(2))
+    assert x.size > LARGE
     results = []
     for threads in (1, 2):
         layer = BatchNorm()

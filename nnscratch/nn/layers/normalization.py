@@ -78,7 +78,7 @@ class BatchNorm(Layer):
             target = np.multiply(rows[piece], factor, out=out[piece])
             target += offset
 
-        self.workers.run(run, cut(len(rows), rows.shape[1]))
+        self.workers.run(run, cut(len(rows), rows.shape[1]), rows.size)
         return y
 
     def backward(self, dy: Array) -> Array | None:
@@ -105,7 +105,7 @@ class BatchNorm(Layer):
             target = np.multiply(gradients[piece], a, out=out[piece])
             target += rest
 
-        self.workers.run(run, cut(len(rows), rows.shape[1]))
+        self.workers.run(run, cut(len(rows), rows.shape[1]), rows.size)
         return dx
 
     def _gamma(self) -> Array:
@@ -125,7 +125,7 @@ class BatchNorm(Layer):
             np.square(centred, out=centred)
             squares[index] = column_sums(centred)
 
-        self.workers.run(run, range(len(pieces)))
+        self.workers.run(run, range(len(pieces)), rows.size)
         mean = np.sum(sums, axis=0) / len(rows)
         between = np.sum(lengths * np.square(sums / lengths - mean), axis=0)
         return mean, (np.sum(squares, axis=0) + between) / len(rows)
@@ -143,7 +143,7 @@ class BatchNorm(Layer):
             weighted *= dy
             dgammas[index] = column_sums(weighted)
 
-        self.workers.run(run, range(len(pieces)))
+        self.workers.run(run, range(len(pieces)), rows.size)
         return np.sum(dbetas, axis=0), np.sum(dgammas, axis=0) / self.s
 
     def _update_running(self, mean: Array, variance: Array, M: int) -> None:
@@ -199,7 +199,7 @@ class LayerNorm(Layer):
             target = np.multiply(normal, self.gamma, out=out[piece])
             target += self.beta
 
-        self.workers.run(run, cut(len(rows), rows.shape[1]))
+        self.workers.run(run, cut(len(rows), rows.shape[1]), rows.size)
         return y
 
     def backward(self, dy: Array) -> Array | None:
@@ -223,7 +223,7 @@ class LayerNorm(Layer):
             out -= np.multiply(normal, mean_product, out=product)
             out /= self.s[pieces[index]]
 
-        self.workers.run(run, range(len(pieces)))
+        self.workers.run(run, range(len(pieces)), gradients.size)
         np.sum(dbetas, axis=0, out=self.dbeta)
         np.sum(dgammas, axis=0, out=self.dgamma)
         return dx

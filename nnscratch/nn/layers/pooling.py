@@ -12,8 +12,11 @@ from nnscratch.errors import ShapeError
 from nnscratch.nn.buffers import Array, Shape
 from nnscratch.nn.component import setting
 from nnscratch.nn.layer import Layer
-from nnscratch.nn.parallel import LARGE, cut
+from nnscratch.nn.parallel import cut
 from nnscratch.nn.parameters import Parameters
+
+BLOCK = 1 << 18
+"""Numbers of the images that a thread takes at a time."""
 
 
 @dataclass(eq=False)
@@ -79,7 +82,7 @@ class MaxPool(Pool):
             by_column = [best[:, :, place] for place in self.places(columns)]
             self._maximum(by_column, y[images], self.winning_column[images], training)
 
-        self.workers.run(run, cut(N, H * W * C, LARGE))
+        self.workers.run(run, cut(N, H * W * C, BLOCK))
         return y
 
     def backward(self, dy: Array) -> Array | None:
@@ -103,7 +106,7 @@ class MaxPool(Pool):
                 np.multiply(dbest, self.winning_row[images] == place, out=part[place])
             self.spread(list(part), self.places(rows), dx[images])
 
-        self.workers.run(run, cut(N, H * W * C, LARGE))
+        self.workers.run(run, cut(N, H * W * C, BLOCK))
         return dx
 
     def kinks(self) -> Array | None:
@@ -151,7 +154,7 @@ class AveragePool(Pool):
                     total += x[images, down, across]
             total *= 1 / self.size**2
 
-        self.workers.run(run, cut(len(x), math.prod(x.shape[1:]), LARGE))
+        self.workers.run(run, cut(len(x), math.prod(x.shape[1:]), BLOCK))
         return y
 
     def backward(self, dy: Array) -> Array | None:
@@ -168,7 +171,7 @@ class AveragePool(Pool):
                 for across in self.places(columns):
                     target[:, down, across] += share
 
-        self.workers.run(run, cut(len(dx), math.prod(dx.shape[1:]), LARGE))
+        self.workers.run(run, cut(len(dx), math.prod(dx.shape[1:]), BLOCK))
         return dx
 
 
