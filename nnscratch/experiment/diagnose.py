@@ -14,7 +14,15 @@ from nnscratch.errors import DataError
 from nnscratch.experiment import machine
 from nnscratch.experiment.assembly import Splits, build_network, load_dataset, split_dataset, start_network
 from nnscratch.experiment.display import Display
-from nnscratch.experiment.health import BATCH, every_layer, magnitude, scaled_inputs, setting_of, trainable_layers
+from nnscratch.experiment.health import (
+    BATCH,
+    every_layer,
+    magnitude,
+    measured_layers,
+    scaled_inputs,
+    setting_of,
+    trainable_layers,
+)
 from nnscratch.experiment.loaded_run import LoadedRun, load_run
 from nnscratch.experiment.options import Options
 from nnscratch.experiment.run_directory import RunDirectory
@@ -103,7 +111,8 @@ def diagnose(path: Path, options: Options, display: Display) -> Diagnosis:
             findings += _before_training(loaded, loss, setting, train)
             units, predictions = _on_examples(loaded, dataset, splits)
             findings += [*unit_findings(units), *predictions]
-    setting = replace(setting, learning_rate=learning_rate or None)
+    measured = measured_layers(loaded.network, loaded.config.optimizer.build())
+    setting = replace(setting, learning_rate=learning_rate or None, measured=measured)
     findings += history_findings(history, setting)
     if meta.get("status") == "completed":
         findings += final_findings(history, setting)

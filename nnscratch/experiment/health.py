@@ -16,6 +16,7 @@ from nnscratch.nn.losses import Loss
 from nnscratch.nn.network import Chain, Network
 from nnscratch.training.diagnosis import Setting, Watch
 from nnscratch.training.examples import Examples
+from nnscratch.training.optimizers import Optimizer
 from nnscratch.training.scaling import Affine, scale_targets
 from nnscratch.training.trainer import Trainer
 
@@ -30,7 +31,9 @@ def watch(config: Config, dataset: Dataset, splits: Splits, trainer: Trainer, te
     loss = config.loss.build()
     train = scale_targets(splits.train, trainer.target_affine)
     setting = setting_of(loss, trainer.network, dataset, train)
-    watching = Watch(replace(setting, learning_rate=trainer.recipe.optimizer.learning_rate), tell)
+    optimizer = trainer.recipe.optimizer
+    measured = measured_layers(trainer.network, optimizer)
+    watching = Watch(replace(setting, learning_rate=optimizer.learning_rate, measured=measured), tell)
     watching.inputs(magnitude(scaled_inputs(train, trainer.affine, splits.train.rows[:BATCH])))
     return watching
 
@@ -78,6 +81,15 @@ def trainable_layers(network: Network) -> tuple[str, ...]:
     """The layers whose numbers an optimizer changes, in the network's order; `4.residual.0.conv` for nested ones."""
     paths = {name.rpartition(".")[0] for name in network.parameters.trainable_names}
     return tuple(sorted(paths, key=lambda path: [int(part) for part in path.split(".") if part.isdecimal()]))
+
+
+def measured_layers(network: Network, optimizer: Optimizer) -> tuple[str, ...]:
+    """Those with a matrix or kernels, unless the optimizer steps relatively: vectors start at 0, and may double."""
+    if optimizer.steps_relatively:
+        return ()
+    named = network.parameters.named()
+    with_matrix = {name.rpartition(".")[0] for name, array in named.items() if array.ndim > 1}
+    return tuple(layer for layer in trainable_layers(network) if layer in with_matrix)
 
 
 def scaled_inputs(examples: Examples, affine: Affine, rows: Array) -> Array:

@@ -122,23 +122,24 @@ def parameter_importance(names: Sequence[str], importances: Sequence[float], pat
 def accuracy_against_time(points: Sequence[TimedAccuracy], path: Path, *, title: str = "") -> Figure:
     """Test accuracy against minutes of training on a logarithmic axis, each point with its name.
 
-    The line along the top joins the points that no other beats in less time.
+    In each group a line along the top joins the points that no other of the group beats in less time.
     """
     figure = new_figure(4.6)
     axes = figure.add_subplot()
     dress(axes, x="minutes of training (logarithmic)", y="test accuracy", grid="both")
     ordered = sorted(points, key=lambda point: (point.minutes, -point.accuracy))
     front: list[TimedAccuracy] = []
-    for point in ordered:
-        if not front or point.accuracy > front[-1].accuracy:
-            front.append(point)
-    axes.plot([p.minutes for p in front], [p.accuracy for p in front], color=MUTED, linestyle=":", linewidth=1.5)
     handles: list[Any] = []
     groups = list(dict.fromkeys(point.group for point in points))
     for index, group in enumerate(groups):
-        members, style = [point for point in points if point.group == group], line_style(index)
+        members, style = [point for point in ordered if point.group == group], line_style(index)
+        best = [p for n, p in enumerate(members) if all(p.accuracy > earlier.accuracy for earlier in members[:n])]
+        axes.plot(
+            [p.minutes for p in best], [p.accuracy for p in best], color=style.color, linestyle=":", linewidth=1.5
+        )
         handles.append(axes.scatter([p.minutes for p in members], [p.accuracy for p in members], s=80, zorder=3,
                                     color=style.color, marker=style.marker, edgecolors="white"))  # fmt: skip
+        front += best
     axes.margins(x=0.12, y=0.16)
     if ordered:
         log_axis(axes, axis="x")

@@ -61,6 +61,8 @@ class Setting:
     weight_init: str = ""
     learning_rate: float | None = None
     """The configured one, before any schedule."""
+    measured: tuple[str, ...] | None = None
+    """The layers for whose updates there is a usual size; None: all."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,8 @@ def _update_ratios(history: Sequence[Row], setting: Setting) -> Iterator[Finding
     row = history[-1]
     # A schedule that ends near zero makes small steps on purpose.
     share = row["learning_rate"] / max(each["learning_rate"] for each in history) if "learning_rate" in row else 1.0
-    ratios = {layer: row[f"update_ratio/{layer}"] for layer in setting.layers if f"update_ratio/{layer}" in row}
+    layers = setting.layers if setting.measured is None else setting.measured
+    ratios = {layer: row[f"update_ratio/{layer}"] for layer in layers if f"update_ratio/{layer}" in row}
     low, high = UPDATE_RATIOS
     for problem, chosen, advice in (
         (

@@ -53,6 +53,7 @@ class Muon(Optimizer):
     sgd_weight_decay: float | None = setting(None, "their weight_decay; left out: the same", ge=0)
 
     state_names: ClassVar[tuple[str, ...]] = ("velocity",)
+    steps_relatively: ClassVar[bool] = True
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
         if self.normalize and self.weight_decay:

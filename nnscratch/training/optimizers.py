@@ -41,6 +41,9 @@ class Optimizer(Component):
     state_names: ClassVar[tuple[str, ...]] = ()
     """The vectors it keeps from step to step, each as long as the trainable part of theta, zero at the start."""
 
+    steps_relatively: ClassVar[bool] = False
+    """The learning rate says how large an update is beside the weights: that it is large is no sign of anything."""
+
     learning_rate: float = setting(0.001, "step size", gt=0)
 
     def bind(self, parameters: Parameters, workers: Workers | None = None) -> None:

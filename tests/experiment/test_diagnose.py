@@ -16,12 +16,15 @@ from nnscratch.experiment.checkpoint import load_checkpoint
 from nnscratch.experiment.config import config_from_mapping, load_config
 from nnscratch.experiment.diagnose import Diagnosis, diagnose, unit_statistics
 from nnscratch.experiment.display import Display
+from nnscratch.experiment.health import measured_layers
 from nnscratch.experiment.options import Options
 from nnscratch.experiment.train import train
-from nnscratch.nn.layers import Dense, ReLU, Sigmoid
+from nnscratch.nn.layers import BatchNorm, Dense, ReLU, Sigmoid
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.training.diagnosis import Setting, Watch, history_findings, start_findings
+from nnscratch.training.muon import Muon
+from nnscratch.training.optimizers import SGD
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPES = {"name": "shapes", "train": 400, "test": 20}
@@ -187,6 +190,17 @@ def test_a_watch_says_each_problem_once() -> None:
 def test_numbers_outside_the_healthy_range_name_the_layer(values: dict[str, float], problem: str, layer: str) -> None:
     history = [row(1, 2.0, **values), row(2, 1.9, **values)]
     assert [(finding.problem, finding.layer) for finding in history_findings(history, SETTING)] == [(problem, layer)]
+
+
+def test_the_update_ratio_is_judged_of_layers_with_a_matrix_and_not_where_the_rate_itself_sets_it() -> None:
+    network = Network([Dense(4), BatchNorm(), ReLU(), Dense(2)], (3,))
+    network.initialize(RandomStreams(0))
+    assert measured_layers(network, SGD()) == ("0.dense", "3.dense")
+    assert measured_layers(network, Muon()) == ()
+    values = {"update_ratio/1.dense": 0.5, "update_ratio/3.dense": 1e-3}
+    history = [row(1, 2.0, **values), row(2, 1.9, **values)]
+    assert len(list(history_findings(history, replace(SETTING, measured=("1.dense",))))) == 1
+    assert list(history_findings(history, replace(SETTING, measured=("3.dense",)))) == []
 
 
 def test_small_updates_at_the_end_of_a_cosine_are_no_problem() -> None:

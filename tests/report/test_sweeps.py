@@ -93,15 +93,18 @@ def test_hardly_any_trials_are_no_error(values: list[float | None], tmp_path: Pa
     assert (tmp_path / "p.png").exists()
 
 
-def test_the_front_joins_the_points_that_nothing_faster_beats(tmp_path: Path) -> None:
+def test_the_front_of_a_group_joins_the_points_that_nothing_faster_of_it_beats(tmp_path: Path) -> None:
     points = [
         TimedAccuracy("slow", 20.0, 0.5, "dense"),
+        TimedAccuracy("better", 30.0, 0.7, "dense"),
         TimedAccuracy("fast", 1.0, 0.6, "dense"),
         TimedAccuracy("good", 10.0, 0.9, "convolutional"),
     ]
     axes = accuracy_against_time(points, tmp_path / "t.png").axes[0]
-    np.testing.assert_array_equal(axes.lines[0].get_xydata(), [[1.0, 0.6], [10.0, 0.9]])
-    assert {text.get_text() for text in axes.texts} == {"slow", "fast", "good"}
+    dense, convolutional = (line.get_xydata() for line in axes.lines)
+    np.testing.assert_array_equal(dense, [[1.0, 0.6], [30.0, 0.7]])
+    np.testing.assert_array_equal(convolutional, [[10.0, 0.9]])
+    assert {text.get_text() for text in axes.texts} == {"slow", "better", "fast", "good"}
     assert axes.get_xscale() == "log"
 
 
