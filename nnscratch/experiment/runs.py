@@ -16,7 +16,7 @@ from nnscratch.experiment.run_directory import RunDirectory
 from nnscratch.experiment.run_names import find_run
 from nnscratch.experiment.yaml_document import Value, read_yaml
 from nnscratch.report.tables import Table, differences, plain_table, runs_table
-from nnscratch.report.values import RunSummary
+from nnscratch.report.values import RunSummary, TimedAccuracy
 from nnscratch.training.progress import Monitor
 
 
@@ -115,7 +115,7 @@ def _draw_curves(runs: Mapping[str, RunDirectory], picture: Path) -> bool:
 
 def _draw_against_time(runs: Sequence[RunSummary], settings: Sequence[Mapping[str, Value]], picture: Path) -> bool:
     """A point per tested run, or per set of them that differ in their seed alone: their means. False without any."""
-    from nnscratch.report.sweeps import TimedAccuracy, accuracy_against_time
+    from nnscratch.report.sweeps import accuracy_against_time
 
     alike: dict[str, list[RunSummary]] = {}
     for run, values in zip(runs, settings, strict=True):

@@ -12,7 +12,7 @@ import pytest
 from nnscratch.cli import main
 from nnscratch.experiment.run_directory import RunDirectory
 from nnscratch.experiment.runs import compare_runs, list_runs, summarize
-from nnscratch.report.sweeps import TimedAccuracy
+from nnscratch.report.values import TimedAccuracy
 
 
 def listed(capsys: pytest.CaptureFixture[str], runs_dir: Path, *options: str) -> list[dict[str, Any]]:

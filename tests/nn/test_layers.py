@@ -64,6 +64,7 @@ def test_gates_neither_overflow_nor_warn_far_from_zero(layer: Layer) -> None:
     y = network.forward(far.copy(), training=True)
     np.testing.assert_allclose(y[0], [0, 0, 1, 1] if isinstance(layer, Sigmoid) else [0, 0, 200, 1e4], atol=1e-25)
     dx = network.backward(np.ones((1, 4), np.float32))
+    assert dx is not None
     np.testing.assert_allclose(dx, [[0, 0, 0, 0] if isinstance(layer, Sigmoid) else [0, 0, 1, 1]], atol=1e-20)
 
 

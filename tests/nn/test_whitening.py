@@ -24,7 +24,7 @@ def whitened(units: int, x: np.ndarray, negatives: bool = False, epsilon: float 
 def examples(n: int = 500) -> np.ndarray:
     rng = np.random.default_rng(0)
     rotation, _ = np.linalg.qr(rng.standard_normal((5, 5)))
-    return rng.standard_normal((n, 5)) * [3.0, 2.0, 1.0, 0.5, 0.1] @ rotation
+    return np.asarray(rng.standard_normal((n, 5)) * [3.0, 2.0, 1.0, 0.5, 0.1] @ rotation)
 
 
 def test_a_dense_layer_whitens_its_inputs_by_principal_components_the_largest_first() -> None:
