@@ -39,7 +39,9 @@ def check(text: str = TINY, samples: int = 20) -> GradientReport:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_shipped_config_agrees_to_a_millionth(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = load_config(path)
-    report = gradcheck(config, Options(NO_DATA, threads=1), Display(quiet=True), samples=3, batch_size=2)
+    # Batch norm after a dense layer makes +1 and -1 of any two examples: hardly a gradient is left.
+    examples = 2 if any(layer.name == "conv" for layer in config.build_layers()) else 4
+    report = gradcheck(config, Options(NO_DATA, threads=1), Display(quiet=True), samples=3, batch_size=examples)
     assert report.worst.worst < 1e-6
     assert sum(row.checked for row in report.network) >= 15
 
