@@ -138,7 +138,7 @@ def test_an_update_out_of_float32s_range_is_taken_back() -> None:
     learner, examples = trainer([Dense(1)], X, T, SGD(1e39))
     before = learner.network.parameters.theta.copy()
     message = diverge(learner, examples)
-    assert message.startswith("training diverged in epoch 1, step 1: the weights 0.dense.bias after the update")
+    assert message.startswith("training diverged in epoch 1, step 1: the weights 0.dense.weight after the update")
     assert np.array_equal(learner.network.parameters.theta, before)
 
 
