@@ -47,7 +47,11 @@ class Correlation:
         self.geometry = geometry
 
     def multiplications(self) -> int:
-        """How many an image costs."""
+        """How many an image costs, forward."""
+        raise NotImplementedError
+
+    def moved(self) -> int:
+        """How many numbers are copied for an image, forward and backward, in units of one copy forward."""
         raise NotImplementedError
 
     def images_per_block(self) -> int:
@@ -111,6 +115,10 @@ class Im2col(Correlation):
     def multiplications(self) -> int:
         g = self.geometry
         return g.rows * g.columns * g.kernel**2 * g.C * g.K
+
+    def moved(self) -> int:
+        g = self.geometry
+        return g.rows * g.columns * (2 * g.kernel**2 * g.C + g.K)
 
     def images_per_block(self) -> int:
         g = self.geometry

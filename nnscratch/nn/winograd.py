@@ -73,6 +73,9 @@ class Winograd(Correlation):
         g, inputs, outputs = self.geometry, self.n**2, self.m**2
         return self.tiles * (inputs * g.C * g.K + inputs * inputs * g.C + outputs * inputs * g.K)
 
+    def moved(self) -> int:
+        return 2 * self.tiles * self.n**2 * (self.geometry.C + self.geometry.K)
+
     def images_per_block(self) -> int:
         return max(1, self.TILES // self.tiles)
 
