@@ -19,7 +19,7 @@ from nnscratch.nn.buffers import Array, Buffers
 
 Piece = TypeVar("Piece")
 
-PIECE = 1 << 16
+PIECE = 1 << 18
 """Numbers in a piece of an element-wise pass: it stays in cache between the operations of a formula."""
 
 LARGE = 1 << 20
@@ -58,7 +58,7 @@ class Workers:
     def elementwise(self, function: Callable[..., None], *arrays: Array) -> None:
         """function(*arrays) for a function that treats every number alone; large arrays (N, ...) go piece by piece."""
         first = arrays[0]
-        if first.size <= 4 * PIECE or not all(array.flags.c_contiguous for array in arrays):
+        if first.size <= PIECE or not all(array.flags.c_contiguous for array in arrays):
             function(*arrays)
             return
         flat = [array.reshape(-1) for array in arrays]

@@ -15,6 +15,9 @@ from nnscratch.nn.parallel import cut
 from nnscratch.nn.parameters import Group, Parameters
 from nnscratch.nn.reductions import column_sums
 
+WIDE = 512
+"""Numbers in a row from which NumPy's loops spend their time on arithmetic, and not on going from row to row."""
+
 
 @dataclass(eq=False)
 class BatchNorm(Layer):
@@ -49,7 +52,11 @@ class BatchNorm(Layer):
         self.dbeta: Array
         self.running_mean: Array
         self.running_variance: Array
-        shape = (input_shape[-1],)
+        *pixels, C = input_shape
+        self.repeats = 1  # so many pixels side by side make a row
+        for size in reversed(pixels):
+            self.repeats *= size if self.repeats * C < WIDE else 1
+        shape = (C,)
         if self.scale:
             parameters.declare(self, "gamma", "scale", shape, Constant(1.0), group=Group(decay=False))
         if self.shift:
@@ -61,16 +68,16 @@ class BatchNorm(Layer):
 
     def forward(self, x: Array, training: bool) -> Array:
         self.x = x
-        rows = x.reshape(-1, x.shape[-1])
+        rows = self._rows(x)
         if training:
             mean, variance = self._moments(rows)
-            self._update_running(mean, variance, len(rows))
+            self._update_running(mean, variance, len(rows) * self.repeats)
         else:
             mean, variance = self.running_mean.astype(np.float64), self.running_variance.astype(np.float64)
         self.mean, self.s = mean, np.sqrt(variance + self.epsilon)
         factor = self._gamma() / self.s
         offset = (self.beta if self.shift else 0) - factor * mean
-        factor, offset = factor.astype(self.dtype), offset.astype(self.dtype)
+        factor, offset = self._for_rows(factor), self._for_rows(offset)
         y = self.buffer("y", x.shape)
         out = y.reshape(rows.shape)
 
@@ -82,8 +89,8 @@ class BatchNorm(Layer):
         return y
 
     def backward(self, dy: Array) -> Array | None:
-        rows, gradients = self.x.reshape(-1, self.x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-        M = len(rows)
+        rows, gradients = self._rows(self.x), self._rows(dy)
+        M = len(rows) * self.repeats
         dbeta, dgamma = self._sums(rows, gradients)
         if self.scale:
             self.dgamma[...] = dgamma
@@ -95,7 +102,7 @@ class BatchNorm(Layer):
         a = self._gamma() / self.s
         b = -a * dgamma / (M * self.s)
         c = -a * dbeta / M - b * self.mean
-        a, b, c = (each.astype(self.dtype) for each in (a, b, c))
+        a, b, c = self._for_rows(a), self._for_rows(b), self._for_rows(c)
         dx = self.dx_like(dy)
         out = dx.reshape(rows.shape)
 
@@ -111,37 +118,49 @@ class BatchNorm(Layer):
     def _gamma(self) -> Array:
         return self.gamma.astype(np.float64) if self.scale else np.ones(self.running_mean.shape)
 
+    def _rows(self, x: Array) -> Array:
+        """x with `repeats` pixels side by side in every row."""
+        return x.reshape(-1, self.repeats * x.shape[-1])
+
+    def _for_rows(self, per_feature: Array) -> Array:
+        return np.tile(per_feature.astype(self.dtype), self.repeats)
+
+    def _per_feature(self, sums: Array) -> Array:
+        """Sums over rows, added up over the pixels side by side."""
+        return np.sum(sums.reshape(*sums.shape[:-1], self.repeats, -1), axis=-2, dtype=np.float64)
+
     def _moments(self, rows: Array) -> tuple[Array, Array]:
         """Mean and variance per feature in float64, from those of pieces (Chan et al. 1979): nothing cancels."""
         pieces = cut(len(rows), rows.shape[1])
-        sums, squares = np.empty((2, len(pieces), rows.shape[1]))
-        lengths = np.array([[piece.stop - piece.start] for piece in pieces])
+        sums, squares = np.empty((2, len(pieces), rows.shape[1] // self.repeats))
+        lengths = np.array([[(piece.stop - piece.start) * self.repeats] for piece in pieces])
+        M = len(rows) * self.repeats
 
         def run(index: int) -> None:
             x = rows[pieces[index]]
-            sums[index] = column_sums(x)
-            mean = (sums[index] / len(x)).astype(x.dtype)
+            sums[index] = self._per_feature(column_sums(x))
+            mean = self._for_rows(sums[index] / lengths[index])
             centred = np.subtract(x, mean, out=self.workers.scratch("centred", x.shape, x.dtype))
             np.square(centred, out=centred)
-            squares[index] = column_sums(centred)
+            squares[index] = self._per_feature(column_sums(centred))
 
         self.workers.run(run, range(len(pieces)), rows.size)
-        mean = np.sum(sums, axis=0) / len(rows)
+        mean = np.sum(sums, axis=0) / M
         between = np.sum(lengths * np.square(sums / lengths - mean), axis=0)
-        return mean, (np.sum(squares, axis=0) + between) / len(rows)
+        return mean, (np.sum(squares, axis=0) + between) / M
 
     def _sums(self, rows: Array, gradients: Array) -> tuple[Array, Array]:
         """dbeta and dgamma in float64."""
         pieces = cut(len(rows), rows.shape[1])
-        dbetas, dgammas = np.empty((2, len(pieces), rows.shape[1]))
-        mean = self.mean.astype(self.dtype)
+        dbetas, dgammas = np.empty((2, len(pieces), rows.shape[1] // self.repeats))
+        mean = self._for_rows(self.mean)
 
         def run(index: int) -> None:
             x, dy = rows[pieces[index]], gradients[pieces[index]]
-            dbetas[index] = column_sums(dy)
+            dbetas[index] = self._per_feature(column_sums(dy))
             weighted = np.subtract(x, mean, out=self.workers.scratch("centred", x.shape, x.dtype))
             weighted *= dy
-            dgammas[index] = column_sums(weighted)
+            dgammas[index] = self._per_feature(column_sums(weighted))
 
         self.workers.run(run, range(len(pieces)), rows.size)
         return np.sum(dbetas, axis=0), np.sum(dgammas, axis=0) / self.s
