@@ -50,7 +50,7 @@ def test_the_test_split_is_left_alone_while_the_config_says_so(
         "data: {dataset: {name: shapes, train: 200, test: 60}, validation: 0.2}\n"
         "model: {hidden_layers: [4]}\ntraining: {epochs: 1, batch_size: 20}\nevaluation: {test: false}\n"
     )
-    main(["train", str(config), "--runs-dir", str(tmp_path)])
+    main(["train", str(config), "--runs-dir", str(tmp_path), "--no-plots"])
     said = capsys.readouterr().out
     assert "60 test examples (not looked at)" in said
     assert "test_accuracy" not in said

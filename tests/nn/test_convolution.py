@@ -13,7 +13,7 @@ from nnscratch.nn.correlation import Correlation, Geometry, Im2col
 from nnscratch.nn.gradient_check import check_gradients
 from nnscratch.nn.initializers import Constant, Dirac, Whitening
 from nnscratch.nn.layers import Conv, Dense, Flatten, ReLU
-from nnscratch.nn.layers.convolution import evenly
+from nnscratch.nn.layers.convolution import cheapest, evenly
 from nnscratch.nn.losses import CrossEntropy
 from nnscratch.nn.network import Network
 from nnscratch.nn.parallel import Workers
@@ -195,6 +195,16 @@ def test_large_channel_counts_take_winograd_and_few_channels_im2col() -> None:
         layer = Conv(64)
         Network([layer], (15, 15, C))
         assert isinstance(layer.method, kind)
+
+
+@pytest.mark.parametrize(
+    ("size", "C", "K", "m"), [(7, 128, 128, 7), (15, 32, 128, 5), (15, 64, 64, 5), (31, 24, 64, 4)]
+)
+def test_the_tiles_chosen_cover_the_image_well(size: int, C: int, K: int, m: int) -> None:
+    """7 and 15 are whole numbers of tiles; 31 outputs take 8 tiles of 4, and with few channels copies weigh more."""
+    method = cheapest(Geometry(size, size, C, K, 3, 1, 1, 1, size, size))
+    assert isinstance(method, Winograd)
+    assert method.m == m
 
 
 def test_the_number_of_threads_changes_no_bit() -> None:
