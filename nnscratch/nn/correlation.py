@@ -51,7 +51,7 @@ class Correlation:
         raise NotImplementedError
 
     def moved(self) -> int:
-        """How many numbers are copied for an image, forward and backward, in units of one copy forward."""
+        """About how many numbers an image has copied or transformed: what takes time beside the products."""
         raise NotImplementedError
 
     def images_per_block(self) -> int:

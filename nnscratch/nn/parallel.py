@@ -20,7 +20,8 @@ from nnscratch.nn.buffers import Array, Buffers
 Piece = TypeVar("Piece")
 
 PIECE = 1 << 18
-"""Numbers in a piece of an element-wise pass: it stays in cache between the operations of a formula."""
+"""Numbers in a piece of an element-wise pass: few enough for the last cache between the operations of a formula, and
+so many that a thread rarely waits for the interpreter, which takes longer than most operations on a small piece."""
 
 LARGE = 1 << 20
 """Fewer numbers than this are a matter of tenths of a millisecond, which is what waking a thread takes, too."""

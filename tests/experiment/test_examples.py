@@ -7,21 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from nnscratch.experiment.book import PAGES, Page
+from nnscratch.experiment.book import PAGES
 from nnscratch.experiment.components import Section, Specification
 from nnscratch.experiment.config import load_config
 from nnscratch.nn.component import Component
+from nnscratch.nn.network import Network
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def chosen(value: object) -> Iterator[type[Component]]:
-    """Every component that a config names, nested ones included."""
+    """Every component that a config sets itself, nested ones included; what it leaves to the defaults is not shown."""
     if isinstance(value, Specification):
         yield value.component
         yield from chosen(value.fields)
     elif isinstance(value, Section):
-        yield from chosen([getattr(value, field) for field in type(value).model_fields])
+        yield from chosen([getattr(value, field) for field in value.model_fields_set])
     elif isinstance(value, Mapping):
         yield from chosen(list(value.values()))
     elif isinstance(value, Sequence) and not isinstance(value, str):
@@ -35,10 +36,14 @@ def shown() -> set[type[Component]]:
     return {component for path in paths for component in chosen(load_config(path))}
 
 
-@pytest.mark.parametrize(
-    "page",
-    [page for page in PAGES if page.name in ("layers", "optimizers", "schedules", "augmentation", "averaging")],
-    ids=lambda page: page.name,
-)
-def test_every_component_is_shown_in_a_config(page: Page, shown: set[type[Component]]) -> None:
+@pytest.mark.parametrize("kind", ["layers", "optimizers", "schedules", "augmentation", "averaging"])
+def test_every_layer_optimizer_schedule_augmentation_and_average_is_shown(
+    kind: str, shown: set[type[Component]]
+) -> None:
+    page = {page.name: page for page in PAGES}[kind]
     assert [each.name for each in page.components if each not in shown] == []
+
+
+@pytest.mark.parametrize("path", sorted((CONFIGS / "examples").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_layers_of_an_example_fit_its_images(path: Path) -> None:
+    Network(load_config(path).build_layers(), (32, 32, 3), outputs=10)

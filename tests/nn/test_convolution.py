@@ -200,8 +200,11 @@ def test_large_channel_counts_take_winograd_and_few_channels_im2col() -> None:
 @pytest.mark.parametrize(
     ("size", "C", "K", "m"), [(7, 128, 128, 7), (15, 32, 128, 5), (15, 64, 64, 5), (31, 24, 64, 4)]
 )
-def test_the_tiles_chosen_cover_the_image_well(size: int, C: int, K: int, m: int) -> None:
-    """7 and 15 are whole numbers of tiles; 31 outputs take 8 tiles of 4, and with few channels copies weigh more."""
+def test_the_tiles_chosen_are_those_that_take_the_least_time(size: int, C: int, K: int, m: int) -> None:
+    """15 outputs take 3 tiles of 5: of 3 they would need fewer multiplications with 32 channels, but more copies.
+
+    7 are one tile. 31 could take 4 of 8, but with few channels the transforms, n^4 each, outweigh the products.
+    """
     method = cheapest(Geometry(size, size, C, K, 3, 1, 1, 1, size, size))
     assert isinstance(method, Winograd)
     assert method.m == m

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,6 +19,7 @@ from nnscratch.nn.layers import GELU, Dense, Flatten, Identity, LeakyReLU, ReLU,
 from nnscratch.nn.layers.activations import Activation
 from nnscratch.nn.losses import Loss, MeanSquaredError
 from nnscratch.nn.network import Network
+from nnscratch.nn.parallel import PIECE
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.nn.regularization import L2
 
@@ -54,6 +57,20 @@ def test_tanh_is_numpys_tanh() -> None:
 
 def test_gelu_of_one_is_the_published_value_of_its_tanh_form() -> None:
     assert apply(GELU(), [1.0, 0.0, -1.0]) == pytest.approx([0.8411919906082768, 0.0, -0.15880800939172324])
+
+
+@pytest.mark.parametrize("N", [3, PIECE // 4 + 1])
+def test_gelu_over_the_memory_of_its_input_is_the_same_with_and_without_training(N: int) -> None:
+    """After a dense layer y takes the place of x; the numbers of the larger batch are more than a piece."""
+    dense = Dense(4)
+    network = Network([dense, GELU()], (2,))
+    network.initialize(RandomStreams(0), np.float64)
+    x = np.random.default_rng(1).standard_normal((N, 2))
+    linear = x @ dense.W
+    u = math.sqrt(2 / math.pi) * (linear + 0.044715 * linear**3)
+    for training in (True, False):
+        y = network.forward(x, training)
+        np.testing.assert_allclose(y, linear * (1 + np.tanh(u)) / 2, atol=1e-12)
 
 
 @pytest.mark.parametrize("layer", [Sigmoid(), SiLU(), GELU()])

@@ -11,7 +11,7 @@ from nnscratch.nn.layer import Layer
 from nnscratch.nn.layers import BatchNorm, Conv, Dense, Flatten, LayerNorm
 from nnscratch.nn.losses import CrossEntropy
 from nnscratch.nn.network import Network
-from nnscratch.nn.parallel import LARGE, Workers
+from nnscratch.nn.parallel import LARGE, PIECE, Workers
 from nnscratch.nn.random_streams import RandomStreams
 
 
@@ -34,7 +34,8 @@ def test_batch_norm_gives_every_feature_mean_zero_and_variance_one(shape: Shape)
 
 
 def test_float32_statistics_survive_a_mean_far_from_zero() -> None:
-    x = numbers(20_000, (4,), offset=1000.0, dtype=np.float32)
+    x = numbers(70_000, (4,), offset=1000.0, dtype=np.float32)
+    assert x.size > PIECE
     y = built(BatchNorm(), (4,), np.float32).forward(x, training=True)
     exact = (x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)) / x.std(axis=0, dtype=np.float64)
     assert np.abs(y - exact).max() < 1e-3
@@ -123,6 +124,27 @@ def test_the_shift_has_a_learning_rate_of_its_own_and_no_decay() -> None:
     (segment,) = network.parameters.segments
     assert segment.group.learning_rate_scale == 64
     assert not segment.group.decay
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 32), (7, 7, 96), (2, 3, 512), (600,)])
+def test_batch_norm_of_several_pieces_is_its_definition(shape: Shape) -> None:
+    """However many pixels lie side by side in a row, and however many rows make a piece."""
+    N = 2 * PIECE // int(np.prod(shape)) + 1
+    x, dy = numbers(N, shape), numbers(N, shape)[::-1].copy()
+    layer = BatchNorm(momentum=0.0)
+    network = built(layer, shape)
+    y = network.forward(x, training=True).copy()
+    dx = network.backward(dy.copy())
+    assert dx is not None
+    axes = tuple(range(x.ndim - 1))
+    M = x.size // shape[-1]
+    s = np.sqrt(x.var(axis=axes) + layer.epsilon)
+    normal = (x - x.mean(axis=axes)) / s
+    dbeta, dgamma = dy.sum(axis=axes), (dy * normal).sum(axis=axes)
+    np.testing.assert_allclose(y, normal, atol=1e-10)
+    np.testing.assert_allclose(dx, (dy - dbeta / M - normal * dgamma / M) / s, atol=1e-10)
+    np.testing.assert_allclose((layer.dbeta, layer.dgamma), (dbeta, dgamma), rtol=1e-9, atol=1e-7)
+    np.testing.assert_allclose(layer.running_variance, x.var(axis=axes) * M / (M - 1))
 
 
 def test_the_number_of_threads_changes_no_bit() -> None:

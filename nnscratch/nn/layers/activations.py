@@ -1,6 +1,6 @@
 """Element-wise functions between the layers, and softmax. Each class opens with y = f(x) and dx from dy.
 
-`elementwise` runs a formula piece by piece on all cores when the batch is large, and at once when it is not.
+`elementwise` runs a formula piece by piece on several cores when the batch is large, and at once when it is not.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ class GELU(Activation):
         return dx
 
     def _forward(self, x: Array, y: Array) -> None:
-        q = self._slope(x, self.workers.scratch("gate", x.shape, x.dtype))  # not in y, which may be x
+        q = self._slope(x, self.workers.scratch("q", x.shape, x.dtype))  # not in y, which may be x
         np.multiply(x, self._gate(x, q), out=y)
 
     def _slope(self, x: Array, out: Array) -> Array:

@@ -19,7 +19,8 @@ from nnscratch.nn.reductions import column_sums
 from nnscratch.nn.winograd import EXACT, LARGEST, Winograd
 
 MOVE = 15
-"""Multiplications in a matrix product that take as long as copying one number: fitted to 112 timings (two threads)."""
+"""Weight of such a number beside a multiplication, as both are counted: fitted to forward and backward passes of 14
+shapes, each by im2col and by tiles of 2 to 8 (two threads of a Zen 3)."""
 
 MAX_CHUNKS = 8
 """Into how many chunks a batch is cut for the threads; each has a dW of its own until all are added in order."""
@@ -171,7 +172,7 @@ def evenly(start: int, stop: int, pieces: int) -> list[slice]:
 def cheapest(geometry: Geometry) -> Correlation:
     """The method that should take the least time; only 3x3 kernels of stride 1 have a choice.
 
-    Tiles that round more must save a tenth.
+    Tiles that round more are taken to cost a tenth more.
     """
     methods: dict[Correlation, float] = {Im2col(geometry): 1.0}
     if geometry.kernel == 3 and geometry.stride == 1:

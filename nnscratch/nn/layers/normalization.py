@@ -11,9 +11,12 @@ from nnscratch.nn.buffers import Array, Shape
 from nnscratch.nn.component import setting
 from nnscratch.nn.initializers import Constant, Zeros
 from nnscratch.nn.layer import Layer
-from nnscratch.nn.parallel import cut
+from nnscratch.nn.parallel import PIECE, cut
 from nnscratch.nn.parameters import Group, Parameters
 from nnscratch.nn.reductions import column_sums
+
+LONGEST = 4096
+"""Rows that are summed in float32; the sums of such pieces are added in float64."""
 
 WIDE = 512
 """Numbers in a row from which NumPy's loops spend their time on arithmetic, and not on going from row to row."""
@@ -125,13 +128,18 @@ class BatchNorm(Layer):
     def _for_rows(self, per_feature: Array) -> Array:
         return np.tile(per_feature.astype(self.dtype), self.repeats)
 
+    def _pieces(self, rows: Array) -> list[slice]:
+        """Of at most LONGEST rows: within a piece, sums are taken in the precision of x."""
+        return cut(len(rows), max(rows.shape[1], PIECE // LONGEST))
+
     def _per_feature(self, sums: Array) -> Array:
         """Sums over rows, added up over the pixels side by side."""
-        return np.sum(sums.reshape(*sums.shape[:-1], self.repeats, -1), axis=-2, dtype=np.float64)
+        side_by_side = sums.reshape(*sums.shape[:-1], self.repeats, -1)
+        return np.asarray(np.sum(side_by_side, axis=-2, dtype=np.float64))
 
     def _moments(self, rows: Array) -> tuple[Array, Array]:
         """Mean and variance per feature in float64, from those of pieces (Chan et al. 1979): nothing cancels."""
-        pieces = cut(len(rows), rows.shape[1])
+        pieces = self._pieces(rows)
         sums, squares = np.empty((2, len(pieces), rows.shape[1] // self.repeats))
         lengths = np.array([[(piece.stop - piece.start) * self.repeats] for piece in pieces])
         M = len(rows) * self.repeats
@@ -151,7 +159,7 @@ class BatchNorm(Layer):
 
     def _sums(self, rows: Array, gradients: Array) -> tuple[Array, Array]:
         """dbeta and dgamma in float64."""
-        pieces = cut(len(rows), rows.shape[1])
+        pieces = self._pieces(rows)
         dbetas, dgammas = np.empty((2, len(pieces), rows.shape[1] // self.repeats))
         mean = self._for_rows(self.mean)
 
