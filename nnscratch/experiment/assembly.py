@@ -11,7 +11,7 @@ import numpy as np
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.download import Progress as DownloadProgress
 from nnscratch.datasets.splits import limit_indices, split_indices
-from nnscratch.errors import ConfigError, DataError, Problem, did_you_mean
+from nnscratch.errors import ConfigError, DataError, Problem, ShapeError, did_you_mean
 from nnscratch.experiment.config import Config
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
@@ -89,8 +89,14 @@ def split_dataset(config: Config, dataset: Dataset) -> Splits:
 
 
 def build_network(config: Config, input_shape: tuple[int, ...], outputs: int) -> Network:
-    """The network for inputs of that shape, built but not initialised. Raises ShapeError when layers do not fit."""
-    return Network(config.build_layers(), input_shape, outputs=outputs, weight_init=config.model.weight_init.build())
+    """The network for inputs of that shape, built but not initialised. Raises ConfigError when layers do not fit."""
+    try:
+        return Network(
+            config.build_layers(), input_shape, outputs=outputs, weight_init=config.model.weight_init.build()
+        )
+    except ShapeError as error:
+        path = ".".join(map(str, ("model", *error.fields)))
+        raise ConfigError([config.problem(path, error.reason)], error.hint) from None
 
 
 def start_network(config: Config, network: Network, train: Examples, affine: Affine) -> RandomStreams:
@@ -138,7 +144,7 @@ def _misfits(config: Config, dataset: Dataset, splits: Splits) -> list[Problem]:
     loss = config.loss.component
     if dataset.task not in loss.tasks:
         problems.append(
-            Problem(
+            config.problem(
                 "loss",
                 f"{loss.name} does {' and '.join(loss.tasks)}, but {dataset.name} is a {dataset.task} dataset; "
                 "use mean_squared_error",
@@ -147,12 +153,14 @@ def _misfits(config: Config, dataset: Dataset, splits: Splits) -> list[Problem]:
     size = config.training.batch_size
     if size > len(splits.train):
         message = f"{size} is larger than the training split, which has {len(splits.train)} examples"
-        problems.append(Problem("training.batch_size", message))
+        problems.append(config.problem("training.batch_size", message))
     if config.training.monitor == "val_accuracy" and dataset.task == "regression":
-        problems.append(Problem("training.monitor", "regression has no accuracy; use val_loss"))
+        problems.append(config.problem("training.monitor", "regression has no accuracy; use val_loss"))
     if config.evaluation.test_time_augmentation != "none" and len(dataset.input_shape) != 3:
         message = f"needs images, but {dataset.name} has inputs {dataset.input_shape}"
-        problems.append(Problem("evaluation.test_time_augmentation", message))
+        problems.append(config.problem("evaluation.test_time_augmentation", message))
     if config.data.augment and len(dataset.input_shape) != 3:
-        problems.append(Problem("data.augment", f"needs images, but {dataset.name} has inputs {dataset.input_shape}"))
+        problems.append(
+            config.problem("data.augment", f"needs images, but {dataset.name} has inputs {dataset.input_shape}")
+        )
     return problems

@@ -6,11 +6,12 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, Strict, ValidationError
+from pydantic import AfterValidator, Field, PrivateAttr, Strict, ValidationError
 from pydantic_core import PydanticCustomError
 
 import nnscratch.experiment.builtins  # noqa: F401  (importing a component is what makes its name known)
@@ -179,6 +180,13 @@ class WandbConfig(Section):
     tags: Items[Text] = option((), "tags of the run")
 
 
+@dataclass(frozen=True)
+class Written:
+    """Where the parts of a config are written. It makes no difference: all of these are equal."""
+
+    root: Node = field(compare=False)
+
+
 class Config(Section):
     """Everything that decides a run. Components are specifications: `config.optimizer.build()` gives the optimizer."""
 
@@ -197,6 +205,17 @@ class Config(Section):
     evaluation: EvaluationConfig = option(EvaluationConfig(), "how it is measured")
     wandb: WandbConfig = option(WandbConfig(), "the mirror on Weights & Biases")
     plugins: Items[Text] = option((), "Python files with components of your own (needs --allow-plugins)")
+
+    _written: Written | None = PrivateAttr(None)
+
+    def problem(self, path: str, message: str) -> Problem:
+        """That something is wrong with the value at a dotted path, and where it, or what should hold it, is written."""
+        if self._written is None:
+            return Problem(path, message)
+        keys = tuple(int(key) if key.isdecimal() else key for key in path.split("."))
+        node, depth = self._written.root.nearest(keys)
+        place = node.place if depth == len(keys) else node.key or node.place
+        return (place if depth else Place(place.source)).problem(path, message)
 
     def build_layers(self) -> list[Layer]:
         """New layers in order: those of `model.layers`, or the plain network that `model.hidden_layers` asks for."""
@@ -300,6 +319,7 @@ def _config(root: Node, overrides: Sequence[str], tell: Tell | None, name: str, 
     problems.extend(inconsistencies(root))
     if problems or config is None:
         raise ConfigError(in_order(problems))
+    config._written = Written(root)
     if tell is not None:
         for note in notes:
             tell(note)

@@ -28,6 +28,9 @@ class Initializer(Component):
         """An array of that shape in float64; fans are (n_in, n_out), the inputs and outputs of one unit."""
         raise NotImplementedError
 
+    def require(self, shape: Shape) -> None:
+        """Raises ShapeError for an array that cannot start this way; asked when the network is built."""
+
 
 @dataclass(frozen=True)
 class VarianceScaling(Initializer):
@@ -141,7 +144,7 @@ class DataInitializer(Initializer):
         return He().values(shape, fans, rng)
 
     def values_from(self, x: Array, shape: Shape) -> Array:
-        """An array of that shape from the layer's inputs x; the same for the same x. Raises ShapeError."""
+        """An array of that shape from the layer's inputs x; the same for the same x."""
         raise NotImplementedError
 
 
@@ -162,13 +165,17 @@ class Whitening(DataInitializer):
     epsilon: float = setting(5e-4, "added to every variance, against noise", gt=0)
     negatives: bool = setting(True, "half of the filters are the negatives of the other half")
 
-    def values_from(self, x: Array, shape: Shape) -> Array:
+    def require(self, shape: Shape) -> None:
         *kernel, C, filters = shape
         D = math.prod(kernel) * C
         if self.negatives and (filters % 2 or filters > 2 * D):
             raise ShapeError(f"whitening makes pairs of filters, at most {_product(2, *kernel, C)}, not {filters}")
         if not self.negatives and filters > D:
             raise ShapeError(f"whitening without negatives makes at most {_product(*kernel, C)} filters, not {filters}")
+
+    def values_from(self, x: Array, shape: Shape) -> Array:
+        *kernel, C, filters = shape
+        D = math.prod(kernel) * C
         covariance, count = np.zeros((D, D)), 0
         for start in range(0, len(x), 256):
             P = _patches(x[start : start + 256], kernel).reshape(-1, D).astype(np.float64)

@@ -33,8 +33,10 @@ class LayerSummary:
 class Chain:
     """y = f_n(... f_2(f_1(x))), and backward the other way round."""
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
+    def __init__(self, layers: Sequence[Layer], field: str = "layers") -> None:
         self.layers = list(layers)
+        self.field = field
+        """What the list of these layers is called in a config."""
         self.summaries: list[LayerSummary] = []
 
     def build(self, input_shape: Shape, parameters: Parameters, path: str = "") -> Shape:
@@ -46,10 +48,10 @@ class Chain:
             with parameters.scope(f"{index}.{layer.name}"):
                 try:
                     output_shape = layer.build(shape, parameters)
+                    if any(size < 1 for size in output_shape):
+                        raise ShapeError(f"an input of {shape} leaves nothing: {output_shape}")
                 except ShapeError as error:
-                    raise ShapeError(f"model.layers.{layer.path}: {error.message}", error.hint) from None
-            if any(size < 1 for size in output_shape):
-                raise ShapeError(f"model.layers.{layer.path}: an input of {shape} leaves nothing: {output_shape}")
+                    raise error.inside(self.field, index, layer.path) from None
             flops = layer.flops(shape, output_shape)
             declared, trainable = parameters.size - declared, parameters.trainable_size - trainable
             self.summaries.append(LayerSummary(layer.path, shape, output_shape, declared, flops, trainable))
@@ -142,6 +144,7 @@ class Network:
             raise ShapeError(
                 f"the network ends with an output of shape {self.output_shape}, the data needs ({outputs},)",
                 "end model.layers with a bare `dense`: it takes its width from the data",
+                fields=(self.chain.field,),
             )
 
     @property

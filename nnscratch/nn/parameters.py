@@ -106,8 +106,10 @@ class Parameters:
     ) -> None:
         """Asks for a trainable array. On allocation, owner.<attribute> and owner.d<attribute> become views of it.
 
-        `fans` is (inputs, outputs) of one unit, which the initializer scales by.
+        `fans` is (inputs, outputs) of one unit, which the initializer scales by. Raises ShapeError when it cannot start
+        an array of that shape.
         """
+        initializer.require(shape)
         self._declared.append(
             Declaration(self._scope + name, shape, fans, initializer, group or Group(), owner, attribute)
         )

@@ -143,10 +143,10 @@ def test_a_value_that_makes_no_sense_exits_with_2_and_names_the_field(
 
 
 SHAPES: list[tuple[list[Any], str]] = [
-    ([{"dense": 4}, "dense"], "0.dense"),
+    ([{"dense": 4}, "dense"], "model.layers.0: dense"),
     (["flatten", {"dense": 4}], "ends with an output of shape (4,), the data needs (10,)"),
-    (["flatten", {"conv": {"channels": 4, "kernel": 3}}, "dense"], "1.conv"),
-    ([{"conv": {"channels": 4, "kernel": 99, "padding": 0}}, "flatten", "dense"], "0.conv"),
+    (["flatten", {"conv": {"channels": 4, "kernel": 3}}, "dense"], "model.layers.1: conv"),
+    ([{"conv": {"channels": 4, "kernel": 99, "padding": 0}}, "flatten", "dense"], "model.layers.0: a kernel of 99"),
 ]
 
 
@@ -157,6 +157,41 @@ def test_layers_that_do_not_fit_exit_with_2_and_name_the_layer(
     code, error = failure({**TINY, "model": {"layers": layers}})
     assert code == 2, error
     assert message in error
+
+
+NESTED = """\
+data: {dataset: shapes}
+model:
+  layers:
+    - conv: {channels: 4, kernel: 3}
+    - residual:
+        layers: [relu, {conv: {channels: 3}}]
+        shortcut:
+          - max_pool: 99
+    - flatten
+    - dense
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "place"),
+    [
+        (NESTED, [], "my.yaml:8:13  model.layers.1.shortcut.0: a window of 99 does not fit into 32 x 32 pixels"),
+        (NESTED.replace("99", "1"), [], "my.yaml:5:7  model.layers.1: the residual layers turn (32, 32, 4) into"),
+        (NESTED, ["model.layers.1={max_pool: 40}"], "override:16  model.layers.1: a window of 40 does not fit"),
+        (NESTED.replace("    - dense", "").replace("99", "1").replace("3}}", "4}}"), [], "my.yaml:4:5  model.layers: "),
+        (NESTED.replace("3}", "3, weight_init: whitening}").replace("4,", "56,"), [], "my.yaml:4:7  model.layers.0: "),
+        ("data: {dataset: shapes}\nmodel: {hidden_layers: []}\ntraining:\n  batch_size: 9999999\n", [], "my.yaml:4:15"),
+    ],
+    ids=["inside", "residual", "override", "the end", "initializer", "batch"],
+)
+def test_what_does_not_fit_the_data_is_found_by_its_line_and_column(
+    text: str, arguments: list[str], place: str, failure: Failure
+) -> None:
+    code, error = failure(text, *arguments)
+    assert code == 2
+    assert place in error
+    assert len([line for line in error.splitlines() if line.strip() == "^"]) == 1
 
 
 def test_a_network_larger_than_any_memory_is_one_line(failure: Failure) -> None:

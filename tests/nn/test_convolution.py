@@ -277,7 +277,7 @@ def test_whitened_patches_are_uncorrelated_with_variance_one() -> None:
 def test_whitening_says_how_many_filters_there_can_be() -> None:
     layer = Conv(26, 2, weight_init=Whitening())
     with pytest.raises(ShapeError, match=r"at most 2 x 2 x 2 x 3 = 24, not 26"):
-        built(layer, (6, 6, 3)).fit_to(images(4, (6, 6, 3)))
+        built(layer, (6, 6, 3))
 
 
 def test_whitening_of_a_later_layer_sees_that_layers_inputs() -> None:

@@ -9,7 +9,7 @@ from nnscratch.errors import ShapeError
 from nnscratch.nn.gradient_check import check_gradients
 from nnscratch.nn.initializers import Whitening
 from nnscratch.nn.layer import Layer
-from nnscratch.nn.layers import BatchNorm, Conv, Dense, Flatten, Identity, ReLU, Residual, Scale, Tanh
+from nnscratch.nn.layers import BatchNorm, Conv, Dense, Flatten, Identity, MaxPool, ReLU, Residual, Scale, Tanh
 from nnscratch.nn.losses import CrossEntropy
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
@@ -63,6 +63,15 @@ def test_shapes_that_cannot_be_added_are_refused_with_a_way_out() -> None:
     with pytest.raises(ShapeError, match=r"cannot be added to \(4, 4, 3\)") as refused:
         Network([Residual((Conv(8),))], (4, 4, 3))
     assert "shortcut" in str(refused.value)
+
+
+def test_what_does_not_fit_inside_a_residual_is_named_once_and_by_its_place_in_a_config() -> None:
+    with pytest.raises(ShapeError) as refused:
+        Network([Tanh(), Residual((Tanh(),), (Tanh(), MaxPool(9)))], (4, 4, 3))
+    assert str(refused.value) == (
+        "model.layers.1.residual.shortcut.1.max_pool: a window of 9 does not fit into 4 x 4 pixels"
+    )
+    assert refused.value.fields == ("layers", 1, "shortcut", 1)
 
 
 def test_a_residual_with_convolutions_uses_threads_of_its_own() -> None:

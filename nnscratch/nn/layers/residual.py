@@ -36,7 +36,7 @@ class Residual(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.paths = Chain(self.layers), Chain(self.shortcut)
+        self.paths = Chain(self.layers), Chain(self.shortcut, "shortcut")
 
     @property
     def uses_own_threads(self) -> bool:  # type: ignore[override]
