@@ -245,6 +245,7 @@ def sweep(
         ),
     ] = None,
     wandb: Wandb = None,
+    allow_plugins: AllowPlugins = False,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -257,7 +258,7 @@ def sweep(
     from nnscratch.experiment.sweeps.command_line import SweepOptions
     from nnscratch.experiment.sweeps.command_line import sweep as run_sweep
 
-    how = SweepOptions(name, count, seed, workers, storage, lease, engine, trial_plots=plots is True)
+    how = SweepOptions(name, count, seed, workers, storage, lease, engine, plots is True, allow_plugins)
     options = _options(data_dir, runs_dir, threads, plots is not False, wandb)
     result = run_sweep(file, how, options, _display(json, quiet, verbose))
     _emit(result, json)

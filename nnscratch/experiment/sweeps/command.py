@@ -8,13 +8,15 @@ from pathlib import Path
 
 from nnscratch.errors import ConfigError, Problem
 from nnscratch.experiment.config import Config, load_config
+from nnscratch.experiment.plugins import import_plugins
 from nnscratch.experiment.yaml_document import Node
 
 EXAMPLE = '["${env}", "nnscratch", "train", "configs/mine.yaml", "${args_no_hyphens}"]'
 MACRO = re.compile(r"\$\{[^}]*\}")
 AS_OVERRIDES = {"--name": "name", "--seed": "seed", "--epochs": "training.epochs", "--wandb": "wandb.mode"}
 OWN_OPTIONS = ("--runs-dir", "--data-dir", "--threads", "--resume")
-FLAGS = ("--json", "--quiet", "-q", "--verbose", "-v", "--plots", "--no-plots")
+FLAGS = ("--json", "--quiet", "-q", "--verbose", "-v", "--plots", "--no-plots", "--allow-plugins")
+"""What a W&B agent passes on and a trial here has no use for: consent to plugins is given to `nnscratch sweep`."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class BaseCommand:
         return load_config(self.config, [*self.overrides, *changes])
 
 
-def parse_command(root: Node, path: Path, problems: list[Problem]) -> BaseCommand | None:
+def parse_command(root: Node, problems: list[Problem], allow_plugins: bool) -> BaseCommand | None:
     """The command, as `wandb agent` would run it from the present folder; None, and problems, when it is unusable."""
     node = root.child("command")
     if node is None:
@@ -54,9 +56,12 @@ def parse_command(root: Node, path: Path, problems: list[Problem]) -> BaseComman
         return None
     command = BaseCommand(config, tuple(overrides))
     try:
+        if allow_plugins:
+            import_plugins(config)
         command.load()
     except ConfigError as error:
-        problems.append(node.place.problem("command", f"{config} cannot be used:"))
+        hint = f" ({error.hint})" if error.hint else ""
+        problems.append(node.place.problem("command", f"{config} cannot be used{hint}:"))
         problems.extend(error.problems)
     return command
 

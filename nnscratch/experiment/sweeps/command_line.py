@@ -41,6 +41,8 @@ class SweepOptions:
     engine: str = "local"
     trial_plots: bool = False
     """Plots and a report for every trial, besides those of the sweep."""
+    allow_plugins: bool = False
+    """Whether the user lets the config's Python files run."""
 
 
 def sweep(file: Path, how: SweepOptions, options: Options, display: Display) -> SweepSummary | WandbSweep:
@@ -52,7 +54,7 @@ def sweep(file: Path, how: SweepOptions, options: Options, display: Display) -> 
         raise UsageError("--workers, --count and --lease must be at least 1")
     if how.name is not None and not re.match(SAFE_NAME, how.name):
         raise UsageError(f"--name {how.name}: must be usable as a folder name: letters, digits, `.`, `_` and `-`")
-    definition = load_sweep(file, how.count)
+    definition = load_sweep(file, how.count, how.allow_plugins)
     definition = replace(definition, name=how.name or definition.name)
     check_values(definition)
     if how.engine == "wandb":
@@ -72,6 +74,7 @@ def sweep(file: Path, how: SweepOptions, options: Options, display: Display) -> 
         folder,
         how.storage,
         how.lease_seconds,
+        how.allow_plugins,
         replace(options, plots=how.trial_plots, download=False),
     )
     study = assignment.open_study()
@@ -101,6 +104,7 @@ def _interrupted(file: Path, how: SweepOptions, options: Options, folder: Path) 
         command += [option, str(value)] if value is not None else []
     command += ["--workers", str(how.workers)] if how.workers > 1 else []
     command += ["--plots"] if how.trial_plots else []
+    command += ["--allow-plugins"] if how.allow_plugins else []
     command += ["--wandb", options.wandb] if options.wandb is not None else []
     return Interrupted(f"interrupted; every trial is saved in {folder}", f"go on with: {shlex.join(command)}")
 

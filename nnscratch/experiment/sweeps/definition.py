@@ -84,16 +84,19 @@ class SweepDefinition:
         return math.prod(len(parameter.distribution.grid() or ()) for parameter in self.parameters)
 
 
-def load_sweep(path: Path, count: int | None = None) -> SweepDefinition:
-    """The sweep in a file; `count` in place of its run_cap. Raises ConfigError with every problem."""
-    return _Reader(path, read_yaml(path).root).definition(count)
+def load_sweep(path: Path, count: int | None = None, allow_plugins: bool = False) -> SweepDefinition:
+    """The sweep in a file; `count` in place of its run_cap. Raises ConfigError with every problem.
+
+    With the user's consent, the plugins that its config names are imported.
+    """
+    return _Reader(path, read_yaml(path).root, allow_plugins).definition(count)
 
 
 class _Reader:
     """Collects values and problems from the nodes of a sweep file."""
 
-    def __init__(self, path: Path, root: Node) -> None:
-        self.path, self.root = path, root
+    def __init__(self, path: Path, root: Node, allow_plugins: bool) -> None:
+        self.path, self.root, self.allow_plugins = path, root, allow_plugins
         self.problems: list[Problem] = []
 
     def definition(self, count: int | None) -> SweepDefinition:
@@ -114,7 +117,7 @@ class _Reader:
         parameters = read_parameters(root, self.problems)
         early_terminate = self._hyperband(metric)
         run_cap = count if count is not None else self._integer(root, "run_cap", 1)
-        command = parse_command(root, self.path, self.problems)
+        command = parse_command(root, self.problems, self.allow_plugins)
         name = self._text(root, "name") or re.sub(r"[^A-Za-z0-9._-]+", "-", self.path.stem).strip(".-") or "sweep"
         if not re.match(SAFE_NAME, name) or name.endswith("."):
             message = "must be usable as a folder name: letters, digits, `.`, `_` and `-`"

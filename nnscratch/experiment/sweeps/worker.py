@@ -34,11 +34,12 @@ class Assignment:
     folder: Path
     storage: str | None
     lease_seconds: float
+    allow_plugins: bool
     options: Options
 
     def open_study(self) -> Study:
         """The study with the trials to take from."""
-        definition = replace(load_sweep(self.file, self.count), name=self.name)
+        definition = replace(load_sweep(self.file, self.count, self.allow_plugins), name=self.name)
         shared = open_storage(self.storage, self.folder, self.name)
         return Study(shared, definition, self.seed, self.lease_seconds)
 

@@ -161,3 +161,51 @@ def test_four_processes_on_one_study_run_no_trial_twice_and_take_up_a_dead_ones(
     # What the killed process had finished was not run again; at most the one it was at was.
     assert len(set(names) & set(of_the_dead)) <= 1
     assert set(names) | set(of_the_dead) == {f"trial-{number:04d}" for number in range(12)}
+
+
+PLUGIN = '''
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from nnscratch.nn.component import setting
+from nnscratch.nn.layers.activations import Activation
+
+
+@dataclass(eq=False)
+class OfTheSweep(Activation):
+    """y = tanh(steep x),  dx = dy steep (1 - y^2)."""
+
+    name: ClassVar[str] = "of_the_sweep"
+    steep: float = setting(1.0, "slope at 0", gt=0)
+
+    def forward(self, x, training):
+        self.y = np.tanh(self.steep * x)
+        return self.y
+
+    def backward(self, dy):
+        return dy * self.steep * (1 - self.y**2)
+'''
+
+
+def test_a_sweep_over_a_setting_of_a_plugin_needs_consent_and_gives_it_to_its_workers(
+    write_sweep: WriteSweep, start_sweep: StartSweep, finish_sweep: FinishSweep, tmp_path: Path
+) -> None:
+    (tmp_path / "of_the_sweep.py").write_text(PLUGIN)
+    model = {"layers": ["flatten", {"dense": 8}, "of_the_sweep", "dense"]}
+    config = {"plugins": ["of_the_sweep.py"], "model": model, "training": {"epochs": 1, "batch_size": 20}}
+    parameters = {"model.layers.2.steep": {"values": [0.5, 2.0]}}
+    file = write_sweep(tmp_path, config, method="grid", run_cap=None, parameters=parameters)
+
+    refused = start_sweep(file, tmp_path / "runs")
+    error = refused.communicate(timeout=60)[1]
+    assert refused.returncode == 2
+    assert "of_the_sweep.py is Python code" in error
+    assert "--allow-plugins" in error
+    assert not (tmp_path / "runs").exists()
+
+    result = finish_sweep(start_sweep(file, tmp_path / "runs", "--allow-plugins", "--workers", "2"))
+    assert [trial["status"] for trial in result["trials"]] == ["completed", "completed"]
+    copies = [*(tmp_path / "runs" / "sweeps" / "tiny" / "trials").glob("*/plugins/of_the_sweep.py")]
+    assert [copy.read_text() for copy in copies] == [PLUGIN, PLUGIN]
