@@ -35,7 +35,7 @@ def test_a_sweep_leaves_leaderboard_best_config_and_plots(write_sweep: WriteSwee
     file = write_sweep(tmp_path, method="bayes", run_cap=5)
     result = run(file)
     folder = tmp_path / "runs" / "sweeps" / "tiny"
-    assignment = Assignment(file, "tiny", None, 3, folder, None, 60.0, Options(data_dir=tmp_path))
+    assignment = Assignment(file, "tiny", None, 3, folder, None, 60.0, False, Options(data_dir=tmp_path))
     conclude(assignment.open_study(), folder, Display(quiet=True), plots=True)
     assert [trial.status for trial in result.trials] == ["completed"] * 5
     assert result.best is not None
