@@ -33,7 +33,7 @@ from nnscratch.nn.network import Network
 from nnscratch.nn.parallel import Workers
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.report.files import write_atomically
-from nnscratch.training.measurements import clip_by_norm, clip_by_value, global_norm
+from nnscratch.training.measurements import global_norm
 from nnscratch.training.scaling import fit_targets, scale_targets
 from nnscratch.training.trainer import Recipe
 
@@ -163,7 +163,7 @@ def explain(config: Config, options: Options, display: Display, *, sample: int =
         x, t = batch(number, size)
         _, dy = recipe.loss(network.forward(x, training=True), t)
         network.backward(dy)
-        _clip(recipe, network)
+        recipe.clip(network.parameters.gradient[: network.parameters.trainable_size])
         recipe.optimizer.step(factor(number), recipe.l2.coefficient(len(t)))
     network.moment.step = step - 1
     x, t = batch(step - 1, sample)
@@ -216,7 +216,7 @@ def _update(network: Network, recipe: Recipe, batch_size: int, factor: float) ->
     at = int(np.argmax(np.abs(trainable)))
     raw = float(trainable[at])
     norm = global_norm(trainable)
-    _clip(recipe, network)
+    recipe.clip(trainable, norm)
     clipped = float(trainable[at])
     if recipe.clip_norm is not None and norm > recipe.clip_norm:
         numbers = f"{raw:.9g} * {recipe.clip_norm:.9g} / {norm:.9g}"
@@ -238,14 +238,6 @@ def _update(network: Network, recipe: Recipe, batch_size: int, factor: float) ->
     index = ", ".join(str(int(i[0])) for i in np.nonzero(positions[name] == at))
     arrays = [("theta before", np.array([theta])), ("g", np.array([g])), ("theta after", np.array([after["theta"]]))]
     return _section(f"update {name}[{index}]", optimizer, arrays, equations)
-
-
-def _clip(recipe: Recipe, network: Network) -> None:
-    gradient = network.parameters.gradient[: network.parameters.trainable_size]
-    if recipe.clip_norm is not None:
-        clip_by_norm(gradient, global_norm(gradient), recipe.clip_norm)
-    if recipe.clip_value is not None:
-        clip_by_value(gradient, recipe.clip_value)
 
 
 def _section(title: str, component: Component, arrays: list[tuple[str, Array]], equations: list[Equation]) -> Section:

@@ -140,6 +140,7 @@ class _Bench:
         accuracy = count_correct(y, t) / len(t)
         if math.isfinite(loss):
             network.backward(dy)
+            recipe.clip(network.parameters.gradient[: network.parameters.trainable_size])
             recipe.optimizer.step(factor, recipe.l2.coefficient(len(t)) if l2 else 0.0)
         return loss, accuracy
 

@@ -1,8 +1,9 @@
 """What a checkpoint of a training holds, and how it is put back: the one place that knows the names in the file.
 
 parameters/<name>            the weights that count: averaged ones when averaging
+state/<name>                 running statistics that go with them
 trained/<name>               the weights that training goes on from, when they are others
-state/<name>                 running statistics
+trained_state/<name>         and their running statistics
 optimizer/<vector>/<name>    the optimizer's memory
 best/<name>, best_state      the best epoch's weights so far
 scaling/...                  how inputs are scaled
@@ -40,7 +41,7 @@ class Best:
         parameters = trainer.network.parameters
         with trainer.weights_that_count():
             self.theta = _copied(parameters.theta, self.theta)
-        self.state = _copied(parameters.state, self.state)
+            self.state = _copied(parameters.state, self.state)
         self.epoch = epoch
 
 
@@ -48,10 +49,11 @@ def last_checkpoint(trainer: Trainer, best: Best, header: Mapping[str, Any]) -> 
     """Everything that a resume needs; raises DivergenceError when some of it is not finite."""
     trainer.require_finite()
     parameters = trainer.network.parameters
-    arrays = _section("parameters", parameters.named())
+    arrays = _section("parameters", parameters.named()) | _section("state", parameters.named_state())
     if trainer.average is not None:
-        arrays |= _section("trained", parameters.named()) | _section("parameters", parameters.named(trainer.average))
-    arrays |= _section("state", parameters.named_state())
+        theta, state = _parts(trainer.average, parameters)
+        arrays |= _section("trained", parameters.named()) | _section("trained_state", parameters.named_state())
+        arrays |= _section("parameters", parameters.named(theta)) | _section("state", parameters.named_state(state))
     for name, vector in trainer.recipe.optimizer.state.items():
         whole = np.zeros_like(parameters.theta)
         whole[: vector.size] = vector
@@ -68,7 +70,8 @@ def best_checkpoint(trainer: Trainer, best: Best, header: Mapping[str, Any]) -> 
     if best.theta is None or best.state is None:
         return None
     parameters = trainer.network.parameters
-    arrays = _section("parameters", parameters.named(best.theta)) | _section("state", _state(parameters, best.state))
+    arrays = _section("parameters", parameters.named(best.theta))
+    arrays |= _section("state", parameters.named_state(best.state))
     return Checkpoint({**header, "kind": "best", "best_epoch": best.epoch}, arrays | _scaling(trainer))
 
 
@@ -84,11 +87,17 @@ def restore(checkpoint: Checkpoint, path: Path, trainer: Trainer) -> Best:
             raise ValueError("its counters contradict each other")
     except (KeyError, ValueError) as error:
         raise damaged(path, str(error)) from None
-    weights = checkpoint.section("parameters")
-    parameters.load(weights if trainer.average is None else checkpoint.section("trained"))
-    if trainer.average is not None:
-        parameters.load(weights, trainer.average)
-    parameters.load_state(checkpoint.section("state"))
+    weights, state = checkpoint.section("parameters"), checkpoint.section("state")
+    if trainer.average is None:
+        parameters.load(weights)
+        parameters.load_state(state)
+    else:
+        average, average_state = _parts(trainer.average, parameters)
+        parameters.load(checkpoint.section("trained"))
+        parameters.load(weights, average)
+        # Checkpoints from before statistics were averaged hold those of the trained weights alone.
+        parameters.load_state(checkpoint.section("trained_state") or state)
+        parameters.load_state(state, average_state)
     for name, vector in optimizer.state.items():
         whole = np.zeros_like(parameters.theta)
         parameters.load(checkpoint.section(f"optimizer/{name}"), whole)
@@ -97,10 +106,10 @@ def restore(checkpoint: Checkpoint, path: Path, trainer: Trainer) -> Best:
     trainer.progress = progress
     best = Best()
     if checkpoint.section("best"):
-        state = checkpoint.arrays.get("best_state", np.zeros(0, np.float32))
-        if state.shape != parameters.state.shape:
-            raise damaged(path, f"best_state has shape {state.shape}, the network has {parameters.state.shape}")
-        best = Best(epoch, np.empty_like(parameters.theta), state)
+        best_state = checkpoint.arrays.get("best_state", np.zeros(0, np.float32))
+        if best_state.shape != parameters.state.shape:
+            raise damaged(path, f"best_state has shape {best_state.shape}, the network has {parameters.state.shape}")
+        best = Best(epoch, np.empty_like(parameters.theta), best_state)
         parameters.load(checkpoint.section("best"), best.theta)
     elif epoch:
         raise damaged(path, f"it lacks the weights of its best epoch, {epoch}")
@@ -149,13 +158,9 @@ def _scaling(trainer: Trainer) -> dict[str, Array]:
     return {name: array for section, arrays in named.items() for name, array in _section(section, arrays).items()}
 
 
-def _state(parameters: Parameters, vector: Array) -> dict[str, Array]:
-    """Views by name of a vector laid out like `parameters.state`."""
-    named, start = {}, 0
-    for name, array in parameters.named_state().items():
-        named[name] = vector[start : start + array.size].reshape(array.shape)
-        start += array.size
-    return named
+def _parts(values: Array, parameters: Parameters) -> tuple[Array, Array]:
+    """theta and state of a vector laid out like `parameters.values`."""
+    return values[: parameters.size], values[parameters.size :]
 
 
 def _copied(source: Array, target: Array | None) -> Array:

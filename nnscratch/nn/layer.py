@@ -64,7 +64,7 @@ class Layer(Component):
         raise NotImplementedError
 
     def backward(self, dy: Array) -> Array | None:
-        """dx for the batch of the last forward; None when nobody needs it (`needs_dx` is False)."""
+        """dx for the batch of the last forward, which was for training; None when nobody needs it (`needs_dx`)."""
         raise NotImplementedError
 
     def wire(self, dtype: npt.DTypeLike, moment: Moment, workers: Workers) -> None:
@@ -85,6 +85,10 @@ class Layer(Component):
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
         """Multiplications and additions of the forward pass for one example; element-wise work is not counted."""
         return 0
+
+    def training_flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        """The same of the forward and the backward pass."""
+        return self.flops(input_shape, output_shape) * (1 + self.needs_dx)
 
     def activation_size(self, output_shape: Shape) -> int:
         """How many numbers of its own the output for one example holds."""

@@ -84,6 +84,11 @@ class Chain:
             if summary.trainable:
                 return
 
+    def training_flops(self) -> int:
+        """Multiplications and additions of one example's way forward and back."""
+        pairs = zip(self.layers, self.summaries, strict=True)
+        return sum(layer.training_flops(summary.input_shape, summary.output_shape) for layer, summary in pairs)
+
     def activation_size(self) -> int:
         """How many numbers the layers' outputs hold for one example."""
         pairs = zip(self.layers, self.summaries, strict=True)
@@ -91,12 +96,11 @@ class Chain:
 
     def fit_to(self, x: Array) -> None:
         """Lets every layer whose weights start from data see a batch of its inputs, one layer after the other."""
-        waiting = [layer.starts_from_data() for layer in self.layers]
-        for index, layer in enumerate(self.layers):
-            if not any(waiting[index:]):
-                return
-            layer.fit_to(x)
-            x = layer.forward(x, training=False)
+        waiting = [index for index, layer in enumerate(self.layers) if layer.starts_from_data()]
+        for index in range(waiting[-1] + 1 if waiting else 0):
+            if index:  # no sooner than needed: a layer keeps its memory for the largest batch it saw
+                x = self.layers[index - 1].forward(x, training=False)
+            self.layers[index].fit_to(x)
 
     def forward(self, x: Array, training: bool) -> Array:
         for layer in self.layers:
@@ -146,6 +150,7 @@ class Network:
                 "end model.layers with a bare `dense`: it takes its width from the data",
                 fields=(self.chain.field,),
             )
+        self.skip_input_gradient(True)
 
     @property
     def layers(self) -> list[Layer]:
@@ -170,7 +175,6 @@ class Network:
         self.parameters.allocate(dtype)
         self.parameters.initialize(streams)
         self.use_workers(workers or self.workers)
-        self.skip_input_gradient(True)
         self.is_initialized = True
 
     def use_workers(self, workers: Workers) -> None:
@@ -214,10 +218,11 @@ class Network:
                 yield pattern
 
     def flops(self) -> int:
-        """FLOP of one training example: the forward pass, and twice that for dW and dx (none for the first dx)."""
-        forward = sum(summary.flops for summary in self.summaries)
-        first = next((summary.flops for summary in self.summaries if summary.trainable), 0)
-        return 3 * forward - first
+        """FLOP of one training example: the forward pass, as many again for each dW of trained weights and each dx
+
+        that somebody needs.
+        """
+        return self.chain.training_flops()
 
     def activation_size(self) -> int:
         """How many numbers the layers' outputs hold for one example: what a batch costs in memory, about twice."""

@@ -69,6 +69,8 @@ class Declaration:
 class Parameters:
     """The declared arrays of a network; after `allocate`, `theta`, `gradient` and `state` and the views of them."""
 
+    values: Array
+    """theta and, after it, state: all that makes the network what it is."""
     theta: Array
     gradient: Array
     state: Array
@@ -141,10 +143,12 @@ class Parameters:
 
     def allocate(self, dtype: npt.DTypeLike = np.float32) -> None:
         """Makes the vectors, ordered by group (frozen last), and gives every owner its views."""
+        kept = sum(declaration.size for declaration in self._states)
         try:
-            self.theta, self.gradient = np.zeros(self.size, dtype), np.zeros(self.size, dtype)
+            self.values, self.gradient = np.zeros(self.size + kept, dtype), np.zeros(self.size, dtype)
         except ValueError:  # more than an index can count
             raise MemoryError(f"{self.size:,} weights") from None
+        self.theta, self.state = self.values[: self.size], self.values[self.size :]
         segments: list[Segment] = []
         start = 0
         # Stable: declaration order within a group.
@@ -160,7 +164,6 @@ class Parameters:
             start = stop
         self.segments = tuple(segments)
 
-        self.state = np.zeros(sum(declaration.size for declaration in self._states), dtype)
         start = 0
         for declaration in self._states:
             place = self._slices[declaration.name] = slice(start, start + declaration.size)
@@ -179,17 +182,18 @@ class Parameters:
         vector = self.theta if vector is None else vector
         return {each.name: vector[self._slices[each.name]].reshape(each.shape) for each in self._declared}
 
-    def named_state(self) -> dict[str, Array]:
-        """Views by name of what is kept but not trained."""
-        return {each.name: self.state[self._slices[each.name]].reshape(each.shape) for each in self._states}
+    def named_state(self, vector: Array | None = None) -> dict[str, Array]:
+        """Views by name of what is kept but not trained: of `state`, or of any vector laid out like it."""
+        vector = self.state if vector is None else vector
+        return {each.name: vector[self._slices[each.name]].reshape(each.shape) for each in self._states}
 
     def load(self, arrays: Mapping[str, Array], vector: Array | None = None) -> None:
         """Copies arrays by name into `theta` (or a vector like it); every name and shape must match, or nothing is."""
         copy_by_name(arrays, self.named(vector))
 
-    def load_state(self, arrays: Mapping[str, Array]) -> None:
-        """Copies arrays by name into `state`."""
-        copy_by_name(arrays, self.named_state())
+    def load_state(self, arrays: Mapping[str, Array], vector: Array | None = None) -> None:
+        """Copies arrays by name into `state`, or a vector like it."""
+        copy_by_name(arrays, self.named_state(vector))
 
 
 def copy_by_name(arrays: Mapping[str, Array], targets: Mapping[str, Array]) -> None:

@@ -13,7 +13,10 @@ from nnscratch.nn.component import Component, setting
 
 @dataclass(frozen=True)
 class Averaging(Component):
-    """Keeps a second vector `average`; validation, the best checkpoint and the test use it instead of theta."""
+    """Keeps a second vector `average`; validation, the best checkpoint and the test use it instead of theta.
+
+    theta is here followed by the running statistics: averaged weights need statistics of their own activations.
+    """
 
     kind: ClassVar[str] = "averaging"
 
@@ -48,8 +51,9 @@ class ExponentialMovingAverage(Averaging):
 class Lookahead(Averaging):
     """Every k steps: a += (1 - d) (theta - a), then theta = a: the weights go on from their average
 
-    with d = decay^k (step / total steps)^power, so that the average is slow only towards the end (Zhang et al. 2019;
-    the rising d is Jordan 2024). power 0 is the original, with decay^k for its 1 - alpha. In between, a stays.
+    and once more after the last, with d = decay^k (step / total steps)^power, so that the average is slow only towards
+    the end (Zhang et al. 2019; the rising d is Jordan 2024). power 0 is the original, with decay^k for its 1 - alpha.
+    In between, a stays.
     """
 
     name: ClassVar[str] = "lookahead"
@@ -59,7 +63,7 @@ class Lookahead(Averaging):
     power: float = setting(3.0, "how late the average becomes slow; 0: at once", ge=0)
 
     def update(self, average: Array, theta: Array, step: int, total_steps: int, scratch: Array) -> None:
-        if step % self.every:
+        if step % self.every and step != total_steps:
             return
         d = self.decay**self.every * (step / total_steps) ** self.power
         np.subtract(theta, average, out=scratch)

@@ -70,6 +70,8 @@ class Muon(Optimizer):
             whole = self.chunk(parameters, each.place, each.group)
             theta, g, V = (vector.reshape(shape) for vector in (whole.theta, whole.g, *whole.state))
             self.matrices.append(Chunk(theta, g, (V,), each.group))
+        # Shared out in this order: the longest work last would leave the other threads waiting for it.
+        self.matrices.sort(key=lambda matrix: -matrix.theta.size)
 
     def segments(self, parameters: Parameters) -> Iterator[Segment]:
         """What is trained, without the hidden matrices."""
@@ -83,8 +85,11 @@ class Muon(Optimizer):
 
     def step(self, factor: float = 1.0, l2: float = 0.0) -> None:
         super().step(factor, l2)
-        for matrix in self.matrices:
+
+        def turn(matrix: Chunk) -> None:
             self._turn(matrix, self.learning_rate * factor * matrix.group.learning_rate_scale, l2)
+
+        self.workers.run(turn, self.matrices)
 
     def update(self, chunk: Chunk, rate: float, s: Array) -> None:
         self.sgd.update(chunk, rate * self.sgd_learning_rate / self.learning_rate, s)

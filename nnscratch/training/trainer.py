@@ -53,6 +53,13 @@ class Recipe:
         """Examples at a time when nothing is learned; the same everywhere, so that figures agree to the last digit."""
         return max(self.batch_size, 256)
 
+    def clip(self, gradient: Array, norm: float | None = None) -> None:
+        """Clips in place, by norm and then by value, as far as it is wanted; `norm` is |gradient|, where it is known."""
+        if self.clip_norm is not None:
+            clip_by_norm(gradient, global_norm(gradient) if norm is None else norm, self.clip_norm)
+        if self.clip_value is not None:
+            clip_by_value(gradient, self.clip_value)
+
 
 class Trainer:
     """Trains an initialised network. `run` yields a result per step and per epoch; the caller records and decides.
@@ -78,9 +85,9 @@ class Trainer:
         recipe.optimizer.bind(network.parameters, self.workers)
         self._gradient = network.parameters.gradient[: network.parameters.trainable_size]
         self.measurements = LayerMeasurements(network)
-        theta = network.parameters.theta
-        self.average: Array | None = theta.copy() if recipe.averaging else None
-        self._scratch = np.empty_like(theta) if recipe.averaging else None
+        values = network.parameters.values
+        self.average: Array | None = values.copy() if recipe.averaging else None
+        self._scratch = np.empty_like(values) if recipe.averaging else None
         self._state_before = np.empty_like(network.parameters.state)
 
     def run(self, train: Examples, validation: Examples | None = None) -> Iterator[StepResult | EpochResult]:
@@ -127,13 +134,13 @@ class Trainer:
         if self.average is None or self._scratch is None:
             yield
             return
-        theta = self.network.parameters.theta
-        np.copyto(self._scratch, theta)
-        np.copyto(theta, self.average)
+        values = self.network.parameters.values
+        np.copyto(self._scratch, values)
+        np.copyto(values, self.average)
         try:
             yield
         finally:
-            np.copyto(theta, self._scratch)
+            np.copyto(values, self._scratch)
 
     def learning_rate_factor(self, steps_per_epoch: int) -> float:
         """The schedule's factor for the next update."""
@@ -176,14 +183,11 @@ class Trainer:
         measured = self.measurements.is_due(progress.step, steps)
         if measured:
             self.measurements.before_update()
-        if recipe.clip_norm is not None:
-            clip_by_norm(gradient, norm, recipe.clip_norm)
-        if recipe.clip_value is not None:
-            clip_by_value(gradient, recipe.clip_value)
+        recipe.clip(gradient, norm)
         self._update(loss, norm, self.learning_rate_factor(steps), recipe.l2.coefficient(len(t)))
         if recipe.averaging and self.average is not None and self._scratch is not None:
             done, total = progress.updates + 1, recipe.epochs * steps
-            recipe.averaging.update(self.average, network.parameters.theta, done, total, self._scratch)
+            recipe.averaging.update(self.average, network.parameters.values, done, total, self._scratch)
         if measured:
             progress.add_measures(self.measurements.after_update())
 

@@ -53,6 +53,11 @@ def test_a_network_that_cannot_learn_one_batch_fails(tmp_path: Path) -> None:
         result.require_passed()
 
 
+def test_gradients_are_clipped_as_in_training(tmp_path: Path) -> None:
+    result = report(tmp_path, SHAPES, optimizer="sgd", training={"clip_norm": 1e-9})
+    assert check(result, "learns one batch").state == "failed"
+
+
 def test_unscaled_inputs_show_in_the_first_loss(tmp_path: Path) -> None:
     result = report(tmp_path, SHAPES | {"scaling": "none"})
     assert check(result, "scale of inputs").state == "look"

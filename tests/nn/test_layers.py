@@ -15,7 +15,19 @@ from nnscratch.nn.component import catalogue
 from nnscratch.nn.gradient_check import check_gradients
 from nnscratch.nn.initializers import Constant
 from nnscratch.nn.layer import Layer
-from nnscratch.nn.layers import GELU, Dense, Flatten, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softmax, Tanh
+from nnscratch.nn.layers import (
+    GELU,
+    Dense,
+    Flatten,
+    Identity,
+    LeakyReLU,
+    ReLU,
+    Residual,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Tanh,
+)
 from nnscratch.nn.layers.activations import Activation
 from nnscratch.nn.losses import Loss, MeanSquaredError
 from nnscratch.nn.network import Network
@@ -274,3 +286,17 @@ def test_a_network_that_does_not_end_in_the_datas_width_is_refused() -> None:
 def test_a_network_without_weights_says_how_it_gets_them() -> None:
     with pytest.raises(UserError, match=r"no weights yet\n  call network\.initialize"):
         Network([Dense(2)], (3,)).forward(np.zeros((1, 3), np.float32))
+
+
+def test_training_costs_three_forward_passes_less_what_nobody_needs() -> None:
+    layers: list[Layer] = [
+        Dense(100, bias=False, frozen=True),
+        Dense(10),
+        Residual((Dense(10, frozen=True),)),
+        Dense(5),
+    ]
+    network = Network(layers, (20,))
+    # Forward alone; forward and dW; forward and dx; all three.
+    assert network.flops() == 2 * (20 * 100 + 2 * 100 * 10 + 2 * 10 * 10 + 3 * 10 * 5)
+    network.skip_input_gradient(False)
+    assert network.flops() == 2 * (2 * 20 * 100 + 3 * 100 * 10 + 2 * 10 * 10 + 3 * 10 * 5)

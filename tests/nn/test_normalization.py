@@ -167,3 +167,14 @@ def test_a_batch_of_one_example_leaves_the_running_statistics_as_they_were() -> 
     before = network.parameters.state.copy()
     network.forward(numbers(1, (3,), offset=100.0), training=True)
     np.testing.assert_array_equal(network.parameters.state, before)
+
+
+def test_a_single_example_is_normalised_by_the_running_statistics_in_training_too() -> None:
+    layer = BatchNorm(epsilon=1e-9)
+    network = built(layer, (2,))
+    layer.running_mean[:], layer.running_variance[:] = [1, 2], [4, 9]
+    assert network.forward(np.array([[3.0, 5.0]]), training=True) == pytest.approx(np.array([[1, 1]]))
+    dx = network.backward(np.array([[10.0, 30.0]]))
+    assert dx == pytest.approx(np.array([[5, 10]]))  # dy / s: the statistics do not depend on x
+    assert layer.dgamma == pytest.approx([10, 30])
+    assert layer.dbeta.tolist() == [10, 30]

@@ -9,7 +9,7 @@ from nnscratch.errors import ShapeError
 from nnscratch.nn.gradient_check import check_gradients
 from nnscratch.nn.initializers import Whitening
 from nnscratch.nn.layer import Layer
-from nnscratch.nn.layers import BatchNorm, Conv, Dense, Flatten, Identity, MaxPool, ReLU, Residual, Scale, Tanh
+from nnscratch.nn.layers import GELU, BatchNorm, Conv, Dense, Flatten, Identity, MaxPool, ReLU, Residual, Scale, Tanh
 from nnscratch.nn.losses import CrossEntropy
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
@@ -86,3 +86,14 @@ def test_weights_inside_start_from_the_data_that_arrives_there() -> None:
     assert network.starts_from_data
     network.fit_to(np.random.default_rng(0).standard_normal((50, 4, 4, 1)))
     assert abs(abs(layer.W[0, 0, 0, 0]) - 0.5) < 0.05  # 1 over the deviation of 2 x
+
+
+@pytest.mark.parametrize(("layers", "shortcut"), [((Conv(2),), (GELU(),)), ((GELU(),), (Conv(2, 1),))])
+def test_a_path_without_weights_at_the_bottom_of_a_network_needs_no_gradient(
+    layers: tuple[Layer, ...], shortcut: tuple[Layer, ...]
+) -> None:
+    network = Network([Residual(layers, shortcut), Flatten(), Dense(3)], (3, 3, 2))
+    network.initialize(RandomStreams(0))
+    network.forward(np.ones((2, 3, 3, 2), np.float32), training=True)
+    assert network.backward(np.ones((2, 3), np.float32)) is None
+    assert all(gradient.any() for gradient in network.parameters.named(network.parameters.gradient).values())

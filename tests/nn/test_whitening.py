@@ -7,7 +7,7 @@ import pytest
 
 from nnscratch.errors import ShapeError
 from nnscratch.nn.initializers import Whitening
-from nnscratch.nn.layers import Dense
+from nnscratch.nn.layers import Conv, Dense
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
 
@@ -57,3 +57,26 @@ def test_with_negatives_the_second_half_is_the_first_negated() -> None:
 def test_more_filters_than_there_are_components_is_an_error(units: int, negatives: bool, message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         whitened(units, examples(), negatives)
+
+
+def test_the_data_is_led_no_further_than_the_last_layer_that_starts_from_it() -> None:
+    layers = [Dense(4), Dense(3, bias=False, weight_init=Whitening(negatives=False)), Dense(2)]
+    network = Network(layers, (5,))
+    network.initialize(RandomStreams(0), np.float64)
+    x = examples()
+    network.fit_to(x)
+    y = network.forward(x)
+    W = layers[1].W
+    hidden = layers[0].forward(x, training=False)
+    np.testing.assert_allclose(np.linalg.norm((hidden @ W).T @ hidden @ W / len(x) - np.eye(3)), 0, atol=1e-2)
+    assert y.shape == (500, 2)
+
+
+def test_a_layer_keeps_no_memory_for_data_that_only_its_weights_were_fitted_to() -> None:
+    network = whitened(3, examples())
+    assert network.layers[0].buffers.nbytes == 0
+
+
+def test_a_kernel_larger_than_its_images_has_no_patches_to_whiten() -> None:
+    with pytest.raises(ShapeError, match="patches of 5 x 5 pixels, but the images have 4 x 4"):
+        Network([Conv(8, kernel=5, weight_init=Whitening())], (4, 4, 16))

@@ -39,3 +39,9 @@ def test_lookahead_with_a_power_is_fast_first_and_slow_in_the_end() -> None:
     averages, _ = run(Lookahead(every=1, decay=0.8, power=3), [1.0] + [0.0] * 3, 4)
     shares = [averages[0], *(later / earlier for earlier, later in pairwise(averages))]
     assert shares == pytest.approx([1 - 0.8 / 64, 0.8 / 8, 0.8 * 27 / 64, 0.8])
+
+
+def test_lookahead_takes_in_what_remains_after_its_last_full_round() -> None:
+    averages, thetas = run(Lookahead(every=2, decay=0.5, power=0), [1.0, 2.0, 5.5], 3)
+    assert averages == [0.0, 1.5, 4.5]  # the last step: 1.5 + 0.75 (5.5 - 1.5)
+    assert thetas[-1] == 4.5

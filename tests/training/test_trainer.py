@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nnscratch.errors import DivergenceError
-from nnscratch.nn.layers import Dense, Flatten, ReLU, Tanh
+from nnscratch.nn.layers import BatchNorm, Dense, Flatten, ReLU, Tanh
 from nnscratch.nn.losses import CrossEntropy, MeanSquaredError
 from nnscratch.nn.network import Network
 from nnscratch.nn.parallel import Workers
@@ -286,3 +286,19 @@ def test_after_the_first_epoch_no_step_allocates_an_array_over_64_kb() -> None:
     tracemalloc.stop()
     assert len(peaks) == 3
     assert max(peaks) < 64 * 1024
+
+
+def test_running_statistics_are_averaged_with_the_weights_that_they_belong_to() -> None:
+    train = examples(8)
+    network = Network([Flatten(), BatchNorm(momentum=0.0), Dense()], (4, 4, 1), outputs=4)
+    streams = RandomStreams(7)
+    network.initialize(streams)
+    recipe = Recipe(CrossEntropy(), SGD(learning_rate=0.1), 1, 4, averaging=ExponentialMovingAverage(0.999))
+    trainer = Trainer(network, recipe, Unit().fit(train), streams)
+    means = [network.parameters.named_state()["1.batch_norm.running_mean"]]
+    seen = [means[0].copy() for each in trainer.run(train) if isinstance(each, StepResult)]
+    with trainer.weights_that_count():
+        averaged = means[0].copy()
+    # The first average keeps 2 / 11 of the start, which is 0, the second 3 / 12 of the first.
+    assert averaged == pytest.approx(3 / 12 * 9 / 11 * seen[0] + 9 / 12 * seen[1], rel=1e-5)
+    assert means[0] == pytest.approx(seen[1])

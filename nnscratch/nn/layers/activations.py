@@ -178,6 +178,8 @@ class GELU(Activation):
         return y
 
     def backward(self, dy: Array) -> Array | None:
+        if not self.needs_dx:
+            return None
         dx = self.dx_like(dy)
         self.workers.elementwise(self._backward, dy, self.derivative, dx)
         return dx

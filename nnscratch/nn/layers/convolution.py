@@ -12,8 +12,8 @@ from nnscratch.errors import ShapeError
 from nnscratch.nn.buffers import Array, Shape
 from nnscratch.nn.component import setting
 from nnscratch.nn.correlation import Correlation, Geometry, Im2col
-from nnscratch.nn.initializers import DataInitializer, Initializer, Zeros
-from nnscratch.nn.layer import Layer
+from nnscratch.nn.initializers import Initializer, Zeros
+from nnscratch.nn.layers.weighted_sum import WeightedSum
 from nnscratch.nn.parameters import Group, Parameters
 from nnscratch.nn.reductions import column_sums
 from nnscratch.nn.winograd import EXACT, LARGEST, Winograd
@@ -27,7 +27,7 @@ MAX_CHUNKS = 8
 
 
 @dataclass(eq=False)
-class Conv(Layer):
+class Conv(WeightedSum):
     """y[n, i, j, k] = b_k + sum_abc x[n, i s + a - p, j s + b - p, c] W[a, b, c, k]    s the stride, p the padding
 
     x (N, H, W, C), zero outside the image; W (kernel, kernel, C, channels); y (N, H', W', channels) with
@@ -61,10 +61,6 @@ class Conv(Layer):
     learning_rate_scale: float = setting(1.0, "multiplies the learning rate of W and b", gt=0)
 
     def build(self, input_shape: Shape, parameters: Parameters) -> Shape:
-        self.W: Array
-        self.dW: Array
-        self.b: Array
-        self.db: Array
         if len(input_shape) != 3:
             hint = "put it before `flatten`; tables and flat inputs have no place for it"
             raise ShapeError(f"conv takes images (H, W, C), but is given {input_shape}", hint)
@@ -73,11 +69,16 @@ class Conv(Layer):
         left, columns = self._extent(W)
         if rows < 1 or columns < 1:
             raise ShapeError(f"a kernel of {self.kernel} does not fit {H} x {W} pixels with padding {self.padding}")
+        self.initializer = self.weight_init or parameters.weight_init
+        if self.starts_from_data() and min(H, W) < self.kernel:
+            raise ShapeError(
+                f"weights that start from data need patches of {self.kernel} x {self.kernel} pixels, "
+                f"but the images have {H} x {W}"
+            )
         geometry = Geometry(H, W, C, self.channels, self.kernel, self.stride, top, left, rows, columns)
         self.method = cheapest(geometry)
 
         fans = (self.kernel**2 * C, self.kernel**2 * self.channels)
-        self.initializer = self.weight_init or parameters.weight_init
         scale = self.learning_rate_scale
         group = Group(frozen=self.frozen, learning_rate_scale=scale)
         shape = (self.kernel, self.kernel, C, self.channels)
@@ -129,13 +130,6 @@ class Conv(Layer):
             np.sum(dbs, axis=0, out=self.db)
         return dx
 
-    def starts_from_data(self) -> bool:
-        return isinstance(self.initializer, DataInitializer)
-
-    def fit_to(self, x: Array) -> None:
-        if isinstance(self.initializer, DataInitializer):
-            self.W[...] = self.initializer.values_from(x, self.W.shape)
-
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
         rows, columns, channels = output_shape
         return 2 * rows * columns * channels * self.kernel**2 * input_shape[2]
@@ -153,9 +147,9 @@ class Conv(Layer):
         return before, (size + 2 * before - self.kernel) // self.stride + 1
 
     def _chunks(self, N: int) -> list[slice]:
-        """The batch for the threads; borders depend on its size alone."""
-        chunks = min(MAX_CHUNKS, max(2, N // self.method.images_per_block()), N)
-        return evenly(0, N, chunks)
+        """The batch for the threads, in an even number, of which two have equal shares; its size alone decides."""
+        pairs = -(-N // (2 * self.method.images_per_block()))
+        return evenly(0, N, min(MAX_CHUNKS, 2 * pairs, N))
 
     def _blocks(self, chunk: slice) -> list[slice]:
         """A chunk, cut into equal pieces that fit the cache."""

@@ -10,13 +10,13 @@ import numpy as np
 from nnscratch.errors import ShapeError
 from nnscratch.nn.buffers import Array, Shape
 from nnscratch.nn.component import setting
-from nnscratch.nn.initializers import DataInitializer, Initializer, Zeros
-from nnscratch.nn.layer import Layer
+from nnscratch.nn.initializers import Initializer, Zeros
+from nnscratch.nn.layers.weighted_sum import WeightedSum
 from nnscratch.nn.parameters import Group, Parameters
 
 
 @dataclass(eq=False)
-class Dense(Layer):
+class Dense(WeightedSum):
     """y = x W + b            x (N, D), W (D, units), b (units,), y (N, units)
 
     Gradients: dW = x^T dy,  db = sum_n dy,  dx = dy W^T.
@@ -38,10 +38,6 @@ class Dense(Layer):
     learning_rate_scale: float = setting(1.0, "multiplies the learning rate of W and b", gt=0)
 
     def build(self, input_shape: Shape, parameters: Parameters) -> Shape:
-        self.W: Array
-        self.dW: Array
-        self.b: Array
-        self.db: Array
         if len(input_shape) != 1:
             raise ShapeError(
                 f"dense takes a flat input (D,), but is given {input_shape}", "put the layer `flatten` before it"
@@ -70,13 +66,6 @@ class Dense(Layer):
         if self.bias:
             np.add.reduce(dy, axis=0, out=self.db)
         return np.matmul(dy, self.W.T, out=self.buffer("dx", self.x.shape)) if self.needs_dx else None
-
-    def starts_from_data(self) -> bool:
-        return isinstance(self.initializer, DataInitializer)
-
-    def fit_to(self, x: Array) -> None:
-        if isinstance(self.initializer, DataInitializer):
-            self.W[...] = self.initializer.values_from(x, self.W.shape)
 
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
         return 2 * input_shape[0] * output_shape[0]

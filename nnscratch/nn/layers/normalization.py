@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -28,10 +29,11 @@ class BatchNorm(Layer):
 
     mu and v are mean and variance of each feature (of images: each channel) over the batch, M numbers each; when not
     training, running averages of them: m mu_run + (1 - m) mu, and so for M / (M - 1) v, the unbiased variance.
-    A batch with M = 1 leaves the averages as they are: one number has no variance.
+    One number has no variance: with M = 1 the running averages are used in training, too, and stay as they are.
 
     Gradients: dbeta = sum dy,  dgamma = sum dy x^,  dx = gamma / s (dy - dbeta / M - x^ dgamma / M): mu and v depend on
-    x too. Both passes are affine per feature, so that x^ itself is never stored.
+    x too; running averages do not, which is the case M = infinity. Both passes are affine per feature, so that x^
+    itself is never stored.
 
     Derivation: for one feature, dmu/dx_j = 1 / M and ds/dx_j = (x_j - mu) / (M s) = x^_j / M, so
         dx^_i/dx_j = ([i = j] - 1 / M - x^_i x^_j / M) / s
@@ -72,10 +74,13 @@ class BatchNorm(Layer):
     def forward(self, x: Array, training: bool) -> Array:
         self.x = x
         rows = self._rows(x)
-        if training:
+        M = len(rows) * self.repeats
+        if training and M > 1:
+            self.M: float = M
             mean, variance = self._moments(rows)
-            self._update_running(mean, variance, len(rows) * self.repeats)
+            self._update_running(mean, variance, M)
         else:
+            self.M = math.inf
             mean, variance = self.running_mean.astype(np.float64), self.running_variance.astype(np.float64)
         self.mean, self.s = mean, np.sqrt(variance + self.epsilon)
         factor = self._gamma() / self.s
@@ -92,8 +97,7 @@ class BatchNorm(Layer):
         return y
 
     def backward(self, dy: Array) -> Array | None:
-        rows, gradients = self._rows(self.x), self._rows(dy)
-        M = len(rows) * self.repeats
+        rows, gradients, M = self._rows(self.x), self._rows(dy), self.M
         dbeta, dgamma = self._sums(rows, gradients)
         if self.scale:
             self.dgamma[...] = dgamma
@@ -174,8 +178,6 @@ class BatchNorm(Layer):
         return np.sum(dbetas, axis=0), np.sum(dgammas, axis=0) / self.s
 
     def _update_running(self, mean: Array, variance: Array, M: int) -> None:
-        if M == 1:
-            return
         m, unbiased = self.momentum, variance * (M / (M - 1))
         self.running_mean *= m
         self.running_mean += ((1 - m) * mean).astype(self.dtype)

@@ -25,7 +25,7 @@ class Pool(Layer):
 
     short: ClassVar[str | None] = "size"
 
-    size: int = setting(2, "height and width of the window", ge=1)
+    size: int = setting(2, "height and width of the window", ge=1, le=256)
     stride: int | None = setting(None, "pixels from one window to the next; left out: size", ge=1)
 
     def build(self, input_shape: Shape, parameters: Parameters) -> Shape:
@@ -41,20 +41,6 @@ class Pool(Layer):
     def places(self, outputs: int) -> list[slice]:
         """For each place in a window, along an axis with that many outputs: the pixels there, one per window."""
         return [slice(offset, offset + (outputs - 1) * self.step + 1, self.step) for offset in range(self.size)]
-
-    def spread(self, parts: list[Array], places: list[slice], target: Array) -> None:
-        """Writes the windows' parts to where they came from along the second axis, 0 elsewhere; overlaps add up."""
-        if self.step < self.size:
-            target[...] = 0
-            for place, part in zip(places, parts, strict=True):
-                target[:, place] += part
-            return
-        covered = places[-1].stop  # of every `step` pixels the first `size`; then what no window reached
-        for skipped in range(self.size, self.step):
-            target[:, skipped : covered : self.step] = 0
-        target[:, covered:] = 0
-        for place, part in zip(places, parts, strict=True):
-            target[:, place] = part
 
 
 @dataclass(eq=False)
@@ -93,18 +79,9 @@ class MaxPool(Pool):
         dx = self.buffer("dx", self.x_shape)
 
         def run(images: slice) -> None:
-            n = images.stop - images.start
-            part = self.workers.scratch("part", (self.size, n, rows, columns, C), dy.dtype)
-            for place in range(self.size):
-                np.multiply(dy[images], self.winning_column[images] == place, out=part[place])
-            dbest = self.workers.scratch("best", (n, rows, W, C), dy.dtype)
-            # The second axis is the one that `spread` writes along.
-            across = [each.transpose(0, 2, 1, 3) for each in part]
-            self.spread(across, self.places(columns), dbest.transpose(0, 2, 1, 3))
-            part = self.workers.scratch("part", (self.size, n, rows, W, C), dy.dtype)
-            for place in range(self.size):
-                np.multiply(dbest, self.winning_row[images] == place, out=part[place])
-            self.spread(list(part), self.places(rows), dx[images])
+            dbest = self.workers.scratch("best", (images.stop - images.start, rows, W, C), dy.dtype)
+            self._send(dy[images], self.winning_column[images], dbest, 2, self.places(columns))
+            self._send(dbest, self.winning_row[images], dx[images], 1, self.places(rows))
 
         self.workers.run(run, cut(N, H * W * C, BLOCK))
         return dx
@@ -114,20 +91,40 @@ class MaxPool(Pool):
 
     def _maximum(self, candidates: list[Array], best: Array, winner: Array, remember: bool) -> None:
         """best = the largest candidate, winner = its number, the first of equals."""
-        if remember:
-            winner[...] = 0
         first, *others = candidates
         if not others:
-            best[...] = first
+            best[...], winner[...] = first, 0
         for number, candidate in enumerate(others, 1):
             present = first if number == 1 else best
-            if remember:
+            if remember and number == 1:
+                np.greater(candidate, present, out=winner.view(np.bool_))
+            elif remember:
                 larger = self.workers.scratch("larger", winner.shape, np.bool_)
                 np.greater(candidate, present, out=larger)
                 places = larger.view(np.uint8)
                 places *= number
                 np.maximum(winner, places, out=winner)
             np.maximum(candidate, present, out=best)
+
+    def _send(self, dy: Array, winner: Array, target: Array, axis: int, places: list[slice]) -> None:
+        """dy to the place along the axis that won and 0 to the others, in `target`; windows that overlap add up."""
+        before = (slice(None),) * axis
+        overlap = self.step < self.size
+        if overlap:
+            target[...] = 0
+        else:  # of every `step` pixels the first `size`; then what no window reached
+            covered = places[-1].stop
+            for skipped in range(self.size, self.step):
+                target[(*before, slice(skipped, covered, self.step))] = 0
+            target[(*before, slice(covered, None))] = 0
+        won = self.workers.scratch("won", winner.shape, np.bool_)
+        for number, place in enumerate(places):
+            np.equal(winner, number, out=won)
+            part = target[(*before, place)]
+            if overlap:
+                part += np.multiply(dy, won, out=self.workers.scratch("part", dy.shape, dy.dtype))
+            else:
+                np.multiply(dy, won, out=part)
 
 
 @dataclass(eq=False)

@@ -91,3 +91,6 @@ class Residual(Layer):
 
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
         return sum(summary.flops for path in self.paths for summary in path.summaries)
+
+    def training_flops(self, input_shape: Shape, output_shape: Shape) -> int:
+        return sum(path.training_flops() for path in self.paths)
