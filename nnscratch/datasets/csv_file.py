@@ -12,6 +12,8 @@ from nnscratch.errors import DataError
 
 LONGEST_LINE = 1 << 24
 MOST_COLUMNS = 100_000
+GAPS = ("", "?", "na", "n/a")
+"""What stands for a missing value, in small letters; nan is a number to Python."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ def detect_layout(path: Path, delimiter: str | None, header: bool | None) -> Lay
     """The layout, found in the first two rows where it is not given.
 
     The delimiter is the most frequent of comma, semicolon and tab. There is a header when no cell of the first row is
-    a number, or when a column has text in the first row over a number in the second.
+    a number, or when a column has text in the first row over a number in the second. A gap is no such text.
     """
     if delimiter is None:
         with closing(_lines(path)) as lines:
@@ -39,9 +41,10 @@ def detect_layout(path: Path, delimiter: str | None, header: bool | None) -> Lay
         second = next(rows, None)
     cells = first[1]
     if header is None:
-        text = [not is_number(cell) for cell in cells]
+        text = [not is_number(cell) and cell.strip().lower() not in GAPS for cell in cells]
         below = second[1] if second is not None else []
-        header = all(text) or any(is_text and is_number(cell) for is_text, cell in zip(text, below, strict=False))
+        header = any(text) and not any(is_number(cell) for cell in cells)
+        header = header or any(is_text and is_number(cell) for is_text, cell in zip(text, below, strict=False))
     names = tuple(cell.strip() for cell in cells) if header else tuple(f"column{i}" for i in range(1, len(cells) + 1))
     repeated = next((name for index, name in enumerate(names) if name and name in names[:index]), None)
     if repeated is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -49,8 +50,14 @@ class CSVTable(Source):
     test_path: str | None = setting(None, "file with the test split; relative to the training file")
     ignore: tuple[str, ...] = setting((), "columns to leave out, such as a row number")
     header: bool | None = setting(None, "whether the first row names the columns; null: detect")
-    delimiter: str | None = setting(None, "what separates the cells; null: comma, semicolon or tab, detected")
+    delimiter: str | None = setting(None, "character that separates the cells; null: comma, semicolon or tab, detected")
     seed: int = setting(0, "which rows are held out", ge=0)
+
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
+            yield "delimiter", 'must be one character, no quote or line end; a tab is "\\t", in double quotes'
+        if self.target == ():
+            yield "target", "needs at least one column; leave it out to predict label, target, class, y or the last"
 
     def load(
         self,
@@ -72,6 +79,11 @@ class CSVTable(Source):
             for index, name in enumerate(layout.names, start=1)
             if (not name or name.lower().startswith("unnamed:")) and name not in self.ignore
         ]
+        if self.header is None and layout.has_header and any(is_number(name) for name in layout.names):
+            notes.append(
+                f"the first row of {file.name} was taken for a header, though it holds numbers: "
+                "`header: false` reads it as an example"
+            )
         train = self._read(file, layout, targets)
         test = None
         if test_file is not None:
@@ -151,7 +163,8 @@ class CSVTable(Source):
             try:
                 features.extend([float(row[index]) for index in feature_indices])
             except ValueError:
-                raise _bad_number(file, line, row, feature_indices, layout) from None
+                is_first = not lines and not layout.has_header
+                raise _bad_number(file, line, row, feature_indices, layout, is_first) from None
             for column, index in zip(columns, target_indices, strict=True):
                 cell = row[index].strip()
                 if not cell:
@@ -190,12 +203,13 @@ class CSVTable(Source):
         return False, "regression, as it holds many or broken numbers (task: classification overrules)"
 
 
-def _bad_number(file: Path, line: int, row: list[str], indices: list[int], layout: Layout) -> DataError:
+def _bad_number(file: Path, line: int, row: list[str], indices: list[int], layout: Layout, is_first: bool) -> DataError:
     index = next(index for index in indices if not is_number(row[index]))
     name, cell = layout.names[index], row[index].strip()
     place = cell_place(file, line, row, index)
     if not cell:
-        return DataError(f"{place}: {name!r} is empty", "remove the row, or fill in the gap")
+        header = ", or set `header: true` if it names the columns" if is_first else ""
+        return DataError(f"{place}: {name!r} is empty", f"remove the row, or fill in the gap{header}")
     listed = name if name.replace("_", "").replace(" ", "").isalnum() else json.dumps(name)
     return DataError(
         f"{place}: {name!r} is {cell[:40]!r}, not a number",
@@ -209,9 +223,10 @@ def _labels(
 ) -> tuple[tuple[str, ...] | None, Array]:
     """Class names and labels (N,) int64; with `classes` given, a label outside them is a DataError."""
     (cells,) = table.targets
-    if all(is_number(cell) and float(cell).is_integer() for cell in set(cells)):
+    # The training file decides, or its class 01 beside A1 would be 1 in a test file without A1.
+    if all(_is_whole(name) for name in classes or set(cells)):
         # 1 and 1.0 are one class.
-        cells = [str(int(float(cell))) for cell in cells]
+        cells = [str(int(float(cell))) if _is_whole(cell) else cell for cell in cells]
     if classes is None:
         classes, numbering = labels_from(cells)
         if len(classes) < 2:
@@ -222,6 +237,10 @@ def _labels(
         if cell not in numbering:
             raise DataError(f"{table.path}:{line}: the class {cell!r} is not in the training file")
     return classes, np.array([numbering[cell] for cell in cells], np.int64)
+
+
+def _is_whole(cell: str) -> bool:
+    return is_number(cell) and float(cell).is_integer()
 
 
 def _numbers(table: _Table, names: tuple[str, ...], classes: tuple[str, ...] | None) -> tuple[None, Array]:

@@ -20,6 +20,8 @@ from nnscratch.nn.component import setting
 LARGEST = 8 << 30
 """Bytes that all pictures together may take in memory."""
 
+VALIDATION_NAMES = ("val", "valid", "validation")
+
 
 @dataclass
 class ImageFolder(Source):
@@ -46,6 +48,8 @@ class ImageFolder(Source):
         if not folder.is_dir():
             raise DataError(f"{folder} is a file", "data.path must be a folder with one folder of pictures per class")
         has_splits = (folder / "train").is_dir() and (folder / "test").is_dir()
+        if not has_splits:
+            _refuse_other_splits(folder)
         train_folder = folder / "train" if has_splits else folder
         classes = _class_folders(train_folder)
         files, labels = _listed(train_folder, classes)
@@ -60,7 +64,9 @@ class ImageFolder(Source):
             arrays = (images, labels, self._read_all(test_files), test_labels)
         else:
             arrays = hold_out(images, labels, self.test, self.seed, stratify=True)
-        return Dataset(self.name, *arrays, classes=classes, origin=str(folder))
+        unread = sorted(entry.name for entry in folder.iterdir() if entry.name.lower() in VALIDATION_NAMES)
+        notes = [f"{name}/ is not read: data.validation takes its images from train/" for name in unread if has_splits]
+        return Dataset(self.name, *arrays, classes=classes, origin=str(folder), notes=tuple(notes))
 
     def _read_all(self, files: list[Path]) -> Array:
         channels = 3 if self.mode == "rgb" else 1
@@ -77,6 +83,24 @@ class ImageFolder(Source):
             for _ in threads.map(read, range(len(files))):
                 pass
         return images
+
+
+def _refuse_other_splits(folder: Path) -> None:
+    """A DataError when a folder that is called like a split holds folders and no pictures: it would become a class."""
+    splits = []
+    for entry in sorted(folder.iterdir()):
+        if entry.is_dir() and entry.name.lower() in ("train", "test", *VALIDATION_NAMES):
+            inside = [each for each in entry.iterdir() if each.name[0] != "."]
+            pictures = any(each.suffix.lower() in SUFFIXES and each.is_file() for each in inside)
+            if not pictures and any(each.is_dir() for each in inside):
+                splits.append(f"{entry.name}/")
+    if splits:
+        raise DataError(
+            f"{folder}: {', '.join(splits)}: folders of folders are no classes; "
+            "what is read is train/CLASS/*.png and test/CLASS/*.png, or CLASS/*.png",
+            "name the two splits train/ and test/ (rename val/ to test/), or set data.path to the training folder: "
+            "data.dataset.test and data.validation hold images out of it",
+        )
 
 
 def _class_folders(folder: Path) -> tuple[str, ...]:

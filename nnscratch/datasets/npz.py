@@ -72,7 +72,7 @@ class NPZ(Source):
         return Dataset(self.name, *arrays, classes=classes, origin=str(file), target_names=names)
 
     def _is_classification(self, targets: Array) -> bool:
-        of_labels: bool = targets.dtype.kind in "iubUS"
+        of_labels: bool = targets.dtype.kind in "iubU"
         return of_labels if self.task == "auto" else self.task == "classification"
 
 
@@ -104,7 +104,7 @@ def _read(file: Path) -> dict[str, Array]:
             strange = [str(chosen[role]) for role, values in found.items() if not isinstance(values, np.ndarray)]
             if strange:
                 raise DataError(f"{file}: {', '.join(strange)} is not a NumPy array")
-            return found
+            return {role: _as_text(file, str(chosen[role]), values) for role, values in found.items()}
     except DataError:
         raise
     # A damaged file can fail in zipfile and in NumPy's header parser in any way.
@@ -126,6 +126,19 @@ def _decompressed_size(file: Path) -> int:
 
 def _key(keys: list[str], names: tuple[str, ...]) -> str | None:
     return next((name for name in names if name in keys), None)
+
+
+def _as_text(file: Path, key: str, values: Array) -> Array:
+    """The array itself, or text in place of bytes, whose names would read b'cat'."""
+    if values.dtype.kind != "S":
+        return values
+    try:
+        return np.char.decode(values, "utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{file}: {key} holds {error.object[:40]!r}, which is not UTF-8 text",
+            f"save it as text: numpy.char.decode({key}, 'latin-1'), or whatever its encoding is",
+        ) from error
 
 
 def _inputs(file: Path, values: Array) -> Array:

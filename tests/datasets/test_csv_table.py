@@ -84,6 +84,36 @@ def test_header_delimiter_line_ends_and_byte_order_mark_are_detected(tmp_path: P
     assert dataset.outputs == 2
 
 
+@pytest.mark.parametrize("gap", ["", "?", "NA", "n/a"])
+def test_a_gap_in_the_first_row_makes_no_header_of_it(tmp_path: Path, gap: str) -> None:
+    with pytest.raises(DataError, match=r"mine\.csv:1:5: 'column2' is "):
+        load(tmp_path, f"5.1,{gap},setosa\n7,3,virginica\n")
+
+
+def test_a_gap_under_a_header_is_no_reason_to_lose_the_header(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"mine\.csv:2:1: 'a' is '\?'"):
+        load(tmp_path, "a,b,y\n?,1,cat\n2,3,dog\n")
+
+
+def test_a_row_of_gaps_is_no_header(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"mine\.csv:1:1: 'column1' is '\?'"):
+        load(tmp_path, "?,NA\n1,0\n2,1\n")
+
+
+def test_an_empty_corner_of_numbered_columns_is_answered_with_the_setting_that_reads_it(tmp_path: Path) -> None:
+    text = ",0,1\n0,5,6\n1,7,8\n"
+    with pytest.raises(DataError, match=r"mine\.csv:1:1: 'column1' is empty\n.*set `header: true`"):
+        load(tmp_path, text)
+    assert load(tmp_path, text, CSVTable(test=0, header=True, ignore=("",))).train_inputs.tolist() == [[5], [7]]
+
+
+def test_a_header_with_numbers_is_noted_unless_it_was_told(tmp_path: Path) -> None:
+    text = "kind,0,1\n0,2,3\n1,4,5\n"
+    assert any("first row of mine.csv was taken for a header" in note for note in load(tmp_path, text).notes)
+    assert len(load(tmp_path, text, CSVTable(test=0, header=True)).notes) == 1
+    assert len(load(tmp_path, IRIS).notes) == 1
+
+
 def test_the_header_can_be_told(tmp_path: Path) -> None:
     assert load(tmp_path, "1,2\n3,4\n5,6\n", CSVTable(test=0, header=True)).train_inputs.shape == (2, 1)
 
@@ -112,6 +142,22 @@ def test_a_folder_with_train_and_test_files(tmp_path: Path) -> None:
         CSVTable().load(tmp_path, tmp_path, print)
     (tmp_path / "test.csv").write_text("b,y\n7,cat\n")
     with pytest.raises(DataError, match="do not have the same columns"):
+        CSVTable().load(tmp_path, tmp_path, print)
+
+
+def test_the_training_file_decides_whether_labels_are_numbers(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("a,y\n1,01\n2,02\n3,A1\n")
+    (tmp_path / "test.csv").write_text("a,y\n7,02\n8,01\n")
+    dataset = CSVTable().load(tmp_path, tmp_path, print)
+    assert dataset.classes == ("01", "02", "A1")
+    assert dataset.test_targets is not None
+    assert dataset.test_targets.tolist() == [1, 0]
+
+
+def test_a_text_among_the_test_labels_leaves_the_numbers_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("a,y\n1,01\n2,02\n")
+    (tmp_path / "test.csv").write_text("a,y\n7,02\n8,A1\n")
+    with pytest.raises(DataError, match=r"test\.csv:3: the class 'A1' is not in the training file"):
         CSVTable().load(tmp_path, tmp_path, print)
 
 
@@ -177,6 +223,18 @@ def test_a_file_without_line_ends_is_refused(tmp_path: Path) -> None:
 def test_settings_that_do_not_fit_the_table_are_errors(tmp_path: Path, source: CSVTable, reason: str) -> None:
     with pytest.raises(DataError, match=reason):
         load(tmp_path, IRIS, source)
+
+
+@pytest.mark.parametrize("delimiter", ["\\t", "", "||", '"', "\n"])
+def test_a_delimiter_is_one_character(delimiter: str) -> None:
+    ((field, message),) = CSVTable(delimiter=delimiter).contradictions()
+    assert field == "delimiter"
+    assert r'a tab is "\t", in double quotes' in message
+
+
+def test_a_list_of_targets_names_at_least_one() -> None:
+    assert [field for field, _ in CSVTable(target=()).contradictions()] == ["target"]
+    assert not list(CSVTable(target=("a",), delimiter="\t").contradictions())
 
 
 def test_a_missing_path_is_a_config_error_and_a_missing_file_a_data_error(tmp_path: Path) -> None:

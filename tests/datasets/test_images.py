@@ -196,6 +196,37 @@ def test_folders_train_and_test_are_the_splits(tmp_path: Path) -> None:
         ImageFolder(size=2).load(tmp_path, tmp_path, print)
 
 
+@pytest.mark.parametrize(
+    ("names", "blamed"),
+    [
+        (("train", "val"), "train/, val/"),
+        (("Train", "Test"), "Test/, Train/"),
+        (("train",), "train/"),
+        (("other", "Validation"), "Validation/"),
+    ],
+)
+def test_folders_of_other_splits_are_not_taken_for_classes(tmp_path: Path, names: tuple[str, ...], blamed: str) -> None:
+    for name in names:
+        folder_of(tmp_path / name, cat=3, dog=3)
+        (tmp_path / name / "labels.txt").write_text("cat dog")
+    with pytest.raises(DataError, match=rf"{blamed}: folders of folders .* train/CLASS/(.|\n)*rename val/ to test/"):
+        ImageFolder().load(tmp_path, tmp_path, print)
+
+
+def test_a_class_of_pictures_may_be_called_like_a_split(tmp_path: Path) -> None:
+    assert ImageFolder().load(tmp_path, folder_of(tmp_path, train=5, car=5), print).classes == ("car", "train")
+
+
+def test_a_validation_folder_beside_train_and_test_is_noted_as_not_read(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        folder_of(tmp_path / name, cat=2, dog=2)
+    assert ImageFolder(size=2).load(tmp_path, tmp_path, print).notes == ()
+    folder_of(tmp_path / "val", cat=2, dog=2)
+    dataset = ImageFolder(size=2).load(tmp_path, tmp_path, print)
+    assert dataset.notes == ("val/ is not read: data.validation takes its images from train/",)
+    assert len(dataset.train_inputs) == 4
+
+
 def test_a_folder_that_is_no_dataset_says_what_it_should_look_like(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"data\.path: is missing"):
         ImageFolder().load(tmp_path, None, print)

@@ -50,6 +50,24 @@ def test_text_labels_and_class_names(tmp_path: Path) -> None:
     assert named.train_targets.tolist() == [2, 0]
 
 
+def test_labels_and_class_names_of_bytes_are_text(tmp_path: Path) -> None:
+    labels = np.array([b"cat", "ä".encode(), b"cat"])
+    splits = {"x_train": np.ones((3, 2)), "y_train": labels, "x_test": np.ones((1, 2)), "y_test": np.array(["ä"])}
+    dataset = load(tmp_path, splits)
+    assert dataset.classes == ("cat", "ä")
+    assert dataset.test_targets is not None
+    assert dataset.test_targets.tolist() == [1]
+    named = load(tmp_path, {"x": np.ones((2, 2)), "y": np.array([1, 0]), "classes": np.array([b"cat", b"dog"])})
+    assert named.classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize("key", ["y", "classes"])
+def test_bytes_that_are_not_utf_8_are_refused(tmp_path: Path, key: str) -> None:
+    arrays = {"x": np.ones((2, 2)), "y": np.array([0, 1]), key: np.array([b"cat", b"caf\xe9"])}
+    with pytest.raises(DataError, match=rf"mine\.npz: {key} holds b'caf\\xe9', which is not UTF-8 text"):
+        load(tmp_path, arrays)
+
+
 def test_labels_in_a_column_are_flattened(tmp_path: Path) -> None:
     assert load(tmp_path, {"x": IMAGES, "y": LABELS[:, np.newaxis]}).train_targets.tolist() == LABELS.tolist()
 
