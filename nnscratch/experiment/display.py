@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -75,7 +77,8 @@ class Display:
         if self.live:
             self._print(f"warning: {text}")
         else:
-            print(f"warning: {printable_lines(text)}", file=sys.stderr, flush=True)
+            with self._reader_may_leave(sys.stderr):
+                print(f"warning: {printable_lines(text)}", file=sys.stderr, flush=True)
 
     def result(self, text: str) -> None:
         """A figure the command was run for: shown even with --quiet."""
@@ -87,12 +90,13 @@ class Display:
         if self.quiet:
             return
         megabytes = f"{name}: {done / 1e6:.0f} of {total / 1e6:.0f} MB"
-        if self.live:
-            end = "\n" if done >= total else ""
-            print(f"\r{megabytes}", end=end, file=self._stream, flush=True)
-        elif done >= total or time.monotonic() - self._downloads.get(name, 0.0) > 5:
-            self._downloads[name] = time.monotonic()
-            print(megabytes, file=self._stream, flush=True)
+        with self._reader_may_leave(self._stream):
+            if self.live:
+                end = "\n" if done >= total else ""
+                print(f"\r{megabytes}", end=end, file=self._stream, flush=True)
+            elif done >= total or time.monotonic() - self._downloads.get(name, 0.0) > 5:
+                self._downloads[name] = time.monotonic()
+                print(megabytes, file=self._stream, flush=True)
 
     def start_progress(self, epochs: int, steps_per_epoch: int, done: int) -> None:
         """Starts the bar of a training, in a terminal."""
@@ -114,7 +118,8 @@ class Display:
             refresh_per_second=4,
         )
         self._task = self._bar.add_task("training", total=epochs * steps_per_epoch, completed=done)
-        self._bar.start()
+        with self._reader_may_leave(self._stream):
+            self._bar.start()
 
     def show_step(self, result: StepResult, epochs: int) -> None:
         """Moves the bar."""
@@ -130,21 +135,33 @@ class Display:
     def end_progress(self) -> None:
         """Takes the bar away."""
         if self._bar is not None:
-            self._bar.stop()
+            with self._reader_may_leave(self._stream):
+                self._bar.stop()
             self._bar = None
 
     def _print(self, text: str) -> None:
         text = printable_lines(text)
-        if self._bar is not None and self._console is not None:
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-            return
+        with self._reader_may_leave(self._stream):
+            if self._bar is not None and self._console is not None:
+                self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            else:
+                print(text, file=self._stream, flush=True)
+
+    @contextmanager
+    def _reader_may_leave(self, stream: IO[str]) -> Iterator[None]:
+        """Inside, a stream that takes no more is led to nowhere: the work goes on, and its log tells the rest.
+
+        Nothing is said of a reader who left (`nnscratch train ... | head`, a closed terminal).
+        """
         try:
-            print(text, file=self._stream, flush=True)
-        except BrokenPipeError:
-            # The reader has gone (`nnscratch train ... | head`): the training goes on, and its log tells the rest.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            yield
+        except OSError as error:
+            with suppress(OSError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)
+            if error.errno not in (errno.EPIPE, errno.EIO) and stream is not sys.stderr:
+                self.warn(f"nothing more is printed: {error.strerror or error}")
 
     def _write_log(self, text: str) -> None:
         if self._log is None:
@@ -161,7 +178,8 @@ class Display:
 
 def print_error(text: str) -> None:
     """`error: ...` on standard error, whatever characters the text holds."""
-    print(f"error: {printable_lines(text)}", file=sys.stderr)
+    with suppress(OSError):  # a terminal that was closed
+        print(f"error: {printable_lines(text)}", file=sys.stderr, flush=True)
 
 
 def epoch_line(result: EpochResult, epochs: int, is_best: bool) -> str:

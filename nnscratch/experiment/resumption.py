@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nnscratch.errors import ConfigError, Problem, UserError
+from nnscratch.errors import ConfigError, Problem, UsageError, UserError
 from nnscratch.experiment import machine
 from nnscratch.experiment.checkpoint import Checkpoint, damaged
 from nnscratch.experiment.config import Config, differences, parse_config
@@ -22,7 +22,10 @@ FREE_SECTIONS = ("evaluation", "wandb")
 def find_checkpoint(path: Path) -> tuple[RunDirectory, Path]:
     """The run in a folder with its last checkpoint, or the run that a checkpoint file belongs to, with that file."""
     if path.is_file():
-        return RunDirectory.open(path.parent.parent), path
+        folder = path.resolve().parent
+        if path.suffix != ".npz" or folder.name != "checkpoints":
+            raise UsageError(f"{path} is not a checkpoint: those are in a run's folder checkpoints, and end with .npz")
+        return RunDirectory.open(path.parent.parent if len(path.parts) > 2 else folder.parent), path
     run = RunDirectory.open(path)
     return run, run.last
 

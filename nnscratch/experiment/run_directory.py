@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nnscratch.errors import UserError
-from nnscratch.experiment.run_names import no_run
+from nnscratch.experiment.run_names import has_been_trained, no_run
 from nnscratch.report.files import write_atomically
 
 Row = Mapping[str, float]
@@ -53,18 +53,18 @@ class RunDirectory:
     @classmethod
     def open(cls, path: Path) -> RunDirectory:
         """An existing run; UsageError when there is none, with the closest one beside it."""
-        if not (path / "config.yaml").is_file():
-            if (path / "checkpoints").is_dir():
-                raise UserError(
-                    f"{path} was stopped before its config was written: there is nothing to continue",
-                    "delete the folder, and start the training again",
-                )
+        if not has_been_trained(path):
             raise no_run(path)
+        if not (path / "config.yaml").is_file():
+            raise UserError(
+                f"{path} was stopped before its config was written: there is nothing to continue",
+                "delete the folder, and start the training again",
+            )
         return cls(path)
 
     @property
     def name(self) -> str:
-        return self.path.name
+        return self.path.resolve().name
 
     @property
     def config(self) -> Path:

@@ -31,14 +31,21 @@ def no_run(path: Path, runs_dir: Path | None = None) -> UsageError:
     listing = ["nnscratch", "runs", "list"]
     listing += [] if runs_dir in (None, Path("runs")) else ["--runs-dir", str(runs_dir)]
     return UsageError(
-        f"{path} is not a run: it has no config.yaml{suggestion}", f"`{shlex.join(listing)}` shows the runs there are"
+        f"{path} is not a run: it has no folder checkpoints{suggestion}",
+        f"`{shlex.join(listing)}` shows the runs there are",
     )
 
 
 def _is_run(path: Path) -> bool:
     """Also one that was stopped before its config was written, about which there is more to say."""
-    return path.is_file() or (path / "config.yaml").is_file() or (path / "checkpoints").is_dir()
+    return path.is_file() or has_been_trained(path)
+
+
+def has_been_trained(path: Path) -> bool:
+    """Whether a training made the folder: a config.yaml alone may be anybody's."""
+    return (path / "checkpoints").is_dir()
 
 
 def _runs_in(folder: Path) -> list[str]:
-    return [each.parent.name for each in folder.glob("*/config.yaml")] if folder.is_dir() else []
+    found = folder.glob("*/config.yaml") if folder.is_dir() else ()
+    return [each.parent.name for each in found if has_been_trained(each.parent)]

@@ -130,9 +130,13 @@ class Session:
             mirror.finish("completed")
         loss, examples = result.get("test_loss"), self.splits.test
         tested = Score(loss, result.get("test_accuracy"), len(examples)) if loss is not None and examples else None
-        planned = self.config.training.epochs
-        had = f"already has its {planned} epochs" if done == planned else f"stopped early after {done} epochs"
-        self.display.result(f"{self.run.path} {had}; --epochs N trains more")
+        if done == self.config.training.epochs:
+            told = f"already has its {done} epochs; --epochs N trains more"
+        else:
+            told = (
+                f"stopped early after {done} epochs; a larger training.early_stopping in {self.run.config} trains more"
+            )
+        self.display.result(f"{self.run.path} {told}")
         return self._summary(result["best"], tested)
 
     def train(self) -> TrainingSummary:

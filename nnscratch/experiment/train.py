@@ -40,8 +40,8 @@ def train(config: Config, options: Options, display: Display) -> TrainingSummary
 
     run = RunDirectory.create(options.runs_dir, config.name)
     with run.locked():
-        session = Session(run, prepared, trainer, options, threads, display)
         try:
+            session = Session(run, prepared, trainer, options, threads, display)
             session.begin()
         except BaseException:
             run.discard()

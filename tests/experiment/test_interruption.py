@@ -6,6 +6,9 @@ import json
 import os
 import shlex
 import signal
+import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -156,3 +159,55 @@ def test_the_command_that_continues_names_the_data_folder_and_quotes_it(config: 
     words = shlex.split(str(caught.value.hint).removeprefix("continue with: "))
     expected = ["--resume", str(tmp_path / "my runs" / "run"), "--data-dir", str(tmp_path / "my data")]
     assert words == ["nnscratch", "train", *expected]
+
+
+def test_a_terminal_that_is_closed_finishes_the_step_and_saves(config: Config, tmp_path: Path) -> None:
+    pty = pytest.importorskip("pty", reason="needs a terminal of its own")
+    (tmp_path / "run.yaml").write_text(config.to_yaml().replace("epochs: 2", "epochs: 100000"))
+    command = [sys.executable, "-m", "nnscratch", "train", str(tmp_path / "run.yaml"), "--threads", "1"]
+    process, terminal = pty.fork()
+    if not process:
+        os.execve(sys.executable, [*command, "--runs-dir", str(tmp_path)], {**os.environ, "TERM": "xterm"})
+    shown = b""
+    while b"epoch 3/" not in shown and b"epoch      3/" not in shown:
+        shown += os.read(terminal, 4096)
+    os.close(terminal)  # its processes are sent SIGHUP, and what they write to it fails
+    _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) == 130
+    run = tmp_path / "run"
+    assert json.loads((run / "meta.json").read_text())["status"] == "interrupted"
+    assert load_checkpoint(run / "checkpoints" / "last.npz").header["progress"]["epoch"] >= 2
+    assert "warning" not in (run / "logs" / "train.log").read_text()
+
+
+def test_a_warning_that_nobody_reads_does_not_end_a_training(tmp_path: Path) -> None:
+    program = """
+        import os, sys
+        from nnscratch.experiment.display import Display
+        read, write = os.pipe()
+        os.dup2(write, 2); os.close(write); os.close(read)
+        Display().warn("nobody reads this")
+        print("went on")
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "went on\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_terminal_log_on_a_full_disk_is_warned_about_once_and_the_training_goes_on(
+    config: Config, tmp_path: Path
+) -> None:
+    (tmp_path / "run.yaml").write_text(config.to_yaml())
+    command = [sys.executable, "-m", "nnscratch", "train", str(tmp_path / "run.yaml"), "--runs-dir", str(tmp_path)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*command, "--no-plots"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0
+    assert done.stderr == "warning: nothing more is printed: No space left on device\n"
+    assert json.loads((tmp_path / "run" / "meta.json").read_text())["status"] == "completed"

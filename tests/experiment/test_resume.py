@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nnscratch.cli import main
 from nnscratch.errors import ConfigError, UserError
 from nnscratch.experiment import resumption
 from nnscratch.experiment.checkpoint import Checkpoint, load_checkpoint
 from nnscratch.experiment.config import Config, config_from_mapping
 from nnscratch.experiment.display import Display
 from nnscratch.experiment.options import Options
+from nnscratch.experiment.resumption import find_checkpoint
 from nnscratch.experiment.run_directory import RunDirectory
 from nnscratch.experiment.train import resume, train
 from nnscratch.nn.component import catalogue
@@ -441,3 +443,39 @@ def test_a_finished_run_is_not_tested_again_and_says_what_to_do(
     assert (before.run / "metrics.jsonl").read_bytes() == records
     assert (before.run / "meta.json").read_bytes() == meta
     assert f"{before.run} already has its 2 epochs; --epochs N trains more" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("argument", [".", "config.yaml"])
+def test_a_folder_with_a_config_alone_is_no_run_and_stays_as_it_is(
+    argument: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("config.yaml").write_text("# mine\n" + config_from_mapping(everything()).to_yaml())
+    Path(".other.tmp").write_text("being written")
+    before = {path: path.read_text() for path in tmp_path.iterdir()}
+    with pytest.raises(SystemExit) as caught:
+        main(["train", "--resume", argument])
+    assert caught.value.code == 2
+    assert "is not a" in capsys.readouterr().err
+    assert {path: path.read_text() for path in tmp_path.iterdir()} == before
+
+
+def test_a_run_is_found_from_inside_it_and_keeps_its_name(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(stopped)
+    resume(Path(), None, options(stopped), Display(quiet=True))
+    assert RunDirectory(stopped).read_meta()["name"] == stopped.name
+    monkeypatch.chdir(stopped / "checkpoints")
+    assert find_checkpoint(Path("last.npz"))[0].path == stopped.resolve()
+
+
+def test_a_run_that_stopped_early_says_what_would_make_it_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = everything(early_stopping={"patience": 1, "minimum_change": 9.0}, epochs=9)
+    run = train(config_from_mapping(config), options(tmp_path), Display(quiet=True)).run
+    capsys.readouterr()
+    resume(run, 12, options(tmp_path), Display(quiet=True))
+    told = capsys.readouterr().out
+    assert "stopped early after 2 epochs; a larger training.early_stopping in" in told
+    (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("patience: 1", "patience: 3"))
+    assert resume(run, None, options(tmp_path), Display(quiet=True)).epochs == 4

@@ -53,7 +53,7 @@ def test_two_processes_that_start_runs_at_once_never_share_a_folder(tmp_path: Pa
 
 def test_a_run_that_does_not_exist_is_named_with_its_nearest(tmp_path: Path) -> None:
     RunDirectory.create(tmp_path, "baseline").write_text("config.yaml", "name: baseline")
-    with pytest.raises(UserError, match=r"is not a run: it has no config\.yaml; did you mean .*/baseline\?"):
+    with pytest.raises(UserError, match=r"is not a run: it has no folder checkpoints; did you mean .*/baseline\?"):
         RunDirectory.open(tmp_path / "baselin")
 
 

@@ -12,7 +12,7 @@ from nnscratch.experiment.run_names import find_run
 
 
 def make_run(path: Path) -> Path:
-    path.mkdir(parents=True)
+    (path / "checkpoints").mkdir(parents=True)
     (path / "config.yaml").write_text("name: made")
     return path
 
