@@ -41,6 +41,10 @@ DataDir = Annotated[
     Path, typer.Option("--data-dir", envvar="NNSCRATCH_DATA_DIR", help="Folder that datasets are in, or put into.")
 ]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads to use; left out: every core.")]
+TrainThreads = Annotated[
+    int | None,
+    typer.Option("--threads", help="Threads to use; left out: every core, with --resume the run's own number."),
+]
 RunThreads = Annotated[int | None, typer.Option("--threads", help="Threads to use; left out: as many as in training.")]
 Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best, last or a file: whose weights to use.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output at the end.")]
@@ -93,7 +97,7 @@ def train(
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training data.")] = None,
     runs_dir: RunsDir = DEFAULT_RUNS,
     data_dir: DataDir = DEFAULT_DATA,
-    threads: Threads = None,
+    threads: TrainThreads = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the network and what it costs; write nothing.")
     ] = False,
@@ -126,8 +130,10 @@ def train(
     elif config is None:
         raise UsageError("which config?", "nnscratch train CONFIG.yaml, or nnscratch train --resume RUN")
     else:
-        flags = [("name", name), ("seed", seed), ("training.epochs", epochs), ("wandb.mode", wandb)]
-        changes += [f"{path}={value}" for path, value in flags if value is not None]
+        flags = {"name": name, "seed": seed, "training.epochs": epochs, "wandb.mode": wandb}
+        for path, value in flags.items():
+            if value is not None:  # text is quoted: a name may look like a number
+                changes.append(f"{path}={json_module.dumps(value, ensure_ascii=False)}")
         loaded = load_config(config, changes, display.say)
         if dry_run:
             from nnscratch.experiment.dry_run import dry_run as describe
@@ -136,7 +142,7 @@ def train(
             return
         summary = train_config(loaded, options, display)
     if json:
-        print(json_module.dumps(summary.to_dict()))
+        _emit(summary, json=True)
 
 
 @app.command(epilog="Examples:  nnscratch evaluate runs/trial  |  nnscratch evaluate runs/trial --split val --json")
@@ -279,9 +285,10 @@ def init(
 @app.command(epilog="Example:  nnscratch schema > nnscratch.schema.json")
 def schema() -> None:
     """Print the JSON Schema of configs, which editors complete from."""
+    from nnscratch.experiment.json_text import json_text
     from nnscratch.experiment.schema import json_schema
 
-    print(json_module.dumps(json_schema(), indent=2))
+    print(json_text(json_schema(), indent=2))
 
 
 @app.command(epilog="Example:  nnscratch doctor --json")
@@ -494,7 +501,9 @@ def _options(
 
 def _emit(result: Any, json: bool) -> None:
     """Prints a result that has a text for people and plain values for scripts."""
-    print(json_module.dumps(result.to_dict()) if json else result.to_text())
+    from nnscratch.experiment.json_text import json_text
+
+    print(json_text(result.to_dict()) if json else result.to_text())
 
 
 def _arguments(context: typer.Context, arguments: list[str] | None) -> tuple[Path | None, list[str]]:
@@ -524,8 +533,8 @@ def _load(context: typer.Context, arguments: list[str] | None, allow_plugins: bo
 
 
 def _refuse_with_resume(arguments: list[str] | None, name: str | None, seed: int | None, dry_run: bool) -> None:
-    given = {"a config or overrides": arguments, "--name": name, "--seed": seed, "--dry-run": dry_run or None}
-    refused = [what for what, value in given.items() if value]
+    given = {"a config or overrides": arguments or None, "--name": name, "--seed": seed, "--dry-run": dry_run or None}
+    refused = [what for what, value in given.items() if value is not None]
     if refused:
         raise UsageError(
             f"--resume continues a run as it was; {', '.join(refused)} cannot be given with it",

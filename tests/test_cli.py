@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nnscratch.cli import main
+from nnscratch.experiment.config import load_config
 from nnscratch.experiment.doctor import Examination
 
 TINY = ["data.dataset={name: shapes, train: 300, test: 60}", "model.hidden_layers=[8]", "training.batch_size=50"]
@@ -90,6 +91,15 @@ def test_name_seed_and_dotted_options_change_the_config(
     assert "seed: 7" in text
     assert "learning_rate: 0.01" in text
     assert "strength: 0.5" in text
+
+
+@pytest.mark.parametrize("name", ["2024", "1e3", "true", "null"])
+def test_a_name_may_look_like_a_number(
+    name: str, train: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run([*train, "--name", name, "--epochs", "0", "--wandb", "off"], capsys)
+    assert code == 0, err
+    assert load_config(tmp_path / "runs" / name / "config.yaml").name == name
 
 
 def test_quiet_prints_results_alone_and_the_log_has_everything(

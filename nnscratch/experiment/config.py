@@ -90,7 +90,9 @@ class DataConfig(Section):
         "units), or as they are",
     )
     augment: Items[Specification[Augmentation]] = option((), "random changes of every training image")
-    limit: PositiveInteger | None = option(None, "only the first N training and test examples")
+    limit: PositiveInteger | None = option(
+        None, "only N training and test examples: the first; with classes, the first of each, in proportion"
+    )
 
 
 class ModelConfig(Section):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import UsageError, UserError, did_you_mean
 from nnscratch.experiment.assembly import Splits, build_recipe, load_dataset, split_dataset
 from nnscratch.experiment.display import Display
+from nnscratch.experiment.json_text import json_text
 from nnscratch.experiment.loaded_run import LoadedRun, load_run, use_threads_of
 from nnscratch.experiment.measured import Classified, Regressed
 from nnscratch.experiment.options import Options
@@ -135,7 +135,7 @@ def evaluation_of(loaded: LoadedRun, split: str, examples: Examples, score: Scor
 def write_evaluation(loaded: LoadedRun, evaluation: Evaluation, folder: Path) -> None:
     """metrics.json, predictions.csv and, of a classifier, confusion_matrix.csv; each whole or not at all."""
     run, place = loaded.run, folder.relative_to(loaded.run.path)
-    run.write_text(str(place / "metrics.json"), json.dumps(evaluation.to_dict(), indent=2) + "\n")
+    run.write_text(str(place / "metrics.json"), json_text(evaluation.to_dict(), indent=2) + "\n")
     run.write_text(str(place / "predictions.csv"), _predictions(evaluation))
     if isinstance(evaluation.measured, Classified):
         classes, counts = evaluation.measured.classes, evaluation.measured.counts.tolist()

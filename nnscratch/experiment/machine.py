@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,7 @@ def describe(threads: int) -> dict[str, Any]:
         "blas_environment": {
             key: value for key, value in os.environ.items() if key.startswith(("OPENBLAS_", "MKL_", "OMP_"))
         },
+        "data_dir_environment": os.environ.get("NNSCRATCH_DATA_DIR") or None,
         "git_commit": git_commit(),
     }
 
@@ -97,5 +99,11 @@ def git_commit() -> str | None:
 
 
 def command_line() -> list[str]:
-    """The command as it was typed."""
-    return [Path(sys.argv[0]).name if sys.argv[0] else "nnscratch", *sys.argv[1:]]
+    """The command as it was typed, but for passwords."""
+    return [Path(sys.argv[0]).name if sys.argv[0] else "nnscratch", *map(without_password, sys.argv[1:])]
+
+
+def without_password(text: str) -> str:
+    """The text with *** for the password of a URL in it: `postgresql://user:***@host/database`."""
+    text = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", text)
+    return re.sub(r"(://.*[?&](?:ssl)?password=)[^&]*", r"\1***", text)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -123,6 +123,12 @@ def keep_plugins(run: RunDirectory, config: Config) -> tuple[Config, dict[str, s
         digests[name] = module.__name__.removeprefix(PREFIX)
     entries = tuple(f"{FOLDER}/{name}" for name in digests)
     return config.model_copy(update={"plugins": entries}), digests
+
+
+def plugin_digests(entries: Iterable[str], folder: Path) -> dict[str, str]:
+    """The SHA-256 of every plugin by its file's name, wherever the file is. Raises UserError when one is missing."""
+    plugins = [Plugin.read(folder / entry) for entry in entries]
+    return {plugin.path.name: plugin.digest for plugin in plugins}
 
 
 def fault_of_a_plugin(error: Exception) -> str | None:

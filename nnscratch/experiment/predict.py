@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -14,7 +14,9 @@ from typing import IO, Any, Literal
 
 import numpy as np
 
+from nnscratch.datasets.images import quiet_pillow
 from nnscratch.errors import UsageError, UserError
+from nnscratch.experiment.json_text import json_text
 from nnscratch.experiment.loaded_run import LoadedRun, load_run, use_threads_of
 from nnscratch.experiment.measured import probabilities
 from nnscratch.experiment.prediction_inputs import Item, items
@@ -94,7 +96,9 @@ def predict(loaded: LoadedRun, inputs: Iterable[Item], top: int = 3, readers: in
     remaining = iter(inputs)
     with ThreadPoolExecutor(readers) as pool:  # Pillow decodes without holding the interpreter's lock
         while batch := list(islice(remaining, BATCH)):
-            read = list(pool.map(_read, batch))
+            # Warning filters belong to the process: this outermost one puts back what the readers' own leave behind.
+            with quiet_pillow() if loaded.takes_images else nullcontext():
+                read = list(pool.map(_read, batch))
             arrays = [each for each in read if not isinstance(each, str)]
             for index, array in enumerate(arrays):
                 stored[index] = array
@@ -153,7 +157,7 @@ def _write_text(predictions: Predictions, out: IO[str]) -> tuple[int, int]:
 def _write_json(predictions: Predictions, out: IO[str]) -> tuple[int, int]:
     total = failed = 0
     for prediction in predictions.stream:
-        out.write(("[" if total == 0 else ",\n ") + json.dumps(prediction.to_dict()))
+        out.write(("[" if total == 0 else ",\n ") + json_text(prediction.to_dict()))
         total, failed = total + 1, failed + (prediction.error is not None)
     out.write("]\n" if total else "[]\n")
     return total, failed

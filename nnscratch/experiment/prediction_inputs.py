@@ -19,7 +19,7 @@ import numpy as np
 
 from nnscratch.datasets.csv_file import Layout, detect_layout, is_number, read_rows
 from nnscratch.datasets.csv_table import TARGET_NAMES, CSVTable
-from nnscratch.datasets.images import SUFFIXES, read_image
+from nnscratch.datasets.images import SUFFIXES, decode
 from nnscratch.errors import DataError, UserError
 from nnscratch.experiment.loaded_run import LoadedRun
 from nnscratch.nn.buffers import Array
@@ -101,7 +101,7 @@ def _picture(loaded: LoadedRun, path: Path) -> Item:
     def read() -> Array:
         if not loaded.takes_images or len(shape) != 3 or shape[2] not in (1, 3):
             raise DataError(f"{path}: this run takes inputs of shape {shape}, not pictures", "give it CSV or NPY files")
-        return read_image(path, *shape)
+        return decode(path, *shape)
 
     return Item(str(path), read)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +107,14 @@ def repeating_command(loaded: LoadedRun, meta: Mapping[str, Any]) -> str:
     words += ["--allow-plugins"] if loaded.config.plugins else []
     threads = meta.get("machine", {}).get("threads")
     words += ["--threads", str(threads)] if threads else []
+    folder = meta.get("machine", {}).get("data_dir_environment")
     typed = [str(word) for word in meta.get("command", [])]
-    for index, word in enumerate(typed):
-        if word == "--data-dir" and index + 1 < len(typed):
-            words += [word, typed[index + 1]]
+    for word, following in pairwise([*typed, ""]):
+        if word == "--data-dir":
+            folder = following
         elif word.startswith("--data-dir="):
-            words.append(word)
+            folder = word.partition("=")[2]
+    words += ["--data-dir", str(folder)] if folder else []
     return shlex.join(words)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nnscratch.errors import UserError
+from nnscratch.experiment.json_text import json_text
 from nnscratch.experiment.run_names import has_been_trained, no_run
 from nnscratch.report.files import write_atomically
 
@@ -125,7 +126,7 @@ class RunDirectory:
             raise UserError(f"cannot write {path}: {error.strerror or error}") from None
 
     def write_meta(self, meta: Mapping[str, Any]) -> None:
-        self.write_text("meta.json", json.dumps(meta, indent=2) + "\n")
+        self.write_text("meta.json", json_text(meta, indent=2) + "\n")
 
     def read_meta(self) -> dict[str, Any]:
         """meta.json; empty when it is missing or damaged, since nothing in it is needed to use the run."""

@@ -19,6 +19,9 @@ from nnscratch.report.tables import Table, differences, plain_table, runs_table
 from nnscratch.report.values import RunSummary, TimedAccuracy
 from nnscratch.training.progress import Monitor
 
+PNG = b"\x89PNG\r\n\x1a\n"
+"""What every PNG file begins with."""
+
 
 @dataclass(frozen=True)
 class RunsList:
@@ -92,8 +95,11 @@ def compare_runs(
         raise UsageError("a run is given twice")
     settings = {label: {**_settings(run), "name": None} for label, run in by_label.items()}
     summaries = tuple((run.path, replace(summarize(run), name=label)) for label, run in by_label.items())
-    target = output or runs[0].path.parent / "comparisons" / f"{'-'.join(run.name for run in runs)[:100]}.png"
+    name = "-".join(run.name for run in runs)[:100] + ("-against-time" if against_time else "")
+    target = output or runs[0].path.parent / "comparisons" / f"{name}.png"
     try:
+        if target.exists() and not _is_png(target):
+            raise UserError(f"{target} exists and is no PNG: it is not overwritten", "choose another name by --output")
         if against_time:
             drawn = _draw_against_time([summary for _, summary in summaries], list(settings.values()), target)
         else:
@@ -101,6 +107,11 @@ def compare_runs(
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror or error}", "--output says where") from None
     return Comparison(summaries, differences(settings), target if drawn else None)
+
+
+def _is_png(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(PNG)) == PNG
 
 
 def _draw_curves(runs: Mapping[str, RunDirectory], picture: Path) -> bool:

@@ -20,7 +20,7 @@ data:
   # path: data/mine           # folder or file of your own data
   validation: 0.1             # share of the training data that chooses the best epoch; the test data never does
   scaling: standardize        # mean 0 and variance 1 per input, the fastest to learn from; or unit (0 to 1), none
-  # limit: 1000               # only the first examples, to try things out in seconds
+  # limit: 1000               # only so many examples, of every class its share, to try things out in seconds
 
 model:                        # sizes of inputs and outputs come from the data
   hidden_layers: [256, 128]   # one number per dense layer; [] is a linear model

@@ -54,7 +54,7 @@ class Recipe:
         return max(self.batch_size, 256)
 
     def clip(self, gradient: Array, norm: float | None = None) -> None:
-        """Clips in place, by norm and then by value, as far as it is wanted; `norm` is |gradient|, where it is known."""
+        """Clips in place, by norm and then by value, as far as wanted; `norm` is |gradient|, where it is known."""
         if self.clip_norm is not None:
             clip_by_norm(gradient, global_norm(gradient) if norm is None else norm, self.clip_norm)
         if self.clip_value is not None:

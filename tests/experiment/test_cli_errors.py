@@ -118,10 +118,17 @@ def test_a_missing_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert error.startswith(f"error: {tmp_path}/none is not a run")
 
 
-def test_resuming_takes_no_overrides(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    code, error = fail([*command, "--resume", "runs/x", "--seed", "1"], capsys)
+@pytest.mark.parametrize("seed", ["1", "0"])
+def test_resuming_takes_no_seed(seed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, error = fail(["train", "--resume", "runs/x", "--seed", seed], capsys)
     assert code == 2
-    assert "--seed cannot be given with it" in error
+    assert "; --seed cannot be given with it" in error
+
+
+def test_resuming_takes_no_overrides(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code, error = fail([*command, "--resume", "runs/x"], capsys)
+    assert code == 2
+    assert "a config or overrides cannot be given with it" in error
 
 
 def test_a_reader_that_has_gone_does_not_stop_a_training(command: list[str], tmp_path: Path) -> None:

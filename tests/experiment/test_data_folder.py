@@ -9,6 +9,8 @@ import pytest
 
 from nnscratch.cli import main
 from nnscratch.datasets import cifar10, fashion_mnist
+from nnscratch.experiment.loaded_run import load_run
+from nnscratch.experiment.report_page import repeating_command
 
 CONFIG = "name: clothes\ndata: {dataset: fashion_mnist}\nmodel: {hidden_layers: [4]}\n"
 
@@ -69,3 +71,25 @@ def test_a_mistyped_data_folder_in_the_environment_is_named_too(
 ) -> None:
     monkeypatch.setenv("NNSCRATCH_DATA_DIR", str(tmp_path / "dta"))
     assert f"the data folder {tmp_path / 'dta'} does not exist" in failure(capsys, "train", config(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("typed", "repeated"),
+    [([], "--data-dir {environment}"), (["--data-dir", "mine"], "--data-dir mine"), (["--data-dir=m"], "--data-dir m")],
+)
+def test_repeating_a_run_names_the_data_folder_that_the_environment_gave_unless_one_was_typed(
+    typed: list[str], repeated: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(
+        "data: {dataset: {name: shapes, train: 40, test: 20}}\nmodel: {hidden_layers: []}\ntraining: {batch_size: 10}\n"
+    )
+    command = ["train", str(path), "--runs-dir", str(tmp_path / "runs"), "--threads", "1", "--epochs", "0", "--quiet"]
+    monkeypatch.setenv("NNSCRATCH_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["nnscratch", *command, *typed])
+    main([*command, *typed])
+    monkeypatch.delenv("NNSCRATCH_DATA_DIR")
+    loaded = load_run(tmp_path / "runs" / "tiny")
+    words = repeating_command(loaded, loaded.run.read_meta())
+    expected = repeated.replace("{environment}", str(tmp_path))
+    assert words == f"nnscratch train {loaded.run.config} --threads 1 {expected}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import threading
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from PIL import Image
 
 from nnscratch.cli import main
+from nnscratch.datasets.images import quiet_pillow
 from nnscratch.datasets.shapes import Shapes
 from nnscratch.experiment.display import Display
 from nnscratch.experiment.evaluate import evaluate_run
@@ -260,3 +263,28 @@ def test_a_compressed_array_is_read_row_by_row(shapes_run: Path, tmp_path: Path)
         member.write(header.getvalue() + bytes(3072 * 600))
     stream = predict(loaded, items(loaded, [str(tmp_path / "big.npz")], ()))
     assert next(stream).top
+
+
+def test_reading_pictures_in_threads_leaves_the_filters_of_warnings_as_they_were(
+    shapes_run: Path, images: Array
+) -> None:
+    first_has_begun, second_has_begun, first_is_done = threading.Event(), threading.Event(), threading.Event()
+
+    def first() -> Array:
+        with quiet_pillow():
+            first_has_begun.set()
+            assert second_has_begun.wait(10)
+        first_is_done.set()
+        return np.asarray(images[0])
+
+    def second() -> Array:
+        assert first_has_begun.wait(10)
+        with quiet_pillow():
+            second_has_begun.set()
+            assert first_is_done.wait(10)  # and so puts back what the first had set
+        return np.asarray(images[1])
+
+    before = list(warnings.filters)
+    predictions = list(predict(load_run(shapes_run), [Item("a", first), Item("b", second)], readers=2))
+    assert [prediction.error for prediction in predictions] == [None, None]
+    assert list(warnings.filters) == before

@@ -118,6 +118,33 @@ def test_the_picture_goes_where_it_is_wanted(
     assert "the configurations are the same" in text
 
 
+def test_a_comparison_against_time_leaves_the_one_of_the_curves(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path
+) -> None:
+    command = ["runs", "compare", str(shapes_run), str(second_run(shapes_run, "other"))]
+    main(command)
+    curves = shapes_run.parent / "comparisons" / "shapes-other.png"
+    before = curves.read_bytes()
+    main([*command, "--against-time"])
+    assert "shapes-other-against-time.png" in capsys.readouterr().out
+    assert curves.read_bytes() == before
+    assert sorted(path.name for path in curves.parent.iterdir()) == ["shapes-other-against-time.png", curves.name]
+    main(command)  # a picture is drawn again in its place
+
+
+@pytest.mark.parametrize("option", [[], ["--against-time"]])
+def test_a_file_that_is_no_picture_is_not_overwritten(
+    option: list[str], capsys: pytest.CaptureFixture[str], shapes_run: Path
+) -> None:
+    config = shapes_run / "config.yaml"
+    before = config.read_bytes()
+    with pytest.raises(SystemExit) as exit_:
+        main(["runs", "compare", str(shapes_run), str(second_run(shapes_run, "other")), "-o", str(config), *option])
+    assert exit_.value.code == 1
+    assert f"{config} exists and is no PNG: it is not overwritten" in capsys.readouterr().err
+    assert config.read_bytes() == before
+
+
 def test_accuracy_against_time_has_a_point_per_config_the_mean_over_its_seeds(
     monkeypatch: pytest.MonkeyPatch, shapes_run: Path, tmp_path: Path
 ) -> None:

@@ -34,7 +34,8 @@ class Board:
             from rich.console import Console
             from rich.live import Live
 
-            self._live = Live(console=Console(), auto_refresh=False, transient=True)
+            console = Console(stderr=self._display.json)  # the display's own stream
+            self._live = Live(console=console, auto_refresh=False, transient=True)
             self._live.start()
         self._thread.start()
         return self

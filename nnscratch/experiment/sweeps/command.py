@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from nnscratch.experiment.yaml_document import Node
 EXAMPLE = '["${env}", "nnscratch", "train", "configs/mine.yaml", "${args_no_hyphens}"]'
 MACRO = re.compile(r"\$\{[^}]*\}")
 AS_OVERRIDES = {"--name": "name", "--seed": "seed", "--epochs": "training.epochs", "--wandb": "wandb.mode"}
+TEXTS = ("--name", "--wandb")
+"""Those whose value is text, even when it looks like a number."""
 OWN_OPTIONS = ("--runs-dir", "--data-dir", "--threads", "--resume")
 FLAGS = ("--json", "--quiet", "-q", "--verbose", "-v", "--plots", "--no-plots", "--allow-plugins")
 """What a W&B agent passes on and a trial here has no use for: consent to plugins is given to `nnscratch sweep`."""
@@ -77,7 +80,8 @@ def _arguments(tokens: list[str], node: Node, problems: list[Problem]) -> tuple[
         if option in AS_OVERRIDES or option in OWN_OPTIONS:
             given = value if equals else next(words, "")
             if option in AS_OVERRIDES:
-                overrides.append(f"{AS_OVERRIDES[option]}={given}")
+                written = json.dumps(given, ensure_ascii=False) if option in TEXTS else given
+                overrides.append(f"{AS_OVERRIDES[option]}={written}")
             else:
                 message = f"{option} belongs to the machine, not to the sweep: give it to `nnscratch sweep`"
                 problems.append(node.place.problem("command", message))

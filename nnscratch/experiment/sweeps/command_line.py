@@ -60,7 +60,6 @@ def sweep(file: Path, how: SweepOptions, options: Options, display: Display) -> 
     if how.engine == "wandb":
         return sweep_on_wandb(definition, how.count, display)
     threads = machine.choose_threads(options.threads)
-    options = replace(options, threads=threads)
     base = definition.command.load()
     prepare(base, options, display)  # data that is missing is missed once, and fetched once
 
@@ -75,7 +74,7 @@ def sweep(file: Path, how: SweepOptions, options: Options, display: Display) -> 
         how.storage,
         how.lease_seconds,
         how.allow_plugins,
-        replace(options, plots=how.trial_plots, download=False),
+        replace(options, threads=threads, plots=how.trial_plots, download=False),
     )
     study = assignment.open_study()
     if not (folder / "sweep.yaml").exists():
@@ -91,7 +90,7 @@ def sweep(file: Path, how: SweepOptions, options: Options, display: Display) -> 
             work(study, assignment, stop)
         else:
             work_in_processes(assignment, how.workers, stop)
-    summary = conclude(study, folder, display, options.plots and not stop.wanted)
+    summary = conclude(study, folder, options, display, options.plots and not stop.wanted)
     if stop.wanted:
         raise _interrupted(file, how, options, folder)
     return summary
@@ -100,12 +99,20 @@ def sweep(file: Path, how: SweepOptions, options: Options, display: Display) -> 
 def _interrupted(file: Path, how: SweepOptions, options: Options, folder: Path) -> Interrupted:
     command = ["nnscratch", "sweep", str(file), "--name", folder.name, "--runs-dir", str(options.runs_dir)]
     command += options.words_to_repeat()
-    for option, value in (("--count", how.count), ("--seed", how.seed), ("--storage", how.storage)):
+    given = {
+        "--count": how.count,
+        "--seed": how.seed,
+        "--storage": None if how.storage is None else machine.without_password(how.storage),
+        "--lease": None if how.lease_seconds == LEASE_SECONDS else how.lease_seconds,
+        "--workers": None if how.workers == 1 else how.workers,
+        "--threads": options.threads,
+        "--wandb": options.wandb,
+    }
+    for option, value in given.items():
         command += [option, str(value)] if value is not None else []
-    command += ["--workers", str(how.workers)] if how.workers > 1 else []
     command += ["--plots"] if how.trial_plots else []
+    command += [] if options.plots else ["--no-plots"]
     command += ["--allow-plugins"] if how.allow_plugins else []
-    command += ["--wandb", options.wandb] if options.wandb is not None else []
     return Interrupted(f"interrupted; every trial is saved in {folder}", f"go on with: {shlex.join(command)}")
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,10 @@ from typing import Any
 
 from nnscratch.errors import UserError
 from nnscratch.experiment.display import Display
+from nnscratch.experiment.json_text import json_text
+from nnscratch.experiment.options import Options
+from nnscratch.experiment.plugins import keep_plugins
+from nnscratch.experiment.run_directory import RunDirectory
 from nnscratch.experiment.sweeps.board import best_trial
 from nnscratch.experiment.sweeps.sampling import search_space
 from nnscratch.experiment.sweeps.study import Study, Trial
@@ -39,6 +44,8 @@ class SweepSummary:
     trials: Sequence[Trial]
     varied: Sequence[str] = ()
     """The parameters worth a column."""
+    train_again: str = ""
+    """The command that trains the best config."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json."""
@@ -67,10 +74,7 @@ class SweepSummary:
         if self.best is None:
             return f"{table}\nno trial completed; results in {self.folder}"
         value = metric_value(self.metric, self.best.value)
-        return (
-            f"{table}\nbest: trial {self.best.number}, {self.metric} {value}; train it again: "
-            f"nnscratch train {self.folder / 'best.yaml'}"
-        )
+        return f"{table}\nbest: trial {self.best.number}, {self.metric} {value}; train it again: {self.train_again}"
 
 
 def chosen(trial: Trial, paths: Sequence[str]) -> dict[str, object]:
@@ -78,26 +82,34 @@ def chosen(trial: Trial, paths: Sequence[str]) -> dict[str, object]:
     return {path: trial.parameters[path] for path in paths if path in trial.parameters}
 
 
-def conclude(study: Study, folder: Path, display: Display, plots: bool = True) -> SweepSummary:
+def conclude(study: Study, folder: Path, options: Options, display: Display, plots: bool = True) -> SweepSummary:
     """Writes everything of the sweep's folder that depends on all trials."""
     definition, trials = study.definition, study.trials()
     best = best_trial(trials, study)
     metric = definition.metric
+    train_again = _write_best(study, best, len(trials), folder, options) if best is not None else ""
     summary = SweepSummary(
-        definition.name, folder, definition.method, metric.name, metric.goal, best, trials, definition.varied
-    )
-    write_atomically(folder / "sweep.json", (json.dumps(summary.to_dict(), indent=2) + "\n").encode())
+        definition.name, folder, definition.method, metric.name, metric.goal, best, trials, definition.varied,
+        train_again,
+    )  # fmt: skip
+    write_atomically(folder / "sweep.json", (json_text(summary.to_dict(), indent=2) + "\n").encode())
     write_atomically(folder / "leaderboard.csv", _table(study, trials).encode())
-    if best is not None:
-        changes = (*trial_changes(definition, best, study.seed), f"name={json.dumps(f'{definition.name[:95]}-best')}")
-        value = metric_value(metric.name, best.value)
-        head = f"# The best of {len(trials)} trials of the sweep {definition.name}: trial {best.number}, "
-        text = f"{head}{metric.name} {value}.\n{definition.command.load(changes).to_yaml()}"
-        write_atomically(folder / "best.yaml", text.encode())
     if plots and trials:
         _draw(study, trials, folder / "plots")
         display.say(f"plots in {folder / 'plots'}")
     return summary
+
+
+def _write_best(study: Study, best: Trial, trials: int, folder: Path, options: Options) -> str:
+    """The command that trains best.yaml, which it writes, with copies of the plugins that it names."""
+    definition, metric = study.definition, study.definition.metric.name
+    changes = (*trial_changes(definition, best, study.seed), f"name={json.dumps(f'{definition.name[:95]}-best')}")
+    config, _ = keep_plugins(RunDirectory(folder), definition.command.load(changes))
+    head = f"# The best of {trials} trials of the sweep {definition.name}: trial {best.number}, "
+    text = f"{head}{metric} {metric_value(metric, best.value)}.\n{config.to_yaml()}"
+    write_atomically(folder / "best.yaml", text.encode())
+    words = ["nnscratch", "train", str(folder / "best.yaml"), *options.words_to_repeat()]
+    return shlex.join([*words, "--allow-plugins"] if config.plugins else words)
 
 
 def importances(study: Study, trials: Sequence[Trial]) -> dict[str, float]:

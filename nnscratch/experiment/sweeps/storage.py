@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING
 from zlib import crc32
 
 from nnscratch.errors import UsageError, UserError
+from nnscratch.experiment.machine import without_password
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -52,7 +53,7 @@ def open_storage(url: str | None, folder: Path, name: str) -> SharedStorage:
     if re.fullmatch(r"postgres(ql)?(\+\w+)?", scheme):
         return _open_postgresql(url, name)
     raise UsageError(
-        f"--storage {_without_password(url)}: {scheme} is not supported",
+        f"--storage {without_password(url)}: {scheme} is not supported",
         "use postgresql://user@host/database, or the path of a journal file that all machines share",
     )
 
@@ -137,7 +138,7 @@ def drop_torn_line(path: Path) -> None:
 
 
 def _open_postgresql(url: str, name: str) -> SharedStorage:
-    shown = _without_password(url)
+    shown = without_password(url)
     # SQLAlchemy's default driver has changed over time; this is the one that is installed with nnscratch[postgresql].
     url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg2://", url)
     try:
@@ -179,7 +180,3 @@ def advisory_mutex(engine: Engine, name: str) -> Mutex:
             yield
 
     return hold
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)

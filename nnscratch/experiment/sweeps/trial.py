@@ -16,12 +16,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from nnscratch.errors import ConfigError, DivergenceError, Interrupted, UserError
+from nnscratch.errors import DivergenceError, Interrupted, UserError
 from nnscratch.experiment.assembly import Splits
 from nnscratch.experiment.config import Config, differences, load_config
 from nnscratch.experiment.display import Display
 from nnscratch.experiment.interruption import TAKEN_OVER, StopRequest
 from nnscratch.experiment.options import Options
+from nnscratch.experiment.plugins import plugin_digests
 from nnscratch.experiment.run_directory import RunDirectory
 from nnscratch.experiment.sweeps.definition import SweepDefinition
 from nnscratch.experiment.sweeps.sampling import trial_seed
@@ -201,21 +202,25 @@ def _train(study: Study, trial: Trial, folder: Path, options: Options) -> None:
     if expected.is_dir() and not (expected / "config.yaml").exists():
         RunDirectory(expected).discard()  # killed before there was anything in it
     for path in dict.fromkeys([Path(trial.run) if trial.run else expected, expected]):
-        if _is_run_of(path, config):
+        if _is_run_of(path, config, study.definition.command.config.parent):
             resume(path, None, options, display)
             return
     train(config, options, display)
 
 
-def _is_run_of(path: Path, config: Config) -> bool:
-    """True for this trial's run, unless a process still trains it that has lost the trial."""
+def _is_run_of(path: Path, config: Config, folder: Path) -> bool:
+    """True for this trial's run, unless a process still trains it that has lost the trial.
+
+    `folder` is where the config's plugins are; the run's are copies in the run.
+    """
     try:
         kept = load_config(path / "config.yaml")
-    except ConfigError:
+        same_plugins = plugin_digests(kept.plugins, path) == plugin_digests(config.plugins, folder)
+    except UserError:
         return False
-    ignored = ("name", "wandb.")
+    ignored = ("name", "wandb.", "plugins")
     same = all(where.startswith(ignored) for where in differences(kept, config))
-    return same and not RunDirectory(path).is_being_trained()
+    return same and same_plugins and not RunDirectory(path).is_being_trained()
 
 
 def chance_level(splits: Splits) -> float | None:

@@ -93,6 +93,19 @@ def test_overrides_in_the_command_are_the_base_of_every_trial(write_sweep: Write
 
 
 @pytest.mark.parametrize(
+    ("words", "name"),
+    [(["--name", "2024"], "2024"), (["--name=1e3"], "1e3"), (["--name", "true"], "true"), (["--wandb", "off"], "base")],
+)
+def test_text_in_the_command_may_look_like_a_number(
+    words: list[str], name: str, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    base = str(write_sweep(tmp_path).parent / "base.yaml")
+    file = write_sweep(tmp_path, command=["nnscratch", "train", base, *words, "${args}"])
+    config = load_sweep(file).command.load()
+    assert (config.name, config.wandb.mode) == (name, "off")
+
+
+@pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"method": "bayesian"}, "did you mean bayes"),

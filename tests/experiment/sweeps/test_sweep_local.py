@@ -15,7 +15,7 @@ from nnscratch.experiment.config import load_config
 from nnscratch.experiment.display import Display
 from nnscratch.experiment.interruption import StopRequest
 from nnscratch.experiment.options import Options
-from nnscratch.experiment.sweeps.command_line import SweepOptions, sweep
+from nnscratch.experiment.sweeps.command_line import SweepOptions, _interrupted, sweep
 from nnscratch.experiment.sweeps.outcome import SweepSummary, conclude
 from nnscratch.experiment.sweeps.trial import TrialStop
 from nnscratch.experiment.sweeps.worker import Assignment
@@ -36,7 +36,7 @@ def test_a_sweep_leaves_leaderboard_best_config_and_plots(write_sweep: WriteSwee
     result = run(file)
     folder = tmp_path / "runs" / "sweeps" / "tiny"
     assignment = Assignment(file, "tiny", None, 3, folder, None, 60.0, False, Options(data_dir=tmp_path))
-    conclude(assignment.open_study(), folder, Display(quiet=True), plots=True)
+    conclude(assignment.open_study(), folder, assignment.options, Display(quiet=True), plots=True)
     assert [trial.status for trial in result.trials] == ["completed"] * 5
     assert result.best is not None
     assert result.best.value == max(trial.value or 0.0 for trial in result.trials)
@@ -175,6 +175,16 @@ def test_a_trials_own_stop_leaves_the_sweep_going_and_the_sweeps_stop_ends_both(
     assert (one.wanted, one.reason, other.wanted, whole.wanted) == (True, "pruned", False, False)
     whole.ask("interrupted")
     assert (one.reason, other.wanted, other.reason) == ("pruned", True, "interrupted")
+
+
+def test_the_command_to_go_on_with_has_every_option_but_no_password() -> None:
+    how = SweepOptions(storage="postgresql://me:secret@host/x", workers=2, lease_seconds=5.0)
+    options = Options(data_dir=Path("my data"), threads=4, plots=False)
+    hint = _interrupted(Path("sweep.yaml"), how, options, Path("runs/sweeps/tiny")).hint
+    assert hint == (
+        "go on with: nnscratch sweep sweep.yaml --name tiny --runs-dir runs --data-dir 'my data' "
+        "--storage 'postgresql://me:***@host/x' --lease 5.0 --workers 2 --threads 4 --no-plots"
+    )
 
 
 @pytest.mark.parametrize(("option", "drawn"), [([], False), (["--plots"], True)])

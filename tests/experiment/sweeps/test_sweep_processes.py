@@ -65,12 +65,15 @@ def test_an_interrupted_sweep_exits_130_and_goes_on_where_it_was(
 ) -> None:
     file = write_sweep(tmp_path, SLOW, run_cap=1)
     folder = tmp_path / "runs" / "sweeps" / "tiny"
-    process = start_sweep(file, tmp_path / "runs")
+    process = start_sweep(file, tmp_path / "runs", "--lease", "30")
     wait_until(lambda: epochs_done(folder, 0) >= 2)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "go on with: nnscratch sweep" in err
+    assert f"go on with: nnscratch sweep {file} --name tiny --runs-dir {tmp_path}/runs" in err
+    for option in ("--threads 1", "--lease 30.0", "--no-plots"):
+        assert option in err
+    assert "--workers" not in err
     meta = json.loads((folder / "trials" / "trial-0000" / "meta.json").read_text())
     assert meta["status"] == "interrupted"
     before = epochs_done(folder, 0)

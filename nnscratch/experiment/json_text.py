@@ -1,0 +1,21 @@
+"""JSON as every reader takes it."""
+
+from __future__ import annotations
+
+import json
+import math
+
+
+def json_text(value: object, indent: int | None = None) -> str:
+    """Plain values as JSON; null for a number that is not finite, which JSON has no word for."""
+    return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
