@@ -97,9 +97,11 @@ class Winograd(Correlation):
         M = np.matmul(V, self.U, out=workers.scratch("M", shape, x.dtype))
         tiles = workers.scratch("tiles", (self.m**2, M[0].size), x.dtype)
         np.matmul(self.A, M.reshape(self.n**2, -1), out=tiles)
-        for (rows, columns), part in self._output_parts(tiles, len(x)):
-            target = y[:, rows, columns]
-            target[...] = part[:, : target.shape[1], : target.shape[2]]
+        whole = self._whole(y, workers)
+        by_place, parts = self._output_parts(whole, tiles)
+        np.copyto(by_place, parts)
+        if whole is not y:
+            y[...] = whole[:, : y.shape[1], : y.shape[2]]
 
     def zero_gradient(self, workers: Workers) -> Array:
         dU = workers.scratch("dU", self.U.shape, self.U.dtype)
@@ -138,28 +140,58 @@ class Winograd(Correlation):
         """dM (n^2, tiles, K)."""
         K, outputs = self.geometry.K, self.m**2
         tiles = workers.scratch("tiles", (outputs, len(dy) * self.tiles * K), dy.dtype)
-        for (rows, columns), part in self._output_parts(tiles, len(dy)):
-            source = dy[:, rows, columns]
-            part[:, source.shape[1] :] = 0
-            part[:, :, source.shape[2] :] = 0
-            part[:, : source.shape[1], : source.shape[2]] = source
+        whole = self._whole(dy, workers)
+        if whole is not dy:
+            whole[:, dy.shape[1] :] = 0
+            whole[:, :, dy.shape[2] :] = 0
+            whole[:, : dy.shape[1], : dy.shape[2]] = dy
+        by_place, parts = self._output_parts(whole, tiles)
+        np.copyto(parts, by_place)
         dM = workers.scratch("M", (self.n**2, len(dy) * self.tiles, K), dy.dtype)
         np.matmul(self.A.T, tiles, out=dM.reshape(self.n**2, -1))
         return dM
 
-    def _output_parts(self, tiles: Array, images: int) -> list[tuple[tuple[slice, slice], Array]]:
-        """For each place in a tile: the output pixels there, and their part (images, down, across, K) of the tiles."""
-        m = self.m
-        parts = tiles.reshape(m, m, images, self.down, self.across, self.geometry.K)
-        return [((slice(i, None, m), slice(j, None, m)), parts[i, j]) for i in range(m) for j in range(m)]
+    def _whole(self, y: Array, workers: Workers) -> Array:
+        """An array like y that tiles fill without a rest: y itself where it can be, else scratch memory."""
+        rows, columns = self.down * self.m, self.across * self.m
+        if y.shape[1:3] == (rows, columns):
+            return y
+        return workers.scratch("whole", (len(y), rows, columns, y.shape[3]), y.dtype)
+
+    def _output_parts(self, whole: Array, tiles: Array) -> tuple[Array, Array]:
+        """Both as (m, m, images, down, across, K): for each place in a tile, the pixels there of every tile."""
+        m, down, across = self.m, self.down, self.across
+        pixels = whole.reshape(len(whole), down, m, across, m, -1)
+        return pixels.transpose(2, 4, 0, 1, 3, 5), tiles.reshape(m, m, len(whole), down, across, -1)
 
     def _add_tiles(self, dd: Array, dx: Array, workers: Workers) -> None:
-        """dx: every pixel's gradient is the sum over the tiles that saw it."""
-        n, m, C = self.n, self.m, self.geometry.C
-        parts = dd.reshape(n, n, len(dx), self.down, self.across, C)
+        """dx: every pixel's gradient is the sum over the tiles that saw it.
+
+        Tiles lie m pixels apart, so that their first m rows and columns cover the image once; what is beyond them
+        belongs to the tiles below and on the right, too. (Few calls: between two, a thread may wait for the other.)
+        """
+        n, m, C, down, across = self.n, self.m, self.geometry.C, self.down, self.across
+        parts = dd.reshape(n, n, len(dx), down, across, C)
         padded = workers.scratch("padded", (len(dx), *self.padded, C), dd.dtype)
-        padded[...] = 0
-        for i in range(n):
-            for j in range(n):
-                padded[:, i : i + m * self.down : m, j : j + m * self.across : m] += parts[i, j]
+        rows, columns = down * m, across * m
+        padded[:, rows:] = 0
+        padded[:, :, columns:] = 0
+
+        def pixels(i: slice, j: slice) -> Array:
+            """(places, places, images, down, across, C): the pixels at these rows and columns, all or one of a tile."""
+            cut = padded[:, i, j]
+            return cut.reshape(len(dx), down, -1, across, cut.shape[2] // across, C).transpose(2, 4, 0, 1, 3, 5)
+
+        inner = slice(0, rows), slice(0, columns)
+        np.copyto(pixels(*inner), parts[:m, :m])
+        for i in range(m, n):
+            below = slice(i, i + rows - m + 1, m)
+            target = pixels(below, inner[1])
+            target += parts[i : i + 1, :m]
+            for j in range(m, n):
+                target = pixels(below, slice(j, j + columns - m + 1, m))
+                target += parts[i : i + 1, j : j + 1]
+        for j in range(m, n):
+            target = pixels(inner[0], slice(j, j + columns - m + 1, m))
+            target += parts[:m, j : j + 1]
         self.unpad(padded, dx)
