@@ -22,18 +22,6 @@ MOST_PIXELS = 64_000_000
 """Pixels a picture may have; one that says it has more is refused before it is decoded."""
 
 
-def read_image(path: Path, height: int, width: int, channels: int) -> Array:
-    """(height, width, channels) uint8, channels 1 (grey) or 3 (RGB), from a PNG, JPEG, GIF, BMP or WebP file.
-
-    Turned as its EXIF orientation says, the first frame of an animation, transparency over white, 16 bits scaled
-    to 8, colours to grey by luminance, and another size resized to fit exactly, without keeping the aspect ratio
-    (area averaging when it shrinks, bicubic otherwise). Raises DataError, naming the file, for anything unreadable
-    or of more than MOST_PIXELS pixels.
-    """
-    with quiet_pillow():
-        return decode(path, height, width, channels)
-
-
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
     """Silences Pillow's warnings: damaged metadata is no reason to refuse a picture, and `decode` bounds its size.
@@ -49,7 +37,13 @@ def quiet_pillow() -> Iterator[None]:
 
 
 def decode(path: Path, height: int, width: int, channels: int) -> Array:
-    """As `read_image`, for use in threads: inside one `quiet_pillow()` around all of them."""
+    """(height, width, channels) uint8, channels 1 (grey) or 3 (RGB), from a PNG, JPEG, GIF, BMP or WebP file.
+
+    Turned as its EXIF orientation says, the first frame of an animation, transparency over white, 16 bits scaled
+    to 8, colours to grey by luminance, and another size resized to fit exactly, without keeping the aspect ratio
+    (area averaging when it shrinks, bicubic otherwise). Raises DataError, naming the file, for anything unreadable
+    or of more than MOST_PIXELS pixels. For use in threads, too: inside one `quiet_pillow()` around all of them.
+    """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     if channels not in (1, 3):

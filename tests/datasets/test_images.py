@@ -12,7 +12,7 @@ from PIL import Image
 
 from nnscratch.datasets import images
 from nnscratch.datasets.image_folder import ImageFolder
-from nnscratch.datasets.images import read_image
+from nnscratch.datasets.images import decode, quiet_pillow
 from nnscratch.errors import ConfigError, DataError
 
 COLOURS = np.array(
@@ -23,6 +23,11 @@ COLOURS = np.array(
 def saved(path: Path, pixels: np.ndarray = COLOURS, **options: object) -> Path:
     Image.fromarray(pixels).save(path, **options)  # type: ignore[arg-type]
     return path
+
+
+def read_image(path: Path, height: int, width: int, channels: int) -> np.ndarray:
+    with quiet_pillow():
+        return decode(path, height, width, channels)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp"])

@@ -25,6 +25,7 @@ class Pool(Layer):
 
     short: ClassVar[str | None] = "size"
 
+    # le: a byte per pixel remembers which of them max_pool took.
     size: int = setting(2, "height and width of the window", ge=1, le=256)
     stride: int | None = setting(None, "pixels from one window to the next; left out: size", ge=1)
 
