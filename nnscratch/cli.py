@@ -13,13 +13,13 @@ import typer
 
 from nnscratch import cpu
 from nnscratch.errors import UsageError, UserError
-from nnscratch.experiment.run_names import find_run
+from nnscratch.runs.names import find_run
 from nnscratch.version import VERSION
 
 if TYPE_CHECKING:
-    from nnscratch.experiment.config import Config
-    from nnscratch.experiment.display import Display
-    from nnscratch.experiment.options import Options
+    from nnscratch.config.config import Config
+    from nnscratch.host.display import Display
+    from nnscratch.host.workplace import Options
 
 app = typer.Typer(
     name="nnscratch",
@@ -117,7 +117,7 @@ def train(
         _refuse_with_resume(arguments, name, seed, dry_run)
         resume = find_run(resume, runs_dir)
         cpu.use_kernel_of(resume)  # before anything imports NumPy
-    from nnscratch.experiment.config import load_config
+    from nnscratch.config.config import load_config
     from nnscratch.experiment.train import resume as resume_run
     from nnscratch.experiment.train import train as train_config
 
@@ -163,7 +163,7 @@ def evaluate(
 
     Figures, predictions and plots are also written to evaluation/<split>/ inside the run.
     """
-    from nnscratch.experiment.evaluate import evaluate_run
+    from nnscratch.results.evaluate import evaluate_run
 
     run = find_run(run, runs_dir)
     _import_plugins(allow_plugins, run)
@@ -194,7 +194,7 @@ def predict(
     and resized to the size the network knows. Arrays and CSV rows hold what the training data holds: pixels 0..255, or
     the features. An input that cannot be read is a row with its error, the others are predicted, the exit code is 1.
     """
-    from nnscratch.experiment.predict import predict_run, write_predictions
+    from nnscratch.results.predict import predict_run, write_predictions
 
     run = find_run(run, runs_dir)
     _import_plugins(allow_plugins, run)
@@ -217,7 +217,7 @@ def plot(
     allow_plugins: AllowPlugins = False,
 ) -> None:
     """Draw a run's plots and its report.html again."""
-    from nnscratch.experiment.plot import plot_run
+    from nnscratch.results.plot import plot_run
 
     run = find_run(run, runs_dir)
     _import_plugins(allow_plugins, run)
@@ -261,8 +261,8 @@ def sweep(
     Results are in RUNS_DIR/sweeps/NAME. Stopped or killed at any moment and started again, it goes on. Several
     machines work on one sweep when they are given the same --storage.
     """
-    from nnscratch.experiment.sweeps.command_line import SweepOptions
-    from nnscratch.experiment.sweeps.command_line import sweep as run_sweep
+    from nnscratch.sweeps.command_line import SweepOptions
+    from nnscratch.sweeps.command_line import sweep as run_sweep
 
     how = SweepOptions(name, count, seed, workers, storage, lease, engine, plots is True, allow_plugins)
     options = _options(data_dir, runs_dir, threads, plots is not False, wandb)
@@ -276,7 +276,7 @@ def init(
     path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("config.yaml"),
 ) -> None:
     """Write a commented config to start from."""
-    from nnscratch.experiment.starter import write_starter
+    from nnscratch.setup.starter import write_starter
 
     write_starter(path)
     print(f"wrote {path}; train it with: nnscratch train {path}")
@@ -285,8 +285,8 @@ def init(
 @app.command(epilog="Example:  nnscratch schema > nnscratch.schema.json")
 def schema() -> None:
     """Print the JSON Schema of configs, which editors complete from."""
-    from nnscratch.experiment.json_text import json_text
-    from nnscratch.experiment.schema import json_schema
+    from nnscratch.config.schema import json_schema
+    from nnscratch.host.json_text import json_text
 
     print(json_text(json_schema(), indent=2))
 
@@ -294,7 +294,7 @@ def schema() -> None:
 @app.command(epilog="Example:  nnscratch doctor --json")
 def doctor(data_dir: DataDir = DEFAULT_DATA, threads: Threads = None, json: Json = False) -> None:
     """Say what this machine gives: BLAS kernel and why, threads, measured GFLOP/s, versions, data found."""
-    from nnscratch.experiment.doctor import examine
+    from nnscratch.setup.doctor import examine
 
     _emit(examine(data_dir, threads), json)
 
@@ -317,7 +317,7 @@ def gradcheck(
     allow_plugins: AllowPlugins = False,
 ) -> None:
     """Check every gradient of CONFIG against central differences in float64; exit code 1 names a wrong layer."""
-    from nnscratch.experiment.gradcheck import gradcheck as check
+    from nnscratch.teaching.gradient_report import gradcheck as check
 
     display = _display(json, False, verbose)
     loaded = _load(context, arguments, allow_plugins, display)
@@ -344,8 +344,8 @@ def explain(
     allow_plugins: AllowPlugins = False,
 ) -> None:
     """Tell one training step of CONFIG in formulas, shapes and numbers that can be computed again by hand."""
-    from nnscratch.experiment.explain import explain as tell
-    from nnscratch.experiment.explain import write_explanation
+    from nnscratch.teaching.explain import explain as tell
+    from nnscratch.teaching.explain import write_explanation
 
     display = _display(json, html is None and markdown is None, False)
     loaded = _load(context, arguments, allow_plugins, display)
@@ -369,7 +369,7 @@ def diagnose(
     allow_plugins: AllowPlugins = False,
 ) -> None:
     """Say what went wrong in a run: the problem, the layer, the evidence, what to try. A healthy run hears nothing."""
-    from nnscratch.experiment.diagnose import diagnose as examine_run
+    from nnscratch.teaching.run_diagnosis import diagnose as examine_run
 
     run = find_run(run, runs_dir)
     _import_plugins(allow_plugins, run)
@@ -392,7 +392,7 @@ def preflight(
     allow_plugins: AllowPlugins = False,
 ) -> None:
     """Check CONFIG and its data before a long training: one batch, first loss, splits, balance, learning rate."""
-    from nnscratch.experiment.preflight import preflight as check
+    from nnscratch.teaching.preflight import preflight as check
 
     display = _display(json, False, verbose)
     loaded = _load(context, arguments, allow_plugins, display)
@@ -408,7 +408,7 @@ app.add_typer(data_app, name="data")
 @data_app.command("list", epilog="Example:  nnscratch data list --data-dir /data")
 def data_list(data_dir: DataDir = DEFAULT_DATA, json: Json = False) -> None:
     """List every dataset, whether it is there, and in which format."""
-    from nnscratch.experiment.data_commands import list_datasets
+    from nnscratch.setup.data import list_datasets
 
     _emit(list_datasets(data_dir), json)
 
@@ -421,7 +421,7 @@ def data_fetch(
     quiet: Quiet = False,
 ) -> None:
     """Download a dataset and verify every byte of it."""
-    from nnscratch.experiment.data_commands import fetch_dataset
+    from nnscratch.setup.data import fetch_dataset
 
     _emit(fetch_dataset(name, data_dir, _display(json, quiet, False)), json)
 
@@ -433,7 +433,7 @@ def data_verify(
     json: Json = False,
 ) -> None:
     """Read a dataset and check its structure, its counts and, where there are official ones, its digests."""
-    from nnscratch.experiment.data_commands import verify_dataset
+    from nnscratch.setup.data import verify_dataset
 
     report = verify_dataset(name, data_dir, _display(json, False, False))
     _emit(report, json)
@@ -452,7 +452,7 @@ def runs_list(
     json: Json = False,
 ) -> None:
     """List the runs: data, parameters, best epoch, validation, test, time, status."""
-    from nnscratch.experiment.runs import list_runs
+    from nnscratch.runs.listing import list_runs
 
     _emit(list_runs(runs_dir, everything=everything), json)
 
@@ -468,7 +468,7 @@ def runs_compare(
     json: Json = False,
 ) -> None:
     """Compare runs: their figures, the settings in which they differ, and their curves in one picture."""
-    from nnscratch.experiment.runs import compare_runs
+    from nnscratch.runs.listing import compare_runs
 
     _emit(compare_runs(runs, runs_dir, output, against_time=against_time), json)
 
@@ -476,13 +476,13 @@ def runs_compare(
 def _import_plugins(allowed: bool, path: Path | None) -> None:
     """Imports the plugins of a config or a run, when the user allows it."""
     if allowed and path is not None:
-        from nnscratch.experiment.plugins import import_plugins
+        from nnscratch.config.plugins import import_plugins
 
         import_plugins(path)
 
 
 def _display(json: bool, quiet: bool, verbose: bool) -> Display:
-    from nnscratch.experiment.display import Display
+    from nnscratch.host.display import Display
 
     return Display(json=json, quiet=quiet, verbose=verbose)
 
@@ -494,22 +494,22 @@ def _options(
     plots: bool = True,
     wandb: str | None = None,
 ) -> Options:
-    from nnscratch.experiment.options import Options
+    from nnscratch.host.workplace import Options
 
     return Options(data_dir=data_dir, runs_dir=runs_dir, threads=threads, plots=plots, wandb=wandb)
 
 
 def _emit(result: Any, json: bool) -> None:
     """Prints a result that has a text for people and plain values for scripts."""
-    from nnscratch.experiment.json_text import json_text
+    from nnscratch.host.json_text import json_text
 
     print(json_text(result.to_dict()) if json else result.to_text())
 
 
 def _arguments(context: typer.Context, arguments: list[str] | None) -> tuple[Path | None, list[str]]:
     """The config and the overrides among a command's arguments."""
-    from nnscratch.experiment.arguments import config_and_overrides
-    from nnscratch.experiment.sweeps.agent import as_overrides
+    from nnscratch.config.arguments import config_and_overrides
+    from nnscratch.sweeps.agent import as_overrides
 
     options = [option for parameter in context.command.params for option in parameter.opts]
     return config_and_overrides(as_overrides(arguments or [], os.environ), options)
@@ -525,7 +525,7 @@ def _required_config(context: typer.Context, arguments: list[str] | None) -> tup
 
 def _load(context: typer.Context, arguments: list[str] | None, allow_plugins: bool, display: Display) -> Config:
     """The config among a command's arguments, with its overrides, after the plugins it may import."""
-    from nnscratch.experiment.config import load_config
+    from nnscratch.config.config import load_config
 
     path, changes = _required_config(context, arguments)
     _import_plugins(allow_plugins, path)
@@ -543,7 +543,7 @@ def _refuse_with_resume(arguments: list[str] | None, name: str | None, seed: int
 
 
 def _print_error(text: str) -> None:
-    from nnscratch.experiment.display import print_error
+    from nnscratch.host.display import print_error
 
     print_error(text)
 
@@ -553,7 +553,7 @@ def _where_traceback_is(error: Exception) -> str:
     import tempfile
     import traceback
 
-    from nnscratch.experiment.plugins import fault_of_a_plugin
+    from nnscratch.config.plugins import fault_of_a_plugin
 
     culprit = fault_of_a_plugin(error) or "nnscratch"
     notes: list[str] = getattr(error, "__notes__", [])

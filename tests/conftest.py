@@ -1,4 +1,4 @@
-"""Fixtures that several test folders share."""
+"""Fixtures that several test folders share: small trained runs among them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,17 @@ import os
 # On a busy machine two BLAS threads that wait for each other are slower than one; tests about threads set their own.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+
+from nnscratch.config.config import config_from_mapping
+from nnscratch.experiment.train import train
+from nnscratch.host.display import Display
+from nnscratch.host.workplace import Options
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,3 +32,52 @@ def root() -> Path:
 def data_dir() -> Path:
     """Where prepared datasets would be."""
     return Path(os.environ.get("NNSCRATCH_DATA_DIR", ROOT / "data"))
+
+
+SHAPES: dict[str, Any] = {
+    "name": "shapes",
+    "seed": 3,
+    "data": {"dataset": {"name": "shapes", "train": 200, "test": 50}, "validation": 0.2, "scaling": "standardize"},
+    "model": {"hidden_layers": [8]},
+    "training": {"epochs": 3, "batch_size": 20},
+}
+
+
+def train_quietly(settings: dict[str, Any], runs_dir: Path, *, plots: bool = False) -> Path:
+    """Trains on one thread and gives the run's folder."""
+    options = Options(data_dir=runs_dir / "data", runs_dir=runs_dir, threads=1, plots=plots)
+    return train(config_from_mapping(settings), options, Display(quiet=True)).run
+
+
+@pytest.fixture(scope="session")
+def _trained_shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train_quietly(SHAPES, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def shapes_run(_trained_shapes: Path, tmp_path: Path) -> Path:
+    """A classifier of images, trained for three epochs without plots; a copy that the test may change."""
+    return Path(shutil.copytree(_trained_shapes, tmp_path / "runs" / "shapes"))
+
+
+def write_table(path: Path, rows: int = 120) -> None:
+    """A CSV file to learn y = 2 a - b and z = a from, with an extra column."""
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, rows))
+    lines = [f"{one:.6f},{two:.6f},{2 * one - two:.6f},{one:.6f}" for one, two in zip(a, b, strict=True)]
+    path.write_text("\n".join(["a,b,y,z", *lines]) + "\n")
+
+
+@pytest.fixture
+def regression_run(tmp_path: Path) -> Path:
+    """A linear regression of two targets on two features of a CSV file, almost solved."""
+    write_table(tmp_path / "table.csv")
+    settings = {
+        "name": "regression",
+        "data": {"dataset": {"name": "csv", "target": ["y", "z"]}, "path": str(tmp_path / "table.csv")},
+        "model": {"hidden_layers": []},
+        "loss": "mean_squared_error",
+        "optimizer": {"name": "adam", "learning_rate": 0.1},
+        "training": {"epochs": 30, "batch_size": 20},
+    }
+    return train_quietly(settings, tmp_path / "runs")

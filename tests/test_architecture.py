@@ -1,4 +1,4 @@
-"""The shape of the house: imports run one way, and heavy libraries are imported only where they are used."""
+"""The shape of the house: imports run one way and in no circle, rooms and files stay small."""
 
 from __future__ import annotations
 
@@ -13,60 +13,137 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "nnscratch"
 
-ALLOWED = {
-    "version": set[str](),
-    "errors": set[str](),
-    "cpu": set[str](),
-    "nn": {"errors"},
-    "datasets": {"errors", "version", "nn.component"},
-    "report": {"errors", "version", "nn.component"},
-    "training": {"errors", "nn"},
-    "experiment": {"errors", "version", "cpu", "nn", "datasets", "report", "training"},
-    "cli": {"errors", "version", "cpu", "experiment"},
+LEAVES = {"component", "errors", "version", "cpu"}
+GROUND = {"nn", "training", "datasets", "report", "host", *LEAVES}
+ALLOWED: dict[str, set[str]] = {
+    "version": set(),
+    "errors": set(),
+    "cpu": set(),
+    "component": set(),
+    "nn": {"component", "errors"},
+    "training": {"nn", "component", "errors"},
+    "datasets": {"component", "errors", "version"},
+    "report": {"errors", "version"},
+    "host": {"nn", "report.formats", "errors", "version", "cpu"},
+    "config": GROUND,
+    "runs": {"config", *GROUND},
+    "results": {"runs", "config", *GROUND},
+    "setup": {"results", "runs", "config", *GROUND},
+    "teaching": {"results", "runs", "config", *GROUND},
+    "experiment": {"results", "runs", "config", *GROUND},
+    "sweeps": {"experiment", "results", "runs", "config", *GROUND},
+    "cli": {"sweeps", "experiment", "teaching", "setup", "results", "runs", "config", *GROUND},
     "__main__": {"cli"},
     "__init__": {"cpu", "version"},
 }
-"""Which parts of nnscratch each part may import, besides itself."""
+"""Which parts of nnscratch each part may import, besides itself; docs/contributing.md draws it."""
 
-NUMPY_ONLY = ("nn", "training")
+NUMPY_ONLY = ("nn", "training", "component")
 HEAVY = ("matplotlib", "wandb", "optuna", "pooch", "PIL", "torch", "sklearn", "rich", "pydantic", "sqlalchemy")
+LONGEST_FILE, LONGEST_FUNCTION, LARGEST_SHARE = 350, 60, 1 / 5
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the product by its dotted name."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Every module a file imports, wherever in it."""
+    """Every module that a file imports, wherever in it; of `from a import b` that is a.b when it is a module."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             assert node.level == 0, f"{path}: imports are absolute here"
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module == "nnscratch")
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in MODULES else node.module
 
 
-def part_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def part_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else "__init__"
 
 
-FILES = sorted(PACKAGE.rglob("*.py"))
-
-
-@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(PACKAGE)) for path in FILES])
-def test_imports_run_one_way(path: Path) -> None:
-    part = part_of(path)
-    for module in imports(path):
-        if not module.startswith("nnscratch."):
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_run_one_way(module: str) -> None:
+    part = part_of(module)
+    for imported in imports(MODULES[module]):
+        if not imported.startswith("nnscratch."):
             continue
-        inner = module.removeprefix("nnscratch.")
+        inner = imported.removeprefix("nnscratch.")
         allowed = ALLOWED[part] | {part}
-        assert any(inner == each or inner.startswith(each + ".") for each in allowed), f"{part} may not import {module}"
+        assert any(inner == each or inner.startswith(each + ".") for each in allowed), (
+            f"{part} may not import {imported}"
+        )
+
+
+def circle(graph: dict[str, set[str]]) -> list[str] | None:
+    """Some way from a module back to itself; None when there is none."""
+    done: set[str] = set()
+
+    def search(module: str, way: list[str]) -> list[str] | None:
+        if module in way:
+            return [*way[way.index(module) :], module]
+        if module in done:
+            return None
+        for other in sorted(graph[module]):
+            found = search(other, [*way, module])
+            if found:
+                return found
+        done.add(module)
+        return None
+
+    return next((found for module in graph if (found := search(module, []))), None)
+
+
+def test_no_imports_run_in_a_circle_not_even_inside_functions() -> None:
+    graph = {module: {each for each in imports(path) if each in MODULES} - {module} for module, path in MODULES.items()}
+    assert circle(graph) is None
+
+
+def test_a_planted_circle_is_found() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) is None
+
+
+def test_no_package_holds_more_than_a_fifth_of_the_lines() -> None:
+    lines: dict[str, int] = {}
+    for module, path in MODULES.items():
+        lines[part_of(module)] = lines.get(part_of(module), 0) + path.read_text().count("\n")
+    total = sum(lines.values())
+    assert not {part: count for part, count in lines.items() if count > LARGEST_SHARE * total}
+
+
+def test_no_file_is_long() -> None:
+    lengths = {module: path.read_text().count("\n") for module, path in MODULES.items()}
+    assert not {module: length for module, length in lengths.items() if length > LONGEST_FILE}
+
+
+def test_no_function_is_long() -> None:
+    long = []
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                if length > LONGEST_FUNCTION:
+                    long.append(f"{module}.{node.name}: {length} lines")
+    assert not long
 
 
 @pytest.mark.parametrize("part", NUMPY_ONLY)
 def test_what_a_network_computes_is_numpy_only(part: str) -> None:
-    for path in (PACKAGE / part).rglob("*.py"):
-        for module in imports(path):
-            top = module.partition(".")[0]
-            assert top in {"numpy", "nnscratch"} or top in sys.stdlib_module_names, f"{path} imports {module}"
+    for module, path in MODULES.items():
+        if part_of(module) == part:
+            for imported in imports(path):
+                top = imported.partition(".")[0]
+                assert top in {"numpy", "nnscratch"} or top in sys.stdlib_module_names, f"{path} imports {imported}"
 
 
 def loaded_by(code: str) -> set[str]:

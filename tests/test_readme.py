@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nnscratch.cli import app
-from nnscratch.experiment.config import parse_config
+from nnscratch.config.config import parse_config
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
 
@@ -69,7 +69,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 import nnscratch
 import numpy as np
-from nnscratch.nn.buffers import Array
+from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.gradient_check import check_gradients
 from nnscratch.nn.layers import Dense
 from nnscratch.nn.layers.activations import Activation, sigmoid

@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nnscratch.component import Component
 from nnscratch.datasets.download import Progress, RemoteFile
 from nnscratch.errors import DataError
-from nnscratch.nn.component import Component
 
 Array = NDArray[Any]
 Report = Callable[[str], None]

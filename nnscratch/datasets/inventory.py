@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 import nnscratch.datasets  # noqa: F401  (importing the sources makes their names known)
+from nnscratch.component import catalogue
 from nnscratch.datasets.dataset import NO_DOWNLOAD_HINT, Array, Found, Report, Source
 from nnscratch.datasets.download import Patience, Progress
 from nnscratch.datasets.download import fetch as fetch_files
 from nnscratch.errors import DataError, UsageError, did_you_mean
-from nnscratch.nn.component import catalogue
 
 
 @dataclass(frozen=True)

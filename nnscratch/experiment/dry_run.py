@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from nnscratch.config.assembly import build_recipe
+from nnscratch.config.config import Config
+from nnscratch.config.preparation import prepare
 from nnscratch.errors import DataError
-from nnscratch.experiment.assembly import build_recipe
-from nnscratch.experiment.config import Config
-from nnscratch.experiment.display import Display
-from nnscratch.experiment.options import Options
-from nnscratch.experiment.preparation import prepare
+from nnscratch.host.display import Display
+from nnscratch.host.workplace import Options
 from nnscratch.nn.network import LayerSummary
 from nnscratch.report.formats import count
-from nnscratch.report.tables import Column, Table, plain_table
+from nnscratch.report.tables import plain_table
+from nnscratch.results.network_table import network_table
 
 
 @dataclass(frozen=True)
@@ -101,16 +102,6 @@ def _refuse_to_unpack(config: Config, data_dir: Path) -> None:
             f"{source.name} is still packed, in {archives[0]}; a dry run writes nothing and does not unpack it",
             f"`nnscratch data fetch {source.name} --data-dir {data_dir}` unpacks it",
         )
-
-
-def network_table(layers: tuple[LayerSummary, ...]) -> Table:
-    """The network table: layer, output shape, parameters, MFLOP of the forward pass for one example."""
-    columns = (Column("layer"), Column("output"), Column("parameters", True), Column("MFLOP", True))
-    rows = [
-        (layer.path, " x ".join(map(str, layer.output_shape)), count(layer.parameters), f"{layer.flops / 1e6:.3f}")
-        for layer in layers
-    ]
-    return Table(columns, tuple(rows))
 
 
 def megabytes(size: int) -> str:

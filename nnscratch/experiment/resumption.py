@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nnscratch.config.config import Config, differences, parse_config
 from nnscratch.errors import ConfigError, Problem, UsageError, UserError
-from nnscratch.experiment import machine
-from nnscratch.experiment.checkpoint import Checkpoint, damaged
-from nnscratch.experiment.config import Config, differences, parse_config
-from nnscratch.experiment.display import Display
-from nnscratch.experiment.run_directory import RunDirectory
+from nnscratch.host import machine
+from nnscratch.host.display import Display
+from nnscratch.runs.checkpoint import Checkpoint, damaged
+from nnscratch.runs.directory import RunDirectory
 from nnscratch.training.trainer import Trainer
 
 FREE = ("name", "training.epochs", "training.early_stopping", "training.checkpoint_every", "training.keep_last")

@@ -13,23 +13,23 @@ from typing import Any
 
 import numpy as np
 
-from nnscratch.errors import DivergenceError, Interrupted, UserError
-from nnscratch.experiment import machine
-from nnscratch.experiment.assembly import (
+from nnscratch.config.assembly import (
     monitored_value,
 )
-from nnscratch.experiment.config import Config
-from nnscratch.experiment.display import Display
-from nnscratch.experiment.health import watch as diagnosis_watch
-from nnscratch.experiment.interruption import TAKEN_OVER, StopRequest
-from nnscratch.experiment.options import Options
-from nnscratch.experiment.plugins import keep_plugins
-from nnscratch.experiment.preparation import Prepared
-from nnscratch.experiment.run_directory import RunDirectory
-from nnscratch.experiment.run_state import Best, best_checkpoint, last_checkpoint
-from nnscratch.experiment.tracking import open_mirrors
-from nnscratch.nn.buffers import Array
+from nnscratch.config.config import Config
+from nnscratch.config.preparation import Prepared
+from nnscratch.errors import DivergenceError, Interrupted, UserError
+from nnscratch.experiment.mirrors.wandb import open_mirrors
+from nnscratch.host import machine
+from nnscratch.host.display import Display
+from nnscratch.host.interruption import TAKEN_OVER, StopRequest
+from nnscratch.host.workplace import Options
+from nnscratch.nn.compute.buffers import Array
 from nnscratch.report.formats import count, duration, metric_value
+from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.kept_plugins import keep_plugins
+from nnscratch.runs.training_state import Best, best_checkpoint, last_checkpoint
+from nnscratch.training.diagnosis.setting import watch as diagnosis_watch
 from nnscratch.training.evaluation import Score
 from nnscratch.training.progress import EarlyStopping, EpochResult, Monitor, Progress, StepResult
 from nnscratch.training.trainer import Trainer
@@ -178,7 +178,7 @@ class Session:
         display.start_progress(epochs, steps, trainer.progress.epoch * steps + trainer.progress.step)
         if self._should_stop_early():  # a resumed run may have been due already
             return
-        watch = diagnosis_watch(self.config, self.dataset, self.splits, trainer, display.warn)
+        watch = diagnosis_watch(self.config.loss.build(), trainer, self.splits.train, display.warn)
         for result in trainer.run(self.splits.train, self.splits.validation):
             if isinstance(result, StepResult):
                 display.show_step(result, epochs)
@@ -340,7 +340,7 @@ class Session:
 
     def _draw(self, test: Score | None, outputs: Array | None) -> None:
         """Plots and report. The training is done and saved: a full disk here is a warning."""
-        from nnscratch.experiment.plot import draw_trained
+        from nnscratch.results.plot import draw_trained
 
         try:
             drawn = draw_trained(self.run, self.dataset, self.splits, test, outputs)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nnscratch.experiment import machine
-from nnscratch.experiment.assembly import (
+from nnscratch.config.assembly import (
     build_recipe,
     start_network,
 )
-from nnscratch.experiment.checkpoint import Checkpoint, load_checkpoint
-from nnscratch.experiment.config import Config, load_config
-from nnscratch.experiment.display import Display
-from nnscratch.experiment.options import Options
-from nnscratch.experiment.preparation import Prepared, prepare
+from nnscratch.config.config import Config, load_config
+from nnscratch.config.preparation import Prepared, prepare
 from nnscratch.experiment.resumption import (
     check_config,
     check_data,
@@ -24,9 +20,13 @@ from nnscratch.experiment.resumption import (
     trained_config,
     warn_of_another_machine,
 )
-from nnscratch.experiment.run_directory import RunDirectory
-from nnscratch.experiment.run_state import restore, scaling_of, target_scaling_of
 from nnscratch.experiment.session import Session, TrainingSummary
+from nnscratch.host import machine
+from nnscratch.host.display import Display
+from nnscratch.host.workplace import Options
+from nnscratch.runs.checkpoint import Checkpoint, load_checkpoint
+from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.training_state import restore, scaling_of, target_scaling_of
 from nnscratch.training.scaling import Affine, fit_targets
 from nnscratch.training.trainer import Trainer
 

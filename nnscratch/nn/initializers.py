@@ -13,9 +13,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from nnscratch.component import Component, setting
 from nnscratch.errors import ShapeError
-from nnscratch.nn.buffers import Array, Shape
-from nnscratch.nn.component import Component, setting
+from nnscratch.nn.compute.buffers import Array, Shape
 
 
 @dataclass(frozen=True)

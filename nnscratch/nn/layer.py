@@ -10,9 +10,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from nnscratch.nn.buffers import Array, Buffers, Shape
-from nnscratch.nn.component import Component
-from nnscratch.nn.parallel import Workers
+from nnscratch.component import Component
+from nnscratch.nn.compute.buffers import Array, Buffers, Shape
+from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.parameters import Parameters
 from nnscratch.nn.random_streams import Moment
 

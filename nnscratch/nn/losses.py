@@ -10,9 +10,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from nnscratch.component import Component, setting
 from nnscratch.errors import ConfigError, Problem
-from nnscratch.nn.buffers import Array, Buffers
-from nnscratch.nn.component import Component, setting
+from nnscratch.nn.compute.buffers import Array, Buffers
 
 
 @dataclass(eq=False)

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nnscratch.errors import ShapeError, UserError
-from nnscratch.nn.buffers import Array, Shape
+from nnscratch.nn.compute.buffers import Array, Shape
+from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.initializers import Initializer
 from nnscratch.nn.layer import Layer
-from nnscratch.nn.parallel import Workers
 from nnscratch.nn.parameters import Parameters
 from nnscratch.nn.random_streams import Moment, RandomStreams
 

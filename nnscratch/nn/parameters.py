@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnscratch.errors import UserError
-from nnscratch.nn.buffers import Array, Shape
+from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.initializers import He, Initializer
 from nnscratch.nn.random_streams import RandomStreams
 

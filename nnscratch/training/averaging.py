@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnscratch.nn.buffers import Array
-from nnscratch.nn.component import Component, setting
+from nnscratch.component import Component, setting
+from nnscratch.nn.compute.buffers import Array
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from nnscratch.nn.buffers import Array, Buffers
+from nnscratch.nn.compute.buffers import Array, Buffers
 from nnscratch.nn.random_streams import RandomStreams
-from nnscratch.training.augmentation import Augmentation, Origins, change, move, moved_pixels
+from nnscratch.training.augmentation.augmentation import Augmentation, Origins, change, move, moved_pixels
 from nnscratch.training.examples import Examples
 from nnscratch.training.scaling import Affine
 

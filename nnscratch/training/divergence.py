@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from nnscratch.nn.buffers import Array
+from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.losses import Loss
 from nnscratch.nn.network import Network
 from nnscratch.nn.parameters import Parameters

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnscratch.nn.buffers import Array
+from nnscratch.nn.compute.buffers import Array
 
 
 @dataclass(frozen=True)

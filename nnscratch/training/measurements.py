@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nnscratch.nn.buffers import Array
+from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.network import Network
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnscratch.nn.buffers import Array
+from nnscratch.nn.compute.buffers import Array
 
 
 def confusion_matrix(t: Array, predicted: Array, classes: int) -> Array:

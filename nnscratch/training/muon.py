@@ -9,9 +9,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnscratch.nn.buffers import Array
-from nnscratch.nn.component import setting
-from nnscratch.nn.parallel import Workers
+from nnscratch.component import setting
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.parameters import Parameters, Placement, Segment
 from nnscratch.training.optimizers import SGD, Chunk, Optimizer, decay_weights
 

@@ -14,9 +14,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnscratch.nn.buffers import Array
-from nnscratch.nn.component import Component, setting
-from nnscratch.nn.parallel import Workers
+from nnscratch.component import Component, setting
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.parameters import Group, Parameters, Segment
 
 CHUNK = 1 << 18

@@ -12,8 +12,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from nnscratch.nn.buffers import Array
-from nnscratch.nn.component import Component, setting
+from nnscratch.component import Component, setting
+from nnscratch.nn.compute.buffers import Array
 from nnscratch.training.examples import Examples
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nnscratch.nn.component import Component, setting
+from nnscratch.component import Component, setting
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nnscratch.errors import DivergenceError
-from nnscratch.nn.buffers import Array
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.losses import Loss
 from nnscratch.nn.network import Network
-from nnscratch.nn.parallel import Workers
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.nn.regularization import L2
-from nnscratch.training.augmentation import Augmentation
+from nnscratch.training.augmentation.augmentation import Augmentation
 from nnscratch.training.averaging import Averaging
 from nnscratch.training.batches import Batches
 from nnscratch.training.divergence import LARGE, guarded_step, locate, named_vectors, not_finite

@@ -28,7 +28,7 @@ MUSTS = {"channels_last": 0.9, "default": 1.3}
 def nnscratch_work(size: int, C: int, K: int, batch: int, threads: int) -> Work:
     import numpy as np
 
-    from nnscratch.experiment.machine import share_threads
+    from nnscratch.host.machine import share_threads
     from nnscratch.nn.layers import Conv
     from nnscratch.nn.network import Network
     from nnscratch.nn.random_streams import RandomStreams

@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from side_by_side import Timing, Work, measure, serve
 
 import nnscratch
-from nnscratch.experiment.assembly import Splits, build_network, build_recipe, start_network
-from nnscratch.experiment.config import Config, load_config
+from nnscratch.config.assembly import Splits, build_network, build_recipe, start_network
+from nnscratch.config.config import Config, load_config
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.network import LayerSummary, Network
 from nnscratch.training.examples import Examples
@@ -60,7 +60,7 @@ def random_examples() -> Examples:
 def nnscratch_work(config: Config, threads: int) -> tuple[Work, int]:
     """The updates of `nnscratch train`, and the number of parameters."""
     from nnscratch.datasets.dataset import Dataset
-    from nnscratch.experiment import machine
+    from nnscratch.host import machine
     from nnscratch.training.progress import StepResult
     from nnscratch.training.trainer import Trainer
 
@@ -187,7 +187,7 @@ def torch_augmentation(config: Config, train: Examples) -> Callable:
     """
     import torch
 
-    from nnscratch.training.augmentation_movements import AlternatingFlip, Translate
+    from nnscratch.training.augmentation.movements import AlternatingFlip, Translate
 
     flip, translate = (each.build() for each in config.data.augment)
     if not isinstance(flip, AlternatingFlip) or not isinstance(translate, Translate):

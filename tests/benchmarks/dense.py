@@ -67,12 +67,12 @@ def make_data(case: Case):
 
 
 def nnscratch_work(case: Case) -> Work:
-    from nnscratch.experiment import machine
+    from nnscratch.host import machine
     from nnscratch.nn import regularization
+    from nnscratch.nn.compute.workers import Workers
     from nnscratch.nn.layers import Dense, ReLU
     from nnscratch.nn.losses import CrossEntropy
     from nnscratch.nn.network import Network
-    from nnscratch.nn.parallel import Workers
     from nnscratch.nn.random_streams import RandomStreams
     from nnscratch.training.examples import Examples
     from nnscratch.training.optimizers import Adam
@@ -207,8 +207,8 @@ def limit(case: Case) -> float:
     """Milliseconds: the products at the measured peak, and one pass over what Adam reads and writes (7 vectors)."""
     import numpy as np
 
-    from nnscratch.experiment import machine
-    from nnscratch.nn.parallel import Workers
+    from nnscratch.host import machine
+    from nnscratch.nn.compute.workers import Workers
 
     machine.set_blas_threads(CORES)
     size = 2048

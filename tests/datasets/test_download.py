@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnscratch.datasets.cifar10 import BINARY_ARCHIVE, BINARY_FILES, BINARY_FOLDER, CIFAR10, RECORD
 from nnscratch.datasets.download import Patience, RemoteFile, fetch
-from nnscratch.datasets.fashion_mnist import IDX_FILES, FashionMNIST
-from nnscratch.datasets.idx import idx_bytes
+from nnscratch.datasets.formats.idx import idx_bytes
 from nnscratch.datasets.inventory import fetch as fetch_dataset
+from nnscratch.datasets.sources.cifar10 import BINARY_ARCHIVE, BINARY_FILES, BINARY_FOLDER, CIFAR10, RECORD
+from nnscratch.datasets.sources.fashion_mnist import IDX_FILES, FashionMNIST
 from nnscratch.errors import DataError, UsageError
 
 BODY = bytes(range(256)) * 40

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import nnscratch.datasets as datasets
+from nnscratch.component import catalogue
 from nnscratch.datasets.dataset import Source
-from nnscratch.datasets.fashion_mnist import IDX_FILES, IDX_FOLDER, FashionMNIST
-from nnscratch.datasets.idx import idx_bytes
+from nnscratch.datasets.formats.idx import idx_bytes
 from nnscratch.datasets.inventory import content_digest, describe, verify
+from nnscratch.datasets.sources.fashion_mnist import IDX_FILES, IDX_FOLDER, FashionMNIST
 from nnscratch.errors import DataError, UsageError
-from nnscratch.nn.component import catalogue
 
 IMAGES = np.arange(5 * 784, dtype=np.uint64).astype(np.uint8).reshape(5, 28, 28)
 LABELS = np.array([0, 1, 2, 2, 9], np.uint8)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnscratch.datasets.cifar10 import BINARY_FOLDER, CIFAR10, PICKLE_FOLDER
 from nnscratch.datasets.dataset import Dataset, Source
-from nnscratch.datasets.fashion_mnist import CSV_FOLDER, IDX_FOLDER, FashionMNIST
+from nnscratch.datasets.sources.cifar10 import BINARY_FOLDER, CIFAR10, PICKLE_FOLDER
+from nnscratch.datasets.sources.fashion_mnist import CSV_FOLDER, IDX_FOLDER, FashionMNIST
 
 
 def load(source: Source, folder: Path, seconds: float) -> Dataset:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from nnscratch.nn.buffers import Array
+from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.gradient_check import ArrayCheck, check_gradients, check_layers, check_loss
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.layers import Dense, ReLU, Tanh

@@ -7,13 +7,13 @@ import time
 import numpy as np
 import pytest
 
-from nnscratch.nn.buffers import Array
-from nnscratch.nn.component import catalogue
+from nnscratch.component import catalogue
+from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.losses import CrossEntropy
 from nnscratch.nn.random_streams import RandomStreams
-from nnscratch.training.augmentation import Augmentation
-from nnscratch.training.augmentation_changes import ColourJitter, Cutout, Mixup, Rotation
-from nnscratch.training.augmentation_movements import AlternatingFlip, Flip, Translate, reflected
+from nnscratch.training.augmentation.augmentation import Augmentation
+from nnscratch.training.augmentation.changes import ColourJitter, Cutout, Mixup, Rotation
+from nnscratch.training.augmentation.movements import AlternatingFlip, Flip, Translate, reflected
 from nnscratch.training.batches import Batches
 from nnscratch.training.examples import Examples
 from nnscratch.training.scaling import affine

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nnscratch.nn.buffers import Array
+from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.layers import Dense
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams

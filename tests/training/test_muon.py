@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nnscratch.nn.buffers import Array
+from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.layers import BatchNorm, Conv, Dense, Flatten, ReLU
 from nnscratch.nn.losses import CrossEntropy
 from nnscratch.nn.network import Network

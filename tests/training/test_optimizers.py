@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from nnscratch.nn.component import catalogue
+from nnscratch.component import catalogue
+from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.initializers import Constant
-from nnscratch.nn.parallel import Workers
 from nnscratch.nn.parameters import Group, Parameters
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.training import optimizers

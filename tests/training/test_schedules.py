@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nnscratch.nn.component import catalogue
+from nnscratch.component import catalogue
 from nnscratch.training.schedules import (
     ConstantRate,
     Cosine,

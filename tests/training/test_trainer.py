@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from nnscratch.errors import DivergenceError
+from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.layers import BatchNorm, Dense, Flatten, ReLU, Tanh
 from nnscratch.nn.losses import CrossEntropy, MeanSquaredError
 from nnscratch.nn.network import Network
-from nnscratch.nn.parallel import Workers
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.nn.regularization import L2
 from nnscratch.training import optimizers

@@ -12,8 +12,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnscratch.nn.buffers import Array
-from nnscratch.nn.component import setting
+from nnscratch.component import setting
+from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.layer import Layer
 
 LARGEST_EXPONENT = 80.0

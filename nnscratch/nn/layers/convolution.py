@@ -8,15 +8,15 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from nnscratch.component import setting
 from nnscratch.errors import ShapeError
-from nnscratch.nn.buffers import Array, Shape
-from nnscratch.nn.component import setting
-from nnscratch.nn.correlation import Correlation, Geometry, Im2col
+from nnscratch.nn.compute.buffers import Array, Shape
+from nnscratch.nn.compute.correlation import Correlation, Geometry, Im2col
+from nnscratch.nn.compute.reductions import column_sums
+from nnscratch.nn.compute.winograd import EXACT, LARGEST, Winograd
 from nnscratch.nn.initializers import Initializer, Zeros
 from nnscratch.nn.layers.weighted_sum import WeightedSum
 from nnscratch.nn.parameters import Group, Parameters
-from nnscratch.nn.reductions import column_sums
-from nnscratch.nn.winograd import EXACT, LARGEST, Winograd
 
 MOVE = 15
 """Weight of such a number beside a multiplication, as both are counted: fitted to forward and backward passes of 14

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnscratch.component import setting
 from nnscratch.errors import ShapeError
-from nnscratch.nn.buffers import Array, Shape
-from nnscratch.nn.component import setting
+from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.initializers import Initializer, Zeros
 from nnscratch.nn.layers.weighted_sum import WeightedSum
 from nnscratch.nn.parameters import Group, Parameters

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnscratch.nn.buffers import Array
-from nnscratch.nn.component import setting
+from nnscratch.component import setting
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.workers import cut
 from nnscratch.nn.layer import Layer
-from nnscratch.nn.parallel import cut
 
 LEVELS = 1 << 16
 """Random numbers are drawn as 16-bit integers: the rate is kept to within 1 / 65536."""

@@ -8,13 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnscratch.nn.buffers import Array, Shape
-from nnscratch.nn.component import setting
+from nnscratch.component import setting
+from nnscratch.nn.compute.buffers import Array, Shape
+from nnscratch.nn.compute.reductions import column_sums
+from nnscratch.nn.compute.workers import PIECE, cut
 from nnscratch.nn.initializers import Constant, Zeros
 from nnscratch.nn.layer import Layer
-from nnscratch.nn.parallel import PIECE, cut
 from nnscratch.nn.parameters import Group, Parameters
-from nnscratch.nn.reductions import column_sums
 
 LONGEST = 4096
 """Rows that are summed in float32; the sums of such pieces are added in float64."""

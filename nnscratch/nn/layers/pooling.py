@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnscratch.component import setting
 from nnscratch.errors import ShapeError
-from nnscratch.nn.buffers import Array, Shape
-from nnscratch.nn.component import setting
+from nnscratch.nn.compute.buffers import Array, Shape
+from nnscratch.nn.compute.workers import cut
 from nnscratch.nn.layer import Layer
-from nnscratch.nn.parallel import cut
 from nnscratch.nn.parameters import Parameters
 
 BLOCK = 1 << 18

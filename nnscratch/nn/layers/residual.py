@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from nnscratch.component import setting
 from nnscratch.errors import ShapeError
-from nnscratch.nn.buffers import Array, Shape
-from nnscratch.nn.component import setting
+from nnscratch.nn.compute.buffers import Array, Shape
+from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.network import Chain
-from nnscratch.nn.parallel import Workers
 from nnscratch.nn.parameters import Parameters
 from nnscratch.nn.random_streams import Moment
 

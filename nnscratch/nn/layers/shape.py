@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nnscratch.nn.buffers import Array, Shape
+from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.parameters import Parameters
 

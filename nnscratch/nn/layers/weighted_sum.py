@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnscratch.nn.buffers import Array, Shape
+from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.initializers import DataInitializer, Initializer
 from nnscratch.nn.layer import Layer
 

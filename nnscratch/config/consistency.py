@@ -1,0 +1,89 @@
+"""What must fit together in a config, as far as it can be known before any data is read.
+
+The checks read the canonical values, not the Config: they speak up beside the type errors, not after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nnscratch.component import catalogue
+from nnscratch.config.document import KeyPath, Node
+from nnscratch.errors import Problem
+from nnscratch.nn.losses import Loss
+
+
+def inconsistencies(root: Node) -> Iterator[Problem]:
+    """A problem for every pair of values that contradict each other."""
+    yield from _model(root)
+    yield from _validation(root)
+    yield from _loss(root)
+    every = _given(root, "training", "checkpoint_every")
+    if every is not None and not any(_given(every, unit) for unit in ("epochs", "steps", "minutes")):
+        path = ("training", "checkpoint_every")
+        yield (every.key or every.place).problem(path, "set at least one of epochs, steps, minutes")
+
+
+def _model(root: Node) -> Iterator[Problem]:
+    model = _given(root, "model")
+    if model is None or not isinstance(model.content, dict):
+        return
+    hidden, layers = _given(model, "hidden_layers"), _given(model, "layers")
+    if hidden is None and layers is None:
+        message = "needs hidden_layers (a list of widths, [] for a linear model) or layers (a list of layers)"
+        yield (model.key or model.place).problem(("model",), message)
+    if layers is None:
+        return
+    place = layers.key or layers.place
+    where = f" (line {place.line})" if place.line is not None else f" ({place.source})"
+    if hidden is not None:
+        message = f"cannot be combined with model.layers{where}; keep one of hidden_layers and layers"
+        yield _at_key(hidden, ("model", "hidden_layers"), message)
+    for field, instead in (("activation", "put it between the layers"), ("output", "put it after the last layer")):
+        if (node := _given(model, field)) is not None:
+            yield _at_key(node, ("model", field), f"has no effect beside model.layers{where}; {instead}")
+
+
+def _validation(root: Node) -> Iterator[Problem]:
+    validation = _given(root, "data", "validation")
+    if validation is None or validation.content != 0 or isinstance(validation.content, bool):
+        return
+    for field in ("early_stopping", "monitor"):
+        if (node := _given(root, "training", field)) is not None:
+            message = "needs a validation split, but data.validation is 0"
+            yield _at_key(node, ("training", field), message)
+
+
+def _loss(root: Node) -> Iterator[Problem]:
+    name = _given(root, "loss", "name")
+    text = name.content if name is not None else "cross_entropy"
+    loss = catalogue(Loss).get(text) if isinstance(text, str) else None
+    if loss is None:
+        return
+    task = _given(root, "data", "dataset", "task")
+    regression = task is not None and task.content == "regression"
+    if regression and "regression" not in loss.tasks:
+        place = (name or task or root).place
+        others = [other.name for other in catalogue(Loss).values() if "regression" in other.tasks]
+        yield place.problem(
+            ("loss",), f"{loss.name} is for classes, but data.dataset.task is regression; use {others[0]}"
+        )
+    monitor = _given(root, "training", "monitor")
+    if monitor is not None and monitor.content == "val_accuracy" and (regression or "classification" not in loss.tasks):
+        yield monitor.place.problem(("training", "monitor"), "must be val_loss: regression has no accuracy")
+    layers = _given(root, "model", "layers")
+    if loss.includes_softmax and layers is not None and isinstance(layers.content, list) and layers.content:
+        last = _given(layers.content[-1], "name")
+        if last is not None and last.content == "softmax":
+            path = ("model", "layers", len(layers.content) - 1)
+            yield last.place.problem(path, f"the loss {loss.name} includes softmax; leave this last layer out")
+
+
+def _given(root: Node, *path: str) -> Node | None:
+    """The node at a path when it is there and not null."""
+    node, depth = root.nearest(path)
+    return node if depth == len(path) and node.content is not None else None
+
+
+def _at_key(node: Node, path: KeyPath, message: str) -> Problem:
+    return (node.key or node.place).problem(path, message)

@@ -1,0 +1,202 @@
+"""Components of one's own, in Python files that a config names: `plugins: [my_layer.py]`.
+
+A config from elsewhere must not run code. So loading a config never imports a plugin: it only accepts files whose very
+contents this process has imported before, which `import_plugins` does when the user allows it (`--allow-plugins`). A
+run keeps a copy of each file and its SHA-256; a copy that has changed since is refused, allowed or not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from types import ModuleType
+
+from nnscratch.component import Component
+from nnscratch.config.document import Node, read_yaml
+from nnscratch.errors import ConfigError, UserError
+
+PREFIX = "nnscratch_plugin_"
+LARGEST = 1_000_000
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin file as it is now: its path, its text and the SHA-256 of its bytes."""
+
+    path: Path
+    contents: bytes
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.contents).hexdigest()
+
+    @property
+    def module_name(self) -> str:
+        return PREFIX + self.digest
+
+    @property
+    def is_imported(self) -> bool:
+        return self.module_name in sys.modules
+
+    @classmethod
+    def read(cls, path: Path) -> Plugin:
+        """Raises UserError when there is no such file or it is no plugin."""
+        if path.suffix != ".py":
+            raise UserError(f"{path} is not a Python file: its name must end in .py")
+        try:
+            if path.stat().st_size > LARGEST:
+                raise UserError(f"{path} is larger than {LARGEST:,} bytes: it is no plugin")
+            return cls(path, path.read_bytes())
+        except OSError as error:
+            raise UserError(f"cannot read the plugin {path}: {error.strerror or error}") from None
+
+
+def import_plugins(path: Path) -> None:
+    """Runs the plugins that a config names, whose components are then known to this process.
+
+    `path` is the config, a run or one of its checkpoints. Called only when the user has allowed it. Raises UserError
+    when a file is missing, fails, defines nothing or a name that is taken, or is not the one the run was trained with.
+    """
+    run = path if path.is_dir() else path.parent.parent if path.suffix == ".npz" else None
+    config = path if run is None else run / "config.yaml"
+    root = read_yaml(config).root
+    recorded = _recorded_digests(config.parent)
+    for node in _entries(root):
+        plugin = Plugin.read(config.parent / str(node.content))
+        expected = recorded.get(plugin.path.name)
+        if expected is not None and expected != plugin.digest:
+            raise UserError(
+                f"{plugin.path} is not the file that the run was trained with: it has changed since",
+                "put it back, or train again",
+            )
+        if not plugin.is_imported:
+            _import(plugin)
+
+
+def check_plugins(root: Node, folder: Path | None) -> None:
+    """Raises ConfigError for a plugin that a config names and that was not imported, with consent, before.
+
+    Without a folder (a config that a checkpoint holds) the file's name decides: nothing is imported here in any case.
+    """
+    entries = list(_entries(root))
+    names = [Path(str(node.content)).name for node in entries]
+    problems = []
+    for index, (node, name) in enumerate(zip(entries, names, strict=True)):
+        path = ("plugins", index)
+        if name in names[:index]:
+            problems.append(node.place.problem(path, f"there are two plugins called {name}; rename one"))
+        elif folder is not None:
+            try:
+                imported = Plugin.read(folder / str(node.content)).is_imported
+            except UserError as error:
+                problems.append(node.place.problem(path, error.message))
+                continue
+        else:
+            imported = any(Path(str(module.__file__)).name == name for module in _imported())
+        if not imported:
+            problems.append(node.place.problem(path, f"{name} is Python code, which a config may not run by itself"))
+    if problems:
+        raise ConfigError(problems, "read the file; if you trust it, repeat the command with --allow-plugins")
+
+
+def imported_plugin(name: str) -> tuple[str, str]:
+    """The text of the plugin that this process imported last from a file of that name, and the SHA-256 of its bytes."""
+    module = next(module for module in reversed(list(_imported())) if Path(str(module.__file__)).name == name)
+    return str(module.__dict__["__source__"]), module.__name__.removeprefix(PREFIX)
+
+
+def plugin_digests(entries: Iterable[str], folder: Path) -> dict[str, str]:
+    """The SHA-256 of every plugin by its file's name, wherever the file is. Raises UserError when one is missing."""
+    plugins = [Plugin.read(folder / entry) for entry in entries]
+    return {plugin.path.name: plugin.digest for plugin in plugins}
+
+
+def fault_of_a_plugin(error: Exception) -> str | None:
+    """`my_layer.py, line 12` when an unexpected error comes out of a plugin, however deep it was raised."""
+    found = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if str(frame.f_globals.get("__name__", "")).startswith(PREFIX):
+            found = f"{Path(frame.f_code.co_filename).name}, line {line}"
+    return found
+
+
+def _entries(root: Node) -> Iterator[Node]:
+    """The items of `plugins:`; what is wrongly written there is the config's own check's to say."""
+    listed = root.child("plugins")
+    if listed is not None and isinstance(listed.content, list):
+        yield from (node for node in listed.content if isinstance(node.content, str) and node.content)
+
+
+def _imported() -> Iterator[ModuleType]:
+    """The plugins of this process, the latest last."""
+    yield from [module for name, module in list(sys.modules.items()) if name.startswith(PREFIX)]
+
+
+def _recorded_digests(folder: Path) -> dict[str, str]:
+    """What the run in that folder says of its plugins; nothing when it is no run."""
+    try:
+        digests = json.loads((folder / "meta.json").read_text()).get("plugins", {})
+    except (OSError, ValueError, AttributeError):
+        return {}
+    return digests if isinstance(digests, dict) else {}
+
+
+def _import(plugin: Plugin) -> None:
+    spec = spec_from_loader(plugin.module_name, None, origin=str(plugin.path))
+    assert spec is not None
+    module = module_from_spec(spec)
+    module.__file__ = str(plugin.path)
+    before = {id(component) for component in _components(Component)}
+    sys.modules[plugin.module_name] = module  # dataclasses look their module up there
+    try:
+        text = plugin.contents.decode()
+        module.__dict__["__source__"] = text
+        # The bytes that were digested, not the file again, which may have changed meanwhile.
+        exec(compile(text, str(plugin.path), "exec"), module.__dict__)
+        _check_names(plugin, [each for each in _components(Component) if id(each) not in before])
+    except BaseException as error:
+        del sys.modules[plugin.module_name]
+        for component in [each for each in _components(Component) if id(each) not in before]:
+            if "name" in vars(component):
+                del component.name  # out of the catalogue, however long the class itself is kept alive
+        if isinstance(error, Exception) and not isinstance(error, UserError):
+            raise UserError(f"the plugin {plugin.path} fails: {_where(error, plugin.path)}") from error
+        raise
+
+
+def _check_names(plugin: Plugin, components: list[type[Component]]) -> None:
+    """Every plugin brings a component, and none takes the name of another; an older version of itself may be there."""
+    own = [component for component in components if "name" in vars(component)]
+    if not own:
+        raise UserError(
+            f"the plugin {plugin.path} defines no component",
+            'derive a class from Layer, Optimizer, ... and give it a name: `name: ClassVar[str] = "my_layer"`',
+        )
+    for component in own:
+        for other in _components(Component):
+            same = other.kind == component.kind and "name" in vars(other) and other.name == component.name
+            if same and other is not component and not other.__module__.startswith(PREFIX):
+                raise UserError(
+                    f"the plugin {plugin.path} defines the {component.kind} `{component.name}`, which exists already",
+                    "choose another name",
+                )
+
+
+def _components(base: type[Component]) -> Iterator[type[Component]]:
+    for subclass in base.__subclasses__():
+        yield subclass
+        yield from _components(subclass)
+
+
+def _where(error: Exception, path: Path) -> str:
+    """`NameError: ... (line 12)`, the line being the plugin's own."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {message}" + (f" (line {line})" if line is not None else "")

@@ -1,0 +1,196 @@
+"""Validation errors in plain words: where in the file, what is wrong, what was meant, what is allowed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from nnscratch.config.document import KeyPath, Node, Value
+from nnscratch.config.specification import Specification, default_of, fields_of, item_annotation, model_at
+from nnscratch.errors import Problem, did_you_mean
+
+MAXIMUM_PROBLEMS = 30
+
+OTHER_NAMES = {"lr": "learning_rate", "wd": "weight_decay", "bs": "batch_size"}
+"""What other programs call our fields."""
+
+_QUOTED = re.compile(r"'([^']*)'")
+_EXPECTED = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "string": "text",
+    "list": "a list",
+    "tuple": "a list",
+    "dict": "a mapping",
+    "model": "a mapping of fields",
+    "none": "null",
+}
+
+
+@dataclass(frozen=True)
+class _Complaint:
+    """One pydantic error; `expected` is set when the value has the wrong type, `union` when others would do too."""
+
+    path: KeyPath
+    node: Node
+    message: str
+    expected: str | None
+    union: KeyPath | None
+
+
+def problems_of(error: ValidationError, root: Node, model: type[BaseModel]) -> list[Problem]:
+    """Every problem in a validation error."""
+    complaints = [_complaint(details, root, model) for details in error.errors(include_url=False)]  # type: ignore[arg-type]
+    return [item.node.place.problem(item.path, item.message) for item in _merge_unions(complaints)]
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems without repetition: those of the file from top to bottom, then the others; at most thirty."""
+    unique = sorted(dict.fromkeys(problems), key=_file_order)
+    more = len(unique) - MAXIMUM_PROBLEMS
+    return [*unique[:MAXIMUM_PROBLEMS], Problem("", f"... and {more} more")] if more > 1 else unique
+
+
+def _file_order(problem: Problem) -> tuple[bool, int, int]:
+    if problem.line is None:
+        return True, 0, 0
+    return False, problem.line, problem.column or 0
+
+
+def unknown_field(name: str, allowed: Iterable[str], elsewhere: Iterable[str] = ()) -> str:
+    """The message for a field that is not there to be set; it may be meant by another name, or be `elsewhere`."""
+    names = sorted(allowed)
+    wanted = OTHER_NAMES.get(name.lower(), name)
+    paths = [path for path in elsewhere if path.rpartition(".")[2] == wanted] if wanted not in names else [wanted]
+    meant = f"; did you mean {min(paths, key=dots)}?" if paths else did_you_mean(name[:60], names)
+    allowed_names = f" (allowed: {', '.join(names)})" if names else " (it has no fields)"
+    return f"unknown field{meant}{allowed_names}"
+
+
+def dots(path: str) -> int:
+    """How deep a dotted path leads."""
+    return path.count(".")
+
+
+def field_paths(annotation: Any, node: Node | None, path: str = "") -> Iterator[str]:
+    """The dotted path of every field that can be set below a value of this annotation, outside of lists."""
+    model = model_at(annotation, node)
+    for key, info in fields_of(model).items() if model is not None else ():
+        inner = f"{path}.{key}" if path else key
+        yield inner
+        child = node.child(key) if node is not None else None
+        default = default_of(info) if child is None else None
+        if isinstance(default, Specification):
+            yield from (f"{inner}.{field}" for field in default.fields)
+        else:
+            yield from field_paths(info.annotation, child, inner)
+
+
+def annotation_at(model: type[BaseModel], root: Node, path: KeyPath) -> Any:
+    """The annotation of the value at a path; None where the path leads to nothing that can be set."""
+    annotation: Any = model
+    node: Node | None = root
+    for key in path:
+        if isinstance(key, int):
+            annotation = item_annotation(annotation, key)
+        else:
+            fields = fields_of(inner) if (inner := model_at(annotation, node)) is not None else {}
+            annotation = fields[key].annotation if key in fields else None
+        node = node.child(key) if node is not None else None
+    return annotation
+
+
+def _complaint(details: dict[str, Any], root: Node, model: type[BaseModel]) -> _Complaint:
+    kind, location = str(details["type"]), details["loc"]
+    path: KeyPath = ()
+    union: KeyPath | None = None
+    node = root
+    for index, key in enumerate(location):
+        child = node.child(key)
+        if child is not None:
+            node, path = child, (*path, key)
+        elif kind == "missing" and index == len(location) - 1:
+            path = (*path, key)
+            node = Node(None, node.key or node.place)
+        elif union is None:
+            union = path  # pydantic names the member of the union here; the file does not
+    if kind == "extra_forbidden":
+        inner = model_at(annotation_at(model, root, path[:-1]), root.nearest(path[:-1])[0])
+        allowed = fields_of(inner) if inner is not None else ()
+        message = unknown_field(str(path[-1]), allowed, field_paths(model, root))
+        return _Complaint(path, Node(None, node.key or node.place), message, None, union)
+    expected = _expected(kind, details)
+    got = shown(node.plain())
+    message = f"expected {expected}, got {got}" if expected else _message(kind, details, got)
+    if kind == "literal_error" and isinstance(node.content, str):
+        message += did_you_mean(node.content[:60], _QUOTED.findall(details["ctx"]["expected"]))
+    return _Complaint(path, node, message, expected, union)
+
+
+def _merge_unions(complaints: list[_Complaint]) -> list[_Complaint]:
+    """One complaint per union: that of the member that came closest, or one that names all members."""
+    merged = [item for item in complaints if item.union is None]
+    for union in dict.fromkeys(item.union for item in complaints if item.union is not None):
+        members = [item for item in complaints if item.union == union]
+        close = [item for item in members if item.expected is None or len(item.path) > len(union)]
+        if close:
+            merged.extend(close)
+            continue
+        expected = " or ".join(dict.fromkeys(str(item.expected) for item in members))
+        first = members[0]
+        message = f"expected {expected}, got {shown(first.node.plain())}"
+        merged.append(_Complaint(first.path, first.node, message, expected, None))
+    return merged
+
+
+def _expected(kind: str, details: dict[str, Any]) -> str | None:
+    if kind == "literal_error":
+        return _QUOTED.sub(r"\1", details["ctx"]["expected"])
+    if kind.endswith(("_type", "_parsing")):
+        return _EXPECTED.get(kind.removesuffix("_type").removesuffix("_parsing").removeprefix("model_attributes_"))
+    return "a whole number" if kind == "int_from_float" else None
+
+
+def _message(kind: str, details: dict[str, Any], got: str) -> str:
+    context = details.get("ctx", {})
+    match kind:
+        case "missing":
+            return "is required"
+        case "greater_than":
+            return f"must be greater than {context['gt']:g}, got {got}"
+        case "greater_than_equal":
+            return f"must be at least {context['ge']:g}, got {got}"
+        case "less_than":
+            return f"must be less than {context['lt']:g}, got {got}"
+        case "less_than_equal":
+            return f"must be at most {context['le']:g}, got {got}"
+        case "finite_number":
+            return f"must be a finite number, got {got}"
+        case "too_short" | "too_long":
+            bound = context.get("min_length", context.get("max_length"))
+            return f"needs {'at least' if kind == 'too_short' else 'at most'} {bound} items, got {got}"
+        case "string_too_short":
+            return "must not be empty"
+        case "component" | "component_name" | "text":
+            message = str(details["msg"])
+            return f"{message}, got {got}" if kind == "component" else message
+    message = str(details["msg"])
+    return message[:1].lower() + message[1:]
+
+
+def shown(value: Value) -> str:
+    """A value as a message shows it."""
+    if isinstance(value, str):
+        return f"text {value!r}" if len(value) <= 60 else f"text {value[:57]!r}..."
+    if value is None:
+        return "nothing (null)"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a mapping"
+    return "a list" if isinstance(value, list) else str(value)

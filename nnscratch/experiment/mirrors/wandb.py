@@ -1,0 +1,200 @@
+"""Mirrors: whoever is told of a run while it is trained. The one on Weights & Biases works in a process of its own.
+
+Nothing of wandb is imported here. What it needs goes to `wandb_process` as lines of JSON, through a thread that may
+block instead of the training; what it says comes back the same way. So wandb can be missing, broken, slow or logged
+out, and the training neither stops nor waits: all of it together costs at most TIMEOUT seconds at the end of a run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nnscratch.training.progress import EpochResult
+
+if TYPE_CHECKING:
+    from nnscratch.config.assembly import Splits
+    from nnscratch.config.config import Config
+    from nnscratch.host.display import Display
+    from nnscratch.runs.directory import RunDirectory
+
+TIMEOUT = 30.0
+IDENTITY = "wandb.json"
+
+
+class Mirror(Protocol):
+    """Is told of one run: its start, every epoch, and how it ended."""
+
+    def start(self, run: RunDirectory, config: Config, splits: Splits) -> None: ...
+
+    def log(self, result: EpochResult) -> None: ...
+
+    def finish(self, status: str) -> None: ...
+
+
+def wandb_mode(config: Config, wanted: str | None, environment: Mapping[str, str] | None = None) -> str:
+    """off, offline or online: what the command line says, else the config, else on when a W&B agent started us."""
+    environment = os.environ if environment is None else environment
+    if wanted is not None:
+        return wanted
+    if config.wandb.mode != "off" or not environment.get("WANDB_SWEEP_ID"):
+        return config.wandb.mode
+    mode = environment.get("WANDB_MODE", "online")
+    return "off" if mode == "disabled" else "offline" if mode == "offline" else "online"
+
+
+def open_mirrors(config: Config, wanted: str | None, display: Display) -> list[Mirror]:
+    """The mirrors that a config asks for: that on W&B, or none."""
+    mode = wandb_mode(config, wanted)
+    return [] if mode == "off" else [WandbMirror(mode, display, TIMEOUT)]
+
+
+class WandbMirror:
+    """A run on Weights & Biases: config, metrics, pictures, report and the best checkpoint."""
+
+    def __init__(self, mode: str, display: Display, timeout: float) -> None:
+        self._mode, self._display, self._timeout = mode, display, timeout
+        self._process: subprocess.Popen[str] | None = None
+        self._outbox: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._replies: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._started = 0.0
+        self._is_ready = self._has_warned = False
+        self._run: RunDirectory | None = None
+
+    def start(self, run: RunDirectory, config: Config, splits: Splits) -> None:
+        """Starts the other process; whether wandb gets anywhere there is seen later."""
+        self._run, self._started = run, time.monotonic()
+        try:
+            identity = self._identity(run)
+            log = (run.path / "logs" / "wandb.log").open("ab")
+            with log:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "nnscratch.experiment.mirrors.wandb_process"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    start_new_session=True,  # Ctrl-C is for the training; and without a terminal nothing can ask
+                )
+        except OSError as error:
+            self._warn(f"the process for it cannot be started: {error.strerror or error}")
+            return
+        settings = config.wandb
+        self._send(
+            kind="start",
+            folder=str(run.path.resolve()),
+            mode=self._mode,
+            id=identity,
+            name=run.name,
+            project=settings.project,
+            entity=settings.entity,
+            group=settings.group,
+            tags=list(settings.tags),
+            config=config.to_dict(),
+            timeout=self._timeout,
+        )
+        for row in run.read_history():  # epochs that an interrupted mirror may not have got
+            self._send(kind="log", values=row)
+        for work in (self._write, self._read):
+            threading.Thread(target=work, daemon=True, name=f"wandb {work.__name__}").start()
+
+    def log(self, result: EpochResult) -> None:
+        """Passes an epoch's values on."""
+        self._send(kind="log", values=dict(result.values))
+        self._hear()
+
+    def finish(self, status: str) -> None:
+        """Passes on what is in the run's folder by now, and waits for the end, but not for long."""
+        if self._process is None:
+            return
+        self._send(kind="finish", status=status)
+        self._outbox.put(None)
+        now = time.monotonic()
+        while self._process.poll() is None:
+            self._hear()
+            if time.monotonic() > (now if self._is_ready else self._started) + self._timeout:
+                break
+            time.sleep(0.05)
+        self._settle()
+
+    def _settle(self) -> None:
+        """What became of the other process."""
+        process, self._process = self._process, None
+        assert process is not None
+        if process.poll() is None and self._is_ready:
+            # It is uploading: that may take longer than anyone should wait. It ends itself; see wandb_process.
+            self._display.say("W&B: still uploading in the background")
+            return
+        if process.poll() is None:
+            self._warn(f"no answer within {self._timeout:.0f} s")
+            with contextlib.suppress(OSError):
+                process.kill()
+            process.wait()
+        time.sleep(0.05)  # the reading thread's last lines
+        self._hear()
+        if process.returncode != 0:
+            self._warn("the process for it failed; see logs/wandb.log in the run's folder")
+        for stream in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError, ValueError):
+                if stream is not None:
+                    stream.close()
+
+    def _identity(self, run: RunDirectory) -> str:
+        """The run's id on W&B: an agent's, else the one of before, so that a resume goes on in the same run."""
+        given = os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
+        path = run.path / IDENTITY
+        if given is None:
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                return str(json.loads(path.read_text())["id"])
+        identity = given or secrets.token_hex(4)
+        run.write_text(IDENTITY, json.dumps({"id": identity, "mode": self._mode}) + "\n")
+        return identity
+
+    def _send(self, **message: Any) -> None:
+        self._outbox.put(json.dumps(message))
+
+    def _write(self) -> None:
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        with contextlib.suppress(OSError, ValueError):  # the other process has ended
+            while (line := self._outbox.get()) is not None:
+                process.stdin.write(line + "\n")
+                process.stdin.flush()
+            process.stdin.close()
+
+    def _read(self) -> None:
+        process = self._process
+        assert process is not None
+        assert process.stdout is not None
+        with contextlib.suppress(OSError, ValueError):
+            for line in process.stdout:
+                with contextlib.suppress(ValueError):
+                    reply = json.loads(line)
+                    if isinstance(reply, dict):
+                        self._replies.put(reply)
+
+    def _hear(self) -> None:
+        """Says what has come back."""
+        while not self._replies.empty():
+            reply = self._replies.get()
+            if reply.get("kind") == "ready":
+                self._is_ready = True
+                self._display.say(f"W&B: {reply.get('where')}")
+            elif reply.get("kind") == "warning":
+                self._warn(str(reply.get("text")))
+
+    def _warn(self, reason: str) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            where = f"{self._run.path}" if self._run is not None else "the run's folder"
+            self._display.warn(f"W&B mirror: {reason}. The training goes on; everything is in {where}")

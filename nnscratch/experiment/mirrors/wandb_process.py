@@ -1,0 +1,167 @@
+"""The other side of `tracking.WandbMirror`: reads what happens from standard input and tells wandb.
+
+python -m nnscratch.experiment.mirrors.wandb_process
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+LONGEST_UPLOAD = 900.0
+
+
+def main() -> int:
+    """Mirrors one run, from its `start` line to its `finish` line or the end of input."""
+    replies = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever wandb prints goes to the log; standard output is for replies
+
+    def reply(**message: Any) -> None:
+        replies.write(json.dumps(message) + "\n")
+
+    messages = _messages()
+    start = next(messages, None)
+    if start is None:
+        return 0
+    try:
+        run = _begin(start, reply)
+    except BaseException as error:
+        # A broken or unreachable wandb raises anything, SystemExit included; the training wants one line.
+        reply(kind="warning", text=_reason(error))
+        return 0
+    if run is None:
+        return 0
+    status = "killed"
+    for message in messages:
+        if message["kind"] == "log":
+            run.log(message["values"], step=int(message["values"]["epoch"]))
+        elif message["kind"] == "finish":
+            status = message["status"]
+    _end_at_the_latest(LONGEST_UPLOAD)
+    try:
+        _add_files(run, Path(start["folder"]), status)
+        run.finish(exit_code=0 if status in ("completed", "pruned", "interrupted") else 1)
+    except BaseException as error:
+        reply(kind="warning", text=f"not everything was passed on: {_reason(error)}")
+    return 0
+
+
+def _begin(start: dict[str, Any], reply: Any) -> Any:
+    mode = start["mode"]
+    if "WANDB_DIR" in os.environ:
+        del os.environ["WANDB_DIR"]
+    import wandb
+
+    if mode == "online" and not _logged_in(wandb):
+        reply(kind="warning", text="not logged in (`wandb login`), so it is kept offline; upload it by `wandb sync`")
+        mode = "offline"
+    group = {"group": start["group"]} if start["group"] else {}
+    places = {key: start[key] for key in ("project", "entity") if start[key]}
+    run = wandb.init(
+        mode=mode,
+        dir=start["folder"],
+        id=start["id"],
+        resume="allow",
+        name=start["name"],
+        tags=start["tags"] or None,
+        config=start["config"],
+        settings=wandb.Settings(
+            init_timeout=max(start["timeout"] - 5.0, 5.0),
+            login_timeout=1,
+            console="off",
+            silent=True,
+            disable_git=True,
+            disable_code=True,
+        ),
+        **places,
+        **group,
+    )
+    for metric in ("val_accuracy", "train_accuracy"):
+        run.define_metric(metric, summary="max,last")
+    for metric in ("val_loss", "train_loss"):
+        run.define_metric(metric, summary="min,last")
+    where = run.url if mode == "online" else f"offline in {Path(run.dir).parent}"
+    reply(kind="ready", where=where)
+    return run
+
+
+def _logged_in(wandb: Any) -> bool:
+    """Whether there is a key, without ever asking for one."""
+    return bool(os.environ.get("WANDB_API_KEY") or wandb.api.api_key)
+
+
+def _add_files(run: Any, folder: Path, status: str) -> None:
+    """What a finished run has: test figures, pictures, confusion matrix, report, checkpoint."""
+    import wandb
+
+    for record in _records(folder / "metrics.jsonl"):
+        if record.get("record") == "test":
+            run.summary.update({key: value for key, value in record.items() if key not in ("record", "epoch")})
+    run.summary["status"] = status
+    media: dict[str, Any] = {}
+    for picture in sorted((folder / "plots").glob("*.png")):
+        media[f"plots/{picture.stem}"] = wandb.Image(str(picture))
+    for table in sorted(folder.glob("evaluation/*/confusion_matrix.csv")):
+        with table.open(newline="") as file:
+            rows = list(csv.reader(file))
+        if len(rows) > 1:
+            media[f"{table.parent.name}_confusion_matrix"] = wandb.Table(columns=[*rows[0]], data=rows[1:])
+    report = folder / "report.html"
+    if report.is_file():
+        media["report"] = wandb.Html(report.read_text(encoding="utf-8"), inject=False)
+    if media:
+        run.log(media)
+    best = folder / "checkpoints" / "best.npz"
+    if best.is_file():
+        artifact = wandb.Artifact(f"run-{run.id}-best", type="model", metadata={"status": status})
+        for file_path in (best, folder / "config.yaml", report):
+            if file_path.is_file():
+                artifact.add_file(str(file_path))
+        run.log_artifact(artifact)
+
+
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict):
+            yield record
+
+
+def _messages() -> Iterator[dict[str, Any]]:
+    for line in sys.stdin:
+        try:
+            yield json.loads(line)
+        except ValueError:
+            return  # the training was killed in the middle of a line
+
+
+def _reason(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
+
+
+def _end_at_the_latest(seconds: float) -> None:
+    """An upload that hangs must not leave a process behind for ever; what is not uploaded stays in the folder."""
+    watchdog = threading.Timer(seconds, os._exit, args=(1,))
+    watchdog.daemon = True
+    watchdog.start()
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stdout.flush()
+    # wandb's own exit hooks may wait for a server that does not answer.
+    os._exit(status)

@@ -1,0 +1,109 @@
+"""What a run must remember of the machine it ran on: versions, CPU, BLAS, kernel, threads, git commit."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnscratch import cpu
+from nnscratch.errors import UsageError
+from nnscratch.nn.compute.workers import Workers
+from nnscratch.nn.network import Network
+from nnscratch.version import VERSION
+
+
+def blas_libraries() -> list[dict[str, Any]]:
+    """The BLAS libraries NumPy has loaded, as threadpoolctl sees them: internal_api, version, architecture, ..."""
+    from threadpoolctl import threadpool_info
+
+    return [library for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def set_blas_threads(threads: int) -> None:
+    """How many threads a matrix product uses, from now on in this process."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(limits=threads, user_api="blas")
+
+
+def share_threads(network: Network, threads: int) -> Workers:
+    """The threads for an initialised network: its layers' own, with one for BLAS, where they share out matrix products
+
+    themselves; otherwise BLAS has them all, between the element-wise work of the others.
+    """
+    set_blas_threads(1 if network.uses_own_threads else threads)
+    workers = Workers(threads)
+    network.use_workers(workers)
+    return workers
+
+
+def choose_threads(wanted: int | None) -> int:
+    """The number of threads to use: what was asked for, else every core this process may run on."""
+    if wanted is not None and wanted < 1:
+        raise UsageError(f"--threads {wanted}: at least 1 thread is needed")
+    return wanted or cpu.available_cores()
+
+
+def describe(threads: int) -> dict[str, Any]:
+    """Plain values for meta.json."""
+    blas = blas_libraries()
+    return {
+        "nnscratch": VERSION,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "cpu": cpu.cpu_model(),
+        "cores": cpu.available_cores(),
+        "threads": threads,
+        "blas": [
+            {key: library.get(key) for key in ("internal_api", "version", "architecture", "threading_layer")}
+            for library in blas
+        ],
+        "blas_environment": {
+            key: value for key, value in os.environ.items() if key.startswith(("OPENBLAS_", "MKL_", "OMP_"))
+        },
+        "data_dir_environment": os.environ.get("NNSCRATCH_DATA_DIR") or None,
+        "git_commit": git_commit(),
+    }
+
+
+def kernel(description: dict[str, Any]) -> str:
+    """The BLAS kernel in one phrase, for comparing two machines: `openblas 0.3.31 SkylakeX`."""
+    return ", ".join(
+        " ".join(str(library[key]) for key in ("internal_api", "version", "architecture") if library.get(key))
+        for library in description.get("blas", [])
+    )
+
+
+def git_commit() -> str | None:
+    """The commit of the working tree the command was started in, with + when it has changes; None outside git."""
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
+        status = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit.stdout.strip() + ("+" if status.stdout.strip() else "")
+
+
+def command_line() -> list[str]:
+    """The command as it was typed, but for passwords."""
+    return [Path(sys.argv[0]).name if sys.argv[0] else "nnscratch", *map(without_password, sys.argv[1:])]
+
+
+def without_password(text: str) -> str:
+    """The text with *** for the password of a URL in it: `postgresql://user:***@host/database`."""
+    text = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", text)
+    return re.sub(r"(://.*[?&](?:ssl)?password=)[^&]*", r"\1***", text)

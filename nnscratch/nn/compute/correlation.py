@@ -1,0 +1,172 @@
+"""Two-dimensional correlation of images with a bank of kernels, and its two gradients, as matrix products.
+
+    y[n, i, j, k] = sum_abc x[n, i s + a - top, j s + b - left, c] W[a, b, c, k]
+
+with x zero outside the image and s the stride. A method works on a block of images that fits the cache, in scratch
+memory of the calling thread, so that blocks can be shared out among threads. It may hold the kernels in another form U.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.workers import Workers
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The sizes of a correlation: x (H, W, C) -> y (rows, columns, K), kernels (kernel, kernel, C, K)."""
+
+    H: int
+    W: int
+    C: int
+    K: int
+    kernel: int
+    stride: int
+    top: int
+    """Rows of zeros above the image, as columns of zeros left of it."""
+    left: int
+    rows: int
+    columns: int
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Rows and columns that the kernels see, padding included."""
+        last = self.kernel - self.stride
+        return self.rows * self.stride + last, self.columns * self.stride + last
+
+
+class Correlation:
+    """One way to compute a correlation of one geometry."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        self.geometry = geometry
+
+    def multiplications(self) -> int:
+        """How many an image costs, forward."""
+        raise NotImplementedError
+
+    def moved(self) -> int:
+        """About how many numbers an image has copied or transformed: what takes time beside the products."""
+        raise NotImplementedError
+
+    def images_per_block(self) -> int:
+        """How many images a block should have."""
+        raise NotImplementedError
+
+    def set_weights(self, W: Array) -> None:
+        """Takes the kernels that `forward` and `backward` are to use."""
+        raise NotImplementedError
+
+    def kept_size(self) -> int:
+        """How many numbers per image `forward` can keep for `backward`."""
+        return 0
+
+    def forward(self, x: Array, y: Array, kept: Array | None, workers: Workers) -> None:
+        """Writes y for a block of images, and into `kept` (images, kept_size) what backward will need."""
+        raise NotImplementedError
+
+    def zero_gradient(self, workers: Workers) -> Array:
+        """A zero dU in scratch memory, for `backward` to add to."""
+        raise NotImplementedError
+
+    def backward(self, x: Array, kept: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
+        """For a block of images: adds to dU and writes dx, each if wanted."""
+        raise NotImplementedError
+
+    def weight_gradient(self, dU: Array, dW: Array) -> None:
+        """Writes dW, the gradient of the kernels themselves, from that of their form U."""
+        raise NotImplementedError
+
+    def pad(self, x: Array, shape: tuple[int, int], workers: Workers) -> Array:
+        """x with zeros around it, in scratch memory, (n, *shape, C); what lies beyond the shape is left out."""
+        g, (rows, columns) = self.geometry, shape
+        if (g.top, g.left) == (0, 0) and rows <= g.H and columns <= g.W:
+            return x[:, :rows, :columns]
+        padded = workers.scratch("padded", (len(x), rows, columns, g.C), x.dtype)
+        bottom, right = min(g.top + g.H, rows), min(g.left + g.W, columns)
+        padded[:, : g.top] = padded[:, bottom:] = 0
+        padded[:, g.top : bottom, : g.left] = padded[:, g.top : bottom, right:] = 0
+        padded[:, g.top : bottom, g.left : right] = x[:, : bottom - g.top, : right - g.left]
+        return padded
+
+    def unpad(self, padded: Array, dx: Array) -> None:
+        """dx from the gradient of the padded image: pixels that no kernel saw get 0."""
+        g = self.geometry
+        bottom, right = min(g.top + g.H, padded.shape[1]), min(g.left + g.W, padded.shape[2])
+        dx[:, bottom - g.top :] = 0
+        dx[:, :, right - g.left :] = 0
+        dx[:, : bottom - g.top, : right - g.left] = padded[:, g.top : bottom, g.left : right]
+
+
+class Im2col(Correlation):
+    """Copies what the kernel sees at every output pixel into a row of a matrix, "columns" (Chellapilla et al. 2006)
+
+    Y = columns U with U = W as (kernel^2 C, K); dU = columns^T dY; d columns = dY U^T, whose rows are added back to
+    where they came from. Any kernel, stride and padding.
+    """
+
+    FLOATS = 1 << 19  # of the columns of a block: they stay in cache
+
+    def multiplications(self) -> int:
+        g = self.geometry
+        return g.rows * g.columns * g.kernel**2 * g.C * g.K
+
+    def moved(self) -> int:
+        g = self.geometry
+        return g.rows * g.columns * (2 * g.kernel**2 * g.C + g.K)
+
+    def images_per_block(self) -> int:
+        g = self.geometry
+        return max(1, self.FLOATS // (g.rows * g.columns * max(g.kernel**2 * g.C, g.K)))
+
+    def set_weights(self, W: Array) -> None:
+        self.U = W.reshape(-1, W.shape[-1])
+
+    def forward(self, x: Array, y: Array, kept: Array | None, workers: Workers) -> None:
+        np.matmul(self._columns(x, workers), self.U, out=y.reshape(-1, self.geometry.K))
+
+    def zero_gradient(self, workers: Workers) -> Array:
+        dU = workers.scratch("dU", self.U.shape, self.U.dtype)
+        dU[...] = 0
+        return dU
+
+    def backward(self, x: Array, kept: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
+        dY = dy.reshape(-1, self.geometry.K)
+        if dU is not None:
+            columns = self._columns(x, workers)
+            dU += np.matmul(columns.T, dY, out=workers.scratch("dU of block", dU.shape, dU.dtype))
+        if dx is not None:
+            self._input_gradient(dY, dx, workers)
+
+    def weight_gradient(self, dU: Array, dW: Array) -> None:
+        dW.reshape(dU.shape)[...] = dU
+
+    def _columns(self, x: Array, workers: Workers) -> Array:
+        """(n rows columns, kernel^2 C): what the kernel sees at every output pixel."""
+        g = self.geometry
+        padded = self.pad(x, g.padded, workers)
+        if g.kernel == 1 and g.stride == 1 and padded.flags.c_contiguous:
+            return padded.reshape(-1, g.C)
+        seen = sliding_window_view(padded, (g.kernel, g.kernel), axis=(1, 2))[:, :: g.stride, :: g.stride]
+        columns = workers.scratch("columns", (len(x), g.rows, g.columns, g.kernel, g.kernel, g.C), x.dtype)
+        np.copyto(columns, seen.transpose(0, 1, 2, 4, 5, 3))
+        return columns.reshape(-1, g.kernel**2 * g.C)
+
+    def _input_gradient(self, dY: Array, dx: Array, workers: Workers) -> None:
+        g = self.geometry
+        shape = (len(dx), g.rows, g.columns, g.kernel, g.kernel, g.C)
+        columns = workers.scratch("columns", shape, dY.dtype)
+        np.matmul(dY, self.U.T, out=columns.reshape(-1, g.kernel**2 * g.C))
+        padded = workers.scratch("padded", (len(dx), *g.padded, g.C), dY.dtype)
+        padded[...] = 0
+        for a in range(g.kernel):
+            for b in range(g.kernel):
+                rows = slice(a, a + g.rows * g.stride, g.stride)
+                across = slice(b, b + g.columns * g.stride, g.stride)
+                padded[:, rows, across] += columns[:, :, :, a, b]
+        self.unpad(padded, dx)

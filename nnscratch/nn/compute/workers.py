@@ -1,0 +1,96 @@
+"""A loop over pieces of work on all cores: NumPy releases the interpreter lock inside its loops.
+
+The pieces, and so the rounding of every result, do not depend on how many threads share them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from threading import local
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from nnscratch.nn.compute.buffers import Array, Buffers
+
+Piece = TypeVar("Piece")
+
+PIECE = 1 << 18
+"""Numbers in a piece of an element-wise pass: few enough for the last cache between the operations of a formula, and
+so many that a thread rarely waits for the interpreter, which takes longer than most operations on a small piece."""
+
+LARGE = 1 << 20
+"""Fewer numbers than this are a matter of tenths of a millisecond, which is what waking a thread takes, too."""
+
+
+class Workers:
+    """A fixed number of threads, the calling one included."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self.threads = max(1, threads)
+        self._pool = ThreadPoolExecutor(self.threads - 1, "nnscratch") if self.threads > 1 else None
+        self._scratch = local()
+        self._zeros: dict[str, Array] = {}
+
+    def run(self, function: Callable[[Piece], None], pieces: Sequence[Piece], numbers: int = LARGE) -> None:
+        """function(piece) for every piece, in no promised order; raises what a piece raised.
+
+        Quick passes over few numbers in all stay in the calling thread.
+        """
+        if self._pool is None or len(pieces) < 2 or numbers < LARGE:
+            for piece in pieces:
+                function(piece)
+            return
+        waiting = iter(pieces)  # shared: a thread that the system holds up takes fewer
+        # In the caller's context, so that np.errstate holds for all threads.
+        others = [self._pool.submit(copy_context().run, _series, function, waiting) for _ in range(1, self.threads)]
+        try:
+            _series(function, waiting)
+        finally:
+            for other in others:  # none may go on writing after an error here
+                other.exception()
+        for other in others:
+            other.result()
+
+    def elementwise(self, function: Callable[..., None], *arrays: Array) -> None:
+        """function(*arrays) for a function that treats every number alone; large arrays (N, ...) go piece by piece."""
+        first = arrays[0]
+        if first.size <= PIECE or not all(array.flags.c_contiguous for array in arrays):
+            function(*arrays)
+            return
+        flat = [array.reshape(-1) for array in arrays]
+        self.run(lambda piece: function(*(array[piece] for array in flat)), cut(first.size), first.size)
+
+    def scratch(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+        """Memory of the calling thread, for values that no piece needs from another: all layers share it."""
+        buffers: Buffers | None = getattr(self._scratch, "buffers", None)
+        if buffers is None:
+            buffers = self._scratch.buffers = Buffers()
+        return buffers.get(f"{name} {np.dtype(dtype).char}", shape, dtype)
+
+    def zeros(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+        """Zeros that nobody writes to: NumPy compares two arrays three times as fast as an array and a number."""
+        size, kind = math.prod(shape), np.dtype(dtype).char
+        zeros = self._zeros.get(kind)
+        if zeros is None or zeros.size < size:
+            zeros = np.zeros(size, dtype)
+            zeros.flags.writeable = False
+            self._zeros[kind] = zeros
+        return zeros[:size].reshape(shape)
+
+
+def cut(length: int, width: int = 1, piece: int = PIECE) -> list[slice]:
+    """Slices of `length` rows of `width` numbers, each about `piece` numbers; they depend on the sizes alone."""
+    rows = max(1, piece // width)
+    return [slice(start, min(start + rows, length)) for start in range(0, length, rows)]
+
+
+def _series(function: Callable[[Piece], None], waiting: Iterator[Piece]) -> None:
+    # NumPy's error state is each thread's own; what overflows is found by explicit checks, and named.
+    with np.errstate(all="ignore"):
+        for piece in waiting:
+            function(piece)

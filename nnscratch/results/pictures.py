@@ -1,0 +1,222 @@
+"""Every picture of a run: what it is drawn from, where it is put, and what it says to a reader who cannot see it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nnscratch.config.assembly import build_network, start_network
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.random_streams import RandomStreams
+from nnscratch.report.formats import count, percent
+from nnscratch.report.page import Picture
+from nnscratch.results.evaluation import Evaluation
+from nnscratch.results.measured import Classified, Regressed
+from nnscratch.runs.loaded import LoadedRun
+from nnscratch.training.examples import Examples
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SPLIT_NAMES = {"test": "test", "val": "validation", "train": "training"}
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A picture that can be drawn into a file. `draw_narrow` draws it for a telephone."""
+
+    name: str
+    alt: str
+    draw: Callable[[Path], Figure]
+    draw_narrow: Callable[[Path], Figure] | None = None
+    caption: str = ""
+
+
+def draw_run(loaded: LoadedRun, evaluation: Evaluation | None, train: Examples | None) -> dict[str, Picture]:
+    """Draws every picture of the run into plots/ and gives them by name: curves, confusion_matrix, per_class, ...
+
+    Without an evaluation, only those of the history and of the weights. Training examples are looked at when the
+    initial weights were made from them.
+    """
+    plots = [*_history_plots(loaded)]
+    if evaluation is not None:
+        plots += [*_evaluation_plots(evaluation, loaded.run.name), *_example_plots(evaluation)]
+    return _draw([*plots, *_weight_plots(loaded, train)], loaded.run.plots, with_narrow=True)
+
+
+def draw_evaluation(evaluation: Evaluation, folder: Path, *, title: str) -> None:
+    """Draws the pictures of one evaluation into its folder."""
+    _draw(_evaluation_plots(evaluation, title), folder, with_narrow=False)
+
+
+def _draw(plots: Iterable[Plot], folder: Path, *, with_narrow: bool) -> dict[str, Picture]:
+    pictures: dict[str, Picture] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for plot in plots:
+            path, narrow = folder / f"{plot.name}.png", None
+            plot.draw(path)
+            if with_narrow and plot.draw_narrow is not None:
+                small = Path(scratch) / path.name
+                plot.draw_narrow(small)
+                narrow = small.read_bytes()
+            pictures[plot.name] = Picture(path.read_bytes(), plot.alt, plot.caption, narrow)
+    return pictures
+
+
+def _both_widths(name: str, alt: str, draw: Callable[..., Figure], caption: str = "") -> Plot:
+    from nnscratch.report.style import NARROW
+
+    return Plot(name, alt, draw, partial(draw, width=NARROW), caption)
+
+
+def _history_plots(loaded: LoadedRun) -> Iterator[Plot]:
+    """Curves, and gradients layer by layer, from metrics.jsonl."""
+    from nnscratch.report.curves import curves, gradient_flow
+
+    history = loaded.run.read_history()
+    if not history:
+        return
+    has_validation = any("val_loss" in row for row in history)
+    best = loaded.epoch if has_validation else None
+    yield _both_widths(
+        "curves",
+        f"Loss and accuracy over {len(history)} epochs" + (f"; the best is epoch {best}" if best else ""),
+        lambda path, **size: curves(history, path, best_epoch=best, title=loaded.run.name, **size),
+    )
+    yield _both_widths(
+        "gradient_flow",
+        "Gradient norm and update ratio of every layer over the epochs",
+        lambda path, **size: gradient_flow(history, path, title=f"{loaded.run.name}: layer by layer", **size),
+        "Update ratios in the grey band, 1e-4 to 1e-2, are healthy.",
+    )
+
+
+def _evaluation_plots(evaluation: Evaluation, title: str) -> Iterator[Plot]:
+    """Confusion matrix, scores by class and reliability of a classifier; a scatter of a regression."""
+    from nnscratch.report.classification import confusion_matrix, per_class, reliability
+    from nnscratch.report.regression import regression_scatter
+
+    measured, examples = evaluation.measured, f"{SPLIT_NAMES[evaluation.split]} examples"
+    if isinstance(measured, Regressed):
+        yield Plot(
+            "regression",
+            f"Predicted against true values of the {examples}, and their residuals",
+            lambda path: regression_scatter(measured.t, measured.y, path, targets=measured.target_names, title=title),
+        )
+        return
+    right = f"{percent(evaluation.score.accuracy)} of {count(evaluation.score.examples)} {examples} right"
+    yield _both_widths(
+        "confusion_matrix",
+        f"Confusion matrix of {len(measured.classes)} classes: {right}",
+        lambda path, **size: confusion_matrix(
+            measured.counts,
+            measured.classes,
+            path,
+            title=f"{title}: {percent(evaluation.score.accuracy)} right",
+            **size,
+        ),
+        f"The {examples}, with the weights of epoch {evaluation.epoch}.",
+    )
+    yield _both_widths(
+        "per_class",
+        "Precision, recall and F1 of every class",
+        lambda path, **size: per_class(
+            measured.class_scores, path, title=f"{title}: scores by class (examples)", **size
+        ),
+    )
+    bins = measured.reliability
+    yield Plot(
+        "reliability",
+        "Accuracy against confidence; the expected calibration error is " + percent(bins.expected_calibration_error),
+        lambda path: reliability(
+            bins.confidence, bins.accuracy, bins.count, bins.expected_calibration_error, path, title=title
+        ),
+    )
+
+
+def _example_plots(evaluation: Evaluation, number: int = 16) -> Iterator[Plot]:
+    """A grid of right and of wrong predictions, drawn at random with a fixed seed."""
+    from nnscratch.report.samples import predictions
+
+    measured, examples = evaluation.measured, evaluation.examples
+    if not isinstance(measured, Classified) or examples.inputs.ndim != 4:
+        return
+    rng = np.random.default_rng(0)
+    is_right = measured.predicted == measured.t
+    right, wrong = (rng.permutation(np.flatnonzero(where))[:number] for where in (is_right, ~is_right))
+    chosen = np.concatenate([right, wrong])
+    kind = SPLIT_NAMES[evaluation.split]
+    in_all = int(np.count_nonzero(is_right))
+    shown = f"{len(right)} of the {count(in_all)} right ones, {len(wrong)} of the {count(len(is_right) - in_all)} wrong"
+
+    def draw(path: Path, **size: float) -> Figure:
+        return predictions(
+            examples.inputs[examples.rows[chosen]],
+            measured.t[chosen],
+            measured.predicted[chosen],
+            measured.confidence[chosen],
+            measured.classes,
+            path,
+            columns=4 if size else 8,
+            title=f"{kind.capitalize()} images: {shown}",
+            **size,
+        )
+
+    yield _both_widths(
+        "predictions",
+        f"Predictions of {kind} images: {shown}",
+        draw,
+        f"A random choice of each; {percent(evaluation.score.accuracy)} of all are right.",
+    )
+
+
+def _weight_plots(loaded: LoadedRun, train: Examples | None) -> Iterator[Plot]:
+    """Histograms of the weights before and after, and the first layer as images."""
+    from nnscratch.report.weights import first_layer_weights, weight_histograms
+
+    final = loaded.network.parameters.named()
+    if not final:
+        return
+    initial = initial_weights(loaded, train)
+    yield _both_widths(
+        "weights",
+        f"Histograms of {len(final)} parameter arrays at initialisation and after training",
+        lambda path, **size: weight_histograms(
+            initial, final, path, title=f"{loaded.run.name}: weights before and after", **size
+        ),
+    )
+    name, first = next(((name, W) for name, W in final.items() if W.ndim >= 2), ("", None))
+    if first is not None and _looks_at_pixels(first, loaded.input_shape):
+        yield Plot(
+            "first_layer",
+            f"The weights of {name} as images, one for each unit",
+            lambda path: first_layer_weights(first, loaded.input_shape, path),
+            caption="What each unit of the first layer looks for: grey is zero, bright positive, dark negative.",
+        )
+
+
+def initial_weights(loaded: LoadedRun, train: Examples | None) -> Mapping[str, Array]:
+    """The weights that training started from, made again from the run's seed (and training examples, if they were).
+
+    Empty when they cannot be made without those examples.
+    """
+    network = build_network(loaded.config, loaded.input_shape, loaded.outputs)
+    if train is not None:
+        start_network(loaded.config, network, train, loaded.affine)
+    elif network.starts_from_data:
+        return {}
+    else:
+        network.initialize(RandomStreams(loaded.config.seed))
+    return network.parameters.named()
+
+
+def _looks_at_pixels(W: Array, input_shape: tuple[int, ...]) -> bool:
+    if len(input_shape) != 3 or min(input_shape[:2]) < 2:
+        return False
+    return W.ndim == 4 or (W.ndim == 2 and W.shape[0] == int(np.prod(input_shape)))

@@ -1,0 +1,177 @@
+"""report.html of a run: what its files and its evaluation say, put into the page of `nnscratch.report.page`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnscratch.host import machine
+from nnscratch.report.formats import count, decimal, duration, metric_value, percent
+from nnscratch.report.page import Headline, Mistake, Picture, ReportContents, render_report
+from nnscratch.report.samples import image_png
+from nnscratch.report.tables import most_confused, per_class_table
+from nnscratch.results.evaluation import Evaluation
+from nnscratch.results.measured import Classified, Regressed
+from nnscratch.results.network_table import network_table
+from nnscratch.runs.loaded import LoadedRun
+from nnscratch.version import VERSION
+
+MISTAKES = 12
+INSIDE = ("gradient_flow", "weights", "first_layer")
+CLASS_PLOTS = ("per_class", "reliability", "predictions", "regression")
+SPLIT_TITLES = {"test": "Test", "val": "Validation", "train": "Training"}
+
+
+def write_report(loaded: LoadedRun, evaluation: Evaluation | None, pictures: Mapping[str, Picture]) -> Path:
+    """Writes report.html into the run and gives its path."""
+    loaded.run.write_text("report.html", render_report(_contents(loaded, evaluation, pictures)))
+    return loaded.run.path / "report.html"
+
+
+def _contents(loaded: LoadedRun, evaluation: Evaluation | None, pictures: Mapping[str, Picture]) -> ReportContents:
+    run, meta, history = loaded.run, loaded.run.read_meta(), loaded.run.read_history()
+    classified = evaluation.measured if evaluation and isinstance(evaluation.measured, Classified) else None
+    return ReportContents(
+        name=run.name,
+        subtitle=_subtitle(loaded, meta),
+        status=str(meta.get("status", "")),
+        headlines=(*_scores(loaded, evaluation, history), *_costs(loaded, history)),
+        notes=(str(meta["error"]),) if "error" in meta else (),
+        command=repeating_command(loaded, meta),
+        config=run.config.read_text(encoding="utf-8"),
+        network=network_table(tuple(loaded.network.summaries)),
+        curves=pictures.get("curves"),
+        confusion_matrix=pictures.get("confusion_matrix"),
+        most_confused=most_confused(classified.counts, classified.classes) if classified else None,
+        per_class=per_class_table(classified.class_scores) if classified else None,
+        class_plots=tuple(pictures[name] for name in CLASS_PLOTS if name in pictures),
+        mistakes=tuple(_mistakes(evaluation, classified)) if evaluation and classified else (),
+        plots=tuple(pictures[name] for name in INSIDE if name in pictures),
+        timings=_timings(meta, history),
+        environment=_environment(meta),
+        footer=f"Written by nnscratch {VERSION}. This page loads nothing from the network.",
+    )
+
+
+def _subtitle(loaded: LoadedRun, meta: Mapping[str, Any]) -> str:
+    data = meta.get("dataset", {})
+    sizes = [f"{count(data[key])} {key}" for key in ("train", "validation", "test") if data.get(key)]
+    kinds = [summary.path.partition(".")[2] for summary in loaded.network.summaries]
+    learned = [kind for kind, summary in zip(kinds, loaded.network.summaries, strict=True) if summary.parameters]
+    return (
+        f"{data.get('name', loaded.config.data.dataset.component.name)}: {', '.join(sizes)} examples; "
+        f"{len(learned)} layers with weights, {count(loaded.network.parameters.size)} parameters"
+    )
+
+
+def _scores(loaded: LoadedRun, evaluation: Evaluation | None, history: Sequence[Mapping[str, float]]) -> list[Headline]:
+    lines = []
+    if evaluation is not None:
+        title, examples = SPLIT_TITLES[evaluation.split], f"{count(evaluation.score.examples)} examples"
+        if isinstance(evaluation.measured, Regressed):
+            figures = evaluation.measured.to_dict()
+            lines.append(Headline(f"{title} R2", decimal(figures["r2"]), examples))
+            lines.append(Headline(f"{title} mean absolute error", decimal(figures["mean_absolute_error"])))
+        else:
+            error = evaluation.measured.reliability.expected_calibration_error
+            lines.append(Headline(f"{title} accuracy", percent(evaluation.score.accuracy), examples))
+            lines.append(
+                Headline(f"{title} loss", decimal(evaluation.score.loss), f"calibration error {percent(error)}")
+            )
+    best = history[loaded.epoch - 1] if 0 < loaded.epoch <= len(history) else {}
+    for key in ("val_accuracy", "val_loss"):
+        if key in best:
+            kind = key.removeprefix("val_")
+            note = f"epoch {loaded.epoch} of {len(history)}"
+            lines.append(Headline(f"Validation {kind}", metric_value(key, best[key]), note))
+            break
+    return lines
+
+
+def _costs(loaded: LoadedRun, history: Sequence[Mapping[str, float]]) -> list[Headline]:
+    lines = [Headline("Parameters", count(loaded.network.parameters.size))]
+    if history:
+        speed = f"{count(round(_mean(history, 'samples_per_second')))} examples a second"
+        lines.append(Headline("Training time", duration(_sum(history, "train_seconds")), speed))
+    return lines
+
+
+def repeating_command(loaded: LoadedRun, meta: Mapping[str, Any]) -> str:
+    """What repeats the run: its resolved config, with the threads and the data folder it was trained with."""
+    words = ["nnscratch", "train", str(loaded.run.config)]
+    words += ["--allow-plugins"] if loaded.config.plugins else []
+    threads = meta.get("machine", {}).get("threads")
+    words += ["--threads", str(threads)] if threads else []
+    folder = meta.get("machine", {}).get("data_dir_environment")
+    typed = [str(word) for word in meta.get("command", [])]
+    for word, following in pairwise([*typed, ""]):
+        if word == "--data-dir":
+            folder = following
+        elif word.startswith("--data-dir="):
+            folder = word.partition("=")[2]
+    words += ["--data-dir", str(folder)] if folder else []
+    return shlex.join(words)
+
+
+def _mistakes(evaluation: Evaluation, classified: Classified) -> list[Mistake]:
+    examples, names = evaluation.examples, classified.classes
+    shown = []
+    for place in classified.worst(MISTAKES).tolist():
+        row = int(examples.rows[place])
+        shown.append(
+            Mistake(
+                true=names[int(classified.t[place])],
+                predicted=names[int(classified.predicted[place])],
+                confidence=float(classified.confidence[place]),
+                png=image_png(examples.inputs[row]) if examples.inputs.ndim == 4 else None,
+                source=f"{evaluation.split} {row}",
+            )
+        )
+    return shown
+
+
+def _timings(meta: Mapping[str, Any], history: Sequence[Mapping[str, float]]) -> dict[str, str]:
+    if not history:
+        return {}
+    timings = {
+        "Started": str(meta.get("started", "-")),
+        "Training": duration(_sum(history, "train_seconds")),
+        "Training, per epoch": duration(_mean(history, "train_seconds")),
+        "Examples per second": count(round(_mean(history, "samples_per_second"))),
+    }
+    if any("val_seconds" in row for row in history):
+        timings["Validation"] = duration(_sum(history, "val_seconds"))
+    return timings | {"Epochs": count(len(history))}
+
+
+def _environment(meta: Mapping[str, Any]) -> dict[str, str]:
+    there, data = meta.get("machine", {}), meta.get("dataset", {})
+    pairs = {
+        "Command": shlex.join(str(word) for word in meta.get("command", [])),
+        "Seed": meta.get("seed"),
+        "Data": data.get("origin"),
+        "Data, SHA-256": data.get("digest"),
+        "Processor": there.get("cpu"),
+        "Cores": there.get("cores"),
+        "Threads": there.get("threads"),
+        "BLAS and kernel": machine.kernel(there),
+        "NumPy": there.get("numpy"),
+        "Python": there.get("python"),
+        "nnscratch": there.get("nnscratch"),
+        "Git commit": there.get("git_commit"),
+        "Platform": there.get("platform"),
+    }
+    return {name: str(value) for name, value in pairs.items() if value not in (None, "")}
+
+
+def _sum(history: Sequence[Mapping[str, float]], key: str) -> float:
+    return sum(row.get(key, 0.0) for row in history)
+
+
+def _mean(history: Sequence[Mapping[str, float]], key: str) -> float:
+    return float(np.mean([row.get(key, 0.0) for row in history]))

@@ -1,0 +1,117 @@
+"""Checkpoints: named float32 arrays and a JSON header in one NPZ file, with the SHA-256 of it all at its end.
+
+The digest is checked before a byte is interpreted: a flipped bit or a cut file is reported, never silently used. What
+passes is still not trusted, since anybody can compute a digest: reading never unpickles (allow_pickle=False, and a JSON
+header), expands nothing (compressed members are refused), and takes finite float32 numbers only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnscratch.errors import UserError
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.report.files import write_atomically
+
+FORMAT = 2
+HEADER = "header"
+DIGEST_LENGTH = 64
+"""The file's last bytes, which ZIP keeps as a comment: SHA-256 in hexadecimal of everything before them."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The header's plain values, and arrays by names such as `parameters/2.dense.weight`."""
+
+    header: Mapping[str, Any]
+    arrays: Mapping[str, Array]
+
+    def section(self, name: str) -> dict[str, Array]:
+        """The arrays under `<name>/`, by the rest of their names."""
+        return {key[len(name) + 1 :]: array for key, array in self.arrays.items() if key.startswith(name + "/")}
+
+    def encode(self) -> bytes:
+        """The file's contents: equal for equal checkpoints."""
+        header = json.dumps({**self.header, "format": FORMAT}).encode()
+        members = {HEADER: np.frombuffer(header, np.uint8), **self.arrays}
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name, array in members.items():
+                with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+            archive.comment = b"0" * DIGEST_LENGTH
+        view = buffer.getbuffer()
+        view[-DIGEST_LENGTH:] = hashlib.sha256(view[:-DIGEST_LENGTH]).hexdigest().encode()
+        view.release()
+        return buffer.getvalue()
+
+    def save(self, path: Path) -> None:
+        """Writes the file whole or not at all; raises UserError when the disk refuses."""
+        try:
+            write_atomically(path, self.encode())
+        except OSError as error:
+            raise UserError(f"cannot write the checkpoint {path}: {error.strerror or error}") from None
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """The checkpoint in that file. Raises UserError when it is missing, damaged or not a checkpoint."""
+    try:
+        contents = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"there is no checkpoint {path}") from None
+    except OSError as error:
+        raise UserError(f"cannot read the checkpoint {path}: {error.strerror or error}") from None
+    whole = memoryview(contents)
+    if hashlib.sha256(whole[:-DIGEST_LENGTH]).hexdigest().encode() != whole[-DIGEST_LENGTH:]:
+        raise damaged(path, "its checksum does not fit its contents")
+    try:
+        checkpoint = _decode(contents)
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
+        raise damaged(path, str(error)) from None
+    except (zipfile.BadZipFile, zlib.error, struct.error, MemoryError, SyntaxError, RuntimeError) as error:
+        raise damaged(path, str(error)) from None
+    if checkpoint.header.get("format") != FORMAT:
+        found = checkpoint.header.get("format")
+        raise UserError(f"{path} has checkpoint format {found!r}; this version reads format {FORMAT}")
+    return checkpoint
+
+
+def damaged(path: Path, reason: str) -> UserError:
+    """The error for a file that cannot be used; names the run's other checkpoints."""
+    others = sorted(  # a copy may be the same file under another name, and damaged with it
+        each.name for each in path.parent.glob("*.npz") if each.name != "best.npz" and not each.samefile(path)
+    )
+    hint = f"continue from another: nnscratch train --resume {path.parent / others[-1]}" if others else None
+    return UserError(f"{path} is damaged or not a checkpoint: {reason}", hint)
+
+
+def _decode(contents: bytes) -> Checkpoint:
+    """The checkpoint in a file's contents; raises whatever a file that is none leads to."""
+    with zipfile.ZipFile(io.BytesIO(contents)) as archive:
+        members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise ValueError("it holds compressed data, which nnscratch never writes")
+        if sum(member.file_size for member in members) > len(contents):
+            raise ValueError("its members overlap")
+    with np.load(io.BytesIO(contents), allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    header = json.loads(arrays.pop(HEADER).tobytes())
+    if not isinstance(header, dict):
+        raise ValueError("its header is not a mapping")
+    for name, array in arrays.items():
+        if array.dtype != np.float32:
+            raise ValueError(f"{name} holds {array.dtype}, not float32")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds numbers that are not finite")
+    return Checkpoint(header, arrays)

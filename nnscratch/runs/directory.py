@@ -1,0 +1,238 @@
+"""The folder of one run: created under a name of its own, never overwritten, every file in it written whole."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from nnscratch.errors import UserError
+from nnscratch.host.json_text import json_text
+from nnscratch.report.files import write_atomically
+from nnscratch.runs.names import has_been_trained, no_run
+
+Row = Mapping[str, float]
+
+
+class RunDirectory:
+    """Where a run's config, metrics, checkpoints, plots and log are."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, runs_dir: Path, name: str) -> RunDirectory:
+        """A new folder <name>, <name>-2, ...: the first that did not exist, even when two runs start at once."""
+        path: Path | None = None
+        try:
+            if runs_dir.exists() and not runs_dir.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, "it is a file, not a folder")
+            runs_dir.mkdir(parents=True, exist_ok=True)
+            path = _new_folder(runs_dir, name)
+            for folder in ("logs", "checkpoints", "plots"):
+                (path / folder).mkdir()
+        except OSError as error:
+            if path is not None:
+                shutil.rmtree(path, ignore_errors=True)
+            raise UserError(
+                f"cannot create a run in {runs_dir}: {error.strerror or error}", "choose another folder by --runs-dir"
+            ) from None
+        return cls(path)
+
+    def discard(self) -> None:
+        """Removes a run that was created but could not begin."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    @classmethod
+    def open(cls, path: Path) -> RunDirectory:
+        """An existing run; UsageError when there is none, with the closest one beside it."""
+        if not has_been_trained(path):
+            raise no_run(path)
+        if not (path / "config.yaml").is_file():
+            raise UserError(
+                f"{path} was stopped before its config was written: there is nothing to continue",
+                "delete the folder, and start the training again",
+            )
+        return cls(path)
+
+    @property
+    def name(self) -> str:
+        return self.path.resolve().name
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "logs" / "train.log"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def last(self) -> Path:
+        return self.checkpoints / "last.npz"
+
+    @property
+    def best(self) -> Path:
+        return self.checkpoints / "best.npz"
+
+    @property
+    def plots(self) -> Path:
+        return self.path / "plots"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the run, until this process ends at the latest; UserError when another process holds it."""
+        try:
+            handle = (self.path / ".lock").open("ab")
+        except OSError as error:
+            raise UserError(f"cannot write into {self.path}: {error.strerror or error}") from None
+        with handle:
+            if not _lock(handle):
+                raise UserError(f"{self.path} is being trained by another process", "wait for it, or stop it")
+            yield
+
+    def is_being_trained(self) -> bool:
+        """Whether a process holds the run just now."""
+        try:
+            with (self.path / ".lock").open("rb") as handle:
+                return not _lock(handle)
+        except OSError:
+            return False
+
+    def remove_leftovers(self) -> None:
+        """Deletes the temporary files of a process that was killed while it wrote; only for who holds the lock."""
+        for leftover in self.path.rglob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
+
+    def write_text(self, name: str, text: str) -> None:
+        """Writes a file of the run; UserError when the disk refuses."""
+        path = self.path / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, text.encode())
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+
+    def write_meta(self, meta: Mapping[str, Any]) -> None:
+        self.write_text("meta.json", json_text(meta, indent=2) + "\n")
+
+    def read_meta(self) -> dict[str, Any]:
+        """meta.json; empty when it is missing or damaged, since nothing in it is needed to use the run."""
+        try:
+            meta = json.loads((self.path / "meta.json").read_text("utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return meta if isinstance(meta, dict) else {}
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """Appends one line to metrics.jsonl; when the disk refuses, no part of it and a UserError."""
+        path = self.path / "metrics.jsonl"
+        try:
+            with path.open("ab", buffering=0) as file:
+                size = file.seek(0, os.SEEK_END)
+                line = json.dumps(record).encode() + b"\n"
+                try:
+                    if file.write(line) != len(line):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                except OSError:
+                    file.truncate(size)
+                    raise
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+
+    def rewrite_metrics(self, history: Sequence[Row]) -> None:
+        """metrics.jsonl with these epochs and nothing after them: what a resume goes on from."""
+        lines = [json.dumps({"record": "epoch", **row}) for row in history]
+        self.write_text("metrics.jsonl", "".join(line + "\n" for line in lines))
+        self.write_metrics_table(history)
+
+    def write_metrics_table(self, history: Sequence[Row]) -> None:
+        """metrics.csv: one row per epoch."""
+        columns = list(dict.fromkeys(key for row in history for key in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+        self.write_text("metrics.csv", text.getvalue())
+
+    def read_history(self) -> list[dict[str, float]]:
+        """The epochs' rows, from metrics.jsonl; a last line cut off by a kill is left out."""
+        return [
+            {key: value for key, value in record.items() if key != "record"}
+            for record in self.read_records()
+            if record.get("record") == "epoch"
+        ]
+
+    def read_records(self) -> list[dict[str, Any]]:
+        """Every whole line of metrics.jsonl."""
+        try:
+            lines = (self.path / "metrics.jsonl").read_text("utf-8", "replace").splitlines()
+        except OSError:
+            return []
+        records = []
+        for line in lines:
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(record, dict):
+                records.append(record)
+        return records
+
+    def keep_copy_of_last(self, updates: int, keep: int) -> None:
+        """With keep > 1: last.npz also under its step number, and only the newest `keep` of those."""
+        if keep < 2:
+            return
+        copy = self.checkpoints / f"step-{updates:09d}.npz"
+        try:
+            copy.unlink(missing_ok=True)
+            try:
+                os.link(self.last, copy)
+            except OSError:  # a file system without links
+                write_atomically(copy, self.last.read_bytes())
+            for old in sorted(self.checkpoints.glob("step-*.npz"))[:-keep]:
+                old.unlink()
+        except OSError as error:
+            raise UserError(f"cannot keep the checkpoint {copy}: {error.strerror or error}") from None
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+    number = 1
+    while True:
+        path = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return path
+
+
+def _lock(handle: IO[bytes]) -> bool:
+    """Takes the lock of an open file, which ends with the process; False when another process has it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            handle.seek(0)
+            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # A file system that knows no locks must not keep anybody from training.
+        return error.errno not in (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK)
+    return True

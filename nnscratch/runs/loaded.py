@@ -1,0 +1,143 @@
+"""A trained network back from a run's checkpoint, with all that using it needs: nothing else of the run is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnscratch.config.assembly import build_network
+from nnscratch.config.config import Config, parse_config
+from nnscratch.datasets.dataset import Dataset
+from nnscratch.errors import DataError, UserError
+from nnscratch.host import machine
+from nnscratch.nn.network import Network
+from nnscratch.nn.random_streams import RandomStreams
+from nnscratch.runs.checkpoint import load_checkpoint
+from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.training_state import scaling_of, target_scaling_of
+from nnscratch.training.scaling import Affine
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run's network with the weights of one checkpoint, the scaling of its inputs, and the names of its outputs."""
+
+    run: RunDirectory
+    checkpoint: Path
+    epoch: int
+    """The epoch the weights are from."""
+    config: Config
+    network: Network
+    affine: Affine
+    target_affine: Affine
+    """How a regression's targets are scaled; `undo` makes outputs values in their own units."""
+    input_shape: tuple[int, ...]
+    outputs: int
+    classes: tuple[str, ...] | None
+    """None for regression."""
+    target_names: tuple[str, ...]
+    """Of regression."""
+    feature_names: tuple[str, ...] | None
+    """Of the columns of a table, when it had names."""
+    takes_images: bool
+    """Inputs are uint8 pixels (H, W, C)."""
+
+    def check_fits(self, dataset: Dataset) -> None:
+        """Raises DataError, with everything that differs, when the network was trained on data of another kind."""
+        expected, found = self.classes, dataset.classes
+        problems = []
+        if dataset.input_shape != self.input_shape:
+            problems.append(f"its inputs have shape {dataset.input_shape}, the network takes {self.input_shape}")
+        if (found is None) != (expected is None):
+            kinds = ("regression" if names is None else "classification" for names in (found, expected))
+            problems.append("it is {}, the network was trained for {}".format(*kinds))
+        elif found is None and dataset.outputs != self.outputs:
+            problems.append(f"it has {dataset.outputs} targets, the network gives {self.outputs}")
+        elif found is not None and expected is not None and found != expected:
+            problems.append(f"its classes are {_listed(found)}; the network knows {_listed(expected)}")
+        if problems:
+            raise DataError(
+                f"{dataset.name} ({dataset.origin}) does not fit {self.run.path}: {'; '.join(problems)}",
+                "use the data the run was trained on: --data-dir says where it is",
+            )
+
+
+def load_run(path: Path, checkpoint: str = "best") -> LoadedRun:
+    """The network of the run in that folder. `checkpoint` is best, last or a file.
+
+    Raises UserError when there is no such run or checkpoint, or when the file is damaged or of another network.
+    """
+    run = RunDirectory.open(path)
+    file = _checkpoint_file(run, checkpoint)
+    saved = load_checkpoint(file)
+    header = saved.header
+    try:
+        config = parse_config(header["config"], f"{file}: config")
+        input_shape, outputs = tuple(int(size) for size in header["input_shape"]), int(header["outputs"])
+        affine = scaling_of(saved, file, input_shape)
+        target_affine = target_scaling_of(saved, file, outputs)
+        epoch = header["best_epoch"] if header["kind"] == "best" else header["progress"]["epoch"]
+        names = {key: _names(header[key]) for key in ("classes", "target_names", "feature_names")}
+        takes_images = bool(header["images"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file} is no checkpoint of a training: {error!r} is missing or unusable") from None
+    network = build_network(config, input_shape, outputs)
+    network.initialize(RandomStreams(config.seed))
+    try:
+        network.parameters.load(saved.section("parameters"))
+        network.parameters.load_state(saved.section("state"))
+    except UserError as error:
+        raise UserError(f"{file}: {error.message}", "was it written by another version or changed by hand?") from None
+    return LoadedRun(
+        run=run,
+        checkpoint=file,
+        epoch=int(epoch),
+        config=config,
+        network=network,
+        affine=affine,
+        target_affine=target_affine,
+        input_shape=input_shape,
+        outputs=outputs,
+        classes=names["classes"],
+        target_names=names["target_names"] or tuple(f"y{index}" for index in range(outputs)),
+        feature_names=names["feature_names"],
+        takes_images=takes_images,
+    )
+
+
+def use_threads_of(loaded: LoadedRun, wanted: int | None) -> int:
+    """Sets and gives the number of threads: what is wanted, else what the run was trained with.
+
+    A sum in another order is another last digit: with the run's own threads, figures repeat to the last one.
+    """
+    recorded = loaded.run.read_meta().get("machine", {}).get("threads")
+    threads = machine.choose_threads(wanted or (recorded if isinstance(recorded, int) and recorded > 0 else None))
+    machine.share_threads(loaded.network, threads)
+    return threads
+
+
+def _checkpoint_file(run: RunDirectory, checkpoint: str) -> Path:
+    file = {"best": run.best, "last": run.last}.get(checkpoint, Path(checkpoint))
+    if file.is_file():
+        return file
+    if checkpoint not in ("best", "last"):
+        raise UserError(f"there is no checkpoint {file}", "--checkpoint takes best, last or the path of a file")
+    others = sorted(each.name for each in run.checkpoints.glob("*.npz"))
+    if not others:
+        raise UserError(
+            f"{run.path} has no checkpoint yet: it stopped before its first epoch was saved",
+            f"train it: nnscratch train {run.config}",
+        )
+    raise UserError(
+        f"{run.path} has no checkpoint {file.name}; there is {', '.join(others)}",
+        f"choose one: --checkpoint {'last' if run.last.is_file() else run.checkpoints / others[0]}",
+    )
+
+
+def _names(value: Any) -> tuple[str, ...] | None:
+    return None if value is None else tuple(str(name) for name in value)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:12]) + (f", ... ({len(names)})" if len(names) > 12 else "")

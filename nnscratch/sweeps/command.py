@@ -1,0 +1,96 @@
+"""The `command` of a sweep file: which config the trials start from, and what it already changes in it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnscratch.config.config import Config, load_config
+from nnscratch.config.document import Node
+from nnscratch.config.plugins import import_plugins
+from nnscratch.errors import ConfigError, Problem
+
+EXAMPLE = '["${env}", "nnscratch", "train", "configs/mine.yaml", "${args_no_hyphens}"]'
+MACRO = re.compile(r"\$\{[^}]*\}")
+AS_OVERRIDES = {"--name": "name", "--seed": "seed", "--epochs": "training.epochs", "--wandb": "wandb.mode"}
+TEXTS = ("--name", "--wandb")
+"""Those whose value is text, even when it looks like a number."""
+OWN_OPTIONS = ("--runs-dir", "--data-dir", "--threads", "--resume")
+FLAGS = ("--json", "--quiet", "-q", "--verbose", "-v", "--plots", "--no-plots", "--allow-plugins")
+"""What a W&B agent passes on and a trial here has no use for: consent to plugins is given to `nnscratch sweep`."""
+
+
+@dataclass(frozen=True)
+class BaseCommand:
+    """The config of every trial before its own values are set."""
+
+    config: Path
+    overrides: tuple[str, ...]
+
+    def load(self, changes: tuple[str, ...] = ()) -> Config:
+        """The config with the command's own overrides and then these. Raises ConfigError."""
+        return load_config(self.config, [*self.overrides, *changes])
+
+
+def parse_command(root: Node, problems: list[Problem], allow_plugins: bool) -> BaseCommand | None:
+    """The command, as `wandb agent` would run it from the present folder; None, and problems, when it is unusable."""
+    node = root.child("command")
+    if node is None:
+        problems.append(root.place.problem("command", f"is required: it names the config, as in {EXAMPLE}"))
+        return None
+    words = node.plain()
+    if not isinstance(words, list) or not all(isinstance(word, str | int | float) for word in words):
+        problems.append(node.place.problem("command", f"expected a list of words, as in {EXAMPLE}"))
+        return None
+    tokens = [str(word) for word in words]
+    program = root.child("program")
+    if program is not None:
+        tokens = [str(program.plain()) if token == "${program}" else token for token in tokens]
+    if "train" not in tokens:
+        problems.append(node.place.problem("command", f"does not run `nnscratch train CONFIG`; write {EXAMPLE}"))
+        return None
+    if not any(token.startswith("${args") for token in tokens):
+        problems.append(node.place.problem("command", "passes no parameters on: add ${args_no_hyphens}"))
+    config, overrides = _arguments(tokens[tokens.index("train") + 1 :], node, problems)
+    if config is None:
+        problems.append(node.place.problem("command", f"names no config after `train`; write {EXAMPLE}"))
+        return None
+    command = BaseCommand(config, tuple(overrides))
+    try:
+        if allow_plugins:
+            import_plugins(config)
+        command.load()
+    except ConfigError as error:
+        hint = f" ({error.hint})" if error.hint else ""
+        problems.append(node.place.problem("command", f"{config} cannot be used{hint}:"))
+        problems.extend(error.problems)
+    return command
+
+
+def _arguments(tokens: list[str], node: Node, problems: list[Problem]) -> tuple[Path | None, list[str]]:
+    config: Path | None = None
+    overrides: list[str] = []
+    words = iter(tokens)
+    for word in words:
+        if MACRO.fullmatch(word) or word in FLAGS:
+            continue
+        option, equals, value = word.partition("=")
+        if option in AS_OVERRIDES or option in OWN_OPTIONS:
+            given = value if equals else next(words, "")
+            if option in AS_OVERRIDES:
+                written = json.dumps(given, ensure_ascii=False) if option in TEXTS else given
+                overrides.append(f"{AS_OVERRIDES[option]}={written}")
+            else:
+                message = f"{option} belongs to the machine, not to the sweep: give it to `nnscratch sweep`"
+                problems.append(node.place.problem("command", message))
+        elif equals:
+            overrides.append(word.lstrip("-"))
+        elif word.startswith("-"):
+            problems.append(node.place.problem("command", f"{word} is not an option of `nnscratch train`"))
+        elif config is None:
+            config = Path(word)
+        else:
+            problems.append(node.place.problem("command", f"does not understand `{word}`"))
+    return config, overrides

@@ -1,0 +1,149 @@
+"""`nnscratch sweep`: reads the file, checks it against the config and the data, and sets workers to it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nnscratch.config.config import SAFE_NAME
+from nnscratch.config.preparation import prepare
+from nnscratch.config.problems import in_order
+from nnscratch.errors import ConfigError, Interrupted, UsageError
+from nnscratch.host import machine
+from nnscratch.host.display import Display
+from nnscratch.host.interruption import StopRequest
+from nnscratch.host.workplace import Options
+from nnscratch.report.files import write_atomically
+from nnscratch.sweeps.board import Board
+from nnscratch.sweeps.definition import SweepDefinition, load_sweep
+from nnscratch.sweeps.outcome import SweepSummary, conclude
+from nnscratch.sweeps.study import FINISHED
+from nnscratch.sweeps.wandb_engine import WandbSweep, sweep_on_wandb
+from nnscratch.sweeps.worker import Assignment, work, work_in_processes
+
+LEASE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """How a sweep is run: nothing of what it looks for."""
+
+    name: str | None = None
+    count: int | None = None
+    seed: int | None = None
+    workers: int = 1
+    storage: str | None = None
+    lease_seconds: float = LEASE_SECONDS
+    engine: str = "local"
+    trial_plots: bool = False
+    """Plots and a report for every trial, besides those of the sweep."""
+    allow_plugins: bool = False
+    """Whether the user lets the config's Python files run."""
+
+
+def sweep(file: Path, how: SweepOptions, options: Options, display: Display) -> SweepSummary | WandbSweep:
+    """Runs a sweep to its end, or goes on with it: one name under one --runs-dir is one sweep.
+
+    Raises Interrupted when asked to stop, with every trial saved, and UserError when it cannot be run.
+    """
+    if how.workers < 1 or (how.count is not None and how.count < 1) or how.lease_seconds <= 0:
+        raise UsageError("--workers, --count and --lease must be at least 1")
+    if how.name is not None and not re.match(SAFE_NAME, how.name):
+        raise UsageError(f"--name {how.name}: must be usable as a folder name: letters, digits, `.`, `_` and `-`")
+    definition = load_sweep(file, how.count, how.allow_plugins)
+    definition = replace(definition, name=how.name or definition.name)
+    check_values(definition)
+    if how.engine == "wandb":
+        return sweep_on_wandb(definition, how.count, display)
+    threads = machine.choose_threads(options.threads)
+    base = definition.command.load()
+    prepare(base, options, display)  # data that is missing is missed once, and fetched once
+
+    folder = options.runs_dir / "sweeps" / definition.name
+    seed = base.seed if how.seed is None else how.seed
+    assignment = Assignment(
+        file,
+        definition.name,
+        how.count,
+        seed,
+        folder,
+        how.storage,
+        how.lease_seconds,
+        how.allow_plugins,
+        replace(options, threads=threads, plots=how.trial_plots, download=False),
+    )
+    study = assignment.open_study()
+    if not (folder / "sweep.yaml").exists():
+        write_atomically(folder / "sweep.yaml", file.read_bytes())
+    display.say(f"{definition.name}: {definition.method}, {study.total} trials of {definition.command.config}")
+    display.say(f"study in {study.label}, trials in {folder / 'trials'}")
+    before = study.trials()
+    done = sum(trial.status in FINISHED for trial in before)
+    if before:
+        display.say(f"going on: {done} of {study.total} trials are done")
+    with StopRequest() as stop, Board(study, display):
+        if how.workers == 1:
+            work(study, assignment, stop)
+        else:
+            work_in_processes(assignment, how.workers, stop)
+    summary = conclude(study, folder, options, display, options.plots and not stop.wanted)
+    if stop.wanted:
+        raise _interrupted(file, how, options, folder)
+    return summary
+
+
+def _interrupted(file: Path, how: SweepOptions, options: Options, folder: Path) -> Interrupted:
+    command = ["nnscratch", "sweep", str(file), "--name", folder.name, "--runs-dir", str(options.runs_dir)]
+    command += options.words_to_repeat()
+    given = {
+        "--count": how.count,
+        "--seed": how.seed,
+        "--storage": None if how.storage is None else machine.without_password(how.storage),
+        "--lease": None if how.lease_seconds == LEASE_SECONDS else how.lease_seconds,
+        "--workers": None if how.workers == 1 else how.workers,
+        "--threads": options.threads,
+        "--wandb": options.wandb,
+    }
+    for option, value in given.items():
+        command += [option, str(value)] if value is not None else []
+    command += ["--plots"] if how.trial_plots else []
+    command += [] if options.plots else ["--no-plots"]
+    command += ["--allow-plugins"] if how.allow_plugins else []
+    return Interrupted(f"interrupted; every trial is saved in {folder}", f"go on with: {shlex.join(command)}")
+
+
+def check_values(definition: SweepDefinition) -> None:
+    """Raises ConfigError with every value that the config refuses, before anything is trained.
+
+    A field that only some component has (`optimizer.momentum`) is fine when the sweep also chooses that component.
+    """
+    names = {each.path: each.distribution.examples() for each in definition.parameters if each.path.endswith(".name")}
+    problems = []
+    for parameter in definition.parameters:
+        siblings = f"{parameter.path.rpartition('.')[0]}.name"
+        contexts = [(), *((f"{siblings}={name}",) for name in names.get(siblings, ()) if parameter.path != siblings)]
+        for value in parameter.distribution.examples():
+            change = _override(parameter.path, value)
+            errors = list(_errors(definition, [(*context, change) for context in contexts]))
+            if len(errors) == len(contexts):
+                message = errors[-1].problems[0].message if errors[-1].problems else errors[-1].message
+                problems.append(parameter.place.problem(parameter.label, f"{change}: {message}"))
+    if problems:
+        raise ConfigError(in_order(problems))
+
+
+def _errors(definition: SweepDefinition, attempts: list[tuple[str, ...]]) -> Iterator[ConfigError]:
+    for changes in attempts:
+        try:
+            definition.command.load(changes)
+            return
+        except ConfigError as error:
+            yield error
+
+
+def _override(path: str, value: object) -> str:
+    return f"{path}={json.dumps(value)}"

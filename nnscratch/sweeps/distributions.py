@@ -1,0 +1,195 @@
+"""The distributions of W&B's sweep schema: what Optuna samples (`raw`), and the config value that it stands for.
+
+A quantized distribution (`q_...`) rounds to multiples of q inside its bounds. `normal`, `log_normal` and `beta` have no
+counterpart in Optuna: what is sampled there is the quantile, a number between 0 and 1.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nnscratch.config.document import Value
+from nnscratch.report.formats import setting
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+Raw = str | int | float
+EDGE = 1e-6  # quantiles stay this far from 0 and 1, where a normal distribution is infinite
+
+
+class Distribution(ABC):
+    """What a parameter may be."""
+
+    @abstractmethod
+    def sampled(self) -> BaseDistribution | None:
+        """What Optuna samples; None for a constant."""
+
+    @abstractmethod
+    def value(self, raw: Raw) -> Value:
+        """The config value that a sampled raw value stands for."""
+
+    def grid(self) -> list[Value] | None:
+        """Every value in order; None when there is no end to them."""
+        return None
+
+    @abstractmethod
+    def examples(self) -> list[Value]:
+        """Values to check against the config before anything is trained."""
+
+
+@dataclass(frozen=True)
+class Constant(Distribution):
+    """One value."""
+
+    constant: Value
+
+    def sampled(self) -> BaseDistribution | None:
+        return None
+
+    def value(self, raw: Raw) -> Value:
+        return self.constant
+
+    def grid(self) -> list[Value] | None:
+        return [self.constant]
+
+    def examples(self) -> list[Value]:
+        return [self.constant]
+
+
+@dataclass(frozen=True)
+class Choice(Distribution):
+    """One of some values, equally likely or with the probabilities given."""
+
+    values: Sequence[Value]
+    probabilities: Sequence[float] | None = None
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """The values as text, since Optuna knows neither lists nor the difference between 1 and true."""
+        labels = [setting(value) for value in self.values]
+        return labels if len(set(labels)) == len(labels) else [json.dumps(value) for value in self.values]
+
+    def sampled(self) -> BaseDistribution | None:
+        from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+        return CategoricalDistribution(self.labels) if self.probabilities is None else FloatDistribution(0.0, 1.0)
+
+    def value(self, raw: Raw) -> Value:
+        if self.probabilities is None:
+            return self.values[self.labels.index(str(raw))]
+        shares = np.cumsum(self.probabilities) / sum(self.probabilities)
+        return self.values[min(int(np.searchsorted(shares, float(raw), side="right")), len(self.values) - 1)]
+
+    def grid(self) -> list[Value] | None:
+        return list(self.values)
+
+    def examples(self) -> list[Value]:
+        return list(self.values)
+
+
+@dataclass(frozen=True)
+class Integers(Distribution):
+    """Every integer from low to high, equally likely."""
+
+    low: int
+    high: int
+
+    def sampled(self) -> BaseDistribution | None:
+        from optuna.distributions import IntDistribution
+
+        return IntDistribution(self.low, self.high)
+
+    def value(self, raw: Raw) -> Value:
+        return int(raw)
+
+    def grid(self) -> list[Value] | None:
+        return list(range(self.low, self.high + 1))
+
+    def examples(self) -> list[Value]:
+        return [self.low, self.high]
+
+
+@dataclass(frozen=True)
+class Interval(Distribution):
+    """Uniform, or uniform in the logarithm, from low to high; with q, rounded to a multiple of it."""
+
+    low: float
+    high: float
+    is_logarithmic: bool = False
+    q: float | None = None
+
+    def sampled(self) -> BaseDistribution | None:
+        from optuna.distributions import FloatDistribution
+
+        return FloatDistribution(self.low, self.high, log=self.is_logarithmic)
+
+    def value(self, raw: Raw) -> Value:
+        return float(raw) if self.q is None else rounded(float(raw), self.q, self.low, self.high)
+
+    def grid(self) -> list[Value] | None:
+        if self.q is None or self.is_logarithmic:
+            return None
+        first, last = multiples(self.q, self.low, self.high)
+        return [rounded(k * self.q, self.q) for k in range(first, last + 1)]
+
+    def examples(self) -> list[Value]:
+        return [self.value(self.low), self.value(self.high)]
+
+
+@dataclass(frozen=True)
+class Quantiles(Distribution):
+    """`normal` (mu, sigma), `log_normal` (mu, sigma of the logarithm) or `beta` (a, b); with q, rounded to it."""
+
+    kind: str
+    shape: Mapping[str, float] = field(default_factory=dict)
+    q: float | None = None
+
+    def sampled(self) -> BaseDistribution | None:
+        from optuna.distributions import FloatDistribution
+
+        return FloatDistribution(EDGE, 1.0 - EDGE)
+
+    def value(self, raw: Raw) -> Value:
+        value = self._quantile(float(raw))
+        return value if self.q is None else rounded(value, self.q)
+
+    def examples(self) -> list[Value]:
+        return [self.value(raw) for raw in (0.25, 0.75)]
+
+    def _quantile(self, u: float) -> float:
+        if self.kind == "beta":
+            return float(np.quantile(self._beta_draws, u))
+        sigma = self.shape["sigma"]
+        value = self.shape["mu"] + (sigma * NormalDist().inv_cdf(u) if sigma else 0.0)
+        return math.exp(value) if self.kind == "log_normal" else value
+
+    @cached_property
+    def _beta_draws(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        # The inverse of beta's distribution function has no formula; as a search prior, that of many draws will do.
+        return np.random.default_rng(0).beta(self.shape["a"], self.shape["b"], 100_000)
+
+
+def multiples(q: float, low: float, high: float) -> tuple[int, int]:
+    """The smallest and the largest k with low <= k q <= high; none fits when the first is larger."""
+    slack = 1e-9 * max(abs(low / q), abs(high / q), 1.0)
+    return math.ceil(low / q - slack), math.floor(high / q + slack)
+
+
+def rounded(value: float, q: float, low: float = -math.inf, high: float = math.inf) -> int | float:
+    """The nearest multiple of q inside the bounds; an integer when q is one."""
+    k = round(value / q)
+    if math.isfinite(low) and math.isfinite(high):
+        first, last = multiples(q, low, high)
+        k = min(max(k, first), last)
+    # 3 * 0.1 is 0.30000000000000004; what was meant is 0.3.
+    return k * q if isinstance(q, int) else float(f"{k * q:.12g}")

@@ -1,0 +1,174 @@
+"""What a sweep leaves behind: leaderboard, best config, plots, and one JSON object."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnscratch.errors import UserError
+from nnscratch.host.display import Display
+from nnscratch.host.json_text import json_text
+from nnscratch.host.workplace import Options
+from nnscratch.report.files import write_atomically
+from nnscratch.report.formats import metric_value
+from nnscratch.report.tables import leaderboard, plain_table
+from nnscratch.report.values import Goal, TrialSummary
+from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.kept_plugins import keep_plugins
+from nnscratch.sweeps.board import best_trial
+from nnscratch.sweeps.sampling import search_space
+from nnscratch.sweeps.study import Study, Trial
+from nnscratch.sweeps.trial import trial_changes
+
+FEWEST_TRIALS = 5
+"""From fewer, the importance of a parameter is chance."""
+
+
+@dataclass(frozen=True)
+class SweepSummary:
+    """The end of a sweep."""
+
+    name: str
+    folder: Path
+    method: str
+    metric: str
+    goal: Goal
+    best: Trial | None
+    trials: Sequence[Trial]
+    varied: Sequence[str] = ()
+    """The parameters worth a column."""
+    train_again: str = ""
+    """The command that trains the best config."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for --json."""
+        config = {"config": str(self.folder / "best.yaml")}
+        return {
+            "name": self.name,
+            "folder": str(self.folder),
+            "method": self.method,
+            "metric": {"name": self.metric, "goal": self.goal},
+            "best": self.best.to_dict() | config if self.best is not None else None,
+            "trials": [trial.to_dict() for trial in self.trials],
+        }
+
+    def check(self) -> None:
+        """Raises UserError when no trial completed."""
+        if self.best is None:
+            raise UserError(f"no trial of {self.name} completed", f"see the notes above and {self.folder / 'trials'}")
+
+    def to_text(self) -> str:
+        """The leaderboard, and where the best config is."""
+        rows = [
+            TrialSummary(each.number, each.status, each.value, chosen(each, self.varied), each.run, each.note)
+            for each in self.trials
+        ]
+        table = plain_table(leaderboard(rows, goal=self.goal, metric=self.metric))
+        if self.best is None:
+            return f"{table}\nno trial completed; results in {self.folder}"
+        value = metric_value(self.metric, self.best.value)
+        return f"{table}\nbest: trial {self.best.number}, {self.metric} {value}; train it again: {self.train_again}"
+
+
+def chosen(trial: Trial, paths: Sequence[str]) -> dict[str, object]:
+    """The trial's values at some paths."""
+    return {path: trial.parameters[path] for path in paths if path in trial.parameters}
+
+
+def conclude(study: Study, folder: Path, options: Options, display: Display, plots: bool = True) -> SweepSummary:
+    """Writes everything of the sweep's folder that depends on all trials."""
+    definition, trials = study.definition, study.trials()
+    best = best_trial(trials, study)
+    metric = definition.metric
+    train_again = _write_best(study, best, len(trials), folder, options) if best is not None else ""
+    summary = SweepSummary(
+        definition.name, folder, definition.method, metric.name, metric.goal, best, trials, definition.varied,
+        train_again,
+    )  # fmt: skip
+    write_atomically(folder / "sweep.json", (json_text(summary.to_dict(), indent=2) + "\n").encode())
+    write_atomically(folder / "leaderboard.csv", _table(study, trials).encode())
+    if plots and trials:
+        _draw(study, trials, folder / "plots")
+        display.say(f"plots in {folder / 'plots'}")
+    return summary
+
+
+def _write_best(study: Study, best: Trial, trials: int, folder: Path, options: Options) -> str:
+    """The command that trains best.yaml, which it writes, with copies of the plugins that it names."""
+    definition, metric = study.definition, study.definition.metric.name
+    changes = (*trial_changes(definition, best, study.seed), f"name={json.dumps(f'{definition.name[:95]}-best')}")
+    config, _ = keep_plugins(RunDirectory(folder), definition.command.load(changes))
+    head = f"# The best of {trials} trials of the sweep {definition.name}: trial {best.number}, "
+    text = f"{head}{metric} {metric_value(metric, best.value)}.\n{config.to_yaml()}"
+    write_atomically(folder / "best.yaml", text.encode())
+    words = ["nnscratch", "train", str(folder / "best.yaml"), *options.words_to_repeat()]
+    return shlex.join([*words, "--allow-plugins"] if config.plugins else words)
+
+
+def importances(study: Study, trials: Sequence[Trial]) -> dict[str, float]:
+    """The share of each parameter in telling good trials from bad (PED-ANOVA, Watanabe 2023); {} when unknown."""
+    import optuna
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+    rows = _rated(trials)
+    space = search_space(study.definition)
+    if len(rows) < FEWEST_TRIALS or not space or len({row.value for row in rows}) < 2:
+        return {}
+    raw = {frozen.number: frozen.params for frozen in study.frozen_trials()}
+    known = optuna.create_study(direction=study.definition.metric.goal)
+    for row in rows:
+        known.add_trial(optuna.trial.create_trial(value=row.value, params=raw[row.number], distributions=space))
+    try:
+        shares = get_param_importances(known, evaluator=PedAnovaImportanceEvaluator())
+    except (RuntimeError, ValueError):
+        return {}  # too few trials differ
+    return {name: share for name, share in shares.items() if math.isfinite(share)}
+
+
+def _rated(trials: Sequence[Trial]) -> list[Trial]:
+    return [trial for trial in trials if trial.status == "completed" and trial.value is not None]
+
+
+def _draw(study: Study, trials: Sequence[Trial], folder: Path) -> None:
+    from nnscratch.report.parallel_coordinates import parallel_coordinates
+    from nnscratch.report.sweeps import parameter_importance, sweep_history
+
+    metric, name = study.definition.metric, study.definition.name
+    values = [trial.value for trial in trials]
+    statuses = [trial.status for trial in trials]
+    sweep_history(values, statuses, folder / "history.png", goal=metric.goal, metric=metric.name, title=name)
+    parallel_coordinates(
+        [chosen(trial, study.definition.varied) for trial in trials],
+        values,
+        folder / "parallel_coordinates.png",
+        goal=metric.goal,
+        metric=metric.name,
+        statuses=statuses,
+        title=name,
+    )
+    shares, picture = importances(study, trials), folder / "importance.png"
+    if shares:
+        title = f"{name}: how much each parameter mattered, from {len(_rated(trials))} trials"
+        parameter_importance(list(shares), list(shares.values()), picture, title=title)
+    else:
+        picture.unlink(missing_ok=True)  # drawn from other trials
+
+
+def _table(study: Study, trials: Sequence[Trial]) -> str:
+    paths = [parameter.path for parameter in study.definition.parameters]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["trial", "status", study.definition.metric.name, *paths, "collapsed", "epochs", "run", "note"])
+    for trial in trials:
+        values = [json.dumps(trial.parameters.get(path)) for path in paths]
+        value = "" if trial.value is None else repr(trial.value)
+        row = [trial.number, trial.status, value, *values, str(trial.collapsed).lower()]
+        writer.writerow([*row, max(trial.curve, default=0), trial.run, trial.note])
+    return text.getvalue()

@@ -1,0 +1,234 @@
+"""The `parameters` of a sweep file: which config fields vary, and how."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from nnscratch.config.document import Node, Place
+from nnscratch.config.problems import shown
+from nnscratch.errors import Problem, did_you_mean
+from nnscratch.sweeps.distributions import (
+    Choice,
+    Constant,
+    Distribution,
+    Integers,
+    Interval,
+    Quantiles,
+    multiples,
+)
+
+ALLOWED_KEYS = {
+    "constant": ("value",),
+    "categorical": ("values", "probabilities"),
+    "categorical_w_probabilities": ("values", "probabilities"),
+    "int_uniform": ("min", "max"),
+    "uniform": ("min", "max"),
+    "q_uniform": ("min", "max", "q"),
+    "log_uniform": ("min", "max"),
+    "log_uniform_values": ("min", "max"),
+    "q_log_uniform": ("min", "max", "q"),
+    "q_log_uniform_values": ("min", "max", "q"),
+    "inv_log_uniform": ("min", "max"),
+    "inv_log_uniform_values": ("min", "max"),
+    "normal": ("mu", "sigma"),
+    "q_normal": ("mu", "sigma", "q"),
+    "log_normal": ("mu", "sigma"),
+    "q_log_normal": ("mu", "sigma", "q"),
+    "beta": ("a", "b"),
+    "q_beta": ("a", "b", "q"),
+}
+FORMS = "write value, values, min and max, or a distribution"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A config field by its dotted path, and what it may be."""
+
+    path: str
+    distribution: Distribution
+    place: Place
+    label: str
+    """Where it stands in the sweep file: `parameters.optimizer.learning_rate`."""
+
+
+def read_parameters(root: Node, problems: list[Problem]) -> tuple[Parameter, ...]:
+    """Every parameter in the file's order; nested `parameters` become dotted paths."""
+    node = root.child("parameters")
+    if node is None or not isinstance(node.content, dict) or not node.content:
+        place = root.place if node is None else node.place
+        problems.append(place.problem("parameters", "at least one is required: a config field and its values"))
+        return ()
+    found: list[Parameter] = []
+    _collect(node, "", "parameters", found, problems)
+    paths = [parameter.path for parameter in found]
+    for parameter in found:
+        above = [path for path in paths if parameter.path.startswith(path + ".") and not path.endswith(".name")]
+        if paths.count(parameter.path) > 1 or above:
+            other = above[0] if above else "itself"
+            problems.append(parameter.place.problem(parameter.label, f"is also set by {other}; vary one of them"))
+    return tuple(found)
+
+
+def _collect(node: Node, path: str, label: str, found: list[Parameter], problems: list[Problem]) -> None:
+    assert isinstance(node.content, dict)
+    for key, item in node.content.items():
+        dotted, inner_label = f"{path}.{key}" if path else key, f"{label}.{key}"
+        place = item.key or item.place
+        if not re.fullmatch(r"[A-Za-z_0-9][A-Za-z0-9_.-]*", key):
+            problems.append(place.problem(inner_label, "is not the path of a config field"))
+        elif not isinstance(item.content, dict):
+            message = f"expected a mapping ({FORMS}), got {shown(item.plain())}"
+            problems.append(item.place.problem(inner_label, message))
+        elif "parameters" in item.content:
+            inner = item.content["parameters"]
+            if len(item.content) > 1 or not isinstance(inner.content, dict) or not inner.content:
+                problems.append(place.problem(inner_label, "nested `parameters` stand alone and hold parameters"))
+            else:
+                _collect(inner, dotted, f"{inner_label}.parameters", found, problems)
+        else:
+            distribution = _Form(item, inner_label, problems).distribution()
+            if distribution is not None:
+                found.append(Parameter(dotted, distribution, place, inner_label))
+
+
+class _Form:
+    """One parameter as it is written."""
+
+    def __init__(self, node: Node, label: str, problems: list[Problem]) -> None:
+        self.node, self.label, self.problems = node, label, problems
+        self.sound = True
+
+    def distribution(self) -> Distribution | None:
+        """What it says; None, and problems, when that is not possible."""
+        name = self._name()
+        if name is None:
+            return None
+        assert isinstance(self.node.content, dict)
+        allowed = ("distribution", *ALLOWED_KEYS[name])
+        for key, item in self.node.content.items():
+            if key not in allowed:
+                message = f"unknown field for {name}{did_you_mean(key[:60], allowed)} (allowed: {', '.join(allowed)})"
+                self._wrong(message, item.key or item.place, key)
+        made = self._make(name)
+        return made if self.sound else None
+
+    def _name(self) -> str | None:
+        has = self.node.child
+        written = has("distribution")
+        if written is not None:
+            name = written.content
+            if isinstance(name, str) and name in ALLOWED_KEYS:
+                return name
+            close = did_you_mean(name[:60], ALLOWED_KEYS) if isinstance(name, str) else ""
+            message = f"unknown distribution {shown(written.plain())}{close} (allowed: {', '.join(ALLOWED_KEYS)})"
+            self._wrong(message, written.place, "distribution")
+            return None
+        if has("value") is not None:
+            return "constant"
+        if has("values") is not None:
+            return "categorical"
+        low, high = has("min"), has("max")
+        if low is not None and high is not None:
+            whole = all(isinstance(node.content, int) and not isinstance(node.content, bool) for node in (low, high))
+            return "int_uniform" if whole else "uniform"
+        self._wrong(FORMS, self.node.place)
+        return None
+
+    def _make(self, name: str) -> Distribution | None:
+        base = name.removeprefix("q_")
+        if name == "constant":
+            value = self.node.child("value")
+            return Constant(value.plain()) if value is not None else self._wrong("is required", key="value")
+        if base.startswith("categorical"):
+            return self._choice(name)
+        q = self._q() if name.startswith("q_") else None
+        if base in ("normal", "log_normal", "beta"):
+            defaults = {"a": 1.0, "b": 1.0} if base == "beta" else {"mu": 0.0, "sigma": 1.0}
+            shape = {key: self._number(key, default) for key, default in defaults.items()}
+            for key, number in shape.items():
+                if (key == "sigma" and number < 0) or (base == "beta" and number <= 0):
+                    self._wrong("must be positive", self._place(key), key)
+            return Quantiles(base, shape, q)
+        return self._interval(name, base, q)
+
+    def _interval(self, name: str, base: str, q: float | None) -> Distribution | None:
+        if self.node.child("min") is None or self.node.child("max") is None:
+            return self._wrong("is required", key="min" if self.node.child("min") is None else "max")
+        low, high = self._number("min", 0.0), self._number("max", 0.0)
+        if not self.sound:
+            return None
+        if low > high:
+            self._wrong(f"min {low:g} is above max {high:g}", self._place("min"), "min")
+        if base == "int_uniform":
+            if low != int(low) or high != int(high):
+                self._wrong("int_uniform needs whole numbers; use uniform or q_uniform", self._place("min"))
+            return Integers(int(low), int(high))
+        if base.endswith("log_uniform"):  # bounds are exponents of e; inv_: of 1/x
+            if max(abs(low), abs(high)) > 300:
+                message = f"{name} takes exponents of e; for the values themselves use {name}_values"
+                self._wrong(message, self._place("min"))
+                return None
+            low, high = (math.exp(-high), math.exp(-low)) if base.startswith("inv") else (math.exp(low), math.exp(high))
+        is_logarithmic = base != "uniform"
+        if is_logarithmic and low <= 0:
+            self._wrong("must be greater than 0 on a logarithmic scale", self._place("min"), "min")
+        if q is not None and self.sound:
+            first, last = multiples(q, low, high)
+            if first > last:
+                self._wrong(f"no multiple of q = {q:g} lies between {low:g} and {high:g}", self._place("q"), "q")
+        return Interval(low, high, is_logarithmic, q)
+
+    def _choice(self, name: str) -> Distribution | None:
+        values, probabilities = self.node.child("values"), self.node.child("probabilities")
+        if values is None:
+            return self._wrong("is required", key="values")
+        if not isinstance(values.content, list) or not values.content:
+            self._wrong("expected a list of values", values.place, "values")
+            return None
+        plain = [node.plain() for node in values.content]
+        for index, value in enumerate(plain):
+            if any(value == other and type(value) is type(other) for other in plain[:index]):
+                self._wrong("is listed twice", values.content[index].place, f"values.{index}")
+        if probabilities is None:
+            if name.endswith("probabilities"):
+                return self._wrong("is required", key="probabilities")
+            return Choice(plain)
+        shares = probabilities.plain()
+        if (
+            not isinstance(shares, list)
+            or len(shares) != len(plain)
+            or not all(isinstance(share, int | float) and share >= 0 for share in shares)
+            or not 0.999 < sum(share for share in shares if isinstance(share, int | float)) < 1.001
+        ):
+            message = f"expected {len(plain)} probabilities, one per value, that add up to 1"
+            self._wrong(message, probabilities.place, "probabilities")
+            return None
+        return Choice(plain, [float(share) for share in shares if isinstance(share, int | float)])
+
+    def _q(self) -> float:
+        node = self.node.child("q")
+        q = node.content if node is not None else 1
+        if isinstance(q, bool) or not isinstance(q, int | float) or not q > 0 or not math.isfinite(q):
+            self._wrong("must be a number greater than 0", self._place("q"), "q")
+            return 1
+        return q
+
+    def _number(self, key: str, default: float) -> float:
+        node = self.node.child(key)
+        value = node.content if node is not None else default
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            self._wrong("expected a number", self._place(key), key)
+            return default
+        return float(value)
+
+    def _place(self, key: str) -> Place:
+        return self.node.nearest((key,))[0].place
+
+    def _wrong(self, message: str, place: Place | None = None, key: str | None = None) -> Distribution | None:
+        """Notes a problem; always None, which is what an impossible form makes."""
+        self.sound = False
+        place = place or self.node.key or self.node.place
+        self.problems.append(place.problem(f"{self.label}.{key}" if key else self.label, message))
+        return None

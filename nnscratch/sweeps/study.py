@@ -1,0 +1,318 @@
+"""The trials of a sweep, shared by all who work on it: who takes which, how far it is, and what came of it.
+
+A trial is created, with its values and its lease, by one write; afterwards only the holder of its lease writes to it.
+The lease's beat is a counter: a watcher that sees it stand still for too long by its own clock, or finds that the
+process is gone, takes the trial over. Clocks of different machines are never compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nnscratch.config.document import Value
+from nnscratch.errors import UserError
+from nnscratch.sweeps.definition import SweepDefinition
+from nnscratch.sweeps.sampling import suggest
+from nnscratch.sweeps.storage import SharedStorage
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+FINISHED = ("completed", "pruned", "diverged", "failed")
+MOST_DEATHS = 10  # a trial whose process dies every time must not keep a sweep from ending
+
+
+class LeaseLostError(Exception):
+    """The trial has been taken over by another worker: this one was silent for too long."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who works on a trial; `beat` grows while they do."""
+
+    worker: str
+    host: str
+    pid: int
+    started: str
+    beat: int = 0
+
+    @classmethod
+    def of_this_process(cls) -> Lease:
+        return cls(uuid.uuid4().hex, _host(), os.getpid(), _process_start(os.getpid()))
+
+    def process_is_gone(self) -> bool:
+        """True when it ran on this machine and runs no more; of other machines nothing is known."""
+        return self.host == _host() and _process_start(self.pid) != self.started
+
+
+def _host() -> str:
+    """This machine, since it was booted, and this container: where process numbers mean the same."""
+    parts = [platform.node()]
+    with suppress(OSError):
+        parts += [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
+    return " ".join(parts)
+
+
+def _process_start(pid: int) -> str:
+    """When a process started, '' when there is none: numbers are used again."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        if Path("/proc/self/stat").exists():
+            return ""
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return ""
+        except OSError:
+            pass
+        return "unknown"
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One row of a sweep."""
+
+    number: int
+    parameters: Mapping[str, Value]
+    status: str
+    value: float | None = None
+    run: str = ""
+    note: str = ""
+    collapsed: bool = False
+    deaths: int = 0
+    curve: Mapping[int, float] = field(default_factory=dict)
+    """The metric by epoch."""
+    lease: Lease | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for --json."""
+        value = self.value if self.value is not None and math.isfinite(self.value) else None
+        row: dict[str, Any] = {
+            "number": self.number,
+            "parameters": dict(self.parameters),
+            "status": self.status,
+            "value": value,
+            "run": self.run or None,
+            "collapsed": self.collapsed,
+        }
+        return row | ({"note": self.note} if self.note else {})
+
+
+class Study:
+    """The trials of one sweep in a storage that others may work on at the same time."""
+
+    def __init__(self, shared: SharedStorage, definition: SweepDefinition, seed: int, lease_seconds: float) -> None:
+        from optuna.study import StudyDirection
+
+        self.definition, self.seed, self.lease_seconds = definition, seed, lease_seconds
+        self.label = shared.label
+        self._storage, self._mutex = shared.storage, shared.mutex
+        self._me = Lease.of_this_process()
+        self._beats: dict[int, tuple[str, int, float]] = {}
+        direction = StudyDirection.MAXIMIZE if definition.metric.goal == "maximize" else StudyDirection.MINIMIZE
+        with self._mutex():
+            try:
+                self._id = self._storage.get_study_id_from_name(definition.name)
+            except KeyError:
+                self._id = self._storage.create_new_study([direction], definition.name)
+            attributes = self._storage.get_study_user_attrs(self._id)
+            digest = fingerprint(definition, seed)
+            if "fingerprint" not in attributes:
+                self._storage.set_study_user_attr(self._id, "fingerprint", digest)
+            elif attributes["fingerprint"] != digest:
+                raise UserError(
+                    f"{self.label} holds another sweep named {definition.name}: its method, metric, parameters, "
+                    "config or seed differ from those given now",
+                    "choose another --name, or give it what it was started with; only run_cap and early_terminate "
+                    "may change",
+                )
+
+    @property
+    def total(self) -> int:
+        """How many trials the sweep has."""
+        cap, size = self.definition.run_cap, self.definition.grid_size()
+        if self.definition.method != "grid":
+            return cap or 0
+        return size if cap is None else min(cap, size)
+
+    def trials(self) -> list[Trial]:
+        """Every trial so far, by number. A running one whose worker has died shows as interrupted."""
+        rows = [_trial(frozen) for frozen in self._storage.get_all_trials(self._id)]
+        return [replace(row, status="interrupted") if self._is_orphan(row) else row for row in rows]
+
+    def frozen_trials(self) -> list[FrozenTrial]:
+        """The trials as Optuna keeps them."""
+        return self._storage.get_all_trials(self._id)
+
+    def is_over(self, trials: list[Trial]) -> bool:
+        """True when nothing is left to start, to resume, or to wait for."""
+        return all(trial.status in FINISHED for trial in trials) and not self._wants_more(trials)
+
+    def claim(self) -> Trial | None:
+        """A trial to work on: an abandoned one before a new one; None when there is none at the moment."""
+        with self._mutex():
+            frozen = self._storage.get_all_trials(self._id)
+            trials = [_trial(each) for each in frozen]
+            for each, trial in zip(frozen, trials, strict=True):
+                if trial.status == "interrupted" or self._is_orphan(trial):
+                    died = trial.status == "running"
+                    if died and trial.deaths >= MOST_DEATHS:
+                        note = f"the process that trained it died {trial.deaths} times"
+                        self._end(each._trial_id, "failed", None, {"note": note})
+                        continue
+                    self._set(each._trial_id, deaths=trial.deaths + died, lease=asdict(self._me), status="running")
+                    return replace(trial, status="running", deaths=trial.deaths + died, lease=self._me)
+            return self._create(frozen) if self._wants_more(trials) else None
+
+    def beat(self, number: int) -> None:
+        """Says that the trial is still being worked on; raises LeaseLostError when it is somebody else's by now."""
+        with self._mutex():
+            identifier, lease = self._own(number)
+            self._set(identifier, lease=asdict(replace(lease, beat=lease.beat + 1)))
+
+    def report(self, number: int, epoch: int, value: float) -> int | None:
+        """Records the metric after an epoch; the epoch when the trial is to be stopped there."""
+        with self._mutex():
+            identifier, _ = self._own(number)
+            if math.isfinite(value):
+                self._storage.set_trial_intermediate_value(identifier, epoch, value)
+            if self.definition.early_terminate is None or not math.isfinite(value):
+                return None
+            rows = [_trial(frozen) for frozen in self._storage.get_all_trials(self._id)]
+        own = next(row.curve for row in rows if row.number == number)
+        others = [row.curve for row in rows if row.number != number]
+        return self.definition.early_terminate.is_due(own, others, self.definition.metric.goal)
+
+    def set_run(self, number: int, run: Path) -> None:
+        """Records where the trial's run is."""
+        with self._mutex():
+            identifier, _ = self._own(number)
+            self._set(identifier, run=str(run))
+
+    def finish(self, number: int, status: str, value: float | None, note: str = "", collapsed: bool = False) -> None:
+        """Ends the trial; `interrupted` instead sets it free for whoever comes next."""
+        with self._mutex():
+            identifier, _ = self._own(number)
+            attributes: dict[str, Any] = {"note": note, "collapsed": collapsed}
+            if status == "interrupted":
+                self._set(identifier, **attributes, lease=None, status=status)
+            else:
+                self._end(identifier, status, value, attributes)
+
+    def _create(self, history: list[FrozenTrial]) -> Trial:
+        """A new trial that this worker holds, in one write."""
+        from optuna.trial import TrialState, create_trial
+
+        number = len(history)
+        suggestion = suggest(self.definition, self.seed, number, [_as_the_sampler_sees_it(each) for each in history])
+        attributes = {"parameters": suggestion.values, "status": "running", "lease": asdict(self._me), "deaths": 0}
+        template = create_trial(
+            state=TrialState.RUNNING,
+            params=suggestion.raw,
+            distributions=suggestion.distributions,
+            user_attrs=attributes,
+        )
+        self._storage.create_new_trial(self._id, template)
+        return Trial(number, suggestion.values, "running", lease=self._me)
+
+    def _wants_more(self, trials: list[Trial]) -> bool:
+        metric = self.definition.metric
+        reached = any(each.status == "completed" and each.value is not None and metric.is_reached(each.value)
+                      for each in trials)  # fmt: skip
+        return len(trials) < self.total and not reached
+
+    def _own(self, number: int) -> tuple[int, Lease]:
+        """The storage's number of a trial that this worker holds, and its lease."""
+        identifier = self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
+        frozen = self._storage.get_trial(identifier)
+        lease = _trial(frozen).lease
+        if frozen.state.is_finished() or lease is None or lease.worker != self._me.worker:
+            raise LeaseLostError(f"trial {number} was taken over by another worker")
+        return identifier, lease
+
+    def _is_orphan(self, trial: Trial) -> bool:
+        """True for a running trial that nobody works on any more."""
+        lease = trial.lease
+        if trial.status != "running" or lease is None:
+            return trial.status == "running"
+        if lease.process_is_gone():
+            return True
+        seen = self._beats.get(trial.number)
+        if seen is None or seen[:2] != (lease.worker, lease.beat):
+            self._beats[trial.number] = (lease.worker, lease.beat, time.monotonic())
+            return False
+        return time.monotonic() - seen[2] > self.lease_seconds
+
+    def _set(self, identifier: int, **attributes: Any) -> None:
+        for key, value in attributes.items():
+            self._storage.set_trial_user_attr(identifier, key, value)
+
+    def _end(self, identifier: int, status: str, value: float | None, attributes: Mapping[str, Any]) -> None:
+        """What came of a trial, then its state: until that is written, the trial counts as running."""
+        from optuna.trial import TrialState
+
+        self._set(identifier, **attributes, value=value, status=status)
+        state = {"completed": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(status, TrialState.FAIL)
+        values = [value] if value is not None and state is not TrialState.FAIL else None
+        self._storage.set_trial_state_values(identifier, state, values)
+
+
+def fingerprint(definition: SweepDefinition, seed: int) -> str:
+    """Equal for sweeps whose trials may stand in one table."""
+    command = definition.command
+    parts = {
+        "method": definition.method,
+        "metric": [definition.metric.name, definition.metric.goal],
+        "parameters": {each.path: repr(each.distribution) for each in definition.parameters},
+        "config": {k: v for k, v in command.load().to_dict().items() if k not in ("name", "wandb")},
+        "seed": seed,
+    }
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _trial(frozen: FrozenTrial) -> Trial:
+    kept = frozen.user_attrs
+    status = str(kept.get("status", "running"))
+    if not frozen.state.is_finished() and status in FINISHED:
+        status = "running"  # killed between the last two writes: it is finished once more
+    lease = kept.get("lease")
+    return Trial(
+        frozen.number,
+        kept.get("parameters", {}),
+        status,
+        kept.get("value") if frozen.state.is_finished() else None,
+        kept.get("run", ""),
+        kept.get("note", ""),
+        kept.get("collapsed", False),
+        kept.get("deaths", 0),
+        dict(frozen.intermediate_values),
+        Lease(**lease) if lease else None,
+    )
+
+
+def _as_the_sampler_sees_it(frozen: FrozenTrial) -> FrozenTrial:
+    """A diverged trial as one pruned before its first epoch: the worst there is, so that its region is avoided."""
+    from optuna.trial import TrialState, create_trial
+
+    diverged = frozen.user_attrs.get("status") == "diverged" and frozen.state.is_finished()
+    value = frozen.value if frozen.state is TrialState.COMPLETE else None
+    return create_trial(
+        state=TrialState.PRUNED if diverged else frozen.state,
+        value=value,
+        params=frozen.params,
+        distributions=frozen.distributions,
+        intermediate_values={} if diverged else frozen.intermediate_values,
+    )

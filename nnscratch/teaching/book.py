@@ -1,0 +1,260 @@
+"""The book in docs/, made from the components' own docstrings, fields and code:
+
+    python -m nnscratch.teaching.book docs
+
+Every component has its formula, the derivation of its gradient, its source and the file and line that computes it. A
+test fails when the pages are not what this would write now.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import nnscratch
+import nnscratch.config.builtins  # so that every component is known
+from nnscratch.component import Component, catalogue
+from nnscratch.nn.initializers import Initializer
+from nnscratch.nn.layer import Layer
+from nnscratch.nn.layers.activations import Activation
+from nnscratch.nn.losses import Loss
+from nnscratch.report.files import write_atomically
+from nnscratch.teaching.mathematics import to_tex
+from nnscratch.training.augmentation.augmentation import Augmentation
+from nnscratch.training.averaging import Averaging
+from nnscratch.training.optimizers import Optimizer
+from nnscratch.training.scaling import Scaling
+from nnscratch.training.schedules import Schedule
+
+ROOT = Path(nnscratch.__file__).parent.parent
+
+COMPUTING = ("forward", "backward", "__call__", "update", "factor", "variance", "values", "fit", "move", "apply")
+"""The methods in which a component computes, in the order they are shown."""
+
+DERIVATION = "Derivation: "
+
+YEAR = re.compile(r"\b1[789]\d\d\b|\b20[012]\d\b")
+"""Of a publication: a docstring that names none gets its module's opening words, which do."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the book: one kind of component."""
+
+    name: str
+    title: str
+    where: str
+    """Where a config names them."""
+    text: str
+    base: type[Component]
+    without: type[Component] | None = None
+    """A part of the kind that has a page of its own."""
+
+    @property
+    def components(self) -> list[type[Component]]:
+        """In order of definition."""
+        known: list[type[Component]] = list(catalogue(self.base).values())
+        return [
+            each
+            for each in known
+            if each.__module__.startswith("nnscratch.") and (self.without is None or not issubclass(each, self.without))
+        ]
+
+
+PAGES = (
+    Page(
+        "layers", "Layers", "model.layers",
+        "A layer gives y from x (`forward`), and from dy, the gradient of the loss with respect to y, its own "
+        "gradients and dx (`backward`). N examples make a batch; images are N, H, W, C.",
+        Layer, Activation,
+    ),
+    Page(
+        "activations", "Activations", "model.activation, model.output and model.layers",
+        "Layers that change every number on its own, and softmax.", Activation,
+    ),
+    Page(
+        "losses", "Losses", "loss",
+        "What training minimises: a mean over the batch of a function of the outputs y and the targets t. Backward "
+        "starts from its gradient dy.",
+        Loss,
+    ),
+    Page(
+        "optimizers", "Optimizers", "optimizer",
+        "How a gradient g changes the weights theta; `rate` is the learning rate of the step, t counts the steps.",
+        Optimizer,
+    ),
+    Page(
+        "schedules", "Schedules", "schedule",
+        "A factor that multiplies the learning rate: a function of how far training has come, from 0 to 1.", Schedule,
+    ),
+    Page("initializers", "Initializers", "model.weight_init", "How weights start. Biases start at zero.", Initializer),
+    Page(
+        "scaling",
+        "Scaling",
+        "data.scaling",
+        "What inputs are scaled to, by the training split's figures. A regression's targets are scaled too, to mean 0 "
+        "and deviation 1 (`data.target_scaling: none` leaves them): its losses are of the scaled targets, predictions "
+        "and the errors that `evaluate` gives are in the targets' own units.",
+        Scaling,
+    ),
+    Page(
+        "augmentation", "Augmentation", "data.augment",
+        "Random changes of training images that keep what they show.", Augmentation,
+    ),
+    Page("averaging", "Averaging", "training.averaging", "Averages of the weights along the way.", Averaging),
+)  # fmt: skip
+
+
+def book() -> dict[str, str]:
+    """Every generated file of docs/ by name."""
+    pages = {f"{page.name}.md": "\n".join(_page(page)) + "\n" for page in PAGES}
+    return {"README.md": "\n".join(_contents()) + "\n", **pages}
+
+
+def write_book(folder: Path) -> None:
+    for name, text in book().items():
+        write_atomically(folder / name, text.encode())
+
+
+def _contents() -> Iterator[str]:
+    yield from ("# How it works", "")
+    yield (
+        "Everything a network of nnscratch computes, with the formula, why its gradient is what it is, where it was "
+        "published, and the lines of NumPy that compute it. Made from the code's own words by "
+        "`python -m nnscratch.teaching.book docs`."
+    )
+    yield from (
+        "",
+        "A step of training is: [scale](scaling.md) a batch and [change it a little](augmentation.md), send it "
+        "through the [layers](layers.md) and [activations](activations.md), whose weights "
+        "[started](initializers.md) at random; compare with the targets by the [loss](losses.md); go back through "
+        "the layers for the gradients; let the [optimizer](optimizers.md) change the weights at the rate of the "
+        "[schedule](schedules.md), and perhaps [average](averaging.md) them.",
+        "",
+        "Three commands show it at work on any config:",
+        "",
+        "- `nnscratch explain CONFIG` tells one such step in these formulas and its own numbers,",
+        "- `nnscratch gradcheck CONFIG` compares every gradient with central differences,",
+        "- `nnscratch diagnose RUN` says in which layer a training went wrong.",
+        "",
+        "[A layer of your own](teaching.md) takes one file.",
+        "",
+        "| Page | In a config | Components |",
+        "|---|---|---|",
+    )
+    for page in PAGES:
+        names = ", ".join(f"[{each.name}]({page.name}.md#{each.name})" for each in page.components)
+        yield f"| [{page.title}]({page.name}.md) | `{page.where}` | {names} |"
+
+
+def _page(page: Page) -> Iterator[str]:
+    yield "<!-- Made by `python -m nnscratch.teaching.book docs`: change the docstrings, not this page. -->"
+    yield from (f"# {page.title}", "", f"{page.text} In a config: `{page.where}`. [Contents](README.md)")
+    for component in page.components:
+        yield from _component(component)
+
+
+def _component(component: type[Component]) -> Iterator[str]:
+    yield from ("", f"## {component.name}", "")
+    paragraphs = inspect.cleandoc(component.__doc__ or "").split("\n\n")
+    yield from _fenced(paragraphs[0])
+    equations = getattr(component, "equations", {})
+    if equations:
+        yield from ("", "$$")
+        yield r" \qquad ".join(rf"{to_tex(name)} = {to_tex(formula)}" for name, formula in equations.items())
+        yield "$$"
+    for paragraph in paragraphs[1:]:
+        yield ""
+        if paragraph.startswith(DERIVATION):
+            yield from _derivation(paragraph.removeprefix(DERIVATION))
+        elif _is_formula(paragraph):
+            yield from _fenced(paragraph)
+        else:
+            yield _prose(paragraph)
+    introduction = inspect.cleandoc(inspect.getmodule(component).__doc__ or "").split("\n\n")[0]
+    if not YEAR.search(component.__doc__ or "") and YEAR.search(introduction):
+        yield from ("", _prose(introduction))
+    fields = [field for field in dataclasses.fields(component) if field.init]  # type: ignore[arg-type]
+    if fields:
+        yield from ("", "| Field | Default | Meaning |", "|---|---|---|")
+        for field in fields:
+            short = " (short form)" if field.name == component.short else ""
+            yield f"| `{field.name}`{short} | {_default(field)} | {_prose(field.metadata.get('help', ''))} |"
+    yield from ("", "Computed in " + ", ".join(_links(component)) + ".")
+
+
+def _derivation(text: str) -> Iterator[str]:
+    """Prose, and as a block every indented line."""
+    yield "**Derivation.** " + _capital(_prose(text.split("\n    ")[0].replace("\n", " ")))
+    block: list[str] = []
+    for line in text.split("\n")[len(text.split("\n    ")[0].split("\n")) :]:
+        if line.startswith("    "):
+            block.append(line.strip())
+            continue
+        if block:
+            yield from ("", *_fenced("\n".join(block)), "")
+            block = []
+        yield _prose(line)
+    if block:
+        yield from ("", *_fenced("\n".join(block)))
+
+
+def _fenced(text: str) -> Iterator[str]:
+    yield from ("```text", *(line.rstrip() for line in text.split("\n")), "```")
+
+
+def _is_formula(paragraph: str) -> bool:
+    """Whether a paragraph of a docstring is set as it is written: it starts with a formula, or says Gradient(s)."""
+    return bool(re.match(r"(Gradients?:|[A-Za-z_^]+ (=|-=|\+=) )", paragraph))
+
+
+def _prose(text: str) -> str:
+    """One line of Markdown in which no character has a meaning of its own."""
+    return re.sub(r"([*_<>\[\]|^~$\\])", r"\\\1", " ".join(text.replace("`", "\0").split())).replace("\0", "`")
+
+
+def _capital(text: str) -> str:
+    return text if re.match(r"[a-z]\b|[a-z]+ =|theta|dy|dx", text) else text[:1].upper() + text[1:]
+
+
+def _default(field: dataclasses.Field[object]) -> str:
+    if field.default is not dataclasses.MISSING:
+        return f"`{_yaml(field.default)}`"
+    if field.default_factory is not dataclasses.MISSING:
+        return f"`{_yaml(field.default_factory())}`"
+    return "required"
+
+
+def _yaml(value: object) -> str:
+    if isinstance(value, Component):
+        return value.name
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else "[]" if value == () else str(value)
+
+
+def _links(component: type[Component]) -> Iterator[str]:
+    """A link for every method in which the component, or a class it derives from, computes."""
+    for name in COMPUTING:
+        for owner in component.__mro__:
+            method = vars(owner).get(name)
+            if method is None:
+                continue
+            if "NotImplementedError" not in inspect.getsource(method):
+                yield _link(name, method)
+            break
+
+
+def _link(name: str, method: Callable[..., object]) -> str:
+    file = Path(inspect.getsourcefile(method) or "").resolve().relative_to(ROOT)
+    line = inspect.getsourcelines(method)[1]
+    return f"[`{name}`](../{file.as_posix()}#L{line}) ({file.name}:{line})"
+
+
+if __name__ == "__main__":
+    write_book(Path(sys.argv[1] if len(sys.argv) > 1 else "docs"))

@@ -1,0 +1,202 @@
+"""`nnscratch diagnose RUN`: what went wrong in a run, where, how it shows, and what to try."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnscratch.config.assembly import Splits, build_network, load_dataset, split_dataset, start_network
+from nnscratch.datasets.dataset import Dataset
+from nnscratch.errors import DataError
+from nnscratch.host import machine
+from nnscratch.host.display import Display
+from nnscratch.host.workplace import Options
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.layer import Layer
+from nnscratch.nn.layers import ReLU, Sigmoid, Tanh
+from nnscratch.nn.losses import Loss
+from nnscratch.nn.network import Network
+from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.loaded import LoadedRun, load_run
+from nnscratch.training.diagnosis.findings import (
+    Finding,
+    Setting,
+    UnitStatistics,
+    divergence_findings,
+    final_findings,
+    history_findings,
+    input_findings,
+    prediction_findings,
+    start_findings,
+    unit_findings,
+)
+from nnscratch.training.diagnosis.setting import (
+    BATCH,
+    every_layer,
+    magnitude,
+    measured_layers,
+    scaled_inputs,
+    setting_of,
+    trainable_layers,
+)
+from nnscratch.training.examples import Examples
+from nnscratch.training.scaling import scale_targets
+
+SAMPLE = 1000
+"""Examples looked at."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The findings of one run; none when it is healthy."""
+
+    run: Path
+    status: str
+    epochs: int
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+    """What could not be looked at, and why."""
+    units: tuple[UnitStatistics, ...] = ()
+    """What the activation layers did, healthy ones included."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "run": str(self.run),
+            "status": self.status,
+            "epochs": self.epochs,
+            "findings": [finding.to_dict() for finding in self.findings],
+            "notes": list(self.notes),
+            "units": [asdict(each) for each in self.units],
+        }
+
+    def to_text(self) -> str:
+        head = f"{self.run}: {self.status}, {self.epochs} epochs"
+        lines = [f"{head}, nothing wrong found" if not self.findings else head]
+        for finding in self.findings:
+            place = f"  in {finding.layer}" if finding.layer else ""
+            lines += ["", f"{finding.problem}{place}", f"  {finding.evidence}", f"  try {finding.advice}"]
+        return "\n".join([*lines, *(["", *(f"note: {note}" for note in self.notes)] if self.notes else [])])
+
+
+def diagnose(path: Path, options: Options, display: Display) -> Diagnosis:
+    """Reads the run's records, and sends some held-out examples through its last weights."""
+    run = RunDirectory.open(path)
+    machine.set_blas_threads(machine.choose_threads(options.threads))
+    history, meta = run.read_history(), run.read_meta()
+    loaded = load_run(path, "last")
+    notes: list[str] = []
+    findings: list[Finding] = []
+    units: list[UnitStatistics] = []
+    learning_rate = float(loaded.config.optimizer.fields.get("learning_rate", 0.0))  # type: ignore[arg-type]
+    if meta.get("status") == "diverged":
+        findings += divergence_findings(str(meta.get("error", "not finite")), learning_rate)
+    try:
+        dataset = load_dataset(loaded.config, options.data_dir, display.detail, download=False)
+        loaded.check_fits(dataset)
+    except DataError as error:
+        notes.append(f"without the data only the records were read: {error.message}")
+        if loaded.classes is None or not loaded.config.loss.component.includes_softmax:
+            raise
+        setting = Setting(float(np.log(loaded.outputs)), True, loaded.outputs, trainable_layers(loaded.network))
+    else:
+        splits = split_dataset(loaded.config, dataset)
+        loss = loaded.config.loss.build()
+        train = scale_targets(splits.train, loaded.target_affine)
+        setting = setting_of(loss, loaded.network, train)
+        with np.errstate(all="ignore"):
+            findings += _before_training(loaded, loss, setting, train)
+            units, predictions = _on_examples(loaded, dataset, splits)
+            findings += [*unit_findings(units), *predictions]
+    measured = measured_layers(loaded.network, loaded.config.optimizer.build())
+    setting = replace(setting, learning_rate=learning_rate or None, measured=measured)
+    findings += history_findings(history, setting)
+    if meta.get("status") == "completed":
+        findings += final_findings(history, setting)
+    return Diagnosis(
+        path, str(meta.get("status", "unknown")), len(history), tuple(findings), tuple(notes), tuple(units)
+    )
+
+
+@dataclass
+class _Recorder:
+    """Counts, while examples pass, which units of an activation ever answer and how many outputs are saturated."""
+
+    layer: Layer
+    answered: Array | None = None
+    saturated: int = 0
+    outputs: int = 0
+    kind: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.kind = self.layer.name
+
+    def see(self, y: Array) -> None:
+        self.outputs += y.size
+        if isinstance(self.layer, ReLU):
+            positive: Array = np.any(y > 0, axis=tuple(range(y.ndim - 1)))
+            self.answered = positive if self.answered is None else self.answered | positive
+        elif isinstance(self.layer, Sigmoid):
+            self.saturated += int(np.count_nonzero(y * (1 - y) < 0.01 * 0.25))
+        else:
+            self.saturated += int(np.count_nonzero(1 - np.square(y) < 0.01))
+
+    def statistics(self) -> UnitStatistics:
+        dead = 0.0 if self.answered is None else 1.0 - float(self.answered.mean())
+        return UnitStatistics(self.layer.path, self.kind, dead, self.saturated / max(self.outputs, 1))
+
+
+def unit_statistics(network: Network, batches: Iterator[Array]) -> tuple[list[UnitStatistics], list[Array]]:
+    """What every ReLU, sigmoid and tanh but the last layer does on the batches, and the network's outputs for each."""
+    recorders = [
+        _Recorder(layer)
+        for layer in every_layer(network.layers)
+        if isinstance(layer, ReLU | Sigmoid | Tanh) and layer is not network.layers[-1]
+    ]
+    for recorder in recorders:
+        _listen(recorder)
+    try:
+        outputs = [network.forward(x).copy() for x in batches]
+    finally:
+        for recorder in recorders:
+            del recorder.layer.forward  # the class's own again
+    return [recorder.statistics() for recorder in recorders], outputs
+
+
+def _listen(recorder: _Recorder) -> None:
+    forward = recorder.layer.forward
+
+    def listening(x: Array, training: bool) -> Array:
+        y = forward(x, training)
+        recorder.see(y)  # now: the next layer may write over it
+        return y
+
+    recorder.layer.forward = listening  # type: ignore[method-assign]
+
+
+def _before_training(loaded: LoadedRun, loss: Loss, setting: Setting, train: Examples) -> Iterator[Finding]:
+    """From the inputs and the loss of the starting weights, which the seed gives again."""
+    x = scaled_inputs(train, loaded.affine, train.rows[:BATCH])
+    yield from input_findings(magnitude(x))
+    network = build_network(loaded.config, loaded.input_shape, loaded.outputs)
+    start_network(loaded.config, network, train, loaded.affine)
+    value, _ = loss(network.forward(x, training=True), train.targets[train.rows[:BATCH]])
+    yield from start_findings(value, setting)
+
+
+def _on_examples(loaded: LoadedRun, dataset: Dataset, splits: Splits) -> tuple[list[UnitStatistics], list[Finding]]:
+    """What the last weights do with held-out examples: their units, and findings about their predictions."""
+    examples = splits.validation if splits.validation is not None else splits.train
+    rows = examples.rows[:: max(1, len(examples) // SAMPLE)][:SAMPLE]
+    pieces = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+    batches = (scaled_inputs(examples, loaded.affine, piece) for piece in pieces)
+    statistics, outputs = unit_statistics(loaded.network, batches)
+    if dataset.classes is None:
+        return statistics, []
+    K = len(dataset.classes)
+    predicted = np.bincount(np.concatenate(outputs).argmax(axis=1), minlength=K)
+    actual = np.bincount(examples.targets[rows], minlength=K)
+    return statistics, list(prediction_findings(predicted.tolist(), actual.tolist(), dataset.classes))

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from nnscratch.config.config import Config, flatten, parse_config
+from nnscratch.config.overrides import parse_override
+from nnscratch.errors import ConfigError
+
+PLAIN = """\
+name: plain
+data: {dataset: shapes}
+model: {hidden_layers: [8, 4]}
+l2: {strength: 0.1, divide_by_batch: true}
+optimizer: {name: adam, learning_rate: 0.002, beta1: 0.8}
+"""
+LAYERED = """\
+name: layered
+data: {dataset: shapes}
+model: {layers: [flatten, dense: 8, leaky_relu: 0.2, dense]}
+"""
+
+
+def with_overrides(*overrides: str, text: str = PLAIN) -> tuple[Config, list[str]]:
+    notes: list[str] = []
+    return parse_config(text, "my.yaml", overrides, notes.append), notes
+
+
+def value(path: str, *overrides: str, text: str = PLAIN) -> object:
+    return flatten(with_overrides(*overrides, text=text)[0])[path]
+
+
+def refusal(*overrides: str, text: str = PLAIN) -> str:
+    with pytest.raises(ConfigError) as caught:
+        with_overrides(*overrides, text=text)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["optimizer.learning_rate=3e-4", "--optimizer.learning_rate=3e-4"])
+def test_both_forms_set_a_value_that_is_yaml(text: str) -> None:
+    assert value("optimizer.learning_rate", text) == 0.0003
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "expected"),
+    [
+        ("seed=7", "seed", 7),
+        ("name=other", "name", "other"),
+        ("model.hidden_layers=[256, 128]", "model.hidden_layers", [256, 128]),
+        ("model.hidden_layers.1=3", "model.hidden_layers", [8, 3]),
+        ("model.activation=tanh", "model.activation.name", "tanh"),
+        ("model.weight_init=xavier", "model.weight_init.name", "xavier"),
+        ("data.limit=", "data.limit", None),
+        ("data.path=a=b", "data.path", "a=b"),
+        ("schedule={name: cosine, warmup_epochs: 2}", "schedule.warmup_epochs", 2.0),
+        ("schedule={'name':'cosine','warmup_epochs':2}", "schedule.warmup_epochs", 2.0),
+        ("schedule={cosine: {final: 0.5}}", "schedule.final", 0.5),
+        ("training.early_stopping=5", "training.early_stopping.patience", 5),
+        ("wandb=offline", "wandb.mode", "offline"),
+        ("training={epochs: 3}", "training.epochs", 3),
+    ],
+)
+def test_any_field_can_be_set_in_short_form_or_long(override: str, path: str, expected: object) -> None:
+    assert value(path, override) == expected
+
+
+def test_a_field_of_a_section_that_is_left_out_leaves_the_others_at_their_defaults() -> None:
+    config, _ = with_overrides("training.batch_size=32", "schedule.warmup_epochs=1", "loss.label_smoothing=0.1")
+
+    assert (config.training.batch_size, config.training.epochs) == (32, 20)
+    assert config.schedule.to_dict() == {"name": "constant", "warmup_epochs": 1.0}
+    assert config.loss.name == "cross_entropy"
+
+
+def test_a_field_of_an_optional_section_switches_it_on() -> None:
+    assert value("training.early_stopping.patience", "training.early_stopping.patience=3") == 3
+    assert "training.early_stopping.patience: is required" in refusal("training.early_stopping.minimum_change=1")
+
+
+def test_the_short_value_of_a_section_keeps_its_other_fields() -> None:
+    config, _ = with_overrides("l2=0.01")
+
+    assert (config.l2.strength, config.l2.divide_by_batch) == (0.01, True)
+
+
+def test_a_mapping_replaces_the_whole_section() -> None:
+    config, _ = with_overrides("l2={strength: 0.01}")
+
+    assert (config.l2.strength, config.l2.divide_by_batch) == (0.01, False)
+
+
+@pytest.mark.parametrize("override", ["optimizer.name=sgd", "optimizer=sgd", "--optimizer=sgd"])
+def test_another_component_keeps_the_fields_it_has_and_a_note_names_the_dropped(override: str) -> None:
+    config, notes = with_overrides(override)
+
+    assert config.optimizer.name == "sgd"
+    assert config.optimizer.to_dict()["learning_rate"] == 0.002
+    assert notes == [f"{override} drops beta1, which sgd does not have"]
+
+
+def test_the_same_component_drops_nothing() -> None:
+    config, notes = with_overrides("optimizer=adam")
+
+    assert config.optimizer.to_dict()["beta1"] == 0.8
+    assert notes == []
+
+
+def test_a_mapping_replaces_the_whole_component() -> None:
+    config, notes = with_overrides("optimizer={name: adam, beta2: 0.9}")
+
+    assert config.optimizer.to_dict()["beta1"] == 0.9
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["optimizer.momentum=0.9", "optimizer.name=sgd"],
+        ["optimizer.name=sgd", "optimizer.momentum=0.9"],
+        ["optimizer.momentum=0.9", "optimizer=sgd"],
+    ],
+)
+def test_the_order_of_a_name_and_its_fields_does_not_matter(overrides: Sequence[str]) -> None:
+    assert value("optimizer.momentum", *overrides) == 0.9
+
+
+def test_of_two_values_for_one_field_the_last_wins() -> None:
+    assert value("seed", "seed=1", "seed=2") == 2
+
+
+def test_layers_are_reached_by_index_whatever_form_they_were_written_in() -> None:
+    assert value("model.layers.1.units", "model.layers.1.units=32", text=LAYERED) == 32
+    assert value("model.layers.3.units", "model.layers.3.units=5", text=LAYERED) == 5
+
+
+def test_a_layer_is_exchanged_by_its_name() -> None:
+    config, notes = with_overrides("model.layers.2=gelu", text=LAYERED)
+
+    assert config.model.layers is not None
+    assert config.model.layers[2].to_dict() == {"name": "gelu"}
+    assert notes == ["model.layers.2=gelu drops slope, which gelu does not have"]
+
+
+def test_an_optional_component_is_switched_on_by_its_name() -> None:
+    assert value("training.averaging.decay", "training.averaging=ema", "training.averaging.decay=0.5") == 0.5
+    assert value("training.averaging.decay", "training.averaging.decay=0.5", "training.averaging.name=ema") == 0.5
+    assert "choose one first: training.averaging=NAME" in refusal("training.averaging.decay=0.5")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("optimizer.leraning_rate=1", "optimizer.leraning_rate: unknown field; did you mean learning_rate?"),
+        ("trainin.epochs=1", "trainin.epochs: unknown field; did you mean training?"),
+        ("lr=3", "lr: unknown field; did you mean optimizer.learning_rate?"),
+        ("optimizer.lr=3", "optimizer.lr: unknown field; did you mean learning_rate?"),
+        ("learning_rate=3", "learning_rate: unknown field; did you mean optimizer.learning_rate?"),
+        ("epochs=3", "epochs: unknown field; did you mean training.epochs?"),
+        ("training.lr=3", "training.lr: unknown field; did you mean optimizer.learning_rate?"),
+        ("bs=3", "bs: unknown field; did you mean training.batch_size?"),
+        ("optimizer.name=adm", "optimizer.name: unknown optimizer `adm`; did you mean adam?"),
+        ("optimizer=adm", "optimizer.name: unknown optimizer `adm`; did you mean adam?"),
+        ("optimizer.learning_rate=-1", "optimizer.learning_rate: must be greater than 0, got -1"),
+        ("optimizer.learning_rate=fast", "expected a number, got text 'fast'"),
+        ("seed.x=1", "`seed` has no field `x`"),
+        ("seed.0=1", "`seed` has no field `0`"),
+        ("model.hidden_layers.7=1", "`model.hidden_layers` has 2 items, counted from 0"),
+        ("model.hidden_layers.x=1", "`model.hidden_layers` is a list"),
+        ("model.layers.0.units=1", "`model.layers` is not set, so it has no items"),
+        ("schedule=[1", "expected ',' or ']'"),
+        ("seed", "an override has the form field=value"),
+        ("=1", "an override has the form field=value"),
+        ("a..b=1", "an override has the form field=value"),
+        ("seed=&a 1", "anchors and aliases"),
+        ("data=1", "data: expected a mapping of fields, got 1"),
+        ("model=", "model: needs hidden_layers"),
+    ],
+)
+def test_a_wrong_override_is_refused_and_shown(override: str, words: str) -> None:
+    message = refusal(override)
+
+    assert words in message
+    assert message.startswith("override:")
+    assert f"    {override}\n" in message
+
+
+def test_the_caret_points_at_the_value() -> None:
+    assert refusal("optimizer.learning_rate=-1") == (
+        "override:25  optimizer.learning_rate: must be greater than 0, got -1\n"
+        "    optimizer.learning_rate=-1\n"
+        "                            ^"
+    )
+
+
+def test_all_wrong_overrides_are_reported_beside_the_problems_of_the_file() -> None:
+    message = refusal("seed=x", "trainin=1", text=PLAIN + "schedule: cosin\n")
+
+    assert [line.split("  ")[0] for line in message.splitlines() if not line.startswith(" ")] == [
+        "my.yaml:6:11",
+        "override:1",
+        "override:6",
+    ]
+
+
+def test_fields_of_a_component_with_an_unknown_name_are_not_blamed() -> None:
+    assert refusal("optimizer=adm", "optimizer.momentum=0.9").count("override:") == 1
+
+
+def test_hidden_layers_do_not_override_explicit_layers() -> None:
+    assert refusal("model.hidden_layers=[256]", text=LAYERED).startswith(
+        "override:21  model.hidden_layers: cannot be combined with model.layers (line 3)"
+    )
+
+
+def test_an_override_can_mend_a_config() -> None:
+    assert value("optimizer.name", "optimizer=sgd", text=PLAIN.replace("name: adam", "name: adm")) == "sgd"
+
+
+def test_paths_have_whole_numbers_for_indices() -> None:
+    assert parse_override("--model.layers.10.units=3").path == ("model", "layers", 10, "units")

@@ -1,0 +1,204 @@
+"""A layer in a file of one's own: refused without consent, checked, trained, copied and resumed with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from nnscratch.cli import main
+from nnscratch.component import catalogue
+from nnscratch.config.config import load_config
+from nnscratch.config.plugins import import_plugins
+from nnscratch.errors import ConfigError, UserError
+from nnscratch.nn.layers import Tanh
+from nnscratch.nn.layers.activations import Activation
+from nnscratch.results.report_page import repeating_command
+from nnscratch.runs.loaded import load_run
+
+LAYER = '''
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from nnscratch.component import setting
+from nnscratch.nn.layers.activations import Activation
+
+Path(__file__).with_name("was_run").touch()
+
+@dataclass(eq=False)
+class {title}(Activation):
+    """y = tanh(steep x),  dx = dy steep (1 - y^2)."""
+
+    name: ClassVar[str] = "{name}"
+    short: ClassVar[str | None] = "steep"
+    backward_needs_output: ClassVar[bool] = True
+
+    steep: float = setting(2.0, "slope at 0", gt=0)
+
+    def forward(self, x, training):
+        self.y = np.tanh(self.steep * x)
+        return self.y
+
+    def backward(self, dy):
+        return dy * {factor} * (1 - self.y**2)
+'''
+
+
+def config_with(folder: Path, name: str, factor: str = "self.steep") -> Path:
+    """A config and its plugin. Every test has a name of its own: a process keeps what it has imported."""
+    title = name.title().replace("_", "")
+    (folder / f"{name}.py").write_text(LAYER.format(name=name, title=title, factor=factor))
+    path = folder / "own.yaml"
+    path.write_text(
+        f"plugins: [{name}.py]\n"
+        "data: {dataset: {name: shapes, train: 60, test: 20}}\n"
+        f"model: {{layers: [flatten, {{dense: 8}}, {{{name}: 1.5}}, dense]}}\n"
+        "training: {epochs: 1, batch_size: 20}\n"
+    )
+    return path
+
+
+def exit_code(arguments: list[str]) -> int:
+    with pytest.raises(SystemExit) as exit:
+        main(arguments)
+    assert isinstance(exit.value.code, int)
+    return exit.value.code
+
+
+@pytest.mark.parametrize("command", ["train", "gradcheck", "preflight"])
+def test_without_consent_the_file_is_not_run(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = config_with(tmp_path, f"refused_{command}")
+    assert exit_code([command, str(path)]) == 2
+    error = capsys.readouterr().err
+    assert "own.yaml:1:" in error
+    assert "--allow-plugins" in error
+    assert not (tmp_path / "was_run").exists()
+
+
+def test_with_consent_it_is_checked_like_a_built_in_layer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = config_with(tmp_path, "steep_tanh")
+    main(["gradcheck", str(path), "--allow-plugins"])
+    output = capsys.readouterr().out
+    assert "2.steep_tanh" in output
+    assert "passed" in output
+
+
+@pytest.mark.parametrize(("error", "factor"), [("sign", "-self.steep"), ("scale", "1")])
+def test_its_wrong_gradient_exits_with_one_and_names_it(
+    error: str, factor: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = config_with(tmp_path, f"wrong_{error}", factor)
+    assert exit_code(["gradcheck", str(path), "--allow-plugins"]) == 1
+    assert f"layer 2.wrong_{error}: dx is wrong" in capsys.readouterr().err
+
+
+def test_training_keeps_a_copy_with_its_digest_and_resuming_uses_the_copy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = config_with(tmp_path, "kept_tanh")
+    runs = ["--runs-dir", str(tmp_path / "runs"), "--threads", "1", "--no-plots"]
+    main(["train", str(path), "--allow-plugins", *runs])
+    run = tmp_path / "runs" / "own"
+    source, copy = tmp_path / "kept_tanh.py", run / "plugins" / "kept_tanh.py"
+    assert copy.read_bytes() == source.read_bytes()
+    meta = json.loads((run / "meta.json").read_text())
+    assert meta["plugins"] == {"kept_tanh.py": hashlib.sha256(source.read_bytes()).hexdigest()}
+    assert load_config(run / "config.yaml").plugins == ("plugins/kept_tanh.py",)
+
+    assert "--allow-plugins" in repeating_command(load_run(run), {})
+
+    source.unlink()
+    main(["train", "--resume", str(run), "--epochs", "2", "--allow-plugins", "--threads", "1", "--no-plots"])
+    main(["evaluate", str(run), "--allow-plugins", "--no-plots"])
+    assert json.loads((run / "meta.json").read_text())["plugins"] == meta["plugins"]
+    assert "2.kept_tanh" not in capsys.readouterr().err
+
+
+def test_a_copy_that_was_changed_is_refused_even_with_consent(tmp_path: Path) -> None:
+    path = config_with(tmp_path, "changed_tanh")
+    main(["train", str(path), "--allow-plugins", "--runs-dir", str(tmp_path), "--threads", "1", "--no-plots", "-q"])
+    copy = tmp_path / "own" / "plugins" / "changed_tanh.py"
+    copy.write_text(copy.read_text() + "\n# one line more\n")
+    with pytest.raises(UserError, match="has changed since"):
+        import_plugins(tmp_path / "own")
+    with pytest.raises(ConfigError, match="--allow-plugins"):
+        load_config(tmp_path / "own" / "config.yaml")
+
+
+def test_consent_is_for_the_contents_not_for_the_name(tmp_path: Path) -> None:
+    path = config_with(tmp_path, "swapped_tanh")
+    import_plugins(path)
+    load_config(path)
+    config_with(tmp_path, "swapped_tanh", "3")
+    with pytest.raises(ConfigError, match="--allow-plugins"):
+        load_config(path)
+
+
+def test_a_newer_version_of_a_plugin_takes_the_place_of_the_older(tmp_path: Path) -> None:
+    for factor in ("self.steep", "7"):
+        path = config_with(tmp_path, "newer_tanh", factor)
+        import_plugins(path)
+    layer = load_config(path).build_layers()[2]
+    assert "dy * 7" in str(vars(sys.modules[type(layer).__module__])["__source__"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1", "defines no component"),
+        ("def broken(:", r"SyntaxError: .*\(line 1\)"),
+        ("\n\n1 / 0", r"ZeroDivisionError: division by zero \(line 3\)"),
+        (LAYER.format(name="tanh", title="Mine", factor="1"), "layer `tanh`, which exists already"),
+    ],
+)
+def test_a_file_that_is_no_plugin_says_why(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text(text)
+    path = tmp_path / "own.yaml"
+    path.write_text("plugins: [bad.py]\ndata: {dataset: shapes}\nmodel: {hidden_layers: []}\n")
+    with pytest.raises(UserError, match=message):
+        import_plugins(path)
+    assert catalogue(Activation)["tanh"] is Tanh
+
+
+def test_a_missing_file_is_a_problem_of_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("data: {dataset: shapes}\nmodel: {hidden_layers: []}\nplugins:\n  - nowhere.py\n")
+    with pytest.raises(ConfigError, match=r"own\.yaml:4:5 .*nowhere\.py") as caught:
+        load_config(path)
+    assert len(caught.value.problems) == 1
+
+
+def test_an_override_cannot_name_code(tmp_path: Path) -> None:
+    path = config_with(tmp_path, "fixed_tanh")
+    import_plugins(path)
+    with pytest.raises(ConfigError, match="cannot be overridden"):
+        load_config(path, ["plugins=[/tmp/evil.py]"])
+
+
+def test_an_error_inside_a_plugin_names_its_line_not_nnscratch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = config_with(tmp_path, "crashing_tanh", "np.ones(3)[dy.size] ")
+    command = ["train", str(path), "--allow-plugins", "--runs-dir", str(tmp_path), "--threads", "1", "--no-plots"]
+    assert exit_code(command) == 1
+    lines = (tmp_path / "crashing_tanh.py").read_text().splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if "np.ones(3)" in text)
+    assert f"a fault in crashing_tanh.py, line {line}" in capsys.readouterr().err
+
+
+def test_runs_with_plugins_are_listed_and_compared_without_running_them(tmp_path: Path) -> None:
+    path = config_with(tmp_path, "listed_tanh")
+    for name in ("a", "b"):
+        main(["train", str(path), "--allow-plugins", "--runs-dir", str(tmp_path / "runs"), "--threads", "1",
+              "--no-plots", "-q", "--name", name])  # fmt: skip
+        copy = tmp_path / "runs" / name / "plugins" / "listed_tanh.py"
+        copy.write_text(copy.read_text() + f"# {name}: not what was imported")
+    (tmp_path / "was_run").unlink()
+    main(["runs", "compare", str(tmp_path / "runs" / "a"), str(tmp_path / "runs" / "b")])
+    assert not list(tmp_path.rglob("was_run"))

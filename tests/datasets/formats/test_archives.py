@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from nnscratch.datasets.formats.archives import unpack
+from nnscratch.errors import DataError
+
+WANTED = {"a.bin": 100, "b.bin": 100}
+
+
+def packed(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
+    with tarfile.open(path, "w:gz") as archive:
+        for member, body in members:
+            member.size = len(body)
+            archive.addfile(member, io.BytesIO(body))
+    return path
+
+
+def file(name: str, body: bytes = b"12345") -> tuple[tarfile.TarInfo, bytes]:
+    return tarfile.TarInfo(name), body
+
+
+def special(name: str, kind: bytes, target: str = "") -> tuple[tarfile.TarInfo, bytes]:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, target
+    return member, b""
+
+
+GOOD = (file("set/a.bin"), file("set/b.bin", b"678"))
+
+
+def test_the_wanted_files_are_unpacked_and_others_are_not(tmp_path: Path) -> None:
+    archive = packed(tmp_path / "x.tar.gz", special("set", tarfile.DIRTYPE), *GOOD, file("set/readme.html"))
+    unpack(archive, tmp_path / "set", WANTED, 100_000)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "set").iterdir()} == {
+        "a.bin": b"12345",
+        "b.bin": b"678",
+    }
+
+
+@pytest.mark.parametrize(
+    ("member", "reason"),
+    [
+        (file("../outside"), "outside its folder"),
+        (file("set/../../outside"), "outside its folder"),
+        (file("/tmp/outside"), "outside its folder"),
+        (file("set\\..\\outside"), "outside its folder"),
+        (file("C:/outside"), "outside its folder"),
+        (special("set/a.bin", tarfile.SYMTYPE, "/etc/passwd"), "link or a device"),
+        (special("set/a.bin", tarfile.LNKTYPE, "/etc/passwd"), "link or a device"),
+        (special("set/dev", tarfile.CHRTYPE), "link or a device"),
+        (special("set/pipe", tarfile.FIFOTYPE), "link or a device"),
+        (file("set/a.bin", bytes(101)), "has 101 bytes, not 100"),
+    ],
+)
+def test_a_hostile_member_refuses_the_whole_archive(
+    tmp_path: Path, member: tuple[tarfile.TarInfo, bytes], reason: str
+) -> None:
+    folder = tmp_path / "in" / "set"
+    folder.parent.mkdir()
+    archive = packed(tmp_path / "x.tar.gz", *GOOD, member)
+    with pytest.raises(DataError, match=reason):
+        unpack(archive, folder, WANTED, 100_000)
+    assert list(folder.parent.iterdir()) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "x.tar.gz"]
+
+
+def test_an_archive_that_expands_past_its_bound_is_refused(tmp_path: Path) -> None:
+    archive = packed(tmp_path / "x.tar.gz", *GOOD, file("set/bomb", bytes(5_000_000)))
+    assert archive.stat().st_size < 50_000
+    with pytest.raises(DataError, match="expands past its bound"):
+        unpack(archive, tmp_path / "set", WANTED, 1_000_000)
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_file_twice_in_an_archive_is_refused(tmp_path: Path) -> None:
+    archive = packed(tmp_path / "x.tar.gz", *GOOD, file("set/a.bin", b"other"))
+    with pytest.raises(DataError):
+        unpack(archive, tmp_path / "set", WANTED, 100_000)
+
+
+def test_an_archive_that_lacks_a_file_says_which(tmp_path: Path) -> None:
+    archive = packed(tmp_path / "x.tar.gz", file("set/a.bin"), file("elsewhere/b.bin"))
+    with pytest.raises(DataError, match=r"it lacks set/b\.bin"):
+        unpack(archive, tmp_path / "set", WANTED, 100_000)
+
+
+@pytest.mark.parametrize("keep", [0, 5, 60, 100])
+def test_a_damaged_archive_is_an_error_and_leaves_nothing(tmp_path: Path, keep: int) -> None:
+    archive = packed(tmp_path / "x.tar.gz", file("set/a.bin", os.urandom(90)), file("set/b.bin", os.urandom(90)))
+    archive.write_bytes(archive.read_bytes()[:keep])
+    with pytest.raises(DataError, match=r"x\.tar\.gz"):
+        unpack(archive, tmp_path / "set", WANTED, 100_000)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.tar.gz"]
+
+
+def test_a_folder_that_another_process_made_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    archive = packed(tmp_path / "x.tar.gz", *GOOD)
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.bin").write_bytes(b"mine")
+    unpack(archive, tmp_path / "set", WANTED, 100_000)
+    assert (tmp_path / "set" / "a.bin").read_bytes() == b"mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set", "x.tar.gz"]
+
+
+def test_a_full_disk_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError, match="No space left on device"):
+        unpack(packed(tmp_path / "x.tar.gz", *GOOD), tmp_path / "set", WANTED, 100_000)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.tar.gz"]

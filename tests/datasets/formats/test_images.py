@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from nnscratch.datasets.formats import images
+from nnscratch.datasets.formats.images import decode, quiet_pillow
+from nnscratch.datasets.sources.image_folder import ImageFolder
+from nnscratch.errors import ConfigError, DataError
+
+COLOURS = np.array(
+    [[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]], [[10, 20, 30], [0, 0, 0]]], np.uint8
+)  # 3 rows, 2 columns
+
+
+def saved(path: Path, pixels: np.ndarray = COLOURS, **options: object) -> Path:
+    Image.fromarray(pixels).save(path, **options)  # type: ignore[arg-type]
+    return path
+
+
+def read_image(path: Path, height: int, width: int, channels: int) -> np.ndarray:
+    with quiet_pillow():
+        return decode(path, height, width, channels)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp"])
+def test_a_lossless_picture_comes_back_pixel_by_pixel(tmp_path: Path, suffix: str) -> None:
+    assert np.array_equal(read_image(saved(tmp_path / f"a{suffix}"), 3, 2, 3), COLOURS)
+
+
+def test_lossless_webp_comes_back_pixel_by_pixel(tmp_path: Path) -> None:
+    assert np.array_equal(read_image(saved(tmp_path / "a.webp", lossless=True), 3, 2, 3), COLOURS)
+
+
+def test_a_jpeg_comes_back_about_right(tmp_path: Path) -> None:
+    pixels = np.full((16, 16, 3), (200, 100, 50), np.uint8)
+    read = read_image(saved(tmp_path / "a.jpg", pixels, quality=95), 16, 16, 3)
+    assert np.abs(read.astype(int) - pixels).max() <= 4
+
+
+def test_a_palette_and_a_gif_come_back(tmp_path: Path) -> None:
+    picture = Image.fromarray(COLOURS).quantize(8)
+    for name in ("a.gif", "a.png"):
+        picture.save(tmp_path / name)
+        assert np.array_equal(read_image(tmp_path / name, 3, 2, 3), np.asarray(picture.convert("RGB")))
+
+
+def test_transparency_shows_white(tmp_path: Path) -> None:
+    pixels = np.zeros((1, 3, 4), np.uint8)
+    pixels[0, :, 3] = (0, 255, 128)  # black: transparent, opaque, half
+    assert read_image(saved(tmp_path / "a.png", pixels), 1, 3, 3)[0, :, 0].tolist() == [255, 0, 127]
+
+
+def test_a_transparent_palette_colour_shows_white(tmp_path: Path) -> None:
+    picture = Image.new("P", (2, 1))
+    picture.putpalette([0, 0, 0, 9, 9, 9])
+    picture.putdata([0, 1])
+    picture.save(tmp_path / "a.png", transparency=0)
+    assert read_image(tmp_path / "a.png", 1, 2, 1)[0, :, 0].tolist() == [255, 9]
+
+
+def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
+    pixels = np.array([[0, 257, 32896, 65535]], np.uint16)
+    assert read_image(saved(tmp_path / "a.png", pixels), 1, 4, 1)[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+def test_one_bit_pictures_are_black_and_white(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 255]], np.uint8)).convert("1").save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png", 1, 2, 1)[0, :, 0].tolist() == [0, 255]
+
+
+def test_colour_becomes_grey_by_luminance_and_grey_becomes_colour(tmp_path: Path) -> None:
+    grey = read_image(saved(tmp_path / "a.png"), 3, 2, 1)
+    assert grey.shape == (3, 2, 1)
+    assert grey[0, 0, 0] == 76  # 0.299 * 255
+    Image.fromarray(np.array([[7]], np.uint8)).save(tmp_path / "g.png")
+    assert read_image(tmp_path / "g.png", 1, 1, 3).tolist() == [[[7, 7, 7]]]
+
+
+def test_the_exif_orientation_is_obeyed(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned a quarter clockwise
+    read = read_image(saved(tmp_path / "a.png", exif=exif), 2, 3, 3)
+    assert np.array_equal(read, np.rot90(COLOURS, -1))
+
+
+def test_a_larger_picture_is_averaged(tmp_path: Path) -> None:
+    pixels = np.kron(np.array([[0, 200], [100, 40]], np.uint8), np.ones((4, 4), np.uint8))
+    assert read_image(saved(tmp_path / "a.png", pixels), 2, 2, 1)[..., 0].tolist() == [[0, 200], [100, 40]]
+    assert read_image(tmp_path / "a.png", 1, 1, 1).item() == 85
+
+
+def png_that_claims(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(10))) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("side", [9_000, 60_000, 2**31 - 1])
+def test_an_image_bomb_is_refused_before_it_is_decoded(tmp_path: Path, side: int) -> None:
+    (tmp_path / "bomb.png").write_bytes(png_that_claims(side, side))
+    with pytest.raises(DataError, match=r"bomb\.png: (refused before decoding|.* at most 64,000,000)"):
+        read_image(tmp_path / "bomb.png", 32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff\xe0", png_that_claims(9, 9)]
+)
+def test_an_unreadable_picture_is_named(tmp_path: Path, body: bytes) -> None:
+    (tmp_path / "odd.png").write_bytes(body)
+    with pytest.raises(DataError, match=r"odd\.png: unreadable"):
+        read_image(tmp_path / "odd.png", 4, 4, 3)
+
+
+def test_a_picture_cut_short_is_named(tmp_path: Path) -> None:
+    file = saved(tmp_path / "cut.png", np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))
+    file.write_bytes(file.read_bytes()[:900])
+    with pytest.raises(DataError, match=r"cut\.png: unreadable"):
+        read_image(file, 4, 4, 3)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@given(st.data())
+def test_flipped_bytes_give_a_picture_or_a_data_error(tmp_path: Path, data: st.DataObject) -> None:
+    form = data.draw(st.sampled_from(["png", "jpg", "gif", "bmp", "webp"]))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = tmp_path / f"odd.{form}"
+    if form in ("bmp", "gif"):
+        saved(file)
+    else:
+        saved(file, exif=exif)
+    body = bytearray(file.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    file.write_bytes(body)
+    try:
+        pixels = read_image(file, 4, 4, 3)
+    except DataError:
+        return
+    assert pixels.shape == (4, 4, 3)
+
+
+def test_a_missing_picture_is_a_data_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        read_image(tmp_path / "none.png", 4, 4, 3)
+
+
+def test_formats_beyond_the_five_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n")
+    with pytest.raises(DataError, match="not a PNG, JPEG, GIF, BMP or WebP picture"):
+        read_image(tmp_path / "a.png", 4, 4, 3)
+
+
+def folder_of(base: Path, **pictures: int) -> Path:
+    """base/<class>/<i>.png, each of one grey, 4 x 6 pixels."""
+    for name, count in pictures.items():
+        (base / name).mkdir(parents=True)
+        for index in range(count):
+            saved(base / name / f"{index}.png", np.full((4, 6, 3), 10 * index, np.uint8))
+    return base
+
+
+def test_folders_are_classes_and_pictures_are_resized(tmp_path: Path) -> None:
+    folder_of(tmp_path, dog=5, cat=10)
+    (tmp_path / "cat" / "notes.txt").write_text("not a picture")
+    dataset = ImageFolder(size=3).load(tmp_path, tmp_path, print)
+    assert dataset.classes == ("cat", "dog")
+    assert dataset.train_inputs.shape == (12, 3, 3, 3)
+    assert dataset.test_targets is not None
+    assert dataset.test_targets.tolist() == [0, 0, 1]
+    assert dataset.train_inputs.dtype == np.uint8
+
+
+def test_grey_mode_has_one_channel(tmp_path: Path) -> None:
+    dataset = ImageFolder(size=4, mode="grey", test=0).load(tmp_path, folder_of(tmp_path, a=2, b=1), print)
+    assert dataset.train_inputs.shape == (3, 4, 4, 1)
+    assert dataset.train_inputs[:, 0, 0, 0].tolist() == [0, 10, 0]
+
+
+def test_folders_train_and_test_are_the_splits(tmp_path: Path) -> None:
+    folder_of(tmp_path / "train", a=3, b=3)
+    folder_of(tmp_path / "test", a=1, b=2)
+    dataset = ImageFolder(size=2).load(tmp_path, tmp_path, print)
+    assert len(dataset.train_inputs) == 6
+    assert dataset.test_targets is not None
+    assert dataset.test_targets.tolist() == [0, 1, 1]
+    folder_of(tmp_path / "test", c=1)
+    with pytest.raises(DataError, match="class 'c' is not in"):
+        ImageFolder(size=2).load(tmp_path, tmp_path, print)
+
+
+@pytest.mark.parametrize(
+    ("names", "blamed"),
+    [
+        (("train", "val"), "train/, val/"),
+        (("Train", "Test"), "Test/, Train/"),
+        (("train",), "train/"),
+        (("other", "Validation"), "Validation/"),
+    ],
+)
+def test_folders_of_other_splits_are_not_taken_for_classes(tmp_path: Path, names: tuple[str, ...], blamed: str) -> None:
+    for name in names:
+        folder_of(tmp_path / name, cat=3, dog=3)
+        (tmp_path / name / "labels.txt").write_text("cat dog")
+    with pytest.raises(DataError, match=rf"{blamed}: folders of folders .* train/CLASS/(.|\n)*rename val/ to test/"):
+        ImageFolder().load(tmp_path, tmp_path, print)
+
+
+def test_a_class_of_pictures_may_be_called_like_a_split(tmp_path: Path) -> None:
+    assert ImageFolder().load(tmp_path, folder_of(tmp_path, train=5, car=5), print).classes == ("car", "train")
+
+
+def test_a_validation_folder_beside_train_and_test_is_noted_as_not_read(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        folder_of(tmp_path / name, cat=2, dog=2)
+    assert ImageFolder(size=2).load(tmp_path, tmp_path, print).notes == ()
+    folder_of(tmp_path / "val", cat=2, dog=2)
+    dataset = ImageFolder(size=2).load(tmp_path, tmp_path, print)
+    assert dataset.notes == ("val/ is not read: data.validation takes its images from train/",)
+    assert len(dataset.train_inputs) == 4
+
+
+def test_a_folder_that_is_no_dataset_says_what_it_should_look_like(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data\.path: is missing"):
+        ImageFolder().load(tmp_path, None, print)
+    with pytest.raises(DataError, match="at least two; found none"):
+        ImageFolder().load(tmp_path, tmp_path, print)
+    folder_of(tmp_path, cat=1)
+    with pytest.raises(DataError, match="found only 'cat'"):
+        ImageFolder().load(tmp_path, tmp_path, print)
+    (tmp_path / "dog").mkdir()
+    with pytest.raises(DataError, match="dog: no pictures in it"):
+        ImageFolder().load(tmp_path, tmp_path, print)
+    with pytest.raises(DataError, match="is a file"):
+        ImageFolder().load(tmp_path, tmp_path / "cat" / "0.png", print)
+
+
+def test_an_unreadable_picture_in_a_folder_is_named(tmp_path: Path) -> None:
+    (folder_of(tmp_path, a=2, b=2) / "b" / "odd.jpg").write_bytes(b"hello")
+    with pytest.raises(DataError, match=r"odd\.jpg: unreadable"):
+        ImageFolder().load(tmp_path, tmp_path, print)
+
+
+def test_more_pixels_than_memory_should_hold_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnscratch.datasets.sources.image_folder.LARGEST", 1000)
+    with pytest.raises(DataError, match="need more than 1,000 bytes"):
+        ImageFolder().load(tmp_path, folder_of(tmp_path, a=2, b=2), print)
+
+
+def test_the_bound_on_pixels_is_below_that_of_pillow() -> None:
+    assert Image.MAX_IMAGE_PIXELS is not None
+    assert images.MOST_PIXELS <= Image.MAX_IMAGE_PIXELS

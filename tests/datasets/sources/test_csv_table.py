@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nnscratch.datasets.dataset import Dataset
+from nnscratch.datasets.sources.csv_table import CSVTable
+from nnscratch.errors import ConfigError, DataError
+
+
+def load(tmp_path: Path, text: str, source: CSVTable | None = None, encoding: str = "utf-8") -> Dataset:
+    file = tmp_path / "mine.csv"
+    file.write_bytes(text.encode(encoding))
+    return (source or CSVTable(test=0)).load(tmp_path, file, print)
+
+
+IRIS = "length,width,species\n5.1,3.5,setosa\n7.0,3.2,versicolor\n6.3,3.3,virginica\n4.9,3.0,setosa\n"
+
+
+def test_text_labels_become_sorted_classes(tmp_path: Path) -> None:
+    dataset = load(tmp_path, IRIS)
+    assert dataset.classes == ("setosa", "versicolor", "virginica")
+    assert dataset.train_targets.tolist() == [0, 1, 2, 0]
+    assert dataset.train_inputs.dtype == np.float32
+    assert dataset.train_inputs.tolist()[1] == [7.0, np.float32(3.2)]
+    assert dataset.feature_names == ("length", "width")
+    assert dataset.test_inputs is None
+    assert "classification, as it holds text" in dataset.notes[0]
+
+
+def test_a_column_called_label_is_the_target_wherever_it_stands(tmp_path: Path) -> None:
+    dataset = load(tmp_path, "a,Label,b\n1,0,2\n3,1,4\n")
+    assert dataset.feature_names == ("a", "b")
+    assert dataset.train_targets.tolist() == [0, 1]
+
+
+def test_whole_number_labels_are_numbered_in_their_order(tmp_path: Path) -> None:
+    dataset = load(tmp_path, "a,y\n1,10\n2,9\n3,10.0\n")
+    assert dataset.classes == ("9", "10")
+    assert dataset.train_targets.tolist() == [1, 0, 1]
+
+
+def test_a_quantity_is_regression(tmp_path: Path) -> None:
+    dataset = load(tmp_path, "a,price\n1,10.5\n2,9.25\n3,7\n")
+    assert dataset.task == "regression"
+    assert dataset.train_targets.tolist() == [[10.5], [9.25], [7.0]]
+    assert dataset.target_names == ("price",)
+
+
+def test_many_distinct_whole_numbers_are_regression_unless_told_otherwise(tmp_path: Path) -> None:
+    text = "a,y\n" + "".join(f"{row},{row}\n" for row in range(30))
+    assert load(tmp_path, text).task == "regression"
+    assert load(tmp_path, text, CSVTable(test=0, task="classification")).outputs == 30
+
+
+def test_several_targets_are_regression_in_the_order_asked_for(tmp_path: Path) -> None:
+    dataset = load(tmp_path, "a,b,c\n1,2,3\n4,5,6\n", CSVTable(target=("c", "a"), test=0))
+    assert dataset.train_targets.tolist() == [[3, 1], [6, 4]]
+    assert dataset.feature_names == ("b",)
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("1,2,0\n3,4,1\n", 2),  # no header: numbers from the first row on
+        ("5.1,3.5,setosa\n7,3,virginica\n", 2),  # text labels are no header
+        ("a,b,c\n1,2,0\n3,4,1\n", 2),
+        ("label,1x1,1x2\n0,2,3\n1,4,5\n", 2),
+        ("kind,0,1\n0,2,3\n1,4,5\n", 2),  # column names that are numbers
+        ('"a","b","y"\n1,2,0\n3,4,1\n', 2),
+        ("a;b;y\n1;2;0\n3;4;1\n", 2),
+        ("a\tb\ty\n1\t2\t0\n3\t4\t1\n", 2),
+        ("a,b,y\r\n1,2,0\r\n\r\n3,4,1", 2),
+        ("\ufeffa,b,y\n1,2,0\n3,4,1\n", 2),
+    ],
+)
+def test_header_delimiter_line_ends_and_byte_order_mark_are_detected(tmp_path: Path, text: str, rows: int) -> None:
+    dataset = load(tmp_path, text)
+    assert dataset.train_inputs.shape == (rows, 2)
+    assert dataset.outputs == 2
+
+
+@pytest.mark.parametrize("gap", ["", "?", "NA", "n/a"])
+def test_a_gap_in_the_first_row_makes_no_header_of_it(tmp_path: Path, gap: str) -> None:
+    with pytest.raises(DataError, match=r"mine\.csv:1:5: 'column2' is "):
+        load(tmp_path, f"5.1,{gap},setosa\n7,3,virginica\n")
+
+
+def test_a_gap_under_a_header_is_no_reason_to_lose_the_header(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"mine\.csv:2:1: 'a' is '\?'"):
+        load(tmp_path, "a,b,y\n?,1,cat\n2,3,dog\n")
+
+
+def test_a_row_of_gaps_is_no_header(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"mine\.csv:1:1: 'column1' is '\?'"):
+        load(tmp_path, "?,NA\n1,0\n2,1\n")
+
+
+def test_an_empty_corner_of_numbered_columns_is_answered_with_the_setting_that_reads_it(tmp_path: Path) -> None:
+    text = ",0,1\n0,5,6\n1,7,8\n"
+    with pytest.raises(DataError, match=r"mine\.csv:1:1: 'column1' is empty\n.*set `header: true`"):
+        load(tmp_path, text)
+    assert load(tmp_path, text, CSVTable(test=0, header=True, ignore=("",))).train_inputs.tolist() == [[5], [7]]
+
+
+def test_a_header_with_numbers_is_noted_unless_it_was_told(tmp_path: Path) -> None:
+    text = "kind,0,1\n0,2,3\n1,4,5\n"
+    assert any("first row of mine.csv was taken for a header" in note for note in load(tmp_path, text).notes)
+    assert len(load(tmp_path, text, CSVTable(test=0, header=True)).notes) == 1
+    assert len(load(tmp_path, IRIS).notes) == 1
+
+
+def test_the_header_can_be_told(tmp_path: Path) -> None:
+    assert load(tmp_path, "1,2\n3,4\n5,6\n", CSVTable(test=0, header=True)).train_inputs.shape == (2, 1)
+
+
+def test_the_held_out_test_split_is_stratified_and_repeatable(tmp_path: Path) -> None:
+    text = "a,y\n" + "".join(f"{row},{row % 2}\n" for row in range(20))
+    first, again = (load(tmp_path, text, CSVTable(test=0.2)) for _ in range(2))
+    other = load(tmp_path, text, CSVTable(test=0.2, seed=1))
+    assert first.test_targets is not None
+    assert sorted(first.test_targets.tolist()) == [0, 0, 1, 1]
+    assert first.digest() == again.digest() != other.digest()
+
+
+def test_a_test_file_is_used_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "held.csv").write_text("a,y\n7,cat\n")
+    dataset = load(tmp_path, "a,y\n1,dog\n2,cat\n", CSVTable(test_path="held.csv"))
+    assert len(dataset.train_inputs) == 2
+    assert dataset.test_targets is not None
+    assert dataset.test_targets.tolist() == [0]
+
+
+def test_a_folder_with_train_and_test_files(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("a,y\n1,dog\n2,cat\n")
+    (tmp_path / "test.csv").write_text("a,y\n7,bird\n")
+    with pytest.raises(DataError, match=r"test\.csv:2: the class 'bird' is not in the training file"):
+        CSVTable().load(tmp_path, tmp_path, print)
+    (tmp_path / "test.csv").write_text("b,y\n7,cat\n")
+    with pytest.raises(DataError, match="do not have the same columns"):
+        CSVTable().load(tmp_path, tmp_path, print)
+
+
+def test_the_training_file_decides_whether_labels_are_numbers(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("a,y\n1,01\n2,02\n3,A1\n")
+    (tmp_path / "test.csv").write_text("a,y\n7,02\n8,01\n")
+    dataset = CSVTable().load(tmp_path, tmp_path, print)
+    assert dataset.classes == ("01", "02", "A1")
+    assert dataset.test_targets is not None
+    assert dataset.test_targets.tolist() == [1, 0]
+
+
+def test_a_text_among_the_test_labels_leaves_the_numbers_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("a,y\n1,01\n2,02\n")
+    (tmp_path / "test.csv").write_text("a,y\n7,02\n8,A1\n")
+    with pytest.raises(DataError, match=r"test\.csv:3: the class 'A1' is not in the training file"):
+        CSVTable().load(tmp_path, tmp_path, print)
+
+
+def test_a_nameless_column_is_noted_and_can_be_ignored(tmp_path: Path) -> None:
+    text = ",a,y\n0,1,cat\n1,2,dog\n"
+    assert any("row number" in note for note in load(tmp_path, text).notes)
+    dataset = load(tmp_path, text, CSVTable(test=0, ignore=("",)))
+    assert dataset.feature_names == ("a",)
+    assert len(dataset.notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "the file is empty"),
+        ("\n\n", "the file is empty"),
+        ("a,b,y\n", "no rows below its header"),
+        ("a,b,y\n1,2,cat\n1,2\n", r"mine\.csv:3: 2 columns, but the first row has 3"),
+        ("a,b,y\n1,2,cat\n1,2,dog,9\n", r"mine\.csv:3: 4 columns"),
+        ("a,b,y\n1,2,cat\n1,,dog\n", r"mine\.csv:3:3: 'b' is empty"),
+        ("a,b,y\n1,2,cat\n1,red,dog\n", r"mine\.csv:3:3: 'b' is 'red', not a number(.|\n)*encode categories"),
+        ("a,b,y\n1,2,cat\n1,nan,dog\n", r"mine\.csv:3: 'b' is nan"),
+        ("a,b,y\n1,2,cat\n1,1e99,dog\n", r"mine\.csv:3: 'b' is inf"),
+        ("a,b,y\n1,2,cat\n1,2,\n", r"mine\.csv:3:5: the target 'y' is empty"),
+        ("a,b,y\n1,2,cat\n1,2,cat\n", "every row has the class 'cat'"),
+        ("y\n1\n2\n", "no column is left to learn from"),
+        ("a,a,y\n1,2,3\n", "two columns are called 'a'"),
+        ('a,b,y\n1,"2,cat\n', "not valid CSV"),
+    ],
+)
+def test_a_bad_table_is_an_error_that_says_where(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(DataError, match=reason) as caught:
+        load(tmp_path, text)
+    assert caught.value.exit_code == 4
+
+
+def test_text_that_is_not_utf_8_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"mine\.csv:2:6: not UTF-8 text \(byte 0xe9\)"):
+        load(tmp_path, "a,y\n1,café\n2,thé\n", encoding="latin-1")
+
+
+def test_a_million_columns_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="1,000,000 columns; at most 100,000"):
+        load(tmp_path, "1," * 999_999 + "1\n")
+
+
+def test_a_file_without_line_ends_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="a line of more than"):
+        load(tmp_path, "1" * 17_000_000)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (CSVTable(target="spieces"), r"no column 'spieces'; did you mean species\?"),
+        (CSVTable(ignore=("colour",)), "ignore: there is no column 'colour'"),
+        (CSVTable(task="regression"), r"mine\.csv:2: the target 'species' is 'setosa', not a number"),
+        (CSVTable(target=("length", "species"), task="classification"), "classification has one target column"),
+        (CSVTable(test=0.99), "leaves the training split empty"),
+        (CSVTable(test_path="none.csv"), r"none\.csv does not exist"),
+    ],
+)
+def test_settings_that_do_not_fit_the_table_are_errors(tmp_path: Path, source: CSVTable, reason: str) -> None:
+    with pytest.raises(DataError, match=reason):
+        load(tmp_path, IRIS, source)
+
+
+@pytest.mark.parametrize("delimiter", ["\\t", "", "||", '"', "\n"])
+def test_a_delimiter_is_one_character(delimiter: str) -> None:
+    ((field, message),) = CSVTable(delimiter=delimiter).contradictions()
+    assert field == "delimiter"
+    assert r'a tab is "\t", in double quotes' in message
+
+
+def test_a_list_of_targets_names_at_least_one() -> None:
+    assert [field for field, _ in CSVTable(target=()).contradictions()] == ["target"]
+    assert not list(CSVTable(target=("a",), delimiter="\t").contradictions())
+
+
+def test_a_missing_path_is_a_config_error_and_a_missing_file_a_data_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data\.path: is missing"):
+        CSVTable().load(tmp_path, None, print)
+    with pytest.raises(DataError, match="does not exist"):
+        CSVTable().load(tmp_path, tmp_path / "none.csv", print)
+
+
+CELLS = st.sampled_from(["1", "2.5", "", "cat", "nan", "1e999", '"', "a b", "-0", "\x00", "é", "\r"])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@given(st.lists(st.lists(CELLS, max_size=4), max_size=5), st.sampled_from([",", ";"]))
+def test_any_table_gives_a_dataset_or_a_data_error(tmp_path: Path, rows: list[list[str]], delimiter: str) -> None:
+    try:
+        dataset = load(tmp_path, "\n".join(delimiter.join(row) for row in rows), CSVTable(test=0.3))
+    except DataError:
+        return
+    assert np.isfinite(dataset.train_inputs).all()
+
+
+def test_a_column_of_text_is_answered_with_the_setting_that_leaves_it_out(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.dataset\.ignore=\[city\] on the command line"):
+        load(tmp_path, "area,city,price\n1,Bonn,2.5\n2,Kiel,3.5\n")
+    dataset = load(tmp_path, "area,city,price\n1,Bonn,2.5\n2,Kiel,3.5\n", CSVTable(test=0, ignore=("city",)))
+    assert dataset.feature_names == ("area",)

@@ -1,0 +1,214 @@
+"""The mirror on W&B: what it passes on, and that nothing wandb does can stop or delay a training."""
+
+from __future__ import annotations
+
+import json
+import struct
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nnscratch.cli import main
+from nnscratch.config.config import config_from_mapping
+from nnscratch.experiment.mirrors import wandb as tracking
+from nnscratch.experiment.train import resume, train
+from nnscratch.host.display import Display
+from nnscratch.host.workplace import Options
+
+SETTINGS: dict[str, Any] = {
+    "name": "mirrored",
+    "seed": 3,
+    "data": {"dataset": {"name": "shapes", "train": 200, "test": 50}, "validation": 0.2, "scaling": "standardize"},
+    "model": {"hidden_layers": [8]},
+    "training": {"epochs": 3, "batch_size": 20},
+    "wandb": {"project": "tests", "group": "some sweep", "tags": ["tiny"]},
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test may find an account, an agent or a server of whoever runs the tests."""
+    for name in ("WANDB_API_KEY", "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_MODE", "WANDB_BASE_URL", "WANDB_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "home" / "netrc"))
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "home" / "config"))
+    monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "home" / "cache"))
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "home" / "data"))
+    (tmp_path / "home").mkdir()
+
+
+def options(folder: Path, mode: str, *, plots: bool = False) -> Options:
+    return Options(data_dir=folder / "data", runs_dir=folder / "runs", threads=1, plots=plots, wandb=mode)
+
+
+def transaction_log(path: Path) -> Iterator[Any]:
+    """The records of a .wandb file: blocks of 32 KB in LevelDB's log format, after a header of 7 bytes."""
+    from wandb.proto import wandb_internal_pb2
+
+    data, position, parts = path.read_bytes(), 7, b""
+    while position + 7 <= len(data):
+        left = 32768 - position % 32768
+        if left < 7:
+            position += left
+            continue
+        _, length, kind = struct.unpack("<IHB", data[position : position + 7])
+        if kind == 0:
+            position += left
+            continue
+        parts += data[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (1, 4):  # a whole record, or the last part of one
+            record = wandb_internal_pb2.Record()  # type: ignore[attr-defined]
+            record.ParseFromString(parts)
+            parts = b""
+            yield record
+
+
+def logged(run: Path) -> list[Any]:
+    """Every record of every transaction log of a run, in order."""
+    files = sorted(run.glob("wandb/*run-*/*.wandb"))
+    assert files, f"no .wandb file in {run}"
+    return [record for file in files for record in transaction_log(file)]
+
+
+def history(records: list[Any]) -> list[dict[str, Any]]:
+    rows = [record.history.item for record in records if record.WhichOneof("record_type") == "history"]
+    return [{item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in row} for row in rows]
+
+
+def test_an_offline_mirror_holds_config_every_metric_pictures_and_the_best_checkpoint(tmp_path: Path) -> None:
+    summary = train(config_from_mapping(SETTINGS), options(tmp_path, "offline", plots=True), Display(quiet=True))
+    records = logged(summary.run)
+    epochs = [row for row in history(records) if "train_loss" in row]
+    local = [json.loads(line) for line in (summary.run / "metrics.jsonl").read_text().splitlines()]
+    rows = [{key: value for key, value in row.items() if key != "record"} for row in local if row["record"] == "epoch"]
+    assert len(rows) == 3
+    assert [{key: row[key] for key in rows[0]} for row in epochs] == rows
+    assert any(key.startswith("gradient_norm/") for key in epochs[0])
+    run = next(record.run for record in records if record.WhichOneof("record_type") == "run")
+    assert (run.display_name, run.project, run.run_group) == ("mirrored", "tests", "some sweep")
+    assert list(run.tags) == ["tiny"]
+    config = {item.key: json.loads(item.value_json) for item in run.config.update}
+    assert config["optimizer"]["name"] == "adam"
+    media = {key.partition(".")[0] for row in history(records) for key in row}
+    assert {"plots/curves", "plots/confusion_matrix", "report"} <= media
+    artifacts = [record.artifact for record in records if record.WhichOneof("record_type") == "artifact"]
+    artifacts += [r.request.log_artifact.artifact for r in records if r.request.HasField("log_artifact")]
+    paths = {entry.path for artifact in artifacts for entry in artifact.manifest.contents}
+    assert {"best.npz", "config.yaml"} <= paths
+    values = {item.key: json.loads(item.value_json) for r in records if r.WhichOneof("record_type") == "summary"
+              for item in r.summary.update}  # fmt: skip
+    assert values["test_accuracy"] == pytest.approx(summary.test.accuracy if summary.test else None)
+
+
+def test_a_resume_goes_on_in_the_same_run_on_wandb(tmp_path: Path) -> None:
+    first = train(config_from_mapping(SETTINGS), options(tmp_path, "offline"), Display(quiet=True)).run
+    resume(first, 4, options(tmp_path, "offline"), Display(quiet=True))
+    records = logged(first)
+    runs = {record.run.run_id for record in records if record.WhichOneof("record_type") == "run"}
+    assert runs == {json.loads((first / "wandb.json").read_text())["id"]}
+    assert {row["epoch"] for row in history(records) if "epoch" in row} == {1, 2, 3, 4}
+
+
+def fake_wandb(folder: Path, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the mirror's process imports as wandb from now on."""
+    package = folder / "fake" / "wandb"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(source)
+    monkeypatch.setenv("PYTHONPATH", str(folder / "fake"))
+
+
+def test_without_the_mirror_wandb_is_never_imported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fake_wandb(tmp_path, "open('imported', 'w').close()\n", monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    before = set(sys.modules)
+    train(config_from_mapping(SETTINGS), options(tmp_path, "off"), Display(quiet=True))
+    assert not (tmp_path / "imported").exists()
+    assert not any(name.partition(".")[0] == "wandb" for name in set(sys.modules) - before)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "raise RuntimeError('broken beyond repair')",
+        "import sys; sys.exit(3)",
+        "import os; os._exit(7)",
+        "def init(**settings): raise OSError('no')\nclass Settings:\n    def __init__(self, **settings): pass\n",
+        "x = (",
+    ],
+)
+def test_a_broken_wandb_is_one_warning_and_the_run_is_complete(
+    source: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_wandb(tmp_path, source, monkeypatch)
+    summary = train(config_from_mapping(SETTINGS), options(tmp_path, "offline"), Display(quiet=True))
+    assert capsys.readouterr().err.count("warning: W&B mirror:") == 1
+    assert json.loads((summary.run / "meta.json").read_text())["status"] == "completed"
+    assert (summary.run / "checkpoints" / "best.npz").is_file()
+
+
+def test_a_wandb_that_hangs_delays_a_training_by_its_time_out_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_wandb(tmp_path, "import time; time.sleep(600)", monkeypatch)
+    monkeypatch.setattr(tracking, "TIMEOUT", 2.0)
+    started = time.monotonic()
+    summary = train(config_from_mapping(SETTINGS), options(tmp_path, "online"), Display(quiet=True))
+    assert summary.epochs == 3
+    assert time.monotonic() - started < 20
+    assert "no answer within 2 s" in capsys.readouterr().err
+
+
+def test_a_server_that_cannot_be_reached_is_one_warning(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
+    monkeypatch.setattr(tracking, "TIMEOUT", 10.0)
+    started = time.monotonic()
+    summary = train(config_from_mapping(SETTINGS), options(tmp_path, "online"), Display(quiet=True))
+    assert summary.epochs == 3
+    assert time.monotonic() - started < 40
+    assert capsys.readouterr().err.count("warning: W&B mirror:") == 1
+
+
+def test_logged_out_it_is_kept_offline_and_nothing_asks_for_a_login(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = train(config_from_mapping(SETTINGS), options(tmp_path, "online"), Display(quiet=True))
+    err = capsys.readouterr().err
+    assert err.count("warning:") == 1
+    assert "not logged in" in err
+    assert len([row for row in history(logged(summary.run)) if "train_loss" in row]) == 3
+
+
+@pytest.mark.parametrize(
+    ("config_mode", "wanted", "environment", "mode"),
+    [
+        ("off", None, {}, "off"),
+        ("offline", None, {}, "offline"),
+        ("online", "off", {"WANDB_SWEEP_ID": "abc"}, "off"),
+        ("off", None, {"WANDB_SWEEP_ID": "abc"}, "online"),
+        ("off", None, {"WANDB_SWEEP_ID": "abc", "WANDB_MODE": "offline"}, "offline"),
+        ("off", None, {"WANDB_SWEEP_ID": "abc", "WANDB_MODE": "disabled"}, "off"),
+        ("off", "offline", {}, "offline"),
+    ],
+)
+def test_the_mirror_is_on_when_asked_for_or_started_by_an_agent(
+    config_mode: str, wanted: str | None, environment: dict[str, str], mode: str
+) -> None:
+    config = config_from_mapping({**SETTINGS, "wandb": {"mode": config_mode}})
+    assert tracking.wandb_mode(config, wanted, environment) == mode
+
+
+def test_the_option_wandb_of_train_is_recorded_in_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_wandb(tmp_path, "raise RuntimeError('not needed')", monkeypatch)
+    (tmp_path / "tiny.yaml").write_text(json.dumps(SETTINGS))
+    folders = ["--runs-dir", str(tmp_path / "runs"), "--data-dir", str(tmp_path)]
+    main(["train", str(tmp_path / "tiny.yaml"), *folders, "--threads", "1", "--no-plots", "--wandb", "offline"])
+    assert "mode: offline" in (tmp_path / "runs" / "mirrored" / "config.yaml").read_text()

@@ -1,0 +1,46 @@
+"""JSON that every reader takes, whatever the numbers."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from typing import NoReturn
+
+import numpy as np
+import pytest
+
+from nnscratch import cli
+from nnscratch.host.json_text import json_text
+from nnscratch.results.predict import Prediction, Predictions, write_predictions
+
+
+def strictly(text: str) -> object:
+    """The value of a JSON text; fails for NaN and Infinity, which json.loads would take."""
+
+    def refuse(constant: str) -> NoReturn:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_numbers_that_are_not_finite_are_null_wherever_they_are() -> None:
+    value = {"a": [1.5, math.nan, (math.inf, -math.inf)], "b": {"c": np.float64("nan"), "d": 2}, "e": "NaN", "f": True}
+    expected = {"a": [1.5, None, [None, None]], "b": {"c": None, "d": 2}, "e": "NaN", "f": True}
+    assert strictly(json_text(value)) == strictly(json_text(value, indent=2)) == expected
+
+
+def test_what_a_command_prints_with_json_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    class Result:
+        def to_dict(self) -> dict[str, object]:
+            return {"loss": math.nan, "epochs": 3}
+
+    cli._emit(Result(), json=True)
+    assert strictly(capsys.readouterr().out) == {"loss": None, "epochs": 3}
+
+
+def test_a_prediction_that_overflows_is_null() -> None:
+    out = io.StringIO()
+    predictions = iter([Prediction("a", values={"y": math.inf}), Prediction("b", values={"y": 2.0})])
+    write_predictions(Predictions(predictions, ("y",), 0), "json", out)
+    assert strictly(out.getvalue()) == [{"input": "a", "values": {"y": None}}, {"input": "b", "values": {"y": 2.0}}]

@@ -1,0 +1,37 @@
+"""What a run keeps of the machine and of the command, and what it does not."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from nnscratch.host.machine import command_line, without_password
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://me:secret@host:5432/sweeps", "postgresql://me:***@host:5432/sweeps"),
+        ("postgresql+psycopg2://me:se/cr:et@host/x", "postgresql+psycopg2://me:***@host/x"),
+        ("postgresql://me:sec@ret@host/x", "postgresql://me:***@host/x"),
+        ("postgresql://:secret@host/x", "postgresql://:***@host/x"),
+        (
+            "postgresql://me@host/x?password=secret&sslmode=require",
+            "postgresql://me@host/x?password=***&sslmode=require",
+        ),
+        ("postgresql://me@host:5432/x", "postgresql://me@host:5432/x"),
+        ("training.epochs=3", "training.epochs=3"),
+        ("data.path=a:b@c", "data.path=a:b@c"),
+    ],
+)
+def test_a_password_is_stars_and_nothing_else_is(text: str, shown: str) -> None:
+    assert without_password(text) == shown
+
+
+@pytest.mark.parametrize("words", [["--storage", "{url}"], ["--storage={url}"]])
+def test_the_command_that_a_run_keeps_has_no_password(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = [word.replace("{url}", "postgresql://me:secret@host/x") for word in words]
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/nnscratch", "sweep", "sweep.yaml", *typed])
+    kept = [word.replace("{url}", "postgresql://me:***@host/x") for word in words]
+    assert command_line() == ["nnscratch", "sweep", "sweep.yaml", *kept]

@@ -1,0 +1,290 @@
+"""Convolution against its definition, PyTorch and central differences, by both ways of computing it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nnscratch.errors import ShapeError
+from nnscratch.nn.compute.buffers import Array, Shape
+from nnscratch.nn.compute.correlation import Correlation, Geometry, Im2col
+from nnscratch.nn.compute.winograd import LARGEST, Winograd, transforms
+from nnscratch.nn.compute.workers import Workers
+from nnscratch.nn.gradient_check import check_gradients
+from nnscratch.nn.initializers import Constant, Dirac, Whitening
+from nnscratch.nn.layers import Conv, Dense, Flatten, ReLU
+from nnscratch.nn.layers.convolution import cheapest, evenly
+from nnscratch.nn.losses import CrossEntropy
+from nnscratch.nn.network import Network
+from nnscratch.nn.random_streams import RandomStreams
+
+CASES: list[tuple[dict[str, Any], Shape]] = [
+    ({"kernel": 3}, (5, 6, 3)),
+    ({"kernel": 3}, (7, 8, 20)),
+    ({"kernel": 3, "padding": "valid"}, (6, 5, 20)),
+    ({"kernel": 3, "padding": 2}, (3, 3, 20)),
+    ({"kernel": 3, "stride": 2}, (8, 7, 3)),
+    ({"kernel": 3, "stride": 2, "padding": 1}, (6, 9, 3)),
+    ({"kernel": 2}, (5, 4, 3)),
+    ({"kernel": 2, "stride": 3, "padding": "valid"}, (9, 7, 3)),
+    ({"kernel": 5, "padding": 1}, (6, 7, 2)),
+    ({"kernel": 1}, (4, 3, 5)),
+    ({"kernel": 1, "stride": 2, "padding": "valid"}, (5, 4, 3)),
+]
+
+
+def built(layer: Conv, input_shape: Shape, dtype: type = np.float64, threads: int = 1) -> Network:
+    network = Network([layer], input_shape)
+    network.initialize(RandomStreams(1), dtype, Workers(threads))
+    network.skip_input_gradient(False)
+    if layer.bias:
+        layer.b[:] = np.linspace(-1, 1, layer.channels)
+    return network
+
+
+def images(N: int, shape: Shape, dtype: type = np.float64) -> Array:
+    return np.random.default_rng(0).standard_normal((N, *shape)).astype(dtype)
+
+
+def by_definition(layer: Conv, x: Array, y_shape: Shape) -> Array:
+    """The sum as it is written in the docstring, one output at a time."""
+    g, k, s = layer.method.geometry, layer.kernel, layer.stride
+    padded = np.zeros((len(x), x.shape[1] + 2 * k, x.shape[2] + 2 * k, x.shape[3]))
+    padded[:, g.top : g.top + x.shape[1], g.left : g.left + x.shape[2]] = x
+    y = np.empty(y_shape)
+    for i in range(y_shape[1]):
+        for j in range(y_shape[2]):
+            seen = padded[:, i * s : i * s + k, j * s : j * s + k]
+            y[:, i, j] = np.einsum("nabc,abck->nk", seen, layer.W) + layer.b
+    return y
+
+
+@pytest.mark.parametrize(("options", "shape"), CASES)
+def test_forward_is_the_sum_of_the_definition(options: dict[str, Any], shape: Shape) -> None:
+    layer = Conv(6, **options)
+    x = images(3, shape)
+    y = built(layer, shape).forward(x, training=True)
+    np.testing.assert_allclose(y, by_definition(layer, x, y.shape), atol=1e-12)
+
+
+@pytest.mark.parametrize(("options", "shape"), CASES)
+def test_gradients_agree_with_central_differences(options: dict[str, Any], shape: Shape) -> None:
+    network = Network([Conv(4, 2), Conv(20, **options), Flatten(), Dense(5)], shape)
+    network.initialize(RandomStreams(0), np.float64)
+    rows = check_gradients(network, CrossEntropy(), images(3, shape), np.array([0, 3, 1]), samples=20)
+    assert max(row.worst for row in rows) < 1e-6
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("options", "shape"), [case for case in CASES if case[0].get("stride", 1) == 1])
+def test_forward_and_backward_are_those_of_pytorch(options: dict[str, Any], shape: Shape, dtype: type) -> None:
+    torch = pytest.importorskip("torch")
+    layer = Conv(24, **options)
+    network = built(layer, shape, dtype)
+    x = images(4, shape, dtype)
+    y = network.forward(x, training=True).copy()
+    dy: Array = np.random.default_rng(2).standard_normal(y.shape).astype(dtype)
+    theirs_x = torch.tensor(x.transpose(0, 3, 1, 2), requires_grad=True)
+    W = torch.tensor(layer.W.transpose(3, 2, 0, 1), requires_grad=True)
+    b = torch.tensor(layer.b, requires_grad=True)
+    theirs = torch.nn.functional.conv2d(theirs_x, W, b, padding=options.get("padding", "same"))
+    theirs.backward(torch.tensor(dy.transpose(0, 3, 1, 2)))
+    dx = network.backward(dy)
+    assert dx is not None
+    near = 2e-4 if dtype is np.float32 else 1e-11
+    np.testing.assert_allclose(y, theirs.detach().numpy().transpose(0, 2, 3, 1), rtol=0, atol=near)
+    np.testing.assert_allclose(dx, theirs_x.grad.numpy().transpose(0, 2, 3, 1), rtol=0, atol=near)
+    np.testing.assert_allclose(layer.dW, W.grad.numpy().transpose(2, 3, 1, 0), rtol=0, atol=near)
+    np.testing.assert_allclose(layer.db, b.grad.numpy(), rtol=0, atol=near)
+
+
+def test_a_kernel_of_ones_counts_the_pixels_it_sees() -> None:
+    layer = Conv(1, weight_init=Constant(1.0), bias=False)
+    y = built(layer, (3, 3, 1)).forward(np.ones((1, 3, 3, 1)))
+    assert y[0, :, :, 0].tolist() == [[4, 6, 4], [6, 9, 6], [4, 6, 4]]
+
+
+def test_same_padding_of_an_even_kernel_adds_below_and_right() -> None:
+    layer = Conv(1, 2, weight_init=Constant(1.0), bias=False)
+    y = built(layer, (2, 2, 1)).forward(np.array([[1.0, 2.0], [3.0, 4.0]]).reshape(1, 2, 2, 1))
+    assert y[0, :, :, 0].tolist() == [[10, 6], [7, 4]]
+
+
+@pytest.mark.parametrize(
+    ("options", "shape", "expected"),
+    [
+        ({"kernel": 3}, (32, 31, 3), (32, 31, 8)),
+        ({"kernel": 2, "padding": "valid"}, (32, 32, 3), (31, 31, 8)),
+        ({"kernel": 3, "stride": 2}, (7, 8, 3), (4, 4, 8)),
+        ({"kernel": 5, "stride": 2, "padding": 2}, (28, 28, 1), (14, 14, 8)),
+    ],
+)
+def test_output_shape_follows_the_formula(options: dict[str, Any], shape: Shape, expected: Shape) -> None:
+    assert Network([Conv(8, **options)], shape).output_shape == expected
+
+
+def test_flop_count_is_two_per_multiplication_of_the_definition() -> None:
+    network = Network([Conv(64), Flatten(), Dense(10)], (31, 31, 24))
+    assert network.summaries[0].flops == 2 * 31 * 31 * 64 * 9 * 24
+
+
+def test_a_flat_input_is_refused_with_the_place_for_the_layer() -> None:
+    with pytest.raises(ShapeError, match="conv takes images") as refused:
+        Network([Flatten(), Conv(8)], (4, 4, 3))
+    assert "before `flatten`" in str(refused.value)
+
+
+def test_a_kernel_larger_than_the_padded_image_is_refused() -> None:
+    with pytest.raises(ShapeError, match="does not fit 4 x 4 pixels"):
+        Network([Conv(8, 5, padding="valid")], (4, 4, 3))
+
+
+@pytest.mark.parametrize("m", range(2, LARGEST + 1))
+def test_winograd_transforms_turn_a_correlation_into_products(m: int) -> None:
+    A, G, B = transforms(m, 3)
+    g, d = np.array([3.0, -1.0, 2.0]), np.arange(m + 2) ** 2.0
+    np.testing.assert_allclose(A @ ((G @ g) * (B @ d)), np.correlate(d, g, "valid"), atol=1e-9)
+
+
+def test_the_smallest_winograd_transform_needs_four_multiplications_for_two_outputs() -> None:
+    A, G, B = transforms(2, 3)
+    assert A.shape == (2, 4)
+    assert G.shape == (4, 3)
+    assert B.shape == (4, 4)
+
+
+@pytest.mark.parametrize("m", range(2, LARGEST + 1))
+@pytest.mark.parametrize(("H", "W", "top", "left"), [(3, 3, 1, 1), (7, 5, 1, 1), (6, 9, 0, 0), (4, 4, 2, 2)])
+def test_winograd_and_im2col_compute_the_same(m: int, H: int, W: int, top: int, left: int) -> None:
+    geometry = Geometry(H, W, 5, 4, 3, 1, top, left, H + 2 * top - 2, W + 2 * left - 2)
+    kernels, x = images(3, (3, 5, 4)), images(2, (H, W, 5))
+    dy = images(2, (geometry.rows, geometry.columns, 4))
+    results = [computed(method, kernels, x, dy) for method in (Im2col(geometry), Winograd(geometry, m))]
+    for plain, fast in zip(*results, strict=True):
+        np.testing.assert_allclose(fast, plain, atol=1e-10)
+
+
+def computed(method: Correlation, W: Array, x: Array, dy: Array) -> tuple[Array, Array, Array]:
+    workers = Workers()
+    y, dx, dW = (np.full(array.shape, np.nan, W.dtype) for array in (dy, x, W))
+    method.set_weights(W)
+    kept = np.full((len(x), method.kept_size()), np.nan, W.dtype)
+    method.forward(x, y, kept, workers)
+    dU = method.zero_gradient(workers)
+    method.backward(x, kept, dy, dU, dx, workers)
+    method.weight_gradient(dU, dW)
+    return y, dx, dW
+
+
+@pytest.mark.parametrize("m", range(2, LARGEST + 1))
+def test_winograd_in_float32_stays_within_a_thousandth_of_the_outputs_deviation(m: int) -> None:
+    geometry = Geometry(m, m, 64, 8, 3, 1, 1, 1, m, m)
+    kernels, x = images(3, (3, 64, 8)), images(2, (m, m, 64))
+    dy = images(2, (m, m, 8))
+    exact = computed(Im2col(geometry), kernels, x, dy)
+    rounded = computed(Winograd(geometry, m), *(array.astype(np.float32) for array in (kernels, x, dy)))
+    for plain, fast in zip(exact, rounded, strict=True):
+        assert np.max(np.abs(fast - plain)) < 2e-3 * np.std(plain)
+
+
+def test_large_channel_counts_take_winograd_and_few_channels_im2col() -> None:
+    for C, kind in ((64, Winograd), (1, Im2col)):
+        layer = Conv(64)
+        Network([layer], (15, 15, C))
+        assert isinstance(layer.method, kind)
+
+
+@pytest.mark.parametrize(
+    ("size", "C", "K", "m"), [(7, 128, 128, 7), (15, 32, 128, 5), (15, 64, 64, 5), (31, 24, 64, 4)]
+)
+def test_the_tiles_chosen_are_those_that_take_the_least_time(size: int, C: int, K: int, m: int) -> None:
+    """15 outputs take 3 tiles of 5: of 3 they would need fewer multiplications with 32 channels, but more copies.
+
+    7 are one tile. 31 could take 4 of 8, but with few channels the transforms, n^4 each, outweigh the products.
+    """
+    method = cheapest(Geometry(size, size, C, K, 3, 1, 1, 1, size, size))
+    assert isinstance(method, Winograd)
+    assert method.m == m
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    results = []
+    for threads in (1, 2, 3):
+        layer = Conv(24)
+        network = built(layer, (9, 9, 24), np.float32, threads)
+        x = images(40, (9, 9, 24), np.float32)
+        y = network.forward(x, training=True)
+        dx = network.backward(images(40, (9, 9, 24), np.float32))
+        assert dx is not None
+        results.append((y.copy(), dx.copy(), layer.dW.copy(), layer.db.copy()))
+    for other in results[1:]:
+        assert all(map(np.array_equal, results[0], other))
+
+
+def test_a_smaller_batch_after_a_larger_one_gives_what_it_gives_alone() -> None:
+    network, alone = built(Conv(24), (7, 7, 20)), built(Conv(24), (7, 7, 20))
+    x = images(30, (7, 7, 20))
+    network.forward(x, training=True)
+    np.testing.assert_allclose(network.forward(x[:3]), alone.forward(x[:3]), atol=1e-13)
+
+
+def test_evenly_cuts_a_range_without_gap_or_overlap() -> None:
+    assert evenly(3, 10, 3) == [slice(3, 5), slice(5, 7), slice(7, 10)]
+
+
+def test_a_frozen_kernel_is_left_out_of_training_while_its_bias_learns() -> None:
+    layer = Conv(4, frozen=True)
+    network = Network([layer, Flatten(), Dense(2)], (4, 4, 3))
+    assert network.parameters.trainable_size == network.parameters.size - layer.kernel**2 * 3 * 4
+    network.initialize(RandomStreams(0), np.float64)
+    network.forward(images(2, (4, 4, 3)), training=True)
+    network.backward(np.ones((2, 2)))
+    assert not layer.dW.any()
+    assert layer.db.any()
+
+
+def test_below_the_first_trained_layer_no_gradient_is_computed() -> None:
+    frozen, trained = Conv(4, frozen=True, bias=False), Conv(4)
+    network = Network([frozen, ReLU(), trained], (4, 4, 3))
+    network.initialize(RandomStreams(0), np.float64)
+    network.forward(images(2, (4, 4, 3)), training=True)
+    assert not trained.needs_dx
+    assert network.backward(np.ones((2, 4, 4, 4))) is None
+
+
+def test_dirac_passes_the_image_on() -> None:
+    x = images(2, (5, 4, 3))
+    y = built(Conv(7, weight_init=Dirac(), bias=False), (5, 4, 3)).forward(x)
+    np.testing.assert_array_equal(y[..., :3], x)
+    assert np.std(y[..., 3:]) > 0.1
+
+
+def test_whitened_patches_are_uncorrelated_with_variance_one() -> None:
+    mixture = np.random.default_rng(3).standard_normal((3, 3))
+    x = images(400, (6, 6, 3)) @ mixture
+    layer = Conv(24, 2, padding="valid", weight_init=Whitening(1e-9), bias=False, frozen=True)
+    network = built(layer, (6, 6, 3))
+    assert network.starts_from_data
+    network.fit_to(x)
+    y = network.forward(x).reshape(-1, 24)
+    np.testing.assert_allclose(y[:, :12].T @ y[:, :12] / len(y), np.eye(12), atol=1e-6)
+    np.testing.assert_allclose(y[:, 12:], -y[:, :12], atol=1e-12)
+
+
+def test_whitening_says_how_many_filters_there_can_be() -> None:
+    layer = Conv(26, 2, weight_init=Whitening())
+    with pytest.raises(ShapeError, match=r"at most 2 x 2 x 2 x 3 = 24, not 26"):
+        built(layer, (6, 6, 3))
+
+
+def test_whitening_of_a_later_layer_sees_that_layers_inputs() -> None:
+    layer = Conv(4, 1, weight_init=Whitening(1e-9), bias=False)
+    network = Network([Conv(2), layer], (6, 6, 3))
+    network.initialize(RandomStreams(0), np.float64)
+    x = images(300, (6, 6, 3))
+    network.fit_to(x)
+    y = network.forward(x).reshape(-1, 4)[:, :2]
+    np.testing.assert_allclose(y.T @ y / len(y), np.eye(2), atol=1e-6)

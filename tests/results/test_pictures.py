@@ -1,0 +1,199 @@
+"""The plots and the report of a run, drawn by `train` and by `nnscratch plot`."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nnscratch.cli import main
+from nnscratch.report.page import Picture
+from nnscratch.results.evaluation import Evaluation
+from nnscratch.results.measured import Classified
+from nnscratch.results.pictures import initial_weights
+from nnscratch.runs.loaded import LoadedRun, load_run
+from nnscratch.training.examples import Examples
+
+OF_IMAGES = {
+    "curves", "gradient_flow", "confusion_matrix", "per_class", "reliability", "predictions", "weights", "first_layer",
+}  # fmt: skip
+
+
+def drawn(run: Path) -> set[str]:
+    """The names of the plots, each of which must be a PNG of a size worth looking at."""
+    names = set()
+    for path in (run / "plots").iterdir():
+        header = path.read_bytes()[:24]
+        assert header.startswith(b"\x89PNG")
+        assert min(struct.unpack(">II", header[16:24])) >= 150
+        names.add(path.stem)
+    return names
+
+
+class Page(HTMLParser):
+    """What a page asks a browser to load or run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.sources += [value or "" for name, value in attributes if name in ("src", "srcset", "href", "data")]
+
+
+@pytest.fixture(scope="module")
+def drawn_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run as `train` leaves it, with plots and report."""
+    folder = tmp_path_factory.mktemp("drawn")
+    config = folder / "little.yaml"
+    config.write_text(
+        "data: {dataset: {name: shapes, train: 200, test: 50}}\nmodel: {hidden_layers: [8]}\n"
+        "training: {epochs: 2, batch_size: 20}\n"
+    )
+    main(["train", str(config), "--runs-dir", str(folder), "--threads", "1", "--quiet"])
+    return folder / "little"
+
+
+def test_training_ends_with_every_plot_and_the_report(drawn_run: Path) -> None:
+    assert drawn(drawn_run) == OF_IMAGES
+    assert (drawn_run / "report.html").is_file()
+
+
+def test_the_report_is_one_page_that_loads_nothing(drawn_run: Path) -> None:
+    page = Page()
+    page.feed((drawn_run / "report.html").read_text(encoding="utf-8"))
+    assert not page.tags & {"script", "link", "iframe", "object"}
+    assert page.sources
+    assert all(source.startswith(("data:image/png;base64,", "#")) for source in page.sources)
+
+
+def test_the_report_shows_the_figures_the_config_and_the_command(drawn_run: Path) -> None:
+    text = (drawn_run / "report.html").read_text(encoding="utf-8")
+    meta = json.loads((drawn_run / "meta.json").read_text())
+    visible = re.sub(r"<[^>]*>", " ", text.split("</style>")[1])
+    assert f"{100 * meta['result']['test_accuracy']:.2f} %" in visible
+    assert f"nnscratch train {drawn_run}/config.yaml --threads 1" in visible
+    for words in ("hidden_layers: [8]", "Worst mistakes", "Network", "Timings", meta["machine"]["numpy"]):
+        assert words in visible
+
+
+def test_the_plots_show_the_one_look_at_the_test_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawn_run: Path
+) -> None:
+    shown: list[Evaluation] = []
+
+    def remember(_: LoadedRun, evaluation: Evaluation, __: Examples) -> dict[str, Picture]:
+        shown.append(evaluation)
+        return {}
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a split was evaluated again")
+
+    monkeypatch.setattr("nnscratch.results.plot.draw_run", remember)
+    monkeypatch.setattr("nnscratch.results.plot.evaluate_split", refuse)
+    main(["train", str(drawn_run / "config.yaml"), "--runs-dir", str(tmp_path), "--threads", "1", "--quiet"])
+    (evaluation,) = shown
+    result = json.loads((tmp_path / "little" / "meta.json").read_text())["result"]
+    assert evaluation.split == "test"
+    assert evaluation.score.accuracy == result["test_accuracy"]
+    assert isinstance(evaluation.measured, Classified)
+    assert np.trace(evaluation.measured.counts) == pytest.approx(50 * result["test_accuracy"])
+
+
+def test_no_plots_means_neither_plots_nor_report(shapes_run: Path) -> None:
+    assert list((shapes_run / "plots").iterdir()) == []
+    assert not (shapes_run / "report.html").exists()
+
+
+def test_plot_draws_a_run_again_and_names_the_files(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:
+    main(["plot", str(shapes_run), "--json"])
+    result = json.loads(capsys.readouterr().out)
+    assert drawn(shapes_run) == OF_IMAGES == {Path(path).stem for path in result["plots"]}
+    assert Path(result["report"]).read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_a_regression_gets_a_scatter_instead_of_classes(regression_run: Path) -> None:
+    main(["plot", str(regression_run), "--quiet"])
+    assert drawn(regression_run) == {"curves", "gradient_flow", "regression", "weights"}
+    assert "Test R2" in (regression_run / "report.html").read_text(encoding="utf-8")
+
+
+def test_without_its_data_a_run_is_drawn_as_far_as_possible(
+    capsys: pytest.CaptureFixture[str], regression_run: Path
+) -> None:
+    (regression_run.parent.parent / "table.csv").unlink()
+    main(["plot", str(regression_run)])
+    assert drawn(regression_run) == {"curves", "gradient_flow", "weights"}
+    assert "only what needs no data is drawn" in capsys.readouterr().err
+
+
+def test_a_run_that_is_not_completed_shows_validation_not_test(
+    shapes_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnscratch.results.plot.draw_run", lambda *_: {})
+    meta = json.loads((shapes_run / "meta.json").read_text())
+    (shapes_run / "meta.json").write_text(json.dumps(meta | {"status": "interrupted"}))
+    main(["plot", str(shapes_run), "--quiet"])
+    text = (shapes_run / "report.html").read_text(encoding="utf-8")
+    assert "Test accuracy" not in text
+    assert "Validation accuracy" in text
+
+
+def test_a_full_disk_at_the_plots_is_a_warning_not_a_failed_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawn_run: Path
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("nnscratch.report.style.write_atomically", full)
+    main(["train", str(drawn_run / "config.yaml"), "--runs-dir", str(tmp_path), "--threads", "1", "--quiet"])
+    assert "No space left on device" in capsys.readouterr().err
+    assert json.loads((tmp_path / "little" / "meta.json").read_text())["status"] == "completed"
+
+
+def test_hostile_class_names_are_shown_not_run(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    classes = np.array(["<script>alert(1)</script>", "$\\frac{", "\x1b[31mred"])
+    images = rng.integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "mine.npz", x=images, y=np.arange(60) % 3, classes=classes)
+    config = tmp_path / "hostile.yaml"
+    config.write_text(
+        f"data: {{dataset: npz, path: {tmp_path}/mine.npz}}\nmodel: {{hidden_layers: []}}\n"
+        "training: {epochs: 1, batch_size: 8}\n"
+    )
+    main(["train", str(config), "--runs-dir", str(tmp_path), "--threads", "1", "--quiet"])
+    text = (tmp_path / "hostile" / "report.html").read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert "\x1b" not in text
+
+
+def test_initial_weights_are_those_training_started_from(tmp_path: Path, shapes_run: Path) -> None:
+    untrained = tmp_path / "untrained"
+    main(
+        ["train", str(shapes_run / "config.yaml"), "--epochs", "0", "--runs-dir", str(untrained), "--threads", "1",
+         "--quiet", "--no-plots"]
+    )  # fmt: skip
+    start = load_run(untrained / "shapes").network.parameters.named()
+    again: dict[str, Any] = dict(initial_weights(load_run(shapes_run), None))
+    assert start.keys() == again.keys()
+    assert all(np.array_equal(start[name], again[name]) for name in start)
+
+
+def test_a_convolutional_first_layer_is_drawn_too(tmp_path: Path) -> None:
+    config = tmp_path / "conv.yaml"
+    config.write_text(
+        "data: {dataset: {name: shapes, train: 100, test: 20}}\n"
+        "model: {layers: [{conv: {channels: 4, kernel: 3}}, relu, {max_pool: 4}, flatten, dense]}\n"
+        "training: {epochs: 1, batch_size: 20}\n"
+    )
+    main(["train", str(config), "--runs-dir", str(tmp_path), "--threads", "1", "--quiet"])
+    assert drawn(tmp_path / "conv") == OF_IMAGES

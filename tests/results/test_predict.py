@@ -1,0 +1,290 @@
+"""`nnscratch predict`: pictures, arrays and tables in, labels or values out; a bad input is a row, not the end."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import threading
+import warnings
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nnscratch.cli import main
+from nnscratch.datasets.formats.images import quiet_pillow
+from nnscratch.datasets.sources.shapes import Shapes
+from nnscratch.host.display import Display
+from nnscratch.host.workplace import Options
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.results.evaluate import evaluate_run
+from nnscratch.results.predict import BATCH, predict
+from nnscratch.results.prediction_inputs import Item, items
+from nnscratch.runs.loaded import LoadedRun, load_run
+
+
+def predicted(capsys: pytest.CaptureFixture[str], run: Path, *arguments: str | Path) -> list[dict[str, Any]]:
+    """What --json prints."""
+    capsys.readouterr()
+    main(["predict", str(run), "--json", *map(str, arguments)])
+    result: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return result
+
+
+def predicted_with_failure(
+    capsys: pytest.CaptureFixture[str], run: Path, *arguments: str | Path
+) -> list[dict[str, Any]]:
+    """What --json prints when some inputs are bad; the exit code must then be 1."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as exit_:
+        main(["predict", str(run), "--json", *map(str, arguments)])
+    assert exit_.value.code == 1
+    captured = capsys.readouterr()
+    assert "could not be predicted" in captured.err
+    result: list[dict[str, Any]] = json.loads(captured.out)
+    return result
+
+
+@pytest.fixture(scope="session")
+def images() -> Array:
+    """The fifty test images of the run."""
+    dataset = Shapes(train=200, test=50).load(Path(), None, lambda _: None)
+    assert dataset.test_inputs is not None
+    return dataset.test_inputs
+
+
+def test_pictures_arrays_and_evaluation_agree(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, images: Array, tmp_path: Path
+) -> None:
+    Image.fromarray(images[7]).save(tmp_path / "seven.png")
+    np.save(tmp_path / "all.npy", images)
+    np.savez_compressed(tmp_path / "all.npz", x_test=images, y_test=np.zeros(50))
+    evaluate_run(shapes_run, "test", "best", Options(tmp_path, threads=1, plots=False), Display(quiet=True))
+    with (shapes_run / "evaluation" / "test" / "predictions.csv").open(newline="") as file:
+        expected = [(row["predicted"], float(row["probability"])) for row in csv.DictReader(file)]
+    rows = predicted(capsys, shapes_run, tmp_path / "all.npy", tmp_path / "all.npz", tmp_path / "seven.png")
+    labels = [row["label"] for row in rows]
+    assert labels == [label for label, _ in [*expected, *expected, expected[7]]]
+    assert rows[-1]["probability"] == pytest.approx(expected[7][1], abs=1e-5)
+    assert [rows[0]["input"], rows[50]["input"]] == [f"{tmp_path}/all.npy[0]", f"{tmp_path}/all.npz:x_test[0]"]
+
+
+def test_top_names_that_many_classes_likeliest_first(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, images: Array, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "one.npy", images[0])
+    (row,) = predicted(capsys, shapes_run, tmp_path / "one.npy", "--top", "4")
+    shares = [each["probability"] for each in row["top"]]
+    assert row["input"] == str(tmp_path / "one.npy")
+    assert len(shares) == 4
+    assert shares == sorted(shares, reverse=True)
+    assert (row["label"], row["probability"]) == (row["top"][0]["label"], shares[0])
+    (row,) = predicted(capsys, shapes_run, tmp_path / "one.npy", "--top", "99")
+    assert sum(each["probability"] for each in row["top"]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [("a.png", "RGBA"), ("a.jpg", "L"), ("a.gif", "P"), ("a.bmp", "RGB"), ("a.webp", "RGB"), ("a.jpeg", "CMYK")],
+)
+def test_pictures_of_any_format_mode_and_size_are_predicted(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, images: Array, tmp_path: Path, name: str, mode: str
+) -> None:
+    Image.fromarray(images[0]).resize((71, 40)).convert(mode).save(tmp_path / name)
+    (row,) = predicted(capsys, shapes_run, tmp_path / name)
+    assert 0.1 < row["probability"] <= 1
+
+
+def test_one_bad_file_is_a_row_with_its_error_and_the_others_are_predicted(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, images: Array, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    (folder / "deeper").mkdir(parents=True)
+    Image.fromarray(images[0]).save(folder / "a.png")
+    (folder / "b.png").write_bytes((folder / "a.png").read_bytes()[:200])
+    Image.fromarray(images[1]).save(folder / "deeper" / "c.png")
+    (folder / "notes.txt").write_text("not an input")
+    np.save(folder / "d.npy", np.array([{"code": 1}], dtype=object), allow_pickle=True)
+    rows = predicted_with_failure(capsys, shapes_run, folder, tmp_path / "missing.png")
+    by_name = {row["input"].removeprefix(f"{tmp_path}/"): row for row in rows}
+    assert list(by_name) == ["pictures/a.png", "pictures/b.png", "pictures/d.npy", "pictures/deeper/c.png",
+                             "missing.png"]  # fmt: skip
+    assert [name for name, row in by_name.items() if "error" in row] == ["pictures/b.png", "pictures/d.npy",
+                                                                         "missing.png"]  # fmt: skip
+    assert all("label" in by_name[name] for name in ("pictures/a.png", "pictures/deeper/c.png"))
+    assert "array of object" in by_name["pictures/d.npy"]["error"]
+
+
+def test_an_empty_folder_is_an_error_of_its_own(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (row,) = predicted_with_failure(capsys, shapes_run, tmp_path / "empty")
+    assert "no picture" in row["error"]
+
+
+def test_a_dash_reads_paths_from_standard_input(
+    capsys: pytest.CaptureFixture[str],
+    shapes_run: Path,
+    images: Array,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Image.fromarray(images[0]).save(tmp_path / "with space.png")
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{tmp_path}/with space.png\n\n{tmp_path}/with space.png\r\n"))
+    assert [row["input"] for row in predicted(capsys, shapes_run, "-")] == [f"{tmp_path}/with space.png"] * 2
+
+
+def test_arrays_that_do_not_fit_say_what_would(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, images: Array, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "small.npy", images[:, :16])
+    np.save(tmp_path / "scaled.npy", images[:1] / 255)
+    np.savez(tmp_path / "two.npz", left=images, right=images)
+    small, scaled, two = predicted_with_failure(
+        capsys, shapes_run, tmp_path / "small.npy", tmp_path / "scaled.npy", tmp_path / "two.npz"
+    )
+    assert "(N, 32, 32, 3)" in small["error"]
+    assert "look scaled to 0..1" in scaled["error"]
+    assert "left, right" in two["error"]
+
+
+def test_a_cut_array_gives_the_rows_it_has_and_then_an_error(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, images: Array, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "cut.npy", images[:3])
+    whole = (tmp_path / "cut.npy").read_bytes()
+    (tmp_path / "cut.npy").write_bytes(whole[:-1])
+    rows = predicted_with_failure(capsys, shapes_run, tmp_path / "cut.npy")
+    assert ["error" in row for row in rows] == [False, False, True]
+    assert "ends within row 2 of 3" in rows[-1]["error"]
+
+
+def test_pixels_as_csv_rows_give_what_the_array_gives(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, images: Array, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "x.npy", images[:4])
+    header = ",".join(["label", *(f"pixel{index}" for index in range(1, 3073))])
+    rows = ["0," + ",".join(map(str, image.ravel())) for image in images[:4]]
+    (tmp_path / "x.csv").write_text("\n".join([header, *rows]) + "\n")
+    arrays, table = (predicted(capsys, shapes_run, tmp_path / f"x.{suffix}") for suffix in ("npy", "csv"))
+    assert [row["top"] for row in table] == [row["top"] for row in arrays]
+    assert table[0]["input"] == f"{tmp_path}/x.csv:2"
+
+
+def test_regression_finds_its_columns_by_name_and_gives_values(
+    capsys: pytest.CaptureFixture[str], regression_run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "new.csv").write_text("note,b,a\nx,1,0.5\nx,0,1\n")
+    first, second = predicted(capsys, regression_run, tmp_path / "new.csv")
+    assert first["values"]["y"] == pytest.approx(0, abs=0.5)
+    assert second["values"]["y"] == pytest.approx(2, abs=0.5)
+    assert second["values"]["z"] == pytest.approx(1, abs=0.3)
+
+
+def test_a_bad_cell_costs_its_row_only(
+    capsys: pytest.CaptureFixture[str], regression_run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "new.csv").write_text("a,b\n1,2\n1,oops\n3,nan\n4,5\n")
+    rows = predicted_with_failure(capsys, regression_run, tmp_path / "new.csv")
+    assert ["error" in row for row in rows] == [False, True, True, False]
+    assert "'oops', not a number" in rows[1]["error"]
+
+
+def test_a_picture_for_a_network_of_tables_is_an_error(
+    capsys: pytest.CaptureFixture[str], regression_run: Path, images: Array, tmp_path: Path
+) -> None:
+    Image.fromarray(images[0]).save(tmp_path / "a.png")
+    (row,) = predicted_with_failure(capsys, regression_run, tmp_path / "a.png")
+    assert "not pictures" in row["error"]
+
+
+def test_csv_output_has_a_column_for_every_place_and_an_error_column(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, images: Array, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "a,b.npy", images[:1])
+    with pytest.raises(SystemExit):
+        main(["predict", str(shapes_run), str(tmp_path / "a,b.npy"), str(tmp_path / "no.png"), "--csv", "--top", "2"])
+    header, good, bad = csv.reader(io.StringIO(capsys.readouterr().out))
+    assert header == ["input", "label", "probability", "label_2", "probability_2", "error"]
+    assert good[0] == f"{tmp_path}/a,b.npy[0]"
+    assert float(good[2]) >= float(good[4])
+    assert bad[1:5] == ["", "", "", ""]
+    assert bad[5].endswith("does not exist")
+
+
+def test_a_hostile_file_name_cannot_move_the_cursor(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, images: Array, tmp_path: Path
+) -> None:
+    Image.fromarray(images[0]).save(tmp_path / "\x1b[31mred\nline.png")
+    main(["predict", str(shapes_run), str(tmp_path / "\x1b[31mred\nline.png")])
+    output = capsys.readouterr().out
+    assert "\x1b" not in output
+    assert output.count("\n") == 1
+
+
+def test_json_and_csv_together_are_refused(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["predict", str(shapes_run), "-", "--json", "--csv"])
+    assert exit_.value.code == 2
+
+
+def test_no_more_than_a_batch_of_inputs_is_read_ahead(shapes_run: Path, images: Array) -> None:
+    loaded, read = load_run(shapes_run), []
+
+    def endless() -> Iterator[Item]:
+        number = 0
+        while True:
+            yield Item(str(number), lambda number=number: read.append(number) or images[number % 50])  # type: ignore[misc,func-returns-value]
+            number += 1
+
+    stream = predict(loaded, endless())
+    for _ in range(BATCH):
+        next(stream)
+    assert len(read) == BATCH
+    next(stream)
+    assert len(read) == 2 * BATCH
+
+
+def test_a_compressed_array_is_read_row_by_row(shapes_run: Path, tmp_path: Path) -> None:
+    # The header promises 3 GB: allocated whole it would not fit, read by rows the first is there at once.
+    loaded: LoadedRun = load_run(shapes_run)
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (10**6, 32, 32, 3)})
+    with (
+        zipfile.ZipFile(tmp_path / "big.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("x.npy", "w") as member,
+    ):
+        member.write(header.getvalue() + bytes(3072 * 600))
+    stream = predict(loaded, items(loaded, [str(tmp_path / "big.npz")], ()))
+    assert next(stream).top
+
+
+def test_reading_pictures_in_threads_leaves_the_filters_of_warnings_as_they_were(
+    shapes_run: Path, images: Array
+) -> None:
+    first_has_begun, second_has_begun, first_is_done = threading.Event(), threading.Event(), threading.Event()
+
+    def first() -> Array:
+        with quiet_pillow():
+            first_has_begun.set()
+            assert second_has_begun.wait(10)
+        first_is_done.set()
+        return np.asarray(images[0])
+
+    def second() -> Array:
+        assert first_has_begun.wait(10)
+        with quiet_pillow():
+            second_has_begun.set()
+            assert first_is_done.wait(10)  # and so puts back what the first had set
+        return np.asarray(images[1])
+
+    before = list(warnings.filters)
+    predictions = list(predict(load_run(shapes_run), [Item("a", first), Item("b", second)], readers=2))
+    assert [prediction.error for prediction in predictions] == [None, None]
+    assert list(warnings.filters) == before

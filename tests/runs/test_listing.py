@@ -1,0 +1,210 @@
+"""`nnscratch runs list` and `runs compare`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nnscratch.cli import main
+from nnscratch.report.values import TimedAccuracy
+from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.listing import compare_runs, list_runs, summarize
+
+
+def listed(capsys: pytest.CaptureFixture[str], runs_dir: Path, *options: str) -> list[dict[str, Any]]:
+    main(["runs", "list", "--runs-dir", str(runs_dir), "--json", *options])
+    runs: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["runs"]
+    return runs
+
+
+def change_meta(run: Path, **values: object) -> None:
+    meta = json.loads((run / "meta.json").read_text())
+    (run / "meta.json").write_text(json.dumps(meta | values))
+
+
+def second_run(run: Path, name: str, replaced: str = "", by: str = "") -> Path:
+    """A copy of the run under another name, with a text of its config replaced."""
+    copy = Path(shutil.copytree(run, run.parent / name))
+    config = (copy / "config.yaml").read_text().replace("name: shapes\n", f"name: {name}\n", 1)
+    assert replaced in config
+    (copy / "config.yaml").write_text(config.replace(replaced, by) if replaced else config)
+    return copy
+
+
+def test_a_run_is_listed_with_its_figures(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:
+    records = [json.loads(line) for line in (shapes_run / "metrics.jsonl").read_text().splitlines()]
+    (run,) = listed(capsys, shapes_run.parent)
+    best = max(records[:3], key=lambda row: row["val_accuracy"])
+    assert (run["name"], run["data"], run["status"]) == ("shapes", "shapes", "completed")
+    assert run["parameters"] == 3072 * 8 + 8 + 8 * 10 + 10
+    assert (run["best_epoch"], run["epochs"]) == (best["epoch"], 3)
+    assert (run["validation"], run["test"]) == (best["val_accuracy"], records[-1]["test_accuracy"])
+    assert run["seconds"] == pytest.approx(sum(row["train_seconds"] for row in records[:3]))
+
+
+def test_the_table_has_a_line_for_every_run(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:
+    second_run(shapes_run, "other")
+    main(["runs", "list", "--runs-dir", str(shapes_run.parent)])
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split()[:2] == ["run", "data"]
+    assert [line.split()[0] for line in lines] == ["other", "shapes"]
+
+
+def test_a_running_run_that_no_process_holds_was_killed(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:
+    change_meta(shapes_run, status="running")
+    assert listed(capsys, shapes_run.parent)[0]["status"] == "killed"
+    with RunDirectory(shapes_run).locked():
+        assert listed(capsys, shapes_run.parent)[0]["status"] == "running"
+
+
+def test_a_killed_run_shows_its_best_epoch_so_far(shapes_run: Path) -> None:
+    change_meta(shapes_run, status="running", result=None)
+    lines = (shapes_run / "metrics.jsonl").read_text().splitlines()[:2]
+    (shapes_run / "metrics.jsonl").write_text("\n".join(lines) + '\n{"record": "ep')
+    rows = [json.loads(line) for line in lines]
+    summary = summarize(RunDirectory(shapes_run))
+    assert summary.validation == max(row["val_accuracy"] for row in rows)
+    assert (summary.epochs, summary.test) == (2, None)
+
+
+def test_a_damaged_run_is_still_listed(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:
+    for name in ("meta.json", "config.yaml"):
+        (shapes_run / name).write_text("{")
+    (shapes_run / "metrics.jsonl").write_text("nonsense\n")
+    (run,) = listed(capsys, shapes_run.parent)
+    assert (run["status"], run["parameters"], run["best_epoch"]) == ("unknown", None, None)
+
+
+def test_trials_of_sweeps_are_listed_on_request(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:
+    shutil.copytree(shapes_run, shapes_run.parent / "sweeps" / "first" / "trial-0001")
+    assert [run["name"] for run in listed(capsys, shapes_run.parent)] == ["shapes"]
+    everything = {run["name"] for run in listed(capsys, shapes_run.parent, "--all")}
+    assert everything == {"shapes", "sweeps/first/trial-0001"}
+
+
+def test_regression_runs_are_listed_by_their_loss(regression_run: Path) -> None:
+    ((_, summary),) = list_runs(regression_run.parent).runs
+    assert summary.metric == "loss"
+    assert summary.validation is not None
+    assert summary.test is not None
+
+
+def test_an_empty_folder_says_how_to_make_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    main(["runs", "list", "--runs-dir", str(tmp_path)])
+    assert "nnscratch train" in capsys.readouterr().out
+
+
+def test_comparing_shows_the_differing_settings_alone(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:
+    second_run(shapes_run, "wide", "hidden_layers: [8]", "hidden_layers: [16]")
+    main(["runs", "compare", "shapes", "wide", "--runs-dir", str(shapes_run.parent), "--json"])
+    result = json.loads(capsys.readouterr().out)
+    assert result["differences"] == {"model.hidden_layers": {"shapes": "[8]", "wide": "[16]"}}
+    assert [run["name"] for run in result["runs"]] == ["shapes", "wide"]
+    assert Path(result["picture"]).read_bytes().startswith(b"\x89PNG")
+    assert Path(result["picture"]).parent == shapes_run.parent / "comparisons"
+
+
+def test_the_picture_goes_where_it_is_wanted(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, tmp_path: Path
+) -> None:
+    other = second_run(shapes_run, "other")
+    main(["runs", "compare", str(shapes_run), str(other), "--output", str(tmp_path / "both.png")])
+    text = capsys.readouterr().out
+    assert (tmp_path / "both.png").is_file()
+    assert "the configurations are the same" in text
+
+
+def test_a_comparison_against_time_leaves_the_one_of_the_curves(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path
+) -> None:
+    command = ["runs", "compare", str(shapes_run), str(second_run(shapes_run, "other"))]
+    main(command)
+    curves = shapes_run.parent / "comparisons" / "shapes-other.png"
+    before = curves.read_bytes()
+    main([*command, "--against-time"])
+    assert "shapes-other-against-time.png" in capsys.readouterr().out
+    assert curves.read_bytes() == before
+    assert sorted(path.name for path in curves.parent.iterdir()) == ["shapes-other-against-time.png", curves.name]
+    main(command)  # a picture is drawn again in its place
+
+
+@pytest.mark.parametrize("option", [[], ["--against-time"]])
+def test_a_file_that_is_no_picture_is_not_overwritten(
+    option: list[str], capsys: pytest.CaptureFixture[str], shapes_run: Path
+) -> None:
+    config = shapes_run / "config.yaml"
+    before = config.read_bytes()
+    with pytest.raises(SystemExit) as exit_:
+        main(["runs", "compare", str(shapes_run), str(second_run(shapes_run, "other")), "-o", str(config), *option])
+    assert exit_.value.code == 1
+    assert f"{config} exists and is no PNG: it is not overwritten" in capsys.readouterr().err
+    assert config.read_bytes() == before
+
+
+def test_accuracy_against_time_has_a_point_per_config_the_mean_over_its_seeds(
+    monkeypatch: pytest.MonkeyPatch, shapes_run: Path, tmp_path: Path
+) -> None:
+    drawn: list[TimedAccuracy] = []
+    monkeypatch.setattr("nnscratch.report.sweeps.accuracy_against_time", lambda points, path: drawn.extend(points))
+    runs = [
+        shapes_run,
+        second_run(shapes_run, "again", "seed: 3\n", "seed: 4\n"),
+        second_run(shapes_run, "wide", "[8]", "[16]"),
+    ]
+    for run, accuracy in zip(runs, (0.5, 0.7, 0.9), strict=True):
+        records = run / "metrics.jsonl"
+        test = {"record": "test", "test_accuracy": accuracy, "test_loss": 1.0}
+        records.write_text(records.read_text() + json.dumps(test) + "\n")
+    compare_runs([str(run) for run in runs], tmp_path, tmp_path / "t.png", against_time=True)
+    assert [point.label for point in drawn] == ["shapes, mean of 2", "wide"]
+    assert [point.accuracy for point in drawn] == pytest.approx([0.6, 0.9])
+    assert all(point.minutes > 0 for point in drawn)
+    assert {point.group for point in drawn} == {"shapes"}
+
+
+def test_runs_that_were_never_tested_leave_nothing_to_draw_against_time(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, tmp_path: Path
+) -> None:
+    other = second_run(shapes_run, "other")
+    for run in (shapes_run, other):
+        records = (run / "metrics.jsonl").read_text().splitlines()
+        (run / "metrics.jsonl").write_text("".join(line + "\n" for line in records if '"test"' not in line))
+    picture = tmp_path / "t.png"
+    main(["runs", "compare", str(shapes_run), str(other), "--against-time", "--output", str(picture)])
+    assert "nothing to draw yet" in capsys.readouterr().out
+    assert not picture.exists()
+
+
+def test_runs_of_one_name_in_two_folders_are_told_apart(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, tmp_path: Path
+) -> None:
+    twin = Path(shutil.copytree(shapes_run, tmp_path / "elsewhere" / "shapes"))
+    main(["runs", "compare", str(shapes_run), str(twin), "--json"])
+    assert [run["name"] for run in json.loads(capsys.readouterr().out)["runs"]] == [str(shapes_run), str(twin)]
+
+
+def test_a_run_that_does_not_exist_is_named_with_the_closest_one(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["runs", "compare", "shape", "shapes", "--runs-dir", str(shapes_run.parent)])
+    assert exit_.value.code == 2
+    assert "did you mean shapes?" in capsys.readouterr().err
+
+
+def test_one_run_alone_is_no_comparison(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["runs", "compare", str(shapes_run)])
+    assert exit_.value.code == 2
+
+
+def test_a_run_that_is_not_done_shows_its_epochs_of_those_planned(shapes_run: Path) -> None:
+    config = shapes_run / "config.yaml"
+    config.write_text(config.read_text().replace("epochs: 3", "epochs: 12"))
+    listing = list_runs(shapes_run.parent)
+    assert listing.to_dict()["runs"][0]["planned_epochs"] == 12
+    assert "3 of 12" in listing.to_text()

@@ -1,0 +1,201 @@
+"""Sweep files: what they mean, and what is said about those that mean nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nnscratch.errors import ConfigError
+from nnscratch.sweeps.command_line import check_values
+from nnscratch.sweeps.definition import load_sweep
+from nnscratch.sweeps.distributions import Choice, Constant, Distribution, Integers, Interval, Quantiles
+
+WriteSweep = Callable[..., Path]
+
+
+def only_parameter(file: Path) -> Distribution:
+    (parameter,) = load_sweep(file).parameters
+    return parameter.distribution
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ({"value": [8, 4]}, Constant([8, 4])),
+        ({"values": [1, True, "a"]}, Choice([1, True, "a"])),
+        ({"values": [1, 2], "probabilities": [0.25, 0.75]}, Choice([1, 2], [0.25, 0.75])),
+        ({"min": 1, "max": 5}, Integers(1, 5)),
+        ({"min": 1.0, "max": 5}, Interval(1.0, 5.0)),
+        ({"distribution": "uniform", "min": 1, "max": 5}, Interval(1.0, 5.0)),
+        ({"distribution": "q_uniform", "min": 0, "max": 1, "q": 0.25}, Interval(0.0, 1.0, q=0.25)),
+        ({"distribution": "log_uniform_values", "min": 0.1, "max": 1}, Interval(0.1, 1.0, True)),
+        ({"distribution": "log_uniform", "min": 0, "max": 1}, Interval(1.0, math.e, True)),
+        ({"distribution": "inv_log_uniform", "min": 0, "max": 1}, Interval(math.exp(-1), 1.0, True)),
+        ({"distribution": "inv_log_uniform_values", "min": 0.1, "max": 1}, Interval(0.1, 1.0, True)),
+        ({"distribution": "q_log_uniform_values", "min": 1, "max": 64, "q": 8}, Interval(1.0, 64.0, True, 8)),
+        ({"distribution": "normal", "mu": 2}, Quantiles("normal", {"mu": 2.0, "sigma": 1.0})),
+        ({"distribution": "q_log_normal", "q": 2}, Quantiles("log_normal", {"mu": 0.0, "sigma": 1.0}, 2)),
+        ({"distribution": "beta", "a": 2, "b": 5}, Quantiles("beta", {"a": 2.0, "b": 5.0})),
+    ],
+)
+def test_every_form_of_a_parameter_is_the_distribution_it_names(
+    written: dict[str, Any], meant: Distribution, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    assert only_parameter(write_sweep(tmp_path, parameters={"l2": written})) == meant
+
+
+@pytest.mark.parametrize(
+    ("distribution", "raw", "value"),
+    [
+        (Interval(0.0, 1.0, q=0.1), 0.33, 0.3),
+        (Interval(1.0, 11.0, q=4), 10.9, 8),  # 12 is out of bounds
+        (Interval(3.0, 11.0, q=4), 3.0, 4),
+        (Integers(1, 9), 4, 4),
+        (Choice([[8], [16, 8]]), "[16, 8]", [16, 8]),
+        (Choice([1, True]), "true", True),
+        (Choice(["a", "b"], [0.25, 0.75]), 0.2, "a"),
+        (Choice(["a", "b"], [0.25, 0.75]), 0.3, "b"),
+        (Choice(["a", "b"], [0.25, 0.75]), 1.0, "b"),
+        (Quantiles("normal", {"mu": 2.0, "sigma": 3.0}), 0.5, 2.0),
+        (Quantiles("log_normal", {"mu": 0.0, "sigma": 1.0}), 0.5, 1.0),
+        (Quantiles("normal", {"mu": 2.2, "sigma": 0.0}, 1), 0.9, 2),
+    ],
+)
+def test_a_sampled_value_becomes_the_config_value_it_stands_for(
+    distribution: Distribution, raw: str | float, value: object
+) -> None:
+    result = distribution.value(raw)
+    assert result == value
+    assert type(result) is type(value)
+
+
+def test_the_quantiles_of_a_beta_distribution_are_those_of_its_tables() -> None:
+    uniform = Quantiles("beta", {"a": 1.0, "b": 1.0})
+    assert uniform.value(0.3) == pytest.approx(0.3, abs=0.01)
+    assert Quantiles("beta", {"a": 2.0, "b": 2.0}).value(0.5) == pytest.approx(0.5, abs=0.01)
+
+
+def test_nested_parameters_are_dotted_paths(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    nested = {"optimizer": {"parameters": {"learning_rate": {"value": 0.1}}}, "model.activation": {"value": "relu"}}
+    definition = load_sweep(write_sweep(tmp_path, parameters=nested))
+    assert [each.path for each in definition.parameters] == ["optimizer.learning_rate", "model.activation"]
+
+
+def test_overrides_in_the_command_are_the_base_of_every_trial(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    base = str(write_sweep(tmp_path).parent / "base.yaml")
+    for words in (["training.epochs=7"], ["--training.epochs=7"], ["--epochs", "7"], ["--epochs=7"]):
+        command = ["nnscratch", "train", base, *words, "${args}"]
+        assert load_sweep(write_sweep(tmp_path, command=command)).command.load().training.epochs == 7
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [(["--name", "2024"], "2024"), (["--name=1e3"], "1e3"), (["--name", "true"], "true"), (["--wandb", "off"], "base")],
+)
+def test_text_in_the_command_may_look_like_a_number(
+    words: list[str], name: str, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    base = str(write_sweep(tmp_path).parent / "base.yaml")
+    file = write_sweep(tmp_path, command=["nnscratch", "train", base, *words, "${args}"])
+    config = load_sweep(file).command.load()
+    assert (config.name, config.wandb.mode) == (name, "off")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"method": "bayesian"}, "did you mean bayes"),
+        ({"method": "custom"}, "expected grid or random or bayes"),
+        ({"metric": {"name": "val_acc", "goal": "maximize"}}, "did you mean val_accuracy"),
+        ({"metric": {"name": "val_loss", "goal": "maximize"}}, "a loss to fall"),
+        ({"metric": {"name": "val_loss", "impute": "worst"}}, "metric.impute: has no meaning here"),
+        ({"metric": None}, "metric: is required"),
+        ({"controller": {"type": "local"}}, "controller: has no meaning here"),
+        ({"scheduler": {"engine": "ax"}}, "scheduler: has no meaning here"),
+        ({"paramters": {}}, "did you mean parameters"),
+        ({"run_cap": None}, "run_cap: is required"),
+        ({"run_cap": 0}, "expected a whole number from 1 on"),
+        ({"parameters": {}}, "at least one is required"),
+        ({"parameters": {"l2": {"min": 2, "max": 1}}}, "min 2 is above max 1"),
+        ({"parameters": {"l2": {"distribution": "log_uniform_values", "min": 0, "max": 1}}}, "must be greater than 0"),
+        ({"parameters": {"l2": {"distribution": "log_uniform", "min": 1, "max": 5000}}}, "log_uniform_values"),
+        ({"parameters": {"l2": {"distribution": "logarithmic", "min": 1, "max": 5}}}, "unknown distribution"),
+        ({"parameters": {"l2": {"values": [1, 1]}}}, "is listed twice"),
+        ({"parameters": {"l2": {"values": [1, 2], "probabilities": [0.5]}}}, "2 probabilities, one per value"),
+        ({"parameters": {"l2": {"value": 1, "sigma": 2}}}, "unknown field for constant"),
+        ({"parameters": {"l2": 0.1}}, "expected a mapping"),
+        ({"parameters": {"l2": {"value": 0}, "l2.strength": {"value": 0}}}, "is also set by l2"),
+        ({"method": "grid", "parameters": {"l2": {"min": 0.0, "max": 1.0}}}, "a grid needs `values`"),
+        (
+            {"method": "bayes", "parameters": {"l2": {"values": [0, 1], "probabilities": [0.5, 0.5]}}},
+            "probabilities belong to `method: random`",
+        ),
+        ({"early_terminate": {"type": "envelope"}}, "expected hyperband"),
+        ({"early_terminate": {"type": "hyperband"}}, "needs min_iter, or max_iter and s"),
+        ({"early_terminate": {"type": "hyperband", "min_iter": 2, "eta": 1}}, "must be greater than 1"),
+        ({"command": None}, "command: is required"),
+        ({"command": ["python", "train.py"]}, "does not run `nnscratch train CONFIG`"),
+        ({"command": ["nnscratch", "train", "${args}"]}, "names no config after `train`"),
+        ({"command": ["nnscratch", "train", "nowhere.yaml", "${args}"]}, "no such file"),
+        ({"name": "../up"}, "usable as a folder name"),
+    ],
+)
+def test_what_is_wrong_with_a_sweep_file_is_said(
+    changes: dict[str, Any], said: str, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_sweep(write_sweep(tmp_path, **changes))
+    assert said in str(caught.value)
+
+
+def test_every_problem_of_a_sweep_file_is_said_at_once_with_its_place(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    file = write_sweep(tmp_path)
+    base = tmp_path / "base.yaml"
+    file.write_text(
+        "method: gird\nmetric: {name: val_accuracy, goal: maximise}\nrun_cap: 2\n"
+        "parameters:\n  l2: {min: 2}\n"
+        f"command: [nnscratch, train, {base}, '${{args}}']\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_sweep(file)
+    places = [(problem.path, problem.line) for problem in caught.value.problems]
+    assert places == [("method", 1), ("metric.goal", 2), ("parameters.l2", 5)]
+
+
+def test_values_that_the_config_refuses_are_refused_before_anything_is_trained(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    wrong = {"optimizer.learning_rte": {"value": 1}, "model.activation": {"values": ["relu", "rellu"]}}
+    with pytest.raises(ConfigError) as caught:
+        check_values(load_sweep(write_sweep(tmp_path, parameters=wrong)))
+    said = [str(problem) for problem in caught.value.problems]
+    assert "did you mean learning_rate" in said[0]
+    assert "did you mean relu" in said[1]
+
+
+def test_a_field_that_only_some_choices_have_may_be_varied_with_the_choice(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    mixed = {"optimizer.name": {"values": ["adam", "sgd"]}, "optimizer.momentum": {"value": 0.9}}
+    check_values(load_sweep(write_sweep(tmp_path, parameters=mixed)))
+
+
+def test_the_sweeps_in_configs_can_be_used(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root)
+    sizes = {}
+    for path in (root / "configs").rglob("sweep*.yaml"):
+        definition = load_sweep(path)
+        check_values(definition)
+        if definition.method == "grid":
+            sizes[path.stem] = definition.grid_size()
+    assert sizes == {
+        "sweep_fashion": 6,
+        "sweep_initialization": 9,
+        "sweep_optimizers": 27,
+        "sweep_l2": 18,
+        "sweep_architecture": 18,
+    }

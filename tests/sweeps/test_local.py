@@ -1,0 +1,199 @@
+"""Whole sweeps in this process: statuses, what is left behind, what is shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nnscratch.cli import main
+from nnscratch.config.config import load_config
+from nnscratch.errors import UsageError
+from nnscratch.experiment.train import train
+from nnscratch.host.display import Display
+from nnscratch.host.interruption import StopRequest
+from nnscratch.host.workplace import Options
+from nnscratch.sweeps.command_line import SweepOptions, _interrupted, sweep
+from nnscratch.sweeps.outcome import SweepSummary, conclude
+from nnscratch.sweeps.trial import TrialStop
+from nnscratch.sweeps.worker import Assignment
+
+WriteSweep = Callable[..., Path]
+
+
+def run(file: Path, **how: Any) -> SweepSummary:
+    options = Options(data_dir=file.parent / "data", runs_dir=file.parent / "runs", threads=1, plots=False)
+    result = sweep(file, SweepOptions(**how), options, Display(quiet=True))
+    assert isinstance(result, SweepSummary)
+    return result
+
+
+def test_a_sweep_leaves_leaderboard_best_config_and_plots(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    file = write_sweep(tmp_path, method="bayes", run_cap=5)
+    result = run(file)
+    folder = tmp_path / "runs" / "sweeps" / "tiny"
+    assignment = Assignment(file, "tiny", None, 3, folder, None, 60.0, False, Options(data_dir=tmp_path))
+    conclude(assignment.open_study(), folder, assignment.options, Display(quiet=True), plots=True)
+    assert [trial.status for trial in result.trials] == ["completed"] * 5
+    assert result.best is not None
+    assert result.best.value == max(trial.value or 0.0 for trial in result.trials)
+    assert sorted(path.name for path in (folder / "plots").iterdir()) == [
+        "history.png",
+        "importance.png",
+        "parallel_coordinates.png",
+    ]
+    assert len((folder / "leaderboard.csv").read_text().splitlines()) == 6
+    assert json.loads((folder / "sweep.json").read_text()) == result.to_dict()
+
+
+def test_the_best_config_trains_to_the_value_of_the_best_trial(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    result = run(write_sweep(tmp_path))
+    config = load_config(tmp_path / "runs" / "sweeps" / "tiny" / "best.yaml")
+    assert config.name == "tiny-best"
+    options = Options(data_dir=tmp_path, runs_dir=tmp_path / "again", threads=1, plots=False)
+    again = train(config, options, Display(quiet=True))
+    assert result.best is not None
+    assert again.best["val_accuracy"] == result.best.value
+
+
+def test_a_trial_is_an_ordinary_run_with_its_values_and_a_seed_of_its_own(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    result = run(write_sweep(tmp_path))
+    configs = [load_config(Path(trial.run) / "config.yaml") for trial in result.trials]
+    assert len({config.seed for config in configs}) == 4
+    for trial, config in zip(result.trials, configs, strict=True):
+        assert config.to_dict()["optimizer"]["learning_rate"] == trial.parameters["optimizer.learning_rate"]  # type: ignore[index, call-overload]
+        assert config.wandb.group == "tiny"
+        assert (Path(trial.run) / "checkpoints" / "best.npz").is_file()
+
+
+def test_a_seed_in_the_parameters_is_the_seed_of_the_trial(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    result = run(write_sweep(tmp_path, method="grid", run_cap=None, parameters={"seed": {"values": [1, 2]}}))
+    assert [load_config(Path(trial.run) / "config.yaml").seed for trial in result.trials] == [1, 2]
+
+
+def test_the_same_name_goes_on_and_a_larger_count_adds_trials(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    file = write_sweep(tmp_path, run_cap=2)
+    first = run(file).to_dict()
+    assert run(file).to_dict() == first
+    more = run(file, count=3).to_dict()
+    assert more["trials"][:2] == first["trials"]
+    assert len(more["trials"]) == 3
+    assert len(run(file, name="other").trials) == 2
+
+
+def test_diverged_failed_and_completed_trials_are_rows_side_by_side(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    parameters = {
+        "optimizer.name": {"values": ["adam", "sgd"]},
+        "optimizer.momentum": {"value": 0.9},  # adam has none: such a trial fails
+        "optimizer.learning_rate": {"values": [0.01, 1e30]},
+    }
+    result = run(write_sweep(tmp_path, method="grid", run_cap=None, parameters=parameters))
+    assert [trial.status for trial in result.trials] == ["failed", "failed", "completed", "diverged"]
+    failed, _, completed, diverged = (trial.to_dict() for trial in result.trials)
+    assert "momentum" in failed["note"]
+    assert "diverged in epoch 1" in diverged["note"]
+    assert result.to_dict()["best"]["number"] == completed["number"] == 2
+
+
+def test_a_network_that_learned_nothing_is_flagged_as_collapsed(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    parameters = {"model.weight_init": {"value": "zeros"}, "optimizer.learning_rate": {"value": 1e-9}}
+    result = run(write_sweep(tmp_path, run_cap=1, parameters=parameters))
+    (trial,) = result.trials
+    assert (trial.status, trial.collapsed, trial.note) == ("completed", True, "collapsed to chance level")
+
+
+def test_hyperband_stops_the_worse_trials_at_a_band(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    parameters = {"optimizer.learning_rate": {"values": [0.003, 1e-7, 1e-8]}}
+    file = write_sweep(
+        tmp_path,
+        {"training": {"epochs": 6, "batch_size": 10}},
+        method="grid",
+        metric={"name": "train_loss", "goal": "minimize"},
+        run_cap=None,
+        parameters=parameters,
+        early_terminate={"type": "hyperband", "min_iter": 2, "eta": 3},
+    )
+    result = run(file)
+    assert [trial.status for trial in result.trials] == ["completed", "pruned", "pruned"]
+    assert [max(trial.curve) for trial in result.trials] == [6, 2, 2]
+    meta = json.loads((Path(result.trials[1].run) / "meta.json").read_text())
+    assert (meta["status"], meta["epochs"]) == ("pruned", 2)
+
+
+def test_json_is_one_object_with_best_and_trials(
+    write_sweep: WriteSweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_sweep(tmp_path, run_cap=2)
+    main(["sweep", str(file), "--runs-dir", str(tmp_path / "runs"), "--threads", "1", "--no-plots", "--json"])
+    out, err = capsys.readouterr()
+    result = json.loads(out)
+    assert [sorted(trial) for trial in result["trials"]] == [
+        ["collapsed", "number", "parameters", "run", "status", "value"]
+    ] * 2
+    assert result["best"]["value"] == max(trial["value"] for trial in result["trials"])
+    assert err.count("completed") == 2  # a plain line per finished trial
+
+
+def test_a_sweep_without_a_completed_trial_exits_1(
+    write_sweep: WriteSweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_sweep(tmp_path, run_cap=1, parameters={"optimizer.learning_rate": {"value": 1e30}})
+    with pytest.raises(SystemExit) as caught:
+        main(["sweep", str(file), "--runs-dir", str(tmp_path / "runs"), "--threads", "1", "--no-plots", "--json"])
+    assert caught.value.code == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["best"] is None
+    assert "no trial of tiny completed" in err
+
+
+def test_missing_data_ends_a_sweep_before_its_first_trial(
+    write_sweep: WriteSweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = {"dataset": {"name": "csv", "target": "price"}, "path": str(tmp_path / "nowhere.csv")}
+    file = write_sweep(tmp_path, {"data": data, "loss": "mean_squared_error"}, metric={"name": "val_loss"})
+    with pytest.raises(SystemExit) as caught:
+        main(["sweep", str(file), "--runs-dir", str(tmp_path / "runs"), "--threads", "1"])
+    assert caught.value.code == 4
+    assert not (tmp_path / "runs" / "sweeps").exists()
+
+
+@pytest.mark.parametrize("how", [{"workers": 0}, {"count": 0}, {"lease_seconds": 0.0}, {"name": "a/b"}])
+def test_options_without_a_meaning_are_refused(how: dict[str, Any], write_sweep: WriteSweep, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        run(write_sweep(tmp_path), **how)
+
+
+def test_a_trials_own_stop_leaves_the_sweep_going_and_the_sweeps_stop_ends_both() -> None:
+    whole = StopRequest()
+    one, other = TrialStop(whole), TrialStop(whole)
+    one.ask("pruned")
+    assert (one.wanted, one.reason, other.wanted, whole.wanted) == (True, "pruned", False, False)
+    whole.ask("interrupted")
+    assert (one.reason, other.wanted, other.reason) == ("pruned", True, "interrupted")
+
+
+def test_the_command_to_go_on_with_has_every_option_but_no_password() -> None:
+    how = SweepOptions(storage="postgresql://me:secret@host/x", workers=2, lease_seconds=5.0)
+    options = Options(data_dir=Path("my data"), threads=4, plots=False)
+    hint = _interrupted(Path("sweep.yaml"), how, options, Path("runs/sweeps/tiny")).hint
+    assert hint == (
+        "go on with: nnscratch sweep sweep.yaml --name tiny --runs-dir runs --data-dir 'my data' "
+        "--storage 'postgresql://me:***@host/x' --lease 5.0 --workers 2 --threads 4 --no-plots"
+    )
+
+
+@pytest.mark.parametrize(("option", "drawn"), [([], False), (["--plots"], True)])
+def test_trials_are_drawn_only_when_plots_are_asked_for(
+    option: list[str], drawn: bool, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    file = write_sweep(tmp_path, run_cap=1)
+    main(["sweep", str(file), "--runs-dir", str(tmp_path / "runs"), "--threads", "1", "--quiet", *option])
+    folder = tmp_path / "runs" / "sweeps" / "tiny"
+    assert (folder / "plots" / "history.png").is_file()
+    assert not (folder / "plots" / "importance.png").exists()  # one trial tells nothing
+    assert (folder / "trials" / "trial-0000" / "report.html").is_file() == drawn

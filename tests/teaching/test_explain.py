@@ -1,0 +1,155 @@
+"""Every equation of an explained step, computed again from the very text that was printed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from nnscratch.cli import main
+from nnscratch.config.config import config_from_mapping
+from nnscratch.errors import UserError
+from nnscratch.host.display import Display
+from nnscratch.host.workplace import Options
+from nnscratch.teaching.explain import Explanation, explain, write_explanation
+from nnscratch.teaching.mathematics import evaluate
+
+CASES: dict[str, dict[str, object]] = {
+    "relu": {},
+    "smoothed": {"loss": {"name": "cross_entropy", "label_smoothing": 0.1}, "l2": 0.01},
+    "weighted": {"loss": {"name": "cross_entropy", "class_weights": [0.5] * 5 + [2.0] * 5}},
+    "squared": {
+        "loss": "mean_squared_error",
+        "model": {"hidden_layers": [6], "output": "softmax", "activation": "tanh"},
+    },
+    "clipped": {"training": {"batch_size": 20, "clip_norm": 0.1}, "l2": {"strength": 0.1, "divide_by_batch": True}},
+    "sgd": {"optimizer": {"name": "sgd", "learning_rate": 0.1}},
+    "nesterov": {"optimizer": {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9, "dampening": 0.2,
+                               "nesterov": True}},
+    "decayed": {"optimizer": {"name": "sgd", "learning_rate": 0.1, "weight_decay": 0.5}},
+    "lion": {"optimizer": {"name": "lion", "weight_decay": 0.2}},
+    "rmsprop": {"optimizer": "rmsprop"},
+    "adamw": {"optimizer": {"name": "adamw", "weight_decay": 0.1}, "schedule": "cosine"},
+    **{
+        name: {"model": {"hidden_layers": [6, 5], "activation": name}}
+        for name in ("sigmoid", "tanh", "gelu", "silu", "leaky_relu", "identity")
+    },
+}  # fmt: skip
+
+
+def story(tmp_path: Path, sections: Mapping[str, object] | None = None, step: int = 3) -> Explanation:
+    mapping: dict[str, object] = {
+        "name": "told",
+        "data": {"dataset": {"name": "shapes", "train": 100, "test": 10}, "scaling": "standardize"},
+        "model": {"hidden_layers": [6]},
+        "training": {"batch_size": 20},
+    }
+    options = Options(tmp_path, tmp_path, threads=1)
+    config = config_from_mapping(mapping | dict(sections or {}))
+    return explain(config, options, Display(quiet=True), sample=2, step=step)
+
+
+def printed_equations(text: str) -> list[tuple[str, str, float]]:
+    """Name, numbers and result of every equation, as the terminal shows them."""
+    lines = text.splitlines()
+    found = []
+    for index, line in enumerate(lines):
+        match = re.match(r"  (\S+) = ", line)
+        if match and index + 2 < len(lines) and re.match(r"   +\s*= ", lines[index + 1]):
+            numbers = lines[index + 1].split("= ", 1)[1]
+            for shown, written in (("·", "*"), ("−", "-"), ("^", "**"), ("[", "("), ("]", ")"), ("π", "pi")):
+                numbers = numbers.replace(shown, written)
+            found.append((match[1], numbers, float(lines[index + 2].split("= ", 1)[1].split()[0])))
+    return found
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_printed_equation_holds_for_the_printed_numbers(case: str, tmp_path: Path) -> None:
+    told = story(tmp_path, CASES[case])
+    equations = printed_equations(told.to_text())
+    assert len(equations) == len(told.equations)
+    assert len(equations) >= 9
+    for name, numbers, value in equations:
+        scale = max([abs(value), *(abs(float(each)) for each in re.findall(r"\d+\.\d+(?:e-?\d+)?", numbers))])
+        assert evaluate(numbers) == pytest.approx(value, rel=1e-6, abs=1e-8 * scale), (name, numbers)
+
+
+def test_a_wrong_number_would_be_noticed(tmp_path: Path) -> None:
+    equations = printed_equations(story(tmp_path).to_text())
+    assert all(abs(evaluate(numbers) - 1.01 * value) > 1e-6 * abs(value) for _, numbers, value in equations if value)
+
+
+def test_the_story_goes_forward_then_backward_then_updates(tmp_path: Path) -> None:
+    assert [section.title.split("[")[0] for section in story(tmp_path).sections] == [
+        "forward 0.flatten", "forward 1.dense", "forward 2.relu", "forward 3.dense", "loss",
+        "backward 3.dense", "backward 2.relu", "backward 1.dense", "backward 0.flatten", "update 1.dense.weight",
+    ]  # fmt: skip
+
+
+def test_small_arrays_are_shown_in_full_and_large_ones_summarised(tmp_path: Path) -> None:
+    section = next(section for section in story(tmp_path).sections if section.title == "forward 1.dense")
+    arrays = {array.name: array for array in section.arrays}
+    assert arrays["y"].values is not None
+    assert np.array(arrays["y"].values).shape == (2, 6)
+    assert arrays["weight"].values is None
+    assert "norm" in arrays["weight"].text
+
+
+def test_earlier_steps_change_what_the_step_sees(tmp_path: Path) -> None:
+    first, second = ({array.name: array for array in story(tmp_path, step=step).sections[1].arrays} for step in (1, 2))
+    assert first["weight"].figures != second["weight"].figures
+
+
+def test_the_page_has_real_mathematics_and_needs_no_network(tmp_path: Path) -> None:
+    told = story(tmp_path, CASES["adamw"])
+    page = told.to_html()
+    formulas = re.findall(r"<math.*?</math>", page, re.DOTALL)
+    assert len(formulas) == len(told.equations)
+    for formula in formulas:
+        ElementTree.fromstring(formula)
+    assert "http" not in page
+    assert "<mfrac>" in page
+    assert "<script" not in page
+
+
+def test_markdown_has_a_formula_for_every_equation(tmp_path: Path) -> None:
+    told = story(tmp_path)
+    text = told.to_markdown()
+    assert text.count("\n$$\n") == 2 * len(told.equations)
+    for formula in re.findall(r"\n\$\$\n(.*?)\n\$\$\n", text, re.DOTALL):
+        assert formula.count("{") == formula.count("}")
+
+
+def test_the_command_writes_the_page_and_overwrites_only_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, page, mine = tmp_path / "told.yaml", tmp_path / "step.html", tmp_path / "mine.html"
+    path.write_text(
+        "data: {dataset: {name: shapes, train: 100, test: 10}}\n"
+        "model: {hidden_layers: [3]}\ntraining: {batch_size: 9}\n"
+    )
+    for _ in range(2):
+        main(["explain", str(path), "--html", str(page), "--markdown", str(tmp_path / "step.md"), "--threads", "1"])
+    assert page.read_text().startswith("<!doctype html>")
+    main(["explain", str(path), "--threads", "1", "--json"])
+    assert json.loads(capsys.readouterr().out)["examples"] == 2
+    mine.write_text("my notes")
+    with pytest.raises(UserError, match="not overwritten"):
+        write_explanation(mine, "nnscratch explain")
+    assert mine.read_text() == "my notes"
+
+
+def test_layers_of_images_are_told_too_and_those_without_equations_in_their_own_words(tmp_path: Path) -> None:
+    model = {"layers": [{"conv": 2}, "batch_norm", {"max_pool": 2}, {"dropout": 0.5}, "flatten", "dense"]}
+    told = story(tmp_path, {"model": model}, step=1)
+    section = next(section for section in told.sections if section.title.startswith("forward 1.batch_norm"))
+    assert "Ioffe" in section.words
+    titles = {section.title for section in told.sections if section.equations}
+    assert {"forward 1.batch_norm", "forward 2.max_pool"} <= titles
+    for equation in told.equations:
+        assert equation.computed == pytest.approx(equation.value, rel=1e-6, abs=1e-9)

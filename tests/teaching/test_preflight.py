@@ -1,0 +1,104 @@
+"""Each check of `nnscratch preflight` finds what it is for, and a sound config passes all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nnscratch.cli import main
+from nnscratch.config.config import config_from_mapping
+from nnscratch.host.display import Display
+from nnscratch.host.workplace import Options
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.teaching.preflight import Check, Preflight, preflight, suggested_rate
+
+SHAPES: dict[str, object] = {"dataset": {"name": "shapes", "train": 200, "test": 50}, "scaling": "standardize"}
+
+
+def report(tmp_path: Path, data: dict[str, object], plots: bool = False, **sections: object) -> Preflight:
+    mapping = {"name": "flight", "data": data, "model": {"hidden_layers": [16]}, "training": {"batch_size": 20}}
+    options = Options(tmp_path / "data", tmp_path / "runs", threads=1, plots=plots)
+    return preflight(config_from_mapping(mapping | sections), options, Display(quiet=True))
+
+
+def check(preflight: Preflight, name: str) -> Check:
+    return next(check for check in preflight.checks if check.name == name)
+
+
+def own_data(tmp_path: Path, labels: Array, tested_again: int = 0) -> dict[str, object]:
+    """Random images with these labels, the first `tested_again` of them once more as the test split."""
+    images = np.random.default_rng(0).integers(0, 256, (len(labels), 4, 4, 1), np.uint8)
+    test = {"x_test": images[:tested_again], "y_test": labels[:tested_again]} if tested_again else {}
+    np.savez(tmp_path / "own.npz", x_train=images, y_train=labels, **test)  # type: ignore[arg-type]
+    return {"dataset": "npz", "path": str(tmp_path / "own.npz"), "scaling": "standardize"}
+
+
+def test_a_sound_config_passes_every_check(tmp_path: Path) -> None:
+    result = report(tmp_path, SHAPES, plots=True)
+    assert {check.state for check in result.checks} == {"ok"}
+    assert len(result.checks) == 6
+    assert result.plot is not None
+    assert result.plot.read_bytes().startswith(b"\x89PNG")
+    assert result.suggested_rate is not None
+    assert 1e-5 < result.suggested_rate < 1e-2
+
+
+def test_a_network_that_cannot_learn_one_batch_fails(tmp_path: Path) -> None:
+    result = report(tmp_path, SHAPES, optimizer={"name": "sgd", "learning_rate": 1e-9})
+    assert check(result, "learns one batch").state == "failed"
+    with pytest.raises(Exception, match="learns one batch"):
+        result.require_passed()
+
+
+def test_gradients_are_clipped_as_in_training(tmp_path: Path) -> None:
+    result = report(tmp_path, SHAPES, optimizer="sgd", training={"clip_norm": 1e-9})
+    assert check(result, "learns one batch").state == "failed"
+
+
+def test_unscaled_inputs_show_in_the_first_loss(tmp_path: Path) -> None:
+    result = report(tmp_path, SHAPES | {"scaling": "none"})
+    assert check(result, "scale of inputs").state == "look"
+    assert check(result, "loss at start").state == "look"
+    assert "standardize" in check(result, "loss at start").answer
+
+
+def test_images_in_two_splits_are_counted_with_an_example(tmp_path: Path) -> None:
+    labels = np.arange(100) % 2
+    data = own_data(tmp_path, labels, tested_again=30)
+    answer = check(report(tmp_path, data | {"validation": 0}), "no example in two splits")
+    assert answer.state == "look"
+    assert answer.answer.startswith("30 inputs are in training and in test, such as rows 0 and 0")
+
+
+def test_a_rare_class_is_named(tmp_path: Path) -> None:
+    labels = np.array([0] * 80 + [1] * 20)
+    answer = check(report(tmp_path, own_data(tmp_path, labels)), "balance of classes")
+    assert answer.state == "look"
+    assert answer.answer.startswith("from 14 (1) to 58")  # own_data holds out a fifth for the test, the config a tenth
+    assert "class_weights: balanced" in answer.answer
+
+
+def test_a_learning_rate_far_above_the_best_is_worth_a_look(tmp_path: Path) -> None:
+    result = report(tmp_path, SHAPES, optimizer={"learning_rate": 5.0, "name": "adam"})
+    assert check(result, "learning rate").state == "look"
+
+
+def test_the_suggestion_is_a_tenth_of_the_rate_with_the_lowest_loss() -> None:
+    assert suggested_rate([0.001, 0.01, 0.1, 1.0], [2.3, 2.0, 1.2, 4.0]) == pytest.approx(0.01)
+    assert suggested_rate([0.001, 0.01], [2.3, 2.29]) is None
+    assert suggested_rate([], []) is None
+
+
+def test_the_command_exits_with_one_when_a_check_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "flight.yaml"
+    path.write_text(f"data: {json.dumps(SHAPES)}\nmodel: {{hidden_layers: [16]}}\ntraining: {{batch_size: 20}}\n")
+    arguments = ["preflight", str(path), "--threads", "1", "--no-plots", "--json"]
+    main(arguments)
+    assert json.loads(capsys.readouterr().out)["passed"] is True
+    with pytest.raises(SystemExit) as exit:
+        main([*arguments, "optimizer={name: sgd, learning_rate: 1e-9}"])
+    assert exit.value.code == 1
+    assert json.loads(capsys.readouterr().out)["passed"] is False

@@ -1,0 +1,257 @@
+"""Every planted problem is named with its layer; healthy runs hear nothing."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nnscratch.cli import main
+from nnscratch.config.config import config_from_mapping, load_config
+from nnscratch.errors import DivergenceError
+from nnscratch.experiment.train import train
+from nnscratch.host.display import Display
+from nnscratch.host.workplace import Options
+from nnscratch.nn.layers import BatchNorm, Dense, ReLU, Sigmoid
+from nnscratch.nn.network import Network
+from nnscratch.nn.random_streams import RandomStreams
+from nnscratch.runs.checkpoint import load_checkpoint
+from nnscratch.teaching.run_diagnosis import Diagnosis, diagnose, unit_statistics
+from nnscratch.training.diagnosis.findings import Setting, Watch, history_findings, start_findings
+from nnscratch.training.diagnosis.setting import measured_layers
+from nnscratch.training.muon import Muon
+from nnscratch.training.optimizers import SGD
+
+ROOT = Path(__file__).resolve().parents[2]
+SHAPES = {"name": "shapes", "train": 400, "test": 20}
+SETTING = Setting(float(np.log(10)), True, 10, ("1.dense", "3.dense"))
+
+
+def trained(tmp_path: Path, **sections: object) -> Diagnosis:
+    """The diagnosis of a small training on shapes with the given sections changed."""
+    mapping: dict[str, object] = {
+        "name": "patient",
+        "data": {"dataset": SHAPES, "scaling": "standardize"},
+        "model": {"hidden_layers": [24]},
+        "training": {"epochs": 6, "batch_size": 20},
+    }
+    options = Options(tmp_path / "data", tmp_path / "runs", threads=1, plots=False)
+    with suppress(DivergenceError):
+        train(config_from_mapping(mapping | sections), options, Display(quiet=True))
+    return diagnose(tmp_path / "runs" / "patient", options, Display(quiet=True))
+
+
+def problems(diagnosis: Diagnosis) -> dict[str, str | None]:
+    return {finding.problem: finding.layer for finding in diagnosis.findings}
+
+
+def test_a_healthy_run_hears_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    diagnosis = trained(tmp_path, training={"epochs": 3, "batch_size": 20})
+    assert diagnosis.findings == ()
+    assert "nothing wrong found" in diagnosis.to_text()
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_twenty_sigmoid_layers_have_vanishing_gradients_in_the_first(tmp_path: Path) -> None:
+    diagnosis = trained(
+        tmp_path,
+        model={"hidden_layers": [12] * 20, "activation": "sigmoid", "weight_init": "xavier"},
+        training={"epochs": 3, "batch_size": 20},
+    )
+    assert problems(diagnosis)["vanishing gradients"] == "1.dense"
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_learning_rate_of_ten_is_named(optimizer: str, tmp_path: Path) -> None:
+    diagnosis = trained(tmp_path, optimizer={"name": optimizer, "learning_rate": 10})
+    found = problems(diagnosis)
+    assert "diverged" in found or "learning rate at the edge of divergence" in found
+    assert any("learning rate" in finding.advice for finding in diagnosis.findings)
+
+
+def test_biases_of_minus_a_hundred_kill_every_unit_of_the_layer() -> None:
+    network = Network([Dense(8), ReLU(), Dense(8), ReLU(), Dense(3)], (5,))
+    network.initialize(RandomStreams(0))
+    network.parameters.named()["2.dense.bias"][:] = -100
+    x = np.random.default_rng(0).standard_normal((50, 5)).astype(np.float32)
+    statistics, outputs = unit_statistics(network, iter([x[:25], x[25:]]))
+    assert [(each.layer, each.dead) for each in statistics] == [("1.relu", 0.0), ("3.relu", 1.0)]
+    assert len(outputs) == 2
+    assert network.layers[1].forward.__func__ is ReLU.forward  # type: ignore[attr-defined]
+
+
+def test_dead_units_and_the_classes_that_nobody_predicts_any_more_are_found_in_a_run(tmp_path: Path) -> None:
+    data = {"dataset": SHAPES, "scaling": "standardize", "validation": 0.3}
+    assert trained(tmp_path, data=data).findings == ()
+    file = tmp_path / "runs" / "patient" / "checkpoints" / "last.npz"
+    checkpoint = load_checkpoint(file)
+    checkpoint.arrays["parameters/1.dense.bias"][:] = -100
+    checkpoint.save(file)
+    options = Options(tmp_path / "data", tmp_path / "runs", threads=1)
+    diagnosis = diagnose(tmp_path / "runs" / "patient", options, Display(quiet=True))
+    assert problems(diagnosis) == {"dead units": "2.relu", "classes never predicted": None}
+    assert diagnosis.findings[0].evidence.startswith("100%")
+
+
+def test_saturated_sigmoids_are_counted() -> None:
+    network = Network([Dense(4), Sigmoid(), Dense(3)], (5,))
+    network.initialize(RandomStreams(0))
+    network.parameters.named()["0.dense.weight"][:] *= 1000
+    x = np.random.default_rng(0).standard_normal((50, 5)).astype(np.float32)
+    (statistics,), _ = unit_statistics(network, iter([x]))
+    assert statistics.saturated > 0.9
+
+
+def test_shuffled_labels_are_learned_by_heart(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (300, 8, 8, 1), np.uint8)
+    np.savez(tmp_path / "shuffled.npz", x_train=images, y_train=rng.integers(0, 4, 300))
+    diagnosis = trained(
+        tmp_path,
+        data={"dataset": "npz", "path": str(tmp_path / "shuffled.npz"), "validation": 0.3, "scaling": "standardize"},
+        model={"hidden_layers": [64]},
+        training={"epochs": 12, "batch_size": 20},
+    )
+    assert {"learning by heart", "overfitting"} & problems(diagnosis).keys()
+    assert any("labels" in finding.advice or "data" in finding.advice for finding in diagnosis.findings)
+
+
+def test_inputs_that_are_not_normalised_are_named_while_training_and_after(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    diagnosis = trained(tmp_path, data={"dataset": SHAPES, "scaling": "none"})
+    assert "unscaled inputs" in problems(diagnosis)
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
+    assert sum("unscaled inputs" in line for line in warnings) == 1
+    assert sum("loss at start" in line for line in warnings) == 1
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs" / "reference").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_reference_configs_hear_nothing(path: Path, tmp_path: Path, data_dir: Path) -> None:
+    config = load_config(path, ["training.epochs=6", "data.limit=4000"])
+    source = config.data.dataset.build()
+    if not source.locate(data_dir):
+        pytest.skip(f"{source.name} is not in {data_dir}")
+    options = Options(data_dir, tmp_path, threads=1, plots=False, download=False)
+    train(config, options, Display(quiet=True))
+    assert diagnose(tmp_path / config.name, options, Display(quiet=True)).findings == ()
+
+
+def test_without_the_data_the_records_are_read_and_a_note_says_so(tmp_path: Path, data_dir: Path) -> None:
+    rng = np.random.default_rng(0)
+    file = tmp_path / "own.npz"
+    np.savez(file, x_train=rng.integers(0, 256, (60, 4, 4, 1), np.uint8), y_train=np.arange(60) % 3)
+    data = {"dataset": "npz", "path": str(file)}
+    trained(tmp_path, data=data, training={"epochs": 1, "batch_size": 20})
+    file.unlink()
+    options = Options(tmp_path / "data", tmp_path / "runs", threads=1)
+    diagnosis = diagnose(tmp_path / "runs" / "patient", options, Display(quiet=True))
+    assert len(diagnosis.notes) == 1
+
+
+def test_the_command_prints_plain_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trained(tmp_path, training={"epochs": 1, "batch_size": 20})
+    capsys.readouterr()
+    main(["diagnose", str(tmp_path / "runs" / "patient"), "--threads", "1", "--json"])
+    result = json.loads(capsys.readouterr().out)
+    assert (result["status"], result["epochs"], result["findings"]) == ("completed", 1, [])
+
+
+def row(epoch: int, loss: float, **more: float) -> dict[str, float]:
+    return {"epoch": epoch, "train_loss": loss, "learning_rate": 1e-3, **more}
+
+
+def test_a_watch_says_each_problem_once() -> None:
+    said: list[str] = []
+    watch = Watch(SETTING, said.append)
+    rows = [row(epoch, 30.0) for epoch in (1, 2, 3)]
+    for number in (1, 2, 3):
+        watch.epochs(rows[:number])
+    watch.first_loss(50.0)
+    watch.first_loss(60.0)
+    assert len(said) == 2
+    assert "divergence" in said[0]
+    assert "ln(10) = 2.3" in said[1]
+
+
+@pytest.mark.parametrize(
+    ("values", "problem", "layer"),
+    [
+        ({"gradient_norm/1.dense": 1e-6, "gradient_norm/3.dense": 1.0}, "vanishing gradients", "1.dense"),
+        ({"gradient_norm/1.dense": 5e4, "gradient_norm/3.dense": 10.0}, "exploding gradients", "1.dense"),
+        ({"update_ratio/1.dense": 1e-3, "update_ratio/3.dense": 0.5}, "updates too large", "3.dense"),
+        ({"update_ratio/1.dense": 1e-8, "update_ratio/3.dense": 1e-3}, "updates too small", "1.dense"),
+    ],
+)
+def test_numbers_outside_the_healthy_range_name_the_layer(values: dict[str, float], problem: str, layer: str) -> None:
+    history = [row(1, 2.0, **values), row(2, 1.9, **values)]
+    assert [(finding.problem, finding.layer) for finding in history_findings(history, SETTING)] == [(problem, layer)]
+
+
+def test_the_update_ratio_is_judged_of_layers_with_a_matrix_and_not_where_the_rate_itself_sets_it() -> None:
+    network = Network([Dense(4), BatchNorm(), ReLU(), Dense(2)], (3,))
+    network.initialize(RandomStreams(0))
+    assert measured_layers(network, SGD()) == ("0.dense", "3.dense")
+    assert measured_layers(network, Muon()) == ()
+    values = {"update_ratio/1.dense": 0.5, "update_ratio/3.dense": 1e-3}
+    history = [row(1, 2.0, **values), row(2, 1.9, **values)]
+    assert len(list(history_findings(history, replace(SETTING, measured=("1.dense",))))) == 1
+    assert list(history_findings(history, replace(SETTING, measured=("3.dense",)))) == []
+
+
+def test_small_updates_at_the_end_of_a_cosine_are_no_problem() -> None:
+    first, last = row(1, 2.0, **{"update_ratio/1.dense": 1e-3}), row(2, 1.9, **{"update_ratio/1.dense": 1e-7})
+    assert list(history_findings([first, last | {"learning_rate": 1e-8}], SETTING)) == []
+
+
+def test_overfitting_is_a_validation_loss_that_rises_while_the_training_loss_falls() -> None:
+    scores = {"train_accuracy": 0.95, "val_accuracy": 0.6}
+    healthy = [row(epoch, 2.0 / epoch, val_loss=2.1 / epoch, **scores) for epoch in (1, 2, 3)]
+    assert list(history_findings(healthy, SETTING)) == []
+    overfit = [*healthy, row(4, 0.2, val_loss=1.4, **scores)]
+    assert [finding.problem for finding in history_findings(overfit, SETTING)] == ["overfitting"]
+
+
+def vanishing(setting: Setting, *before: float) -> str:
+    """The advice against gradients that vanish in the first layer, after epochs with these norms."""
+    norms = [*((norm, norm) for norm in before), (1e-9, 1.0)]
+    rows = [
+        {"epoch": epoch, "train_loss": 2.0, "gradient_norm/1.dense": first, "gradient_norm/3.dense": last}
+        for epoch, (first, last) in enumerate(norms, start=1)
+    ]
+    (finding,) = [each for each in history_findings(rows, setting) if each.problem == "vanishing gradients"]
+    return finding.advice
+
+
+def test_what_the_network_has_already_is_not_advised() -> None:
+    setting = replace(SETTING, kinds=frozenset({"dense", "relu"}), weight_init="he")
+    assert vanishing(setting) == "batch_norm, residual layers, fewer layers"
+    assert vanishing(replace(SETTING, kinds=frozenset({"tanh", "residual"}), weight_init="xavier")) == (
+        "relu instead of tanh, weight_init: he, batch_norm, fewer layers"
+    )
+
+
+def test_gradients_that_vanish_after_they_exploded_are_the_learning_rates_fault() -> None:
+    assert vanishing(SETTING, 1e6).startswith("a smaller optimizer.learning_rate")
+
+
+def test_the_configured_learning_rate_is_named_not_the_last_of_a_schedule() -> None:
+    rows = [{"epoch": 1, "train_loss": 50.0, "learning_rate": 1e-9}]
+    (finding,) = history_findings(rows, replace(SETTING, learning_rate=3.0))
+    assert finding.evidence.endswith("at optimizer.learning_rate 3")
+    later = [
+        {"epoch": 1, "train_loss": 1.0, "learning_rate": 0.5},
+        {"epoch": 2, "train_loss": 50.0, "learning_rate": 0.0},
+    ]
+    (finding,) = history_findings(later, replace(SETTING, learning_rate=3.0))
+    assert finding.evidence.endswith("at optimizer.learning_rate 3, 0.5 in this epoch")
+
+
+def test_a_regression_that_starts_at_nine_times_the_loss_of_guessing_is_named() -> None:
+    setting = replace(SETTING, guessing=1.0, is_cross_entropy=False, classes=None)
+    assert [each.problem for each in start_findings(9.0, setting)] == ["loss at start far from guessing"]
+    assert not list(start_findings(3.0, setting))
