@@ -19,7 +19,7 @@ from nnscratch.version import VERSION
 if TYPE_CHECKING:
     from nnscratch.config.config import Config
     from nnscratch.host.display import Display
-    from nnscratch.host.workplace import Options
+    from nnscratch.host.workplace import Workplace
 
 app = typer.Typer(
     name="nnscratch",
@@ -493,10 +493,10 @@ def _options(
     threads: int | None = None,
     plots: bool = True,
     wandb: str | None = None,
-) -> Options:
-    from nnscratch.host.workplace import Options
+) -> Workplace:
+    from nnscratch.host.workplace import Workplace
 
-    return Options(data_dir=data_dir, runs_dir=runs_dir, threads=threads, plots=plots, wandb=wandb)
+    return Workplace(data_dir=data_dir, runs_dir=runs_dir, threads=threads, plots=plots, wandb=wandb)
 
 
 def _emit(result: Any, json: bool) -> None:

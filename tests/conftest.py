@@ -17,7 +17,7 @@ import pytest
 from nnscratch.config.config import config_from_mapping
 from nnscratch.experiment.train import train
 from nnscratch.host.display import Display
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -45,8 +45,8 @@ SHAPES: dict[str, Any] = {
 
 def train_quietly(settings: dict[str, Any], runs_dir: Path, *, plots: bool = False) -> Path:
     """Trains on one thread and gives the run's folder."""
-    options = Options(data_dir=runs_dir / "data", runs_dir=runs_dir, threads=1, plots=plots)
-    return train(config_from_mapping(settings), options, Display(quiet=True)).run
+    workplace = Workplace(data_dir=runs_dir / "data", runs_dir=runs_dir, threads=1, plots=plots)
+    return train(config_from_mapping(settings), workplace, Display(quiet=True)).run
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from nnscratch.config.assembly import (
 from nnscratch.config.config import Config
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.host.display import Display
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.nn.network import Network
 
 
@@ -27,9 +27,9 @@ class Prepared:
     network: Network
 
 
-def prepare(config: Config, options: Options, display: Display) -> Prepared:
+def prepare(config: Config, workplace: Workplace, display: Display) -> Prepared:
     """Loads the data and builds the network. Raises the UserError of whatever does not fit."""
-    dataset = load_dataset(config, options.data_dir, display.say, display.download, options.download)
+    dataset = load_dataset(config, workplace.data_dir, display.say, display.download, workplace.download)
     splits = split_dataset(config, dataset)
     network = build_network(config, dataset.input_shape, dataset.outputs)
     return Prepared(config, dataset, splits, network)

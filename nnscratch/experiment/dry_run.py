@@ -13,7 +13,7 @@ from nnscratch.config.config import Config
 from nnscratch.config.preparation import prepare
 from nnscratch.errors import DataError
 from nnscratch.host.display import Display
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.nn.network import LayerSummary
 from nnscratch.report.formats import count
 from nnscratch.report.tables import plain_table
@@ -66,13 +66,13 @@ class DryRun:
         )
 
 
-def dry_run(config: Config, options: Options, display: Display) -> DryRun:
+def dry_run(config: Config, workplace: Workplace, display: Display) -> DryRun:
     """What `train` would do. Raises whatever error `train` would raise before its first step.
 
     Data that `train` would download or unpack first is a DataError too: nothing is written here.
     """
-    _refuse_to_unpack(config, options.data_dir)
-    prepared = prepare(config, replace(options, download=False), display)
+    _refuse_to_unpack(config, workplace.data_dir)
+    prepared = prepare(config, replace(workplace, download=False), display)
     recipe = build_recipe(config, prepared.dataset, prepared.splits)
     network, dataset = prepared.network, prepared.dataset
     arrays = (dataset.train_inputs, dataset.train_targets, dataset.test_inputs, dataset.test_targets)

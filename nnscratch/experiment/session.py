@@ -23,7 +23,7 @@ from nnscratch.experiment.mirrors.wandb import open_mirrors
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import TAKEN_OVER, StopRequest
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.report.formats import count, duration, metric_value
 from nnscratch.runs.directory import RunDirectory
@@ -87,9 +87,15 @@ class Session:
     """One process's work on one run."""
 
     def __init__(
-        self, run: RunDirectory, prepared: Prepared, trainer: Trainer, options: Options, threads: int, display: Display
+        self,
+        run: RunDirectory,
+        prepared: Prepared,
+        trainer: Trainer,
+        workplace: Workplace,
+        threads: int,
+        display: Display,
     ) -> None:
-        self.run, self.trainer, self.options, self.display = run, trainer, options, display
+        self.run, self.trainer, self.workplace, self.display = run, trainer, workplace, display
         self.config, self.dataset, self.splits = prepared.config, prepared.dataset, prepared.splits
         self.network = trainer.network
         monitored = monitored_value(self.config, self.dataset)
@@ -101,7 +107,7 @@ class Session:
         """The epoch of best.npz, as far as this process has written it."""
         self.clock = CheckpointClock(self.config)
         self.meta = self._new_meta(threads)
-        self.mirrors = [*open_mirrors(self.config, options.wandb, display), *options.mirrors]
+        self.mirrors = [*open_mirrors(self.config, workplace.wandb, display), *workplace.mirrors]
 
     @property
     def steps_per_epoch(self) -> int:
@@ -125,7 +131,7 @@ class Session:
             return None
         if result.get("epochs") != done or not isinstance(result.get("best"), dict):
             return None
-        for mirror in self.options.mirrors:
+        for mirror in self.workplace.mirrors:
             mirror.start(self.run, self.config, self.splits)
             mirror.finish("completed")
         loss, examples = result.get("test_loss"), self.splits.test
@@ -148,7 +154,7 @@ class Session:
             self._announce()
             for mirror in self.mirrors:
                 mirror.start(self.run, self.config, self.splits)
-            with nullcontext(self.options.stop) if self.options.stop else StopRequest() as stop:
+            with nullcontext(self.workplace.stop) if self.workplace.stop else StopRequest() as stop:
                 self._loop(stop)
                 if stop.wanted:
                     raise self._interrupted(stop.reason)
@@ -274,7 +280,7 @@ class Session:
         return f"{self.run.last} holds epoch {epoch}, step {step}{best}"
 
     def _how_to_continue(self) -> str:
-        words = ["nnscratch", "train", "--resume", str(self.run.path), *self.options.words_to_repeat()]
+        words = ["nnscratch", "train", "--resume", str(self.run.path), *self.workplace.words_to_repeat()]
         words += ["--allow-plugins"] if self.config.plugins else []
         return f"continue with: {shlex.join(words)}"
 
@@ -313,7 +319,7 @@ class Session:
             values = {"test_loss": test.loss} | ({} if test.accuracy is None else {"test_accuracy": test.accuracy})
             self.run.record({"record": "test", "epoch": self.best.epoch, **values})
         self._set_status("completed", result=summary.to_dict())
-        if self.options.plots and progress.history:
+        if self.workplace.plots and progress.history:
             self._draw(test, outputs)
         self._conclude(summary)
         return summary

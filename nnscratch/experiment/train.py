@@ -23,7 +23,7 @@ from nnscratch.experiment.resumption import (
 from nnscratch.experiment.session import Session, TrainingSummary
 from nnscratch.host import machine
 from nnscratch.host.display import Display
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.runs.checkpoint import Checkpoint, load_checkpoint
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.training_state import restore, scaling_of, target_scaling_of
@@ -31,17 +31,17 @@ from nnscratch.training.scaling import Affine, fit_targets
 from nnscratch.training.trainer import Trainer
 
 
-def train(config: Config, options: Options, display: Display) -> TrainingSummary:
+def train(config: Config, workplace: Workplace, display: Display) -> TrainingSummary:
     """A new run from start to end. Raises DivergenceError and Interrupted after saving what there is."""
-    threads = machine.choose_threads(options.threads)
+    threads = machine.choose_threads(workplace.threads)
     machine.set_blas_threads(threads)
-    prepared = prepare(config, options, display)
+    prepared = prepare(config, workplace, display)
     trainer = _new_trainer(prepared, threads)  # before the folder: a bad config leaves none
 
-    run = RunDirectory.create(options.runs_dir, config.name)
+    run = RunDirectory.create(workplace.runs_dir, config.name)
     with run.locked():
         try:
-            session = Session(run, prepared, trainer, options, threads, display)
+            session = Session(run, prepared, trainer, workplace, threads, display)
             session.begin()
         except BaseException:
             run.discard()
@@ -49,7 +49,7 @@ def train(config: Config, options: Options, display: Display) -> TrainingSummary
         return session.train()
 
 
-def resume(path: Path, epochs: int | None, options: Options, display: Display) -> TrainingSummary:
+def resume(path: Path, epochs: int | None, workplace: Workplace, display: Display) -> TrainingSummary:
     """Continues a run in place to its config's last epoch, or to `epochs`; says so when nothing is left to do.
 
     `path` is the run, continued from its last checkpoint, or one of its checkpoint files.
@@ -60,9 +60,9 @@ def resume(path: Path, epochs: int | None, options: Options, display: Display) -
         config = load_config(run.config, [] if epochs is None else [f"training.epochs={epochs}"])
         if not file.exists():
             display.say(f"{run.path} was stopped before its first checkpoint: it starts from the beginning")
-            session = _fresh_session(run, config, options, display)
+            session = _fresh_session(run, config, workplace, display)
         else:
-            session = _restored_session(run, load_checkpoint(file), file, config, options, display)
+            session = _restored_session(run, load_checkpoint(file), file, config, workplace, display)
             finished = session.finished()
             if finished is not None:
                 return finished
@@ -70,29 +70,29 @@ def resume(path: Path, epochs: int | None, options: Options, display: Display) -
         return session.train()
 
 
-def _fresh_session(run: RunDirectory, config: Config, options: Options, display: Display) -> Session:
-    threads = machine.choose_threads(options.threads or recorded_threads(run.read_meta()))
+def _fresh_session(run: RunDirectory, config: Config, workplace: Workplace, display: Display) -> Session:
+    threads = machine.choose_threads(workplace.threads or recorded_threads(run.read_meta()))
     machine.set_blas_threads(threads)
-    prepared = prepare(config, options, display)
-    session = Session(run, prepared, _new_trainer(prepared, threads), options, threads, display)
+    prepared = prepare(config, workplace, display)
+    session = Session(run, prepared, _new_trainer(prepared, threads), workplace, threads, display)
     run.rewrite_metrics([])
     session.begin()
     return session
 
 
 def _restored_session(
-    run: RunDirectory, checkpoint: Checkpoint, file: Path, config: Config, options: Options, display: Display
+    run: RunDirectory, checkpoint: Checkpoint, file: Path, config: Config, workplace: Workplace, display: Display
 ) -> Session:
     """The session as the checkpoint left it; nothing in the run changes before everything is known to fit."""
     trained = trained_config(checkpoint, file)
     check_config(run, trained, config)
-    threads = machine.choose_threads(options.threads or recorded_threads(checkpoint.header))
+    threads = machine.choose_threads(workplace.threads or recorded_threads(checkpoint.header))
     machine.set_blas_threads(threads)
-    prepared = prepare(config, options, display)
+    prepared = prepare(config, workplace, display)
     affine = scaling_of(checkpoint, file, prepared.dataset.input_shape)
     target_affine = target_scaling_of(checkpoint, file, prepared.dataset.outputs)
     trainer = _new_trainer(prepared, threads, affine, target_affine)
-    session = Session(run, prepared, trainer, options, threads, display)
+    session = Session(run, prepared, trainer, workplace, threads, display)
     check_data(run, checkpoint, session.meta["dataset"])
     session.best = restore(checkpoint, file, session.trainer)
     check_epochs(run, session.trainer.progress.epoch, config)

@@ -13,7 +13,7 @@ DEFAULT_DATA = Path("data")
 
 
 @dataclass(frozen=True)
-class Options:
+class Workplace:
     """Where a command works, with how many threads, and who is told: nothing of the experiment itself."""
 
     data_dir: Path

@@ -14,7 +14,7 @@ from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import UsageError, UserError, did_you_mean
 from nnscratch.host.display import Display
 from nnscratch.host.json_text import json_text
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.evaluation import Evaluation
 from nnscratch.results.measured import Classified, Regressed
@@ -28,27 +28,27 @@ from nnscratch.training.scaling import scale_targets
 SPLITS = ("test", "val", "train")
 
 
-def evaluate_run(path: Path, split: str, checkpoint: str, options: Options, display: Display) -> Evaluation:
+def evaluate_run(path: Path, split: str, checkpoint: str, workplace: Workplace, display: Display) -> Evaluation:
     """Evaluates a run's network on one of its splits and writes evaluation/<split>/ into the run."""
     if split not in SPLITS:
         raise UsageError(f"there is no split {split}{did_you_mean(split, SPLITS)}", f"one of {', '.join(SPLITS)}")
     loaded = load_run(path, checkpoint)
-    use_threads_of(loaded, options.threads)
-    dataset, splits = load_data(loaded, options, display)
+    use_threads_of(loaded, workplace.threads)
+    dataset, splits = load_data(loaded, workplace, display)
     evaluation = evaluate_split(loaded, dataset, splits, split)
     folder = loaded.run.path / "evaluation" / split
     write_evaluation(loaded, evaluation, folder)
-    if options.plots:
+    if workplace.plots:
         draw_evaluation(evaluation, folder, title=f"{loaded.run.name}, {split}")
     return evaluation
 
 
-def load_data(loaded: LoadedRun, options: Options, display: Display) -> tuple[Dataset, Splits]:
+def load_data(loaded: LoadedRun, workplace: Workplace, display: Display) -> tuple[Dataset, Splits]:
     """The run's own data and splits; DataError when what is there now does not fit the network.
 
     Data that fits but is not the same is used, with a warning.
     """
-    dataset = load_dataset(loaded.config, options.data_dir, display.detail, display.download, options.download)
+    dataset = load_dataset(loaded.config, workplace.data_dir, display.detail, display.download, workplace.download)
     loaded.check_fits(dataset)
     trained_on = loaded.run.read_meta().get("dataset", {}).get("digest")
     if trained_on is not None and trained_on != dataset.digest():

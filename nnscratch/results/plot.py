@@ -10,7 +10,7 @@ from nnscratch.config.assembly import Splits
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import DataError
 from nnscratch.host.display import Display
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.evaluate import evaluate_split, evaluation_of, load_data
 from nnscratch.results.evaluation import Evaluation
@@ -39,16 +39,16 @@ class Drawn:
         return "\n".join(str(path) for path in (*self.plots, self.report))
 
 
-def plot_run(path: Path, checkpoint: str, options: Options, display: Display) -> Drawn:
+def plot_run(path: Path, checkpoint: str, workplace: Workplace, display: Display) -> Drawn:
     """Draws a run again. Without its data, what needs none is drawn, with a warning.
 
     A run that is not completed shows its validation split: the test split is looked at when training is over, and
     never while `evaluation.test` is false.
     """
     loaded = load_run(path, checkpoint)
-    use_threads_of(loaded, options.threads)
+    use_threads_of(loaded, workplace.threads)
     try:
-        dataset, splits = load_data(loaded, options, display)
+        dataset, splits = load_data(loaded, workplace, display)
     except DataError as error:
         display.warn(f"{error}; only what needs no data is drawn")
         return _draw(loaded, None, None)

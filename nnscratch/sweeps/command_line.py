@@ -16,7 +16,7 @@ from nnscratch.errors import ConfigError, Interrupted, UsageError
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.report.files import write_atomically
 from nnscratch.sweeps.board import Board
 from nnscratch.sweeps.definition import SweepDefinition, load_sweep
@@ -45,7 +45,7 @@ class SweepOptions:
     """Whether the user lets the config's Python files run."""
 
 
-def sweep(file: Path, how: SweepOptions, options: Options, display: Display) -> SweepSummary | WandbSweep:
+def sweep(file: Path, how: SweepOptions, workplace: Workplace, display: Display) -> SweepSummary | WandbSweep:
     """Runs a sweep to its end, or goes on with it: one name under one --runs-dir is one sweep.
 
     Raises Interrupted when asked to stop, with every trial saved, and UserError when it cannot be run.
@@ -59,11 +59,11 @@ def sweep(file: Path, how: SweepOptions, options: Options, display: Display) -> 
     check_values(definition)
     if how.engine == "wandb":
         return sweep_on_wandb(definition, how.count, display)
-    threads = machine.choose_threads(options.threads)
+    threads = machine.choose_threads(workplace.threads)
     base = definition.command.load()
-    prepare(base, options, display)  # data that is missing is missed once, and fetched once
+    prepare(base, workplace, display)  # data that is missing is missed once, and fetched once
 
-    folder = options.runs_dir / "sweeps" / definition.name
+    folder = workplace.runs_dir / "sweeps" / definition.name
     seed = base.seed if how.seed is None else how.seed
     assignment = Assignment(
         file,
@@ -74,7 +74,7 @@ def sweep(file: Path, how: SweepOptions, options: Options, display: Display) -> 
         how.storage,
         how.lease_seconds,
         how.allow_plugins,
-        replace(options, threads=threads, plots=how.trial_plots, download=False),
+        replace(workplace, threads=threads, plots=how.trial_plots, download=False),
     )
     study = assignment.open_study()
     if not (folder / "sweep.yaml").exists():
@@ -90,28 +90,28 @@ def sweep(file: Path, how: SweepOptions, options: Options, display: Display) -> 
             work(study, assignment, stop)
         else:
             work_in_processes(assignment, how.workers, stop)
-    summary = conclude(study, folder, options, display, options.plots and not stop.wanted)
+    summary = conclude(study, folder, workplace, display, workplace.plots and not stop.wanted)
     if stop.wanted:
-        raise _interrupted(file, how, options, folder)
+        raise _interrupted(file, how, workplace, folder)
     return summary
 
 
-def _interrupted(file: Path, how: SweepOptions, options: Options, folder: Path) -> Interrupted:
-    command = ["nnscratch", "sweep", str(file), "--name", folder.name, "--runs-dir", str(options.runs_dir)]
-    command += options.words_to_repeat()
+def _interrupted(file: Path, how: SweepOptions, workplace: Workplace, folder: Path) -> Interrupted:
+    command = ["nnscratch", "sweep", str(file), "--name", folder.name, "--runs-dir", str(workplace.runs_dir)]
+    command += workplace.words_to_repeat()
     given = {
         "--count": how.count,
         "--seed": how.seed,
         "--storage": None if how.storage is None else machine.without_password(how.storage),
         "--lease": None if how.lease_seconds == LEASE_SECONDS else how.lease_seconds,
         "--workers": None if how.workers == 1 else how.workers,
-        "--threads": options.threads,
-        "--wandb": options.wandb,
+        "--threads": workplace.threads,
+        "--wandb": workplace.wandb,
     }
     for option, value in given.items():
         command += [option, str(value)] if value is not None else []
     command += ["--plots"] if how.trial_plots else []
-    command += [] if options.plots else ["--no-plots"]
+    command += [] if workplace.plots else ["--no-plots"]
     command += ["--allow-plugins"] if how.allow_plugins else []
     return Interrupted(f"interrupted; every trial is saved in {folder}", f"go on with: {shlex.join(command)}")
 

@@ -15,7 +15,7 @@ from typing import Any
 from nnscratch.errors import UserError
 from nnscratch.host.display import Display
 from nnscratch.host.json_text import json_text
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.report.files import write_atomically
 from nnscratch.report.formats import metric_value
 from nnscratch.report.tables import leaderboard, plain_table
@@ -82,12 +82,12 @@ def chosen(trial: Trial, paths: Sequence[str]) -> dict[str, object]:
     return {path: trial.parameters[path] for path in paths if path in trial.parameters}
 
 
-def conclude(study: Study, folder: Path, options: Options, display: Display, plots: bool = True) -> SweepSummary:
+def conclude(study: Study, folder: Path, workplace: Workplace, display: Display, plots: bool = True) -> SweepSummary:
     """Writes everything of the sweep's folder that depends on all trials."""
     definition, trials = study.definition, study.trials()
     best = best_trial(trials, study)
     metric = definition.metric
-    train_again = _write_best(study, best, len(trials), folder, options) if best is not None else ""
+    train_again = _write_best(study, best, len(trials), folder, workplace) if best is not None else ""
     summary = SweepSummary(
         definition.name, folder, definition.method, metric.name, metric.goal, best, trials, definition.varied,
         train_again,
@@ -100,7 +100,7 @@ def conclude(study: Study, folder: Path, options: Options, display: Display, plo
     return summary
 
 
-def _write_best(study: Study, best: Trial, trials: int, folder: Path, options: Options) -> str:
+def _write_best(study: Study, best: Trial, trials: int, folder: Path, workplace: Workplace) -> str:
     """The command that trains best.yaml, which it writes, with copies of the plugins that it names."""
     definition, metric = study.definition, study.definition.metric.name
     changes = (*trial_changes(definition, best, study.seed), f"name={json.dumps(f'{definition.name[:95]}-best')}")
@@ -108,7 +108,7 @@ def _write_best(study: Study, best: Trial, trials: int, folder: Path, options: O
     head = f"# The best of {trials} trials of the sweep {definition.name}: trial {best.number}, "
     text = f"{head}{metric} {metric_value(metric, best.value)}.\n{config.to_yaml()}"
     write_atomically(folder / "best.yaml", text.encode())
-    words = ["nnscratch", "train", str(folder / "best.yaml"), *options.words_to_repeat()]
+    words = ["nnscratch", "train", str(folder / "best.yaml"), *workplace.words_to_repeat()]
     return shlex.join([*words, "--allow-plugins"] if config.plugins else words)
 
 

@@ -23,7 +23,7 @@ from nnscratch.errors import DivergenceError, Interrupted, UserError
 from nnscratch.experiment.train import resume, train
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import TAKEN_OVER, StopRequest
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.report.files import write_atomically
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.sweeps.definition import SweepDefinition
@@ -139,14 +139,14 @@ class TrialMirror:
         """What came of it is known to `run_trial`."""
 
 
-def run_trial(study: Study, trial: Trial, folder: Path, options: Options, sweep_stop: StopRequest) -> None:
+def run_trial(study: Study, trial: Trial, folder: Path, workplace: Workplace, sweep_stop: StopRequest) -> None:
     """Trains a claimed trial, or goes on with it, and records what came of it."""
     stop = TrialStop(sweep_stop)
     mirror = TrialMirror(study, trial, stop)
     status, note = "completed", ""
     with Heartbeat(study, trial.number, stop):
         try:
-            _train(study, trial, folder, replace(options, mirrors=[mirror], stop=stop))
+            _train(study, trial, folder, replace(workplace, mirrors=[mirror], stop=stop))
         except DivergenceError as error:
             status, note = "diverged", error.message
         except Interrupted:
@@ -194,18 +194,18 @@ def trial_config(definition: SweepDefinition, trial: Trial, seed: int) -> Config
     return definition.command.load(tuple(changes))
 
 
-def _train(study: Study, trial: Trial, folder: Path, options: Options) -> None:
+def _train(study: Study, trial: Trial, folder: Path, workplace: Workplace) -> None:
     config = trial_config(study.definition, trial, study.seed)
     display = TrialDisplay()
-    options = replace(options, runs_dir=folder / "trials")
-    expected = options.runs_dir / config.name
+    workplace = replace(workplace, runs_dir=folder / "trials")
+    expected = workplace.runs_dir / config.name
     if expected.is_dir() and not (expected / "config.yaml").exists():
         RunDirectory(expected).discard()  # killed before there was anything in it
     for path in dict.fromkeys([Path(trial.run) if trial.run else expected, expected]):
         if _is_run_of(path, config, study.definition.command.config.parent):
-            resume(path, None, options, display)
+            resume(path, None, workplace, display)
             return
-    train(config, options, display)
+    train(config, workplace, display)
 
 
 def _is_run_of(path: Path, config: Config, folder: Path) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nnscratch.errors import Interrupted, UserError
 from nnscratch.host.interruption import StopRequest
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.sweeps.definition import load_sweep
 from nnscratch.sweeps.storage import open_storage
 from nnscratch.sweeps.study import MOST_DEATHS, Study
@@ -35,7 +35,7 @@ class Assignment:
     storage: str | None
     lease_seconds: float
     allow_plugins: bool
-    options: Options
+    workplace: Workplace
 
     def open_study(self) -> Study:
         """The study with the trials to take from."""
@@ -52,7 +52,7 @@ def work(study: Study, assignment: Assignment, stop: StopRequest) -> None:
     while not stop.wanted:
         trial = patiently(study.claim, stop)
         if trial is not None:
-            run_trial(study, trial, assignment.folder, assignment.options, stop)
+            run_trial(study, trial, assignment.folder, assignment.workplace, stop)
         elif study.is_over(patiently(study.trials, stop)):
             return
         else:
@@ -61,8 +61,8 @@ def work(study: Study, assignment: Assignment, stop: StopRequest) -> None:
 
 def work_in_processes(assignment: Assignment, workers: int, stop: StopRequest) -> None:
     """As `work`, by several processes that share the threads out. Raises UserError when they cannot work."""
-    threads = max(1, (assignment.options.threads or 1) // workers)
-    own = replace(assignment, options=replace(assignment.options, threads=threads))
+    threads = max(1, (assignment.workplace.threads or 1) // workers)
+    own = replace(assignment, workplace=replace(assignment.workplace, threads=threads))
     context = multiprocessing.get_context("spawn")
 
     def start() -> BaseProcess:

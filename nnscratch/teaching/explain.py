@@ -17,7 +17,7 @@ from nnscratch.config.preparation import prepare
 from nnscratch.errors import UserError
 from nnscratch.host import machine
 from nnscratch.host.display import Display
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.layer import Layer
@@ -131,10 +131,10 @@ def write_explanation(path: Path, text: str) -> None:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from None
 
 
-def explain(config: Config, options: Options, display: Display, *, sample: int = 2, step: int = 1) -> Explanation:
+def explain(config: Config, workplace: Workplace, display: Display, *, sample: int = 2, step: int = 1) -> Explanation:
     """Does the step, after `step` - 1 real ones, with the first `sample` examples of its batch."""
-    machine.set_blas_threads(machine.choose_threads(options.threads))
-    prepared = prepare(config, options, display)
+    machine.set_blas_threads(machine.choose_threads(workplace.threads))
+    prepared = prepare(config, workplace, display)
     network, train = prepared.network, prepared.splits.train
     train = scale_targets(train, fit_targets(train, config.data.target_scaling))
     recipe = build_recipe(config, prepared.dataset, prepared.splits)

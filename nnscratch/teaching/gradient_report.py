@@ -13,7 +13,7 @@ from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import DataError, UserError
 from nnscratch.host import machine
 from nnscratch.host.display import Display
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.gradient_check import ArrayCheck, check_gradients, check_layers, check_loss
 from nnscratch.nn.network import Network
@@ -119,7 +119,7 @@ class GradientReport:
 
 def gradcheck(
     config: Config,
-    options: Options,
+    workplace: Workplace,
     display: Display,
     *,
     batch_size: int = 4,
@@ -131,12 +131,12 @@ def gradcheck(
     The weights are the starting ones moved a little at random, so that no bias is zero and hides an error.
     """
     machine.set_blas_threads(1)  # the batch is small; layers with threads of their own use them
-    dataset, data = _dataset(config, options, display)
+    dataset, data = _dataset(config, workplace, display)
     splits = split_dataset(config, dataset)
     network = build_network(config, dataset.input_shape, dataset.outputs)
     recipe = build_recipe(config, dataset, splits)
     streams = RandomStreams(config.seed)
-    network.initialize(streams, np.float64, Workers(machine.choose_threads(options.threads)))
+    network.initialize(streams, np.float64, Workers(machine.choose_threads(workplace.threads)))
     affine = config.data.scaling.build().fit(splits.train)
     if network.starts_from_data:
         network.fit_to(scaled_inputs(splits.train, affine, splits.train.rows[:1000]).astype(np.float64))
@@ -158,11 +158,11 @@ def gradcheck(
     )
 
 
-def _dataset(config: Config, options: Options, display: Display) -> tuple[Dataset, str]:
+def _dataset(config: Config, workplace: Workplace, display: Display) -> tuple[Dataset, str]:
     """The config's data, or random images of its shape when it is not on this machine; and what to call it."""
     source = config.data.dataset.component
     try:
-        return load_dataset(config, options.data_dir, display.detail, download=False), source.name
+        return load_dataset(config, workplace.data_dir, display.detail, download=False), source.name
     except DataError:
         shape, classes = source.example_shape, source.class_names
         if shape is None or classes is None or config.data.path is not None:

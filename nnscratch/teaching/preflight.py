@@ -18,7 +18,7 @@ from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import UserError
 from nnscratch.host import machine
 from nnscratch.host.display import Display
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.report.formats import count, percent
@@ -76,11 +76,11 @@ class Preflight:
         return "\n".join([*lines, *([f"plot in {self.plot}"] if self.plot is not None else [])])
 
 
-def preflight(config: Config, options: Options, display: Display) -> Preflight:
+def preflight(config: Config, workplace: Workplace, display: Display) -> Preflight:
     """Runs every check. Raises what `train` would raise for a config or data that does not fit."""
-    threads = machine.choose_threads(options.threads)
+    threads = machine.choose_threads(workplace.threads)
     machine.set_blas_threads(threads)
-    prepared = prepare(config, options, display)
+    prepared = prepare(config, workplace, display)
     bench = _Bench(prepared, threads)
     checks = [
         *_start(bench),
@@ -92,10 +92,10 @@ def preflight(config: Config, options: Options, display: Display) -> Preflight:
     suggestion = suggested_rate(rates, losses)
     checks.append(_rate(config, rates, losses, suggestion))
     plot = None
-    if options.plots:
+    if workplace.plots:
         from nnscratch.report.curves import learning_rate_range
 
-        plot = options.runs_dir / "preflight" / f"{config.name}-learning-rate.png"
+        plot = workplace.runs_dir / "preflight" / f"{config.name}-learning-rate.png"
         learning_rate_range(
             rates, losses, plot, suggestion=suggestion, title=f"{config.name}: learning-rate range test"
         )

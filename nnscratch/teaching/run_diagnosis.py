@@ -14,7 +14,7 @@ from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import DataError
 from nnscratch.host import machine
 from nnscratch.host.display import Display
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.layers import ReLU, Sigmoid, Tanh
@@ -82,10 +82,10 @@ class Diagnosis:
         return "\n".join([*lines, *(["", *(f"note: {note}" for note in self.notes)] if self.notes else [])])
 
 
-def diagnose(path: Path, options: Options, display: Display) -> Diagnosis:
+def diagnose(path: Path, workplace: Workplace, display: Display) -> Diagnosis:
     """Reads the run's records, and sends some held-out examples through its last weights."""
     run = RunDirectory.open(path)
-    machine.set_blas_threads(machine.choose_threads(options.threads))
+    machine.set_blas_threads(machine.choose_threads(workplace.threads))
     history, meta = run.read_history(), run.read_meta()
     loaded = load_run(path, "last")
     notes: list[str] = []
@@ -95,7 +95,7 @@ def diagnose(path: Path, options: Options, display: Display) -> Diagnosis:
     if meta.get("status") == "diverged":
         findings += divergence_findings(str(meta.get("error", "not finite")), learning_rate)
     try:
-        dataset = load_dataset(loaded.config, options.data_dir, display.detail, download=False)
+        dataset = load_dataset(loaded.config, workplace.data_dir, display.detail, download=False)
         loaded.check_fits(dataset)
     except DataError as error:
         notes.append(f"without the data only the records were read: {error.message}")

@@ -20,7 +20,7 @@ from nnscratch.config.config import Config, config_from_mapping
 from nnscratch.errors import UserError
 from nnscratch.experiment.train import resume, train
 from nnscratch.host.display import Display
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.report import files
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.runs.directory import RunDirectory
@@ -100,17 +100,17 @@ def test_a_disk_that_fills_up_keeps_the_earlier_checkpoint_and_the_run_resumes(
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    options = Options(tmp_path, tmp_path / "runs", 1, plots=False)
+    workplace = Workplace(tmp_path, tmp_path / "runs", 1, plots=False)
     with pytest.raises(UserError, match=r"cannot write the checkpoint .*last\.npz: No space left on device"):
-        train(config(), options, display)
+        train(config(), workplace, display)
     run = tmp_path / "runs" / "run"
     assert leftovers(run) == []
     assert load_checkpoint(run / "checkpoints" / "last.npz").header["progress"]["epoch"] == 1
     assert load_checkpoint(run / "checkpoints" / "best.npz").header["best_epoch"] == 1
 
     display.full = False
-    resumed = resume(run, None, options, Display(quiet=True))
-    whole = train(config(), options, Display(quiet=True))
+    resumed = resume(run, None, workplace, Display(quiet=True))
+    whole = train(config(), workplace, Display(quiet=True))
     assert resumed.test == whole.test
     a, b = (load_checkpoint(each.run / "checkpoints" / "last.npz").arrays for each in (resumed, whole))
     assert {name: array.tobytes() for name, array in a.items()} == {name: array.tobytes() for name, array in b.items()}
@@ -138,10 +138,10 @@ def test_a_size_limited_file_system_loses_nothing(tmp_path: Path) -> None:
     if mounted.returncode != 0:
         pytest.skip("needs the right to mount a tmpfs")
     try:
-        options = Options(tmp_path, folder, 1, plots=False)
+        workplace = Workplace(tmp_path, folder, 1, plots=False)
         # last.npz of 32 units takes 1.2 MB with the optimizer and the best weights, and 790 KB without the best.
         with pytest.raises(UserError, match="No space left on device"):
-            train(config(16, training={"epochs": 3, "batch_size": 30, "keep_last": 9}), options, Display(quiet=True))
+            train(config(16, training={"epochs": 3, "batch_size": 30, "keep_last": 9}), workplace, Display(quiet=True))
         for run in folder.glob("run*"):
             assert leftovers(run) == []
             for file in (run / "checkpoints").glob("*.npz"):

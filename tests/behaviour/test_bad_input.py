@@ -29,7 +29,7 @@ from nnscratch.experiment.session import Session
 from nnscratch.experiment.train import train
 from nnscratch.host import machine
 from nnscratch.host.display import Display
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 
 TINY = {
     "name": "tiny",
@@ -480,7 +480,7 @@ def test_2000_mutated_configs_start_or_fail_cleanly_and_a_config_error_leaves_no
         error: UserError | None = None
         # Anything but these two is a traceback, and fails the test.
         try:
-            train(load_config(file), Options(Path(folder), runs, 1), Display(quiet=True))
+            train(load_config(file), Workplace(Path(folder), runs, 1), Display(quiet=True))
         except UserError as caught:
             error = caught
         except MemoryError as caught:

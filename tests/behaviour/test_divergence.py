@@ -14,7 +14,7 @@ from nnscratch.config.config import config_from_mapping
 from nnscratch.errors import DivergenceError
 from nnscratch.experiment.train import resume, train
 from nnscratch.host.display import Display
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.layers import Dense
@@ -87,15 +87,15 @@ def test_the_best_weights_before_a_divergence_are_kept_and_a_resume_diverges_aga
     monkeypatch.setattr(MeanSquaredError, "__call__", fails_in_the_third_epoch)
     every = {"epochs": 5, "batch_size": 10, "checkpoint_every": {"minutes": 60}}
     config = config_from_mapping(regression(table, training=every))
-    options = Options(tmp_path, tmp_path / "runs", 1, plots=False)
+    workplace = Workplace(tmp_path, tmp_path / "runs", 1, plots=False)
     with pytest.raises(DivergenceError, match="in epoch 3, step 4: the loss") as first:
-        train(config, options, Display(quiet=True))
+        train(config, workplace, Display(quiet=True))
     run = tmp_path / "runs" / "run"
     assert load_checkpoint(run / "checkpoints" / "best.npz").header["best_epoch"] in (1, 2)
     assert load_checkpoint(run / "checkpoints" / "last.npz").header["progress"]["updates"] == 0
     calls = 0
     with pytest.raises(DivergenceError) as second:
-        resume(run, None, options, Display(quiet=True))
+        resume(run, None, workplace, Display(quiet=True))
     assert second.value.message == first.value.message
 
 

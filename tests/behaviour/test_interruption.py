@@ -22,7 +22,7 @@ from nnscratch.experiment.session import Session
 from nnscratch.experiment.train import resume, train
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.training.progress import StepResult
 
@@ -56,8 +56,8 @@ def config() -> Config:
 
 
 @pytest.fixture
-def options(tmp_path: Path) -> Options:
-    return Options(tmp_path, tmp_path / "runs", 1, plots=False)
+def workplace(tmp_path: Path) -> Workplace:
+    return Workplace(tmp_path, tmp_path / "runs", 1, plots=False)
 
 
 @pytest.fixture(autouse=True)
@@ -70,42 +70,42 @@ def hang_ups_are_not_ignored() -> Iterator[None]:
 
 @pytest.mark.parametrize("number", NUMBERS, ids=str)
 def test_a_signal_finishes_the_step_and_saves_and_a_resume_repeats_the_whole_run(
-    number: int, config: Config, options: Options, tmp_path: Path
+    number: int, config: Config, workplace: Workplace, tmp_path: Path
 ) -> None:
     with pytest.raises(Interrupted, match="interrupted after epoch 0, step 2; everything is saved") as caught:
-        train(config, options, SignallingDisplay(2, number))
+        train(config, workplace, SignallingDisplay(2, number))
     run = tmp_path / "runs" / "run"
     assert caught.value.exit_code == 130
     assert f"nnscratch train --resume {run}" in str(caught.value)
     assert load_checkpoint(run / "checkpoints" / "last.npz").header["progress"]["updates"] == 2
     assert json.loads((run / "meta.json").read_text())["status"] == "interrupted"
 
-    resumed = resume(run, None, options, Display(quiet=True))
-    whole = train(config, options, Display(quiet=True))
+    resumed = resume(run, None, workplace, Display(quiet=True))
+    whole = train(config, workplace, Display(quiet=True))
     a, b = (load_checkpoint(each.run / "checkpoints" / "last.npz").arrays for each in (resumed, whole))
     assert {name: array.tobytes() for name, array in a.items()} == {name: array.tobytes() for name, array in b.items()}
 
 
-def test_a_signal_during_the_last_step_loses_nothing(config: Config, options: Options, tmp_path: Path) -> None:
+def test_a_signal_during_the_last_step_loses_nothing(config: Config, workplace: Workplace, tmp_path: Path) -> None:
     with pytest.raises(Interrupted, match="after epoch 1, step 3"):
-        train(config, options, SignallingDisplay(6, signal.SIGINT))
-    assert resume(tmp_path / "runs" / "run", None, options, Display(quiet=True)).epochs == 2
+        train(config, workplace, SignallingDisplay(6, signal.SIGINT))
+    assert resume(tmp_path / "runs" / "run", None, workplace, Display(quiet=True)).epochs == 2
 
 
 def test_a_second_ctrl_c_stops_at_once_and_the_last_checkpoint_stands(
-    config: Config, options: Options, tmp_path: Path
+    config: Config, workplace: Workplace, tmp_path: Path
 ) -> None:
     with pytest.raises(Interrupted, match=r"stopped at once; .*last\.npz holds epoch 0, step 0") as caught:
-        train(config, options, SignallingDisplay(2, signal.SIGINT, signal.SIGINT))
+        train(config, workplace, SignallingDisplay(2, signal.SIGINT, signal.SIGINT))
     assert "--resume" in str(caught.value)
     run = tmp_path / "runs" / "run"
     assert json.loads((run / "meta.json").read_text())["status"] == "interrupted"
     assert load_checkpoint(run / "checkpoints" / "last.npz").header["progress"]["updates"] == 0
-    assert resume(run, None, options, Display(quiet=True)).epochs == 2
+    assert resume(run, None, workplace, Display(quiet=True)).epochs == 2
 
 
 def test_a_signal_while_results_are_written_lets_them_be_written(
-    config: Config, options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: Config, workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = Session._finish
 
@@ -114,7 +114,7 @@ def test_a_signal_while_results_are_written_lets_them_be_written(
         return real(session)
 
     monkeypatch.setattr(Session, "_finish", finish)
-    train(config, options, Display(quiet=True))
+    train(config, workplace, Display(quiet=True))
     assert json.loads((tmp_path / "runs" / "run" / "meta.json").read_text())["status"] == "completed"
 
 
@@ -153,9 +153,9 @@ def test_nohup_is_respected() -> None:
 
 
 def test_the_command_that_continues_names_the_data_folder_and_quotes_it(config: Config, tmp_path: Path) -> None:
-    options = Options(tmp_path / "my data", tmp_path / "my runs", 1, plots=False)
+    workplace = Workplace(tmp_path / "my data", tmp_path / "my runs", 1, plots=False)
     with pytest.raises(Interrupted) as caught:
-        train(config, options, SignallingDisplay(2, signal.SIGINT))
+        train(config, workplace, SignallingDisplay(2, signal.SIGINT))
     words = shlex.split(str(caught.value.hint).removeprefix("continue with: "))
     expected = ["--resume", str(tmp_path / "my runs" / "run"), "--data-dir", str(tmp_path / "my data")]
     assert words == ["nnscratch", "train", *expected]

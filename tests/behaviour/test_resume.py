@@ -23,7 +23,7 @@ from nnscratch.experiment import resumption
 from nnscratch.experiment.resumption import find_checkpoint
 from nnscratch.experiment.train import resume, train
 from nnscratch.host.display import Display
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.nn.layer import Layer
 from nnscratch.runs.checkpoint import Checkpoint, load_checkpoint
 from nnscratch.runs.directory import RunDirectory
@@ -75,13 +75,13 @@ def everything(**training: Any) -> dict[str, Any]:
     }
 
 
-def options(tmp_path: Path, folder: str = "runs") -> Options:
-    return Options(data_dir=tmp_path, runs_dir=tmp_path / folder, threads=1, plots=False)
+def workplace(tmp_path: Path, folder: str = "runs") -> Workplace:
+    return Workplace(data_dir=tmp_path, runs_dir=tmp_path / folder, threads=1, plots=False)
 
 
 def train_killed_after(steps: int, config: Config, tmp_path: Path) -> Path:
     with pytest.raises(Killed):
-        train(config, options(tmp_path, "killed"), KillingDisplay(steps))
+        train(config, workplace(tmp_path, "killed"), KillingDisplay(steps))
     return tmp_path / "killed" / "run"
 
 
@@ -215,9 +215,9 @@ def test_every_optimizer_schedule_and_average_resumes_exactly(component: dict[st
     averaging = component.get("averaging")
     others = {key: value for key, value in component.items() if key != "averaging"}
     config = config_from_mapping({**everything(averaging=averaging), **others})
-    train(config, options(tmp_path, "whole"), Display(quiet=True))
+    train(config, workplace(tmp_path, "whole"), Display(quiet=True))
     run = train_killed_after(11, config, tmp_path)
-    summary = resume(run, None, options(tmp_path), Display(quiet=True))
+    summary = resume(run, None, workplace(tmp_path), Display(quiet=True))
     assert summary.epochs == 3
     assert_same_run(tmp_path / "whole" / "run", run)
 
@@ -230,10 +230,10 @@ def stopped(tmp_path: Path) -> Path:
 
 def test_a_kill_before_the_first_update_leaves_a_run_that_resumes(tmp_path: Path) -> None:
     config = config_from_mapping(everything(checkpoint_every={"minutes": 60}))
-    train(config, options(tmp_path, "whole"), Display(quiet=True))
+    train(config, workplace(tmp_path, "whole"), Display(quiet=True))
     run = train_killed_after(0, config, tmp_path)
     assert load_checkpoint(run / "checkpoints" / "last.npz").header["progress"]["updates"] == 0
-    resume(run, None, options(tmp_path), Display(quiet=True))
+    resume(run, None, workplace(tmp_path), Display(quiet=True))
     assert_same_run(tmp_path / "whole" / "run", run)
 
 
@@ -242,16 +242,16 @@ def test_a_run_without_any_checkpoint_starts_from_the_beginning_and_says_so(
 ) -> None:
     for file in (stopped / "checkpoints").iterdir():
         file.unlink()
-    resume(stopped, None, options(tmp_path), Display())
+    resume(stopped, None, workplace(tmp_path), Display())
     assert "starts from the beginning" in capsys.readouterr().out
-    train(config_from_mapping(everything()), options(tmp_path, "whole"), Display(quiet=True))
+    train(config_from_mapping(everything()), workplace(tmp_path, "whole"), Display(quiet=True))
     assert_same_run(tmp_path / "whole" / "run", stopped)
 
 
 def test_a_folder_that_was_stopped_before_its_config_was_written_says_what_to_do(tmp_path: Path) -> None:
     run = RunDirectory.create(tmp_path, "early")
     with pytest.raises(UserError, match="nothing to continue") as caught:
-        resume(run.path, None, options(tmp_path), Display())
+        resume(run.path, None, workplace(tmp_path), Display())
     assert "start the training again" in str(caught.value)
 
 
@@ -259,7 +259,7 @@ def test_metrics_are_cut_back_to_the_checkpoint(stopped: Path, tmp_path: Path) -
     # What a process recorded after its last checkpoint, and the line it was killed in.
     with (stopped / "metrics.jsonl").open("a") as file:
         file.write('{"record": "epoch", "epoch": 2, "train_loss": 99.0}\n{"record": "ep')
-    summary = resume(stopped, None, options(tmp_path), Display(quiet=True))
+    summary = resume(stopped, None, workplace(tmp_path), Display(quiet=True))
     history = RunDirectory(stopped).read_history()
     assert [row["epoch"] for row in history] == [1, 2, 3]
     assert all(row["train_loss"] < 99 for row in history)
@@ -268,9 +268,9 @@ def test_metrics_are_cut_back_to_the_checkpoint(stopped: Path, tmp_path: Path) -
 
 def test_resuming_a_finished_run_trains_nothing_and_repeats_its_results(tmp_path: Path) -> None:
     config = config_from_mapping(everything())
-    first = train(config, options(tmp_path), Display(quiet=True))
+    first = train(config, workplace(tmp_path), Display(quiet=True))
     weights = load_checkpoint(first.run / "checkpoints" / "last.npz")
-    again = resume(first.run, None, options(tmp_path), Display(quiet=True))
+    again = resume(first.run, None, workplace(tmp_path), Display(quiet=True))
     assert (again.epochs, again.test) == (first.epochs, first.test)
     assert load_checkpoint(first.run / "checkpoints" / "last.npz").header["progress"] == weights.header["progress"]
     assert len(RunDirectory(first.run).read_records()) == 4
@@ -279,8 +279,8 @@ def test_resuming_a_finished_run_trains_nothing_and_repeats_its_results(tmp_path
 def test_more_epochs_go_on_and_the_change_of_the_schedule_is_told_with_both_rates(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = train(config_from_mapping(everything()), options(tmp_path), Display(quiet=True))
-    summary = resume(first.run, 6, options(tmp_path), Display(quiet=True))
+    first = train(config_from_mapping(everything()), workplace(tmp_path), Display(quiet=True))
+    summary = resume(first.run, 6, workplace(tmp_path), Display(quiet=True))
     assert summary.epochs == 6
     # Cosine after one epoch of warm-up: at the end of 3 epochs 0, of 6 epochs (1 + cos(2 pi / 5)) / 2 = 0.6545.
     assert "cosine now spans 6 epochs instead of 3: the learning rate goes on at 0.000655" in capsys.readouterr().err
@@ -292,20 +292,22 @@ def test_more_epochs_of_a_constant_rate_equal_a_run_that_was_planned_so(
 ) -> None:
     constant = {**everything(), "schedule": "constant"}
     train(
-        config_from_mapping(constant, overrides=["training.epochs=5"]), options(tmp_path, "whole"), Display(quiet=True)
+        config_from_mapping(constant, overrides=["training.epochs=5"]),
+        workplace(tmp_path, "whole"),
+        Display(quiet=True),
     )
-    first = train(config_from_mapping(constant), options(tmp_path), Display(quiet=True))
+    first = train(config_from_mapping(constant), workplace(tmp_path), Display(quiet=True))
     capsys.readouterr()
-    resume(first.run, 5, options(tmp_path), Display())
+    resume(first.run, 5, workplace(tmp_path), Display())
     assert "5 epochs instead of 3: the schedule constant goes on as it was" in capsys.readouterr().out
     assert_same_run(tmp_path / "whole" / "run", first.run)
 
 
 def test_fewer_epochs_than_are_done_are_refused_and_change_nothing(tmp_path: Path) -> None:
-    first = train(config_from_mapping(everything()), options(tmp_path), Display(quiet=True))
+    first = train(config_from_mapping(everything()), workplace(tmp_path), Display(quiet=True))
     before = (first.run / "config.yaml").read_text()
     with pytest.raises(ConfigError, match=r"training\.epochs: 2, but .* has already trained 3 epochs"):
-        resume(first.run, 2, options(tmp_path), Display(quiet=True))
+        resume(first.run, 2, workplace(tmp_path), Display(quiet=True))
     assert (first.run / "config.yaml").read_text() == before
 
 
@@ -313,14 +315,14 @@ def test_another_config_is_refused_by_the_name_of_the_field(stopped: Path, tmp_p
     text = (stopped / "config.yaml").read_text()
     (stopped / "config.yaml").write_text(text.replace("batch_size: 32", "batch_size: 16"))
     with pytest.raises(ConfigError, match=r"training\.batch_size: is 16, but the run was trained with 32"):
-        resume(stopped, None, options(tmp_path), Display(quiet=True))
+        resume(stopped, None, workplace(tmp_path), Display(quiet=True))
 
 
 def test_when_checkpoints_are_written_may_change(stopped: Path, tmp_path: Path) -> None:
     text = (stopped / "config.yaml").read_text()
     assert "steps: 3" in text
     (stopped / "config.yaml").write_text(text.replace("steps: 3", "steps: 5"))
-    assert resume(stopped, None, options(tmp_path), Display(quiet=True)).epochs == 3
+    assert resume(stopped, None, workplace(tmp_path), Display(quiet=True)).epochs == 3
 
 
 def test_another_dataset_is_refused(stopped: Path, tmp_path: Path) -> None:
@@ -328,7 +330,7 @@ def test_another_dataset_is_refused(stopped: Path, tmp_path: Path) -> None:
     dataset = {**last.header["dataset"], "digest": "0" * 64}
     Checkpoint({**last.header, "dataset": dataset}, last.arrays).save(stopped / "checkpoints" / "last.npz")
     with pytest.raises(UserError, match="trained on other data: shapes"):
-        resume(stopped, None, options(tmp_path), Display(quiet=True))
+        resume(stopped, None, workplace(tmp_path), Display(quiet=True))
 
 
 @pytest.mark.parametrize(
@@ -347,7 +349,7 @@ def test_another_machine_is_warned_about_by_name(
     machine = {**last.header["machine"], key: value}
     Checkpoint({**last.header, "machine": machine}, last.arrays).save(stopped / "checkpoints" / "last.npz")
     capsys.readouterr()
-    resume(stopped, None, options(tmp_path), Display(quiet=True))
+    resume(stopped, None, workplace(tmp_path), Display(quiet=True))
     warning = capsys.readouterr().err
     assert warning.startswith(f"warning: the run was started with another {what} (")
     assert warning.count("warning") == 1
@@ -356,18 +358,18 @@ def test_another_machine_is_warned_about_by_name(
 def test_another_number_of_threads_is_warned_about_and_the_runs_own_is_restored(
     stopped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    two = Options(data_dir=tmp_path, threads=2, plots=False)
+    two = Workplace(data_dir=tmp_path, threads=2, plots=False)
     resume(stopped, None, two, Display(quiet=True))
     assert "another number of threads (1, now 2)" in capsys.readouterr().err
     last = load_checkpoint(stopped / "checkpoints" / "last.npz")
     assert resumption.recorded_threads(last.header) == 2
-    resume(stopped, 4, Options(data_dir=tmp_path, plots=False), Display(quiet=True))
+    resume(stopped, 4, Workplace(data_dir=tmp_path, plots=False), Display(quiet=True))
     assert json.loads((stopped / "meta.json").read_text())["machine"]["threads"] == 2
 
 
 def test_a_damaged_meta_json_does_not_keep_a_run_from_resuming(stopped: Path, tmp_path: Path) -> None:
     (stopped / "meta.json").write_text('{"machine": 3, "commands_before": 4, "command"')
-    assert resume(stopped, None, options(tmp_path), Display(quiet=True)).epochs == 3
+    assert resume(stopped, None, workplace(tmp_path), Display(quiet=True)).epochs == 3
 
 
 def test_a_second_process_is_refused(stopped: Path, tmp_path: Path) -> None:
@@ -386,24 +388,24 @@ def test_a_second_process_is_refused(stopped: Path, tmp_path: Path) -> None:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(UserError, match="being trained by another process"):
-            resume(stopped, None, options(tmp_path), Display(quiet=True))
+            resume(stopped, None, workplace(tmp_path), Display(quiet=True))
         holder.kill()
-    assert resume(stopped, None, options(tmp_path), Display(quiet=True)).epochs == 3, "a killed holder holds nothing"
+    assert resume(stopped, None, workplace(tmp_path), Display(quiet=True)).epochs == 3, "a killed holder holds nothing"
 
 
 def test_keep_last_keeps_that_many_checkpoints_and_each_can_be_continued(tmp_path: Path) -> None:
     config = config_from_mapping(everything(keep_last=2))
-    first = train(config, options(tmp_path), Display(quiet=True))
+    first = train(config, workplace(tmp_path), Display(quiet=True))
     kept = sorted(path.name for path in (first.run / "checkpoints").glob("step-*.npz"))
     assert kept == ["step-000000018.npz", "step-000000021.npz"]
-    train(config, options(tmp_path, "whole"), Display(quiet=True))
-    again = resume(first.run / "checkpoints" / kept[0], None, options(tmp_path), Display(quiet=True))
+    train(config, workplace(tmp_path, "whole"), Display(quiet=True))
+    again = resume(first.run / "checkpoints" / kept[0], None, workplace(tmp_path), Display(quiet=True))
     assert_same_run(tmp_path / "whole" / "run", again.run)
 
 
 def test_best_npz_alone_cannot_be_continued(stopped: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"best\.npz holds weights alone"):
-        resume(stopped / "checkpoints" / "best.npz", None, options(tmp_path), Display(quiet=True))
+        resume(stopped / "checkpoints" / "best.npz", None, workplace(tmp_path), Display(quiet=True))
 
 
 def test_checkpoints_are_written_every_so_many_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -424,7 +426,7 @@ def test_checkpoints_are_written_every_so_many_minutes(tmp_path: Path, monkeypat
 def test_the_weights_are_those_of_the_checkpoint_before_training_goes_on(stopped: Path, tmp_path: Path) -> None:
     before = load_checkpoint(stopped / "checkpoints" / "last.npz")
     with pytest.raises(Killed):
-        resume(stopped, None, options(tmp_path), KillingDisplay(0))
+        resume(stopped, None, workplace(tmp_path), KillingDisplay(0))
     after = load_checkpoint(stopped / "checkpoints" / "last.npz")
     assert after.header["progress"] == before.header["progress"]
     assert all(np.array_equal(after.arrays[name], array) for name, array in before.arrays.items())
@@ -434,11 +436,11 @@ def test_a_finished_run_is_not_tested_again_and_says_what_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = config_from_mapping(everything(epochs=2))
-    before = train(config, options(tmp_path), Display(quiet=True))
+    before = train(config, workplace(tmp_path), Display(quiet=True))
     records = (before.run / "metrics.jsonl").read_bytes()
     meta = (before.run / "meta.json").read_bytes()
     capsys.readouterr()
-    again = resume(before.run, None, options(tmp_path), Display(quiet=True))
+    again = resume(before.run, None, workplace(tmp_path), Display(quiet=True))
     assert again.to_dict() == before.to_dict()
     assert (before.run / "metrics.jsonl").read_bytes() == records
     assert (before.run / "meta.json").read_bytes() == meta
@@ -462,7 +464,7 @@ def test_a_folder_with_a_config_alone_is_no_run_and_stays_as_it_is(
 
 def test_a_run_is_found_from_inside_it_and_keeps_its_name(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(stopped)
-    resume(Path(), None, options(stopped), Display(quiet=True))
+    resume(Path(), None, workplace(stopped), Display(quiet=True))
     assert RunDirectory(stopped).read_meta()["name"] == stopped.name
     monkeypatch.chdir(stopped / "checkpoints")
     assert find_checkpoint(Path("last.npz"))[0].path == stopped.resolve()
@@ -472,10 +474,10 @@ def test_a_run_that_stopped_early_says_what_would_make_it_go_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = everything(early_stopping={"patience": 1, "minimum_change": 9.0}, epochs=9)
-    run = train(config_from_mapping(config), options(tmp_path), Display(quiet=True)).run
+    run = train(config_from_mapping(config), workplace(tmp_path), Display(quiet=True)).run
     capsys.readouterr()
-    resume(run, 12, options(tmp_path), Display(quiet=True))
+    resume(run, 12, workplace(tmp_path), Display(quiet=True))
     told = capsys.readouterr().out
     assert "stopped early after 2 epochs; a larger training.early_stopping in" in told
     (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("patience: 1", "patience: 3"))
-    assert resume(run, None, options(tmp_path), Display(quiet=True)).epochs == 4
+    assert resume(run, None, workplace(tmp_path), Display(quiet=True)).epochs == 4

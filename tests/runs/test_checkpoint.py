@@ -20,7 +20,7 @@ from nnscratch.config.config import config_from_mapping
 from nnscratch.errors import DivergenceError, UserError
 from nnscratch.experiment.train import resume, train
 from nnscratch.host.display import Display
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.layers import Dense
 from nnscratch.nn.losses import MeanSquaredError
@@ -221,7 +221,7 @@ def run(tmp_path: Path) -> Path:
             "training": {"epochs": 2, "batch_size": 30, "averaging": "ema", "checkpoint_every": 1, "keep_last": 2},
         }
     )
-    return train(config, Options(tmp_path, tmp_path / "runs", 1, plots=False), Display(quiet=True)).run
+    return train(config, Workplace(tmp_path, tmp_path / "runs", 1, plots=False), Display(quiet=True)).run
 
 
 def spoil(run: Path, header: Mapping[str, Any] | None = None, arrays: Mapping[str, Array | None] | None = None) -> None:
@@ -235,7 +235,7 @@ def spoil(run: Path, header: Mapping[str, Any] | None = None, arrays: Mapping[st
 
 def resume_error(run: Path, tmp_path: Path) -> str:
     with pytest.raises(UserError) as caught:
-        resume(run, 3, Options(tmp_path, tmp_path / "runs", 1, plots=False), Display(quiet=True))
+        resume(run, 3, Workplace(tmp_path, tmp_path / "runs", 1, plots=False), Display(quiet=True))
     return str(caught.value)
 
 

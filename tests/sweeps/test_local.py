@@ -15,7 +15,7 @@ from nnscratch.errors import UsageError
 from nnscratch.experiment.train import train
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.sweeps.command_line import SweepOptions, _interrupted, sweep
 from nnscratch.sweeps.outcome import SweepSummary, conclude
 from nnscratch.sweeps.trial import TrialStop
@@ -25,8 +25,8 @@ WriteSweep = Callable[..., Path]
 
 
 def run(file: Path, **how: Any) -> SweepSummary:
-    options = Options(data_dir=file.parent / "data", runs_dir=file.parent / "runs", threads=1, plots=False)
-    result = sweep(file, SweepOptions(**how), options, Display(quiet=True))
+    workplace = Workplace(data_dir=file.parent / "data", runs_dir=file.parent / "runs", threads=1, plots=False)
+    result = sweep(file, SweepOptions(**how), workplace, Display(quiet=True))
     assert isinstance(result, SweepSummary)
     return result
 
@@ -35,8 +35,8 @@ def test_a_sweep_leaves_leaderboard_best_config_and_plots(write_sweep: WriteSwee
     file = write_sweep(tmp_path, method="bayes", run_cap=5)
     result = run(file)
     folder = tmp_path / "runs" / "sweeps" / "tiny"
-    assignment = Assignment(file, "tiny", None, 3, folder, None, 60.0, False, Options(data_dir=tmp_path))
-    conclude(assignment.open_study(), folder, assignment.options, Display(quiet=True), plots=True)
+    assignment = Assignment(file, "tiny", None, 3, folder, None, 60.0, False, Workplace(data_dir=tmp_path))
+    conclude(assignment.open_study(), folder, assignment.workplace, Display(quiet=True), plots=True)
     assert [trial.status for trial in result.trials] == ["completed"] * 5
     assert result.best is not None
     assert result.best.value == max(trial.value or 0.0 for trial in result.trials)
@@ -53,8 +53,8 @@ def test_the_best_config_trains_to_the_value_of_the_best_trial(write_sweep: Writ
     result = run(write_sweep(tmp_path))
     config = load_config(tmp_path / "runs" / "sweeps" / "tiny" / "best.yaml")
     assert config.name == "tiny-best"
-    options = Options(data_dir=tmp_path, runs_dir=tmp_path / "again", threads=1, plots=False)
-    again = train(config, options, Display(quiet=True))
+    workplace = Workplace(data_dir=tmp_path, runs_dir=tmp_path / "again", threads=1, plots=False)
+    again = train(config, workplace, Display(quiet=True))
     assert result.best is not None
     assert again.best["val_accuracy"] == result.best.value
 
@@ -179,8 +179,8 @@ def test_a_trials_own_stop_leaves_the_sweep_going_and_the_sweeps_stop_ends_both(
 
 def test_the_command_to_go_on_with_has_every_option_but_no_password() -> None:
     how = SweepOptions(storage="postgresql://me:secret@host/x", workers=2, lease_seconds=5.0)
-    options = Options(data_dir=Path("my data"), threads=4, plots=False)
-    hint = _interrupted(Path("sweep.yaml"), how, options, Path("runs/sweeps/tiny")).hint
+    workplace = Workplace(data_dir=Path("my data"), threads=4, plots=False)
+    hint = _interrupted(Path("sweep.yaml"), how, workplace, Path("runs/sweeps/tiny")).hint
     assert hint == (
         "go on with: nnscratch sweep sweep.yaml --name tiny --runs-dir runs --data-dir 'my data' "
         "--storage 'postgresql://me:***@host/x' --lease 5.0 --workers 2 --threads 4 --no-plots"

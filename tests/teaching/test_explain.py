@@ -15,7 +15,7 @@ from nnscratch.cli import main
 from nnscratch.config.config import config_from_mapping
 from nnscratch.errors import UserError
 from nnscratch.host.display import Display
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.teaching.explain import Explanation, explain, write_explanation
 from nnscratch.teaching.mathematics import evaluate
 
@@ -49,9 +49,9 @@ def story(tmp_path: Path, sections: Mapping[str, object] | None = None, step: in
         "model": {"hidden_layers": [6]},
         "training": {"batch_size": 20},
     }
-    options = Options(tmp_path, tmp_path, threads=1)
+    workplace = Workplace(tmp_path, tmp_path, threads=1)
     config = config_from_mapping(mapping | dict(sections or {}))
-    return explain(config, options, Display(quiet=True), sample=2, step=step)
+    return explain(config, workplace, Display(quiet=True), sample=2, step=step)
 
 
 def printed_equations(text: str) -> list[tuple[str, str, float]]:

@@ -12,7 +12,7 @@ import pytest
 from nnscratch.cli import main
 from nnscratch.config.config import load_config, parse_config
 from nnscratch.host.display import Display
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.layers import Dense
 from nnscratch.teaching.gradient_report import GradientError, GradientReport, gradcheck
@@ -33,7 +33,7 @@ training: {batch_size: 10}
 
 
 def check(text: str = TINY, samples: int = 20) -> GradientReport:
-    return gradcheck(parse_config(text, "tiny.yaml"), Options(NO_DATA), Display(quiet=True), samples=samples)
+    return gradcheck(parse_config(text, "tiny.yaml"), Workplace(NO_DATA), Display(quiet=True), samples=samples)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -41,7 +41,7 @@ def test_every_shipped_config_agrees_to_a_millionth(path: Path, capsys: pytest.C
     config = load_config(path)
     # Batch norm after a dense layer makes +1 and -1 of any two examples: hardly a gradient is left.
     examples = 2 if any(layer.name == "conv" for layer in config.build_layers()) else 4
-    report = gradcheck(config, Options(NO_DATA, threads=1), Display(quiet=True), samples=3, batch_size=examples)
+    report = gradcheck(config, Workplace(NO_DATA, threads=1), Display(quiet=True), samples=3, batch_size=examples)
     assert report.worst.worst < 1e-6
     assert sum(row.checked for row in report.network) >= 15
 

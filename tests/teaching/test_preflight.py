@@ -11,7 +11,7 @@ import pytest
 from nnscratch.cli import main
 from nnscratch.config.config import config_from_mapping
 from nnscratch.host.display import Display
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.teaching.preflight import Check, Preflight, preflight, suggested_rate
 
@@ -20,8 +20,8 @@ SHAPES: dict[str, object] = {"dataset": {"name": "shapes", "train": 200, "test":
 
 def report(tmp_path: Path, data: dict[str, object], plots: bool = False, **sections: object) -> Preflight:
     mapping = {"name": "flight", "data": data, "model": {"hidden_layers": [16]}, "training": {"batch_size": 20}}
-    options = Options(tmp_path / "data", tmp_path / "runs", threads=1, plots=plots)
-    return preflight(config_from_mapping(mapping | sections), options, Display(quiet=True))
+    workplace = Workplace(tmp_path / "data", tmp_path / "runs", threads=1, plots=plots)
+    return preflight(config_from_mapping(mapping | sections), workplace, Display(quiet=True))
 
 
 def check(preflight: Preflight, name: str) -> Check:

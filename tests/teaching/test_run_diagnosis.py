@@ -15,7 +15,7 @@ from nnscratch.config.config import config_from_mapping, load_config
 from nnscratch.errors import DivergenceError
 from nnscratch.experiment.train import train
 from nnscratch.host.display import Display
-from nnscratch.host.workplace import Options
+from nnscratch.host.workplace import Workplace
 from nnscratch.nn.layers import BatchNorm, Dense, ReLU, Sigmoid
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
@@ -39,10 +39,10 @@ def trained(tmp_path: Path, **sections: object) -> Diagnosis:
         "model": {"hidden_layers": [24]},
         "training": {"epochs": 6, "batch_size": 20},
     }
-    options = Options(tmp_path / "data", tmp_path / "runs", threads=1, plots=False)
+    workplace = Workplace(tmp_path / "data", tmp_path / "runs", threads=1, plots=False)
     with suppress(DivergenceError):
-        train(config_from_mapping(mapping | sections), options, Display(quiet=True))
-    return diagnose(tmp_path / "runs" / "patient", options, Display(quiet=True))
+        train(config_from_mapping(mapping | sections), workplace, Display(quiet=True))
+    return diagnose(tmp_path / "runs" / "patient", workplace, Display(quiet=True))
 
 
 def problems(diagnosis: Diagnosis) -> dict[str, str | None]:
@@ -91,8 +91,8 @@ def test_dead_units_and_the_classes_that_nobody_predicts_any_more_are_found_in_a
     checkpoint = load_checkpoint(file)
     checkpoint.arrays["parameters/1.dense.bias"][:] = -100
     checkpoint.save(file)
-    options = Options(tmp_path / "data", tmp_path / "runs", threads=1)
-    diagnosis = diagnose(tmp_path / "runs" / "patient", options, Display(quiet=True))
+    workplace = Workplace(tmp_path / "data", tmp_path / "runs", threads=1)
+    diagnosis = diagnose(tmp_path / "runs" / "patient", workplace, Display(quiet=True))
     assert problems(diagnosis) == {"dead units": "2.relu", "classes never predicted": None}
     assert diagnosis.findings[0].evidence.startswith("100%")
 
@@ -136,9 +136,9 @@ def test_the_reference_configs_hear_nothing(path: Path, tmp_path: Path, data_dir
     source = config.data.dataset.build()
     if not source.locate(data_dir):
         pytest.skip(f"{source.name} is not in {data_dir}")
-    options = Options(data_dir, tmp_path, threads=1, plots=False, download=False)
-    train(config, options, Display(quiet=True))
-    assert diagnose(tmp_path / config.name, options, Display(quiet=True)).findings == ()
+    workplace = Workplace(data_dir, tmp_path, threads=1, plots=False, download=False)
+    train(config, workplace, Display(quiet=True))
+    assert diagnose(tmp_path / config.name, workplace, Display(quiet=True)).findings == ()
 
 
 def test_without_the_data_the_records_are_read_and_a_note_says_so(tmp_path: Path, data_dir: Path) -> None:
@@ -148,8 +148,8 @@ def test_without_the_data_the_records_are_read_and_a_note_says_so(tmp_path: Path
     data = {"dataset": "npz", "path": str(file)}
     trained(tmp_path, data=data, training={"epochs": 1, "batch_size": 20})
     file.unlink()
-    options = Options(tmp_path / "data", tmp_path / "runs", threads=1)
-    diagnosis = diagnose(tmp_path / "runs" / "patient", options, Display(quiet=True))
+    workplace = Workplace(tmp_path / "data", tmp_path / "runs", threads=1)
+    diagnosis = diagnose(tmp_path / "runs" / "patient", workplace, Display(quiet=True))
     assert len(diagnosis.notes) == 1
 
 
