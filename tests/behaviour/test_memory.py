@@ -14,7 +14,7 @@ PROGRAM = """
 import json, sys
 import nnscratch
 from nnscratch import cli
-from nnscratch.experiment import config, train  # what a training imports
+from nnscratch.experiment import train  # what a training imports
 def status(name):
     with open('/proc/self/status') as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith(name))

@@ -132,7 +132,7 @@ def test_inputs_that_are_not_normalised_are_named_while_training_and_after(
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "reference").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_reference_configs_hear_nothing(path: Path, tmp_path: Path, data_dir: Path) -> None:
-    config = load_config(path, ["training.epochs=6", "data.limit=4000"])
+    config = load_config(path, ["training.epochs=8", "data.limit=4000"])
     source = config.data.dataset.build()
     if not source.locate(data_dir):
         pytest.skip(f"{source.name} is not in {data_dir}")
