@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nnscratch.config.config import SAFE_NAME
+from nnscratch.config.names import EXPECTED, is_folder_name
 from nnscratch.config.preparation import prepare
 from nnscratch.config.problems import in_order
 from nnscratch.errors import ConfigError, Interrupted, UsageError
@@ -52,8 +51,8 @@ def sweep(file: Path, how: SweepOptions, workplace: Workplace, display: Display)
     """
     if how.workers < 1 or (how.count is not None and how.count < 1) or how.lease_seconds <= 0:
         raise UsageError("--workers, --count and --lease must be at least 1")
-    if how.name is not None and not re.match(SAFE_NAME, how.name):
-        raise UsageError(f"--name {how.name}: must be usable as a folder name: letters, digits, `.`, `_` and `-`")
+    if how.name is not None and not is_folder_name(how.name):
+        raise UsageError(f"--name {how.name}: {EXPECTED}")
     definition = load_sweep(file, how.count, how.allow_plugins)
     definition = replace(definition, name=how.name or definition.name)
     check_values(definition)
