@@ -42,6 +42,8 @@ class SweepOptions:
     """Plots and a report for every trial, besides those of the sweep."""
     allow_plugins: bool = False
     """Whether the user lets the config's Python files run."""
+    wandb: str | None = None
+    """The mode of the trials' mirrors on W&B, in place of their configs'."""
 
 
 def sweep(file: Path, how: SweepOptions, workplace: Workplace, display: Display) -> SweepSummary | WandbSweep:
@@ -74,6 +76,7 @@ def sweep(file: Path, how: SweepOptions, workplace: Workplace, display: Display)
         how.lease_seconds,
         how.allow_plugins,
         replace(workplace, threads=threads, plots=how.trial_plots, download=False),
+        how.wandb,
     )
     study = assignment.open_study()
     if not (folder / "sweep.yaml").exists():
@@ -105,7 +108,7 @@ def _interrupted(file: Path, how: SweepOptions, workplace: Workplace, folder: Pa
         "--lease": None if how.lease_seconds == LEASE_SECONDS else how.lease_seconds,
         "--workers": None if how.workers == 1 else how.workers,
         "--threads": workplace.threads,
-        "--wandb": workplace.wandb,
+        "--wandb": how.wandb,
     }
     for option, value in given.items():
         command += [option, str(value)] if value is not None else []
