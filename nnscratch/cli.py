@@ -13,6 +13,7 @@ import typer
 
 from nnscratch import cpu
 from nnscratch.errors import UsageError, UserError
+from nnscratch.host.workplace import DEFAULT_DATA, DEFAULT_RUNS
 from nnscratch.runs.names import find_run
 from nnscratch.version import VERSION
 
@@ -60,7 +61,6 @@ Arguments = Annotated[
         metavar="CONFIG [a.b=VALUE]...", help="A YAML file, and fields of it to change: optimizer.learning_rate=3e-4."
     ),
 ]
-DEFAULT_RUNS, DEFAULT_DATA = Path("runs"), Path("data")
 
 # Newer versions of typer carry click under a name of their own, so its base class is reached through typer's.
 CommandLineError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -124,9 +124,9 @@ def train(
     config, changes = _arguments(context, arguments)
     _import_plugins(allow_plugins, resume or config)
     display = _display(json, quiet, verbose)
-    options = _options(data_dir, runs_dir, threads, plots, wandb)
+    options = _options(data_dir, runs_dir, threads, plots)
     if resume is not None:
-        summary = resume_run(resume, epochs, options, display)
+        summary = resume_run(resume, epochs, options, display, wandb=wandb)
     elif config is None:
         raise UsageError("which config?", "nnscratch train CONFIG.yaml, or nnscratch train --resume RUN")
     else:
@@ -140,7 +140,7 @@ def train(
 
             _emit(describe(loaded, options, display), json)
             return
-        summary = train_config(loaded, options, display)
+        summary = train_config(loaded, options, display, wandb=wandb)
     if json:
         _emit(summary, json=True)
 
@@ -264,8 +264,8 @@ def sweep(
     from nnscratch.sweeps.command_line import SweepOptions
     from nnscratch.sweeps.command_line import sweep as run_sweep
 
-    how = SweepOptions(name, count, seed, workers, storage, lease, engine, plots is True, allow_plugins)
-    options = _options(data_dir, runs_dir, threads, plots is not False, wandb)
+    how = SweepOptions(name, count, seed, workers, storage, lease, engine, plots is True, allow_plugins, wandb)
+    options = _options(data_dir, runs_dir, threads, plots is not False)
     result = run_sweep(file, how, options, _display(json, quiet, verbose))
     _emit(result, json)
     result.check()
@@ -476,7 +476,7 @@ def runs_compare(
 def _import_plugins(allowed: bool, path: Path | None) -> None:
     """Imports the plugins of a config or a run, when the user allows it."""
     if allowed and path is not None:
-        from nnscratch.config.plugins import import_plugins
+        from nnscratch.runs.kept_plugins import import_plugins
 
         import_plugins(path)
 
@@ -492,11 +492,10 @@ def _options(
     runs_dir: Path = DEFAULT_RUNS,
     threads: int | None = None,
     plots: bool = True,
-    wandb: str | None = None,
 ) -> Workplace:
     from nnscratch.host.workplace import Workplace
 
-    return Workplace(data_dir=data_dir, runs_dir=runs_dir, threads=threads, plots=plots, wandb=wandb)
+    return Workplace(data_dir=data_dir, runs_dir=runs_dir, threads=threads, plots=plots)
 
 
 def _emit(result: Any, json: bool) -> None:

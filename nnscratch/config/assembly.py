@@ -13,6 +13,7 @@ from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.download import Progress as DownloadProgress
 from nnscratch.datasets.splits import limit_indices, split_indices
 from nnscratch.errors import ConfigError, DataError, Problem, ShapeError, did_you_mean
+from nnscratch.host.workplace import DEFAULT_DATA
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.training.examples import Examples
@@ -20,9 +21,6 @@ from nnscratch.training.scaling import Affine
 from nnscratch.training.trainer import Recipe
 
 Tell = Callable[[str], None]
-
-DEFAULT_DATA_DIR = Path("data")
-"""The one data folder that a download may create unasked."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def load_dataset(
     """
     path = Path(config.data.path) if config.data.path is not None else None
     needs_folder = path is None and bool(config.data.dataset.component.downloads)
-    if needs_folder and data_dir != DEFAULT_DATA_DIR and not data_dir.exists():
+    if needs_folder and data_dir != DEFAULT_DATA and not data_dir.exists():
         raise _no_data_dir(data_dir, config.data.dataset.name)
     try:
         dataset = config.data.dataset.build().load(data_dir, path, tell, download, progress)

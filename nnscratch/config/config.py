@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +17,7 @@ import nnscratch.config.builtins  # noqa: F401  (importing a component is what m
 from nnscratch.component import Component, catalogue
 from nnscratch.config.consistency import inconsistencies
 from nnscratch.config.document import Node, Place, Value, dump_yaml, node_from_value, parse_yaml, read_yaml
+from nnscratch.config.names import EXPECTED, FOLDER_NAME, folder_name, is_folder_name
 from nnscratch.config.overrides import apply_overrides
 from nnscratch.config.plugins import check_plugins
 from nnscratch.config.problems import in_order, problems_of
@@ -47,13 +47,10 @@ PositiveInteger = Annotated[int, Field(ge=1)]
 PositiveNumber = Annotated[float, Field(gt=0)]
 Text = Annotated[str, Field(min_length=1)]
 
-SAFE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$"
-
 
 def _safe_name(name: str) -> str:
-    if not re.fullmatch(SAFE_NAME, name) or name.endswith("."):
-        message = "must be usable as a folder name: letters, digits, `.`, `_` and `-`, at most 100, no `.` or `-` first"
-        raise PydanticCustomError("text", message)
+    if not is_folder_name(name):
+        raise PydanticCustomError("text", EXPECTED)
     return name
 
 
@@ -194,7 +191,7 @@ class Config(Section):
 
     name: Annotated[str, AfterValidator(_safe_name)] = Field(
         description="name of the run and its folder; left out: the file's name",
-        json_schema_extra={"pattern": SAFE_NAME},
+        json_schema_extra={"pattern": FOLDER_NAME},
     )
     seed: int = option(42, "equal seeds give equal runs", ge=0)
     data: DataConfig = Field(description="what is learned from")
@@ -337,8 +334,7 @@ def _fill_in(content: dict[str, Node], name: str) -> None:
     """Defaults that depend on something else: the name on the file, the activation on the form of the model."""
     nowhere = Place("default")
     if "name" not in content:
-        safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:100]
-        content["name"] = Node(safe or "run", nowhere, nowhere)
+        content["name"] = Node(folder_name(name, "run"), nowhere, nowhere)
     model = content.get("model")
     if model is not None and isinstance(model.content, dict) and model.content.get("activation") is None:
         layers = model.content.get("layers")

@@ -8,10 +8,9 @@ run keeps a copy of each file and its SHA-256; a copy that has changed since is 
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -57,17 +56,13 @@ class Plugin:
             raise UserError(f"cannot read the plugin {path}: {error.strerror or error}") from None
 
 
-def import_plugins(path: Path) -> None:
+def import_plugins(config: Path, recorded: Mapping[str, str]) -> None:
     """Runs the plugins that a config names, whose components are then known to this process.
 
-    `path` is the config, a run or one of its checkpoints. Called only when the user has allowed it. Raises UserError
-    when a file is missing, fails, defines nothing or a name that is taken, or is not the one the run was trained with.
+    `recorded` has the SHA-256 of those that a run was trained with, by the file's name. Called only when the user has
+    allowed it. Raises UserError when a file is missing, fails, defines nothing or a name that is taken, or is another.
     """
-    run = path if path.is_dir() else path.parent.parent if path.suffix == ".npz" else None
-    config = path if run is None else run / "config.yaml"
-    root = read_yaml(config).root
-    recorded = _recorded_digests(config.parent)
-    for node in _entries(root):
+    for node in _entries(read_yaml(config).root):
         plugin = Plugin.read(config.parent / str(node.content))
         expected = recorded.get(plugin.path.name)
         if expected is not None and expected != plugin.digest:
@@ -136,15 +131,6 @@ def _entries(root: Node) -> Iterator[Node]:
 def _imported() -> Iterator[ModuleType]:
     """The plugins of this process, the latest last."""
     yield from [module for name, module in list(sys.modules.items()) if name.startswith(PREFIX)]
-
-
-def _recorded_digests(folder: Path) -> dict[str, str]:
-    """What the run in that folder says of its plugins; nothing when it is no run."""
-    try:
-        digests = json.loads((folder / "meta.json").read_text()).get("plugins", {})
-    except (OSError, ValueError, AttributeError):
-        return {}
-    return digests if isinstance(digests, dict) else {}
 
 
 def _import(plugin: Plugin) -> None:

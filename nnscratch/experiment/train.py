@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from nnscratch.config.assembly import (
-    build_recipe,
-    start_network,
-)
-from nnscratch.config.config import Config, load_config
+from nnscratch.config.assembly import build_recipe, start_network
+from nnscratch.config.config import Config, load_config, parse_config
 from nnscratch.config.preparation import Prepared, prepare
+from nnscratch.experiment.mirrors.mirror import open_mirrors
+from nnscratch.experiment.observer import Observer, Training, TrainingSummary
+from nnscratch.experiment.recorder import Recorder
 from nnscratch.experiment.resumption import (
     check_config,
     check_data,
     check_epochs,
-    find_checkpoint,
-    recorded_threads,
+    finished,
     tell_new_length,
-    trained_config,
     warn_of_another_machine,
 )
-from nnscratch.experiment.session import Session, TrainingSummary
+from nnscratch.experiment.session import Session
+from nnscratch.experiment.terminal import Terminal
+from nnscratch.experiment.watching import DiagnosisWatch
 from nnscratch.host import machine
 from nnscratch.host.display import Display
+from nnscratch.host.interruption import StopRequest
 from nnscratch.host.workplace import Workplace
-from nnscratch.runs.checkpoint import Checkpoint, load_checkpoint
-from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.checkpoint import load_checkpoint
+from nnscratch.runs.directory import RunDirectory, find_checkpoint
+from nnscratch.runs.header import header_of
+from nnscratch.runs.kept_plugins import keep_plugins
 from nnscratch.runs.training_state import restore, scaling_of, target_scaling_of
 from nnscratch.training.scaling import Affine, fit_targets
 from nnscratch.training.trainer import Trainer
 
 
-def train(config: Config, workplace: Workplace, display: Display) -> TrainingSummary:
-    """A new run from start to end. Raises DivergenceError and Interrupted after saving what there is."""
+def train(
+    config: Config,
+    workplace: Workplace,
+    display: Display,
+    *,
+    wandb: str | None = None,
+    observers: Sequence[Observer] = (),
+    stop: StopRequest | None = None,
+) -> TrainingSummary:
+    """A new run from start to end. Raises DivergenceError and Interrupted after saving what there is.
+
+    `wandb` is the mode of the mirror on W&B in place of the config's; `observers` are told after those that every
+    training has; `stop` is a request that is listening already: left out, the training listens itself.
+    """
     threads = machine.choose_threads(workplace.threads)
     machine.set_blas_threads(threads)
     prepared = prepare(config, workplace, display)
@@ -41,18 +57,27 @@ def train(config: Config, workplace: Workplace, display: Display) -> TrainingSum
     run = RunDirectory.create(workplace.runs_dir, config.name)
     with run.locked():
         try:
-            session = Session(run, prepared, trainer, workplace, threads, display)
-            session.begin()
+            recorder = _new_recorder(run, prepared, trainer, threads)
+            recorder.begin()
         except BaseException:
             run.discard()
             raise
-        return session.train()
+        return _session(recorder, workplace, display, wandb, observers, stop).train()
 
 
-def resume(path: Path, epochs: int | None, workplace: Workplace, display: Display) -> TrainingSummary:
+def resume(
+    path: Path,
+    epochs: int | None,
+    workplace: Workplace,
+    display: Display,
+    *,
+    wandb: str | None = None,
+    observers: Sequence[Observer] = (),
+    stop: StopRequest | None = None,
+) -> TrainingSummary:
     """Continues a run in place to its config's last epoch, or to `epochs`; says so when nothing is left to do.
 
-    `path` is the run, continued from its last checkpoint, or one of its checkpoint files.
+    `path` is the run, continued from its last checkpoint, or one of its checkpoint files; the rest is as for `train`.
     """
     run, file = find_checkpoint(path)
     with run.locked():
@@ -60,52 +85,72 @@ def resume(path: Path, epochs: int | None, workplace: Workplace, display: Displa
         config = load_config(run.config, [] if epochs is None else [f"training.epochs={epochs}"])
         if not file.exists():
             display.say(f"{run.path} was stopped before its first checkpoint: it starts from the beginning")
-            session = _fresh_session(run, config, workplace, display)
+            recorder = _fresh_recorder(run, config, workplace, display)
         else:
-            session = _restored_session(run, load_checkpoint(file), file, config, workplace, display)
-            finished = session.finished()
-            if finished is not None:
-                return finished
-            _go_on(session)
-        return session.train()
+            recorder = _restored_recorder(run, file, config, workplace, display)
+            summary = finished(recorder.training, run.read_meta(), display)
+            if summary is not None:
+                for observer in observers:
+                    observer.begin(recorder.training)
+                    observer.end("completed", summary)
+                return summary
+            recorder.go_on()
+        return _session(recorder, workplace, display, wandb, observers, stop).train()
 
 
-def _fresh_session(run: RunDirectory, config: Config, workplace: Workplace, display: Display) -> Session:
-    threads = machine.choose_threads(workplace.threads or recorded_threads(run.read_meta()))
+def _session(
+    recorder: Recorder,
+    workplace: Workplace,
+    display: Display,
+    wandb: str | None,
+    observers: Sequence[Observer],
+    stop: StopRequest | None,
+) -> Session:
+    """The session, with all who are told of it in their order."""
+    mirrors = open_mirrors(recorder.training.config, wandb, display)
+    told = [Terminal(display), DiagnosisWatch(display.warn), *mirrors, *observers]
+    return Session(recorder, workplace, display, told, stop)
+
+
+def _new_recorder(run: RunDirectory, prepared: Prepared, trainer: Trainer, threads: int) -> Recorder:
+    """The recorder of a run that starts from the beginning; its plugins are copied."""
+    config, plugins = keep_plugins(run, prepared.config)
+    return Recorder(Training(run, config, prepared.dataset, prepared.splits, trainer), threads, plugins)
+
+
+def _fresh_recorder(run: RunDirectory, config: Config, workplace: Workplace, display: Display) -> Recorder:
+    """The same for a run that is there, but has no checkpoint yet."""
+    threads = machine.choose_threads(workplace.threads, run.read_meta().machine)
     machine.set_blas_threads(threads)
     prepared = prepare(config, workplace, display)
-    session = Session(run, prepared, _new_trainer(prepared, threads), workplace, threads, display)
+    recorder = _new_recorder(run, prepared, _new_trainer(prepared, threads), threads)
     run.rewrite_metrics([])
-    session.begin()
-    return session
+    recorder.begin()
+    return recorder
 
 
-def _restored_session(
-    run: RunDirectory, checkpoint: Checkpoint, file: Path, config: Config, workplace: Workplace, display: Display
-) -> Session:
-    """The session as the checkpoint left it; nothing in the run changes before everything is known to fit."""
-    trained = trained_config(checkpoint, file)
+def _restored_recorder(
+    run: RunDirectory, file: Path, config: Config, workplace: Workplace, display: Display
+) -> Recorder:
+    """The training as the checkpoint left it; nothing in the run changes before everything is known to fit."""
+    checkpoint = load_checkpoint(file)
+    header = header_of(checkpoint, file)
+    trained = parse_config(header.config, f"{file}: config")
     check_config(run, trained, config)
-    threads = machine.choose_threads(workplace.threads or recorded_threads(checkpoint.header))
+    threads = machine.choose_threads(workplace.threads, header.machine)
     machine.set_blas_threads(threads)
     prepared = prepare(config, workplace, display)
     affine = scaling_of(checkpoint, file, prepared.dataset.input_shape)
     target_affine = target_scaling_of(checkpoint, file, prepared.dataset.outputs)
     trainer = _new_trainer(prepared, threads, affine, target_affine)
-    session = Session(run, prepared, trainer, workplace, threads, display)
-    check_data(run, checkpoint, session.meta["dataset"])
-    session.best = restore(checkpoint, file, session.trainer)
-    check_epochs(run, session.trainer.progress.epoch, config)
-    warn_of_another_machine(checkpoint, session.meta["machine"], display)
-    tell_new_length(session.trainer, trained.training.epochs, session.steps_per_epoch, display)
-    session.clock.restart(session.trainer.progress)
-    return session
-
-
-def _go_on(session: Session) -> None:
-    """Writes what the run is from here on."""
-    session.run.write_text("config.yaml", session.config.to_yaml())
-    session.run.rewrite_metrics(session.trainer.progress.history)
+    training = Training(run, config, prepared.dataset, prepared.splits, trainer)
+    recorder = Recorder(training, threads)
+    check_data(run, header.dataset, recorder.meta.dataset)
+    recorder.best = restore(checkpoint, file, trainer)
+    check_epochs(run, trainer.progress.epoch, config)
+    warn_of_another_machine(header.machine, recorder.meta.machine, display)
+    tell_new_length(trainer, trained.training.epochs, training.steps_per_epoch, display)
+    return recorder
 
 
 def _new_trainer(

@@ -12,15 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from nnscratch.report.formats import duration, metric_value, printable_lines
+from nnscratch.report.formats import printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
-
-    from nnscratch.training.progress import EpochResult, StepResult
-
-SHOWN = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 
 class Display:
@@ -98,8 +94,8 @@ class Display:
                 self._downloads[name] = time.monotonic()
                 print(megabytes, file=self._stream, flush=True)
 
-    def start_progress(self, epochs: int, steps_per_epoch: int, done: int) -> None:
-        """Starts the bar of a training, in a terminal."""
+    def start_progress(self, text: str, total: int, done: int = 0) -> None:
+        """Starts a bar of work that has `total` parts, of which some may be done, in a terminal."""
         if not self.live:
             return
         from rich.console import Console
@@ -117,20 +113,14 @@ class Display:
             transient=True,
             refresh_per_second=4,
         )
-        self._task = self._bar.add_task("training", total=epochs * steps_per_epoch, completed=done)
+        self._task = self._bar.add_task(text, total=total, completed=done)
         with self._reader_may_leave(self._stream):
             self._bar.start()
 
-    def show_step(self, result: StepResult, epochs: int) -> None:
-        """Moves the bar."""
+    def show_progress(self, text: str, done: int) -> None:
+        """Moves the bar, when there is one."""
         if self._bar is not None and self._task is not None:
-            done = (result.epoch - 1) * result.steps_per_epoch + result.step
-            text = f"epoch {result.epoch}/{epochs}  loss {result.loss:.3f}"
             self._bar.update(self._task, completed=done, description=text)
-
-    def show_epoch(self, result: EpochResult, epochs: int, is_best: bool) -> None:
-        """One line per epoch."""
-        self.say(epoch_line(result, epochs, is_best))
 
     def end_progress(self) -> None:
         """Takes the bar away."""
@@ -180,12 +170,3 @@ def print_error(text: str) -> None:
     """`error: ...` on standard error, whatever characters the text holds."""
     with suppress(OSError):  # a terminal that was closed
         print(f"error: {printable_lines(text)}", file=sys.stderr, flush=True)
-
-
-def epoch_line(result: EpochResult, epochs: int, is_best: bool) -> str:
-    """`epoch  3/50  train_loss 1.4321  ...  1.9 s  best`."""
-    width = len(str(epochs))
-    parts = [f"epoch {result.epoch:>{width}}/{epochs}"]
-    parts += [f"{name} {metric_value(name, result.values[name])}" for name in SHOWN if name in result.values]
-    parts.append(duration(result.values["train_seconds"] + result.values.get("val_seconds", 0.0)))
-    return "  ".join(parts) + ("  best" if is_best else "")

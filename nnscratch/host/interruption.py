@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Final, Literal
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
-TAKEN_OVER = "taken over"
+Reason = Literal["interrupted", "pruned", "taken over"]
+TAKEN_OVER: Final = "taken over"
 """The reason to stop when another process goes on with the run."""
 
 
@@ -21,7 +22,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.wanted = False
-        self.reason = ""
+        self.reason: Reason | None = None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -40,7 +41,7 @@ class StopRequest:
             # None: the handler was not set from Python, so it cannot be put back from Python.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
-    def ask(self, reason: str) -> None:
+    def ask(self, reason: Reason) -> None:
         """Stops after the present step; the first reason counts."""
         if not self.wanted:
             self.wanted, self.reason = True, reason

@@ -7,6 +7,8 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,38 @@ from nnscratch.errors import UsageError
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.network import Network
 from nnscratch.version import VERSION
+
+MOST_THREADS = 4096
+"""A run that says more was not trained with them."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine, and the versions and settings used on it; what is not known of it is None, or empty.
+
+    `nnscratch.cpu`, which may import nothing, reads `blas_environment` from a run's meta.json by this name.
+    """
+
+    nnscratch: str | None = None
+    python: str | None = None
+    numpy: str | None = None
+    platform: str | None = None
+    cpu: str | None = None
+    cores: int | None = None
+    threads: int | None = None
+    blas: Sequence[Mapping[str, str | None]] = ()
+    blas_environment: Mapping[str, str] = field(default_factory=dict)
+    data_dir_environment: str | None = None
+    """NNSCRATCH_DATA_DIR."""
+    git_commit: str | None = None
+
+    @property
+    def kernel(self) -> str:
+        """The BLAS kernel in one phrase, for comparing two machines: `openblas 0.3.31 SkylakeX`."""
+        return ", ".join(
+            " ".join(str(library[key]) for key in ("internal_api", "version", "architecture") if library.get(key))
+            for library in self.blas
+        )
 
 
 def blas_libraries() -> list[dict[str, Any]]:
@@ -44,41 +78,38 @@ def share_threads(network: Network, threads: int) -> Workers:
     return workers
 
 
-def choose_threads(wanted: int | None) -> int:
-    """The number of threads to use: what was asked for, else every core this process may run on."""
+def choose_threads(wanted: int | None, trained_on: Machine | None = None) -> int:
+    """The number of threads to use: what was asked for, else what a run was trained with, else every core.
+
+    A sum in another order is another last digit: with the run's own threads, figures repeat to the last one.
+    """
     if wanted is not None and wanted < 1:
         raise UsageError(f"--threads {wanted}: at least 1 thread is needed")
+    recorded = trained_on.threads if trained_on is not None else None
+    if wanted is None and recorded is not None and 1 <= recorded <= MOST_THREADS:
+        return recorded
     return wanted or cpu.available_cores()
 
 
-def describe(threads: int) -> dict[str, Any]:
-    """Plain values for meta.json."""
-    blas = blas_libraries()
-    return {
-        "nnscratch": VERSION,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "platform": platform.platform(),
-        "cpu": cpu.cpu_model(),
-        "cores": cpu.available_cores(),
-        "threads": threads,
-        "blas": [
+def describe(threads: int) -> Machine:
+    """This machine, and the versions and settings that this process uses on it."""
+    return Machine(
+        nnscratch=VERSION,
+        python=platform.python_version(),
+        numpy=np.__version__,
+        platform=platform.platform(),
+        cpu=cpu.cpu_model(),
+        cores=cpu.available_cores(),
+        threads=threads,
+        blas=[
             {key: library.get(key) for key in ("internal_api", "version", "architecture", "threading_layer")}
-            for library in blas
+            for library in blas_libraries()
         ],
-        "blas_environment": {
+        blas_environment={
             key: value for key, value in os.environ.items() if key.startswith(("OPENBLAS_", "MKL_", "OMP_"))
         },
-        "data_dir_environment": os.environ.get("NNSCRATCH_DATA_DIR") or None,
-        "git_commit": git_commit(),
-    }
-
-
-def kernel(description: dict[str, Any]) -> str:
-    """The BLAS kernel in one phrase, for comparing two machines: `openblas 0.3.31 SkylakeX`."""
-    return ", ".join(
-        " ".join(str(library[key]) for key in ("internal_api", "version", "architecture") if library.get(key))
-        for library in description.get("blas", [])
+        data_dir_environment=os.environ.get("NNSCRATCH_DATA_DIR") or None,
+        git_commit=git_commit(),
     )
 
 

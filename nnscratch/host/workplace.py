@@ -1,31 +1,24 @@
-"""Where a command works, with how many threads, and who is told."""
+"""Where a command works on this computer, and with how many threads."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnscratch.experiment.mirrors.wandb import Mirror
-from nnscratch.host.interruption import StopRequest
-
 DEFAULT_DATA = Path("data")
+"""The one data folder that a download may create unasked."""
+DEFAULT_RUNS = Path("runs")
 
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where a command works, with how many threads, and who is told: nothing of the experiment itself."""
+    """The folders and threads of a command, and whether it may draw and download."""
 
     data_dir: Path
-    runs_dir: Path = Path("runs")
+    runs_dir: Path = DEFAULT_RUNS
     threads: int | None = None
     plots: bool = True
     download: bool = True
-    wandb: str | None = None
-    """The mode of the mirror on W&B, in place of the config's."""
-    mirrors: Sequence[Mirror] = ()
-    stop: StopRequest | None = None
-    """One that is listening already; left out: the training listens itself."""
 
     def words_to_repeat(self) -> list[str]:
         """What of them a command line needs to find the same data again."""

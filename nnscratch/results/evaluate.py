@@ -36,7 +36,7 @@ def evaluate_run(path: Path, split: str, checkpoint: str, workplace: Workplace, 
     use_threads_of(loaded, workplace.threads)
     dataset, splits = load_data(loaded, workplace, display)
     evaluation = evaluate_split(loaded, dataset, splits, split)
-    folder = loaded.run.path / "evaluation" / split
+    folder = loaded.run.evaluation(split)
     write_evaluation(loaded, evaluation, folder)
     if workplace.plots:
         draw_evaluation(evaluation, folder, title=f"{loaded.run.name}, {split}")
@@ -50,7 +50,7 @@ def load_data(loaded: LoadedRun, workplace: Workplace, display: Display) -> tupl
     """
     dataset = load_dataset(loaded.config, workplace.data_dir, display.detail, display.download, workplace.download)
     loaded.check_fits(dataset)
-    trained_on = loaded.run.read_meta().get("dataset", {}).get("digest")
+    trained_on = loaded.run.read_meta().dataset.digest
     if trained_on is not None and trained_on != dataset.digest():
         display.warn(
             f"{dataset.name} in {dataset.origin} is not the data {loaded.run.path} was trained on: "

@@ -9,6 +9,7 @@ from typing import Any
 from nnscratch.report.formats import count, decimal, percent
 from nnscratch.report.tables import Column, Table, per_class_table, plain_table
 from nnscratch.results.measured import Classified, Regressed
+from nnscratch.runs.directory import RunDirectory
 from nnscratch.training.evaluation import Score
 from nnscratch.training.examples import Examples
 
@@ -53,7 +54,7 @@ class Evaluation:
         head = f"{self.run}, {self.checkpoint.name} (epoch {self.epoch}), {self.split}: "
         return (
             f"{head}{count(self.score.examples)} examples\n{'  '.join(figures)}\n\n{plain_table(table)}\n"
-            f"written to {self.run / 'evaluation' / self.split}"
+            f"written to {RunDirectory(self.run).evaluation(self.split)}"
         )
 
 

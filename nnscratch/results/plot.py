@@ -52,7 +52,7 @@ def plot_run(path: Path, checkpoint: str, workplace: Workplace, display: Display
     except DataError as error:
         display.warn(f"{error}; only what needs no data is drawn")
         return _draw(loaded, None, None)
-    tested = loaded.run.read_meta().get("status") == "completed" and loaded.config.evaluation.test
+    tested = loaded.run.read_meta().status == "completed" and loaded.config.evaluation.test
     evaluation = evaluate_split(loaded, dataset, splits, _shown_split(splits, tested=tested))
     return _draw(loaded, evaluation, splits.train)
 

@@ -6,11 +6,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from nnscratch.host import machine
 from nnscratch.report.formats import count, decimal, duration, metric_value, percent
 from nnscratch.report.page import Headline, Mistake, Picture, ReportContents, render_report
 from nnscratch.report.samples import image_png
@@ -18,7 +16,9 @@ from nnscratch.report.tables import most_confused, per_class_table
 from nnscratch.results.evaluation import Evaluation
 from nnscratch.results.measured import Classified, Regressed
 from nnscratch.results.network_table import network_table
+from nnscratch.runs import layout
 from nnscratch.runs.loaded import LoadedRun
+from nnscratch.runs.meta import Meta
 from nnscratch.version import VERSION
 
 MISTAKES = 12
@@ -29,8 +29,8 @@ SPLIT_TITLES = {"test": "Test", "val": "Validation", "train": "Training"}
 
 def write_report(loaded: LoadedRun, evaluation: Evaluation | None, pictures: Mapping[str, Picture]) -> Path:
     """Writes report.html into the run and gives its path."""
-    loaded.run.write_text("report.html", render_report(_contents(loaded, evaluation, pictures)))
-    return loaded.run.path / "report.html"
+    loaded.run.write_text(layout.REPORT, render_report(_contents(loaded, evaluation, pictures)))
+    return loaded.run.report
 
 
 def _contents(loaded: LoadedRun, evaluation: Evaluation | None, pictures: Mapping[str, Picture]) -> ReportContents:
@@ -39,9 +39,9 @@ def _contents(loaded: LoadedRun, evaluation: Evaluation | None, pictures: Mappin
     return ReportContents(
         name=run.name,
         subtitle=_subtitle(loaded, meta),
-        status=str(meta.get("status", "")),
+        status="" if meta.status == "unknown" else meta.status,
         headlines=(*_scores(loaded, evaluation, history), *_costs(loaded, history)),
-        notes=(str(meta["error"]),) if "error" in meta else (),
+        notes=(meta.error,) if meta.error is not None else (),
         command=repeating_command(loaded, meta),
         config=run.config.read_text(encoding="utf-8"),
         network=network_table(tuple(loaded.network.summaries)),
@@ -58,13 +58,14 @@ def _contents(loaded: LoadedRun, evaluation: Evaluation | None, pictures: Mappin
     )
 
 
-def _subtitle(loaded: LoadedRun, meta: Mapping[str, Any]) -> str:
-    data = meta.get("dataset", {})
-    sizes = [f"{count(data[key])} {key}" for key in ("train", "validation", "test") if data.get(key)]
+def _subtitle(loaded: LoadedRun, meta: Meta) -> str:
+    data = meta.dataset
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    sizes = [f"{count(size)} {split}" for split, size in splits.items() if size]
     kinds = [summary.path.partition(".")[2] for summary in loaded.network.summaries]
     learned = [kind for kind, summary in zip(kinds, loaded.network.summaries, strict=True) if summary.parameters]
     return (
-        f"{data.get('name', loaded.config.data.dataset.component.name)}: {', '.join(sizes)} examples; "
+        f"{data.name or loaded.config.data.dataset.component.name}: {', '.join(sizes)} examples; "
         f"{len(learned)} layers with weights, {count(loaded.network.parameters.size)} parameters"
     )
 
@@ -101,20 +102,18 @@ def _costs(loaded: LoadedRun, history: Sequence[Mapping[str, float]]) -> list[He
     return lines
 
 
-def repeating_command(loaded: LoadedRun, meta: Mapping[str, Any]) -> str:
+def repeating_command(loaded: LoadedRun, meta: Meta) -> str:
     """What repeats the run: its resolved config, with the threads and the data folder it was trained with."""
     words = ["nnscratch", "train", str(loaded.run.config)]
     words += ["--allow-plugins"] if loaded.config.plugins else []
-    threads = meta.get("machine", {}).get("threads")
-    words += ["--threads", str(threads)] if threads else []
-    folder = meta.get("machine", {}).get("data_dir_environment")
-    typed = [str(word) for word in meta.get("command", [])]
-    for word, following in pairwise([*typed, ""]):
+    words += ["--threads", str(meta.machine.threads)] if meta.machine.threads else []
+    folder = meta.machine.data_dir_environment
+    for word, following in pairwise([*meta.command, ""]):
         if word == "--data-dir":
             folder = following
         elif word.startswith("--data-dir="):
             folder = word.partition("=")[2]
-    words += ["--data-dir", str(folder)] if folder else []
+    words += ["--data-dir", folder] if folder else []
     return shlex.join(words)
 
 
@@ -135,11 +134,11 @@ def _mistakes(evaluation: Evaluation, classified: Classified) -> list[Mistake]:
     return shown
 
 
-def _timings(meta: Mapping[str, Any], history: Sequence[Mapping[str, float]]) -> dict[str, str]:
+def _timings(meta: Meta, history: Sequence[Mapping[str, float]]) -> dict[str, str]:
     if not history:
         return {}
     timings = {
-        "Started": str(meta.get("started", "-")),
+        "Started": meta.started or "-",
         "Training": duration(_sum(history, "train_seconds")),
         "Training, per epoch": duration(_mean(history, "train_seconds")),
         "Examples per second": count(round(_mean(history, "samples_per_second"))),
@@ -149,29 +148,33 @@ def _timings(meta: Mapping[str, Any], history: Sequence[Mapping[str, float]]) ->
     return timings | {"Epochs": count(len(history))}
 
 
-def _environment(meta: Mapping[str, Any]) -> dict[str, str]:
-    there, data = meta.get("machine", {}), meta.get("dataset", {})
+def _environment(meta: Meta) -> dict[str, str]:
+    there, data = meta.machine, meta.dataset
     pairs = {
-        "Command": shlex.join(str(word) for word in meta.get("command", [])),
-        "Seed": meta.get("seed"),
-        "Data": data.get("origin"),
-        "Data, SHA-256": data.get("digest"),
-        "Processor": there.get("cpu"),
-        "Cores": there.get("cores"),
-        "Threads": there.get("threads"),
-        "BLAS and kernel": machine.kernel(there),
-        "NumPy": there.get("numpy"),
-        "Python": there.get("python"),
-        "nnscratch": there.get("nnscratch"),
-        "Git commit": there.get("git_commit"),
-        "Platform": there.get("platform"),
+        "Command": shlex.join(meta.command),
+        "Seed": meta.seed,
+        "Data": data.origin,
+        "Data, SHA-256": data.digest,
+        "Processor": there.cpu,
+        "Cores": there.cores,
+        "Threads": there.threads,
+        "BLAS and kernel": there.kernel,
+        "NumPy": there.numpy,
+        "Python": there.python,
+        "nnscratch": there.nnscratch,
+        "Git commit": there.git_commit,
+        "Platform": there.platform,
     }
     return {name: str(value) for name, value in pairs.items() if value not in (None, "")}
 
 
 def _sum(history: Sequence[Mapping[str, float]], key: str) -> float:
-    return sum(row.get(key, 0.0) for row in history)
+    return sum(_known(history, key))
 
 
 def _mean(history: Sequence[Mapping[str, float]], key: str) -> float:
-    return float(np.mean([row.get(key, 0.0) for row in history]))
+    return float(np.mean(_known(history, key) or [0.0]))
+
+
+def _known(history: Sequence[Mapping[str, float]], key: str) -> list[float]:
+    return [row[key] for row in history if key in row and np.isfinite(row[key])]

@@ -6,6 +6,7 @@ import csv
 import errno
 import io
 import json
+import math
 import os
 import shutil
 import sys
@@ -14,10 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from nnscratch.errors import UserError
+from nnscratch.errors import UsageError, UserError
 from nnscratch.host.json_text import json_text
 from nnscratch.report.files import write_atomically
-from nnscratch.runs.names import has_been_trained, no_run
+from nnscratch.runs import layout
+from nnscratch.runs.meta import Meta
+from nnscratch.runs.names import folder_of, has_been_trained, no_run
+from nnscratch.runs.records import read_record
 
 Row = Mapping[str, float]
 
@@ -37,7 +41,7 @@ class RunDirectory:
                 raise NotADirectoryError(errno.ENOTDIR, "it is a file, not a folder")
             runs_dir.mkdir(parents=True, exist_ok=True)
             path = _new_folder(runs_dir, name)
-            for folder in ("logs", "checkpoints", "plots"):
+            for folder in (Path(layout.LOG).parent, layout.CHECKPOINTS, layout.PLOTS):
                 (path / folder).mkdir()
         except OSError as error:
             if path is not None:
@@ -56,7 +60,7 @@ class RunDirectory:
         """An existing run; UsageError when there is none, with the closest one beside it."""
         if not has_been_trained(path):
             raise no_run(path)
-        if not (path / "config.yaml").is_file():
+        if not (path / layout.CONFIG).is_file():
             raise UserError(
                 f"{path} was stopped before its config was written: there is nothing to continue",
                 "delete the folder, and start the training again",
@@ -69,33 +73,45 @@ class RunDirectory:
 
     @property
     def config(self) -> Path:
-        return self.path / "config.yaml"
+        return self.path / layout.CONFIG
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / layout.METRICS
 
     @property
     def log(self) -> Path:
-        return self.path / "logs" / "train.log"
+        return self.path / layout.LOG
 
     @property
     def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
+        return self.path / layout.CHECKPOINTS
 
     @property
     def last(self) -> Path:
-        return self.checkpoints / "last.npz"
+        return self.path / layout.LAST
 
     @property
     def best(self) -> Path:
-        return self.checkpoints / "best.npz"
+        return self.path / layout.BEST
 
     @property
     def plots(self) -> Path:
-        return self.path / "plots"
+        return self.path / layout.PLOTS
+
+    @property
+    def report(self) -> Path:
+        return self.path / layout.REPORT
+
+    def evaluation(self, split: str) -> Path:
+        """The folder of what `nnscratch evaluate` writes of that split."""
+        return self.path / layout.EVALUATION / split
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the run, until this process ends at the latest; UserError when another process holds it."""
         try:
-            handle = (self.path / ".lock").open("ab")
+            handle = (self.path / layout.LOCK).open("ab")
         except OSError as error:
             raise UserError(f"cannot write into {self.path}: {error.strerror or error}") from None
         with handle:
@@ -106,7 +122,7 @@ class RunDirectory:
     def is_being_trained(self) -> bool:
         """Whether a process holds the run just now."""
         try:
-            with (self.path / ".lock").open("rb") as handle:
+            with (self.path / layout.LOCK).open("rb") as handle:
                 return not _lock(handle)
         except OSError:
             return False
@@ -125,20 +141,20 @@ class RunDirectory:
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror or error}") from None
 
-    def write_meta(self, meta: Mapping[str, Any]) -> None:
-        self.write_text("meta.json", json_text(meta, indent=2) + "\n")
+    def write_meta(self, meta: Meta) -> None:
+        self.write_text(layout.META, json_text(meta.to_dict(), indent=2) + "\n")
 
-    def read_meta(self) -> dict[str, Any]:
-        """meta.json; empty when it is missing or damaged, since nothing in it is needed to use the run."""
+    def read_meta(self) -> Meta:
+        """meta.json; what is missing in it, damaged or odd is not known."""
         try:
-            meta = json.loads((self.path / "meta.json").read_text("utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return meta if isinstance(meta, dict) else {}
+            values = json.loads(_text_of(self.path / layout.META))
+        except (ValueError, RecursionError):
+            values = None
+        return read_record(Meta, values)
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Appends one line to metrics.jsonl; when the disk refuses, no part of it and a UserError."""
-        path = self.path / "metrics.jsonl"
+        path = self.metrics
         try:
             with path.open("ab", buffering=0) as file:
                 size = file.seek(0, os.SEEK_END)
@@ -155,7 +171,7 @@ class RunDirectory:
     def rewrite_metrics(self, history: Sequence[Row]) -> None:
         """metrics.jsonl with these epochs and nothing after them: what a resume goes on from."""
         lines = [json.dumps({"record": "epoch", **row}) for row in history]
-        self.write_text("metrics.jsonl", "".join(line + "\n" for line in lines))
+        self.write_text(layout.METRICS, "".join(line + "\n" for line in lines))
         self.write_metrics_table(history)
 
     def write_metrics_table(self, history: Sequence[Row]) -> None:
@@ -165,24 +181,25 @@ class RunDirectory:
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
-        self.write_text("metrics.csv", text.getvalue())
+        self.write_text(layout.METRICS_TABLE, text.getvalue())
 
     def read_history(self) -> list[dict[str, float]]:
-        """The epochs' rows, from metrics.jsonl; a last line cut off by a kill is left out."""
+        """The epochs' rows of metrics.jsonl; NaN for what is no number. A last line cut off by a kill is left out."""
         return [
-            {key: value for key, value in record.items() if key != "record"}
+            {key: value if _is_number(value) else math.nan for key, value in record.items() if key != "record"}
             for record in self.read_records()
-            if record.get("record") == "epoch"
+            if record.get("record") == "epoch" and type(record.get("epoch")) is int
         ]
+
+    def read_test(self) -> dict[str, float]:
+        """The row of the latest look at the test split, likewise; empty before there was one."""
+        tests = [record for record in self.read_records() if record.get("record") == "test"]
+        return {key: value for key, value in tests[-1].items() if _is_number(value)} if tests else {}
 
     def read_records(self) -> list[dict[str, Any]]:
         """Every whole line of metrics.jsonl."""
-        try:
-            lines = (self.path / "metrics.jsonl").read_text("utf-8", "replace").splitlines()
-        except OSError:
-            return []
         records = []
-        for line in lines:
+        for line in _text_of(self.metrics).splitlines():
             try:
                 record = json.loads(line)
             except (ValueError, RecursionError):
@@ -195,17 +212,40 @@ class RunDirectory:
         """With keep > 1: last.npz also under its step number, and only the newest `keep` of those."""
         if keep < 2:
             return
-        copy = self.checkpoints / f"step-{updates:09d}.npz"
+        copy = self.checkpoints / f"step-{updates:09d}{layout.CHECKPOINT_SUFFIX}"
         try:
             copy.unlink(missing_ok=True)
             try:
                 os.link(self.last, copy)
             except OSError:  # a file system without links
                 write_atomically(copy, self.last.read_bytes())
-            for old in sorted(self.checkpoints.glob("step-*.npz"))[:-keep]:
+            for old in sorted(self.checkpoints.glob(f"step-*{layout.CHECKPOINT_SUFFIX}"))[:-keep]:
                 old.unlink()
         except OSError as error:
             raise UserError(f"cannot keep the checkpoint {copy}: {error.strerror or error}") from None
+
+
+def find_checkpoint(path: Path) -> tuple[RunDirectory, Path]:
+    """The run in a folder with its last checkpoint, or the run that a checkpoint file belongs to, with that file."""
+    if not path.is_file():
+        run = RunDirectory.open(path)
+        return run, run.last
+    folder = folder_of(path)
+    if folder == path:
+        raise UsageError(f"{path} is not a checkpoint: those are in a run's folder checkpoints, and end with .npz")
+    return RunDirectory.open(folder), path
+
+
+def _text_of(path: Path) -> str:
+    """What a file says, as far as it is text; empty when it cannot be read, or is a pipe or a device without an end."""
+    try:
+        return path.read_text("utf-8", "replace") if path.is_file() else ""
+    except OSError:
+        return ""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _new_folder(parent: Path, name: str) -> Path:

@@ -1,15 +1,24 @@
-"""The copies of its plugins that a run keeps."""
+"""The copies of its plugins that a run keeps, and the plugins of a config, which may be a run's."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from nnscratch.config import plugins
 from nnscratch.config.config import Config
-from nnscratch.config.plugins import imported_plugin
 from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.layout import PLUGINS
+from nnscratch.runs.names import folder_of
 
-FOLDER = "plugins"
-"""Where in the run they are."""
+
+def import_plugins(path: Path) -> None:
+    """Runs the plugins that a config, a run or the run of a checkpoint names; of a run, only as it was trained.
+
+    Called only when the user has allowed it. Raises UserError as `nnscratch.config.plugins.import_plugins` does.
+    """
+    folder = folder_of(path)
+    config = RunDirectory(folder).config if folder.is_dir() else path
+    plugins.import_plugins(config, RunDirectory(config.parent).read_meta().plugins or {})
 
 
 def keep_plugins(run: RunDirectory, config: Config) -> tuple[Config, dict[str, str]]:
@@ -17,7 +26,7 @@ def keep_plugins(run: RunDirectory, config: Config) -> tuple[Config, dict[str, s
     digests = {}
     for entry in config.plugins:
         name = Path(entry).name
-        contents, digests[name] = imported_plugin(name)
-        run.write_text(f"{FOLDER}/{name}", contents)
-    entries = tuple(f"{FOLDER}/{name}" for name in digests)
+        contents, digests[name] = plugins.imported_plugin(name)
+        run.write_text(f"{PLUGINS}/{name}", contents)
+    entries = tuple(f"{PLUGINS}/{name}" for name in digests)
     return config.model_copy(update={"plugins": entries}), digests

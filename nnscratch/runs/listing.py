@@ -15,7 +15,9 @@ from nnscratch.config.document import Value, read_yaml
 from nnscratch.errors import ConfigError, UsageError, UserError
 from nnscratch.report.tables import Table, differences, plain_table, runs_table
 from nnscratch.report.values import RunSummary, TimedAccuracy
+from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.meta import Meta, Status
 from nnscratch.runs.names import find_run
 from nnscratch.training.progress import Monitor
 
@@ -74,7 +76,7 @@ def list_runs(runs_dir: Path, *, everything: bool = False) -> RunsList:
     for path in _run_folders(runs_dir, everything=everything):
         run = RunDirectory(path)
         summary = replace(summarize(run), name=str(path.relative_to(runs_dir)))
-        found.append((str(run.read_meta().get("started", "")), path, summary))
+        found.append((run.read_meta().started or "", path, summary))
     found.sort(key=lambda each: each[:2])
     return RunsList(runs_dir, tuple((path, summary) for _, path, summary in found))
 
@@ -148,31 +150,28 @@ def _draw_against_time(runs: Sequence[RunSummary], settings: Sequence[Mapping[st
 
 def summarize(run: RunDirectory) -> RunSummary:
     """A run's line, from its files alone; what they do not say is None."""
-    meta, records = run.read_meta(), run.read_records()
-    history = [record for record in records if record.get("record") == "epoch"]
-    test: Mapping[str, Any] = next((record for record in reversed(records) if record.get("record") == "test"), {})
+    meta, history, test = run.read_meta(), run.read_history(), run.read_test()
     metric = "accuracy" if any("train_accuracy" in row for row in history) or "test_accuracy" in test else "loss"
     best = _best_epoch(run, meta, history)
     row = history[best - 1] if best is not None and 0 < best <= len(history) else {}
     return RunSummary(
         name=run.name,
-        data=str(meta.get("dataset", {}).get("name", "-")),
+        data=meta.dataset.name or "-",
         status=status(run, meta),
         metric=metric,
-        parameters=meta.get("parameters"),
+        parameters=meta.parameters,
         best_epoch=best,
         epochs=len(history) or None,
         planned_epochs=_planned_epochs(run),
         validation=_finite(row.get(f"val_{metric}")),
         test=_finite(test.get(f"test_{metric}")),
-        seconds=sum(each.get("train_seconds", 0.0) for each in history) if history else None,
+        seconds=_finite(sum(each.get("train_seconds", 0.0) for each in history)) if history else None,
     )
 
 
-def status(run: RunDirectory, meta: Mapping[str, Any]) -> str:
-    """running, completed, interrupted, diverged or failed; killed when it says running but no process holds it."""
-    said = str(meta.get("status", "unknown"))
-    return "killed" if said == "running" and not run.is_being_trained() else said
+def status(run: RunDirectory, meta: Meta) -> Status:
+    """What the run says; killed when it says running but no process holds it."""
+    return "killed" if meta.status == "running" and not run.is_being_trained() else meta.status
 
 
 def _settings(run: RunDirectory) -> dict[str, Value]:
@@ -186,11 +185,11 @@ def _settings(run: RunDirectory) -> dict[str, Value]:
         return written
 
 
-def _best_epoch(run: RunDirectory, meta: Mapping[str, Any], history: Sequence[Mapping[str, float]]) -> int | None:
+def _best_epoch(run: RunDirectory, meta: Meta, history: Sequence[Mapping[str, float]]) -> int | None:
     """What training said at its end; before that, the best so far of the value the config monitors."""
-    result = meta.get("result")
-    if isinstance(result, dict) and result.get("best", {}).get("epoch"):
-        return int(result["best"]["epoch"])
+    said = meta.result.best.get("epoch") if meta.result is not None else None
+    if said:
+        return int(said)
     if not any("val_loss" in row for row in history):
         return len(history) or None
     try:
@@ -215,7 +214,7 @@ def _run_folders(runs_dir: Path, *, everything: bool) -> list[Path]:
     found = []
     for parent, folders, names in os.walk(runs_dir):
         path = Path(parent)
-        if path != runs_dir and "config.yaml" in names and "checkpoints" in folders:
+        if path != runs_dir and layout.CONFIG in names and layout.CHECKPOINTS in folders:
             found.append(path)
             folders.clear()
         elif path != runs_dir and not everything:

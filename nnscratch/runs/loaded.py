@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nnscratch.config.assembly import build_network
 from nnscratch.config.config import Config, parse_config
@@ -15,6 +15,7 @@ from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.header import header_of
 from nnscratch.runs.training_state import scaling_of, target_scaling_of
 from nnscratch.training.scaling import Affine
 
@@ -71,17 +72,11 @@ def load_run(path: Path, checkpoint: str = "best") -> LoadedRun:
     run = RunDirectory.open(path)
     file = _checkpoint_file(run, checkpoint)
     saved = load_checkpoint(file)
-    header = saved.header
-    try:
-        config = parse_config(header["config"], f"{file}: config")
-        input_shape, outputs = tuple(int(size) for size in header["input_shape"]), int(header["outputs"])
-        affine = scaling_of(saved, file, input_shape)
-        target_affine = target_scaling_of(saved, file, outputs)
-        epoch = header["best_epoch"] if header["kind"] == "best" else header["progress"]["epoch"]
-        names = {key: _names(header[key]) for key in ("classes", "target_names", "feature_names")}
-        takes_images = bool(header["images"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{file} is no checkpoint of a training: {error!r} is missing or unusable") from None
+    header = header_of(saved, file)
+    config = parse_config(header.config, f"{file}: config")
+    input_shape, outputs = tuple(header.input_shape), header.outputs
+    affine = scaling_of(saved, file, input_shape)
+    target_affine = target_scaling_of(saved, file, outputs)
     network = build_network(config, input_shape, outputs)
     network.initialize(RandomStreams(config.seed))
     try:
@@ -92,27 +87,23 @@ def load_run(path: Path, checkpoint: str = "best") -> LoadedRun:
     return LoadedRun(
         run=run,
         checkpoint=file,
-        epoch=int(epoch),
+        epoch=header.epoch,
         config=config,
         network=network,
         affine=affine,
         target_affine=target_affine,
         input_shape=input_shape,
         outputs=outputs,
-        classes=names["classes"],
-        target_names=names["target_names"] or tuple(f"y{index}" for index in range(outputs)),
-        feature_names=names["feature_names"],
-        takes_images=takes_images,
+        classes=_names(header.classes),
+        target_names=_names(header.target_names) or tuple(f"y{index}" for index in range(outputs)),
+        feature_names=_names(header.feature_names),
+        takes_images=header.images,
     )
 
 
 def use_threads_of(loaded: LoadedRun, wanted: int | None) -> int:
-    """Sets and gives the number of threads: what is wanted, else what the run was trained with.
-
-    A sum in another order is another last digit: with the run's own threads, figures repeat to the last one.
-    """
-    recorded = loaded.run.read_meta().get("machine", {}).get("threads")
-    threads = machine.choose_threads(wanted or (recorded if isinstance(recorded, int) and recorded > 0 else None))
+    """Sets and gives the number of threads: what is wanted, else what the run was trained with."""
+    threads = machine.choose_threads(wanted, loaded.run.read_meta().machine)
     machine.share_threads(loaded.network, threads)
     return threads
 
@@ -135,8 +126,8 @@ def _checkpoint_file(run: RunDirectory, checkpoint: str) -> Path:
     )
 
 
-def _names(value: Any) -> tuple[str, ...] | None:
-    return None if value is None else tuple(str(name) for name in value)
+def _names(names: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(names)
 
 
 def _listed(names: tuple[str, ...]) -> str:

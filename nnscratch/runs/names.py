@@ -7,6 +7,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from nnscratch.errors import UsageError
+from nnscratch.host.workplace import DEFAULT_RUNS
+from nnscratch.runs import layout
 
 
 def find_run(name: str | Path, runs_dir: Path) -> Path:
@@ -29,7 +31,7 @@ def no_run(path: Path, runs_dir: Path | None = None) -> UsageError:
     close = get_close_matches(path.name, nearby, n=1)
     suggestion = f"; did you mean {nearby[close[0]]}?" if close else ""
     listing = ["nnscratch", "runs", "list"]
-    listing += [] if runs_dir in (None, Path("runs")) else ["--runs-dir", str(runs_dir)]
+    listing += [] if runs_dir in (None, DEFAULT_RUNS) else ["--runs-dir", str(runs_dir)]
     return UsageError(
         f"{path} is not a run: it has no folder checkpoints{suggestion}",
         f"`{shlex.join(listing)}` shows the runs there are",
@@ -43,9 +45,19 @@ def _is_run(path: Path) -> bool:
 
 def has_been_trained(path: Path) -> bool:
     """Whether a training made the folder: a config.yaml alone may be anybody's."""
-    return (path / "checkpoints").is_dir()
+    return (path / layout.CHECKPOINTS).is_dir()
+
+
+def folder_of(path: Path) -> Path:
+    """The folder of the run that a checkpoint file belongs to; any other path itself.
+
+    `nnscratch.cpu`, which may import nothing, has a simpler rule of its own.
+    """
+    if path.suffix != layout.CHECKPOINT_SUFFIX or path.resolve().parent.name != layout.CHECKPOINTS:
+        return path
+    return path.parent.parent if len(path.parts) > 2 else path.resolve().parent.parent
 
 
 def _runs_in(folder: Path) -> list[str]:
-    found = folder.glob("*/config.yaml") if folder.is_dir() else ()
+    found = folder.glob(f"*/{layout.CONFIG}") if folder.is_dir() else ()
     return [each.parent.name for each in found if has_been_trained(each.parent)]

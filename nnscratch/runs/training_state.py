@@ -1,4 +1,4 @@
-"""What a checkpoint of a training holds, and how it is put back: the one place that knows the names in the file.
+"""What a checkpoint of a training holds, and how it is put back: the one place that knows the arrays' names.
 
 parameters/<name>            the weights that count: averaged ones when averaging
 state/<name>                 running statistics that go with them
@@ -13,9 +13,8 @@ target_scaling/...           how a regression's targets are
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from nnscratch.errors import UserError
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.parameters import Parameters
 from nnscratch.runs.checkpoint import Checkpoint, damaged
+from nnscratch.runs.header import Header, header_of
 from nnscratch.training.progress import Progress
 from nnscratch.training.scaling import UNCHANGED, Affine
 from nnscratch.training.trainer import Trainer
@@ -44,8 +44,16 @@ class Best:
             self.state = _copied(parameters.state, self.state)
         self.epoch = epoch
 
+    def put_back(self, trainer: Trainer) -> None:
+        """Makes them the network's weights, when training is over; averaging, which is in them, is over, too."""
+        assert self.theta is not None
+        assert self.state is not None
+        np.copyto(trainer.network.parameters.theta, self.theta)
+        np.copyto(trainer.network.parameters.state, self.state)
+        trainer.average = None
 
-def last_checkpoint(trainer: Trainer, best: Best, header: Mapping[str, Any]) -> Checkpoint:
+
+def last_checkpoint(trainer: Trainer, best: Best, header: Header) -> Checkpoint:
     """Everything that a resume needs; raises DivergenceError when some of it is not finite."""
     trainer.require_finite()
     parameters = trainer.network.parameters
@@ -60,32 +68,39 @@ def last_checkpoint(trainer: Trainer, best: Best, header: Mapping[str, Any]) -> 
         arrays |= _section(f"optimizer/{name}", parameters.named(whole))
     if best.theta is not None and best.state is not None:
         arrays |= _section("best", parameters.named(best.theta)) | {"best_state": best.state}
-    progress = {"progress": trainer.progress.to_dict(), "optimizer_steps": trainer.recipe.optimizer.t}
-    own = {"kind": "last", "best_epoch": best.epoch, **progress}
-    return Checkpoint({**header, **own}, arrays | _scaling(trainer))
+    own = replace(
+        header,
+        kind="last",
+        best_epoch=best.epoch,
+        progress=trainer.progress.to_dict(),
+        optimizer_steps=trainer.recipe.optimizer.t,
+    )
+    return Checkpoint(own.to_dict(), arrays | _scaling(trainer))
 
 
-def best_checkpoint(trainer: Trainer, best: Best, header: Mapping[str, Any]) -> Checkpoint | None:
+def best_checkpoint(trainer: Trainer, best: Best, header: Header) -> Checkpoint | None:
     """Everything that evaluating the best epoch needs; None before there is one."""
     if best.theta is None or best.state is None:
         return None
     parameters = trainer.network.parameters
     arrays = _section("parameters", parameters.named(best.theta))
     arrays |= _section("state", parameters.named_state(best.state))
-    return Checkpoint({**header, "kind": "best", "best_epoch": best.epoch}, arrays | _scaling(trainer))
+    own = replace(header, kind="best", best_epoch=best.epoch)
+    return Checkpoint(own.to_dict(), arrays | _scaling(trainer))
 
 
 def restore(checkpoint: Checkpoint, path: Path, trainer: Trainer) -> Best:
     """Puts back what `last_checkpoint` took; raises UserError when the file is of another network or kind."""
-    if checkpoint.header.get("kind") != "last":
+    header = header_of(checkpoint, path)
+    if header.kind != "last":
         raise UserError(f"{path} holds weights alone; a training continues from last.npz or a step-*.npz")
     parameters, optimizer = trainer.network.parameters, trainer.recipe.optimizer
     try:
-        progress = Progress.from_dict(checkpoint.header["progress"])
-        epoch, t = checkpoint.header["best_epoch"], checkpoint.header["optimizer_steps"]
-        if type(epoch) is not int or type(t) is not int or not 0 <= epoch <= progress.epoch or t < 0:
+        progress = Progress.from_dict(header.progress or {})
+        epoch, t = header.best_epoch, header.optimizer_steps
+        if t is None or t < 0 or not 0 <= epoch <= progress.epoch:
             raise ValueError("its counters contradict each other")
-    except (KeyError, ValueError) as error:
+    except ValueError as error:
         raise damaged(path, str(error)) from None
     weights, state = checkpoint.section("parameters"), checkpoint.section("state")
     if trainer.average is None:

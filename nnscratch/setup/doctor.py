@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from nnscratch import cpu
 from nnscratch.datasets.inventory import describe as describe_datasets
 from nnscratch.host import machine
+from nnscratch.host.machine import Machine
 from nnscratch.setup.data import state
 
 SIZE = 1024
@@ -21,7 +22,7 @@ SIZE = 1024
 class Examination:
     """The machine's description, the reasons for its BLAS settings, GFLOP/s, and the datasets found."""
 
-    machine: dict[str, Any]
+    machine: Machine
     reasons: tuple[str, ...]
     gflops: float
     gflops_one_thread: float
@@ -36,7 +37,7 @@ class Examination:
     @property
     def slower_together(self) -> str | None:
         """What it means that several threads are slower than one; None when they are not."""
-        threads = self.machine["threads"]
+        threads = self.machine.threads or 1
         if threads < 2 or self.gflops >= 0.95 * self.gflops_one_thread:
             return None
         return (
@@ -46,7 +47,7 @@ class Examination:
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            **self.machine,
+            **asdict(self.machine),
             "reasons": list(self.reasons),
             "gflops": self.gflops,
             "gflops_one_thread": self.gflops_one_thread,
@@ -58,9 +59,9 @@ class Examination:
     def to_text(self) -> str:
         facts = self.machine
         lines = [
-            f"nnscratch {facts['nnscratch']}, Python {facts['python']}, NumPy {facts['numpy']}",
-            f"CPU: {facts['cpu']}, {facts['cores']} cores, {facts['threads']} threads used",
-            f"BLAS: {machine.kernel(facts) or 'unknown: NumPy has a BLAS that threadpoolctl does not know'}",
+            f"nnscratch {facts.nnscratch}, Python {facts.python}, NumPy {facts.numpy}",
+            f"CPU: {facts.cpu}, {facts.cores} cores, {facts.threads} threads used",
+            f"BLAS: {facts.kernel or 'unknown: NumPy has a BLAS that threadpoolctl does not know'}",
             *(f"  {reason}" for reason in self.reasons),
             f"matrix product {SIZE} x {SIZE}: {self.gflops:.0f} GFLOP/s, one thread {self.gflops_one_thread:.0f}",
             *([f"  {self.slower_together}"] if self.slower_together else []),

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from nnscratch.config.config import Config, load_config
 from nnscratch.config.document import Node
-from nnscratch.config.plugins import import_plugins
 from nnscratch.errors import ConfigError, Problem
+from nnscratch.runs.kept_plugins import import_plugins
 
 EXAMPLE = '["${env}", "nnscratch", "train", "configs/mine.yaml", "${args_no_hyphens}"]'
 MACRO = re.compile(r"\$\{[^}]*\}")

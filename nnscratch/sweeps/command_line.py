@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nnscratch.config.config import SAFE_NAME
+from nnscratch.config.names import EXPECTED, is_folder_name
 from nnscratch.config.preparation import prepare
 from nnscratch.config.problems import in_order
 from nnscratch.errors import ConfigError, Interrupted, UsageError
@@ -43,6 +42,8 @@ class SweepOptions:
     """Plots and a report for every trial, besides those of the sweep."""
     allow_plugins: bool = False
     """Whether the user lets the config's Python files run."""
+    wandb: str | None = None
+    """The mode of the trials' mirrors on W&B, in place of their configs'."""
 
 
 def sweep(file: Path, how: SweepOptions, workplace: Workplace, display: Display) -> SweepSummary | WandbSweep:
@@ -52,8 +53,8 @@ def sweep(file: Path, how: SweepOptions, workplace: Workplace, display: Display)
     """
     if how.workers < 1 or (how.count is not None and how.count < 1) or how.lease_seconds <= 0:
         raise UsageError("--workers, --count and --lease must be at least 1")
-    if how.name is not None and not re.match(SAFE_NAME, how.name):
-        raise UsageError(f"--name {how.name}: must be usable as a folder name: letters, digits, `.`, `_` and `-`")
+    if how.name is not None and not is_folder_name(how.name):
+        raise UsageError(f"--name {how.name}: {EXPECTED}")
     definition = load_sweep(file, how.count, how.allow_plugins)
     definition = replace(definition, name=how.name or definition.name)
     check_values(definition)
@@ -75,6 +76,7 @@ def sweep(file: Path, how: SweepOptions, workplace: Workplace, display: Display)
         how.lease_seconds,
         how.allow_plugins,
         replace(workplace, threads=threads, plots=how.trial_plots, download=False),
+        how.wandb,
     )
     study = assignment.open_study()
     if not (folder / "sweep.yaml").exists():
@@ -106,7 +108,7 @@ def _interrupted(file: Path, how: SweepOptions, workplace: Workplace, folder: Pa
         "--lease": None if how.lease_seconds == LEASE_SECONDS else how.lease_seconds,
         "--workers": None if how.workers == 1 else how.workers,
         "--threads": workplace.threads,
-        "--wandb": workplace.wandb,
+        "--wandb": how.wandb,
     }
     for option, value in given.items():
         command += [option, str(value)] if value is not None else []

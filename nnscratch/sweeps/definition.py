@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnscratch.config.config import SAFE_NAME
 from nnscratch.config.document import Node, read_yaml
+from nnscratch.config.names import EXPECTED, folder_name, is_folder_name
 from nnscratch.config.problems import in_order, shown
 from nnscratch.errors import ConfigError, Problem, UsageError, did_you_mean
 from nnscratch.report.values import Goal
@@ -118,10 +117,10 @@ class _Reader:
         early_terminate = self._hyperband(metric)
         run_cap = count if count is not None else self._integer(root, "run_cap", 1)
         command = parse_command(root, self.problems, self.allow_plugins)
-        name = self._text(root, "name") or re.sub(r"[^A-Za-z0-9._-]+", "-", self.path.stem).strip(".-") or "sweep"
-        if not re.match(SAFE_NAME, name) or name.endswith("."):
-            message = "must be usable as a folder name: letters, digits, `.`, `_` and `-`"
-            self._wrong(root.nearest(("name",))[0].place.problem("name", message))
+        name = self._text(root, "name")
+        name = folder_name(self.path.stem, "sweep") if name is None else name
+        if not is_folder_name(name):
+            self._wrong(root.nearest(("name",))[0].place.problem("name", EXPECTED))
         self._text(root, "description")
         self._fits(method, parameters, run_cap)
         if self.problems or command is None or method is None or metric is None:

@@ -20,9 +20,10 @@ from nnscratch.config.assembly import Splits
 from nnscratch.config.config import Config, differences, load_config
 from nnscratch.config.plugins import plugin_digests
 from nnscratch.errors import DivergenceError, Interrupted, UserError
+from nnscratch.experiment.observer import Observer, Training
 from nnscratch.experiment.train import resume, train
 from nnscratch.host.display import Display
-from nnscratch.host.interruption import TAKEN_OVER, StopRequest
+from nnscratch.host.interruption import TAKEN_OVER, Reason, StopRequest
 from nnscratch.host.workplace import Workplace
 from nnscratch.report.files import write_atomically
 from nnscratch.runs.directory import RunDirectory
@@ -42,7 +43,8 @@ class TrialStop(StopRequest):
 
     def __init__(self, sweep: StopRequest) -> None:
         self._sweep = sweep
-        self._is_asked, self._reason = False, ""
+        self._is_asked = False
+        self._reason: Reason | None = None
         super().__init__()
 
     @property
@@ -54,11 +56,11 @@ class TrialStop(StopRequest):
         self._is_asked = value
 
     @property
-    def reason(self) -> str:
+    def reason(self) -> Reason | None:
         return self._reason if self._is_asked else self._sweep.reason
 
     @reason.setter
-    def reason(self, value: str) -> None:
+    def reason(self, value: Reason | None) -> None:
         self._reason = value
 
 
@@ -104,7 +106,7 @@ class Heartbeat:
                     raise
 
 
-class TrialMirror:
+class TrialObserver(Observer):
     """Tells the study of every epoch, and the training when Hyperband wants it to end."""
 
     def __init__(self, study: Study, trial: Trial, stop: StopRequest) -> None:
@@ -114,13 +116,13 @@ class TrialMirror:
         self.chance: float | None = None
         """The largest accuracy that tells nothing; None when nothing is classified."""
 
-    def start(self, run: RunDirectory, config: Config, splits: Splits) -> None:
-        self.run, self._epochs = run, config.training.epochs
-        self.chance = chance_level(splits)
+    def begin(self, training: Training) -> None:
+        self.run, self._epochs = training.run, training.config.training.epochs
+        self.chance = chance_level(training.splits)
         with suppress(LeaseLostError):
-            patiently(lambda: self._study.set_run(self._number, run.path), self._stop)
+            patiently(lambda: self._study.set_run(self._number, training.run.path), self._stop)
 
-    def log(self, result: EpochResult) -> None:
+    def epoch(self, result: EpochResult, is_best: bool) -> None:
         value = result.values.get(self._study.definition.metric.name)
         if value is None:
             return
@@ -135,22 +137,21 @@ class TrialMirror:
             if band is not None and result.epoch < self._epochs:
                 self._stop.ask("pruned")
 
-    def finish(self, status: str) -> None:
-        """What came of it is known to `run_trial`."""
 
-
-def run_trial(study: Study, trial: Trial, folder: Path, workplace: Workplace, sweep_stop: StopRequest) -> None:
+def run_trial(
+    study: Study, trial: Trial, folder: Path, workplace: Workplace, wandb: str | None, sweep_stop: StopRequest
+) -> None:
     """Trains a claimed trial, or goes on with it, and records what came of it."""
     stop = TrialStop(sweep_stop)
-    mirror = TrialMirror(study, trial, stop)
+    observer = TrialObserver(study, trial, stop)
     status, note = "completed", ""
     with Heartbeat(study, trial.number, stop):
         try:
-            _train(study, trial, folder, replace(workplace, mirrors=[mirror], stop=stop))
+            _train(study, trial, replace(workplace, runs_dir=folder / "trials"), wandb, observer, stop)
         except DivergenceError as error:
             status, note = "diverged", error.message
         except Interrupted:
-            status = stop.reason
+            status = stop.reason or "interrupted"
         except KeyboardInterrupt:
             sweep_stop.ask("interrupted")
             status = "interrupted"
@@ -162,12 +163,12 @@ def run_trial(study: Study, trial: Trial, folder: Path, workplace: Workplace, sw
             status, note = "failed", f"{type(error).__name__}: {error} (see {where.name})"
     if status == TAKEN_OVER:
         return
-    history = mirror.run.read_history() if mirror.run is not None else []
+    history = observer.run.read_history() if observer.run is not None else []
     metric = study.definition.metric
     value = metric.best(row.get(metric.name, math.nan) for row in history)
     if status == "completed" and value is None:
         status, note = "failed", f"it has no {metric.name} (no validation data, or no epochs?)"
-    collapsed = status == "completed" and _collapsed(history, mirror.chance)
+    collapsed = status == "completed" and _collapsed(history, observer.chance)
     if collapsed:
         note = "collapsed to chance level"
     note = note.splitlines()[0][:300] if note else ""
@@ -194,18 +195,19 @@ def trial_config(definition: SweepDefinition, trial: Trial, seed: int) -> Config
     return definition.command.load(tuple(changes))
 
 
-def _train(study: Study, trial: Trial, folder: Path, workplace: Workplace) -> None:
+def _train(
+    study: Study, trial: Trial, workplace: Workplace, wandb: str | None, observer: Observer, stop: StopRequest
+) -> None:
     config = trial_config(study.definition, trial, study.seed)
     display = TrialDisplay()
-    workplace = replace(workplace, runs_dir=folder / "trials")
     expected = workplace.runs_dir / config.name
-    if expected.is_dir() and not (expected / "config.yaml").exists():
+    if expected.is_dir() and not RunDirectory(expected).config.exists():
         RunDirectory(expected).discard()  # killed before there was anything in it
     for path in dict.fromkeys([Path(trial.run) if trial.run else expected, expected]):
         if _is_run_of(path, config, study.definition.command.config.parent):
-            resume(path, None, workplace, display)
+            resume(path, None, workplace, display, wandb=wandb, observers=[observer], stop=stop)
             return
-    train(config, workplace, display)
+    train(config, workplace, display, wandb=wandb, observers=[observer], stop=stop)
 
 
 def _is_run_of(path: Path, config: Config, folder: Path) -> bool:
@@ -214,7 +216,7 @@ def _is_run_of(path: Path, config: Config, folder: Path) -> bool:
     `folder` is where the config's plugins are; the run's are copies in the run.
     """
     try:
-        kept = load_config(path / "config.yaml")
+        kept = load_config(RunDirectory(path).config)
         same_plugins = plugin_digests(kept.plugins, path) == plugin_digests(config.plugins, folder)
     except UserError:
         return False

@@ -36,6 +36,8 @@ class Assignment:
     lease_seconds: float
     allow_plugins: bool
     workplace: Workplace
+    wandb: str | None = None
+    """The mode of the trials' mirrors on W&B, in place of their configs'."""
 
     def open_study(self) -> Study:
         """The study with the trials to take from."""
@@ -52,7 +54,7 @@ def work(study: Study, assignment: Assignment, stop: StopRequest) -> None:
     while not stop.wanted:
         trial = patiently(study.claim, stop)
         if trial is not None:
-            run_trial(study, trial, assignment.folder, assignment.workplace, stop)
+            run_trial(study, trial, assignment.folder, assignment.workplace, assignment.wandb, stop)
         elif study.is_over(patiently(study.trials, stop)):
             return
         else:

@@ -92,8 +92,8 @@ def diagnose(path: Path, workplace: Workplace, display: Display) -> Diagnosis:
     findings: list[Finding] = []
     units: list[UnitStatistics] = []
     learning_rate = float(loaded.config.optimizer.fields.get("learning_rate", 0.0))  # type: ignore[arg-type]
-    if meta.get("status") == "diverged":
-        findings += divergence_findings(str(meta.get("error", "not finite")), learning_rate)
+    if meta.status == "diverged":
+        findings += divergence_findings(meta.error or "not finite", learning_rate)
     try:
         dataset = load_dataset(loaded.config, workplace.data_dir, display.detail, download=False)
         loaded.check_fits(dataset)
@@ -114,11 +114,9 @@ def diagnose(path: Path, workplace: Workplace, display: Display) -> Diagnosis:
     measured = measured_layers(loaded.network, loaded.config.optimizer.build())
     setting = replace(setting, learning_rate=learning_rate or None, measured=measured)
     findings += history_findings(history, setting)
-    if meta.get("status") == "completed":
+    if meta.status == "completed":
         findings += final_findings(history, setting)
-    return Diagnosis(
-        path, str(meta.get("status", "unknown")), len(history), tuple(findings), tuple(notes), tuple(units)
-    )
+    return Diagnosis(path, meta.status, len(history), tuple(findings), tuple(notes), tuple(units))
 
 
 @dataclass

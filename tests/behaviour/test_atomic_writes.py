@@ -18,6 +18,7 @@ import pytest
 from nnscratch.cli import main
 from nnscratch.config.config import Config, config_from_mapping
 from nnscratch.errors import UserError
+from nnscratch.experiment.observer import Observer
 from nnscratch.experiment.train import resume, train
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
@@ -77,38 +78,36 @@ def test_a_disk_too_full_for_the_first_checkpoint_leaves_no_run_and_says_one_lin
     assert list((tmp_path / "runs").iterdir()) == []
 
 
-class FillingDisplay(Display):
-    """The disk is full from the end of the second epoch on."""
+class Disk(Observer):
+    """Full from the end of the second epoch on."""
 
-    def __init__(self) -> None:
-        super().__init__(quiet=True)
-        self.full = False
+    full = False
 
-    def show_epoch(self, result: EpochResult, epochs: int, is_best: bool) -> None:
+    def epoch(self, result: EpochResult, is_best: bool) -> None:
         self.full = result.epoch >= 2
 
 
 def test_a_disk_that_fills_up_keeps_the_earlier_checkpoint_and_the_run_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    display = FillingDisplay()
+    disk = Disk()
     real = os.fsync
 
     def fsync(descriptor: int) -> None:
-        if display.full:
+        if disk.full:
             raise OSError(errno.ENOSPC, "No space left on device")
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
     workplace = Workplace(tmp_path, tmp_path / "runs", 1, plots=False)
     with pytest.raises(UserError, match=r"cannot write the checkpoint .*last\.npz: No space left on device"):
-        train(config(), workplace, display)
+        train(config(), workplace, Display(quiet=True), observers=[disk])
     run = tmp_path / "runs" / "run"
     assert leftovers(run) == []
     assert load_checkpoint(run / "checkpoints" / "last.npz").header["progress"]["epoch"] == 1
     assert load_checkpoint(run / "checkpoints" / "best.npz").header["best_epoch"] == 1
 
-    display.full = False
+    disk.full = False
     resumed = resume(run, None, workplace, Display(quiet=True))
     whole = train(config(), workplace, Display(quiet=True))
     assert resumed.test == whole.test

@@ -25,6 +25,7 @@ from nnscratch.datasets.sources.cifar10 import BATCHES, BINARY_FOLDER, CIFAR10, 
 from nnscratch.datasets.sources.fashion_mnist import CSV_FILES, CSV_FOLDER, IDX_FILES, IDX_FOLDER, FashionMNIST
 from nnscratch.datasets.sources.shapes import Shapes
 from nnscratch.errors import UserError
+from nnscratch.experiment.recorder import Recorder
 from nnscratch.experiment.session import Session
 from nnscratch.experiment.train import train
 from nnscratch.host import machine
@@ -470,7 +471,7 @@ def test_2000_mutated_configs_start_or_fail_cleanly_and_a_config_error_leaves_no
     monkeypatch: pytest.MonkeyPatch, config: dict[str, Any]
 ) -> None:
     # Everything up to the first step is real: reading, data, network, recipe, run directory. Then it is enough.
-    monkeypatch.setattr(Session, "begin", lambda session: None)
+    monkeypatch.setattr(Recorder, "begin", lambda recorder: None)
     monkeypatch.setattr(Session, "train", lambda session: None)
     monkeypatch.setattr(machine, "git_commit", lambda: None)
     monkeypatch.setattr(Shapes, "_draw_split", draw_nothing)

@@ -18,7 +18,9 @@ import pytest
 from nnscratch.cli import main
 from nnscratch.config.config import Config, config_from_mapping
 from nnscratch.errors import Interrupted
+from nnscratch.experiment.observer import Observer
 from nnscratch.experiment.session import Session
+from nnscratch.experiment.terminal import Terminal
 from nnscratch.experiment.train import resume, train
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
@@ -29,16 +31,15 @@ from nnscratch.training.progress import StepResult
 NUMBERS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
-class SignallingDisplay(Display):
-    """Sends this process signals when the step of that number is shown."""
+class Signals(Observer):
+    """Sends this process signals when it is told of that many steps."""
 
-    def __init__(self, step: int, *numbers: int) -> None:
-        super().__init__(quiet=True)
-        self.step, self.numbers = step, numbers
+    def __init__(self, steps: int, *numbers: int) -> None:
+        self.left, self.numbers = steps, numbers
 
-    def show_step(self, result: StepResult, epochs: int) -> None:
-        self.step -= 1
-        if self.step == 0:
+    def step(self, result: StepResult) -> None:
+        self.left -= 1
+        if self.left == 0:
             for number in self.numbers:
                 os.kill(os.getpid(), number)
 
@@ -73,7 +74,7 @@ def test_a_signal_finishes_the_step_and_saves_and_a_resume_repeats_the_whole_run
     number: int, config: Config, workplace: Workplace, tmp_path: Path
 ) -> None:
     with pytest.raises(Interrupted, match="interrupted after epoch 0, step 2; everything is saved") as caught:
-        train(config, workplace, SignallingDisplay(2, number))
+        train(config, workplace, Display(quiet=True), observers=[Signals(2, number)])
     run = tmp_path / "runs" / "run"
     assert caught.value.exit_code == 130
     assert f"nnscratch train --resume {run}" in str(caught.value)
@@ -88,7 +89,7 @@ def test_a_signal_finishes_the_step_and_saves_and_a_resume_repeats_the_whole_run
 
 def test_a_signal_during_the_last_step_loses_nothing(config: Config, workplace: Workplace, tmp_path: Path) -> None:
     with pytest.raises(Interrupted, match="after epoch 1, step 3"):
-        train(config, workplace, SignallingDisplay(6, signal.SIGINT))
+        train(config, workplace, Display(quiet=True), observers=[Signals(6, signal.SIGINT)])
     assert resume(tmp_path / "runs" / "run", None, workplace, Display(quiet=True)).epochs == 2
 
 
@@ -96,7 +97,7 @@ def test_a_second_ctrl_c_stops_at_once_and_the_last_checkpoint_stands(
     config: Config, workplace: Workplace, tmp_path: Path
 ) -> None:
     with pytest.raises(Interrupted, match=r"stopped at once; .*last\.npz holds epoch 0, step 0") as caught:
-        train(config, workplace, SignallingDisplay(2, signal.SIGINT, signal.SIGINT))
+        train(config, workplace, Display(quiet=True), observers=[Signals(2, signal.SIGINT, signal.SIGINT)])
     assert "--resume" in str(caught.value)
     run = tmp_path / "runs" / "run"
     assert json.loads((run / "meta.json").read_text())["status"] == "interrupted"
@@ -121,7 +122,7 @@ def test_a_signal_while_results_are_written_lets_them_be_written(
 def test_the_command_exits_with_130_and_prints_how_to_continue(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("nnscratch.host.display.Display", lambda **_: SignallingDisplay(1, signal.SIGINT))
+    monkeypatch.setattr(Terminal, "step", lambda terminal, result: os.kill(os.getpid(), signal.SIGINT))
     (tmp_path / "run.yaml").write_text(config.to_yaml())
     with pytest.raises(SystemExit) as caught:
         main(["train", str(tmp_path / "run.yaml"), "--runs-dir", str(tmp_path / "a folder"), "--threads", "1"])
@@ -155,7 +156,7 @@ def test_nohup_is_respected() -> None:
 def test_the_command_that_continues_names_the_data_folder_and_quotes_it(config: Config, tmp_path: Path) -> None:
     workplace = Workplace(tmp_path / "my data", tmp_path / "my runs", 1, plots=False)
     with pytest.raises(Interrupted) as caught:
-        train(config, workplace, SignallingDisplay(2, signal.SIGINT))
+        train(config, workplace, Display(quiet=True), observers=[Signals(2, signal.SIGINT)])
     words = shlex.split(str(caught.value.hint).removeprefix("continue with: "))
     expected = ["--resume", str(tmp_path / "my runs" / "run"), "--data-dir", str(tmp_path / "my data")]
     assert words == ["nnscratch", "train", *expected]

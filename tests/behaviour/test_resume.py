@@ -19,14 +19,14 @@ from nnscratch.cli import main
 from nnscratch.component import catalogue
 from nnscratch.config.config import Config, config_from_mapping
 from nnscratch.errors import ConfigError, UserError
-from nnscratch.experiment import resumption
-from nnscratch.experiment.resumption import find_checkpoint
+from nnscratch.experiment.observer import Observer
 from nnscratch.experiment.train import resume, train
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.layer import Layer
 from nnscratch.runs.checkpoint import Checkpoint, load_checkpoint
-from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.directory import RunDirectory, find_checkpoint
+from nnscratch.runs.header import header_of
 from nnscratch.training.augmentation.augmentation import Augmentation
 from nnscratch.training.averaging import Averaging
 from nnscratch.training.optimizers import Optimizer
@@ -38,14 +38,13 @@ class Killed(BaseException):
     """Stands for the end of the process: nothing in nnscratch handles it."""
 
 
-class KillingDisplay(Display):
-    """Ends the training when it shows that many steps."""
+class Killer(Observer):
+    """Ends the training when it has been told of that many steps."""
 
     def __init__(self, steps: int) -> None:
-        super().__init__(quiet=True)
         self.left = steps
 
-    def show_step(self, result: StepResult, epochs: int) -> None:
+    def step(self, result: StepResult) -> None:
         self.left -= 1
         if self.left < 0:
             raise Killed
@@ -81,7 +80,7 @@ def workplace(tmp_path: Path, folder: str = "runs") -> Workplace:
 
 def train_killed_after(steps: int, config: Config, tmp_path: Path) -> Path:
     with pytest.raises(Killed):
-        train(config, workplace(tmp_path, "killed"), KillingDisplay(steps))
+        train(config, workplace(tmp_path, "killed"), Display(quiet=True), observers=[Killer(steps)])
     return tmp_path / "killed" / "run"
 
 
@@ -361,8 +360,8 @@ def test_another_number_of_threads_is_warned_about_and_the_runs_own_is_restored(
     two = Workplace(data_dir=tmp_path, threads=2, plots=False)
     resume(stopped, None, two, Display(quiet=True))
     assert "another number of threads (1, now 2)" in capsys.readouterr().err
-    last = load_checkpoint(stopped / "checkpoints" / "last.npz")
-    assert resumption.recorded_threads(last.header) == 2
+    file = stopped / "checkpoints" / "last.npz"
+    assert header_of(load_checkpoint(file), file).machine.threads == 2
     resume(stopped, 4, Workplace(data_dir=tmp_path, plots=False), Display(quiet=True))
     assert json.loads((stopped / "meta.json").read_text())["machine"]["threads"] == 2
 
@@ -426,7 +425,7 @@ def test_checkpoints_are_written_every_so_many_minutes(tmp_path: Path, monkeypat
 def test_the_weights_are_those_of_the_checkpoint_before_training_goes_on(stopped: Path, tmp_path: Path) -> None:
     before = load_checkpoint(stopped / "checkpoints" / "last.npz")
     with pytest.raises(Killed):
-        resume(stopped, None, workplace(tmp_path), KillingDisplay(0))
+        resume(stopped, None, workplace(tmp_path), Display(quiet=True), observers=[Killer(0)])
     after = load_checkpoint(stopped / "checkpoints" / "last.npz")
     assert after.header["progress"] == before.header["progress"]
     assert all(np.array_equal(after.arrays[name], array) for name, array in before.arrays.items())
@@ -465,7 +464,7 @@ def test_a_folder_with_a_config_alone_is_no_run_and_stays_as_it_is(
 def test_a_run_is_found_from_inside_it_and_keeps_its_name(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(stopped)
     resume(Path(), None, workplace(stopped), Display(quiet=True))
-    assert RunDirectory(stopped).read_meta()["name"] == stopped.name
+    assert RunDirectory(stopped).read_meta().name == stopped.name
     monkeypatch.chdir(stopped / "checkpoints")
     assert find_checkpoint(Path("last.npz"))[0].path == stopped.resolve()
 

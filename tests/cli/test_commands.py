@@ -11,6 +11,7 @@ import pytest
 
 from nnscratch.cli import main
 from nnscratch.config.config import load_config
+from nnscratch.host.machine import Machine
 from nnscratch.setup.doctor import Examination
 
 TINY = ["data.dataset={name: shapes, train: 300, test: 60}", "model.hidden_layers=[8]", "training.batch_size=50"]
@@ -227,7 +228,7 @@ def test_the_published_configs_have_the_published_numbers_of_parameters(
 
 def test_doctor_says_why_two_threads_may_be_slower_than_one() -> None:
     def examined(threads: int, together: float) -> Examination:
-        return Examination({"threads": threads}, (), together, 10.0, 0.0, {})
+        return Examination(Machine(threads=threads), (), together, 10.0, 0.0, {})
 
     assert "probably busy" in str(examined(2, 5.0).slower_together)
     assert examined(2, 18.0).slower_together is None

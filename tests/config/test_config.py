@@ -229,10 +229,7 @@ def test_a_union_is_explained_once() -> None:
     assert len(small("loss: {cross_entropy: {class_weights: {a: 1}}}")) == 1
 
 
-NOT_FOLDER_NAMES = ["../up", "/absolute", "a/b", "a\\b", "", ".", "..", ".hidden", "-x", "a\n", "x" * 101, "a."]
-
-
-@pytest.mark.parametrize("name", NOT_FOLDER_NAMES)
+@pytest.mark.parametrize("name", ["../up", "a\n", "x" * 101, "a."])
 def test_a_name_that_leaves_its_folder_is_refused(name: str) -> None:
     assert small(f"name: {json.dumps(name)}")[0].startswith("name: must be usable as a folder name")
 

@@ -12,12 +12,13 @@ import pytest
 from nnscratch.cli import main
 from nnscratch.component import catalogue
 from nnscratch.config.config import load_config
-from nnscratch.config.plugins import import_plugins
 from nnscratch.errors import ConfigError, UserError
 from nnscratch.nn.layers import Tanh
 from nnscratch.nn.layers.activations import Activation
 from nnscratch.results.report_page import repeating_command
+from nnscratch.runs.kept_plugins import import_plugins
 from nnscratch.runs.loaded import load_run
+from nnscratch.runs.meta import Meta
 
 LAYER = '''
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ def test_training_keeps_a_copy_with_its_digest_and_resuming_uses_the_copy(
     assert meta["plugins"] == {"kept_tanh.py": hashlib.sha256(source.read_bytes()).hexdigest()}
     assert load_config(run / "config.yaml").plugins == ("plugins/kept_tanh.py",)
 
-    assert "--allow-plugins" in repeating_command(load_run(run), {})
+    assert "--allow-plugins" in repeating_command(load_run(run), Meta())
 
     source.unlink()
     main(["train", "--resume", str(run), "--epochs", "2", "--allow-plugins", "--threads", "1", "--no-plots"])

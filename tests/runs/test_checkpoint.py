@@ -27,6 +27,7 @@ from nnscratch.nn.losses import MeanSquaredError
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.runs.checkpoint import DIGEST_LENGTH, FORMAT, Checkpoint, load_checkpoint
+from nnscratch.runs.header import Header
 from nnscratch.runs.training_state import Best, last_checkpoint
 from nnscratch.training.optimizers import Adam
 from nnscratch.training.scaling import affine
@@ -250,10 +251,12 @@ SPOILED: list[tuple[dict[str, Any], dict[str, Array | None], str]] = [
     ({}, {"scaling/multiplier": np.zeros((7, 7, 7, 7), np.float32)}, "scaling/multiplier has shape (7, 7, 7, 7)"),
     ({"progress": None}, {}, "the progress must have the fields"),
     ({"progress": {"epoch": 1}}, {}, "the progress must have the fields"),
-    ({"best_epoch": "first"}, {}, "its counters contradict each other"),
+    ({"best_epoch": "first"}, {}, "in its header, best_epoch is 'first'"),
     ({"best_epoch": 99}, {}, "its counters contradict each other"),
     ({"optimizer_steps": None}, {}, "its counters contradict each other"),
-    ({"config": None}, {}, "it holds no config"),
+    ({"config": None}, {}, "in its header, config is None"),
+    ({"classes": ["a", "b"]}, {}, "in its header, there are 2 classes for 10 outputs"),
+    ({"kind": "other"}, {}, "in its header, kind is 'other'"),
     ({"config": "name: [1"}, {}, "config"),
     ({"dataset": 3}, {}, "trained on other data"),
     ({"kind": "best"}, {}, "holds weights alone"),
@@ -294,10 +297,14 @@ def test_weights_that_are_not_finite_are_never_saved() -> None:
     network.initialize(RandomStreams(0))
     recipe = Recipe(MeanSquaredError(), Adam(), epochs=1, batch_size=1)
     trainer = Trainer(network, recipe, affine(1, 0), RandomStreams(0))
-    last_checkpoint(trainer, Best(), {})
+    header = Header(
+        kind="last", best_epoch=0, config="", input_shape=(2,), outputs=1, classes=None, target_names=None,
+        feature_names=None, images=False,
+    )  # fmt: skip
+    last_checkpoint(trainer, Best(), header)
     recipe.optimizer.state["mean_square"][1] = np.inf
     with pytest.raises(DivergenceError, match="the optimizer's mean_square"):
-        last_checkpoint(trainer, Best(), {})
+        last_checkpoint(trainer, Best(), header)
     network.parameters.named()["0.dense.weight"][0] = np.nan
     with pytest.raises(DivergenceError, match=r"the weights 0\.dense\.weight"):
-        last_checkpoint(trainer, Best(), {})
+        last_checkpoint(trainer, Best(), header)

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nnscratch.errors import UserError
 from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.meta import FORMAT, Meta
 
 
 def test_runs_of_one_name_get_numbers(tmp_path: Path) -> None:
@@ -113,7 +115,7 @@ def test_metrics_keep_every_digit(tmp_path: Path) -> None:
 def test_a_damaged_meta_json_reads_as_empty(text: str, tmp_path: Path) -> None:
     run = RunDirectory.create(tmp_path, "run")
     (run.path / "meta.json").write_text(text)
-    assert run.read_meta() == {}
+    assert run.read_meta() == Meta()
 
 
 def test_the_newest_checkpoints_are_kept_also_where_links_do_not_exist(
@@ -144,5 +146,7 @@ def test_keep_one_keeps_no_copies(tmp_path: Path) -> None:
 
 def test_meta_is_written_whole(tmp_path: Path) -> None:
     run = RunDirectory.create(tmp_path, "run")
-    run.write_meta({"status": "running", "name": "ä"})
-    assert json.loads((run.path / "meta.json").read_text()) == run.read_meta() == {"status": "running", "name": "ä"}
+    meta = Meta(status="running", name="ä", seed=3)
+    run.write_meta(meta)
+    assert run.read_meta() == replace(meta, format=FORMAT)
+    assert json.loads((run.path / "meta.json").read_text())["name"] == "ä"

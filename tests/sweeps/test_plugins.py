@@ -17,7 +17,7 @@ import pytest
 
 from nnscratch.cli import main
 from nnscratch.config.config import load_config
-from nnscratch.config.plugins import import_plugins
+from nnscratch.runs.kept_plugins import import_plugins
 from nnscratch.sweeps.trial import _is_run_of
 
 WriteSweep = Callable[..., Path]

@@ -1,4 +1,4 @@
-"""Mirrors: whoever is told of a run while it is trained. The one on Weights & Biases works in a process of its own.
+"""The mirror on Weights & Biases, which works in a process of its own.
 
 Nothing of wandb is imported here. What it needs goes to `wandb_process` as lines of JSON, through a thread that may
 block instead of the training; what it says comes back the same way. So wandb can be missing, broken, slow or logged
@@ -17,28 +17,18 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
+from nnscratch.config.config import Config
+from nnscratch.experiment.observer import Observer, Training, TrainingSummary
+from nnscratch.host.display import Display
+from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.meta import Status
 from nnscratch.training.progress import EpochResult
-
-if TYPE_CHECKING:
-    from nnscratch.config.assembly import Splits
-    from nnscratch.config.config import Config
-    from nnscratch.host.display import Display
-    from nnscratch.runs.directory import RunDirectory
 
 TIMEOUT = 30.0
 IDENTITY = "wandb.json"
-
-
-class Mirror(Protocol):
-    """Is told of one run: its start, every epoch, and how it ended."""
-
-    def start(self, run: RunDirectory, config: Config, splits: Splits) -> None: ...
-
-    def log(self, result: EpochResult) -> None: ...
-
-    def finish(self, status: str) -> None: ...
+LOG = "logs/wandb.log"
 
 
 def wandb_mode(config: Config, wanted: str | None, environment: Mapping[str, str] | None = None) -> str:
@@ -52,17 +42,11 @@ def wandb_mode(config: Config, wanted: str | None, environment: Mapping[str, str
     return "off" if mode == "disabled" else "offline" if mode == "offline" else "online"
 
 
-def open_mirrors(config: Config, wanted: str | None, display: Display) -> list[Mirror]:
-    """The mirrors that a config asks for: that on W&B, or none."""
-    mode = wandb_mode(config, wanted)
-    return [] if mode == "off" else [WandbMirror(mode, display, TIMEOUT)]
-
-
-class WandbMirror:
+class WandbMirror(Observer):
     """A run on Weights & Biases: config, metrics, pictures, report and the best checkpoint."""
 
-    def __init__(self, mode: str, display: Display, timeout: float) -> None:
-        self._mode, self._display, self._timeout = mode, display, timeout
+    def __init__(self, mode: str, display: Display) -> None:
+        self._mode, self._display, self._timeout = mode, display, TIMEOUT
         self._process: subprocess.Popen[str] | None = None
         self._outbox: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._replies: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
@@ -70,12 +54,13 @@ class WandbMirror:
         self._is_ready = self._has_warned = False
         self._run: RunDirectory | None = None
 
-    def start(self, run: RunDirectory, config: Config, splits: Splits) -> None:
+    def begin(self, training: Training) -> None:
         """Starts the other process; whether wandb gets anywhere there is seen later."""
+        run, config = training.run, training.config
         self._run, self._started = run, time.monotonic()
         try:
             identity = self._identity(run)
-            log = (run.path / "logs" / "wandb.log").open("ab")
+            log = (run.path / LOG).open("ab")
             with log:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "nnscratch.experiment.mirrors.wandb_process"],
@@ -107,12 +92,12 @@ class WandbMirror:
         for work in (self._write, self._read):
             threading.Thread(target=work, daemon=True, name=f"wandb {work.__name__}").start()
 
-    def log(self, result: EpochResult) -> None:
+    def epoch(self, result: EpochResult, is_best: bool) -> None:
         """Passes an epoch's values on."""
         self._send(kind="log", values=dict(result.values))
         self._hear()
 
-    def finish(self, status: str) -> None:
+    def end(self, status: Status, summary: TrainingSummary | None) -> None:
         """Passes on what is in the run's folder by now, and waits for the end, but not for long."""
         if self._process is None:
             return
@@ -142,7 +127,7 @@ class WandbMirror:
         time.sleep(0.05)  # the reading thread's last lines
         self._hear()
         if process.returncode != 0:
-            self._warn("the process for it failed; see logs/wandb.log in the run's folder")
+            self._warn(f"the process for it failed; see {LOG} in the run's folder")
         for stream in (process.stdin, process.stdout):
             with contextlib.suppress(OSError, ValueError):
                 if stream is not None:

@@ -1,4 +1,4 @@
-"""The other side of `tracking.WandbMirror`: reads what happens from standard input and tells wandb.
+"""The other side of `wandb.WandbMirror`: reads what happens from standard input and tells wandb.
 
 python -m nnscratch.experiment.mirrors.wandb_process
 """
@@ -13,6 +13,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.layout import EVALUATION
 
 LONGEST_UPLOAD = 900.0
 
@@ -45,7 +48,7 @@ def main() -> int:
             status = message["status"]
     _end_at_the_latest(LONGEST_UPLOAD)
     try:
-        _add_files(run, Path(start["folder"]), status)
+        _add_files(run, RunDirectory(Path(start["folder"])), status)
         run.finish(exit_code=0 if status in ("completed", "pruned", "interrupted") else 1)
     except BaseException as error:
         reply(kind="warning", text=f"not everything was passed on: {_reason(error)}")
@@ -96,48 +99,30 @@ def _logged_in(wandb: Any) -> bool:
     return bool(os.environ.get("WANDB_API_KEY") or wandb.api.api_key)
 
 
-def _add_files(run: Any, folder: Path, status: str) -> None:
+def _add_files(run: Any, trained: RunDirectory, status: str) -> None:
     """What a finished run has: test figures, pictures, confusion matrix, report, checkpoint."""
     import wandb
 
-    for record in _records(folder / "metrics.jsonl"):
-        if record.get("record") == "test":
-            run.summary.update({key: value for key, value in record.items() if key not in ("record", "epoch")})
+    run.summary.update({key: value for key, value in trained.read_test().items() if key != "epoch"})
     run.summary["status"] = status
     media: dict[str, Any] = {}
-    for picture in sorted((folder / "plots").glob("*.png")):
+    for picture in sorted(trained.plots.glob("*.png")):
         media[f"plots/{picture.stem}"] = wandb.Image(str(picture))
-    for table in sorted(folder.glob("evaluation/*/confusion_matrix.csv")):
+    for table in sorted(trained.path.glob(f"{EVALUATION}/*/confusion_matrix.csv")):
         with table.open(newline="") as file:
             rows = list(csv.reader(file))
         if len(rows) > 1:
             media[f"{table.parent.name}_confusion_matrix"] = wandb.Table(columns=[*rows[0]], data=rows[1:])
-    report = folder / "report.html"
-    if report.is_file():
-        media["report"] = wandb.Html(report.read_text(encoding="utf-8"), inject=False)
+    if trained.report.is_file():
+        media["report"] = wandb.Html(trained.report.read_text(encoding="utf-8"), inject=False)
     if media:
         run.log(media)
-    best = folder / "checkpoints" / "best.npz"
-    if best.is_file():
+    if trained.best.is_file():
         artifact = wandb.Artifact(f"run-{run.id}-best", type="model", metadata={"status": status})
-        for file_path in (best, folder / "config.yaml", report):
+        for file_path in (trained.best, trained.config, trained.report):
             if file_path.is_file():
                 artifact.add_file(str(file_path))
         run.log_artifact(artifact)
-
-
-def _records(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict):
-            yield record
 
 
 def _messages() -> Iterator[dict[str, Any]]:

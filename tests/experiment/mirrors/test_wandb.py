@@ -42,8 +42,8 @@ def _no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
 
 
-def workplace(folder: Path, mode: str, *, plots: bool = False) -> Workplace:
-    return Workplace(data_dir=folder / "data", runs_dir=folder / "runs", threads=1, plots=plots, wandb=mode)
+def workplace(folder: Path, *, plots: bool = False) -> Workplace:
+    return Workplace(data_dir=folder / "data", runs_dir=folder / "runs", threads=1, plots=plots)
 
 
 def transaction_log(path: Path) -> Iterator[Any]:
@@ -82,7 +82,9 @@ def history(records: list[Any]) -> list[dict[str, Any]]:
 
 
 def test_an_offline_mirror_holds_config_every_metric_pictures_and_the_best_checkpoint(tmp_path: Path) -> None:
-    summary = train(config_from_mapping(SETTINGS), workplace(tmp_path, "offline", plots=True), Display(quiet=True))
+    summary = train(
+        config_from_mapping(SETTINGS), workplace(tmp_path, plots=True), Display(quiet=True), wandb="offline"
+    )
     records = logged(summary.run)
     epochs = [row for row in history(records) if "train_loss" in row]
     local = [json.loads(line) for line in (summary.run / "metrics.jsonl").read_text().splitlines()]
@@ -107,8 +109,8 @@ def test_an_offline_mirror_holds_config_every_metric_pictures_and_the_best_check
 
 
 def test_a_resume_goes_on_in_the_same_run_on_wandb(tmp_path: Path) -> None:
-    first = train(config_from_mapping(SETTINGS), workplace(tmp_path, "offline"), Display(quiet=True)).run
-    resume(first, 4, workplace(tmp_path, "offline"), Display(quiet=True))
+    first = train(config_from_mapping(SETTINGS), workplace(tmp_path), Display(quiet=True), wandb="offline").run
+    resume(first, 4, workplace(tmp_path), Display(quiet=True), wandb="offline")
     records = logged(first)
     runs = {record.run.run_id for record in records if record.WhichOneof("record_type") == "run"}
     assert runs == {json.loads((first / "wandb.json").read_text())["id"]}
@@ -127,7 +129,7 @@ def test_without_the_mirror_wandb_is_never_imported(monkeypatch: pytest.MonkeyPa
     fake_wandb(tmp_path, "open('imported', 'w').close()\n", monkeypatch)
     monkeypatch.chdir(tmp_path)
     before = set(sys.modules)
-    train(config_from_mapping(SETTINGS), workplace(tmp_path, "off"), Display(quiet=True))
+    train(config_from_mapping(SETTINGS), workplace(tmp_path), Display(quiet=True), wandb="off")
     assert not (tmp_path / "imported").exists()
     assert not any(name.partition(".")[0] == "wandb" for name in set(sys.modules) - before)
 
@@ -146,7 +148,7 @@ def test_a_broken_wandb_is_one_warning_and_the_run_is_complete(
     source: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake_wandb(tmp_path, source, monkeypatch)
-    summary = train(config_from_mapping(SETTINGS), workplace(tmp_path, "offline"), Display(quiet=True))
+    summary = train(config_from_mapping(SETTINGS), workplace(tmp_path), Display(quiet=True), wandb="offline")
     assert capsys.readouterr().err.count("warning: W&B mirror:") == 1
     assert json.loads((summary.run / "meta.json").read_text())["status"] == "completed"
     assert (summary.run / "checkpoints" / "best.npz").is_file()
@@ -158,7 +160,7 @@ def test_a_wandb_that_hangs_delays_a_training_by_its_time_out_only(
     fake_wandb(tmp_path, "import time; time.sleep(600)", monkeypatch)
     monkeypatch.setattr(tracking, "TIMEOUT", 2.0)
     started = time.monotonic()
-    summary = train(config_from_mapping(SETTINGS), workplace(tmp_path, "online"), Display(quiet=True))
+    summary = train(config_from_mapping(SETTINGS), workplace(tmp_path), Display(quiet=True), wandb="online")
     assert summary.epochs == 3
     assert time.monotonic() - started < 20
     assert "no answer within 2 s" in capsys.readouterr().err
@@ -171,7 +173,7 @@ def test_a_server_that_cannot_be_reached_is_one_warning(
     monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
     monkeypatch.setattr(tracking, "TIMEOUT", 10.0)
     started = time.monotonic()
-    summary = train(config_from_mapping(SETTINGS), workplace(tmp_path, "online"), Display(quiet=True))
+    summary = train(config_from_mapping(SETTINGS), workplace(tmp_path), Display(quiet=True), wandb="online")
     assert summary.epochs == 3
     assert time.monotonic() - started < 40
     assert capsys.readouterr().err.count("warning: W&B mirror:") == 1
@@ -180,7 +182,7 @@ def test_a_server_that_cannot_be_reached_is_one_warning(
 def test_logged_out_it_is_kept_offline_and_nothing_asks_for_a_login(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    summary = train(config_from_mapping(SETTINGS), workplace(tmp_path, "online"), Display(quiet=True))
+    summary = train(config_from_mapping(SETTINGS), workplace(tmp_path), Display(quiet=True), wandb="online")
     err = capsys.readouterr().err
     assert err.count("warning:") == 1
     assert "not logged in" in err

@@ -1,0 +1,52 @@
+"""The rule of every mirror, and which mirrors a config asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nnscratch.config.config import Config
+from nnscratch.experiment.mirrors.wandb import WandbMirror, wandb_mode
+from nnscratch.experiment.observer import Observer, Training, TrainingSummary
+from nnscratch.host.display import Display
+from nnscratch.runs.meta import Status
+from nnscratch.training.progress import EpochResult, StepResult
+
+
+class Harmless(Observer):
+    """Tells a mirror what it is told itself. A mirror never delays, breaks or outlives a training.
+
+    What fails in it is one warning, after which it is told of nothing but the end. What takes it time it does in a
+    thread or a process of its own, and at the end it waits for that not longer than a time of its own.
+    """
+
+    def __init__(self, mirror: Observer, display: Display) -> None:
+        self._mirror, self._display = mirror, display
+        self._has_failed = False
+
+    def begin(self, training: Training) -> None:
+        self._tell(lambda: self._mirror.begin(training))
+
+    def step(self, result: StepResult) -> None:
+        self._tell(lambda: self._mirror.step(result))
+
+    def epoch(self, result: EpochResult, is_best: bool) -> None:
+        self._tell(lambda: self._mirror.epoch(result, is_best))
+
+    def end(self, status: Status, summary: TrainingSummary | None) -> None:
+        self._tell(lambda: self._mirror.end(status, summary), always=True)
+
+    def _tell(self, what: Callable[[], None], *, always: bool = False) -> None:
+        if self._has_failed and not always:
+            return
+        try:
+            what()
+        except Exception as error:
+            if not self._has_failed:
+                self._display.warn(f"{type(self._mirror).__name__} failed, and the training goes on: {error}")
+            self._has_failed = True
+
+
+def open_mirrors(config: Config, wandb: str | None, display: Display) -> list[Observer]:
+    """The mirrors that a config asks for: that on W&B, in the mode given here or else the config's, or none."""
+    mode = wandb_mode(config, wandb)
+    return [] if mode == "off" else [Harmless(WandbMirror(mode, display), display)]

@@ -1,0 +1,172 @@
+"""What a training leaves in its run: status, metrics, checkpoints, the best weights so far."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nnscratch.experiment.observer import Training, TrainingSummary
+from nnscratch.host import machine
+from nnscratch.runs import layout
+from nnscratch.runs.header import Header
+from nnscratch.runs.meta import Data, Meta, Status
+from nnscratch.runs.training_state import Best, best_checkpoint, last_checkpoint
+from nnscratch.training.evaluation import Score
+from nnscratch.training.progress import EpochResult, Progress
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """How far training had come when last.npz was written, and when that was."""
+
+    updates: int
+    epoch: int
+    time: float
+
+    @classmethod
+    def now(cls, progress: Progress) -> _Saved:
+        return cls(progress.updates, progress.epoch, time.monotonic())
+
+
+class Recorder:
+    """Writes the files of one run; the session says when. Every write raises UserError when the disk refuses."""
+
+    def __init__(self, training: Training, threads: int, plugins: Mapping[str, str] | None = None) -> None:
+        self.training = training
+        self.meta = _new_meta(training, threads, plugins)
+        self.best = Best()
+        self._best_written = 0
+        """The epoch of best.npz, as far as this process has written it."""
+        self._saved = _Saved.now(training.trainer.progress)
+
+    def begin(self) -> None:
+        """Writes what a resume needs, before the first step."""
+        self.set_status("running")
+        self.training.run.write_text(layout.CONFIG, self.training.config.to_yaml())
+        self.save()
+
+    def go_on(self) -> None:
+        """Writes what the run is from the checkpoint on that the trainer has been restored from."""
+        progress = self.training.trainer.progress
+        self._saved = _Saved.now(progress)
+        self.training.run.write_text(layout.CONFIG, self.training.config.to_yaml())
+        self.training.run.rewrite_metrics(progress.history)
+
+    def set_status(self, status: Status, error: str | None = None, summary: TrainingSummary | None = None) -> None:
+        """Notes how the run stands: with the error that ended it, or what came out."""
+        progress = self.training.trainer.progress
+        self.meta = replace(
+            self.meta,
+            status=status,
+            updated=_now(),
+            epochs=progress.epoch,
+            train_seconds=sum(row["train_seconds"] for row in progress.history),
+            error=error if error is not None else self.meta.error,
+            result=summary.outcome if summary is not None else self.meta.result,
+        )
+        self.training.run.write_meta(self.meta)
+
+    def record(self, result: EpochResult) -> bool:
+        """Writes an epoch's row and keeps its weights if they are the best; whether the monitored value says so.
+
+        Raises DivergenceError when a checkpoint of it would hold what is not finite.
+        """
+        trainer, run, monitor = self.training.trainer, self.training.run, self.training.monitor
+        trainer.require_finite()
+        history = trainer.progress.history
+        is_best = monitor is None or monitor.best_epoch(history) == result.epoch
+        if is_best:
+            self.best.keep(trainer, result.epoch)
+        run.record({"record": "epoch", **result.values})
+        run.write_metrics_table(history)
+        return is_best and monitor is not None
+
+    def record_test(self, score: Score) -> None:
+        """Writes the one look at the test split."""
+        values = {"test_loss": score.loss} | ({} if score.accuracy is None else {"test_accuracy": score.accuracy})
+        self.training.run.record({"record": "test", "epoch": self.best.epoch, **values})
+
+    def save_if_due(self) -> None:
+        """Writes the checkpoints when so many steps, epochs or minutes have passed as the config says."""
+        every, progress = self.training.config.training.checkpoint_every, self.training.trainer.progress
+        if (
+            (every.steps and progress.updates - self._saved.updates >= every.steps)
+            or (every.epochs and progress.epoch - self._saved.epoch >= every.epochs)
+            or (every.minutes and time.monotonic() - self._saved.time >= 60 * every.minutes)
+        ):
+            self.save()
+
+    def save(self) -> None:
+        """last.npz, with everything a resume needs, then best.npz, with what evaluating needs, when it is new."""
+        run, trainer = self.training.run, self.training.trainer
+        last_checkpoint(trainer, self.best, self._header()).save(run.last)
+        run.keep_copy_of_last(trainer.progress.updates, self.training.config.training.keep_last)
+        self._saved = _Saved.now(trainer.progress)
+        self.save_best()
+
+    def save_best(self) -> None:
+        """best.npz, when it is new."""
+        checkpoint = best_checkpoint(self.training.trainer, self.best, self._header())
+        if checkpoint is not None and not (self._best_written == self.best.epoch > 0):
+            checkpoint.save(self.training.run.best)
+            self._best_written = self.best.epoch
+
+    def kept(self) -> str:
+        """What of this process's work a resume finds: `.../last.npz holds epoch 3, step 0, best.npz epoch 2`."""
+        epoch, step = divmod(self._saved.updates, self.training.steps_per_epoch)
+        best = f", best.npz epoch {self._best_written}" if self._best_written else ""
+        return f"{self.training.run.last} holds epoch {epoch}, step {step}{best}"
+
+    def keep_traceback(self, error: Exception) -> None:
+        """Writes the traceback of what nobody expected, and notes in the error where it is."""
+        run = self.training.run
+        run.write_text(layout.TRACEBACK, "".join(traceback.format_exception(error)))
+        error.add_note(f"its traceback is in {run.path / layout.TRACEBACK}")
+
+    def _header(self) -> Header:
+        dataset = self.training.dataset
+        return Header(
+            kind="last",
+            best_epoch=self.best.epoch,
+            config=self.training.config.to_yaml(),
+            dataset=self.meta.dataset,
+            machine=self.meta.machine,
+            input_shape=dataset.input_shape,
+            outputs=dataset.outputs,
+            classes=dataset.classes,
+            target_names=dataset.target_names,
+            feature_names=dataset.feature_names,
+            images=dataset.train_inputs.dtype == np.uint8,
+        )
+
+
+def _new_meta(training: Training, threads: int, plugins: Mapping[str, str] | None) -> Meta:
+    """What is to be said of this process's work on a run, which may have been worked on before."""
+    before, splits, dataset = training.run.read_meta(), training.splits, training.dataset
+    return Meta(
+        name=training.run.name,
+        status="running",
+        command=machine.command_line(),
+        commands_before=[*before.commands_before, before.command] if before.command else [],
+        started=before.started or _now(),
+        seed=training.config.seed,
+        dataset=Data(
+            name=dataset.name,
+            origin=dataset.origin,
+            digest=dataset.digest(),
+            train=len(splits.train),
+            validation=len(splits.validation) if splits.validation is not None else 0,
+            test=len(splits.test) if splits.test is not None else 0,
+        ),
+        parameters=training.trainer.network.parameters.size,
+        machine=machine.describe(threads),
+        plugins=plugins or before.plugins,
+    )
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -1,0 +1,66 @@
+"""What a person sees of a training: what is trained, the moving bar, a line per epoch, what came out."""
+
+from __future__ import annotations
+
+from nnscratch.experiment.observer import Observer, Training, TrainingSummary
+from nnscratch.host.display import Display
+from nnscratch.report.formats import count, duration, metric_value
+from nnscratch.runs.meta import Status
+from nnscratch.training.progress import EpochResult, Monitor, StepResult
+
+SHOWN = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+
+
+class Terminal(Observer):
+    """Says to a display, and so to the run's log, how a training goes."""
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._epochs = 0
+        self._monitor: Monitor | None = None
+
+    def begin(self, training: Training) -> None:
+        self._epochs, self._monitor = training.config.training.epochs, training.monitor
+        dataset, splits, progress = training.dataset, training.splits, training.trainer.progress
+        sizes = [f"{count(len(splits.train))} training"]
+        sizes += [f"{count(len(splits.validation))} validation"] if splits.validation is not None else []
+        sizes += [f"{count(len(splits.test))} test examples"] if splits.test is not None else ["no test examples"]
+        sizes[-1] += "" if training.config.evaluation.test else " (not looked at)"
+        say, steps = self._display.say, training.steps_per_epoch
+        say(f"{dataset.name} ({dataset.origin}): {', '.join(sizes)}")
+        say(f"{count(training.trainer.network.parameters.size)} parameters; run in {training.run.path}")
+        if progress.updates:
+            say(f"resumed after epoch {progress.epoch}, step {progress.step}")
+        self._display.start_progress("training", self._epochs * steps, progress.epoch * steps + progress.step)
+
+    def step(self, result: StepResult) -> None:
+        if self._display.live:
+            done = (result.epoch - 1) * result.steps_per_epoch + result.step
+            self._display.show_progress(f"epoch {result.epoch}/{self._epochs}  loss {result.loss:.3f}", done)
+
+    def epoch(self, result: EpochResult, is_best: bool) -> None:
+        self._display.say(epoch_line(result, self._epochs, is_best))
+
+    def end(self, status: Status, summary: TrainingSummary | None) -> None:
+        self._display.end_progress()
+        if summary is None:
+            return
+        best, test = summary.best, summary.test
+        if self._monitor is not None and self._monitor.value in best:
+            value = metric_value(self._monitor.value, best[self._monitor.value])
+            self._display.result(f"best epoch {int(best['epoch'])}: {self._monitor.value} {value}")
+        if test is not None:
+            shown = f"test_loss {metric_value('test_loss', test.loss)}"
+            if test.accuracy is not None:
+                shown = f"test_accuracy {metric_value('test_accuracy', test.accuracy)}  {shown}"
+            self._display.result(shown)
+        self._display.say(f"trained {duration(summary.train_seconds)}; results in {summary.run}")
+
+
+def epoch_line(result: EpochResult, epochs: int, is_best: bool) -> str:
+    """`epoch  3/50  train_loss 1.4321  ...  1.9 s  best`."""
+    width = len(str(epochs))
+    parts = [f"epoch {result.epoch:>{width}}/{epochs}"]
+    parts += [f"{name} {metric_value(name, result.values[name])}" for name in SHOWN if name in result.values]
+    parts.append(duration(result.values["train_seconds"] + result.values.get("val_seconds", 0.0)))
+    return "  ".join(parts) + ("  best" if is_best else "")

@@ -1,0 +1,31 @@
+"""The diagnosis that goes along with a training: a warning as soon as something looks wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nnscratch.experiment.observer import Observer, Training
+from nnscratch.training.diagnosis.findings import Watch
+from nnscratch.training.diagnosis.setting import watch
+from nnscratch.training.progress import EpochResult, StepResult
+
+
+class DiagnosisWatch(Observer):
+    """Tells, each once, the problems that inputs, the first loss and the epochs' rows show."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._training: Training | None = None
+        self._watch: Watch | None = None
+
+    def begin(self, training: Training) -> None:
+        self._training = training
+        self._watch = watch(training.config.loss.build(), training.trainer, training.splits.train, self._tell)
+
+    def step(self, result: StepResult) -> None:
+        if result.epoch == result.step == 1 and self._watch is not None:
+            self._watch.first_loss(result.loss)
+
+    def epoch(self, result: EpochResult, is_best: bool) -> None:
+        if self._training is not None and self._watch is not None:
+            self._watch.epochs(self._training.trainer.progress.history)

@@ -1,0 +1,63 @@
+"""The JSON header of a training's checkpoint: what using its arrays, and going on from them, needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from nnscratch.host.machine import Machine
+from nnscratch.runs.checkpoint import Checkpoint, damaged
+from nnscratch.runs.meta import Data
+from nnscratch.runs.records import read_record
+from nnscratch.training.progress import Progress
+
+ONLY_IN_LAST = ("progress", "optimizer_steps")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """Fields without a default must be there and right; the others are for people, and for comparing machines."""
+
+    kind: Literal["last", "best"]
+    """What a training goes on from, or weights alone."""
+    config: str
+    """Its YAML: what the weights were trained with, whatever has become of the run's config.yaml."""
+    input_shape: Sequence[int]
+    outputs: int
+    classes: Sequence[str] | None
+    """None for regression."""
+    target_names: Sequence[str] | None
+    feature_names: Sequence[str] | None
+    images: bool
+    """Inputs are uint8 pixels (H, W, C)."""
+    best_epoch: int
+    """The epoch of the best weights so far; 0 before there are any."""
+    dataset: Data = Data()
+    machine: Machine = field(default_factory=Machine)
+    progress: Mapping[str, Any] | None = None
+    """How far training has come, as `Progress.from_dict` takes it."""
+    optimizer_steps: int | None = None
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that the checkpoint's weights are from."""
+        return self.best_epoch if self.progress is None or self.kind == "best" else int(self.progress["epoch"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, without those that `best` does not have."""
+        return {key: value for key, value in asdict(self).items() if value is not None or key not in ONLY_IN_LAST}
+
+
+def header_of(checkpoint: Checkpoint, file: Path) -> Header:
+    """The header of a checkpoint. Raises UserError when it lacks what using the checkpoint needs."""
+    try:
+        header = read_record(Header, checkpoint.header)
+        if header.classes is not None and len(header.classes) != header.outputs:
+            raise ValueError(f"there are {len(header.classes)} classes for {header.outputs} outputs")
+        if header.kind == "last":
+            Progress.from_dict(header.progress or {})
+    except ValueError as error:
+        raise damaged(file, f"in its header, {error}") from None
+    return header

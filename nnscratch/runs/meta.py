@@ -1,0 +1,73 @@
+"""meta.json: what a run says of itself. Nothing in it is needed to use the run, so all of it may be missing or odd."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from nnscratch.host.machine import Machine
+
+FORMAT = 1
+"""Grows when a reader of the format before would misunderstand what is written; a new field alone is no reason."""
+
+Status = Literal["running", "completed", "interrupted", "pruned", "diverged", "failed", "killed", "unknown"]
+"""How a run stands. `pruned`: a sweep ended it early. Never written: `killed` (it says running, but no process holds
+it) and `unknown` (it says nothing)."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a run was trained on: its name, where it was, its SHA-256, and the examples of each split."""
+
+    name: str | None = None
+    origin: str | None = None
+    digest: str | None = None
+    train: int = 0
+    validation: int = 0
+    test: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a training that went to its end."""
+
+    run: str
+    epochs: int
+    best: Mapping[str, int | float | None]
+    """The row of the best epoch; with `epoch` 0 alone when nothing was trained."""
+    test_loss: float | None = None
+    test_accuracy: float | None = None
+    parameters: int = 0
+    train_seconds: float = 0.0
+    train_samples: int = 0
+
+
+@dataclass(frozen=True)
+class Meta:
+    """All of meta.json, in its order."""
+
+    format: int = 0
+    """0: written before there was a number."""
+    name: str | None = None
+    status: Status = "unknown"
+    command: Sequence[str] = ()
+    commands_before: Sequence[Sequence[str]] = ()
+    """Those that this process goes on from, the first first."""
+    started: str | None = None
+    seed: int | None = None
+    dataset: Data = Data()
+    parameters: int | None = None
+    machine: Machine = field(default_factory=Machine)
+    plugins: Mapping[str, str] | None = None
+    """The SHA-256 of each plugin by its file's name."""
+    updated: str | None = None
+    epochs: int | None = None
+    train_seconds: float | None = None
+    error: str | None = None
+    """Why it failed or diverged."""
+    result: Outcome | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values in this format, without those that there are none of."""
+        return {name: value for name, value in asdict(self).items() if value is not None} | {"format": FORMAT}

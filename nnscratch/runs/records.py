@@ -1,0 +1,43 @@
+"""Dataclasses kept as JSON, and read back from files of any age and from anybody's hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter
+
+Kind = TypeVar("Kind")
+
+
+def read_record(kind: type[Kind], values: object) -> Kind:
+    """The dataclass with those plain values: one that is missing or of another type is the field's default.
+
+    Raises ValueError, which names it, for a field without a default. What the class does not know is left out.
+    """
+    given = values if isinstance(values, Mapping) else {}
+    read: dict[str, Any] = {}
+    annotations = get_type_hints(kind)
+    for field in fields(kind):  # type: ignore[arg-type]
+        try:
+            read[field.name] = _value(annotations[field.name], given[field.name])
+        except (KeyError, ValueError):
+            if field.default is MISSING and field.default_factory is MISSING:
+                found = repr(given[field.name])[:60] if field.name in given else "missing"
+                raise ValueError(f"{field.name} is {found}") from None
+    return kind(**read)
+
+
+def _value(annotation: Any, value: object) -> Any:
+    """The value, when it is of that type. Raises ValueError (pydantic's is one)."""
+    nested = next((each for each in (annotation, *get_args(annotation)) if is_dataclass(each)), None)
+    if nested is not None and (value is not None or nested is annotation):
+        return read_record(nested, value)  # type: ignore[arg-type]
+    return _adapter(annotation).validate_python(tuple(value) if isinstance(value, list) else value)
+
+
+@cache
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation, config=ConfigDict(strict=True, allow_inf_nan=False))
