@@ -47,6 +47,11 @@ class TrainingSummary:
     parameters: int
     train_seconds: float
     train_samples: int
+    failure = None
+
+    def to_text(self) -> str:
+        """Nothing more: a training says its figures as it has them, to its log too."""
+        return ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json."""
