@@ -25,8 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for family in (train, results, sweep, teaching, config):
-    app.add_typer(family.family)
+for module in (train, results, sweep, teaching, config):
+    app.add_typer(module.family)
 app.add_typer(runs.family, name="runs", rich_help_panel=LOOK)
 app.add_typer(data.family, name="data", rich_help_panel=SET_UP)
 
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no umlauts still gets the rest of the line
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=arguments, prog_name=app.info.name, standalone_mode=False)
     except (Exception, KeyboardInterrupt) as error:
         code = _end(error)
     if isinstance(code, int) and code:
