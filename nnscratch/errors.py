@@ -39,7 +39,9 @@ class Problem:
     excerpt: str | None = None  # the offending line as the user wrote it
 
     def __str__(self) -> str:
-        place = ":".join(str(part) for part in (self.source, self.line, self.column) if part is not None)
+        on_the_command_line = self.line is None and self.excerpt is not None  # the excerpt is all of it
+        parts = () if on_the_command_line else (self.source, self.line, self.column)
+        place = ":".join(str(part) for part in parts if part is not None)
         head = "  ".join(
             part for part in (place, f"{self.path}: {self.message}" if self.path else self.message) if part
         )

@@ -30,6 +30,7 @@ class DryRun:
     examples: int
     epochs: int
     memory: dict[str, int]
+    failure = None
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -71,6 +71,11 @@ class TrainingSummary:
     parameters: int
     train_seconds: float
     train_samples: int
+    failure = None
+
+    def to_text(self) -> str:
+        """Nothing more: a training says its figures as it has them, to its log too."""
+        return ""
 
     @property
     def outcome(self) -> Outcome:

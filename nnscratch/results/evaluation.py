@@ -25,6 +25,7 @@ class Evaluation:
     examples: Examples
     score: Score
     measured: Classified | Regressed
+    failure = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in metrics.json and for --json."""

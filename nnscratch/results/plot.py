@@ -29,6 +29,7 @@ class Drawn:
     run: Path
     plots: tuple[Path, ...]
     report: Path
+    failure = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json."""

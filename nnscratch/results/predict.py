@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -26,8 +27,6 @@ from nnscratch.training.test_time_augmentation import averaged_outputs
 
 BATCH = 256
 """Inputs in memory at a time."""
-
-Form = Literal["text", "json", "csv"]
 
 
 @dataclass(frozen=True)
@@ -60,14 +59,58 @@ class Prediction:
         return printable(f"{self.input}  {label} {percent(probability, 1)}" + (f"  ({also})" if also else ""))
 
 
-@dataclass(frozen=True)
 class Predictions:
-    """A stream of predictions, with what naming its columns needs."""
+    """A stream of predictions: read once, in one of its forms, each piece of which is there as soon as it is made."""
 
-    stream: Iterator[Prediction]
-    target_names: tuple[str, ...]
-    """Empty for a classifier."""
-    top: int
+    def __init__(self, stream: Iterator[Prediction], target_names: tuple[str, ...], top: int) -> None:
+        """The columns of a table are `target_names` for a regression, and `top` classes else."""
+        self._stream, self._target_names, self._top = stream, target_names, top
+        self._made = self._failed = 0
+
+    @property
+    def failure(self) -> UserError | None:
+        """How many of the inputs read so far had no prediction."""
+        if not self._failed:
+            return None
+        return UserError(
+            f"{count(self._failed)} of {count(self._made)} inputs could not be predicted; their rows say why"
+        )
+
+    def __iter__(self) -> Iterator[Prediction]:
+        for prediction in self._stream:
+            self._made, self._failed = self._made + 1, self._failed + (prediction.error is not None)
+            yield prediction
+
+    def to_text(self) -> Iterator[str]:
+        """A line for every input."""
+        yield from (prediction.to_text() + "\n" for prediction in self)
+
+    def to_json(self) -> Iterator[str]:
+        """One list."""
+        separator = "["
+        for prediction in self:
+            yield separator + json_text(prediction.to_dict())
+            separator = ",\n "
+        yield "]\n" if self._made else "[]\n"
+
+    def to_csv(self) -> Iterator[str]:
+        """Columns input, label, probability, label_2, probability_2, ..., error; or input, every target, error."""
+        names = list(self._target_names)
+        for place in range(1, self._top + 1):
+            names += [name if place == 1 else f"{name}_{place}" for name in ("label", "probability")]
+        yield _csv_row(["input", *names, "error"])
+        for prediction in self:
+            cells: list[object] = [cell for pair in prediction.top for cell in pair]
+            cells += (prediction.values or {}).values()
+            cells = [""] * len(names) if prediction.error is not None else cells
+            yield _csv_row([prediction.input, *cells, prediction.error or ""])
+
+
+def _csv_row(cells: Sequence[object]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([printable(cell) if isinstance(cell, str) else cell for cell in cells])
+    return text.getvalue()
 
 
 def predict_run(
@@ -135,47 +178,3 @@ def _answers(loaded: LoadedRun, y: Array, top: int) -> Iterator[Callable[[str], 
         else:
             names = zip(loaded.target_names, values[row].tolist(), strict=True)
             yield partial(Prediction, values=dict(names))
-
-
-def write_predictions(predictions: Predictions, form: Form, out: IO[str]) -> None:
-    """Writes every prediction as soon as it is made. Raises UserError at the end when some inputs had none."""
-    write = {"text": _write_text, "json": _write_json, "csv": _write_csv}[form]
-    total, failed = write(predictions, out)
-    out.flush()
-    if failed:
-        raise UserError(f"{count(failed)} of {count(total)} inputs could not be predicted; their rows say why")
-
-
-def _write_text(predictions: Predictions, out: IO[str]) -> tuple[int, int]:
-    total = failed = 0
-    for prediction in predictions.stream:
-        total, failed = total + 1, failed + (prediction.error is not None)
-        out.write(prediction.to_text() + "\n")
-    return total, failed
-
-
-def _write_json(predictions: Predictions, out: IO[str]) -> tuple[int, int]:
-    total = failed = 0
-    for prediction in predictions.stream:
-        out.write(("[" if total == 0 else ",\n ") + json_text(prediction.to_dict()))
-        total, failed = total + 1, failed + (prediction.error is not None)
-    out.write("]\n" if total else "[]\n")
-    return total, failed
-
-
-def _write_csv(predictions: Predictions, out: IO[str]) -> tuple[int, int]:
-    """Columns input, label, probability, label_2, probability_2, ..., error; or input, every target, error."""
-    names = list(predictions.target_names)
-    for place in range(1, predictions.top + 1):
-        names += [name if place == 1 else f"{name}_{place}" for name in ("label", "probability")]
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["input", *names, "error"])
-    total = failed = 0
-    for prediction in predictions.stream:
-        total, failed = total + 1, failed + (prediction.error is not None)
-        cells: list[object] = [cell for pair in prediction.top for cell in pair]
-        cells += list((prediction.values or {}).values())
-        cells = [""] * len(names) if prediction.error is not None else cells
-        row = [prediction.input, *cells, prediction.error or ""]
-        writer.writerow([printable(cell) if isinstance(cell, str) else cell for cell in row])
-    return total, failed

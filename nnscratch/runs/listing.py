@@ -31,6 +31,7 @@ class RunsList:
 
     runs_dir: Path
     runs: tuple[tuple[Path, RunSummary], ...]
+    failure = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json."""
@@ -50,6 +51,7 @@ class Comparison:
     runs: tuple[tuple[Path, RunSummary], ...]
     differences: Table
     picture: Path | None
+    failure = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json; differences by setting, then by run, as YAML writes them."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from nnscratch.datasets import inventory
 from nnscratch.datasets.dataset import Found
-from nnscratch.errors import UsageError
+from nnscratch.errors import DataError, UsageError
 from nnscratch.host.display import Display
 from nnscratch.report.formats import count
 from nnscratch.report.tables import Column, Table, plain_table
@@ -21,6 +21,7 @@ class DatasetList:
 
     data_dir: Path
     listings: tuple[inventory.Listing, ...]
+    failure = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -71,8 +72,12 @@ class VerificationReport:
         return "\n".join(line for copy in self.copies for line in _lines(copy))
 
     @property
-    def is_sound(self) -> bool:
-        return all(copy.problem is None for copy in self.copies)
+    def failure(self) -> DataError | None:
+        damaged = [str(copy.found.folder) for copy in self.copies if copy.problem is not None]
+        if not damaged:
+            return None
+        name = self.copies[0].name
+        return DataError(f"{name} is damaged in {', '.join(damaged)}", f"remove it, then: nnscratch data fetch {name}")
 
 
 def list_datasets(data_dir: Path) -> DatasetList:

@@ -28,6 +28,7 @@ class Examination:
     gflops_one_thread: float
     worst_error: float
     datasets: dict[str, str]
+    failure = None
 
     @property
     def is_correct(self) -> bool:

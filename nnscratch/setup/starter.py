@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nnscratch.errors import UsageError, UserError
 from nnscratch.report.files import write_atomically
@@ -58,7 +60,21 @@ def starter_config() -> str:
     return STARTER
 
 
-def write_starter(path: Path) -> None:
+@dataclass(frozen=True)
+class Starter:
+    """Where the starter config is."""
+
+    path: Path
+    failure = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"path": str(self.path)}
+
+    def to_text(self) -> str:
+        return f"wrote {self.path}; train it with: nnscratch train {self.path}"
+
+
+def write_starter(path: Path) -> Starter:
     """Writes the starter config; raises UsageError rather than touch a file that exists."""
     if path.exists():
         raise UsageError(f"{path} exists already and is left as it is", "name another file: nnscratch init OTHER.yaml")
@@ -68,3 +84,4 @@ def write_starter(path: Path) -> None:
         write_atomically(path, starter_config().encode())
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+    return Starter(path)

@@ -49,7 +49,7 @@ class SweepOptions:
 def sweep(file: Path, how: SweepOptions, workplace: Workplace, display: Display) -> SweepSummary | WandbSweep:
     """Runs a sweep to its end, or goes on with it: one name under one --runs-dir is one sweep.
 
-    Raises Interrupted when asked to stop, with every trial saved, and UserError when it cannot be run.
+    Asked to stop, it ends early with every trial saved. Raises UserError when it cannot be run.
     """
     if how.workers < 1 or (how.count is not None and how.count < 1) or how.lease_seconds <= 0:
         raise UsageError("--workers, --count and --lease must be at least 1")
@@ -93,9 +93,7 @@ def sweep(file: Path, how: SweepOptions, workplace: Workplace, display: Display)
         else:
             work_in_processes(assignment, how.workers, stop)
     summary = conclude(study, folder, workplace, display, workplace.plots and not stop.wanted)
-    if stop.wanted:
-        raise _interrupted(file, how, workplace, folder)
-    return summary
+    return replace(summary, interrupted=_interrupted(file, how, workplace, folder)) if stop.wanted else summary
 
 
 def _interrupted(file: Path, how: SweepOptions, workplace: Workplace, folder: Path) -> Interrupted:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnscratch.errors import UserError
+from nnscratch.errors import Interrupted, UserError
 from nnscratch.host.display import Display
 from nnscratch.host.json_text import json_text
 from nnscratch.host.workplace import Workplace
@@ -46,6 +46,8 @@ class SweepSummary:
     """The parameters worth a column."""
     train_again: str = ""
     """The command that trains the best config."""
+    interrupted: Interrupted | None = None
+    """Why it ended before its last trial."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json."""
@@ -59,10 +61,11 @@ class SweepSummary:
             "trials": [trial.to_dict() for trial in self.trials],
         }
 
-    def check(self) -> None:
-        """Raises UserError when no trial completed."""
-        if self.best is None:
-            raise UserError(f"no trial of {self.name} completed", f"see the notes above and {self.folder / 'trials'}")
+    @property
+    def failure(self) -> UserError | None:
+        if self.interrupted is not None or self.best is not None:
+            return self.interrupted
+        return UserError(f"no trial of {self.name} completed", f"see the notes above and {self.folder / 'trials'}")
 
     def to_text(self) -> str:
         """The leaderboard, and where the best config is."""

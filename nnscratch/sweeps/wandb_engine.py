@@ -30,6 +30,7 @@ class WandbSweep:
     """A sweep on W&B that an agent has worked on."""
 
     path: str
+    failure = None  # W&B keeps the trials' outcome
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json."""
@@ -38,9 +39,6 @@ class WandbSweep:
     def to_text(self) -> str:
         """Where it is."""
         return f"the sweep on W&B: {self.path}; another agent: wandb agent {self.path}"
-
-    def check(self) -> None:
-        """W&B keeps the trials' outcome."""
 
 
 def sweep_on_wandb(definition: SweepDefinition, count: int | None, display: Display) -> WandbSweep:

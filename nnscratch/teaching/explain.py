@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from nnscratch.component import Component
 from nnscratch.config.assembly import build_recipe
 from nnscratch.config.config import Config
 from nnscratch.config.preparation import prepare
-from nnscratch.errors import UserError
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
@@ -23,7 +21,6 @@ from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
-from nnscratch.report.files import write_atomically
 from nnscratch.teaching.equations import (
     Equation,
     backward_equations,
@@ -99,36 +96,6 @@ class Explanation:
             f"Training step {self.step} of {self.name}, told with {self.examples} examples, in float64. Of every array "
             "the entry with the largest value is computed by hand, from the numbers shown."
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    def to_text(self) -> str:
-        from nnscratch.teaching.explanation_formats import as_text
-
-        return as_text(self)
-
-    def to_markdown(self) -> str:
-        from nnscratch.teaching.explanation_formats import as_markdown
-
-        return as_markdown(self)
-
-    def to_html(self) -> str:
-        from nnscratch.teaching.explanation_formats import as_html
-
-        return as_html(self)
-
-
-def write_explanation(path: Path, text: str) -> None:
-    """Writes the file; UserError when another file than an explanation is there."""
-    from nnscratch.teaching.explanation_formats import MARK
-
-    if path.exists() and MARK not in path.read_text(errors="replace"):
-        raise UserError(f"{path} exists and is no explanation: it is not overwritten", "choose another name")
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 def explain(config: Config, workplace: Workplace, display: Display, *, sample: int = 2, step: int = 1) -> Explanation:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from html import escape
+from pathlib import Path
+from typing import Any
 
+from nnscratch.errors import UserError
+from nnscratch.report.files import write_atomically
 from nnscratch.teaching.equations import Equation
 from nnscratch.teaching.explain import Explanation, Section
 from nnscratch.teaching.mathematics import number, to_mathml, to_tex, to_text
@@ -21,6 +26,41 @@ pre { overflow-x: auto; padding: .6rem .8rem; border: 1px solid #8886; border-ra
 .arrays li { overflow-wrap: anywhere; }
 math { font-size: 1.05rem; }
 """
+
+
+@dataclass(frozen=True)
+class Told:
+    """An explanation, and the files it was written to."""
+
+    explanation: Explanation
+    files: tuple[Path, ...] = ()
+    failure = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self.explanation)
+
+    def to_text(self) -> str:
+        """Where it is when it was written; else all of it."""
+        return "\n".join(f"written to {file}" for file in self.files) or as_text(self.explanation)
+
+
+def write_explanation(explanation: Explanation, html: Path | None = None, markdown: Path | None = None) -> Told:
+    """Writes the files that are wanted; UserError when another file than an explanation is there."""
+    files = []
+    for path, form in ((html, as_html), (markdown, as_markdown)):
+        if path is not None:
+            _write(path, form(explanation))
+            files.append(path)
+    return Told(explanation, tuple(files))
+
+
+def _write(path: Path, text: str) -> None:
+    if path.exists() and MARK not in path.read_text(errors="replace"):
+        raise UserError(f"{path} exists and is no explanation: it is not overwritten", "choose another name")
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 def as_text(explanation: Explanation) -> str:

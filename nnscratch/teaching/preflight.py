@@ -55,16 +55,16 @@ class Preflight:
     suggested_rate: float | None
     plot: Path | None
 
-    def require_passed(self) -> None:
-        """Raises UserError, naming the checks that failed."""
+    @property
+    def failure(self) -> UserError | None:
+        """Names the checks that failed."""
         failed = [check.name for check in self.checks if check.state == "failed"]
-        if failed:
-            raise UserError(f"not ready for training: {', '.join(failed)}")
+        return UserError(f"not ready for training: {', '.join(failed)}") if failed else None
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "name": self.name,
-            "passed": all(check.state != "failed" for check in self.checks),
+            "passed": self.failure is None,
             "checks": [asdict(check) for check in self.checks],
             "suggested_rate": self.suggested_rate,
             "plot": str(self.plot) if self.plot is not None else None,

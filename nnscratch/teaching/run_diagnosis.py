@@ -62,6 +62,7 @@ class Diagnosis:
     """What could not be looked at, and why."""
     units: tuple[UnitStatistics, ...] = ()
     """What the activation layers did, healthy ones included."""
+    failure = None
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -112,6 +112,33 @@ def test_control_characters_in_an_error_do_not_reach_the_terminal(
     assert "\x07" not in error
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tain"], "no such command 'tain'; did you mean 'train'?\n  `nnscratch --help` shows how it is used"),
+        (["evaluate"], "missing argument 'run'\n  `nnscratch evaluate --help` shows how it is used"),
+        (["evaluate", "x", "--slit", "val"], "no such option: --slit; did you mean --split?\n"),
+        (["data", "verify", "--jsn"], "no such option: --jsn; did you mean --json?\n"),
+        (["train", "--epochs"], "option '--epochs' requires an argument\n"),
+        (["predict", "x", "y", "--top", "a"], "invalid value for '--top': "),
+    ],
+)
+def test_a_mistake_in_the_command_line_looks_like_every_other_error(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, error = fail(arguments, capsys)
+    assert code == 2
+    assert error.startswith(f"error: {message}")
+
+
+@pytest.mark.parametrize("group", [[], ["data"], ["runs"]])
+def test_a_group_of_commands_alone_shows_its_help(group: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code, error = fail(group, capsys)
+    assert code == 2
+    assert error.startswith("Usage: ")
+    assert "error:" not in error
+
+
 def test_a_missing_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, error = fail(["train", "--resume", str(tmp_path / "none")], capsys)
     assert code == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from typing import NoReturn
@@ -10,9 +9,9 @@ from typing import NoReturn
 import numpy as np
 import pytest
 
-from nnscratch import cli
+from nnscratch.cli.result import finish
 from nnscratch.host.json_text import json_text
-from nnscratch.results.predict import Prediction, Predictions, write_predictions
+from nnscratch.results.predict import Prediction, Predictions
 
 
 def strictly(text: str) -> object:
@@ -31,16 +30,20 @@ def test_numbers_that_are_not_finite_are_null_wherever_they_are() -> None:
 
 
 def test_what_a_command_prints_with_json_is_json(capsys: pytest.CaptureFixture[str]) -> None:
-    class Result:
+    class Found:
+        failure = None
+
+        def to_text(self) -> str:
+            return ""
+
         def to_dict(self) -> dict[str, object]:
             return {"loss": math.nan, "epochs": 3}
 
-    cli._emit(Result(), json=True)
+    finish(Found(), json=True)
     assert strictly(capsys.readouterr().out) == {"loss": None, "epochs": 3}
 
 
 def test_a_prediction_that_overflows_is_null() -> None:
-    out = io.StringIO()
     predictions = iter([Prediction("a", values={"y": math.inf}), Prediction("b", values={"y": 2.0})])
-    write_predictions(Predictions(predictions, ("y",), 0), "json", out)
-    assert strictly(out.getvalue()) == [{"input": "a", "values": {"y": None}}, {"input": "b", "values": {"y": 2.0}}]
+    text = "".join(Predictions(predictions, ("y",), 0).to_json())
+    assert strictly(text) == [{"input": "a", "values": {"y": None}}, {"input": "b", "values": {"y": 2.0}}]

@@ -68,8 +68,9 @@ def test_an_interrupted_sweep_exits_130_and_goes_on_where_it_was(
     process = start_sweep(file, tmp_path / "runs", "--lease", "30")
     wait_until(lambda: epochs_done(folder, 0) >= 2)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
+    assert [trial["status"] for trial in json.loads(out)["trials"]] == ["interrupted"]
     assert f"go on with: nnscratch sweep {file} --name tiny --runs-dir {tmp_path}/runs" in err
     for option in ("--threads 1", "--lease 30.0", "--no-plots"):
         assert option in err

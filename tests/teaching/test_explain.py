@@ -16,7 +16,8 @@ from nnscratch.config.config import config_from_mapping
 from nnscratch.errors import UserError
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
-from nnscratch.teaching.explain import Explanation, explain, write_explanation
+from nnscratch.teaching.explain import Explanation, explain
+from nnscratch.teaching.explanation_formats import as_html, as_markdown, as_text, write_explanation
 from nnscratch.teaching.mathematics import evaluate
 
 CASES: dict[str, dict[str, object]] = {
@@ -71,7 +72,7 @@ def printed_equations(text: str) -> list[tuple[str, str, float]]:
 @pytest.mark.parametrize("case", CASES)
 def test_every_printed_equation_holds_for_the_printed_numbers(case: str, tmp_path: Path) -> None:
     told = story(tmp_path, CASES[case])
-    equations = printed_equations(told.to_text())
+    equations = printed_equations(as_text(told))
     assert len(equations) == len(told.equations)
     assert len(equations) >= 9
     for name, numbers, value in equations:
@@ -80,7 +81,7 @@ def test_every_printed_equation_holds_for_the_printed_numbers(case: str, tmp_pat
 
 
 def test_a_wrong_number_would_be_noticed(tmp_path: Path) -> None:
-    equations = printed_equations(story(tmp_path).to_text())
+    equations = printed_equations(as_text(story(tmp_path)))
     assert all(abs(evaluate(numbers) - 1.01 * value) > 1e-6 * abs(value) for _, numbers, value in equations if value)
 
 
@@ -107,7 +108,7 @@ def test_earlier_steps_change_what_the_step_sees(tmp_path: Path) -> None:
 
 def test_the_page_has_real_mathematics_and_needs_no_network(tmp_path: Path) -> None:
     told = story(tmp_path, CASES["adamw"])
-    page = told.to_html()
+    page = as_html(told)
     formulas = re.findall(r"<math.*?</math>", page, re.DOTALL)
     assert len(formulas) == len(told.equations)
     for formula in formulas:
@@ -119,7 +120,7 @@ def test_the_page_has_real_mathematics_and_needs_no_network(tmp_path: Path) -> N
 
 def test_markdown_has_a_formula_for_every_equation(tmp_path: Path) -> None:
     told = story(tmp_path)
-    text = told.to_markdown()
+    text = as_markdown(told)
     assert text.count("\n$$\n") == 2 * len(told.equations)
     for formula in re.findall(r"\n\$\$\n(.*?)\n\$\$\n", text, re.DOTALL):
         assert formula.count("{") == formula.count("}")
@@ -136,11 +137,12 @@ def test_the_command_writes_the_page_and_overwrites_only_its_own(
     for _ in range(2):
         main(["explain", str(path), "--html", str(page), "--markdown", str(tmp_path / "step.md"), "--threads", "1"])
     assert page.read_text().startswith("<!doctype html>")
+    assert capsys.readouterr().out.endswith(f"written to {page}\nwritten to {tmp_path / 'step.md'}\n")
     main(["explain", str(path), "--threads", "1", "--json"])
     assert json.loads(capsys.readouterr().out)["examples"] == 2
     mine.write_text("my notes")
     with pytest.raises(UserError, match="not overwritten"):
-        write_explanation(mine, "nnscratch explain")
+        write_explanation(story(tmp_path), html=mine)
     assert mine.read_text() == "my notes"
 
 

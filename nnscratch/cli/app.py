@@ -1,0 +1,71 @@
+"""The application: its families of commands, and how an error ends it."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Annotated
+
+import typer
+
+from nnscratch.cli import config, data, results, runs, sweep, teaching, train
+from nnscratch.cli.errors import as_user_error
+from nnscratch.cli.help import LOOK, SET_UP, Group
+from nnscratch.errors import UsageError
+from nnscratch.version import VERSION
+
+app = typer.Typer(
+    name="nnscratch",
+    cls=Group,
+    help="Trains neural networks from first principles, with NumPy only, driven by YAML.",
+    epilog="Start with: nnscratch train configs/quickstart.yaml",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+for module in (train, results, sweep, teaching, config):
+    app.add_typer(module.family)
+app.add_typer(runs.family, name="runs", rich_help_panel=LOOK)
+app.add_typer(data.family, name="data", rich_help_panel=SET_UP)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"nnscratch {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs a command; exit codes: 0 ok, 1 failed, 2 usage or config, 3 diverged, 4 data, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no umlauts still gets the rest of the line
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = app(args=arguments, prog_name=app.info.name, standalone_mode=False)
+    except (Exception, KeyboardInterrupt) as error:
+        code = _end(error)
+    if isinstance(code, int) and code:
+        sys.exit(code)
+
+
+def _end(error: Exception | KeyboardInterrupt) -> int:
+    """Says what went wrong; the exit code."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # a group of commands alone: its message is the help page
+        print(error, file=sys.stderr)
+        return UsageError.exit_code
+    from nnscratch.host.display import print_error
+
+    told = as_user_error(error)
+    print_error(str(told))
+    return told.exit_code

@@ -1,0 +1,45 @@
+"""`nnscratch init`, `schema` and `doctor`: what is set up before the first training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nnscratch.cli.help import SET_UP, examples
+from nnscratch.cli.options import DataDir, Json, Threads
+from nnscratch.cli.result import finish
+from nnscratch.host.workplace import DEFAULT_DATA
+
+family = typer.Typer()
+
+
+@family.command(
+    rich_help_panel=SET_UP, epilog=examples("nnscratch init my_network.yaml && nnscratch train my_network.yaml")
+)
+def init(path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("config.yaml")) -> None:
+    """Write a commented config to start from."""
+    from nnscratch.setup.starter import write_starter
+
+    finish(write_starter(path))
+
+
+@family.command(rich_help_panel=SET_UP, epilog=examples("nnscratch schema > nnscratch.schema.json"))
+def schema() -> None:
+    """Print the JSON Schema of configs, which editors complete from."""
+    from nnscratch.setup.editor import editor_schema
+
+    finish(editor_schema())
+
+
+@family.command(
+    rich_help_panel=SET_UP,
+    short_help="Say what this machine gives: BLAS kernel, threads, speed, data.",
+    epilog=examples("nnscratch doctor --json"),
+)
+def doctor(data_dir: DataDir = DEFAULT_DATA, threads: Threads = None, json: Json = False) -> None:
+    """Say what this machine gives: BLAS kernel and why, threads, measured GFLOP/s, versions, data found."""
+    from nnscratch.setup.doctor import examine
+
+    finish(examine(data_dir, threads), json)

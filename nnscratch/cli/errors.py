@@ -1,0 +1,58 @@
+"""Every error as one that the user can act on: what is wrong, what to do next, the exit code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from nnscratch.errors import Interrupted, UsageError, UserError, did_you_mean
+
+# Newer versions of typer carry click under a name of their own, so its base class is reached through typer's.
+CommandLineError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+
+
+def as_user_error(error: Exception | KeyboardInterrupt) -> UserError:
+    """The error itself when the user can fix it; else what can be said of it, with the place of its traceback."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, CommandLineError):
+        return _usage_error(error)
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return Interrupted("interrupted")
+    if isinstance(error, MemoryError):
+        said = f": {error}" if str(error) else ""
+        return UserError(f"not enough memory{said}", "make the network or the batch smaller")
+    if isinstance(error, OSError):
+        return UserError(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+    return UserError(f"unexpected {type(error).__name__}: {error}", _where_traceback_is(error))
+
+
+def _usage_error(error: Any) -> UsageError:
+    """Typer's words in our style: `missing argument 'run'`."""
+    said = error.format_message().rstrip(".").replace(". Did you mean", "; did you mean")
+    if getattr(error, "possibilities", None):
+        said = error.message + did_you_mean(error.option_name, error.possibilities)
+    context = getattr(error, "ctx", None)
+    hint = None if context is None else f"`{context.command_path} --help` shows how it is used"
+    return UsageError(said[:1].lower() + said[1:], hint)
+
+
+def _where_traceback_is(error: Exception) -> str:
+    """A fault of ours: says where its traceback was written, or is the traceback when it cannot be written."""
+    import tempfile
+    import traceback
+
+    from nnscratch.config.plugins import fault_of_a_plugin
+
+    culprit = fault_of_a_plugin(error) or "nnscratch"
+    notes: list[str] = getattr(error, "__notes__", [])
+    if notes:
+        return f"this is a fault in {culprit}; {notes[-1]}"
+    text = "".join(traceback.format_exception(error))
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="nnscratch-", suffix=".txt", delete=False) as file:
+            file.write(text)
+    except OSError:
+        return f"this is a fault in {culprit}:\n{text}"
+    return f"this is a fault in {culprit}; its traceback is in {file.name}"

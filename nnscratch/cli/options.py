@@ -1,0 +1,96 @@
+"""What several commands take: every such option and argument once, and how they are read."""
+
+from __future__ import annotations
+
+import json as json_module
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from nnscratch.errors import UsageError
+from nnscratch.runs.names import find_run
+
+if TYPE_CHECKING:
+    from nnscratch.config.config import Config
+    from nnscratch.host.display import Display
+
+WandbMode = Literal["off", "offline", "online"]
+
+# What a command works on.
+TAKES_OVERRIDES = {"ignore_unknown_options": True}
+"""The context settings of a command with `Arguments`: `--a.b=VALUE` is an override, not an unknown option."""
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="CONFIG [a.b=VALUE]...", help="A YAML file, and fields of it to change: optimizer.learning_rate=3e-4."
+    ),
+]
+Run = Annotated[Path, typer.Argument(help="The run: its folder, or its name in --runs-dir.")]
+Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best, last or a file: whose weights to use.")]
+
+# Where it works, and with what.
+RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Folder that runs are in.")]
+DataDir = Annotated[
+    Path, typer.Option("--data-dir", envvar="NNSCRATCH_DATA_DIR", help="Folder that datasets are in, or put into.")
+]
+Threads = Annotated[int | None, typer.Option("--threads", help="Threads to use; left out: every core.")]
+RunThreads = Annotated[int | None, typer.Option("--threads", help="Threads to use; left out: as many as in training.")]
+Wandb = Annotated[WandbMode | None, typer.Option("--wandb", help="Mirror on Weights & Biases; left out: the config's.")]
+AllowPlugins = Annotated[
+    bool, typer.Option("--allow-plugins", help="Run the Python files that the config names under `plugins`.")
+]
+
+# What it says.
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output at the end.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only results, warnings and errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
+
+
+def display_for(json: bool, quiet: bool = False, verbose: bool = False) -> Display:
+    """Where the command tells what it does."""
+    from nnscratch.host.display import Display
+
+    return Display(json=json, quiet=quiet, verbose=verbose)
+
+
+def read_run(run: Path, runs_dir: Path, allow_plugins: bool) -> Path:
+    """The run that is meant, after the plugins it may import. Raises UsageError when there is none."""
+    path = find_run(run, runs_dir)
+    _import_plugins(path, allow_plugins)
+    return path
+
+
+def read_config(
+    context: typer.Context,
+    arguments: list[str] | None,
+    allow_plugins: bool,
+    display: Display,
+    fields: Mapping[str, str | int | None] | None = None,
+) -> Config:
+    """The config among a command's arguments with its overrides, after the plugins it may import.
+
+    `fields` are what options of their own set: they win over overrides; None leaves the config's.
+    """
+    from nnscratch.config.arguments import config_and_overrides
+    from nnscratch.config.config import load_config
+    from nnscratch.sweeps.agent import as_overrides
+
+    options = [option for parameter in context.command.params for option in parameter.opts]
+    path, changes = config_and_overrides(as_overrides(arguments or [], os.environ), options)
+    if path is None:
+        raise UsageError("which config?", f"nnscratch {context.info_name} CONFIG.yaml")
+    _import_plugins(path, allow_plugins)
+    for field, value in (fields or {}).items():
+        if value is not None:  # text is quoted: a name may look like a number
+            changes.append(f"{field}={json_module.dumps(value, ensure_ascii=False)}")
+    return load_config(path, changes, display.say)
+
+
+def _import_plugins(path: Path, allowed: bool) -> None:
+    if allowed:
+        from nnscratch.runs.kept_plugins import import_plugins
+
+        import_plugins(path)

@@ -1,0 +1,49 @@
+"""What every command returns, and the one place that prints it and ends the command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from nnscratch.errors import UserError
+
+
+class Ending(Protocol):
+    """Work that may have failed although there is something to show."""
+
+    @property
+    def failure(self) -> UserError | None:
+        """What to end the command with, after its output; its exit code is the command's."""
+
+
+class Result(Ending, Protocol):
+    """What a command found out or did."""
+
+    def to_text(self) -> str:
+        """For people; empty when all was said while the command worked."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for --json."""
+
+
+def finish(result: Result, json: bool = False) -> None:
+    """Prints the result. Raises its failure, when it has one."""
+    from nnscratch.host.json_text import json_text
+
+    text = json_text(result.to_dict()) if json else result.to_text()
+    stream_out(result, [f"{text}\n"] if text else [])
+
+
+def stream_out(ending: Ending, pieces: Iterable[str]) -> None:
+    """The same for what is printed while it is made: only then it is known whether something failed."""
+    try:
+        for piece in pieces:
+            sys.stdout.write(piece)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has gone (`nnscratch ... | head`); Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if ending.failure is not None:
+        raise ending.failure

@@ -1,0 +1,115 @@
+"""`nnscratch evaluate`, `predict` and `plot`: what a run's network does."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from nnscratch.cli.help import LOOK, TRAIN_AND_USE, examples
+from nnscratch.cli.options import (
+    AllowPlugins,
+    Checkpoint,
+    DataDir,
+    Json,
+    Quiet,
+    Run,
+    RunsDir,
+    RunThreads,
+    Verbose,
+    display_for,
+    read_run,
+)
+from nnscratch.cli.result import finish, stream_out
+from nnscratch.errors import UsageError
+from nnscratch.host.workplace import DEFAULT_DATA, DEFAULT_RUNS
+
+family = typer.Typer()
+
+
+@family.command(
+    rich_help_panel=TRAIN_AND_USE,
+    short_help="Say how good a run's network is on a split of its data.",
+    epilog=examples("nnscratch evaluate runs/trial", "nnscratch evaluate runs/trial --split val --json"),
+)
+def evaluate(
+    run: Run,
+    split: Annotated[str, typer.Option("--split", help="test, val or train.")] = "test",
+    checkpoint: Checkpoint = "best",
+    runs_dir: RunsDir = DEFAULT_RUNS,
+    data_dir: DataDir = DEFAULT_DATA,
+    threads: RunThreads = None,
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw its plots too.")] = True,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    allow_plugins: AllowPlugins = False,
+) -> None:
+    """Say how good a run's network is on a split: loss, accuracy, every class, calibration.
+
+    Figures, predictions and plots are also written to evaluation/<split>/ inside the run.
+    """
+    from nnscratch.host.workplace import Workplace
+    from nnscratch.results.evaluate import evaluate_run
+
+    path = read_run(run, runs_dir, allow_plugins)
+    workplace = Workplace(data_dir, threads=threads, plots=plots)
+    finish(evaluate_run(path, split, checkpoint, workplace, display_for(json, quiet, verbose)), json)
+
+
+@family.command(
+    rich_help_panel=TRAIN_AND_USE,
+    epilog=examples(
+        "nnscratch predict runs/trial cat.png pictures/",
+        "nnscratch predict runs/trial rows.csv --csv",
+        "find . -name '*.jpg' | nnscratch predict runs/trial - --json",
+    ),
+)
+def predict(
+    run: Run,
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...", help="Pictures, folders, .npy, .npz, .csv; -: paths on stdin.")
+    ],
+    top: Annotated[int, typer.Option("--top", help="How many of the likeliest classes to name.")] = 3,
+    checkpoint: Checkpoint = "best",
+    runs_dir: RunsDir = DEFAULT_RUNS,
+    threads: RunThreads = None,
+    json: Annotated[bool, typer.Option("--json", help="A JSON list with an object for every input.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="A CSV table with a row for every input.")] = False,
+    allow_plugins: AllowPlugins = False,
+) -> None:
+    """Say what a run's network makes of new inputs.
+
+    Pictures (PNG, JPEG, GIF, BMP, WebP; any size and mode) are turned upright, put on white, converted to the colours
+    and resized to the size the network knows. Arrays and CSV rows hold what the training data holds: pixels 0..255, or
+    the features. An input that cannot be read is a row with its error, the others are predicted, the exit code is 1.
+    """
+    from nnscratch.results.predict import predict_run
+
+    path = read_run(run, runs_dir, allow_plugins)
+    if json and csv:
+        raise UsageError("--json and --csv: one of them")
+    listing = getattr(sys.stdin, "buffer", sys.stdin)
+    predictions = predict_run(path, inputs, listing, checkpoint=checkpoint, top=top, threads=threads)
+    stream_out(predictions, predictions.to_json() if json else predictions.to_csv() if csv else predictions.to_text())
+
+
+@family.command(rich_help_panel=LOOK, epilog=examples("nnscratch plot runs/quickstart"))
+def plot(
+    run: Run,
+    checkpoint: Checkpoint = "best",
+    runs_dir: RunsDir = DEFAULT_RUNS,
+    data_dir: DataDir = DEFAULT_DATA,
+    threads: RunThreads = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    allow_plugins: AllowPlugins = False,
+) -> None:
+    """Draw a run's plots and its report.html again."""
+    from nnscratch.host.workplace import Workplace
+    from nnscratch.results.plot import plot_run
+
+    path = read_run(run, runs_dir, allow_plugins)
+    workplace = Workplace(data_dir, threads=threads)
+    finish(plot_run(path, checkpoint, workplace, display_for(json, quiet)), json)

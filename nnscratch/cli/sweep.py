@@ -1,0 +1,67 @@
+"""`nnscratch sweep`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nnscratch.cli.help import TRAIN_AND_USE, examples
+from nnscratch.cli.options import AllowPlugins, DataDir, Json, Quiet, RunsDir, Threads, Verbose, Wandb, display_for
+from nnscratch.cli.result import finish
+from nnscratch.host.workplace import DEFAULT_DATA, DEFAULT_RUNS
+
+family = typer.Typer()
+SweepEngine = Literal["local", "wandb"]
+
+
+@family.command(
+    rich_help_panel=TRAIN_AND_USE,
+    short_help="Train many variants of a config and find the best.",
+    epilog=examples(
+        "nnscratch sweep configs/sweep.yaml --workers 2",
+        "nnscratch sweep configs/sweep.yaml --storage postgresql://user@host/sweeps  (on every machine)",
+        "nnscratch sweep configs/sweep.yaml --engine wandb",
+    ),
+)
+def sweep(
+    file: Annotated[Path, typer.Argument(metavar="SWEEP", help="The sweep file, in W&B's schema.")],
+    name: Annotated[str | None, typer.Option("--name", help="The sweep's name; the same name goes on with it.")] = None,
+    count: Annotated[int | None, typer.Option("--count", help="Trials in all, in place of the file's run_cap.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the search; left out: the config's.")] = None,
+    workers: Annotated[int, typer.Option("--workers", help="Trials at a time; they share the threads out.")] = 1,
+    storage: Annotated[
+        str | None, typer.Option("--storage", help="postgresql://... or a journal file, shared between machines.")
+    ] = None,
+    lease: Annotated[
+        float, typer.Option("--lease", help="Seconds of silence after which a worker's trial is taken up by another.")
+    ] = 60.0,
+    engine: Annotated[SweepEngine, typer.Option("--engine", help="Who chooses the trials.")] = "local",
+    runs_dir: RunsDir = DEFAULT_RUNS,
+    data_dir: DataDir = DEFAULT_DATA,
+    threads: Threads = None,
+    plots: Annotated[
+        bool | None,
+        typer.Option(
+            "--plots/--no-plots", help="Draw every trial's plots and report, too, or none; left out: the sweep's own."
+        ),
+    ] = None,
+    wandb: Wandb = None,
+    allow_plugins: AllowPlugins = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Train many variants of a config and find the best: grid, random or Bayesian search.
+
+    Results are in RUNS_DIR/sweeps/NAME. Stopped or killed at any moment and started again, it goes on. Several
+    machines work on one sweep when they are given the same --storage.
+    """
+    from nnscratch.host.workplace import Workplace
+    from nnscratch.sweeps.command_line import SweepOptions
+    from nnscratch.sweeps.command_line import sweep as run_sweep
+
+    how = SweepOptions(name, count, seed, workers, storage, lease, engine, plots is True, allow_plugins, wandb)
+    workplace = Workplace(data_dir, runs_dir, threads, plots is not False)
+    finish(run_sweep(file, how, workplace, display_for(json, quiet, verbose)), json)

@@ -1,0 +1,136 @@
+"""`nnscratch explain`, `gradcheck`, `diagnose` and `preflight`: what a network does, and whether it is right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nnscratch.cli.help import UNDERSTAND, examples
+from nnscratch.cli.options import (
+    TAKES_OVERRIDES,
+    AllowPlugins,
+    Arguments,
+    DataDir,
+    Json,
+    Run,
+    RunsDir,
+    Threads,
+    Verbose,
+    display_for,
+    read_config,
+    read_run,
+)
+from nnscratch.cli.result import finish
+from nnscratch.host.workplace import DEFAULT_DATA, DEFAULT_RUNS
+
+family = typer.Typer()
+
+
+@family.command(
+    rich_help_panel=UNDERSTAND,
+    context_settings=TAKES_OVERRIDES,
+    short_help="Tell one training step of CONFIG in formulas and numbers.",
+    epilog=examples("nnscratch explain configs/smoke.yaml --html step.html"),
+)
+def explain(
+    context: typer.Context,
+    arguments: Arguments,
+    sample: Annotated[int, typer.Option("--sample", min=1, help="How many examples the step is told with.")] = 2,
+    step: Annotated[int, typer.Option("--step", min=1, help="Which training step; those before are done.")] = 1,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page with real formulas here.")] = None,
+    markdown: Annotated[Path | None, typer.Option("--markdown", help="Write Markdown with TeX formulas here.")] = None,
+    data_dir: DataDir = DEFAULT_DATA,
+    threads: Threads = None,
+    json: Json = False,
+    allow_plugins: AllowPlugins = False,
+) -> None:
+    """Tell one training step of CONFIG in formulas, shapes and numbers that can be computed again by hand."""
+    from nnscratch.host.workplace import Workplace
+    from nnscratch.teaching.explain import explain as tell
+    from nnscratch.teaching.explanation_formats import write_explanation
+
+    display = display_for(json, quiet=html is None and markdown is None)
+    config = read_config(context, arguments, allow_plugins, display)
+    told = tell(config, Workplace(data_dir, threads=threads), display, sample=sample, step=step)
+    finish(write_explanation(told, html, markdown), json)
+
+
+@family.command(
+    rich_help_panel=UNDERSTAND,
+    context_settings=TAKES_OVERRIDES,
+    short_help="Check every gradient of CONFIG against central differences.",
+    epilog=examples(
+        "nnscratch gradcheck configs/cifar_best.yaml",
+        "nnscratch gradcheck my.yaml model.activation=tanh --tolerance 1e-7",
+    ),
+)
+def gradcheck(
+    context: typer.Context,
+    arguments: Arguments,
+    tolerance: Annotated[float, typer.Option("--tolerance", help="Largest relative error that passes.")] = 1e-6,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Entries checked of each array, at most.")] = 50,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=2, help="Examples in the batch.")] = 4,
+    data_dir: DataDir = DEFAULT_DATA,
+    threads: Threads = None,
+    json: Json = False,
+    verbose: Verbose = False,
+    allow_plugins: AllowPlugins = False,
+) -> None:
+    """Check every gradient of CONFIG against central differences in float64; exit code 1 names a wrong layer."""
+    from nnscratch.host.workplace import Workplace
+    from nnscratch.teaching.gradient_report import gradcheck as check
+
+    display = display_for(json, verbose=verbose)
+    config = read_config(context, arguments, allow_plugins, display)
+    workplace = Workplace(data_dir, threads=threads)
+    finish(check(config, workplace, display, batch_size=batch_size, samples=samples, tolerance=tolerance), json)
+
+
+@family.command(
+    rich_help_panel=UNDERSTAND,
+    short_help="Say what went wrong in a run, where, and what to try.",
+    epilog=examples("nnscratch diagnose runs/quickstart"),
+)
+def diagnose(
+    run: Run,
+    runs_dir: RunsDir = DEFAULT_RUNS,
+    data_dir: DataDir = DEFAULT_DATA,
+    threads: Threads = None,
+    json: Json = False,
+    verbose: Verbose = False,
+    allow_plugins: AllowPlugins = False,
+) -> None:
+    """Say what went wrong in a run: the problem, the layer, the evidence, what to try. A healthy run hears nothing."""
+    from nnscratch.host.workplace import Workplace
+    from nnscratch.teaching.run_diagnosis import diagnose as examine
+
+    path = read_run(run, runs_dir, allow_plugins)
+    finish(examine(path, Workplace(data_dir, threads=threads), display_for(json, verbose=verbose)), json)
+
+
+@family.command(
+    rich_help_panel=UNDERSTAND,
+    context_settings=TAKES_OVERRIDES,
+    short_help="Check CONFIG and its data before a long training.",
+    epilog=examples("nnscratch preflight configs/cifar_best.yaml && nnscratch train configs/cifar_best.yaml"),
+)
+def preflight(
+    context: typer.Context,
+    arguments: Arguments,
+    runs_dir: RunsDir = DEFAULT_RUNS,
+    data_dir: DataDir = DEFAULT_DATA,
+    threads: Threads = None,
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the learning-rate range test.")] = True,
+    json: Json = False,
+    verbose: Verbose = False,
+    allow_plugins: AllowPlugins = False,
+) -> None:
+    """Check CONFIG and its data before a long training: one batch, first loss, splits, balance, learning rate."""
+    from nnscratch.host.workplace import Workplace
+    from nnscratch.teaching.preflight import preflight as check
+
+    display = display_for(json, verbose=verbose)
+    config = read_config(context, arguments, allow_plugins, display)
+    finish(check(config, Workplace(data_dir, runs_dir, threads, plots), display), json)

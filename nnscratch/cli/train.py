@@ -1,0 +1,104 @@
+"""`nnscratch train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nnscratch import cpu
+from nnscratch.cli.help import TRAIN_AND_USE, examples
+from nnscratch.cli.options import (
+    TAKES_OVERRIDES,
+    AllowPlugins,
+    Arguments,
+    DataDir,
+    Json,
+    Quiet,
+    RunsDir,
+    Verbose,
+    Wandb,
+    display_for,
+    read_config,
+    read_run,
+)
+from nnscratch.cli.result import finish
+from nnscratch.errors import UsageError
+from nnscratch.host.workplace import DEFAULT_DATA, DEFAULT_RUNS
+from nnscratch.runs.names import find_run
+
+family = typer.Typer()
+
+
+@family.command(
+    rich_help_panel=TRAIN_AND_USE,
+    context_settings=TAKES_OVERRIDES,
+    epilog=examples(
+        "nnscratch train configs/quickstart.yaml",
+        "nnscratch train configs/cifar_best.yaml optimizer.learning_rate=3e-4 --epochs 5 --name trial",
+        "nnscratch train --resume runs/trial --epochs 20",
+    ),
+)
+def train(
+    context: typer.Context,
+    arguments: Arguments = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", help="Continue this run, given by folder or name, in place.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the run and its folder.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training data.")] = None,
+    runs_dir: RunsDir = DEFAULT_RUNS,
+    data_dir: DataDir = DEFAULT_DATA,
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", help="Threads to use; left out: every core, with --resume the run's own number."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the network and what it costs; write nothing.")
+    ] = False,
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw plots and the report at the end.")] = True,
+    wandb: Wandb = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    allow_plugins: AllowPlugins = False,
+) -> None:
+    """Train the network that CONFIG describes, or continue a run.
+
+    Everything is written to a new folder under --runs-dir: config, metrics, checkpoints, plots and a report. Fields of
+    the config can be changed after it: `optimizer.learning_rate=3e-4` or `--optimizer.learning_rate=3e-4`.
+    """
+    if resume is not None:
+        _refuse_with_resume(arguments, name, seed, dry_run)
+        cpu.use_kernel_of(find_run(resume, runs_dir))  # before anything imports NumPy
+    elif not arguments:
+        raise UsageError("which config?", "nnscratch train CONFIG.yaml, or nnscratch train --resume RUN")
+    from nnscratch.experiment.dry_run import dry_run as describe
+    from nnscratch.experiment.train import resume as resume_run
+    from nnscratch.experiment.train import train as train_config
+    from nnscratch.host.workplace import Workplace
+
+    display = display_for(json, quiet, verbose)
+    workplace = Workplace(data_dir, runs_dir, threads, plots)
+    if resume is not None:
+        run = read_run(resume, runs_dir, allow_plugins)
+        finish(resume_run(run, epochs, workplace, display, wandb=wandb), json)
+        return
+    fields = {"name": name, "seed": seed, "training.epochs": epochs, "wandb.mode": wandb}
+    config = read_config(context, arguments, allow_plugins, display, fields)
+    if dry_run:
+        finish(describe(config, workplace, display), json)
+    else:
+        finish(train_config(config, workplace, display, wandb=wandb), json)
+
+
+def _refuse_with_resume(arguments: list[str] | None, name: str | None, seed: int | None, dry_run: bool) -> None:
+    given = {"a config or overrides": arguments or None, "--name": name, "--seed": seed, "--dry-run": dry_run or None}
+    refused = [what for what, value in given.items() if value is not None]
+    if refused:
+        raise UsageError(
+            f"--resume continues a run as it was; {', '.join(refused)} cannot be given with it",
+            "only --epochs, --threads and output options can; or start a new run from the run's config.yaml",
+        )
