@@ -16,13 +16,15 @@ from pydantic_core import PydanticCustomError
 import nnscratch.config.builtins  # noqa: F401  (importing a component is what makes its name known)
 from nnscratch.component import Component, catalogue
 from nnscratch.config.consistency import inconsistencies
-from nnscratch.config.document import Node, Place, Value, dump_yaml, node_from_value, parse_yaml, read_yaml
+from nnscratch.config.document import parse_yaml, read_yaml
 from nnscratch.config.names import EXPECTED, FOLDER_NAME, folder_name, is_folder_name
+from nnscratch.config.node import Node, Place, Value, node_from_value
 from nnscratch.config.overrides import apply_overrides
 from nnscratch.config.plugins import check_plugins
 from nnscratch.config.problems import in_order, problems_of
 from nnscratch.config.shorthand import write_out
 from nnscratch.config.specification import Section, Specification, plain
+from nnscratch.config.yaml_core import dump_yaml
 from nnscratch.datasets.dataset import Source
 from nnscratch.errors import ConfigError, Problem, did_you_mean
 from nnscratch.nn.initializers import Initializer

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from nnscratch.component import Component, catalogue
-from nnscratch.config.document import Node, Place, node_from_value, parse_yaml
+from nnscratch.config.document import parse_yaml
+from nnscratch.config.node import Node, Place, node_from_value
 from nnscratch.config.problems import field_paths, unknown_field
 from nnscratch.config.shorthand import write_out
 from nnscratch.config.specification import (

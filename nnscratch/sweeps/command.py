@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnscratch.config.config import Config, load_config
-from nnscratch.config.document import Node
+from nnscratch.config.node import Node
 from nnscratch.errors import ConfigError, Problem
 from nnscratch.runs.kept_plugins import import_plugins
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnscratch.config.document import Node, read_yaml
+from nnscratch.config.document import read_yaml
 from nnscratch.config.names import EXPECTED, folder_name, is_folder_name
+from nnscratch.config.node import Node
 from nnscratch.config.problems import in_order, shown
 from nnscratch.errors import ConfigError, Problem, UsageError, did_you_mean
 from nnscratch.report.values import Goal

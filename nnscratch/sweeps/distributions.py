@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnscratch.config.document import Value
+from nnscratch.config.node import Value
 from nnscratch.report.formats import setting
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from nnscratch.config.document import Value
+from nnscratch.config.node import Value
 from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.distributions import Choice, Raw
 

@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from nnscratch.config.document import Node, Place
+from nnscratch.config.node import Node, Place
 from nnscratch.config.problems import shown
 from nnscratch.errors import Problem, did_you_mean
 from nnscratch.sweeps.distributions import (

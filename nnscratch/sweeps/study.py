@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnscratch.config.document import Value
+from nnscratch.config.node import Value
 from nnscratch.errors import UserError
 from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.sampling import suggest
