@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nnscratch.config.names import EXPECTED, is_folder_name
+from nnscratch.config.numbers import Number
 from nnscratch.config.preparation import prepare
 from nnscratch.config.problems import in_order
 from nnscratch.errors import ConfigError, Interrupted, UsageError
@@ -45,14 +46,22 @@ class SweepOptions:
     wandb: str | None = None
     """The mode of the trials' mirrors on W&B, in place of their configs'."""
 
+    def check(self) -> None:
+        """Raises UsageError for a number without a meaning."""
+        Number(least=1, most=1000, whole=True).require("--workers", self.workers)
+        Number(above=0).require("--lease", self.lease_seconds)
+        if self.count is not None:
+            Number(least=1, whole=True).require("--count", self.count)
+        if self.seed is not None:
+            Number(least=0, whole=True).require("--seed", self.seed)
+
 
 def sweep(file: Path, how: SweepOptions, workplace: Workplace, display: Display) -> SweepSummary | WandbSweep:
     """Runs a sweep to its end, or goes on with it: one name under one --runs-dir is one sweep.
 
     Raises Interrupted when asked to stop, with every trial saved, and UserError when it cannot be run.
     """
-    if how.workers < 1 or (how.count is not None and how.count < 1) or how.lease_seconds <= 0:
-        raise UsageError("--workers, --count and --lease must be at least 1")
+    how.check()
     if how.name is not None and not is_folder_name(how.name):
         raise UsageError(f"--name {how.name}: {EXPECTED}")
     definition = load_sweep(file, how.count, how.allow_plugins)

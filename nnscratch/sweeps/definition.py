@@ -10,6 +10,7 @@ from pathlib import Path
 from nnscratch.config.document import read_yaml
 from nnscratch.config.names import EXPECTED, folder_name, is_folder_name
 from nnscratch.config.node import Node
+from nnscratch.config.numbers import Number
 from nnscratch.config.problems import in_order, shown
 from nnscratch.errors import ConfigError, Problem, UsageError, did_you_mean
 from nnscratch.report.values import Goal
@@ -17,6 +18,9 @@ from nnscratch.sweeps.command import BaseCommand, parse_command
 from nnscratch.sweeps.distributions import Choice, Constant
 from nnscratch.sweeps.hyperband import Hyperband
 from nnscratch.sweeps.search_space import Parameter, read_parameters
+
+COUNT = Number(least=1, whole=True)
+MOST_COMBINATIONS = 1_000_000
 
 METHODS = ("grid", "random", "bayes")
 METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
@@ -81,7 +85,7 @@ class SweepDefinition:
 
     def grid_size(self) -> int:
         """How many combinations a grid has."""
-        return math.prod(len(parameter.distribution.grid() or ()) for parameter in self.parameters)
+        return math.prod(parameter.distribution.size() or 0 for parameter in self.parameters)
 
 
 def load_sweep(path: Path, count: int | None = None, allow_plugins: bool = False) -> SweepDefinition:
@@ -116,7 +120,7 @@ class _Reader:
         metric = self._metric(method)
         parameters = read_parameters(root, self.problems)
         early_terminate = self._hyperband(metric)
-        run_cap = count if count is not None else self._integer(root, "run_cap", 1)
+        run_cap = count if count is not None else self._count(root, "run_cap")
         command = parse_command(root, self.problems, self.allow_plugins)
         name = self._text(root, "name")
         name = folder_name(self.path.stem, "sweep") if name is None else name
@@ -135,10 +139,14 @@ class _Reader:
         """What a method needs."""
         if method == "grid":
             for parameter in parameters:
-                if parameter.distribution.grid() is None:
+                if parameter.distribution.size() is None:
                     message = "a grid needs `values`, `value`, integer `min` and `max`, or q_uniform; or use random"
                     self._wrong(parameter.place.problem(parameter.label, message))
-        elif method is not None and run_cap is None:
+            combinations = math.prod(parameter.distribution.size() or 1 for parameter in parameters)
+            if combinations > MOST_COMBINATIONS:
+                message = f"make a grid of {combinations:,} combinations; at most {MOST_COMBINATIONS:,}, or use random"
+                self._wrong(self.root.nearest(("parameters",))[0].place.problem("parameters", message))
+        elif method is not None and run_cap is None and self.root.child("run_cap") is None:
             message = f"is required: {method} has no end of its own; write the number of trials, or give --count"
             self._wrong(self.root.place.problem("run_cap", message))
         for parameter in parameters:
@@ -159,7 +167,7 @@ class _Reader:
             return None
         name = self._one_of(node, "name", METRICS, "metric.")
         goal = self._one_of(node, "goal", ("maximize", "minimize"), "metric.") if node.child("goal") else "minimize"
-        target = self._number(node, "target", "metric.")
+        target = self._number(node, "target", Number(), "metric.")
         if name is None or goal is None:
             return None
         wanted: Goal = "maximize" if goal == "maximize" else "minimize"
@@ -177,13 +185,12 @@ class _Reader:
         prefix = "early_terminate."
         if self._one_of(node, "type", ("hyperband",), prefix) is None:
             return None
-        min_iter, max_iter = self._integer(node, "min_iter", 1, prefix), self._integer(node, "max_iter", 1, prefix)
-        s, eta = self._integer(node, "s", 1, prefix), self._number(node, "eta", prefix)
+        min_iter, max_iter, s = (self._count(node, key, prefix) for key in ("min_iter", "max_iter", "s"))
+        eta = self._number(node, "eta", Number(above=1), prefix)
         strict = node.child("strict")
         if strict is not None and not isinstance(strict.content, bool):
             self._wrong(strict.place.problem(prefix + "strict", f"expected true or false, got {shown(strict.plain())}"))
-        if eta is not None and eta <= 1:
-            self._wrong(node.nearest(("eta",))[0].place.problem(prefix + "eta", "must be greater than 1"))
+        if eta is None and node.child("eta") is not None:
             return None
         if (min_iter is None) == (max_iter is None) or (max_iter is not None and s is None):
             self._wrong(node.place.problem("early_terminate", "needs min_iter, or max_iter and s"))
@@ -227,24 +234,13 @@ class _Reader:
             self._wrong(problem)
         return None
 
-    def _number(self, node: Node, key: str, prefix: str = "") -> float | None:
+    def _number(self, node: Node, key: str, rule: Number, prefix: str = "") -> float | None:
         item = node.child(key)
-        if item is None:
-            return None
-        if isinstance(item.content, bool) or not isinstance(item.content, int | float):
-            self._wrong(item.place.problem(prefix + key, f"expected a number, got {shown(item.plain())}"))
-            return None
-        return float(item.content)
+        return None if item is None else rule.read(item, prefix + key, self.problems)
 
-    def _integer(self, node: Node, key: str, least: int, prefix: str = "") -> int | None:
-        item = node.child(key)
-        if item is None:
-            return None
-        if isinstance(item.content, bool) or not isinstance(item.content, int) or item.content < least:
-            message = f"expected a whole number from {least} on, got {shown(item.plain())}"
-            self._wrong(item.place.problem(prefix + key, message))
-            return None
-        return item.content
+    def _count(self, node: Node, key: str, prefix: str = "") -> int | None:
+        count = self._number(node, key, COUNT, prefix)
+        return None if count is None else int(count)
 
     def _wrong(self, problem: Problem) -> None:
         self.problems.append(problem)

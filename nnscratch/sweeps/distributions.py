@@ -38,9 +38,13 @@ class Distribution(ABC):
     def value(self, raw: Raw) -> Value:
         """The config value that a sampled raw value stands for."""
 
-    def grid(self) -> list[Value] | None:
-        """Every value in order; None when there is no end to them."""
+    def size(self) -> int | None:
+        """How many values there are; None when there is no end to them."""
         return None
+
+    def grid(self) -> Sequence[Value]:
+        """Every value in order, when there is an end to them."""
+        raise NotImplementedError
 
     @abstractmethod
     def examples(self) -> list[Value]:
@@ -59,7 +63,10 @@ class Constant(Distribution):
     def value(self, raw: Raw) -> Value:
         return self.constant
 
-    def grid(self) -> list[Value] | None:
+    def size(self) -> int | None:
+        return 1
+
+    def grid(self) -> Sequence[Value]:
         return [self.constant]
 
     def examples(self) -> list[Value]:
@@ -90,8 +97,11 @@ class Choice(Distribution):
         shares = np.cumsum(self.probabilities) / sum(self.probabilities)
         return self.values[min(int(np.searchsorted(shares, float(raw), side="right")), len(self.values) - 1)]
 
-    def grid(self) -> list[Value] | None:
-        return list(self.values)
+    def size(self) -> int | None:
+        return len(self.values)
+
+    def grid(self) -> Sequence[Value]:
+        return self.values
 
     def examples(self) -> list[Value]:
         return list(self.values)
@@ -112,8 +122,11 @@ class Integers(Distribution):
     def value(self, raw: Raw) -> Value:
         return int(raw)
 
-    def grid(self) -> list[Value] | None:
-        return list(range(self.low, self.high + 1))
+    def size(self) -> int | None:
+        return self.high - self.low + 1
+
+    def grid(self) -> Sequence[Value]:
+        return range(self.low, self.high + 1)
 
     def examples(self) -> list[Value]:
         return [self.low, self.high]
@@ -136,14 +149,23 @@ class Interval(Distribution):
     def value(self, raw: Raw) -> Value:
         return float(raw) if self.q is None else rounded(float(raw), self.q, self.low, self.high)
 
-    def grid(self) -> list[Value] | None:
+    def size(self) -> int | None:
         if self.q is None or self.is_logarithmic:
             return None
+        first, last = multiples(self.q, self.low, self.high)
+        return last - first + 1
+
+    def grid(self) -> Sequence[Value]:
+        assert self.q is not None
         first, last = multiples(self.q, self.low, self.high)
         return [rounded(k * self.q, self.q) for k in range(first, last + 1)]
 
     def examples(self) -> list[Value]:
         return [self.value(self.low), self.value(self.high)]
+
+    def reach(self) -> tuple[float, float]:
+        """The smallest and the largest number, before rounding."""
+        return self.low, self.high
 
 
 @dataclass(frozen=True)
@@ -165,6 +187,10 @@ class Quantiles(Distribution):
 
     def examples(self) -> list[Value]:
         return [self.value(raw) for raw in (0.25, 0.75)]
+
+    def reach(self) -> tuple[float, float]:
+        """The smallest and the largest number, before rounding. Raises OverflowError when there is no such number."""
+        return self._quantile(EDGE), self._quantile(1.0 - EDGE)
 
     def _quantile(self, u: float) -> float:
         if self.kind == "beta":

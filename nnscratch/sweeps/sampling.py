@@ -64,7 +64,7 @@ def suggest(definition: SweepDefinition, seed: int, number: int, history: Sequen
 
 def _grid_point(definition: SweepDefinition, number: int, space: dict[str, BaseDistribution]) -> Suggestion:
     """The combinations in the file's order: the last parameter changes fastest."""
-    axes = [parameter.distribution.grid() or [] for parameter in definition.parameters]
+    axes = [parameter.distribution.grid() for parameter in definition.parameters]
     positions = np.unravel_index(number, [len(axis) for axis in axes])
     values: dict[str, Value] = {}
     raw: dict[str, Raw] = {}

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from nnscratch.config.node import Node, Place
+from nnscratch.config.numbers import Number
 from nnscratch.config.problems import shown
 from nnscratch.errors import Problem, did_you_mean
 from nnscratch.sweeps.distributions import (
@@ -39,6 +40,11 @@ ALLOWED_KEYS = {
     "beta": ("a", "b"),
     "q_beta": ("a", "b", "q"),
 }
+FINITE, POSITIVE, NOT_NEGATIVE = Number(), Number(above=0), Number(least=0)
+COUNTED = Number(least=-(2**53), most=2**53, whole=True)
+"""Whole numbers that a float64, in which Optuna computes, still tells apart."""
+MOST_MULTIPLES = 2**53
+
 FORMS = "write value, values, min and max, or a distribution"
 
 
@@ -143,50 +149,56 @@ class _Form:
             return Constant(value.plain()) if value is not None else self._wrong("is required", key="value")
         if base.startswith("categorical"):
             return self._choice(name)
-        q = self._q() if name.startswith("q_") else None
+        q = self._number("q", 1, POSITIVE) if name.startswith("q_") else None
         if base in ("normal", "log_normal", "beta"):
-            defaults = {"a": 1.0, "b": 1.0} if base == "beta" else {"mu": 0.0, "sigma": 1.0}
-            shape = {key: self._number(key, default) for key, default in defaults.items()}
-            for key, number in shape.items():
-                if (key == "sigma" and number < 0) or (base == "beta" and number <= 0):
-                    self._wrong("must be positive", self._place(key), key)
-            return Quantiles(base, shape, q)
+            rules = {"a": POSITIVE, "b": POSITIVE} if base == "beta" else {"mu": FINITE, "sigma": NOT_NEGATIVE}
+            shape = {key: float(self._number(key, 0 if key == "mu" else 1, rule)) for key, rule in rules.items()}
+            return self._within_range(Quantiles(base, shape, q), name)
         return self._interval(name, base, q)
 
     def _interval(self, name: str, base: str, q: float | None) -> Distribution | None:
         if self.node.child("min") is None or self.node.child("max") is None:
             return self._wrong("is required", key="min" if self.node.child("min") is None else "max")
-        low, high = self._number("min", 0.0), self._number("max", 0.0)
+        rule = COUNTED if base == "int_uniform" else FINITE
+        low, high = self._number("min", 0, rule), self._number("max", 0, rule)
         if not self.sound:
             return None
         if low > high:
-            self._wrong(f"min {low:g} is above max {high:g}", self._place("min"), "min")
+            return self._wrong(f"min {low:g} is above max {high:g}", self._place("min"), "min")
         if base == "int_uniform":
-            if low != int(low) or high != int(high):
-                self._wrong("int_uniform needs whole numbers; use uniform or q_uniform", self._place("min"))
             return Integers(int(low), int(high))
         if base.endswith("log_uniform"):  # bounds are exponents of e; inv_: of 1/x
             if max(abs(low), abs(high)) > 300:
                 message = f"{name} takes exponents of e; for the values themselves use {name}_values"
-                self._wrong(message, self._place("min"))
-                return None
+                return self._wrong(message, self._place("min"))
             low, high = (math.exp(-high), math.exp(-low)) if base.startswith("inv") else (math.exp(low), math.exp(high))
         is_logarithmic = base != "uniform"
         if is_logarithmic and low <= 0:
-            self._wrong("must be greater than 0 on a logarithmic scale", self._place("min"), "min")
-        if q is not None and self.sound:
+            return self._wrong("must be greater than 0 on a logarithmic scale", self._place("min"), "min")
+        made = self._within_range(Interval(float(low), float(high), is_logarithmic, q), name)
+        if q is not None and made is not None:
             first, last = multiples(q, low, high)
             if first > last:
-                self._wrong(f"no multiple of q = {q:g} lies between {low:g} and {high:g}", self._place("q"), "q")
-        return Interval(low, high, is_logarithmic, q)
+                return self._wrong(f"no multiple of q = {q:g} lies between {low:g} and {high:g}", self._place("q"), "q")
+        return made
+
+    def _within_range(self, made: Interval | Quantiles, name: str) -> Distribution | None:
+        """The distribution, unless its numbers are too large to be told apart by q, or for a computer at all."""
+        if not self.sound:
+            return None
+        try:
+            low, high = made.reach()
+            fits = math.isfinite(high - low) and max(abs(low), abs(high)) / (made.q or math.inf) <= MOST_MULTIPLES
+        except OverflowError:
+            fits = False
+        return made if fits else self._wrong(f"{name} gives numbers that are too large, or too many multiples of q")
 
     def _choice(self, name: str) -> Distribution | None:
         values, probabilities = self.node.child("values"), self.node.child("probabilities")
         if values is None:
             return self._wrong("is required", key="values")
         if not isinstance(values.content, list) or not values.content:
-            self._wrong("expected a list of values", values.place, "values")
-            return None
+            return self._wrong("expected a list of values", values.place, "values")
         plain = [node.plain() for node in values.content]
         for index, value in enumerate(plain):
             if any(value == other and type(value) is type(other) for other in plain[:index]):
@@ -195,33 +207,20 @@ class _Form:
             if name.endswith("probabilities"):
                 return self._wrong("is required", key="probabilities")
             return Choice(plain)
-        shares = probabilities.plain()
-        if (
-            not isinstance(shares, list)
-            or len(shares) != len(plain)
-            or not all(isinstance(share, int | float) and share >= 0 for share in shares)
-            or not 0.999 < sum(share for share in shares if isinstance(share, int | float)) < 1.001
-        ):
+        items = probabilities.content if isinstance(probabilities.content, list) else []
+        label = f"{self.label}.probabilities"
+        shares = [NOT_NEGATIVE.read(each, f"{label}.{index}", self.problems) for index, each in enumerate(items)]
+        found = [float(share) for share in shares if share is not None]
+        if len(found) != len(plain) or not 0.999 < sum(found) < 1.001:
             message = f"expected {len(plain)} probabilities, one per value, that add up to 1"
-            self._wrong(message, probabilities.place, "probabilities")
-            return None
-        return Choice(plain, [float(share) for share in shares if isinstance(share, int | float)])
+            return self._wrong(message, probabilities.place, "probabilities")
+        return Choice(plain, found)
 
-    def _q(self) -> float:
-        node = self.node.child("q")
-        q = node.content if node is not None else 1
-        if isinstance(q, bool) or not isinstance(q, int | float) or not q > 0 or not math.isfinite(q):
-            self._wrong("must be a number greater than 0", self._place("q"), "q")
-            return 1
-        return q
-
-    def _number(self, key: str, default: float) -> float:
+    def _number(self, key: str, default: float, rule: Number) -> float:
         node = self.node.child(key)
-        value = node.content if node is not None else default
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            self._wrong("expected a number", self._place(key), key)
-            return default
-        return float(value)
+        value = default if node is None else rule.read(node, f"{self.label}.{key}", self.problems)
+        self.sound = self.sound and value is not None
+        return default if value is None else value
 
     def _place(self, key: str) -> Place:
         return self.node.nearest((key,))[0].place

@@ -136,7 +136,16 @@ def test_text_in_the_command_may_look_like_a_number(
         ),
         ({"early_terminate": {"type": "envelope"}}, "expected hyperband"),
         ({"early_terminate": {"type": "hyperband"}}, "needs min_iter, or max_iter and s"),
-        ({"early_terminate": {"type": "hyperband", "min_iter": 2, "eta": 1}}, "must be greater than 1"),
+        (
+            {"early_terminate": {"type": "hyperband", "min_iter": 2, "eta": 1}},
+            "a finite number greater than 1, got 1",
+        ),
+        ({"parameters": {"l2": {"distribution": "log_normal", "mu": 1000}}}, "numbers that are too large"),
+        ({"parameters": {"l2": {"distribution": "uniform", "min": -1.7e308, "max": 1.7e308}}}, "too large"),
+        ({"parameters": {"l2": {"distribution": "q_uniform", "min": 0, "max": 1, "q": 1e-300}}}, "too many multiples"),
+        ({"parameters": {"l2": {"distribution": "int_uniform", "min": 0.5, "max": 3}}}, "expected a whole number"),
+        ({"parameters": {"seed": {"min": 0, "max": 2**63 - 1}}}, "to 9,007,199,254,740,992"),
+        ({"method": "grid", "parameters": {"seed": {"min": 0, "max": 10**9}}}, "1,000,000,001 combinations"),
         ({"command": None}, "command: is required"),
         ({"command": ["python", "train.py"]}, "does not run `nnscratch train CONFIG`"),
         ({"command": ["nnscratch", "train", "${args}"]}, "names no config after `train`"),
@@ -150,6 +159,48 @@ def test_what_is_wrong_with_a_sweep_file_is_said(
     with pytest.raises(ConfigError) as caught:
         load_sweep(write_sweep(tmp_path, **changes))
     assert said in str(caught.value)
+
+
+NUMBERS = {
+    "run_cap": "run_cap: X",
+    "metric.target": "metric: {name: val_accuracy, goal: maximize, target: X}",
+    "early_terminate.eta": "early_terminate: {type: hyperband, min_iter: 1, eta: X}",
+    "early_terminate.min_iter": "early_terminate: {type: hyperband, min_iter: X}",
+    "early_terminate.max_iter": "early_terminate: {type: hyperband, max_iter: X, s: 1}",
+    "early_terminate.s": "early_terminate: {type: hyperband, max_iter: 27, s: X}",
+    "parameters.l2.min": "parameters: {l2: {min: X, max: 1.0}}",
+    "parameters.l2.max": "parameters: {l2: {min: 0.0, max: X}}",
+    "parameters.l2.q": "parameters: {l2: {distribution: q_uniform, min: 0, max: 1, q: X}}",
+    "parameters.l2.mu": "parameters: {l2: {distribution: normal, mu: X}}",
+    "parameters.l2.sigma": "parameters: {l2: {distribution: normal, sigma: X}}",
+    "parameters.l2.a": "parameters: {l2: {distribution: beta, a: X}}",
+    "parameters.l2.b": "parameters: {l2: {distribution: beta, b: X}}",
+    "parameters.l2.probabilities.0": "parameters: {l2: {values: [0, 1], probabilities: [X, 0.5]}}",
+}
+
+
+@pytest.mark.parametrize("number", [".nan", ".inf", "-.inf", "true", "many"])
+@pytest.mark.parametrize("path", NUMBERS)
+def test_a_number_of_a_sweep_file_that_is_none_is_refused_at_its_place(
+    path: str, number: str, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    file = write_sweep(tmp_path)
+    lines = {
+        "method": "method: random",
+        "metric": "metric: {name: val_accuracy, goal: maximize}",
+        "run_cap": "run_cap: 2",
+        "parameters": "parameters: {l2: {value: 0}}",
+        "command": f"command: [nnscratch, train, {tmp_path / 'base.yaml'}, '${{args}}']",
+    }
+    lines[path.partition(".")[0]] = NUMBERS[path].replace("X", number)
+    file.write_text("\n".join(lines.values()))
+    with pytest.raises(ConfigError) as caught:
+        load_sweep(file)
+    problem = next(problem for problem in caught.value.problems if problem.path == path)
+    assert problem.message.startswith(("expected a finite number", "expected a whole number"))
+    assert problem.line is not None
+    assert problem.column is not None
+    assert file.read_text().splitlines()[problem.line - 1][problem.column - 1 :].startswith(number)
 
 
 def test_every_problem_of_a_sweep_file_is_said_at_once_with_its_place(write_sweep: WriteSweep, tmp_path: Path) -> None:

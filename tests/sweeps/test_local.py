@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -162,7 +163,19 @@ def test_missing_data_ends_a_sweep_before_its_first_trial(
     assert not (tmp_path / "runs" / "sweeps").exists()
 
 
-@pytest.mark.parametrize("how", [{"workers": 0}, {"count": 0}, {"lease_seconds": 0.0}, {"name": "a/b"}])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"workers": 0},
+        {"workers": 10**6},
+        {"count": 0},
+        {"seed": -1},
+        {"lease_seconds": 0.0},
+        {"lease_seconds": math.nan},
+        {"lease_seconds": math.inf},
+        {"name": "a/b"},
+    ],
+)
 def test_options_without_a_meaning_are_refused(how: dict[str, Any], write_sweep: WriteSweep, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         run(write_sweep(tmp_path), **how)

@@ -70,6 +70,20 @@ def test_bands_are_min_iter_times_powers_of_eta_or_max_iter_divided_by_them() ->
     assert Hyperband(max_iter=27, s=2, eta=3).bands(20) == [3, 9]
 
 
+@pytest.mark.parametrize(
+    ("band", "bands"),
+    [
+        (Hyperband(max_iter=27, s=1000, eta=3), [1, 3, 9]),
+        (Hyperband(max_iter=27, s=10**18, eta=1e308), []),
+        (Hyperband(min_iter=5, eta=1e308), [5]),
+        (Hyperband(min_iter=10**18, eta=2), [10**18]),
+        (Hyperband(min_iter=1, eta=1 + 1e-15), [1]),
+    ],
+)
+def test_bands_of_extreme_settings_are_few_and_found_at_once(band: Hyperband, bands: list[int]) -> None:
+    assert band.bands(1000) == bands
+
+
 @pytest.mark.parametrize(("accuracy", "stops"), [(0.9, None), (0.5, None), (0.4, 2)])
 def test_at_a_band_only_the_best_share_goes_on(accuracy: float, stops: int | None) -> None:
     others = [{1: 0.1, 2: 0.5}, {1: 0.1, 2: 0.2}, {1: 0.1, 2: 0.1}, {1: 0.9}]
