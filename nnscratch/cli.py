@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json as json_module
 import os
 import sys
 from pathlib import Path
@@ -118,8 +117,10 @@ def train(
         resume = find_run(resume, runs_dir)
         cpu.use_kernel_of(resume)  # before anything imports NumPy
     from nnscratch.config.config import load_config
+    from nnscratch.config.overrides import override
     from nnscratch.experiment.train import resume as resume_run
     from nnscratch.experiment.train import train as train_config
+    from nnscratch.sweeps.agent import started_by_agent
 
     config, changes = _arguments(context, arguments)
     _import_plugins(allow_plugins, resume or config)
@@ -132,9 +133,9 @@ def train(
     else:
         flags = {"name": name, "seed": seed, "training.epochs": epochs, "wandb.mode": wandb}
         for path, value in flags.items():
-            if value is not None:  # text is quoted: a name may look like a number
-                changes.append(f"{path}={json_module.dumps(value, ensure_ascii=False)}")
-        loaded = load_config(config, changes, display.say)
+            if value is not None:
+                changes.append(override(path, value))
+        loaded = load_config(config, changes, display.say, leave_out=started_by_agent(os.environ))
         if dry_run:
             from nnscratch.experiment.dry_run import dry_run as describe
 

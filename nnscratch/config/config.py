@@ -121,12 +121,13 @@ class Config(Section):
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
 
-def load_config(path: Path, overrides: Sequence[str] = (), tell: Tell | None = None) -> Config:
+def load_config(path: Path, overrides: Sequence[str] = (), tell: Tell | None = None, leave_out: bool = False) -> Config:
     """The Config in a file, with overrides (`a.b=value`) set. Raises ConfigError with every problem.
 
-    The run is named after the file when neither names it. `tell` is told what an override dropped.
+    The run is named after the file when neither names it. `tell` is told what an override keeps, drops or leaves out:
+    with `leave_out`, a field that the component it chooses does not have.
     """
-    return _config(read_yaml(path).root, overrides, tell, path.stem, path.parent)
+    return _config(read_yaml(path).root, overrides, tell, path.stem, path.parent, leave_out)
 
 
 def parse_config(text: str, source: str, overrides: Sequence[str] = (), tell: Tell | None = None) -> Config:
@@ -139,6 +140,12 @@ def config_from_mapping(
 ) -> Config:
     """As `load_config`, from dicts, lists and scalars."""
     return _config(node_from_value(mapping, source), overrides, tell, source)
+
+
+def left_out(path: Path, overrides: Sequence[str]) -> list[str]:
+    """Those of the overrides that `load_config` leaves out, when told to. Raises ConfigError."""
+    root = write_out(read_yaml(path).root, Config, [])
+    return apply_overrides(root, Config, overrides, leave_out=True).left_out
 
 
 def flatten(config: Config) -> dict[str, Value]:
@@ -165,7 +172,14 @@ def differences(left: Config, right: Config) -> dict[str, tuple[Value, Value]]:
     return {path: (a.get(path), b.get(path)) for path in dict.fromkeys((*a, *b)) if a.get(path) != b.get(path)}
 
 
-def _config(root: Node, overrides: Sequence[str], tell: Tell | None, name: str, folder: Path | None = None) -> Config:
+def _config(
+    root: Node,
+    overrides: Sequence[str],
+    tell: Tell | None,
+    name: str,
+    folder: Path | None = None,
+    leave_out: bool = False,
+) -> Config:
     problems: list[Problem] = []
     if not isinstance(root.content, dict):
         empty = root.content is None
@@ -176,7 +190,7 @@ def _config(root: Node, overrides: Sequence[str], tell: Tell | None, name: str, 
     root = write_out(root, Config, problems)
     assert isinstance(root.content, dict)
     try:
-        notes = apply_overrides(root, Config, overrides)
+        notes = apply_overrides(root, Config, overrides, leave_out).notes
     except ConfigError as error:
         problems.extend(error.problems)
         notes = []

@@ -66,18 +66,21 @@ def read_yaml(path: Path) -> YamlDocument:
     return parse_yaml(text, str(path))
 
 
-def parse_yaml(text: str, source: str, prefix: str = "") -> YamlDocument:
+def parse_yaml(text: str, source: str, prefix: str = "", words_are_text: bool = False) -> YamlDocument:
     """The document in `text`. Raises ConfigError with every problem of structure, or the first of syntax.
 
-    `prefix` is what stood before the text on a command line (`optimizer.name=`); places count from its start.
+    `prefix` is what stood before the text on a command line (`optimizer.name=`); places count from its start, and ` #`
+    begins no comment there. With `words_are_text`, so are `007`, `null` and `true`.
     """
     places = _Places(source, text, prefix)
     if len(text) > MAXIMUM_BYTES:
         raise ConfigError([Place(source).problem("", f"is larger than {MAXIMUM_BYTES // 1024} KB; is it a config?")])
+    hash_sign = _stand_in(text) if prefix else "#"
     try:
-        composed = Loader(text).get_single_node()
+        composed = Loader(text.replace("#", hash_sign)).get_single_node()
     except yaml.MarkedYAMLError as error:
-        raise ConfigError([places.at(error.problem_mark or error.context_mark).problem("", _explain(error))]) from None
+        message = _explain(error).replace(repr(hash_sign)[1:-1], "#")
+        raise ConfigError([places.at(error.problem_mark or error.context_mark).problem("", message)]) from None
     except ReaderError as error:
         place = places.at_index(text, error.position)
         raise ConfigError([place.problem("", f"the character U+{error.character:04X} is not allowed")]) from None
@@ -87,7 +90,7 @@ def parse_yaml(text: str, source: str, prefix: str = "") -> YamlDocument:
         ) from None
     if composed is None:
         return YamlDocument(Node(None, places.start))
-    builder = _Builder(places)
+    builder = _Builder(places, hash_sign, words_are_text)
     root = builder.node(composed, ())
     if builder.problems:
         raise ConfigError(builder.problems)
@@ -122,8 +125,8 @@ class _Places:
 class _Builder:
     """From PyYAML's nodes to ours, collecting problems on the way."""
 
-    def __init__(self, places: _Places) -> None:
-        self.places = places
+    def __init__(self, places: _Places, hash_sign: str, words_are_text: bool) -> None:
+        self.places, self.hash_sign, self.words_are_text = places, hash_sign, words_are_text
         self.problems: list[Problem] = []
 
     def node(self, node: yaml.Node, path: KeyPath, key: Place | None = None) -> Node:
@@ -143,7 +146,7 @@ class _Builder:
             if not isinstance(key_node, yaml.ScalarNode):
                 self.problems.append(key_place.problem(path, "a key must be text, not a list or a mapping"))
                 continue
-            name = str(key_node.value)
+            name = self._text(key_node)
             inner = (*path, name)
             if name in items:
                 first = items[name].key or items[name].place
@@ -157,7 +160,9 @@ class _Builder:
         return items
 
     def _scalar(self, node: yaml.Node, place: Place, path: KeyPath) -> Scalar:
-        text = str(node.value)
+        text = self._text(node)
+        if self.words_are_text and node.tag.startswith(TAG):
+            node.tag = TAG + "str"
         implied = core_tag(text)
         allowed = {"str", implied.removeprefix(TAG)} | ({"float"} if implied == TAG + "int" else set())
         if not self._expect_tag(node, sorted(allowed), place, path):
@@ -168,12 +173,21 @@ class _Builder:
             return None
         return value
 
+    def _text(self, node: yaml.Node) -> str:
+        return str(node.value).replace(self.hash_sign, "#")
+
     def _expect_tag(self, node: yaml.Node, allowed: Sequence[str], place: Place, path: KeyPath) -> bool:
         if node.tag in {TAG + name for name in allowed}:
             return True
         shown = node.tag.replace(TAG, "!!")
         self.problems.append(place.problem(path, f"the tag {shown} is not allowed here; write the plain value"))
         return False
+
+
+def _stand_in(text: str) -> str:
+    """A character that means nothing to YAML and is not in the text."""
+    private = map(chr, range(0xF0000, 0x10FFFE))  # more of them than a text may have characters
+    return next(character for character in private if character not in text)
 
 
 def _explain(error: yaml.MarkedYAMLError) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from nnscratch.config.names import EXPECTED, is_folder_name
 from nnscratch.config.numbers import Number
+from nnscratch.config.overrides import override
 from nnscratch.config.preparation import prepare
 from nnscratch.config.problems import in_order
 from nnscratch.errors import ConfigError, Interrupted, UsageError
@@ -138,7 +138,7 @@ def check_values(definition: SweepDefinition) -> None:
         siblings = f"{parameter.path.rpartition('.')[0]}.name"
         contexts = [(), *((f"{siblings}={name}",) for name in names.get(siblings, ()) if parameter.path != siblings)]
         for value in parameter.distribution.examples():
-            change = _override(parameter.path, value)
+            change = override(parameter.path, value)
             errors = list(_errors(definition, [(*context, change) for context in contexts]))
             if len(errors) == len(contexts):
                 message = errors[-1].problems[0].message if errors[-1].problems else errors[-1].message
@@ -154,7 +154,3 @@ def _errors(definition: SweepDefinition, attempts: list[tuple[str, ...]]) -> Ite
             return
         except ConfigError as error:
             yield error
-
-
-def _override(path: str, value: object) -> str:
-    return f"{path}={json.dumps(value)}"

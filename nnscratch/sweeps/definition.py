@@ -14,7 +14,7 @@ from nnscratch.config.numbers import Number
 from nnscratch.config.problems import in_order, shown
 from nnscratch.errors import ConfigError, Problem, UsageError, did_you_mean
 from nnscratch.report.values import Goal
-from nnscratch.sweeps.command import BaseCommand, parse_command
+from nnscratch.sweeps.base_command import BaseCommand, parse_command
 from nnscratch.sweeps.distributions import Choice, Constant
 from nnscratch.sweeps.hyperband import Hyperband
 from nnscratch.sweeps.search_space import Parameter, read_parameters

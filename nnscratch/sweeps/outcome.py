@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nnscratch.config.overrides import override
 from nnscratch.errors import UserError
 from nnscratch.host.display import Display
 from nnscratch.host.json_text import json_text
@@ -103,7 +104,7 @@ def conclude(study: Study, folder: Path, workplace: Workplace, display: Display,
 def _write_best(study: Study, best: Trial, trials: int, folder: Path, workplace: Workplace) -> str:
     """The command that trains best.yaml, which it writes, with copies of the plugins that it names."""
     definition, metric = study.definition, study.definition.metric.name
-    changes = (*trial_changes(definition, best, study.seed), f"name={json.dumps(f'{definition.name[:95]}-best')}")
+    changes = (*trial_changes(definition, best, study.seed), override("name", f"{definition.name[:95]}-best"))
     config, _ = keep_plugins(RunDirectory(folder), definition.command.load(changes))
     head = f"# The best of {trials} trials of the sweep {definition.name}: trial {best.number}, "
     text = f"{head}{metric} {metric_value(metric, best.value)}.\n{config.to_yaml()}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnscratch.config.config import Config, load_config
 from nnscratch.config.node import Node
+from nnscratch.config.overrides import override
 from nnscratch.errors import ConfigError, Problem
 from nnscratch.runs.kept_plugins import import_plugins
 
@@ -80,8 +80,8 @@ def _arguments(tokens: list[str], node: Node, problems: list[Problem]) -> tuple[
         if option in AS_OVERRIDES or option in OWN_OPTIONS:
             given = value if equals else next(words, "")
             if option in AS_OVERRIDES:
-                written = json.dumps(given, ensure_ascii=False) if option in TEXTS else given
-                overrides.append(f"{AS_OVERRIDES[option]}={written}")
+                path = AS_OVERRIDES[option]
+                overrides.append(override(path, given) if option in TEXTS else f"{path}={given}")
             else:
                 message = f"{option} belongs to the machine, not to the sweep: give it to `nnscratch sweep`"
                 problems.append(node.place.problem("command", message))
