@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nnscratch.config.names import EXPECTED, is_folder_name
 from nnscratch.config.numbers import Number
-from nnscratch.config.overrides import override
 from nnscratch.config.preparation import prepare
-from nnscratch.config.problems import in_order
-from nnscratch.errors import ConfigError, Interrupted, UsageError
+from nnscratch.errors import Interrupted, UsageError
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
 from nnscratch.host.workplace import Workplace
 from nnscratch.report.files import write_atomically
 from nnscratch.sweeps.board import Board
-from nnscratch.sweeps.definition import SweepDefinition, load_sweep
 from nnscratch.sweeps.outcome import SweepSummary, conclude
 from nnscratch.sweeps.study import FINISHED
+from nnscratch.sweeps.sweep_file import load_sweep
 from nnscratch.sweeps.wandb_engine import WandbSweep, sweep_on_wandb
 from nnscratch.sweeps.worker import Assignment, work, work_in_processes
 
@@ -66,7 +63,8 @@ def sweep(file: Path, how: SweepOptions, workplace: Workplace, display: Display)
         raise UsageError(f"--name {how.name}: {EXPECTED}")
     definition = load_sweep(file, how.count, how.allow_plugins)
     definition = replace(definition, name=how.name or definition.name)
-    check_values(definition)
+    for warning in definition.warnings:
+        display.warn(warning)
     if how.engine == "wandb":
         return sweep_on_wandb(definition, how.count, display)
     threads = machine.choose_threads(workplace.threads)
@@ -91,6 +89,8 @@ def sweep(file: Path, how: SweepOptions, workplace: Workplace, display: Display)
     if not (folder / "sweep.yaml").exists():
         write_atomically(folder / "sweep.yaml", file.read_bytes())
     display.say(f"{definition.name}: {definition.method}, {study.total} trials of {definition.command.config}")
+    for note in definition.notes:
+        display.say(f"note: {note}")
     display.say(f"study in {study.label}, trials in {folder / 'trials'}")
     before = study.trials()
     done = sum(trial.status in FINISHED for trial in before)
@@ -125,32 +125,3 @@ def _interrupted(file: Path, how: SweepOptions, workplace: Workplace, folder: Pa
     command += [] if workplace.plots else ["--no-plots"]
     command += ["--allow-plugins"] if how.allow_plugins else []
     return Interrupted(f"interrupted; every trial is saved in {folder}", f"go on with: {shlex.join(command)}")
-
-
-def check_values(definition: SweepDefinition) -> None:
-    """Raises ConfigError with every value that the config refuses, before anything is trained.
-
-    A field that only some component has (`optimizer.momentum`) is fine when the sweep also chooses that component.
-    """
-    names = {each.path: each.distribution.examples() for each in definition.parameters if each.path.endswith(".name")}
-    problems = []
-    for parameter in definition.parameters:
-        siblings = f"{parameter.path.rpartition('.')[0]}.name"
-        contexts = [(), *((f"{siblings}={name}",) for name in names.get(siblings, ()) if parameter.path != siblings)]
-        for value in parameter.distribution.examples():
-            change = override(parameter.path, value)
-            errors = list(_errors(definition, [(*context, change) for context in contexts]))
-            if len(errors) == len(contexts):
-                message = errors[-1].problems[0].message if errors[-1].problems else errors[-1].message
-                problems.append(parameter.place.problem(parameter.label, f"{change}: {message}"))
-    if problems:
-        raise ConfigError(in_order(problems))
-
-
-def _errors(definition: SweepDefinition, attempts: list[tuple[str, ...]]) -> Iterator[ConfigError]:
-    for changes in attempts:
-        try:
-            definition.command.load(changes)
-            return
-        except ConfigError as error:
-            yield error

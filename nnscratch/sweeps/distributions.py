@@ -1,7 +1,7 @@
 """The distributions of W&B's sweep schema: what Optuna samples (`raw`), and the config value that it stands for.
 
-A quantized distribution (`q_...`) rounds to multiples of q inside its bounds. `normal`, `log_normal` and `beta` have no
-counterpart in Optuna: what is sampled there is the quantile, a number between 0 and 1.
+A quantized distribution (`q_...`) rounds to multiples of q inside its bounds. `normal`, `log_normal`, `beta` and what
+has several parts have no counterpart in Optuna: what is sampled there is the quantile, a number between 0 and 1.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ EDGE = 1e-6  # quantiles stay this far from 0 and 1, where a normal distribution
 
 
 class Distribution(ABC):
-    """What a parameter may be."""
+    """What a parameter may be. Its text says all there is to it: equal texts are equal distributions."""
 
     @abstractmethod
     def sampled(self) -> BaseDistribution | None:
@@ -37,6 +37,10 @@ class Distribution(ABC):
     @abstractmethod
     def value(self, raw: Raw) -> Value:
         """The config value that a sampled raw value stands for."""
+
+    def at(self, u: float) -> Value:
+        """The value at a quantile, 0 <= u < 1: what is sampled, where it has no other measure."""
+        return self.value(u)
 
     def size(self) -> int | None:
         """How many values there are; None when there is no end to them."""
@@ -57,6 +61,9 @@ class Constant(Distribution):
 
     constant: Value
 
+    def __str__(self) -> str:
+        return json.dumps(self.constant)
+
     def sampled(self) -> BaseDistribution | None:
         return None
 
@@ -75,10 +82,12 @@ class Constant(Distribution):
 
 @dataclass(frozen=True)
 class Choice(Distribution):
-    """One of some values, equally likely or with the probabilities given."""
+    """One of some values, equally likely."""
 
     values: Sequence[Value]
-    probabilities: Sequence[float] | None = None
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(map(json.dumps, self.values))}"
 
     @cached_property
     def labels(self) -> list[str]:
@@ -87,15 +96,16 @@ class Choice(Distribution):
         return labels if len(set(labels)) == len(labels) else [json.dumps(value) for value in self.values]
 
     def sampled(self) -> BaseDistribution | None:
-        from optuna.distributions import CategoricalDistribution, FloatDistribution
+        from optuna.distributions import CategoricalDistribution
 
-        return CategoricalDistribution(self.labels) if self.probabilities is None else FloatDistribution(0.0, 1.0)
+        return CategoricalDistribution(self.labels)
+
+    def label(self, value: Value) -> str:
+        """The text of one of the values."""
+        return self.labels[[json.dumps(each) for each in self.values].index(json.dumps(value))]
 
     def value(self, raw: Raw) -> Value:
-        if self.probabilities is None:
-            return self.values[self.labels.index(str(raw))]
-        shares = np.cumsum(self.probabilities) / sum(self.probabilities)
-        return self.values[min(int(np.searchsorted(shares, float(raw), side="right")), len(self.values) - 1)]
+        return self.values[self.labels.index(str(raw))]
 
     def size(self) -> int | None:
         return len(self.values)
@@ -108,11 +118,46 @@ class Choice(Distribution):
 
 
 @dataclass(frozen=True)
+class Mixture(Distribution):
+    """One of several parts, values or distributions themselves: equally likely, or with the probabilities given."""
+
+    parts: Sequence[Distribution]
+    probabilities: Sequence[float] | None = None
+
+    def __str__(self) -> str:
+        shares = f" with probabilities {', '.join(map(repr, self.probabilities))}" if self.probabilities else ""
+        return f"one of {', '.join(map(str, self.parts))}{shares}"
+
+    @cached_property
+    def _edges(self) -> list[float]:
+        """Where, between 0 and 1, each part begins, and 1."""
+        shares = np.array(self.probabilities or [1.0] * len(self.parts), dtype=np.float64)
+        return [0.0, *(np.cumsum(shares) / shares.sum()).tolist()]
+
+    def sampled(self) -> BaseDistribution | None:
+        from optuna.distributions import FloatDistribution
+
+        return FloatDistribution(0.0, 1.0)
+
+    def value(self, raw: Raw) -> Value:
+        u, edges = float(raw), self._edges
+        part = min(int(np.searchsorted(edges, u, side="right")), len(self.parts)) - 1
+        width = edges[part + 1] - edges[part]
+        return self.parts[part].at(min((u - edges[part]) / width, 1.0 - EDGE) if width else 0.0)
+
+    def examples(self) -> list[Value]:
+        return [value for part in self.parts for value in part.examples()]
+
+
+@dataclass(frozen=True)
 class Integers(Distribution):
     """Every integer from low to high, equally likely."""
 
     low: int
     high: int
+
+    def __str__(self) -> str:
+        return f"an integer from {self.low} to {self.high}"
 
     def sampled(self) -> BaseDistribution | None:
         from optuna.distributions import IntDistribution
@@ -121,6 +166,9 @@ class Integers(Distribution):
 
     def value(self, raw: Raw) -> Value:
         return int(raw)
+
+    def at(self, u: float) -> Value:
+        return self.low + int(u * (self.high - self.low + 1))
 
     def size(self) -> int | None:
         return self.high - self.low + 1
@@ -141,6 +189,10 @@ class Interval(Distribution):
     is_logarithmic: bool = False
     q: float | None = None
 
+    def __str__(self) -> str:
+        scale = ", logarithmic" if self.is_logarithmic else ""
+        return f"a number from {self.low!r} to {self.high!r}{scale}{_steps(self.q)}"
+
     def sampled(self) -> BaseDistribution | None:
         from optuna.distributions import FloatDistribution
 
@@ -148,6 +200,12 @@ class Interval(Distribution):
 
     def value(self, raw: Raw) -> Value:
         return float(raw) if self.q is None else rounded(float(raw), self.q, self.low, self.high)
+
+    def at(self, u: float) -> Value:
+        if self.is_logarithmic:
+            exponent = math.log(self.low) + u * (math.log(self.high) - math.log(self.low))
+            return self.value(min(max(math.exp(exponent), self.low), self.high))
+        return self.value(self.low + (self.high - self.low) * u)
 
     def size(self) -> int | None:
         if self.q is None or self.is_logarithmic:
@@ -176,13 +234,16 @@ class Quantiles(Distribution):
     shape: Mapping[str, float] = field(default_factory=dict)
     q: float | None = None
 
+    def __str__(self) -> str:
+        return f"{self.kind} with {', '.join(f'{key} {value!r}' for key, value in self.shape.items())}{_steps(self.q)}"
+
     def sampled(self) -> BaseDistribution | None:
         from optuna.distributions import FloatDistribution
 
         return FloatDistribution(EDGE, 1.0 - EDGE)
 
     def value(self, raw: Raw) -> Value:
-        value = self._quantile(float(raw))
+        value = self._quantile(min(max(float(raw), EDGE), 1.0 - EDGE))
         return value if self.q is None else rounded(value, self.q)
 
     def examples(self) -> list[Value]:
@@ -219,3 +280,7 @@ def rounded(value: float, q: float, low: float = -math.inf, high: float = math.i
         k = min(max(k, first), last)
     # 3 * 0.1 is 0.30000000000000004; what was meant is 0.3.
     return k * q if isinstance(q, int) else float(f"{k * q:.12g}")
+
+
+def _steps(q: float | None) -> str:
+    return "" if q is None else f", in steps of {q!r}"

@@ -24,7 +24,7 @@ from nnscratch.report.values import Goal, TrialSummary
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.kept_plugins import keep_plugins
 from nnscratch.sweeps.board import best_trial
-from nnscratch.sweeps.sampling import search_space
+from nnscratch.sweeps.sampling import as_the_sampler_sees_it, search_space
 from nnscratch.sweeps.study import Study, Trial
 from nnscratch.sweeps.trial import trial_changes
 
@@ -122,10 +122,9 @@ def importances(study: Study, trials: Sequence[Trial]) -> dict[str, float]:
     space = search_space(study.definition)
     if len(rows) < FEWEST_TRIALS or not space or len({row.value for row in rows}) < 2:
         return {}
-    raw = {frozen.number: frozen.params for frozen in study.frozen_trials()}
+    kept = {frozen.number: frozen for frozen in study.frozen_trials()}
     known = optuna.create_study(direction=study.definition.metric.goal)
-    for row in rows:
-        known.add_trial(optuna.trial.create_trial(value=row.value, params=raw[row.number], distributions=space))
+    known.add_trials([as_the_sampler_sees_it(study.definition, kept[row.number]) for row in rows])
     try:
         shares = get_param_importances(known, evaluator=PedAnovaImportanceEvaluator())
     except (RuntimeError, ValueError):

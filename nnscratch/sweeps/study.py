@@ -217,7 +217,7 @@ class Study:
         from optuna.trial import TrialState, create_trial
 
         number = len(history)
-        suggestion = suggest(self.definition, self.seed, number, [_as_the_sampler_sees_it(each) for each in history])
+        suggestion = suggest(self.definition, self.seed, number, history)
         attributes = {"parameters": suggestion.values, "status": "running", "lease": asdict(self._me), "deaths": 0}
         template = create_trial(
             state=TrialState.RUNNING,
@@ -300,19 +300,4 @@ def _trial(frozen: FrozenTrial) -> Trial:
         kept.get("deaths", 0),
         dict(frozen.intermediate_values),
         Lease(**lease) if lease else None,
-    )
-
-
-def _as_the_sampler_sees_it(frozen: FrozenTrial) -> FrozenTrial:
-    """A diverged trial as one pruned before its first epoch: the worst there is, so that its region is avoided."""
-    from optuna.trial import TrialState, create_trial
-
-    diverged = frozen.user_attrs.get("status") == "diverged" and frozen.state.is_finished()
-    value = frozen.value if frozen.state is TrialState.COMPLETE else None
-    return create_trial(
-        state=TrialState.PRUNED if diverged else frozen.state,
-        value=value,
-        params=frozen.params,
-        distributions=frozen.distributions,
-        intermediate_values={} if diverged else frozen.intermediate_values,
     )

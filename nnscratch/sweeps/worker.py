@@ -15,9 +15,9 @@ from pathlib import Path
 from nnscratch.errors import Interrupted, UserError
 from nnscratch.host.interruption import StopRequest
 from nnscratch.host.workplace import Workplace
-from nnscratch.sweeps.definition import load_sweep
 from nnscratch.sweeps.storage import open_storage
 from nnscratch.sweeps.study import MOST_DEATHS, Study
+from nnscratch.sweeps.sweep_file import load_sweep
 from nnscratch.sweeps.trial import patiently, run_trial
 
 PAUSE = 0.5

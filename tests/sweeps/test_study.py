@@ -12,9 +12,9 @@ import pytest
 
 from nnscratch.errors import UsageError, UserError
 from nnscratch.sweeps import study as study_module
-from nnscratch.sweeps.definition import load_sweep
 from nnscratch.sweeps.storage import drop_torn_line, open_storage
 from nnscratch.sweeps.study import LeaseLostError, Study
+from nnscratch.sweeps.sweep_file import load_sweep
 
 WriteSweep = Callable[..., Path]
 
