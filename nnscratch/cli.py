@@ -241,6 +241,9 @@ def sweep(
     lease: Annotated[
         float, typer.Option("--lease", help="Seconds of silence after which a worker's trial is taken up by another.")
     ] = 60.0,
+    extend: Annotated[
+        bool, typer.Option("--extend", help="Go on under the same name with other parameters; old trials are kept.")
+    ] = False,
     engine: Annotated[SweepEngine, typer.Option("--engine", help="Who chooses the trials.")] = "local",
     runs_dir: RunsDir = DEFAULT_RUNS,
     data_dir: DataDir = DEFAULT_DATA,
@@ -265,7 +268,7 @@ def sweep(
     from nnscratch.sweeps.command_line import SweepOptions
     from nnscratch.sweeps.command_line import sweep as run_sweep
 
-    how = SweepOptions(name, count, seed, workers, storage, lease, engine, plots is True, allow_plugins, wandb)
+    how = SweepOptions(name, count, seed, workers, storage, lease, engine, plots is True, extend, allow_plugins, wandb)
     options = _options(data_dir, runs_dir, threads, plots is not False)
     result = run_sweep(file, how, options, _display(json, quiet, verbose))
     _emit(result, json)

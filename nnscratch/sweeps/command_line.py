@@ -38,6 +38,8 @@ class SweepOptions:
     engine: str = "local"
     trial_plots: bool = False
     """Plots and a report for every trial, besides those of the sweep."""
+    extend: bool = False
+    """Whether trials of before are kept when the search has changed."""
     allow_plugins: bool = False
     """Whether the user lets the config's Python files run."""
     wandb: str | None = None
@@ -74,9 +76,7 @@ def sweep(file: Path, how: SweepOptions, workplace: Workplace, display: Display)
     folder = workplace.runs_dir / "sweeps" / definition.name
     seed = base.seed if how.seed is None else how.seed
     assignment = Assignment(
-        file,
-        definition.name,
-        how.count,
+        definition,
         seed,
         folder,
         how.storage,
@@ -85,9 +85,8 @@ def sweep(file: Path, how: SweepOptions, workplace: Workplace, display: Display)
         replace(workplace, threads=threads, plots=how.trial_plots, download=False),
         how.wandb,
     )
-    study = assignment.open_study()
-    if not (folder / "sweep.yaml").exists():
-        write_atomically(folder / "sweep.yaml", file.read_bytes())
+    study = assignment.open_study(how.extend)
+    write_atomically(folder / "sweep.yaml", file.read_bytes())
     display.say(f"{definition.name}: {definition.method}, {study.total} trials of {definition.command.config}")
     for note in definition.notes:
         display.say(f"note: {note}")

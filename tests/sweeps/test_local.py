@@ -19,6 +19,7 @@ from nnscratch.host.interruption import StopRequest
 from nnscratch.host.workplace import Workplace
 from nnscratch.sweeps.command_line import SweepOptions, _interrupted, sweep
 from nnscratch.sweeps.outcome import SweepSummary, conclude
+from nnscratch.sweeps.sweep_file import load_sweep
 from nnscratch.sweeps.trial import TrialStop
 from nnscratch.sweeps.worker import Assignment
 
@@ -36,7 +37,7 @@ def test_a_sweep_leaves_leaderboard_best_config_and_plots(write_sweep: WriteSwee
     file = write_sweep(tmp_path, method="bayes", run_cap=5)
     result = run(file)
     folder = tmp_path / "runs" / "sweeps" / "tiny"
-    assignment = Assignment(file, "tiny", None, 3, folder, None, 60.0, False, Workplace(data_dir=tmp_path))
+    assignment = Assignment(load_sweep(file), 3, folder, None, 60.0, False, Workplace(data_dir=tmp_path))
     conclude(assignment.open_study(), folder, assignment.workplace, Display(quiet=True), plots=True)
     assert [trial.status for trial in result.trials] == ["completed"] * 5
     assert result.best is not None
