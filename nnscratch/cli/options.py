@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -76,7 +75,8 @@ def read_config(
     """
     from nnscratch.config.arguments import config_and_overrides
     from nnscratch.config.config import load_config
-    from nnscratch.sweeps.agent import as_overrides
+    from nnscratch.config.overrides import override
+    from nnscratch.sweeps.agent import as_overrides, started_by_agent
 
     options = [option for parameter in context.command.params for option in parameter.opts]
     path, changes = config_and_overrides(as_overrides(arguments or [], os.environ), options)
@@ -84,9 +84,9 @@ def read_config(
         raise UsageError("which config?", f"nnscratch {context.info_name} CONFIG.yaml")
     _import_plugins(path, allow_plugins)
     for field, value in (fields or {}).items():
-        if value is not None:  # text is quoted: a name may look like a number
-            changes.append(f"{field}={json_module.dumps(value, ensure_ascii=False)}")
-    return load_config(path, changes, display.say)
+        if value is not None:
+            changes.append(override(field, value))
+    return load_config(path, changes, display.say, leave_out=started_by_agent(os.environ))
 
 
 def _import_plugins(path: Path, allowed: bool) -> None:

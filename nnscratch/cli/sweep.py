@@ -37,6 +37,9 @@ def sweep(
     lease: Annotated[
         float, typer.Option("--lease", help="Seconds of silence after which a worker's trial is taken up by another.")
     ] = 60.0,
+    extend: Annotated[
+        bool, typer.Option("--extend", help="Go on under the same name with other parameters; old trials are kept.")
+    ] = False,
     engine: Annotated[SweepEngine, typer.Option("--engine", help="Who chooses the trials.")] = "local",
     runs_dir: RunsDir = DEFAULT_RUNS,
     data_dir: DataDir = DEFAULT_DATA,
@@ -62,6 +65,6 @@ def sweep(
     from nnscratch.sweeps.command_line import SweepOptions
     from nnscratch.sweeps.command_line import sweep as run_sweep
 
-    how = SweepOptions(name, count, seed, workers, storage, lease, engine, plots is True, allow_plugins, wandb)
+    how = SweepOptions(name, count, seed, workers, storage, lease, engine, plots is True, extend, allow_plugins, wandb)
     workplace = Workplace(data_dir, runs_dir, threads, plots is not False)
     finish(run_sweep(file, how, workplace, display_for(json, quiet, verbose)), json)

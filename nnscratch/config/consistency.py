@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nnscratch.component import catalogue
-from nnscratch.config.document import KeyPath, Node
+from nnscratch.config.node import KeyPath, Node
 from nnscratch.errors import Problem
 from nnscratch.nn.losses import Loss
 

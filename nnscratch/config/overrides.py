@@ -1,15 +1,22 @@
-"""`optimizer.learning_rate=3e-4`: single values of a config set from the command line or by a sweep."""
+"""`optimizer.learning_rate=3e-4`: single values of a config set from the command line or by a sweep.
+
+Whole components and their names are set first, then fields; of two values for one field the last wins. A component that
+takes the place of another keeps those fields of it that were written and that it has, too; a note says which.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import BaseModel
 
 from nnscratch.component import Component, catalogue
-from nnscratch.config.document import Node, Place, node_from_value, parse_yaml
+from nnscratch.config.node import Node, Place, node_from_value
+from nnscratch.config.override_value import SOURCE, read_value
 from nnscratch.config.problems import field_paths, unknown_field
 from nnscratch.config.shorthand import write_out
 from nnscratch.config.specification import (
@@ -21,19 +28,19 @@ from nnscratch.config.specification import (
     item_annotation,
     model_at,
     names_of,
+    plain,
     section_type,
 )
 from nnscratch.errors import ConfigError, Problem
-
-SOURCE = "override"
+from nnscratch.report.formats import setting
 
 
 @dataclass(frozen=True)
 class Override:
-    """One value for one path; `text` is what the user wrote."""
+    """One value, as it was written, for one path; `text` is all that the user wrote."""
 
     path: tuple[str | int, ...]
-    value: Node
+    written: str
     text: str
 
     @property
@@ -45,103 +52,168 @@ class Override:
         """Naming a component comes before setting its fields, however the user ordered them."""
         return len(self.path) - (self.path[-1] == "name")
 
+    def value(self, annotation: Any) -> Node:
+        """The value for a field of that annotation. Raises ConfigError."""
+        return read_value(self.written, self.text, annotation)
+
     def error(self, message: str) -> ConfigError:
         return ConfigError([Place(SOURCE, None, 1, self.text[:160]).problem(self.dotted, message)])
 
 
+@dataclass
+class Applied:
+    """What came of overrides, besides the values that they set."""
+
+    notes: list[str] = field(default_factory=list)
+    """What a user should hear."""
+    left_out: list[str] = field(default_factory=list)
+    """The overrides of fields that the component at their place lacks."""
+
+
+def override(path: str, value: object) -> str:
+    """The override that sets a value, whatever it is: `name="2024"`."""
+    text = json.dumps(value, ensure_ascii=False)
+    # JSON leaves these as they are; YAML takes them for the end of a line, or not at all.
+    return f"{path}=" + re.sub("[\x7f-\x9f\u2028\u2029\ufeff]", lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def parse_override(text: str) -> Override:
-    """The override that `a.b=value` or `--a.b=value` asks for; the value is YAML. Raises ConfigError."""
-    written = text.removeprefix("--")
-    dotted, equals, value = written.partition("=")
+    """The override that `a.b=value` or `--a.b=value` asks for. Raises ConfigError."""
+    dotted, equals, value = text.removeprefix("--").partition("=")
     keys = dotted.strip().split(".")
     if not equals or not all(keys):
         problem = Place(SOURCE, None, 1, text[:160]).problem("", "an override has the form field=value or a.b=value")
         raise ConfigError([problem])
     path = tuple(int(key) if key.isascii() and key.isdecimal() and len(key) < 10 else key for key in keys)
-    prefix = text[: len(text) - len(value)]
-    return Override(path, parse_yaml(value, SOURCE, prefix).root, text)
+    return Override(path, value, text)
 
 
-def apply_overrides(root: Node, model: type[BaseModel], overrides: Sequence[str]) -> list[str]:
-    """Notes on what was dropped; sets the values in a canonical config. Raises ConfigError with every problem.
+def apply_overrides(root: Node, model: type[BaseModel], overrides: Sequence[str], leave_out: bool = False) -> Applied:
+    """Sets the values in a canonical config. Raises ConfigError with every problem.
 
-    Whole components and their names are set first, then fields; otherwise the last one wins.
+    With `leave_out`, a field that the chosen component lacks, though another of its kind has it, is no problem.
     """
     problems: list[Problem] = []
-    notes: list[str] = []
     parsed: list[Override] = []
     for text in overrides:
         try:
             parsed.append(parse_override(text))
         except ConfigError as error:
             problems.extend(error.problems)
-    for override in sorted(parsed, key=lambda item: item.depth):
+    setter = _Setter(root, model, {each.path for each in parsed}, leave_out)
+    for each in sorted(parsed, key=lambda item: item.depth):
         try:
-            notes.extend(_apply(root, model, override))
+            setter.set(each)
         except ConfigError as error:
             problems.extend(error.problems)
     if problems:
         raise ConfigError(problems)
-    return notes
+    return setter.applied
 
 
-def _apply(root: Node, model: type[BaseModel], override: Override) -> list[str]:
-    node: Node = root
-    annotation: Any = model
-    for depth, key in enumerate(override.path):
-        base = component_base(annotation) if isinstance(node.content, dict) else None
-        last = depth == len(override.path) - 1
-        if base is not None and key == "name" and last:
-            return _rename(node, base, override)
-        if base is not None and model_at(annotation, node) is None:
-            return []  # its name is wrong, which validation says
-        inner = _annotation_of(node, annotation, override, depth, field_paths(model, root))
-        if last:
-            return _set(node, key, inner, override)
-        node, annotation = _step_into(node, annotation, inner, override, depth), inner
-    return []
+@dataclass
+class _Setter:
+    """Sets one override after the other."""
+
+    root: Node
+    model: type[BaseModel]
+    all_paths: set[tuple[str | int, ...]]
+    leave_out: bool
+    applied: Applied = field(default_factory=Applied)
+
+    def set(self, override: Override) -> None:
+        node: Node = self.root
+        annotation: Any = self.model
+        for depth, key in enumerate(override.path):
+            base = component_base(annotation) if isinstance(node.content, dict) else None
+            last = depth == len(override.path) - 1
+            if base is not None and key == "name" and last:
+                return self._rename(node, base, override, override.value(str))
+            if base is not None and model_at(annotation, node) is None:
+                return None  # its name is wrong, which validation says
+            if self.leave_out and base is not None and _is_of_another(base, annotation, node, key):
+                name = node.content["name"].plain() if isinstance(node.content, dict) else None
+                self.applied.left_out.append(override.text)
+                self.applied.notes.append(f"{override.dotted} is left out: {name} has no {key}")
+                return None
+            inner = self._annotation_of(node, annotation, override, depth)
+            if last:
+                return self._put(node, key, inner, override)
+            node, annotation = _step_into(node, annotation, inner, override, depth), inner
+        return None
+
+    def _put(self, node: Node, key: str | int, inner: Any, override: Override) -> None:
+        """Puts the override's value under `key` in `node`."""
+        problems: list[Problem] = []
+        written = override.value(inner)
+        value = write_out(replace(written, key=written.place), inner, problems, override.path)
+        if problems:
+            raise ConfigError(problems)
+        existing = node.child(key)
+        inner_base, section = component_base(inner), section_type(inner)
+        if existing is not None and isinstance(existing.content, dict) and isinstance(value.content, dict):
+            if inner_base is not None and isinstance(written.content, str):
+                return self._rename(existing, inner_base, override, value.content["name"])
+            if section is not None and not isinstance(written.content, dict) and written.content is not None:
+                existing.content.update(value.content)
+                return None
+        if isinstance(node.content, list):
+            assert isinstance(key, int)
+            node.content[key] = value
+        elif isinstance(node.content, dict):
+            node.content[str(key)] = value
+        return None
+
+    def _annotation_of(self, node: Node, annotation: Any, override: Override, depth: int) -> Any:
+        """The annotation of the item under the path's key at `depth`; an error when there can be none."""
+        key, parent = override.path[depth], ".".join(map(str, override.path[:depth]))
+        if isinstance(node.content, list):
+            inner = item_annotation(annotation, key) if isinstance(key, int) else None
+            if inner is None:
+                raise override.error(f"`{parent}` is a list; its items are {parent}.0, {parent}.1, ...")
+            if node.child(key) is None:
+                count = len(node.content)
+                raise override.error(f"`{parent}` has {count} item{'s' * (count != 1)}, counted from 0")
+            return inner
+        if (model := model_at(annotation, node)) is not None and isinstance(node.content, dict):
+            fields = fields_of(model)
+            if key not in fields:
+                raise override.error(unknown_field(str(key), fields, field_paths(self.model, self.root)))
+            return fields[str(key)].annotation
+        raise override.error(f"`{parent}` has no field `{key}`")
+
+    def _rename(self, node: Node, base: type[Component], override: Override, name: Node) -> None:
+        """Another component in place of `node`, with those of its fields that the other has too; a note on them."""
+        assert isinstance(node.content, dict)
+        before, after = node.content.get("name"), name.content
+        node.content["name"] = name
+        component = catalogue(base).get(after) if isinstance(after, str) else None
+        if component is None or (before is not None and before.content == after):
+            return  # validation says what is wrong with the name
+        fields = fields_of(fields_model(component))
+        dropped = [key for key in node.content if key != "name" and key not in fields]
+        for key in dropped:
+            del node.content[key]
+        path = override.path[:-1] if override.path[-1] == "name" else override.path
+        kept = [
+            f"{key} {setting(item.plain())}"
+            for key, item in node.content.items()
+            if key != "name" and item.plain() != plain(default_of(fields[key])) and (*path, key) not in self.all_paths
+        ]
+        parts = [f"keeps {', '.join(kept)}"] if kept else []
+        parts += [f"drops {', '.join(dropped)}, which {after} does not have"] if dropped else []
+        if parts:
+            self.applied.notes.append(f"{override.text} {' and '.join(parts)}")
 
 
-def _set(node: Node, key: str | int, inner: Any, override: Override) -> list[str]:
-    """Puts the override's value under `key` in `node`, with a note on what that drops."""
-    problems: list[Problem] = []
-    written = override.value
-    value = write_out(replace(written, key=written.place), inner, problems, override.path)
-    if problems:
-        raise ConfigError(problems)
-    existing = node.child(key)
-    inner_base, section = component_base(inner), section_type(inner)
-    if existing is not None and isinstance(existing.content, dict) and isinstance(value.content, dict):
-        if inner_base is not None and isinstance(written.content, str):
-            return _rename(existing, inner_base, replace(override, value=value.content["name"]))
-        if section is not None and not isinstance(written.content, dict) and written.content is not None:
-            existing.content.update(value.content)
-            return []
-    if isinstance(node.content, list):
-        assert isinstance(key, int)
-        node.content[key] = value
-    elif isinstance(node.content, dict):
-        node.content[str(key)] = value
-    return []
-
-
-def _annotation_of(node: Node, annotation: Any, override: Override, depth: int, every_field: Iterator[str]) -> Any:
-    """The annotation of the item under the path's key at `depth`; an error when there can be none."""
-    key, parent = override.path[depth], ".".join(map(str, override.path[:depth]))
-    if isinstance(node.content, list):
-        inner = item_annotation(annotation, key) if isinstance(key, int) else None
-        if inner is None:
-            raise override.error(f"`{parent}` is a list; its items are {parent}.0, {parent}.1, ...")
-        if node.child(key) is None:
-            count = len(node.content)
-            raise override.error(f"`{parent}` has {count} item{'s' * (count != 1)}, counted from 0")
-        return inner
-    if (model := model_at(annotation, node)) is not None and isinstance(node.content, dict):
-        fields = fields_of(model)
-        if key not in fields:
-            raise override.error(unknown_field(str(key), fields, every_field))
-        return fields[str(key)].annotation
-    raise override.error(f"`{parent}` has no field `{key}`")
+def _is_of_another(base: type[Component], annotation: Any, node: Node, key: str | int) -> bool:
+    """Whether the component at `node` lacks a field that another of its kind has."""
+    model = model_at(annotation, node)
+    return (
+        model is not None
+        and key not in fields_of(model)
+        and any(key in fields_of(fields_model(other)) for other in catalogue(base).values())
+    )
 
 
 def _step_into(node: Node, annotation: Any, inner: Any, override: Override, depth: int) -> Node:
@@ -152,11 +224,11 @@ def _step_into(node: Node, annotation: Any, inner: Any, override: Override, dept
         return child
     model = model_at(annotation, node)
     default = default_of(fields_of(model)[str(key)]) if model is not None and not isinstance(key, int) else None
-    place = override.value.place
     base = component_base(inner)
     if isinstance(default, Specification) and child is None:
         made = node_from_value(default.essentials(), SOURCE)
     elif section_type(inner) is not None or (base is not None and override.path[depth + 1] == "name"):
+        place = Place(SOURCE, None, 1, override.text[:160])
         made = Node({}, place, place)
     elif base is not None and item_annotation(inner, 0) is None:
         message = f"there is no {parent} to change; choose one first: {parent}=NAME (allowed: {names_of(base)})"
@@ -168,18 +240,3 @@ def _step_into(node: Node, annotation: Any, inner: Any, override: Override, dept
     assert isinstance(node.content, dict)
     node.content[str(key)] = made
     return made
-
-
-def _rename(node: Node, base: type[Component], override: Override) -> list[str]:
-    """Another component in place of `node`, with those of its fields that the other has too; a note on the rest."""
-    assert isinstance(node.content, dict)
-    node.content["name"] = override.value
-    name = override.value.content
-    component = catalogue(base).get(name) if isinstance(name, str) else None
-    if component is None:
-        return []  # validation says so
-    fields = fields_of(fields_model(component))
-    dropped = [key for key in node.content if key != "name" and key not in fields]
-    for key in dropped:
-        del node.content[key]
-    return [f"{override.text} drops {', '.join(dropped)}, which {name} does not have"] if dropped else []

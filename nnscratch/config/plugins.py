@@ -17,7 +17,8 @@ from pathlib import Path
 from types import ModuleType
 
 from nnscratch.component import Component
-from nnscratch.config.document import Node, read_yaml
+from nnscratch.config.document import read_yaml
+from nnscratch.config.node import Node
 from nnscratch.errors import ConfigError, UserError
 
 PREFIX = "nnscratch_plugin_"

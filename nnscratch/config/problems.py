@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from nnscratch.config.document import KeyPath, Node, Value
+from nnscratch.config.node import KeyPath, Node, Value
 from nnscratch.config.specification import Specification, default_of, fields_of, item_annotation, model_at
 from nnscratch.errors import Problem, did_you_mean
 

@@ -9,7 +9,8 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from nnscratch.component import Component, catalogue
-from nnscratch.config.config import Config, ModelConfig
+from nnscratch.config.config import Config
+from nnscratch.config.sections import ModelConfig
 from nnscratch.config.specification import (
     STRICT,
     Section,

@@ -10,7 +10,7 @@ from types import NoneType
 from typing import Any
 
 from nnscratch.component import Component, catalogue
-from nnscratch.config.document import KeyPath, Node
+from nnscratch.config.node import KeyPath, Node
 from nnscratch.config.specification import (
     Section,
     alternatives,

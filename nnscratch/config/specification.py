@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, PydanticUndefined, core_schema
 
 from nnscratch.component import Component, catalogue
-from nnscratch.config.document import Node, Value
+from nnscratch.config.node import Node, Value
 from nnscratch.errors import UserError, did_you_mean
 
 ComponentType = TypeVar("ComponentType", bound=Component)

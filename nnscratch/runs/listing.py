@@ -11,7 +11,8 @@ from statistics import fmean
 from typing import Any
 
 from nnscratch.config.config import load_config
-from nnscratch.config.document import Value, read_yaml
+from nnscratch.config.document import read_yaml
+from nnscratch.config.node import Value
 from nnscratch.errors import ConfigError, UsageError, UserError
 from nnscratch.report.tables import Table, differences, plain_table, runs_table
 from nnscratch.report.values import RunSummary, TimedAccuracy

@@ -11,7 +11,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from nnscratch.config.overrides import override
 from nnscratch.errors import UsageError
+
+
+def started_by_agent(environment: Mapping[str, str]) -> bool:
+    """Whether a W&B agent runs this command, for one trial of a sweep."""
+    return bool(environment.get("WANDB_SWEEP_ID"))
 
 
 def as_overrides(arguments: Sequence[str], environment: Mapping[str, str]) -> list[str]:
@@ -19,7 +25,7 @@ def as_overrides(arguments: Sequence[str], environment: Mapping[str, str]) -> li
 
     Raises UsageError for JSON that holds no values by field.
     """
-    by_agent = bool(environment.get("WANDB_SWEEP_ID"))
+    by_agent = started_by_agent(environment)
     result: list[str] = []
     for index, argument in enumerate(arguments):
         following = arguments[index + 1] if index + 1 < len(arguments) else "--"
@@ -51,7 +57,7 @@ def _from_json(text: str, where: str) -> list[str]:
         raise UsageError(f"{where} is not JSON: {error}") from None
     if not isinstance(values, dict):
         raise UsageError(f"{where} holds no values by field", 'write {"optimizer.learning_rate": 0.001}')
-    return [f"{path}={json.dumps(value)}" for path, value in _flat(values)]
+    return [override(path, value) for path, value in _flat(values)]
 
 
 def _with_yaml_value(argument: str) -> list[str]:
@@ -63,7 +69,7 @@ def _with_yaml_value(argument: str) -> list[str]:
         return [argument]
     try:
         value = ast.literal_eval(text)
-        return [f"{inner}={json.dumps(item)}" for inner, item in _flat({path: value})]
+        return [override(inner, item) for inner, item in _flat({path: value})]
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return [argument]  # YAML of somebody's own
 

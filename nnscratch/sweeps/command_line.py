@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nnscratch.config.names import EXPECTED, is_folder_name
+from nnscratch.config.numbers import Number
 from nnscratch.config.preparation import prepare
-from nnscratch.config.problems import in_order
-from nnscratch.errors import ConfigError, Interrupted, UsageError
+from nnscratch.errors import Interrupted, UsageError
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
 from nnscratch.host.workplace import Workplace
 from nnscratch.report.files import write_atomically
 from nnscratch.sweeps.board import Board
-from nnscratch.sweeps.definition import SweepDefinition, load_sweep
 from nnscratch.sweeps.outcome import SweepSummary, conclude
 from nnscratch.sweeps.study import FINISHED
+from nnscratch.sweeps.sweep_file import load_sweep
 from nnscratch.sweeps.wandb_engine import WandbSweep, sweep_on_wandb
 from nnscratch.sweeps.worker import Assignment, work, work_in_processes
 
@@ -40,10 +38,21 @@ class SweepOptions:
     engine: str = "local"
     trial_plots: bool = False
     """Plots and a report for every trial, besides those of the sweep."""
+    extend: bool = False
+    """Whether trials of before are kept when the search has changed."""
     allow_plugins: bool = False
     """Whether the user lets the config's Python files run."""
     wandb: str | None = None
     """The mode of the trials' mirrors on W&B, in place of their configs'."""
+
+    def check(self) -> None:
+        """Raises UsageError for a number without a meaning."""
+        Number(least=1, most=1000, whole=True).require("--workers", self.workers)
+        Number(above=0).require("--lease", self.lease_seconds)
+        if self.count is not None:
+            Number(least=1, whole=True).require("--count", self.count)
+        if self.seed is not None:
+            Number(least=0, whole=True).require("--seed", self.seed)
 
 
 def sweep(file: Path, how: SweepOptions, workplace: Workplace, display: Display) -> SweepSummary | WandbSweep:
@@ -51,13 +60,13 @@ def sweep(file: Path, how: SweepOptions, workplace: Workplace, display: Display)
 
     Asked to stop, it ends early with every trial saved. Raises UserError when it cannot be run.
     """
-    if how.workers < 1 or (how.count is not None and how.count < 1) or how.lease_seconds <= 0:
-        raise UsageError("--workers, --count and --lease must be at least 1")
+    how.check()
     if how.name is not None and not is_folder_name(how.name):
         raise UsageError(f"--name {how.name}: {EXPECTED}")
     definition = load_sweep(file, how.count, how.allow_plugins)
     definition = replace(definition, name=how.name or definition.name)
-    check_values(definition)
+    for warning in definition.warnings:
+        display.warn(warning)
     if how.engine == "wandb":
         return sweep_on_wandb(definition, how.count, display)
     threads = machine.choose_threads(workplace.threads)
@@ -67,9 +76,7 @@ def sweep(file: Path, how: SweepOptions, workplace: Workplace, display: Display)
     folder = workplace.runs_dir / "sweeps" / definition.name
     seed = base.seed if how.seed is None else how.seed
     assignment = Assignment(
-        file,
-        definition.name,
-        how.count,
+        definition,
         seed,
         folder,
         how.storage,
@@ -78,10 +85,11 @@ def sweep(file: Path, how: SweepOptions, workplace: Workplace, display: Display)
         replace(workplace, threads=threads, plots=how.trial_plots, download=False),
         how.wandb,
     )
-    study = assignment.open_study()
-    if not (folder / "sweep.yaml").exists():
-        write_atomically(folder / "sweep.yaml", file.read_bytes())
+    study = assignment.open_study(how.extend)
+    write_atomically(folder / "sweep.yaml", file.read_bytes())
     display.say(f"{definition.name}: {definition.method}, {study.total} trials of {definition.command.config}")
+    for note in definition.notes:
+        display.say(f"note: {note}")
     display.say(f"study in {study.label}, trials in {folder / 'trials'}")
     before = study.trials()
     done = sum(trial.status in FINISHED for trial in before)
@@ -114,36 +122,3 @@ def _interrupted(file: Path, how: SweepOptions, workplace: Workplace, folder: Pa
     command += [] if workplace.plots else ["--no-plots"]
     command += ["--allow-plugins"] if how.allow_plugins else []
     return Interrupted(f"interrupted; every trial is saved in {folder}", f"go on with: {shlex.join(command)}")
-
-
-def check_values(definition: SweepDefinition) -> None:
-    """Raises ConfigError with every value that the config refuses, before anything is trained.
-
-    A field that only some component has (`optimizer.momentum`) is fine when the sweep also chooses that component.
-    """
-    names = {each.path: each.distribution.examples() for each in definition.parameters if each.path.endswith(".name")}
-    problems = []
-    for parameter in definition.parameters:
-        siblings = f"{parameter.path.rpartition('.')[0]}.name"
-        contexts = [(), *((f"{siblings}={name}",) for name in names.get(siblings, ()) if parameter.path != siblings)]
-        for value in parameter.distribution.examples():
-            change = _override(parameter.path, value)
-            errors = list(_errors(definition, [(*context, change) for context in contexts]))
-            if len(errors) == len(contexts):
-                message = errors[-1].problems[0].message if errors[-1].problems else errors[-1].message
-                problems.append(parameter.place.problem(parameter.label, f"{change}: {message}"))
-    if problems:
-        raise ConfigError(in_order(problems))
-
-
-def _errors(definition: SweepDefinition, attempts: list[tuple[str, ...]]) -> Iterator[ConfigError]:
-    for changes in attempts:
-        try:
-            definition.command.load(changes)
-            return
-        except ConfigError as error:
-            yield error
-
-
-def _override(path: str, value: object) -> str:
-    return f"{path}={json.dumps(value)}"

@@ -1,39 +1,21 @@
-"""A sweep file: W&B's sweep schema, read with the place of everything wrong in it."""
+"""What a sweep is: the method, the metric, the parameters, the config that they change."""
 
 from __future__ import annotations
 
+import itertools
+import json
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from nnscratch.config.document import Node, read_yaml
-from nnscratch.config.names import EXPECTED, folder_name, is_folder_name
-from nnscratch.config.problems import in_order, shown
-from nnscratch.errors import ConfigError, Problem, UsageError, did_you_mean
+from nnscratch.config.node import Value
+from nnscratch.config.overrides import override
 from nnscratch.report.values import Goal
-from nnscratch.sweeps.command import BaseCommand, parse_command
-from nnscratch.sweeps.distributions import Choice, Constant
+from nnscratch.sweeps.base_command import BaseCommand
+from nnscratch.sweeps.distributions import Constant
 from nnscratch.sweeps.hyperband import Hyperband
-from nnscratch.sweeps.search_space import Parameter, read_parameters
-
-METHODS = ("grid", "random", "bayes")
-METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
-
-KEYS = (
-    "name", "description", "project", "entity", "program", "method", "metric", "parameters", "early_terminate",
-    "run_cap", "command",
-)  # fmt: skip
-TRAINING_KEYS = {"data", "model", "training", "optimizer", "loss"}
-NO_LOCAL_MEANING = {
-    "apiVersion": "leave it out",
-    "kind": "leave it out",
-    "controller": "leave it out: `nnscratch sweep` is the controller",
-    "scheduler": "use `method: bayes`, which is Optuna's TPE here",
-    "job": "name the config in `command`",
-    "image_uri": "name the config in `command`",
-    "metrics": "use `metric`: one figure decides",
-}
+from nnscratch.sweeps.search_space import Parameter
 
 
 @dataclass(frozen=True)
@@ -60,7 +42,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class SweepDefinition:
-    """What a sweep file says."""
+    """What a sweep file says, and what its config makes of that."""
 
     path: Path
     name: str
@@ -72,178 +54,46 @@ class SweepDefinition:
     early_terminate: Hyperband | None = None
     project: str | None = None
     entity: str | None = None
+    warnings: tuple[str, ...] = ()
+    """What may not be meant."""
+    notes: tuple[str, ...] = ()
+    """What the choice of a component keeps, drops or leaves out in a trial."""
+    _left_out: dict[str, set[str]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def varied(self) -> list[str]:
         """The paths that differ between trials: all but the constants."""
         return [each.path for each in self.parameters if not isinstance(each.distribution, Constant)]
 
+    def fitting(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """Those of a trial's values that the components it chooses have a field for."""
+        names = json.dumps({path: value for path, value in values.items() if path.endswith(".name")})
+        if names not in self._left_out:
+            paths = {override(path, value): path for path, value in values.items()}
+            out = self.command.left_out(tuple(paths)) if names != "{}" else []
+            self._left_out[names] = {paths[text] for text in out}
+        return {path: value for path, value in values.items() if path not in self._left_out[names]}
+
+    def grid(self) -> Iterator[dict[str, Value]]:
+        """Every combination once, in the file's order: the last parameter changes fastest."""
+        paths = [parameter.path for parameter in self.parameters]
+        axes = [parameter.distribution.grid() for parameter in self.parameters]
+        for positions in itertools.product(*(range(len(axis)) for axis in axes)):
+            values = {path: axis[at] for path, axis, at in zip(paths, axes, positions, strict=True)}
+            fitting = self.fitting(values)
+            # What a component has no field for makes no difference: only its first value is gone through.
+            if all(at == 0 for path, at in zip(paths, positions, strict=True) if path not in fitting):
+                yield fitting
+
     def grid_size(self) -> int:
         """How many combinations a grid has."""
-        return math.prod(len(parameter.distribution.grid() or ()) for parameter in self.parameters)
-
-
-def load_sweep(path: Path, count: int | None = None, allow_plugins: bool = False) -> SweepDefinition:
-    """The sweep in a file; `count` in place of its run_cap. Raises ConfigError with every problem.
-
-    With the user's consent, the plugins that its config names are imported.
-    """
-    return _Reader(path, read_yaml(path).root, allow_plugins).definition(count)
-
-
-class _Reader:
-    """Collects values and problems from the nodes of a sweep file."""
-
-    def __init__(self, path: Path, root: Node, allow_plugins: bool) -> None:
-        self.path, self.root, self.allow_plugins = path, root, allow_plugins
-        self.problems: list[Problem] = []
-
-    def definition(self, count: int | None) -> SweepDefinition:
-        root = self.root
-        if not isinstance(root.content, dict):
-            raise ConfigError([root.place.problem("", "is not a sweep: expected `method:`, `metric:`, `parameters:`")])
-        if TRAINING_KEYS & root.content.keys() and not {"method", "metric", "parameters"} & root.content.keys():
-            message = f"{self.path} is a training config; a sweep has method, metric, parameters, command"
-            raise UsageError(message, "see configs/sweep.yaml")
-        for key, node in root.content.items():
-            if key in NO_LOCAL_MEANING:
-                self._wrong((node.key or node.place).problem(key, f"has no meaning here; {NO_LOCAL_MEANING[key]}"))
-            elif key not in KEYS:
-                message = f"unknown field{did_you_mean(key[:60], KEYS)} (allowed: {', '.join(KEYS)})"
-                self._wrong((node.key or node.place).problem(key, message))
-        method = self._one_of(root, "method", METHODS)
-        metric = self._metric(method)
-        parameters = read_parameters(root, self.problems)
-        early_terminate = self._hyperband(metric)
-        run_cap = count if count is not None else self._integer(root, "run_cap", 1)
-        command = parse_command(root, self.problems, self.allow_plugins)
-        name = self._text(root, "name")
-        name = folder_name(self.path.stem, "sweep") if name is None else name
-        if not is_folder_name(name):
-            self._wrong(root.nearest(("name",))[0].place.problem("name", EXPECTED))
-        self._text(root, "description")
-        self._fits(method, parameters, run_cap)
-        if self.problems or command is None or method is None or metric is None:
-            raise ConfigError(in_order(self.problems))
-        return SweepDefinition(
-            self.path, name, method, metric, parameters, command, run_cap, early_terminate,
-            self._text(root, "project"), self._text(root, "entity"),
-        )  # fmt: skip
-
-    def _fits(self, method: str | None, parameters: tuple[Parameter, ...], run_cap: int | None) -> None:
-        """What a method needs."""
-        if method == "grid":
-            for parameter in parameters:
-                if parameter.distribution.grid() is None:
-                    message = "a grid needs `values`, `value`, integer `min` and `max`, or q_uniform; or use random"
-                    self._wrong(parameter.place.problem(parameter.label, message))
-        elif method is not None and run_cap is None:
-            message = f"is required: {method} has no end of its own; write the number of trials, or give --count"
-            self._wrong(self.root.place.problem("run_cap", message))
-        for parameter in parameters:
-            choice = parameter.distribution
-            if method in ("grid", "bayes") and isinstance(choice, Choice) and choice.probabilities is not None:
-                message = f"probabilities belong to `method: random`; {method} makes its own choice"
-                self._wrong(parameter.place.problem(parameter.label, message))
-
-    def _metric(self, method: str | None) -> Metric | None:
-        node = self.root.child("metric")
-        if node is None:
-            self._wrong(self.root.place.problem("metric", "is required, such as {name: val_accuracy, goal: maximize}"))
-            return None
-        if not self._is_mapping(node, "metric", ("name", "goal", "target"), {
-            "impute": "leave it out: a failed trial is not used, a diverged one counts as the worst",
-            "impute_while_running": "leave it out: running trials are taken into account",
-        }):  # fmt: skip
-            return None
-        name = self._one_of(node, "name", METRICS, "metric.")
-        goal = self._one_of(node, "goal", ("maximize", "minimize"), "metric.") if node.child("goal") else "minimize"
-        target = self._number(node, "target", "metric.")
-        if name is None or goal is None:
-            return None
-        wanted: Goal = "maximize" if goal == "maximize" else "minimize"
-        if (wanted == "maximize") != name.endswith("accuracy"):
-            place = node.nearest(("goal",))[0].place
-            self._wrong(place.problem("metric.goal", f"{wanted} {name}? an accuracy is to rise, a loss to fall"))
-        return Metric(name, wanted, target)
-
-    def _hyperband(self, metric: Metric | None) -> Hyperband | None:
-        node = self.root.child("early_terminate")
-        if node is None or not self._is_mapping(
-            node, "early_terminate", ("type", "min_iter", "max_iter", "s", "eta", "strict"), {}
-        ):
-            return None
-        prefix = "early_terminate."
-        if self._one_of(node, "type", ("hyperband",), prefix) is None:
-            return None
-        min_iter, max_iter = self._integer(node, "min_iter", 1, prefix), self._integer(node, "max_iter", 1, prefix)
-        s, eta = self._integer(node, "s", 1, prefix), self._number(node, "eta", prefix)
-        strict = node.child("strict")
-        if strict is not None and not isinstance(strict.content, bool):
-            self._wrong(strict.place.problem(prefix + "strict", f"expected true or false, got {shown(strict.plain())}"))
-        if eta is not None and eta <= 1:
-            self._wrong(node.nearest(("eta",))[0].place.problem(prefix + "eta", "must be greater than 1"))
-            return None
-        if (min_iter is None) == (max_iter is None) or (max_iter is not None and s is None):
-            self._wrong(node.place.problem("early_terminate", "needs min_iter, or max_iter and s"))
-            return None
-        is_strict = strict is not None and strict.content is True
-        band = Hyperband(min_iter=min_iter, max_iter=max_iter, s=s, eta=3.0 if eta is None else eta, strict=is_strict)
-        if not band.bands(1):
-            self._wrong(node.place.problem("early_terminate", "has no epoch to stop at: use a larger max_iter"))
-        return band
-
-    def _is_mapping(self, node: Node, path: str, keys: tuple[str, ...], refused: dict[str, str]) -> bool:
-        if not isinstance(node.content, dict):
-            self._wrong(node.place.problem(path, f"expected a mapping, got {shown(node.plain())}"))
-            return False
-        for key, item in node.content.items():
-            if key in refused:
-                self._wrong((item.key or item.place).problem(f"{path}.{key}", f"has no meaning here; {refused[key]}"))
-            elif key not in keys:
-                message = f"unknown field{did_you_mean(key[:60], keys)} (allowed: {', '.join(keys)})"
-                self._wrong((item.key or item.place).problem(f"{path}.{key}", message))
-        return True
-
-    def _one_of(self, node: Node, key: str, allowed: tuple[str, ...], prefix: str = "") -> str | None:
-        item = node.child(key)
-        if item is None:
-            self._wrong(node.place.problem(prefix + key, f"is required (allowed: {', '.join(allowed)})"))
-            return None
-        if isinstance(item.content, str) and item.content in allowed:
-            return item.content
-        close = did_you_mean(item.content[:60], allowed) if isinstance(item.content, str) else ""
-        message = f"expected {' or '.join(allowed)}, got {shown(item.plain())}{close}"
-        self._wrong(item.place.problem(prefix + key, message))
-        return None
-
-    def _text(self, node: Node, key: str) -> str | None:
-        item = node.child(key)
-        if item is None or isinstance(item.content, str):
-            return None if item is None else str(item.content)
-        problem = item.place.problem(key, f"expected text, got {shown(item.plain())}")
-        if problem not in self.problems:
-            self._wrong(problem)
-        return None
-
-    def _number(self, node: Node, key: str, prefix: str = "") -> float | None:
-        item = node.child(key)
-        if item is None:
-            return None
-        if isinstance(item.content, bool) or not isinstance(item.content, int | float):
-            self._wrong(item.place.problem(prefix + key, f"expected a number, got {shown(item.plain())}"))
-            return None
-        return float(item.content)
-
-    def _integer(self, node: Node, key: str, least: int, prefix: str = "") -> int | None:
-        item = node.child(key)
-        if item is None:
-            return None
-        if isinstance(item.content, bool) or not isinstance(item.content, int) or item.content < least:
-            message = f"expected a whole number from {least} on, got {shown(item.plain())}"
-            self._wrong(item.place.problem(prefix + key, message))
-            return None
-        return item.content
-
-    def _wrong(self, problem: Problem) -> None:
-        self.problems.append(problem)
+        names = [parameter for parameter in self.parameters if parameter.path.endswith(".name")]
+        others = [parameter for parameter in self.parameters if parameter not in names]
+        values = {parameter.path: parameter.distribution.examples()[0] for parameter in self.parameters}
+        size = 0
+        for positions in itertools.product(*(range(parameter.distribution.size() or 0) for parameter in names)):
+            chosen = list(zip(names, positions, strict=True))
+            fitting = self.fitting(values | {each.path: each.distribution.grid()[at] for each, at in chosen})
+            if all(at == 0 for each, at in chosen if each.path not in fitting):
+                size += math.prod(each.distribution.size() or 0 for each in others if each.path in fitting)
+        return size

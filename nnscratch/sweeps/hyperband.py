@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from nnscratch.report.values import Goal
 
+MOST_BANDS = 100
+"""As on W&B."""
+
 Curve = Mapping[int, float]
 """A trial's metric by epoch, counted from 1."""
 
@@ -27,13 +30,17 @@ class Hyperband:
 
     def bands(self, epochs: int) -> list[int]:
         """The bands up to that epoch at least, in rising order."""
+        bands: list[int] = []
         if self.max_iter is not None:
-            bands = [int(self.max_iter / self.eta**i) for i in range(1, (self.s or 0) + 1)]
-            return sorted({band for band in bands if band >= 1})
-        bands, band = [], float(self.min_iter or 1)
-        while not bands or band <= epochs:
-            bands.append(int(band))
-            band *= self.eta
+            band = self.max_iter / self.eta
+            while band >= 1 and len(bands) < min(self.s or 0, MOST_BANDS):
+                bands.append(int(band))
+                band /= self.eta
+        else:
+            band = float(self.min_iter or 1)
+            while (not bands or band <= epochs) and len(bands) < MOST_BANDS:
+                bands.append(int(band))
+                band *= self.eta
         return sorted(set(bands))
 
     def is_due(self, own: Curve, others: Sequence[Curve], goal: Goal) -> int | None:

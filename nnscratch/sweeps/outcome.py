@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nnscratch.config.overrides import override
 from nnscratch.errors import Interrupted, UserError
 from nnscratch.host.display import Display
 from nnscratch.host.json_text import json_text
@@ -23,7 +24,7 @@ from nnscratch.report.values import Goal, TrialSummary
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.kept_plugins import keep_plugins
 from nnscratch.sweeps.board import best_trial
-from nnscratch.sweeps.sampling import search_space
+from nnscratch.sweeps.sampling import as_the_sampler_sees_it, search_space
 from nnscratch.sweeps.study import Study, Trial
 from nnscratch.sweeps.trial import trial_changes
 
@@ -106,7 +107,7 @@ def conclude(study: Study, folder: Path, workplace: Workplace, display: Display,
 def _write_best(study: Study, best: Trial, trials: int, folder: Path, workplace: Workplace) -> str:
     """The command that trains best.yaml, which it writes, with copies of the plugins that it names."""
     definition, metric = study.definition, study.definition.metric.name
-    changes = (*trial_changes(definition, best, study.seed), f"name={json.dumps(f'{definition.name[:95]}-best')}")
+    changes = (*trial_changes(definition, best, study.seed), override("name", f"{definition.name[:95]}-best"))
     config, _ = keep_plugins(RunDirectory(folder), definition.command.load(changes))
     head = f"# The best of {trials} trials of the sweep {definition.name}: trial {best.number}, "
     text = f"{head}{metric} {metric_value(metric, best.value)}.\n{config.to_yaml()}"
@@ -124,10 +125,9 @@ def importances(study: Study, trials: Sequence[Trial]) -> dict[str, float]:
     space = search_space(study.definition)
     if len(rows) < FEWEST_TRIALS or not space or len({row.value for row in rows}) < 2:
         return {}
-    raw = {frozen.number: frozen.params for frozen in study.frozen_trials()}
+    kept = {frozen.number: frozen for frozen in study.frozen_trials()}
     known = optuna.create_study(direction=study.definition.metric.goal)
-    for row in rows:
-        known.add_trial(optuna.trial.create_trial(value=row.value, params=raw[row.number], distributions=space))
+    known.add_trials([as_the_sampler_sees_it(study.definition, kept[row.number]) for row in rows])
     try:
         shares = get_param_importances(known, evaluator=PedAnovaImportanceEvaluator())
     except (RuntimeError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from nnscratch.config.document import Value
+from nnscratch.config.node import Value
 from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.distributions import Choice, Raw
+from nnscratch.sweeps.search_space import Parameter
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -33,6 +35,14 @@ def trial_seed(seed: int, number: int, purpose: str) -> int:
     return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1)[0]) % 2**31
 
 
+def startup_trials(budget: int) -> int:
+    """How many trials of a Bayesian search are drawn at random: a third of them, and no more than ten.
+
+    TPE's own ten would leave a search of ten trials to chance alone.
+    """
+    return min(max(budget // 3, 1), 10)
+
+
 def search_space(definition: SweepDefinition) -> dict[str, BaseDistribution]:
     """What is sampled, by dotted path; constants are not."""
     sampled = {parameter.path: parameter.distribution.sampled() for parameter in definition.parameters}
@@ -40,7 +50,7 @@ def search_space(definition: SweepDefinition) -> dict[str, BaseDistribution]:
 
 
 def suggest(definition: SweepDefinition, seed: int, number: int, history: Sequence[FrozenTrial]) -> Suggestion:
-    """The values of trial `number`, given the trials before it.
+    """The values of trial `number`, given all trials before it; of a grid, the first combination that none of them has.
 
     The sampler is made anew from (seed, number): the same history gives the same trial, before and after a kill.
     """
@@ -48,29 +58,68 @@ def suggest(definition: SweepDefinition, seed: int, number: int, history: Sequen
 
     space = search_space(definition)
     if definition.method == "grid":
-        return _grid_point(definition, number, space)
+        tried = {json.dumps(frozen.user_attrs["parameters"], sort_keys=True) for frozen in history}
+        point = next(each for each in definition.grid() if json.dumps(each, sort_keys=True) not in tried)
+        return _of_grid(definition, point, space)
     own_seed = trial_seed(seed, number, "sampler")
-    sampler = (
-        optuna.samplers.RandomSampler(seed=own_seed)
-        if definition.method == "random"
-        else optuna.samplers.TPESampler(seed=own_seed, constant_liar=True)
+    by_model = definition.method == "bayes" and number >= startup_trials(definition.run_cap or 0)
+    study = optuna.create_study(
+        sampler=(
+            optuna.samplers.TPESampler(seed=own_seed, constant_liar=True, n_startup_trials=2)
+            if by_model
+            else optuna.samplers.RandomSampler(seed=own_seed)
+        ),
+        direction=definition.metric.goal,
     )
-    study = optuna.create_study(sampler=sampler, direction=definition.metric.goal)
-    study.add_trials(history if definition.method == "bayes" else ())
+    study.add_trials([as_the_sampler_sees_it(definition, frozen) for frozen in history] if by_model else ())
     raw = dict(study.ask(space).params)
     values = {each.path: each.distribution.value(raw.get(each.path, 0)) for each in definition.parameters}
-    return Suggestion(values, raw, space)
+    return _suggestion(definition.fitting(values), raw, space)
 
 
-def _grid_point(definition: SweepDefinition, number: int, space: dict[str, BaseDistribution]) -> Suggestion:
-    """The combinations in the file's order: the last parameter changes fastest."""
-    axes = [parameter.distribution.grid() or [] for parameter in definition.parameters]
-    positions = np.unravel_index(number, [len(axis) for axis in axes])
-    values: dict[str, Value] = {}
+def _of_grid(definition: SweepDefinition, point: dict[str, Value], space: dict[str, BaseDistribution]) -> Suggestion:
     raw: dict[str, Raw] = {}
-    for parameter, axis, position in zip(definition.parameters, axes, positions, strict=True):
-        value = values[parameter.path] = axis[int(position)]
-        if parameter.path in space:
-            choice = parameter.distribution
-            raw[parameter.path] = choice.labels[int(position)] if isinstance(choice, Choice) else cast("Raw", value)
-    return Suggestion(values, raw, space)
+    for parameter in definition.parameters:
+        choice = parameter.distribution
+        if parameter.path in point:
+            value = point[parameter.path]
+            raw[parameter.path] = choice.label(value) if isinstance(choice, Choice) else cast("Raw", value)
+    return _suggestion(point, raw, space)
+
+
+def _suggestion(values: dict[str, Value], raw: dict[str, Raw], space: dict[str, BaseDistribution]) -> Suggestion:
+    """What fits, and of that what was sampled."""
+    paths = [path for path in values if path in space]
+    return Suggestion(values, {path: raw[path] for path in paths}, {path: space[path] for path in paths})
+
+
+def as_the_sampler_sees_it(definition: SweepDefinition, frozen: FrozenTrial) -> FrozenTrial:
+    """A trial in the search space of now, with those of its values that stand in it for what they stood for then.
+
+    A diverged trial is one pruned before its first epoch: the worst there is, so that its region is avoided.
+    """
+    from optuna.trial import TrialState, create_trial
+
+    space, values = search_space(definition), frozen.user_attrs["parameters"]
+    known = {
+        parameter.path: frozen.params[parameter.path]
+        for parameter in definition.parameters
+        if parameter.path in space
+        and parameter.path in frozen.params
+        and _stands_for(parameter, space[parameter.path], frozen.params[parameter.path], values.get(parameter.path))
+    }
+    diverged = frozen.user_attrs.get("status") == "diverged" and frozen.state.is_finished()
+    return create_trial(
+        state=TrialState.PRUNED if diverged else frozen.state,
+        value=frozen.value if frozen.state is TrialState.COMPLETE else None,
+        params=known,
+        distributions={path: space[path] for path in known},
+        intermediate_values={} if diverged else frozen.intermediate_values,
+    )
+
+
+def _stands_for(parameter: Parameter, sampled: BaseDistribution, raw: Raw, value: Value) -> bool:
+    try:
+        return sampled._contains(sampled.to_internal_repr(raw)) and parameter.distribution.value(raw) == value
+    except ValueError:
+        return False

@@ -6,7 +6,8 @@ import math
 import re
 from dataclasses import dataclass
 
-from nnscratch.config.document import Node, Place
+from nnscratch.config.node import Node, Place, Value
+from nnscratch.config.numbers import Number
 from nnscratch.config.problems import shown
 from nnscratch.errors import Problem, did_you_mean
 from nnscratch.sweeps.distributions import (
@@ -15,6 +16,7 @@ from nnscratch.sweeps.distributions import (
     Distribution,
     Integers,
     Interval,
+    Mixture,
     Quantiles,
     multiples,
 )
@@ -39,6 +41,11 @@ ALLOWED_KEYS = {
     "beta": ("a", "b"),
     "q_beta": ("a", "b", "q"),
 }
+FINITE, POSITIVE, NOT_NEGATIVE = Number(), Number(above=0), Number(least=0)
+COUNTED = Number(least=-(2**53), most=2**53, whole=True)
+"""Whole numbers that a float64, in which Optuna computes, still tells apart."""
+MOST_MULTIPLES = 2**53
+
 FORMS = "write value, values, min and max, or a distribution"
 
 
@@ -51,9 +58,13 @@ class Parameter:
     place: Place
     label: str
     """Where it stands in the sweep file: `parameters.optimizer.learning_rate`."""
+    places: tuple[Place, ...] = ()
+    """Where its values are written, when it lists them."""
+    is_implied: bool = False
+    """Whether whole numbers as min and max alone say that it is one of the integers between."""
 
 
-def read_parameters(root: Node, problems: list[Problem]) -> tuple[Parameter, ...]:
+def read_parameters(root: Node, problems: list[Problem], warnings: list[str]) -> tuple[Parameter, ...]:
     """Every parameter in the file's order; nested `parameters` become dotted paths."""
     node = root.child("parameters")
     if node is None or not isinstance(node.content, dict) or not node.content:
@@ -61,7 +72,7 @@ def read_parameters(root: Node, problems: list[Problem]) -> tuple[Parameter, ...
         problems.append(place.problem("parameters", "at least one is required: a config field and its values"))
         return ()
     found: list[Parameter] = []
-    _collect(node, "", "parameters", found, problems)
+    _collect(node, "", "parameters", found, problems, warnings)
     paths = [parameter.path for parameter in found]
     for parameter in found:
         above = [path for path in paths if parameter.path.startswith(path + ".") and not path.endswith(".name")]
@@ -71,7 +82,9 @@ def read_parameters(root: Node, problems: list[Problem]) -> tuple[Parameter, ...
     return tuple(found)
 
 
-def _collect(node: Node, path: str, label: str, found: list[Parameter], problems: list[Problem]) -> None:
+def _collect(
+    node: Node, path: str, label: str, found: list[Parameter], problems: list[Problem], warnings: list[str]
+) -> None:
     assert isinstance(node.content, dict)
     for key, item in node.content.items():
         dotted, inner_label = f"{path}.{key}" if path else key, f"{label}.{key}"
@@ -86,18 +99,22 @@ def _collect(node: Node, path: str, label: str, found: list[Parameter], problems
             if len(item.content) > 1 or not isinstance(inner.content, dict) or not inner.content:
                 problems.append(place.problem(inner_label, "nested `parameters` stand alone and hold parameters"))
             else:
-                _collect(inner, dotted, f"{inner_label}.parameters", found, problems)
+                _collect(inner, dotted, f"{inner_label}.parameters", found, problems, warnings)
         else:
-            distribution = _Form(item, inner_label, problems).distribution()
+            distribution = _Form(item, inner_label, problems, warnings).distribution()
             if distribution is not None:
-                found.append(Parameter(dotted, distribution, place, inner_label))
+                values = item.child("values")
+                listed = values.content if values is not None and isinstance(values.content, list) else []
+                places = tuple(each.place for each in listed) if isinstance(distribution, Choice) else ()
+                implied = isinstance(distribution, Integers) and "distribution" not in item.content
+                found.append(Parameter(dotted, distribution, place, inner_label, places, implied))
 
 
 class _Form:
-    """One parameter as it is written."""
+    """One distribution as it is written."""
 
-    def __init__(self, node: Node, label: str, problems: list[Problem]) -> None:
-        self.node, self.label, self.problems = node, label, problems
+    def __init__(self, node: Node, label: str, problems: list[Problem], warnings: list[str]) -> None:
+        self.node, self.label, self.problems, self.warnings = node, label, problems, warnings
         self.sound = True
 
     def distribution(self) -> Distribution | None:
@@ -140,88 +157,110 @@ class _Form:
         base = name.removeprefix("q_")
         if name == "constant":
             value = self.node.child("value")
-            return Constant(value.plain()) if value is not None else self._wrong("is required", key="value")
+            return self._constant(value, "value") if value is not None else self._wrong("is required", key="value")
         if base.startswith("categorical"):
             return self._choice(name)
-        q = self._q() if name.startswith("q_") else None
+        q = self._number("q", 1, POSITIVE) if name.startswith("q_") else None
         if base in ("normal", "log_normal", "beta"):
-            defaults = {"a": 1.0, "b": 1.0} if base == "beta" else {"mu": 0.0, "sigma": 1.0}
-            shape = {key: self._number(key, default) for key, default in defaults.items()}
-            for key, number in shape.items():
-                if (key == "sigma" and number < 0) or (base == "beta" and number <= 0):
-                    self._wrong("must be positive", self._place(key), key)
-            return Quantiles(base, shape, q)
+            rules = {"a": POSITIVE, "b": POSITIVE} if base == "beta" else {"mu": FINITE, "sigma": NOT_NEGATIVE}
+            shape = {key: float(self._number(key, 0 if key == "mu" else 1, rule)) for key, rule in rules.items()}
+            return self._within_range(Quantiles(base, shape, q), name)
         return self._interval(name, base, q)
 
     def _interval(self, name: str, base: str, q: float | None) -> Distribution | None:
         if self.node.child("min") is None or self.node.child("max") is None:
             return self._wrong("is required", key="min" if self.node.child("min") is None else "max")
-        low, high = self._number("min", 0.0), self._number("max", 0.0)
+        rule = COUNTED if base == "int_uniform" else FINITE
+        low, high = self._number("min", 0, rule), self._number("max", 0, rule)
         if not self.sound:
             return None
         if low > high:
-            self._wrong(f"min {low:g} is above max {high:g}", self._place("min"), "min")
+            return self._wrong(f"min {low:g} is above max {high:g}", self._place("min"), "min")
         if base == "int_uniform":
-            if low != int(low) or high != int(high):
-                self._wrong("int_uniform needs whole numbers; use uniform or q_uniform", self._place("min"))
             return Integers(int(low), int(high))
         if base.endswith("log_uniform"):  # bounds are exponents of e; inv_: of 1/x
             if max(abs(low), abs(high)) > 300:
                 message = f"{name} takes exponents of e; for the values themselves use {name}_values"
-                self._wrong(message, self._place("min"))
-                return None
+                return self._wrong(message, self._place("min"))
+            written = low, high
             low, high = (math.exp(-high), math.exp(-low)) if base.startswith("inv") else (math.exp(low), math.exp(high))
+            self._warn_of_exponents(name, *written, low, high)
         is_logarithmic = base != "uniform"
         if is_logarithmic and low <= 0:
-            self._wrong("must be greater than 0 on a logarithmic scale", self._place("min"), "min")
-        if q is not None and self.sound:
+            return self._wrong("must be greater than 0 on a logarithmic scale", self._place("min"), "min")
+        made = self._within_range(Interval(float(low), float(high), is_logarithmic, q), name)
+        if q is not None and made is not None:
             first, last = multiples(q, low, high)
             if first > last:
-                self._wrong(f"no multiple of q = {q:g} lies between {low:g} and {high:g}", self._place("q"), "q")
-        return Interval(low, high, is_logarithmic, q)
+                return self._wrong(f"no multiple of q = {q:g} lies between {low:g} and {high:g}", self._place("q"), "q")
+        return made
+
+    def _warn_of_exponents(self, name: str, first: float, last: float, low: float, high: float) -> None:
+        """Says what the exponents stand for when they look like the values that are meant."""
+        if first > 0 and (last <= 1 or last >= 10 * first):
+            self.warnings.append(
+                f"{self.label}: {name} takes exponents of e, here and on W&B: these give {low:.6g} to {high:.6g}; "
+                f"for {first:g} to {last:g} themselves write {name}_values"
+            )
+
+    def _within_range(self, made: Interval | Quantiles, name: str) -> Distribution | None:
+        """The distribution, unless its numbers are too large to be told apart by q, or for a computer at all."""
+        if not self.sound:
+            return None
+        try:
+            low, high = made.reach()
+            fits = math.isfinite(high - low) and max(abs(low), abs(high)) / (made.q or math.inf) <= MOST_MULTIPLES
+        except OverflowError:
+            fits = False
+        return made if fits else self._wrong(f"{name} gives numbers that are too large, or too many multiples of q")
 
     def _choice(self, name: str) -> Distribution | None:
         values, probabilities = self.node.child("values"), self.node.child("probabilities")
         if values is None:
             return self._wrong("is required", key="values")
         if not isinstance(values.content, list) or not values.content:
-            self._wrong("expected a list of values", values.place, "values")
+            return self._wrong("expected a list of values", values.place, "values")
+        parts = [self._part(node, f"values.{index}") for index, node in enumerate(values.content)]
+        shares = self._shares(probabilities, len(parts)) if probabilities is not None else None
+        if probabilities is None and name.endswith("probabilities"):
+            self._wrong("is required", key="probabilities")
+        if not self.sound:
             return None
-        plain = [node.plain() for node in values.content]
-        for index, value in enumerate(plain):
-            if any(value == other and type(value) is type(other) for other in plain[:index]):
-                self._wrong("is listed twice", values.content[index].place, f"values.{index}")
-        if probabilities is None:
-            if name.endswith("probabilities"):
-                return self._wrong("is required", key="probabilities")
-            return Choice(plain)
-        shares = probabilities.plain()
-        if (
-            not isinstance(shares, list)
-            or len(shares) != len(plain)
-            or not all(isinstance(share, int | float) and share >= 0 for share in shares)
-            or not 0.999 < sum(share for share in shares if isinstance(share, int | float)) < 1.001
-        ):
-            message = f"expected {len(plain)} probabilities, one per value, that add up to 1"
+        sound = [part for part in parts if part is not None]
+        constants = [part.constant for part in sound if isinstance(part, Constant)]
+        return Choice(constants) if shares is None and len(constants) == len(sound) else Mixture(sound, shares)
+
+    def _part(self, node: Node, key: str) -> Distribution | None:
+        """One of `values`: a value, or a distribution of its own. (`{name: he, distribution: uniform}` is a value.)"""
+        if not isinstance(node.content, dict) or "distribution" not in node.content or "name" in node.content:
+            return self._constant(node, key)
+        inner = _Form(node, f"{self.label}.{key}", self.problems, self.warnings)
+        made = inner.distribution()
+        if isinstance(made, Constant | Choice | Mixture):
+            return self._wrong("write its values into the list around it", node.place, key)
+        self.sound = self.sound and made is not None
+        return made
+
+    def _constant(self, node: Node, key: str) -> Distribution | None:
+        if _is_finite(node.plain()):
+            return Constant(node.plain())
+        return self._wrong("holds a number that is not finite", node.place, key)
+
+    def _shares(self, probabilities: Node, count: int) -> list[float]:
+        items = probabilities.content if isinstance(probabilities.content, list) else []
+        label = f"{self.label}.probabilities"
+        shares = [NOT_NEGATIVE.read(each, f"{label}.{index}", self.problems) for index, each in enumerate(items)]
+        found = [float(share) for share in shares if share is not None]
+        if len(found) != count or not 0.999 < sum(found) < 1.001:
+            message = f"expected {count} probabilities, one per value, that add up to 1"
             self._wrong(message, probabilities.place, "probabilities")
-            return None
-        return Choice(plain, [float(share) for share in shares if isinstance(share, int | float)])
+        return found
 
-    def _q(self) -> float:
-        node = self.node.child("q")
-        q = node.content if node is not None else 1
-        if isinstance(q, bool) or not isinstance(q, int | float) or not q > 0 or not math.isfinite(q):
-            self._wrong("must be a number greater than 0", self._place("q"), "q")
-            return 1
-        return q
-
-    def _number(self, key: str, default: float) -> float:
+    def _number(self, key: str, default: float, rule: Number) -> float:
         node = self.node.child(key)
-        value = node.content if node is not None else default
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            self._wrong("expected a number", self._place(key), key)
-            return default
-        return float(value)
+        value = default if node is None else rule.read(node, f"{self.label}.{key}", self.problems)
+        self.sound = self.sound and value is not None
+        return default if value is None else value
 
     def _place(self, key: str) -> Place:
         return self.node.nearest((key,))[0].place
@@ -232,3 +271,9 @@ class _Form:
         place = place or self.node.key or self.node.place
         self.problems.append(place.problem(f"{self.label}.{key}" if key else self.label, message))
         return None
+
+
+def _is_finite(value: Value) -> bool:
+    if isinstance(value, dict | list):
+        return all(map(_is_finite, value.values() if isinstance(value, dict) else value))
+    return not isinstance(value, float) or math.isfinite(value)

@@ -6,25 +6,22 @@ while holding a lock that the system takes back when its holder dies, however it
 
 from __future__ import annotations
 
-import os
 import re
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 from nnscratch.errors import UsageError, UserError
 from nnscratch.host.machine import without_password
+from nnscratch.sweeps.journal import Mutex, open_journal
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from sqlalchemy import Engine
 
-Mutex = Callable[[], AbstractContextManager[None]]
 LOCK_SECONDS = 120.0
 
 
@@ -46,10 +43,10 @@ def open_storage(url: str | None, folder: Path, name: str) -> SharedStorage:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if url is None:
-        return _open_journal(folder / "study.journal")
+        return _in_journal(folder / "study.journal")
     scheme, separator, _ = url.partition("://")
     if not separator:
-        return _open_journal(Path(url))
+        return _in_journal(Path(url))
     if re.fullmatch(r"postgres(ql)?(\+\w+)?", scheme):
         return _open_postgresql(url, name)
     raise UsageError(
@@ -58,83 +55,9 @@ def open_storage(url: str | None, folder: Path, name: str) -> SharedStorage:
     )
 
 
-def _open_journal(path: Path) -> SharedStorage:
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        mutex = file_mutex(path.with_name(path.name + ".mutex"))
-        with mutex():
-            drop_torn_line(path)
-            storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_JournalLock(path)))  # type: ignore[arg-type]
-    except OSError as error:
-        raise UserError(f"cannot use the journal {path}: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError, AssertionError) as error:
-        raise UserError(f"{path} is damaged or not a journal of a sweep: {error}") from None
+def _in_journal(path: Path) -> SharedStorage:
+    storage, mutex = open_journal(path)
     return SharedStorage(storage, mutex, str(path))
-
-
-def file_mutex(path: Path) -> Mutex:
-    """Exclusive between processes, threads and, on file systems that support it, machines."""
-
-    @contextmanager
-    def hold() -> Iterator[None]:
-        with path.open("ab") as file:  # a handle of its own: locks of one process exclude each other, too
-            _lock(file)
-            yield
-
-    return hold
-
-
-def _lock(file: IO[bytes]) -> None:
-    try:
-        import fcntl
-    except ImportError:  # pragma: no cover  (Windows)
-        import msvcrt
-
-        while True:
-            try:
-                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined, unused-ignore]
-                return
-            except OSError:
-                time.sleep(0.05)
-    fcntl.flock(file, fcntl.LOCK_EX)
-
-
-class _JournalLock:
-    """Optuna's lock around an append, in place of its own, which stays behind for 30 s when its holder is killed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._hold = file_mutex(path.with_name(path.name + ".append"))
-        self._held = threading.local()
-
-    def acquire(self) -> bool:
-        self._held.context = self._hold()
-        self._held.context.__enter__()
-        drop_torn_line(self._path)
-        return True
-
-    def release(self) -> None:
-        self._held.context.__exit__(None, None, None)
-
-
-def drop_torn_line(path: Path) -> None:
-    """Cuts off a last line without its end, which a crash left half written: the next append would spoil it."""
-    try:
-        with path.open("rb+") as file:
-            size = file.seek(0, os.SEEK_END)
-            if size == 0:
-                return
-            file.seek(size - 1)
-            if file.read(1) == b"\n":
-                return
-            start = max(0, size - 1024 * 1024)
-            file.seek(start)
-            file.truncate(start + file.read().rfind(b"\n") + 1)
-    except FileNotFoundError:
-        return
 
 
 def _open_postgresql(url: str, name: str) -> SharedStorage:

@@ -7,7 +7,6 @@ process is gone, takes the trial over. Clocks of different machines are never co
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -20,9 +19,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnscratch.config.document import Value
-from nnscratch.errors import UserError
+from nnscratch.config.node import Value
 from nnscratch.sweeps.definition import SweepDefinition
+from nnscratch.sweeps.identity import identify, identity
 from nnscratch.sweeps.sampling import suggest
 from nnscratch.sweeps.storage import SharedStorage
 
@@ -114,7 +113,14 @@ class Trial:
 class Study:
     """The trials of one sweep in a storage that others may work on at the same time."""
 
-    def __init__(self, shared: SharedStorage, definition: SweepDefinition, seed: int, lease_seconds: float) -> None:
+    def __init__(
+        self,
+        shared: SharedStorage,
+        definition: SweepDefinition,
+        seed: int,
+        lease_seconds: float,
+        extend: bool = False,
+    ) -> None:
         from optuna.study import StudyDirection
 
         self.definition, self.seed, self.lease_seconds = definition, seed, lease_seconds
@@ -128,24 +134,16 @@ class Study:
                 self._id = self._storage.get_study_id_from_name(definition.name)
             except KeyError:
                 self._id = self._storage.create_new_study([direction], definition.name)
-            attributes = self._storage.get_study_user_attrs(self._id)
-            digest = fingerprint(definition, seed)
-            if "fingerprint" not in attributes:
-                self._storage.set_study_user_attr(self._id, "fingerprint", digest)
-            elif attributes["fingerprint"] != digest:
-                raise UserError(
-                    f"{self.label} holds another sweep named {definition.name}: its method, metric, parameters, "
-                    "config or seed differ from those given now",
-                    "choose another --name, or give it what it was started with; only run_cap and early_terminate "
-                    "may change",
-                )
+            identify(self._storage, self._id, identity(definition, seed), f"{self.label}: {definition.name}", extend)
+        self._outside = self._outside_the_grid()
 
     @property
     def total(self) -> int:
         """How many trials the sweep has."""
-        cap, size = self.definition.run_cap, self.definition.grid_size()
+        cap = self.definition.run_cap
         if self.definition.method != "grid":
             return cap or 0
+        size = self.definition.grid_size() + self._outside
         return size if cap is None else min(cap, size)
 
     def trials(self) -> list[Trial]:
@@ -217,7 +215,7 @@ class Study:
         from optuna.trial import TrialState, create_trial
 
         number = len(history)
-        suggestion = suggest(self.definition, self.seed, number, [_as_the_sampler_sees_it(each) for each in history])
+        suggestion = suggest(self.definition, self.seed, number, history)
         attributes = {"parameters": suggestion.values, "status": "running", "lease": asdict(self._me), "deaths": 0}
         template = create_trial(
             state=TrialState.RUNNING,
@@ -256,6 +254,14 @@ class Study:
             return False
         return time.monotonic() - seen[2] > self.lease_seconds
 
+    def _outside_the_grid(self) -> int:
+        """How many trials of a grid that was extended are no combination of it as it is now."""
+        if self.definition.method != "grid":
+            return 0
+        tried = [json.dumps(frozen.user_attrs["parameters"], sort_keys=True) for frozen in self.frozen_trials()]
+        inside = {json.dumps(point, sort_keys=True) for point in self.definition.grid()} if tried else set()
+        return sum(point not in inside for point in tried)
+
     def _set(self, identifier: int, **attributes: Any) -> None:
         for key, value in attributes.items():
             self._storage.set_trial_user_attr(identifier, key, value)
@@ -268,19 +274,6 @@ class Study:
         state = {"completed": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(status, TrialState.FAIL)
         values = [value] if value is not None and state is not TrialState.FAIL else None
         self._storage.set_trial_state_values(identifier, state, values)
-
-
-def fingerprint(definition: SweepDefinition, seed: int) -> str:
-    """Equal for sweeps whose trials may stand in one table."""
-    command = definition.command
-    parts = {
-        "method": definition.method,
-        "metric": [definition.metric.name, definition.metric.goal],
-        "parameters": {each.path: repr(each.distribution) for each in definition.parameters},
-        "config": {k: v for k, v in command.load().to_dict().items() if k not in ("name", "wandb")},
-        "seed": seed,
-    }
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _trial(frozen: FrozenTrial) -> Trial:
@@ -300,19 +293,4 @@ def _trial(frozen: FrozenTrial) -> Trial:
         kept.get("deaths", 0),
         dict(frozen.intermediate_values),
         Lease(**lease) if lease else None,
-    )
-
-
-def _as_the_sampler_sees_it(frozen: FrozenTrial) -> FrozenTrial:
-    """A diverged trial as one pruned before its first epoch: the worst there is, so that its region is avoided."""
-    from optuna.trial import TrialState, create_trial
-
-    diverged = frozen.user_attrs.get("status") == "diverged" and frozen.state.is_finished()
-    value = frozen.value if frozen.state is TrialState.COMPLETE else None
-    return create_trial(
-        state=TrialState.PRUNED if diverged else frozen.state,
-        value=value,
-        params=frozen.params,
-        distributions=frozen.distributions,
-        intermediate_values={} if diverged else frozen.intermediate_values,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 import time
@@ -18,6 +17,7 @@ import numpy as np
 
 from nnscratch.config.assembly import Splits
 from nnscratch.config.config import Config, differences, load_config
+from nnscratch.config.overrides import override
 from nnscratch.config.plugins import plugin_digests
 from nnscratch.errors import DivergenceError, Interrupted, UserError
 from nnscratch.experiment.observer import Observer, Training
@@ -180,7 +180,7 @@ def trial_changes(definition: SweepDefinition, trial: Trial, seed: int) -> tuple
     """The overrides that make the base config the trial's; equal on every machine."""
     own_seed = trial_seed(seed, trial.number, "training")
     changes = [] if "seed" in trial.parameters else [f"seed={own_seed}"]
-    return (*changes, *(f"{path}={json.dumps(value)}" for path, value in trial.parameters.items()))
+    return (*changes, *(override(path, value) for path, value in trial.parameters.items()))
 
 
 def trial_config(definition: SweepDefinition, trial: Trial, seed: int) -> Config:
@@ -188,10 +188,10 @@ def trial_config(definition: SweepDefinition, trial: Trial, seed: int) -> Config
     changes = [*trial_changes(definition, trial, seed), f"name=trial-{trial.number:04d}"]
     base = definition.command.load()
     if base.wandb.group is None:
-        changes.append(f"wandb.group={json.dumps(definition.name)}")
+        changes.append(override("wandb.group", definition.name))
     for field, value in (("project", definition.project), ("entity", definition.entity)):
         if value is not None and getattr(base.wandb, field) is None:
-            changes.append(f"wandb.{field}={json.dumps(value)}")
+            changes.append(override(f"wandb.{field}", value))
     return definition.command.load(tuple(changes))
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from nnscratch.errors import Interrupted, UserError
 from nnscratch.host.interruption import StopRequest
 from nnscratch.host.workplace import Workplace
-from nnscratch.sweeps.definition import load_sweep
+from nnscratch.runs.kept_plugins import import_plugins
+from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.storage import open_storage
 from nnscratch.sweeps.study import MOST_DEATHS, Study
 from nnscratch.sweeps.trial import patiently, run_trial
@@ -27,9 +28,7 @@ PAUSE = 0.5
 class Assignment:
     """What a worker must know; it can be sent to another process."""
 
-    file: Path
-    name: str
-    count: int | None
+    definition: SweepDefinition
     seed: int
     folder: Path
     storage: str | None
@@ -39,11 +38,10 @@ class Assignment:
     wandb: str | None = None
     """The mode of the trials' mirrors on W&B, in place of their configs'."""
 
-    def open_study(self) -> Study:
+    def open_study(self, extend: bool = False) -> Study:
         """The study with the trials to take from."""
-        definition = replace(load_sweep(self.file, self.count, self.allow_plugins), name=self.name)
-        shared = open_storage(self.storage, self.folder, self.name)
-        return Study(shared, definition, self.seed, self.lease_seconds)
+        shared = open_storage(self.storage, self.folder, self.definition.name)
+        return Study(shared, self.definition, self.seed, self.lease_seconds, extend)
 
 
 def work(study: Study, assignment: Assignment, stop: StopRequest) -> None:
@@ -108,6 +106,8 @@ def _process(assignment: Assignment, parent: int) -> None:
     try:
         with StopRequest() as stop:
             threading.Thread(target=_watch_parent, args=(parent, stop), daemon=True).start()
+            if assignment.allow_plugins:
+                import_plugins(assignment.definition.command.config)
             work(assignment.open_study(), assignment, stop)
         sys.exit(130 if stop.wanted else 0)
     except (Interrupted, KeyboardInterrupt):

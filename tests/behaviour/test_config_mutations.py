@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nnscratch.config.config import config_from_mapping, flatten, parse_config
-from nnscratch.config.document import dump_yaml
+from nnscratch.config.yaml_core import dump_yaml
 from nnscratch.errors import ConfigError
 
 VALID: list[dict[str, Any]] = [

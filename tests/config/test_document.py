@@ -8,15 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnscratch.config.document import (
-    MAXIMUM_BYTES,
-    MAXIMUM_DEPTH,
-    Value,
-    dump_yaml,
-    node_from_value,
-    parse_yaml,
-    read_yaml,
-)
+from nnscratch.config.document import MAXIMUM_BYTES, parse_yaml, read_yaml
+from nnscratch.config.node import MAXIMUM_DEPTH, Value, node_from_value
+from nnscratch.config.yaml_core import dump_yaml
 from nnscratch.errors import ConfigError
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from nnscratch.config.config import Config, flatten, parse_config
+from nnscratch.config.config import Config, flatten, left_out, load_config, parse_config
+from nnscratch.config.overrides import override as written_override
 from nnscratch.config.overrides import parse_override
 from nnscratch.errors import ConfigError
 
@@ -96,7 +98,99 @@ def test_another_component_keeps_the_fields_it_has_and_a_note_names_the_dropped(
 
     assert config.optimizer.name == "sgd"
     assert config.optimizer.to_dict()["learning_rate"] == 0.002
-    assert notes == [f"{override} drops beta1, which sgd does not have"]
+    assert notes == [f"{override} keeps learning_rate 0.002 and drops beta1, which sgd does not have"]
+
+
+def test_a_learning_rate_that_another_component_is_trained_with_is_kept_aloud() -> None:
+    text = PLAIN.replace("{name: adam, learning_rate: 0.002, beta1: 0.8}", "{name: sgd, learning_rate: 0.1}")
+
+    assert with_overrides("optimizer=adam", text=text)[1] == ["optimizer=adam keeps learning_rate 0.1"]
+
+
+def test_what_another_override_sets_is_not_called_kept() -> None:
+    assert with_overrides("optimizer=sgd", "optimizer.learning_rate=0.3")[1] == [
+        "optimizer=sgd drops beta1, which sgd does not have"
+    ]
+
+
+def test_a_field_with_the_new_components_own_default_is_not_called_kept() -> None:
+    text = PLAIN.replace("{name: adam, learning_rate: 0.002, beta1: 0.8}", "{name: sgd, learning_rate: 0.001}")
+
+    assert with_overrides("optimizer=adam", text=text)[1] == []
+
+
+def test_a_component_left_to_its_default_has_nothing_to_keep() -> None:
+    text = PLAIN.replace("optimizer: {name: adam, learning_rate: 0.002, beta1: 0.8}\n", "")
+
+    assert with_overrides("optimizer=sgd", text=text)[1] == []
+
+
+CSV = """\
+data: {dataset: {name: csv, target: price}, path: rows.csv}
+model: {hidden_layers: []}
+loss: mean_squared_error
+"""
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "expected"),
+    [
+        ("data.path=a #b.csv", "data.path", "a #b.csv"),
+        ("data.path=#b.csv", "data.path", "#b.csv"),
+        ("data.path=[x].csv", "data.path", "[x].csv"),
+        ("data.path={x}: y.csv", "data.path", "{x}: y.csv"),
+        ("data.path='[x].csv'", "data.path", "[x].csv"),
+        ("data.path='a' and 'b'.csv", "data.path", "'a' and 'b'.csv"),
+        ("data.path=@home & *all!.csv", "data.path", "@home & *all!.csv"),
+        ("data.path= 1e3 ", "data.path", "1e3"),
+        ("data.path=true", "data.path", "true"),
+        ("data.path=null", "data.path", None),
+        ("data.path='null'", "data.path", "null"),
+        ("name=007", "name", "007"),
+        ("name=null", "name", "null"),
+        ("data.dataset.target=price #2", "data.dataset.target", "price #2"),
+        ("data.dataset.target=007", "data.dataset.target", "007"),
+        ("data.dataset.target=[x].csv", "data.dataset.target", "[x].csv"),
+        ("data.dataset.target=[a #1, 007]", "data.dataset.target", ["a #1", "007"]),
+        ("data.dataset={name: csv, target: price #2}", "data.dataset.target", "price #2"),
+        ("data.dataset.delimiter=;", "data.dataset.delimiter", ";"),
+        ("data.dataset.delimiter=,", "data.dataset.delimiter", ","),
+        ('data.dataset.delimiter="\\t"', "data.dataset.delimiter", "\t"),
+        ("wandb.tags=[007, v1 #3]", "wandb.tags", ["007", "v1 #3"]),
+        ("wandb.project=2024", "wandb.project", "2024"),
+    ],
+)
+def test_a_field_that_is_text_takes_text_as_it_is(override: str, path: str, expected: object) -> None:
+    assert value(path, override, text=CSV) == expected
+
+
+def test_the_characters_that_stand_in_for_a_hash_sign_can_be_typed_too() -> None:
+    assert value("data.dataset.target", "data.dataset={name: csv, target: \U000f0000 #1}", text=CSV) == (
+        "\U000f0000 #1"
+    )
+
+
+@pytest.mark.parametrize("text", ["2024", "a #b", "[x]", 'say "x"', "line\u2028end", "\x85\x7f", "猫 😺", "", "a: b"])
+def test_what_a_program_writes_as_an_override_is_read_back(text: str) -> None:
+    dataset = {"name": "csv", "target": text}
+    assert value("data.dataset.target", written_override("data.dataset.target", text), text=CSV) == text
+    assert value("data.dataset.target", written_override("data.dataset", dataset), text=CSV) == text
+
+
+def test_a_field_that_another_component_has_is_left_out_when_that_is_wanted(tmp_path: Path) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text(PLAIN)
+    notes: list[str] = []
+    changes = ["optimizer.name=sgd", "optimizer.beta2=0.9", "optimizer.momentum=0.5"]
+    config = load_config(file, changes, notes.append, leave_out=True)
+
+    assert config.optimizer.to_dict()["momentum"] == 0.5
+    assert "optimizer.beta2 is left out: sgd has no beta2" in notes
+    assert left_out(file, changes) == ["optimizer.beta2=0.9"]
+    with pytest.raises(ConfigError, match=r"optimizer\.beta2: unknown field"):
+        load_config(file, changes)
+    with pytest.raises(ConfigError, match="did you mean momentum"):
+        load_config(file, ["optimizer.name=sgd", "optimizer.momentu=0.5"], leave_out=True)
 
 
 def test_the_same_component_drops_nothing() -> None:

@@ -6,7 +6,8 @@ from typing import ClassVar
 import pytest
 
 from nnscratch.component import Component, setting
-from nnscratch.config.document import Value, node_from_value, parse_yaml
+from nnscratch.config.document import parse_yaml
+from nnscratch.config.node import Value, node_from_value
 from nnscratch.config.shorthand import write_out
 from nnscratch.config.specification import Section, Specification
 from nnscratch.errors import Problem

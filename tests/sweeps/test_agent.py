@@ -64,6 +64,19 @@ def test_every_form_of_an_agents_command_line_trains_the_same_config(
     assert trained["l2"] == {"strength": 0.5, "divide_by_batch": True}
 
 
+def test_under_an_agent_a_field_that_the_chosen_component_lacks_is_left_out(
+    write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = write_sweep(tmp_path, {"training": {"epochs": 1}}).parent / "base.yaml"
+    monkeypatch.setenv("WANDB_SWEEP_ID", "abc")
+    changes = ["optimizer.name=adam", "optimizer.momentum=0.9"]
+    main(["train", str(base), *changes, "--dry-run", "--data-dir", str(tmp_path)])
+    assert "optimizer.momentum is left out: adam has no momentum" in capsys.readouterr().out
+    monkeypatch.delenv("WANDB_SWEEP_ID")
+    with pytest.raises(SystemExit):
+        main(["train", str(base), *changes, "--dry-run", "--data-dir", str(tmp_path)])
+
+
 def test_under_an_agent_the_mirror_is_on_and_uses_the_agents_run(write_sweep: WriteSweep, tmp_path: Path) -> None:
     base = write_sweep(tmp_path).parent / "base.yaml"
     command = [sys.executable, "-m", "nnscratch", "train", str(base), "${args_no_hyphens}"]

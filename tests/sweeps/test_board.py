@@ -12,6 +12,7 @@ import pytest
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.sweeps.board import Board
+from nnscratch.sweeps.sweep_file import load_sweep
 from nnscratch.sweeps.worker import Assignment
 
 
@@ -25,7 +26,7 @@ def test_with_json_the_live_table_is_on_standard_error_where_a_person_looks(
     json: bool, write_sweep: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = write_sweep(tmp_path)
-    study = Assignment(file, "tiny", None, 3, tmp_path, None, 60.0, False, Workplace(tmp_path)).open_study()
+    study = Assignment(load_sweep(file), 3, tmp_path, None, 60.0, False, Workplace(tmp_path)).open_study()
     study.claim()
     streams = {"stdout": io.StringIO() if json else Terminal(), "stderr": Terminal()}
     for name, stream in streams.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,8 @@ from typing import Any
 import pytest
 
 from nnscratch.errors import ConfigError
-from nnscratch.sweeps.command_line import check_values
-from nnscratch.sweeps.definition import load_sweep
-from nnscratch.sweeps.distributions import Choice, Constant, Distribution, Integers, Interval, Quantiles
+from nnscratch.sweeps.distributions import Choice, Constant, Distribution, Integers, Interval, Mixture, Quantiles
+from nnscratch.sweeps.sweep_file import load_sweep
 
 WriteSweep = Callable[..., Path]
 
@@ -25,10 +25,12 @@ def only_parameter(file: Path) -> Distribution:
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
-        ({"value": [8, 4]}, Constant([8, 4])),
-        ({"values": [1, True, "a"]}, Choice([1, True, "a"])),
-        ({"values": [1, 2], "probabilities": [0.25, 0.75]}, Choice([1, 2], [0.25, 0.75])),
-        ({"min": 1, "max": 5}, Integers(1, 5)),
+        ({"value": 0.5}, Constant(0.5)),
+        ({"values": [1, 2.5]}, Choice([1, 2.5])),
+        ({"values": [1, 2], "probabilities": [0.25, 0.75]}, Mixture([Constant(1), Constant(2)], [0.25, 0.75])),
+        ({"distribution": "int_uniform", "min": 1, "max": 5}, Integers(1, 5)),
+        ({"min": 1, "max": 5}, Interval(1.0, 5.0)),
+        ({"min": 1, "max": 1}, Integers(1, 1)),
         ({"min": 1.0, "max": 5}, Interval(1.0, 5.0)),
         ({"distribution": "uniform", "min": 1, "max": 5}, Interval(1.0, 5.0)),
         ({"distribution": "q_uniform", "min": 0, "max": 1, "q": 0.25}, Interval(0.0, 1.0, q=0.25)),
@@ -40,12 +42,79 @@ def only_parameter(file: Path) -> Distribution:
         ({"distribution": "normal", "mu": 2}, Quantiles("normal", {"mu": 2.0, "sigma": 1.0})),
         ({"distribution": "q_log_normal", "q": 2}, Quantiles("log_normal", {"mu": 0.0, "sigma": 1.0}, 2)),
         ({"distribution": "beta", "a": 2, "b": 5}, Quantiles("beta", {"a": 2.0, "b": 5.0})),
+        (
+            {"values": [0, {"distribution": "log_uniform_values", "min": 0.001, "max": 0.1}]},
+            Mixture([Constant(0), Interval(0.001, 0.1, True)]),
+        ),
     ],
 )
 def test_every_form_of_a_parameter_is_the_distribution_it_names(
     written: dict[str, Any], meant: Distribution, write_sweep: WriteSweep, tmp_path: Path
 ) -> None:
+    # A standard deviation or a bound may be beyond what l2 takes: the middle of a distribution is what is checked.
     assert only_parameter(write_sweep(tmp_path, parameters={"l2": written})) == meant
+
+
+@pytest.mark.parametrize(
+    ("field", "written", "meant"),
+    [
+        ("model.hidden_layers", {"value": [8, 4]}, Constant([8, 4])),
+        ("model.hidden_layers", {"values": [[8], []]}, Choice([[8], []])),
+        ("training.batch_size", {"min": 4, "max": 8}, Integers(4, 8)),
+        ("model.weight_init", {"values": ["he", {"name": "he", "distribution": "uniform"}]},
+         Choice(["he", {"name": "he", "distribution": "uniform"}])),
+    ],
+)  # fmt: skip
+def test_a_field_decides_whether_numbers_are_whole_and_mappings_are_values(
+    field: str, written: dict[str, Any], meant: Distribution, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    assert only_parameter(write_sweep(tmp_path, parameters={field: written})) == meant
+
+
+def test_whole_bounds_of_a_field_of_fractions_are_fractions_with_a_warning(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    bounds = {"min": 0, "max": 1}
+    parameters = {"optimizer.name": {"values": ["sgd", "adam"]}, "optimizer.momentum": {"min": 0, "max": 0.9},
+                  "l2": bounds, "training.batch_size": {"min": 1, "max": 4}}  # fmt: skip
+    definition = load_sweep(write_sweep(tmp_path, parameters=parameters))
+    assert [type(each.distribution) for each in definition.parameters] == [Choice, Interval, Interval, Integers]
+    (warning,) = definition.warnings
+    assert "parameters.l2: takes fractions" in warning
+    assert "min: 0.0" in warning
+    grid = load_sweep(write_sweep(tmp_path, method="grid", run_cap=None, parameters={"l2": bounds}))
+    assert (grid.parameters[0].distribution, grid.warnings) == (Integers(0, 1), ())
+
+
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        (
+            {"min": 0.0001, "max": 0.01},
+            "1.0001 to 1.01005; for 0.0001 to 0.01 themselves write log_uniform_values",
+        ),
+        ({"min": -9.2, "max": -4.6}, None),
+        ({"min": 3, "max": 5}, None),
+    ],
+)
+def test_log_uniform_with_values_where_exponents_belong_is_warned_about(
+    bounds: dict[str, Any], said: str | None, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    parameters = {"l2": {"distribution": "log_uniform", **bounds}}
+    warnings = load_sweep(write_sweep(tmp_path, parameters=parameters)).warnings
+    assert [said in warning for warning in warnings if said] == ([True] if said else [])
+    assert len(warnings) == (said is not None)
+
+
+def test_exactly_zero_or_log_uniform_is_a_list_of_both(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    parameters = {"l2": {"values": [0, {"distribution": "log_uniform_values", "min": 1e-05, "max": 0.01}]}}
+    distribution = only_parameter(write_sweep(tmp_path, parameters=parameters))
+    drawn = [float(str(distribution.value((k + 0.5) / 100))) for k in range(100)]
+    assert drawn[:50] == [0.0] * 50
+    logarithms = [math.log10(value) for value in drawn[50:]]
+    steps = [after - before for before, after in itertools.pairwise(logarithms)]
+    assert steps == pytest.approx([3 / 50] * 49, rel=1e-6)
+    assert -5.0 <= logarithms[0] < logarithms[-1] <= -2.0
 
 
 @pytest.mark.parametrize(
@@ -57,9 +126,9 @@ def test_every_form_of_a_parameter_is_the_distribution_it_names(
         (Integers(1, 9), 4, 4),
         (Choice([[8], [16, 8]]), "[16, 8]", [16, 8]),
         (Choice([1, True]), "true", True),
-        (Choice(["a", "b"], [0.25, 0.75]), 0.2, "a"),
-        (Choice(["a", "b"], [0.25, 0.75]), 0.3, "b"),
-        (Choice(["a", "b"], [0.25, 0.75]), 1.0, "b"),
+        (Mixture([Constant("a"), Constant("b")], [0.25, 0.75]), 0.2, "a"),
+        (Mixture([Constant("a"), Constant("b")], [0.25, 0.75]), 0.3, "b"),
+        (Mixture([Constant("a"), Constant("b")], [0.25, 0.75]), 1.0, "b"),
         (Quantiles("normal", {"mu": 2.0, "sigma": 3.0}), 0.5, 2.0),
         (Quantiles("log_normal", {"mu": 0.0, "sigma": 1.0}), 0.5, 1.0),
         (Quantiles("normal", {"mu": 2.2, "sigma": 0.0}, 1), 0.9, 2),
@@ -125,6 +194,18 @@ def test_text_in_the_command_may_look_like_a_number(
         ({"parameters": {"l2": {"distribution": "log_uniform", "min": 1, "max": 5000}}}, "log_uniform_values"),
         ({"parameters": {"l2": {"distribution": "logarithmic", "min": 1, "max": 5}}}, "unknown distribution"),
         ({"parameters": {"l2": {"values": [1, 1]}}}, "is listed twice"),
+        ({"parameters": {"l2": {"values": [1, 2, 1e0]}}}, "l2.values.2: is listed twice: it is l2=1 to the config"),
+        ({"parameters": {"l2": {"values": [1, {"strength": 1}]}}}, "is listed twice"),
+        ({"parameters": {"model.activation": {"values": ["relu", {"name": "relu"}]}}}, "is listed twice"),
+        (
+            {"parameters": {"l2": {"values": [0, {"distribution": "uniform", "min": 1}]}}},
+            "values.1.max: is required",
+        ),
+        ({"parameters": {"l2": {"values": [0, {"distribution": "categorical", "values": [1]}]}}}, "list around it"),
+        (
+            {"method": "grid", "parameters": {"l2": {"values": [0, {"distribution": "uniform", "min": 0, "max": 1}]}}},
+            "a grid needs `values`",
+        ),
         ({"parameters": {"l2": {"values": [1, 2], "probabilities": [0.5]}}}, "2 probabilities, one per value"),
         ({"parameters": {"l2": {"value": 1, "sigma": 2}}}, "unknown field for constant"),
         ({"parameters": {"l2": 0.1}}, "expected a mapping"),
@@ -136,7 +217,16 @@ def test_text_in_the_command_may_look_like_a_number(
         ),
         ({"early_terminate": {"type": "envelope"}}, "expected hyperband"),
         ({"early_terminate": {"type": "hyperband"}}, "needs min_iter, or max_iter and s"),
-        ({"early_terminate": {"type": "hyperband", "min_iter": 2, "eta": 1}}, "must be greater than 1"),
+        (
+            {"early_terminate": {"type": "hyperband", "min_iter": 2, "eta": 1}},
+            "a finite number greater than 1, got 1",
+        ),
+        ({"parameters": {"l2": {"distribution": "log_normal", "mu": 1000}}}, "numbers that are too large"),
+        ({"parameters": {"l2": {"distribution": "uniform", "min": -1.7e308, "max": 1.7e308}}}, "too large"),
+        ({"parameters": {"l2": {"distribution": "q_uniform", "min": 0, "max": 1, "q": 1e-300}}}, "too many multiples"),
+        ({"parameters": {"l2": {"distribution": "int_uniform", "min": 0.5, "max": 3}}}, "expected a whole number"),
+        ({"parameters": {"seed": {"min": 0, "max": 2**63 - 1}}}, "to 9,007,199,254,740,992"),
+        ({"method": "grid", "parameters": {"seed": {"min": 0, "max": 10**9}}}, "1,000,000,001 combinations"),
         ({"command": None}, "command: is required"),
         ({"command": ["python", "train.py"]}, "does not run `nnscratch train CONFIG`"),
         ({"command": ["nnscratch", "train", "${args}"]}, "names no config after `train`"),
@@ -150,6 +240,59 @@ def test_what_is_wrong_with_a_sweep_file_is_said(
     with pytest.raises(ConfigError) as caught:
         load_sweep(write_sweep(tmp_path, **changes))
     assert said in str(caught.value)
+
+
+NUMBERS = {
+    "run_cap": "run_cap: X",
+    "metric.target": "metric: {name: val_accuracy, goal: maximize, target: X}",
+    "early_terminate.eta": "early_terminate: {type: hyperband, min_iter: 1, eta: X}",
+    "early_terminate.min_iter": "early_terminate: {type: hyperband, min_iter: X}",
+    "early_terminate.max_iter": "early_terminate: {type: hyperband, max_iter: X, s: 1}",
+    "early_terminate.s": "early_terminate: {type: hyperband, max_iter: 27, s: X}",
+    "parameters.l2.min": "parameters: {l2: {min: X, max: 1.0}}",
+    "parameters.l2.max": "parameters: {l2: {min: 0.0, max: X}}",
+    "parameters.l2.q": "parameters: {l2: {distribution: q_uniform, min: 0, max: 1, q: X}}",
+    "parameters.l2.mu": "parameters: {l2: {distribution: normal, mu: X}}",
+    "parameters.l2.sigma": "parameters: {l2: {distribution: normal, sigma: X}}",
+    "parameters.l2.a": "parameters: {l2: {distribution: beta, a: X}}",
+    "parameters.l2.b": "parameters: {l2: {distribution: beta, b: X}}",
+    "parameters.l2.probabilities.0": "parameters: {l2: {values: [0, 1], probabilities: [X, 0.5]}}",
+}
+
+
+@pytest.mark.parametrize("number", [".nan", ".inf", "-.inf", "true", "many"])
+@pytest.mark.parametrize("path", NUMBERS)
+def test_a_number_of_a_sweep_file_that_is_none_is_refused_at_its_place(
+    path: str, number: str, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    file = write_sweep(tmp_path)
+    lines = {
+        "method": "method: random",
+        "metric": "metric: {name: val_accuracy, goal: maximize}",
+        "run_cap": "run_cap: 2",
+        "parameters": "parameters: {l2: {value: 0}}",
+        "command": f"command: [nnscratch, train, {tmp_path / 'base.yaml'}, '${{args}}']",
+    }
+    lines[path.partition(".")[0]] = NUMBERS[path].replace("X", number)
+    file.write_text("\n".join(lines.values()))
+    with pytest.raises(ConfigError) as caught:
+        load_sweep(file)
+    problem = next(problem for problem in caught.value.problems if problem.path == path)
+    assert problem.message.startswith(("expected a finite number", "expected a whole number"))
+    assert problem.line is not None
+    assert problem.column is not None
+    assert file.read_text().splitlines()[problem.line - 1][problem.column - 1 :].startswith(number)
+
+
+@pytest.mark.parametrize("written", ["value: .nan", "values: [0, .inf]", "values: [{strength: -.inf}, 0]"])
+def test_a_value_that_is_no_finite_number_is_refused_at_its_place(
+    written: str, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    file = write_sweep(tmp_path, parameters=None)
+    file.write_text(file.read_text().replace("{", f'{{"parameters": {{l2: {{{written}}}}},\n', 1))
+    with pytest.raises(ConfigError, match=r"parameters\.l2\.value.*: holds a number that is not finite") as caught:
+        load_sweep(file)
+    assert caught.value.problems[0].line == 1
 
 
 def test_every_problem_of_a_sweep_file_is_said_at_once_with_its_place(write_sweep: WriteSweep, tmp_path: Path) -> None:
@@ -171,7 +314,7 @@ def test_values_that_the_config_refuses_are_refused_before_anything_is_trained(
 ) -> None:
     wrong = {"optimizer.learning_rte": {"value": 1}, "model.activation": {"values": ["relu", "rellu"]}}
     with pytest.raises(ConfigError) as caught:
-        check_values(load_sweep(write_sweep(tmp_path, parameters=wrong)))
+        load_sweep(write_sweep(tmp_path, parameters=wrong))
     said = [str(problem) for problem in caught.value.problems]
     assert "did you mean learning_rate" in said[0]
     assert "did you mean relu" in said[1]
@@ -181,7 +324,7 @@ def test_a_field_that_only_some_choices_have_may_be_varied_with_the_choice(
     write_sweep: WriteSweep, tmp_path: Path
 ) -> None:
     mixed = {"optimizer.name": {"values": ["adam", "sgd"]}, "optimizer.momentum": {"value": 0.9}}
-    check_values(load_sweep(write_sweep(tmp_path, parameters=mixed)))
+    load_sweep(write_sweep(tmp_path, parameters=mixed))
 
 
 def test_the_sweeps_in_configs_can_be_used(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +332,6 @@ def test_the_sweeps_in_configs_can_be_used(root: Path, monkeypatch: pytest.Monke
     sizes = {}
     for path in (root / "configs").rglob("sweep*.yaml"):
         definition = load_sweep(path)
-        check_values(definition)
         if definition.method == "grid":
             sizes[path.stem] = definition.grid_size()
     assert sizes == {

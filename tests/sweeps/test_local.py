@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from nnscratch.host.interruption import StopRequest
 from nnscratch.host.workplace import Workplace
 from nnscratch.sweeps.command_line import SweepOptions, _interrupted, sweep
 from nnscratch.sweeps.outcome import SweepSummary, conclude
+from nnscratch.sweeps.sweep_file import load_sweep
 from nnscratch.sweeps.trial import TrialStop
 from nnscratch.sweeps.worker import Assignment
 
@@ -35,7 +37,7 @@ def test_a_sweep_leaves_leaderboard_best_config_and_plots(write_sweep: WriteSwee
     file = write_sweep(tmp_path, method="bayes", run_cap=5)
     result = run(file)
     folder = tmp_path / "runs" / "sweeps" / "tiny"
-    assignment = Assignment(file, "tiny", None, 3, folder, None, 60.0, False, Workplace(data_dir=tmp_path))
+    assignment = Assignment(load_sweep(file), 3, folder, None, 60.0, False, Workplace(data_dir=tmp_path))
     conclude(assignment.open_study(), folder, assignment.workplace, Display(quiet=True), plots=True)
     assert [trial.status for trial in result.trials] == ["completed"] * 5
     assert result.best is not None
@@ -88,16 +90,35 @@ def test_the_same_name_goes_on_and_a_larger_count_adds_trials(write_sweep: Write
 
 def test_diverged_failed_and_completed_trials_are_rows_side_by_side(write_sweep: WriteSweep, tmp_path: Path) -> None:
     parameters = {
-        "optimizer.name": {"values": ["adam", "sgd"]},
-        "optimizer.momentum": {"value": 0.9},  # adam has none: such a trial fails
+        "training.batch_size": {"values": [20, 1000]},  # there are 160 examples
         "optimizer.learning_rate": {"values": [0.01, 1e30]},
+        "optimizer.name": {"value": "sgd"},
     }
     result = run(write_sweep(tmp_path, method="grid", run_cap=None, parameters=parameters))
-    assert [trial.status for trial in result.trials] == ["failed", "failed", "completed", "diverged"]
-    failed, _, completed, diverged = (trial.to_dict() for trial in result.trials)
-    assert "momentum" in failed["note"]
+    assert [trial.status for trial in result.trials] == ["completed", "diverged", "failed", "failed"]
+    completed, diverged, failed, _ = (trial.to_dict() for trial in result.trials)
+    assert "1000 is larger than the training split" in failed["note"]
     assert "diverged in epoch 1" in diverged["note"]
-    assert result.to_dict()["best"]["number"] == completed["number"] == 2
+    assert result.to_dict()["best"]["number"] == completed["number"] == 0
+
+
+def test_a_parameter_that_the_chosen_component_lacks_is_left_out_with_one_note(
+    write_sweep: WriteSweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parameters = {"optimizer.name": {"values": ["sgd", "adam", "rmsprop"]}, "optimizer.beta1": {"value": 0.8}}
+    file = write_sweep(tmp_path, method="grid", run_cap=None, parameters=parameters)
+    main(["sweep", str(file), "--runs-dir", str(tmp_path / "runs"), "--threads", "1", "--no-plots"])
+    out = capsys.readouterr().out
+    assert out.count("optimizer.beta1 is left out: sgd has no beta1") == 1
+    folder = tmp_path / "runs" / "sweeps" / "tiny"
+    trials = json.loads((folder / "sweep.json").read_text())["trials"]
+    assert [(trial["status"], sorted(trial["parameters"])) for trial in trials] == [
+        ("completed", ["optimizer.name"]),
+        ("completed", ["optimizer.beta1", "optimizer.name"]),
+        ("completed", ["optimizer.name"]),
+    ]
+    adam = load_config(folder / "trials" / "trial-0001" / "config.yaml").optimizer
+    assert (adam.name, adam.to_dict()["beta1"]) == ("adam", 0.8)
 
 
 def test_a_network_that_learned_nothing_is_flagged_as_collapsed(write_sweep: WriteSweep, tmp_path: Path) -> None:
@@ -162,7 +183,19 @@ def test_missing_data_ends_a_sweep_before_its_first_trial(
     assert not (tmp_path / "runs" / "sweeps").exists()
 
 
-@pytest.mark.parametrize("how", [{"workers": 0}, {"count": 0}, {"lease_seconds": 0.0}, {"name": "a/b"}])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"workers": 0},
+        {"workers": 10**6},
+        {"count": 0},
+        {"seed": -1},
+        {"lease_seconds": 0.0},
+        {"lease_seconds": math.nan},
+        {"lease_seconds": math.inf},
+        {"name": "a/b"},
+    ],
+)
 def test_options_without_a_meaning_are_refused(how: dict[str, Any], write_sweep: WriteSweep, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         run(write_sweep(tmp_path), **how)

@@ -11,7 +11,7 @@ from nnscratch.errors import ConfigError, UsageError
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.sweeps.command_line import SweepOptions, sweep
-from nnscratch.sweeps.definition import load_sweep
+from nnscratch.sweeps.sweep_file import load_sweep
 
 WriteSweep = Callable[..., Path]
 

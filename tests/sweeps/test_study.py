@@ -7,22 +7,31 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nnscratch.errors import UsageError, UserError
 from nnscratch.sweeps import study as study_module
-from nnscratch.sweeps.definition import load_sweep
-from nnscratch.sweeps.storage import drop_torn_line, open_storage
+from nnscratch.sweeps.journal import drop_torn_line
+from nnscratch.sweeps.sampling import as_the_sampler_sees_it
+from nnscratch.sweeps.storage import open_storage
 from nnscratch.sweeps.study import LeaseLostError, Study
+from nnscratch.sweeps.sweep_file import load_sweep
 
 WriteSweep = Callable[..., Path]
 
 
-def open_study(file: Path, lease_seconds: float = 60.0, seed: int = 1) -> Study:
+def open_study(file: Path, lease_seconds: float = 60.0, seed: int = 1, extend: bool = False) -> Study:
     definition = load_sweep(file)
     shared = open_storage(None, file.parent, definition.name)
-    return Study(shared, definition, seed, lease_seconds)
+    return Study(shared, definition, seed, lease_seconds, extend)
+
+
+def work_off(study: Study) -> None:
+    """Completes every trial there is to take."""
+    while (trial := study.claim()) is not None:
+        study.finish(trial.number, "completed", float(trial.number))
 
 
 def test_eight_workers_at_once_claim_every_trial_exactly_once(write_sweep: WriteSweep, tmp_path: Path) -> None:
@@ -131,13 +140,103 @@ def test_a_target_that_is_reached_ends_the_sweep(write_sweep: WriteSweep, tmp_pa
     assert study.is_over(study.trials())
 
 
-def test_another_sweep_under_the_same_name_is_refused(write_sweep: WriteSweep, tmp_path: Path) -> None:
+def test_another_sweep_under_the_same_name_is_refused_by_the_keys_that_differ(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    rate = {"distribution": "log_uniform_values", "min": 0.001, "max": 0.1}
+    old = {"optimizer.learning_rate": rate, "model.hidden_layers": {"values": [[8], [16, 8]]}}
     open_study(write_sweep(tmp_path))
     open_study(write_sweep(tmp_path, run_cap=9))  # more trials of the same
-    with pytest.raises(UserError, match="another sweep named tiny"):
-        open_study(write_sweep(tmp_path, parameters={"l2": {"value": 0.1}}))
-    with pytest.raises(UserError, match="another sweep named tiny"):
-        open_study(write_sweep(tmp_path), seed=2)
+    open_study(write_sweep(tmp_path, parameters={"model.hidden_layers": old["model.hidden_layers"],
+                                                 "optimizer": {"parameters": {"learning_rate": rate}}}))  # fmt: skip
+
+    def refusal(config: dict[str, Any] | None = None, seed: int = 1, **changes: Any) -> str:
+        with pytest.raises(UserError) as caught:
+            open_study(write_sweep(tmp_path, config, **changes), seed=seed)
+        return str(caught.value)
+
+    wider = refusal(parameters={**old, "optimizer.learning_rate": {**rate, "max": 0.2}})
+    was, now = ("a number from 0.001 to 0.1, logarithmic", "a number from 0.001 to 0.2, logarithmic")
+    assert f"tiny is another sweep:\n  parameters.optimizer.learning_rate: was {was}, is now {now}\n" in wider
+    assert "  config.training.epochs: was 3, is now 5\n" in refusal({"training": {"epochs": 5, "batch_size": 20}})
+    assert "  config.training.checkpoint_every.minutes: was null, is now 2\n" in refusal(
+        {"training": {"epochs": 3, "batch_size": 20, "checkpoint_every": {"epochs": 1, "minutes": 2}}}
+    )
+    assert "  seed: was 1, is now 2\n" in refusal(seed=2)
+    assert "  metric: was maximize val_accuracy, is now minimize val_loss\n" in refusal(
+        metric={"name": "val_loss", "goal": "minimize"}
+    )
+    gone = refusal(parameters={"l2": {"value": 0.1}})
+    assert "parameters.model.hidden_layers: was one of [8], [16, 8], is gone; --extend wants it to stay" in gone
+    assert "parameters.l2: was not there, is now 0.1" in gone
+    assert "by --extend" not in gone
+    assert "by --extend" in refusal(parameters={**old, "l2": {"value": 0.1}})
+
+
+def test_extend_keeps_the_old_trials_and_the_model_learns_from_those_of_their_values_that_still_stand(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    old = {"l2": {"min": 0.0, "max": 1.0}, "model.hidden_layers": {"values": [[8], [16, 8]]}}
+    before = open_study(write_sweep(tmp_path, run_cap=6, parameters=old))
+    work_off(before)
+    new = {
+        "l2": {"min": 0.0, "max": 0.5},
+        "model.hidden_layers": {"values": [[8], [4]]},
+        "optimizer.name": {"values": ["sgd", "adam"]},
+    }
+    file = write_sweep(tmp_path, method="bayes", run_cap=12, parameters=new)
+    with pytest.raises(UserError, match="by --extend"):
+        open_study(file)
+    after = open_study(file, extend=True)
+    work_off(after)
+    assert [trial.parameters for trial in after.trials()[:6]] == [trial.parameters for trial in before.trials()[:6]]
+    added = [trial.parameters for trial in after.trials()[6:]]
+    assert len(added) == 6
+    assert all(float(str(values["l2"])) <= 0.5 and values["model.hidden_layers"] in ([8], [4]) for values in added)
+    seen = [as_the_sampler_sees_it(after.definition, frozen).params for frozen in after.frozen_trials()[:6]]
+    for trial, params in zip(after.trials(), seen, strict=False):
+        assert ("l2" in params) == (float(str(trial.parameters["l2"])) <= 0.5)
+        assert ("model.hidden_layers" in params) == (trial.parameters["model.hidden_layers"] == [8])
+    assert 0 < sum("l2" in params for params in seen) < 6
+    open_study(file)  # it is that sweep from now on
+
+
+@pytest.mark.parametrize("change", ["metric", "config", "seed"])
+def test_extend_refuses_what_makes_old_trials_incomparable(
+    change: str, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    open_study(write_sweep(tmp_path))
+    config = {"training": {"epochs": 5, "batch_size": 20}} if change == "config" else None
+    metric = {"metric": {"name": "val_loss", "goal": "minimize"}} if change == "metric" else {}
+    with pytest.raises(UserError, match=f"is another sweep:\n  {change}"):
+        open_study(write_sweep(tmp_path, config, **metric), seed=2 if change == "seed" else 1, extend=True)
+
+
+def test_a_grid_that_is_extended_tries_the_new_combinations_alone(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    def grid(*batch_sizes: int) -> Path:
+        parameters = {"training.batch_size": {"values": list(batch_sizes)}, "l2": {"values": [0.0, 0.1]}}
+        return write_sweep(tmp_path, method="grid", run_cap=None, parameters=parameters)
+
+    work_off(open_study(grid(4, 5)))
+    study = open_study(grid(5, 6), extend=True)
+    work_off(study)
+    assert [list(trial.parameters.values()) for trial in study.trials()] == [
+        *([4, 0.0], [4, 0.1], [5, 0.0], [5, 0.1]),
+        *([6, 0.0], [6, 0.1]),
+    ]
+    assert study.total == 6
+    assert study.is_over(study.trials())
+
+
+def test_a_study_of_an_earlier_version_is_refused_in_one_line(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    file = write_sweep(tmp_path)
+    study = open_study(file)
+    study.claim()
+    journal = tmp_path / "study.journal"
+    lines = [line for line in journal.read_text().splitlines(True) if '"user_attr":{"sweep"' not in line]
+    journal.write_text("".join(lines))
+    with pytest.raises(UserError, match="earlier version"):
+        open_study(file)
 
 
 def test_a_journal_cut_off_in_the_middle_of_a_line_goes_on_without_it(write_sweep: WriteSweep, tmp_path: Path) -> None:
@@ -152,6 +251,34 @@ def test_a_journal_cut_off_in_the_middle_of_a_line_goes_on_without_it(write_swee
     trial = after.claim()
     assert trial is not None
     assert [row.number for row in open_study(file).trials()] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["}{{", "[1]", "7", '"text"', "null", "{}", '{"op_code":"x"}', '{"op_code":0}', '{"op_code":99}', "[" * 999],
+)
+@pytest.mark.parametrize("at", [0, 2, -1])
+def test_a_whole_line_of_a_journal_that_is_no_entry_is_named_with_its_number(
+    at: int, line: str, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    file = write_sweep(tmp_path)
+    open_study(file).claim()
+    journal = tmp_path / "study.journal"
+    lines = journal.read_text().splitlines()
+    lines.insert(len(lines) if at == -1 else at, line)
+    journal.write_text("".join(f"{each}\n" for each in lines))
+    size = journal.stat().st_size
+    with pytest.raises(UserError, match=f"study.journal:{lines.index(line) + 1} is damaged"):
+        open_study(file)
+    assert journal.stat().st_size == size
+
+
+def test_a_journal_that_is_damaged_while_a_sweep_runs_is_named_too(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    study = open_study(write_sweep(tmp_path))
+    with (tmp_path / "study.journal").open("a") as journal:
+        journal.write("}{{\n")
+    with pytest.raises(UserError, match="is damaged"):
+        study.trials()
 
 
 def test_dropping_a_torn_line_leaves_whole_lines_alone(tmp_path: Path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnscratch.config.config import Config, load_config
-from nnscratch.config.document import Node
+from nnscratch.config.config import Config, Tell, left_out, load_config
+from nnscratch.config.node import Node
+from nnscratch.config.overrides import override
 from nnscratch.errors import ConfigError, Problem
 from nnscratch.runs.kept_plugins import import_plugins
 
@@ -29,9 +29,13 @@ class BaseCommand:
     config: Path
     overrides: tuple[str, ...]
 
-    def load(self, changes: tuple[str, ...] = ()) -> Config:
-        """The config with the command's own overrides and then these. Raises ConfigError."""
-        return load_config(self.config, [*self.overrides, *changes])
+    def load(self, changes: tuple[str, ...] = (), tell: Tell | None = None) -> Config:
+        """The config with the command's own overrides and then these, as far as they fit. Raises ConfigError."""
+        return load_config(self.config, [*self.overrides, *changes], tell, leave_out=True)
+
+    def left_out(self, changes: tuple[str, ...]) -> list[str]:
+        """Those of the changes that do not fit: the component they change has no such field. Raises ConfigError."""
+        return [each for each in left_out(self.config, [*self.overrides, *changes]) if each in changes]
 
 
 def parse_command(root: Node, problems: list[Problem], allow_plugins: bool) -> BaseCommand | None:
@@ -61,7 +65,7 @@ def parse_command(root: Node, problems: list[Problem], allow_plugins: bool) -> B
     try:
         if allow_plugins:
             import_plugins(config)
-        command.load()
+        load_config(command.config, command.overrides)
     except ConfigError as error:
         hint = f" ({error.hint})" if error.hint else ""
         problems.append(node.place.problem("command", f"{config} cannot be used{hint}:"))
@@ -80,8 +84,8 @@ def _arguments(tokens: list[str], node: Node, problems: list[Problem]) -> tuple[
         if option in AS_OVERRIDES or option in OWN_OPTIONS:
             given = value if equals else next(words, "")
             if option in AS_OVERRIDES:
-                written = json.dumps(given, ensure_ascii=False) if option in TEXTS else given
-                overrides.append(f"{AS_OVERRIDES[option]}={written}")
+                path = AS_OVERRIDES[option]
+                overrides.append(override(path, given) if option in TEXTS else f"{path}={given}")
             else:
                 message = f"{option} belongs to the machine, not to the sweep: give it to `nnscratch sweep`"
                 problems.append(node.place.problem("command", message))

@@ -1,0 +1,111 @@
+"""What its config makes of a sweep's parameters: values it takes, fractions it takes, fields that a component lacks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from nnscratch.config.config import Config
+from nnscratch.config.node import Value
+from nnscratch.config.overrides import override
+from nnscratch.config.problems import in_order
+from nnscratch.errors import ConfigError, Problem
+from nnscratch.sweeps.definition import SweepDefinition
+from nnscratch.sweeps.distributions import Integers, Interval
+from nnscratch.sweeps.search_space import Parameter
+
+
+def fit(definition: SweepDefinition) -> SweepDefinition:
+    """The sweep with fractions where the config takes them, and with what there is to say about its parameters.
+
+    Raises ConfigError with every value that the config refuses or takes for another, before anything is trained.
+    """
+    warnings = list(definition.warnings)
+    problems: list[Problem] = []
+    parameters = []
+    for parameter in definition.parameters:
+        fitted = parameter if definition.method == "grid" else _with_fractions(definition, parameter, warnings)
+        problems.extend(_refused(definition, fitted))
+        parameters.append(fitted)
+    if problems:
+        raise ConfigError(in_order(problems))
+    definition = replace(definition, parameters=tuple(parameters), warnings=tuple(warnings))
+    return replace(definition, notes=tuple(dict.fromkeys(_notes(definition))))
+
+
+def _with_fractions(definition: SweepDefinition, parameter: Parameter, warnings: list[str]) -> Parameter:
+    """The parameter, which is no integer when its field takes fractions and its bounds alone look whole."""
+    whole = parameter.distribution
+    if not parameter.is_implied or not isinstance(whole, Integers) or whole.low == whole.high:
+        return parameter
+    contexts = _contexts(definition, parameter)
+    if not any(isinstance(_tried(definition, parameter, whole.low + 0.5, each), Config) for each in contexts):
+        return parameter
+    warnings.append(
+        f"{parameter.label}: takes fractions, so numbers between {whole.low} and {whole.high} are tried; W&B would try "
+        f"whole ones: min: {whole.low}.0 says the same to both, distribution: int_uniform means whole numbers"
+    )
+    return replace(parameter, distribution=Interval(float(whole.low), float(whole.high)))
+
+
+def _refused(definition: SweepDefinition, parameter: Parameter) -> Iterator[Problem]:
+    """A problem for every value that the config takes under no choice of components, or takes for an earlier one.
+
+    A field that only some component has (`optimizer.momentum`) is fine when the sweep also chooses that component.
+    """
+    contexts = _contexts(definition, parameter)
+    seen: list[tuple[int, Config, Value]] = []
+    for index, value in enumerate(parameter.distribution.examples()):
+        is_listed = index < len(parameter.places)
+        place = parameter.places[index] if is_listed else parameter.place
+        label = f"{parameter.label}.values.{index}" if is_listed else parameter.label
+        results = [(number, _tried(definition, parameter, value, each)) for number, each in enumerate(contexts)]
+        accepted = [(number, result, value) for number, result in results if isinstance(result, Config)]
+        errors = [result for _, result in results if isinstance(result, ConfigError)]
+        if errors and not accepted:
+            message = errors[-1].problems[0].message if errors[-1].problems else errors[-1].message
+            yield place.problem(label, f"{override(parameter.path, value)}: {message}")
+        same = [before for at, config, before in seen if any(config == new for here, new, _ in accepted if here == at)]
+        if is_listed and same:
+            yield place.problem(label, f"is listed twice: it is {override(parameter.path, same[0])} to the config")
+        seen += accepted
+
+
+def _contexts(definition: SweepDefinition, parameter: Parameter) -> list[dict[str, Value]]:
+    """The choices of the components that hold the parameter's field, as far as the sweep makes them."""
+    holders = [
+        each
+        for each in definition.parameters
+        if each is not parameter
+        and each.path.endswith(".name")
+        and parameter.path.startswith(each.path.removesuffix("name"))
+    ]
+    choices = itertools.product(*(each.distribution.examples() for each in holders))
+    return [dict(zip((each.path for each in holders), chosen, strict=True)) for chosen in choices]
+
+
+def _tried(
+    definition: SweepDefinition, parameter: Parameter, value: Value, context: Mapping[str, Value]
+) -> Config | ConfigError | None:
+    """The config with that value, or what is wrong with it; None when the component chosen has no such field."""
+    change = override(parameter.path, value)
+    changes = (*(override(path, name) for path, name in context.items()), change)
+    try:
+        return None if change in definition.command.left_out(changes) else definition.command.load(changes)
+    except ConfigError as error:
+        return error
+
+
+def _notes(definition: SweepDefinition) -> Iterator[str]:
+    """What each choice of a component does to the other values of a trial."""
+    values = {parameter.path: parameter.distribution.examples()[0] for parameter in definition.parameters}
+    for parameter in definition.parameters:
+        for name in parameter.distribution.examples() if parameter.path.endswith(".name") else ():
+            changes = tuple(override(path, value) for path, value in (values | {parameter.path: name}).items())
+            notes: list[str] = []
+            try:
+                definition.command.load(changes, notes.append)
+            except ConfigError:
+                continue  # this pair does not go together: such a trial fails
+            yield from notes
