@@ -35,7 +35,7 @@ TRAINED, BATCH = 55, 20
 FIRST, SHORT, SECOND_EPOCH = 1, 3, 5
 """Steps of three batches an epoch, the last of which is short."""
 
-EITHER = {np.float64: 1e-9, np.float32: 1e-4}
+EITHER: Mapping[type, float] = {np.float64: 1e-9, np.float32: 1e-4}
 
 IMAGES = {"dataset": {"name": "shapes", "train": TRAINED, "test": 10}, "scaling": "standardize"}
 CONVOLUTION = [{"conv": {"channels": 4}}, "batch_norm", "relu", {"max_pool": 4}, "flatten", "dense"]
@@ -180,7 +180,7 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[int, ..
     """Files of images in the shape of each dataset, which may not be here."""
     folder = tmp_path_factory.mktemp("images")
     drawn = Shapes(train=TRAINED, test=10).load(folder, None, lambda text: None)
-    files = {}
+    files: dict[tuple[int, ...], Path] = {}
     for shape in ((32, 32, 3), (28, 28, 1), (16, 16, 3)):
         file = files[shape] = folder / f"{shape[0]}.npz"
         images = drawn.train_inputs[:, : shape[0], : shape[1], : shape[2]]
