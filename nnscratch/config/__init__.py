@@ -2,7 +2,7 @@
 
 document (text, by the words of yaml_core) -> node (values and their places) -> plugins -> shorthand (one form for all)
 -> overrides -> sections and config (fields and bounds), with specification for components -> consistency -> problems
-(what is wrong, in plain words) -> Config -> assembly and preparation (data, network, recipe).
+(what is wrong, in plain words) -> Config -> assembly (data, network, recipe, trainer).
 
 Beside the way: names and numbers (rules that others share), arguments (a command line), schema (for editors).
 """

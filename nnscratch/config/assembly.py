@@ -1,24 +1,30 @@
-"""From a Config to the parts that work together: data, splits, network, recipe."""
+"""From a Config to the parts that work together: data, splits, scaling, network and its start, recipe, trainer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from nnscratch.config.config import Config
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.download import Progress as DownloadProgress
 from nnscratch.datasets.splits import limit_indices, split_indices
 from nnscratch.errors import ConfigError, DataError, Problem, ShapeError, did_you_mean
-from nnscratch.host.workplace import DEFAULT_DATA
+from nnscratch.host import machine
+from nnscratch.host.display import Display
+from nnscratch.host.workplace import DEFAULT_DATA, Workplace
+from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.training.examples import Examples
-from nnscratch.training.scaling import Affine
-from nnscratch.training.trainer import Recipe
+from nnscratch.training.recipe import Recipe
+from nnscratch.training.scaling import Affine, fit_targets
+from nnscratch.training.trainer import Trainer
 
 Tell = Callable[[str], None]
 
@@ -34,6 +40,58 @@ class Splits:
     def named(self, name: str) -> Examples | None:
         """The split called train, val or test."""
         return {"train": self.train, "val": self.validation, "test": self.test}[name]
+
+
+@dataclass(frozen=True, eq=False)
+class Assembly:
+    """Data and network of a config, checked against each other; `start` and `trainer` allocate, nothing before does."""
+
+    config: Config
+    dataset: Dataset
+    splits: Splits
+    network: Network
+    recorded: tuple[Affine, Affine] | None = None
+    """The scaling of inputs and of targets that a run has already; None: the training split's own."""
+
+    @cached_property
+    def affine(self) -> Affine:
+        """How stored inputs become the network's."""
+        return self.recorded[0] if self.recorded else self.config.data.scaling.build().fit(self.splits.train)
+
+    @cached_property
+    def target_affine(self) -> Affine:
+        """How a regression's targets become those that the network learns."""
+        return self.recorded[1] if self.recorded else fit_targets(self.splits.train, self.config.data.target_scaling)
+
+    def with_scaling(self, affine: Affine, target_affine: Affine) -> Assembly:
+        """The same with the scaling that a run has already."""
+        return replace(self, recorded=(affine, target_affine))
+
+    def recipe(self) -> Recipe:
+        """How to train. Raises ConfigError when the config asks for what this data cannot give."""
+        return build_recipe(self.config, self.dataset, self.splits)
+
+    def start(self, dtype: npt.DTypeLike = np.float32, workers: Workers | None = None) -> RandomStreams:
+        """Gives the network the weights that training starts from, in that precision: the streams of the run."""
+        return start_network(self.config, self.network, self.affine, self.splits.train, dtype, workers)
+
+    def trainer(self, threads: int, dtype: npt.DTypeLike = np.float32, recipe: Recipe | None = None) -> Trainer:
+        """A training at its very start, on that many threads from now on; as the config says, or by another recipe."""
+        recipe = recipe or self.recipe()  # before anything is allocated
+        streams = self.start(dtype)
+        workers = machine.share_threads(self.network, threads)
+        return Trainer(self.network, recipe, self.affine, streams, workers, self.target_affine)
+
+
+def prepare(config: Config, workplace: Workplace, display: Display) -> Assembly:
+    """Loads the data and builds the network. Raises the UserError of whatever does not fit."""
+    return assemble(config, load_dataset(config, workplace.data_dir, display.say, display.download, workplace.download))
+
+
+def assemble(config: Config, dataset: Dataset) -> Assembly:
+    """The config's splits of that data, and its network. Raises ConfigError when layers do not fit."""
+    splits = split_dataset(config, dataset)
+    return Assembly(config, dataset, splits, build_network(config, dataset.input_shape, dataset.outputs))
 
 
 def load_dataset(
@@ -97,13 +155,25 @@ def build_network(config: Config, input_shape: tuple[int, ...], outputs: int) ->
         raise ConfigError([config.problem(path, error.reason)], error.hint) from None
 
 
-def start_network(config: Config, network: Network, train: Examples, affine: Affine) -> RandomStreams:
-    """The run's streams, having initialised the network: weights that start from data see some training examples."""
+def start_network(
+    config: Config,
+    network: Network,
+    affine: Affine,
+    train: Examples | None,
+    dtype: npt.DTypeLike = np.float32,
+    workers: Workers | None = None,
+) -> RandomStreams:
+    """Allocates the weights and gives them their starting values, from the config's seed: the streams of the run.
+
+    Weights that start from data see some training examples, the same in every precision. Without examples (other
+    weights are to be loaded) these are as their initializer leaves them.
+    """
     streams = RandomStreams(config.seed)
-    network.initialize(streams)
-    if network.starts_from_data:
+    network.initialize(streams, dtype, workers)
+    if network.starts_from_data and train is not None:
         rows = streams.stream("data that weights start from").permutation(train.rows)[:4096]
-        network.fit_to(affine.apply(train.inputs[rows], np.empty((len(rows), *train.inputs.shape[1:]), np.float32)))
+        x = affine.apply(train.inputs[rows], np.empty((len(rows), *train.inputs.shape[1:]), np.float32))
+        network.fit_to(x.astype(dtype, copy=False))
     return streams
 
 

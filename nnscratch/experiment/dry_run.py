@@ -6,11 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from nnscratch.config.assembly import build_recipe
+from nnscratch.config.assembly import prepare
 from nnscratch.config.config import Config
-from nnscratch.config.preparation import prepare
 from nnscratch.errors import DataError
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
@@ -18,6 +15,8 @@ from nnscratch.nn.network import LayerSummary
 from nnscratch.report.formats import count
 from nnscratch.report.tables import plain_table
 from nnscratch.results.network_table import network_table
+from nnscratch.runs.training_state import Best
+from nnscratch.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -73,23 +72,19 @@ def dry_run(config: Config, workplace: Workplace, display: Display) -> DryRun:
     Data that `train` would download or unpack first is a DataError too: nothing is written here.
     """
     _refuse_to_unpack(config, workplace.data_dir)
-    prepared = prepare(config, replace(workplace, download=False), display)
-    recipe = build_recipe(config, prepared.dataset, prepared.splits)
-    network, dataset = prepared.network, prepared.dataset
+    assembly = prepare(config, replace(workplace, download=False), display)
+    network, dataset = assembly.network, assembly.dataset
     arrays = (dataset.train_inputs, dataset.train_targets, dataset.test_inputs, dataset.test_targets)
-    single = np.dtype(np.float32).itemsize
-    vectors = 2 + (2 if recipe.averaging else 0) + 2  # theta, gradient; average and scratch; best and measurements
     return DryRun(
         tuple(network.summaries),
         network.parameters.size,
         network.flops(),
-        len(prepared.splits.train),
+        len(assembly.splits.train),
         config.training.epochs,
         {
             "dataset": sum(array.nbytes for array in arrays if array is not None),
-            "weights and gradients": vectors * single * network.parameters.size,
-            "optimizer": len(recipe.optimizer.state_names) * single * network.parameters.trainable_size,
-            "activations": 2 * single * network.activation_size() * recipe.evaluation_batch_size,
+            **Trainer.memory(network, assembly.recipe()),
+            "best weights": Best.nbytes(network.parameters),
         },
     )
 

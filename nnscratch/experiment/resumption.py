@@ -76,13 +76,11 @@ def finished(training: Training, meta: Meta, display: Display) -> TrainingSummar
 
 def tell_new_length(trainer: Trainer, before: int, steps: int, display: Display) -> None:
     """Says what another number of epochs does to the learning rate from here on."""
-    recipe, now = trainer.recipe, trainer.recipe.epochs
+    recipe, progress, now = trainer.recipe, trainer.progress, trainer.recipe.epochs
     if now == before:
         return
-    factor = trainer.learning_rate_factor(steps)
-    recipe.epochs = before
-    planned = trainer.learning_rate_factor(steps)
-    recipe.epochs = now
+    number = progress.epoch * steps + progress.step
+    factor, planned = (recipe.schedule(number, epochs * steps, steps, progress.losses) for epochs in (now, before))
     name = type(recipe.schedule).name
     if factor == planned:
         display.say(f"{now} epochs instead of {before}: the schedule {name} goes on as it was")

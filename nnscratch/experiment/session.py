@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 
+from nnscratch.config.advice import AGAINST_DIVERGENCE
 from nnscratch.errors import DivergenceError, Interrupted, UserError
 from nnscratch.experiment.observer import Observer, TrainingSummary
 from nnscratch.experiment.recorder import Recorder
@@ -147,7 +148,7 @@ class Session:
         """The error with what is left; last.npz stays as it was, the best weights so far are written."""
         self._as_far_as_possible(self.recorder.save_best)
         self._end("diverged", error.message)
-        return DivergenceError(error.message, f"{error.hint}; {self.recorder.kept()}")
+        return DivergenceError(error.message, f"{AGAINST_DIVERGENCE}; {self.recorder.kept()}")
 
     def _how_to_continue(self) -> str:
         words = ["nnscratch", "train", "--resume", str(self.training.run.path), *self.workplace.words_to_repeat()]

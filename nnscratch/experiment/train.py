@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from nnscratch.config.assembly import build_recipe, start_network
+from nnscratch.config.assembly import Assembly, prepare
 from nnscratch.config.config import Config, load_config, parse_config
-from nnscratch.config.preparation import Prepared, prepare
 from nnscratch.experiment.mirrors.mirror import open_mirrors
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
 from nnscratch.experiment.recorder import Recorder
@@ -31,7 +30,6 @@ from nnscratch.runs.directory import RunDirectory, find_checkpoint
 from nnscratch.runs.header import header_of
 from nnscratch.runs.kept_plugins import keep_plugins
 from nnscratch.runs.training_state import restore, scaling_of, target_scaling_of
-from nnscratch.training.scaling import Affine, fit_targets
 from nnscratch.training.trainer import Trainer
 
 
@@ -52,7 +50,7 @@ def train(
     threads = machine.choose_threads(workplace.threads)
     machine.set_blas_threads(threads)
     prepared = prepare(config, workplace, display)
-    trainer = _new_trainer(prepared, threads)  # before the folder: a bad config leaves none
+    trainer = prepared.trainer(threads)  # before the folder: a bad config leaves none
 
     run = RunDirectory.create(workplace.runs_dir, config.name)
     with run.locked():
@@ -112,7 +110,7 @@ def _session(
     return Session(recorder, workplace, display, told, stop)
 
 
-def _new_recorder(run: RunDirectory, prepared: Prepared, trainer: Trainer, threads: int) -> Recorder:
+def _new_recorder(run: RunDirectory, prepared: Assembly, trainer: Trainer, threads: int) -> Recorder:
     """The recorder of a run that starts from the beginning; its plugins are copied."""
     config, plugins = keep_plugins(run, prepared.config)
     return Recorder(Training(run, config, prepared.dataset, prepared.splits, trainer), threads, plugins)
@@ -123,7 +121,7 @@ def _fresh_recorder(run: RunDirectory, config: Config, workplace: Workplace, dis
     threads = machine.choose_threads(workplace.threads, run.read_meta().machine)
     machine.set_blas_threads(threads)
     prepared = prepare(config, workplace, display)
-    recorder = _new_recorder(run, prepared, _new_trainer(prepared, threads), threads)
+    recorder = _new_recorder(run, prepared, prepared.trainer(threads), threads)
     run.rewrite_metrics([])
     recorder.begin()
     return recorder
@@ -142,7 +140,7 @@ def _restored_recorder(
     prepared = prepare(config, workplace, display)
     affine = scaling_of(checkpoint, file, prepared.dataset.input_shape)
     target_affine = target_scaling_of(checkpoint, file, prepared.dataset.outputs)
-    trainer = _new_trainer(prepared, threads, affine, target_affine)
+    trainer = prepared.with_scaling(affine, target_affine).trainer(threads)
     training = Training(run, config, prepared.dataset, prepared.splits, trainer)
     recorder = Recorder(training, threads)
     check_data(run, header.dataset, recorder.meta.dataset)
@@ -151,16 +149,3 @@ def _restored_recorder(
     warn_of_another_machine(header.machine, recorder.meta.machine, display)
     tell_new_length(trainer, trained.training.epochs, training.steps_per_epoch, display)
     return recorder
-
-
-def _new_trainer(
-    prepared: Prepared, threads: int, affine: Affine | None = None, target_affine: Affine | None = None
-) -> Trainer:
-    """A trainer at its start, with that scaling or the training split's own."""
-    config = prepared.config
-    recipe = build_recipe(config, prepared.dataset, prepared.splits)
-    affine = affine or config.data.scaling.build().fit(prepared.splits.train)
-    target_affine = target_affine or fit_targets(prepared.splits.train, config.data.target_scaling)
-    streams = start_network(config, prepared.network, prepared.splits.train, affine)
-    workers = machine.share_threads(prepared.network, threads)
-    return Trainer(prepared.network, recipe, affine, streams, workers, target_affine)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from nnscratch.config.advice import sentence
 from nnscratch.experiment.observer import Observer, Training
 from nnscratch.training.diagnosis.findings import Watch
 from nnscratch.training.diagnosis.setting import watch
@@ -20,7 +21,8 @@ class DiagnosisWatch(Observer):
 
     def begin(self, training: Training) -> None:
         self._training = training
-        self._watch = watch(training.config.loss.build(), training.trainer, training.splits.train, self._tell)
+        loss, examples = training.config.loss.build(), training.splits.train
+        self._watch = watch(loss, training.trainer, examples, lambda finding: self._tell(sentence(finding)))
 
     def step(self, result: StepResult) -> None:
         if result.epoch == result.step == 1 and self._watch is not None:

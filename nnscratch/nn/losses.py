@@ -121,6 +121,10 @@ class CrossEntropy(Loss):
     def per_example(self, y: Array, t: Array) -> Array:
         shifted = y - np.max(y, axis=1, keepdims=True)
         log_p = shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
+        if t.ndim == 2:
+            q = (1 - self.label_smoothing) * t + self.label_smoothing / t.shape[1]
+            losses = -np.sum(q * log_p, axis=1)
+            return np.asarray(losses if self.weights is None else losses * (t @ self.weights))
         losses = -(1 - self.label_smoothing) * log_p[np.arange(len(y)), t]
         losses -= self.label_smoothing * np.mean(log_p, axis=1)
         return np.asarray(losses if self.weights is None else losses * self.weights[t])

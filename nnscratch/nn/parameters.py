@@ -127,6 +127,11 @@ class Parameters:
         return sum(declaration.size for declaration in self._declared)
 
     @property
+    def values_size(self) -> int:
+        """How many numbers make the network what it is: theta and state."""
+        return self.size + sum(declaration.size for declaration in self._states)
+
+    @property
     def trainable_size(self) -> int:
         """How many numbers an optimizer changes; they are the front of `theta`."""
         return sum(declaration.size for declaration in self._declared if not declaration.group.frozen)
@@ -143,9 +148,8 @@ class Parameters:
 
     def allocate(self, dtype: npt.DTypeLike = np.float32) -> None:
         """Makes the vectors, ordered by group (frozen last), and gives every owner its views."""
-        kept = sum(declaration.size for declaration in self._states)
         try:
-            self.values, self.gradient = np.zeros(self.size + kept, dtype), np.zeros(self.size, dtype)
+            self.values, self.gradient = np.zeros(self.values_size, dtype), np.zeros(self.size, dtype)
         except ValueError:  # more than an index can count
             raise MemoryError(f"{self.size:,} weights") from None
         self.theta, self.state = self.values[: self.size], self.values[self.size :]

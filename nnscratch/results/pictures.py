@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnscratch.config.assembly import build_network, start_network
 from nnscratch.nn.compute.buffers import Array
-from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.report.formats import count, percent
 from nnscratch.report.page import Picture
 from nnscratch.results.evaluation import Evaluation
@@ -183,7 +181,8 @@ def _weight_plots(loaded: LoadedRun, train: Examples | None) -> Iterator[Plot]:
     final = loaded.network.parameters.named()
     if not final:
         return
-    initial = initial_weights(loaded, train)
+    started = loaded.initial_network(train)
+    initial = started.parameters.named() if started is not None else {}
     yield _both_widths(
         "weights",
         f"Histograms of {len(final)} parameter arrays at initialisation and after training",
@@ -199,21 +198,6 @@ def _weight_plots(loaded: LoadedRun, train: Examples | None) -> Iterator[Plot]:
             lambda path: first_layer_weights(first, loaded.input_shape, path),
             caption="What each unit of the first layer looks for: grey is zero, bright positive, dark negative.",
         )
-
-
-def initial_weights(loaded: LoadedRun, train: Examples | None) -> Mapping[str, Array]:
-    """The weights that training started from, made again from the run's seed (and training examples, if they were).
-
-    Empty when they cannot be made without those examples.
-    """
-    network = build_network(loaded.config, loaded.input_shape, loaded.outputs)
-    if train is not None:
-        start_network(loaded.config, network, train, loaded.affine)
-    elif network.starts_from_data:
-        return {}
-    else:
-        network.initialize(RandomStreams(loaded.config.seed))
-    return network.parameters.named()
 
 
 def _looks_at_pixels(W: Array, input_shape: tuple[int, ...]) -> bool:

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnscratch.config.assembly import build_network
+from nnscratch.config.assembly import build_network, start_network
 from nnscratch.config.config import Config, parse_config
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import DataError, UserError
 from nnscratch.host import machine
 from nnscratch.nn.network import Network
-from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.header import header_of
 from nnscratch.runs.training_state import scaling_of, target_scaling_of
+from nnscratch.training.examples import Examples
 from nnscratch.training.scaling import Affine
 
 
@@ -43,6 +43,17 @@ class LoadedRun:
     """Of the columns of a table, when it had names."""
     takes_images: bool
     """Inputs are uint8 pixels (H, W, C)."""
+
+    def initial_network(self, train: Examples | None) -> Network | None:
+        """Another network, with the weights that training started from, made again from the run's seed.
+
+        None when they were made from training examples and there are none here.
+        """
+        network = build_network(self.config, self.input_shape, self.outputs)
+        if network.starts_from_data and train is None:
+            return None
+        start_network(self.config, network, self.affine, train)
+        return network
 
     def check_fits(self, dataset: Dataset) -> None:
         """Raises DataError, with everything that differs, when the network was trained on data of another kind."""
@@ -78,7 +89,7 @@ def load_run(path: Path, checkpoint: str = "best") -> LoadedRun:
     affine = scaling_of(saved, file, input_shape)
     target_affine = target_scaling_of(saved, file, outputs)
     network = build_network(config, input_shape, outputs)
-    network.initialize(RandomStreams(config.seed))
+    start_network(config, network, affine, None)
     try:
         network.parameters.load(saved.section("parameters"))
         network.parameters.load_state(saved.section("state"))

@@ -36,6 +36,11 @@ class Best:
     theta: Array | None = None
     state: Array | None = None
 
+    @staticmethod
+    def nbytes(parameters: Parameters) -> int:
+        """How many bytes it will keep of such a network."""
+        return np.dtype(np.float32).itemsize * parameters.values_size
+
     def keep(self, trainer: Trainer, epoch: int) -> None:
         """Remembers the trainer's present weights as those of that epoch."""
         parameters = trainer.network.parameters
@@ -48,9 +53,7 @@ class Best:
         """Makes them the network's weights, when training is over; averaging, which is in them, is over, too."""
         assert self.theta is not None
         assert self.state is not None
-        np.copyto(trainer.network.parameters.theta, self.theta)
-        np.copyto(trainer.network.parameters.state, self.state)
-        trainer.average = None
+        trainer.settle(self.theta, self.state)
 
 
 def last_checkpoint(trainer: Trainer, best: Best, header: Header) -> Checkpoint:

@@ -6,9 +6,9 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nnscratch.config.assembly import prepare
 from nnscratch.config.names import EXPECTED, is_folder_name
 from nnscratch.config.numbers import Number
-from nnscratch.config.preparation import prepare
 from nnscratch.errors import Interrupted, UsageError
 from nnscratch.host import machine
 from nnscratch.host.display import Display

@@ -119,7 +119,8 @@ def loss_equations(loss: Loss, y: Array, t: Array, value: float, dy: Array) -> I
     losses = loss.per_example(y, t)
     N = len(losses)
     if isinstance(loss, CrossEntropy) and y.shape[1] <= 100:
-        s, label, K = loss.label_smoothing, int(t[0]), y.shape[1]
+        mixed = t.ndim == 2
+        s, label, K = loss.label_smoothing, int(np.argmax(t[0]) if mixed else t[0]), y.shape[1]
         powers = " + ".join(f"exp({number(each)})" for each in y[0])
         total = float(np.exp(y[0]).sum())
         p = np.exp(y[0]) / total
@@ -127,9 +128,15 @@ def loss_equations(loss: Loss, y: Array, t: Array, value: float, dy: Array) -> I
         for index in dict.fromkeys((label, j)):
             numbers = f"exp({number(y[0, index])}) / ({powers})"
             yield Equation(_entry("p", 0, index), "exp(y_nj) / sum_i(exp(y_ni))", numbers, float(p[index]))
-        weight = float(loss.weights[label]) if loss.weights is not None else 1.0
+        truth = t[0] if mixed else np.arange(K) == label
+        q = (1 - s) * truth + s / K
+        weight = float(truth @ loss.weights) if loss.weights is not None else 1.0
         w, w_numbers = ("w_t * ", f"{number(weight)} * ") if loss.weights is not None else ("", "")
-        if s:
+        if mixed:
+            logarithms = " + ".join(f"{number(a)} * log({number(b)})" for a, b in zip(q, p, strict=True) if a)
+            numbers = f"{w_numbers}(-({logarithms}))"
+            yield Equation("L_0", f"{w}(-sum_i(q_ni * log(p_ni)))", numbers, float(losses[0]), "labels are mixed")
+        elif s:
             logarithms = " + ".join(f"log({number(each)})" for each in p)
             numbers = f"-(1 - {number(s)}) * log({number(p[label])}) - {number(s)} / {K} * ({logarithms})"
             formula = f"{w}(-(1 - s) * log(p_nt) - s / K * sum_i(log(p_ni)))"
@@ -137,9 +144,9 @@ def loss_equations(loss: Loss, y: Array, t: Array, value: float, dy: Array) -> I
         else:
             numbers = f"{w_numbers}-log({number(p[label])})"
             yield Equation("L_0", f"{w}-log(p_nt)", numbers, float(losses[0]), f"the label t is {label}")
-        q = (1 - s) * (j == label) + s / K
-        numbers = f"{w_numbers}({number(p[j])} - {number(q)}) / {N}"
-        yield Equation(_entry("dy", 0, j), f"{w}(p_nj - q_nj) / N", numbers, float(dy[0, j]), "q is 1 for the label")
+        numbers = f"{w_numbers}({number(p[j])} - {number(q[j])}) / {N}"
+        note = "" if mixed else "q is 1 for the label"
+        yield Equation(_entry("dy", 0, j), f"{w}(p_nj - q_nj) / N", numbers, float(dy[0, j]), note)
     elif isinstance(loss, MeanSquaredError):
         j = int(np.argmax(np.abs(dy[0])))
         target = float(t[0] == j) if t.ndim == 1 else float(t[0, j])
@@ -231,4 +238,8 @@ def _sum(name: str, formula: str, terms: list[tuple[float, float]], more: Iterab
 
 
 def _mean(name: str, formula: str, numbers: list[float], value: float) -> Equation:
-    return Equation(name, formula, f"({' + '.join(map(number, numbers))}) / {len(numbers)}", value)
+    """A mean: of all numbers when they are few, else of some, and the others as their sum."""
+    few = len(numbers) <= 2 * SHOWN_TERMS
+    parts = numbers if few else [*numbers[:SHOWN_TERMS], math.fsum(numbers[SHOWN_TERMS:])]
+    note = "" if few else f"{number(parts[-1])} is the sum of the other {len(numbers) - SHOWN_TERMS:,}"
+    return Equation(name, formula, f"({' + '.join(map(number, parts))}) / {len(numbers)}", value, note)

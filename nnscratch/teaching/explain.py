@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,17 +11,15 @@ from typing import Any
 import numpy as np
 
 from nnscratch.component import Component
-from nnscratch.config.assembly import build_recipe
+from nnscratch.config.assembly import prepare
 from nnscratch.config.config import Config
-from nnscratch.config.preparation import prepare
+from nnscratch.errors import UsageError
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
-from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.network import Network
-from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.teaching.equations import (
     Equation,
     backward_equations,
@@ -29,10 +28,10 @@ from nnscratch.teaching.equations import (
     penalty_equation,
     update_equations,
 )
-from nnscratch.training.diagnosis.setting import scaled_inputs
 from nnscratch.training.measurements import global_norm
-from nnscratch.training.scaling import fit_targets, scale_targets
-from nnscratch.training.trainer import Recipe
+from nnscratch.training.recipe import Recipe
+from nnscratch.training.step import StepTaken
+from nnscratch.training.trainer import Trainer
 
 SMALL = 24
 """Arrays up to this size are shown in full."""
@@ -84,6 +83,9 @@ class Explanation:
     name: str
     step: int
     examples: int
+    """So many are shown of arrays with a row for each."""
+    batch: int
+    """Examples of the step."""
     sections: tuple[Section, ...]
 
     @property
@@ -92,119 +94,133 @@ class Explanation:
 
     @property
     def introduction(self) -> str:
+        shown = f", of which arrays show the first {self.examples}" if self.examples < self.batch else ""
         return (
-            f"Training step {self.step} of {self.name}, told with {self.examples} examples, in float64. Of every array "
-            "the entry with the largest value is computed by hand, from the numbers shown."
+            f"Training step {self.step} of {self.name}, with the {self.batch} examples of its batch{shown}, in "
+            "float64. Of every array the entry with the largest value is computed by hand, from the numbers shown."
         )
 
 
 def explain(config: Config, workplace: Workplace, display: Display, *, sample: int = 2, step: int = 1) -> Explanation:
-    """Does the step, after `step` - 1 real ones, with the first `sample` examples of its batch."""
-    machine.set_blas_threads(machine.choose_threads(workplace.threads))
-    prepared = prepare(config, workplace, display)
-    network, train = prepared.network, prepared.splits.train
-    train = scale_targets(train, fit_targets(train, config.data.target_scaling))
-    recipe = build_recipe(config, prepared.dataset, prepared.splits)
-    affine = config.data.scaling.build().fit(train)
-    streams = RandomStreams(config.seed)
-    network.initialize(streams, np.float64)
-    order = train.rows.copy()
-    streams.stream("shuffle", 0).shuffle(order)
-    if network.starts_from_data:
-        network.fit_to(scaled_inputs(train, affine, order[:1000]).astype(np.float64))
-    recipe.optimizer.bind(network.parameters, Workers(1))
-    network.skip_input_gradient(False)
+    """Trains up to the step, takes it, and tells it; of arrays over the batch the first `sample` examples are shown.
 
-    size, steps = config.training.batch_size, -(-len(train) // config.training.batch_size)
-
-    def batch(index: int, most: int) -> tuple[Array, Array]:
-        rows = np.take(order, np.arange(index * size, index * size + min(size, most, len(order))), mode="wrap")
-        t = train.targets[rows]
-        return scaled_inputs(train, affine, rows).astype(np.float64), t if t.ndim == 1 else t.astype(np.float64)
-
-    def factor(number: int) -> float:
-        return recipe.schedule(number, recipe.epochs * steps, steps)
-
-    for number in range(step - 1):
-        network.moment.step = number
-        x, t = batch(number, size)
-        _, dy = recipe.loss(network.forward(x, training=True), t)
-        network.backward(dy)
-        recipe.clip(network.parameters.gradient[: network.parameters.trainable_size])
-        recipe.optimizer.step(factor(number), recipe.l2.coefficient(len(t)))
-    network.moment.step = step - 1
-    x, t = batch(step - 1, sample)
-    sections = tuple(_sections(network, recipe, x, t, factor(step - 1)))
-    return Explanation(config.name, step, len(t), sections)
+    Raises UsageError when training is over before that step.
+    """
+    assembly = prepare(config, workplace, display)
+    trainer = assembly.trainer(machine.choose_threads(workplace.threads), np.float64)
+    batches = trainer.batches(assembly.splits.train)
+    steps, epochs = len(batches), config.training.epochs
+    if step > epochs * steps:
+        raise UsageError(
+            f"--step {step}: {config.name} trains for {epochs * steps:,} steps, {epochs} epochs of {steps:,} batches"
+        )
+    epoch, index = divmod(step - 1, steps)
+    trainer.run_until(epoch, index, assembly.splits.train, assembly.splits.validation)
+    told = ToldStep(trainer, sample)
+    with np.errstate(all="ignore"):
+        taken = trainer.step(batches, epoch, index, trainer.progress.losses, told)
+    return Explanation(config.name, step, min(sample, len(taken.t)), len(taken.t), tuple(told.sections(taken)))
 
 
-def _sections(network: Network, recipe: Recipe, x: Array, t: Array, factor: float) -> Iterator[Section]:
-    inputs, outputs = [], []
-    y = x
-    for layer in network.layers:
-        inputs.append(y.copy())
-        y = layer.forward(y.copy(), True)  # a copy: it may write over what it is given
-        outputs.append(y.copy())
-        arrays = [("x", inputs[-1]), *_parameters(network, layer, network.parameters.theta), ("y", outputs[-1])]
-        yield _section(f"forward {layer.path}", layer, arrays, list(forward_equations(layer, inputs[-1], outputs[-1])))
+class ToldStep:
+    """Tells a step while it is taken, in the network's place: layer by layer forward and back, then the update."""
 
-    y = outputs[-1]
-    value, dy = recipe.loss(y.copy(), t)
-    dy = dy.copy()
-    equations = list(loss_equations(recipe.loss, y, t, value, dy))
-    decaying = [each for each in network.parameters.segments if each.group.decay and not each.group.frozen]
-    coefficient = recipe.l2.coefficient(len(t))
-    if coefficient:
-        weights = np.concatenate([network.parameters.theta[each.start : each.stop] for each in decaying])
-        penalty = recipe.l2.penalty(network.parameters, len(t))
-        equations.append(penalty_equation(coefficient, float(np.dot(weights, weights)), penalty))
-    yield _section("loss", recipe.loss, [("y", y), ("t", t), ("dy", dy)], equations)
+    def __init__(self, trainer: Trainer, shown: int) -> None:
+        self.trainer, self.network, self.recipe, self.shown = trainer, trainer.network, trainer.recipe, shown
+        self.network.skip_input_gradient(False)  # training has no use for it, a reader has
+        self._forward: list[Section] = []
+        self._backward: list[Section] = []
+        self._update: list[Section] = []
+        self._passed: list[tuple[Layer, Array, Array]] = []
+        """Every layer with its x and y."""
 
-    for layer, given, made in reversed(list(zip(network.layers, inputs, outputs, strict=True))):
-        arriving = dy.copy()
-        passed = layer.backward(dy.copy())
-        dx = None if passed is None else passed.copy()
-        gradients = dict(_parameters(network, layer, network.parameters.gradient))
-        arrays = [("dy", arriving), *((f"d {name}", each) for name, each in gradients.items())]
-        arrays += [("dx", dx)] if dx is not None else []
-        found = list(backward_equations(layer, given, made, arriving, dx, gradients))
-        yield _section(f"backward {layer.path}", layer, arrays, found)
-        if dx is None:
-            break
-        dy = dx
-    yield _update(network, recipe, len(t), factor)
+    def forward(self, x: Array, training: bool) -> Array:
+        network, shown = self.network, self.shown
+        self.penalty = self.recipe.l2.penalty(network.parameters, len(x))
+        y = x.copy()
+        for layer in network.layers:
+            x = y
+            y = layer.forward(x.copy(), training).copy()  # copies: it may write over its input, the next over y
+            self._passed.append((layer, x, y))
+            arrays = [("x", x[:shown]), *_parameters(network, layer, network.parameters.theta), ("y", y[:shown])]
+            self._forward.append(_section(f"forward {layer.path}", layer, arrays, list(forward_equations(layer, x, y))))
+        self.y = y
+        return y.copy()
+
+    def backward(self, dy: Array) -> Array | None:
+        network, shown = self.network, self.shown
+        self.dy = dy.copy()
+        dx: Array | None = self.dy
+        for layer, x, y in reversed(self._passed):
+            if dx is None:
+                break
+            dy = dx
+            passed = layer.backward(dy.copy())
+            dx = None if passed is None else passed.copy()
+            gradients = dict(_parameters(network, layer, network.parameters.gradient))
+            arrays = [("dy", dy[:shown]), *((f"d {name}", each) for name, each in gradients.items())]
+            arrays += [("dx", dx[:shown])] if dx is not None else []
+            found = list(backward_equations(layer, x, y, dy, dx, gradients))
+            self._backward.append(_section(f"backward {layer.path}", layer, arrays, found))
+        self.gradient = self.trainer.step.gradient.copy()
+        self.theta = network.parameters.theta.copy()
+        self.memory = {name: vector.copy() for name, vector in self.recipe.optimizer.state.items()}
+        return dx
+
+    def updated(self, factor: float, l2: float) -> None:
+        """The update of the weight with the largest gradient."""
+        parameters, recipe, optimizer = self.network.parameters, self.recipe, self.recipe.optimizer
+        if not self.gradient.size:  # all is frozen
+            return
+        at = int(np.argmax(np.abs(self.gradient)))
+        equations = list(_clipping(self.gradient, at, recipe))
+        segment = next(each for each in parameters.segments if each.start <= at < each.stop)
+        coefficient = l2 if segment.group.decay else 0.0
+        theta, clipped = float(self.theta[at]), equations[-1].value if equations else float(self.gradient[at])
+        g = clipped + coefficient * theta
+        if coefficient:
+            numbers = f"{clipped:.9g} + {coefficient:.9g} * ({theta:.9g})"
+            equations.append(Equation("g", "dL + lamda * theta", numbers, g, "the penalty's share of the gradient"))
+        before = {"g": g, "theta": theta, **{name: float(vector[at]) for name, vector in self.memory.items()}}
+        after = {"theta": float(parameters.theta[at])}
+        rate = optimizer.learning_rate * factor * segment.group.learning_rate_scale
+        equations += update_equations(optimizer, rate, before, after, segment.group.decay)
+        positions = parameters.named(np.arange(parameters.size))
+        name = next(name for name, array in positions.items() if (array == at).any())
+        index = ", ".join(str(int(i[0])) for i in np.nonzero(positions[name] == at))
+        arrays = [("theta before", np.array([theta])), ("g", np.array([g]))]
+        arrays += [("theta after", np.array([after["theta"]])), ("all theta after", parameters.theta)]
+        self._update.append(_section(f"update {name}[{index}]", optimizer, arrays, equations))
+
+    def sections(self, taken: StepTaken) -> Iterator[Section]:
+        """The step in order, once it is taken: forward, loss, backward, update, and averaging when there is any."""
+        recipe, shown = self.recipe, self.shown
+        yield from self._forward
+        equations = list(loss_equations(recipe.loss, self.y, taken.t, taken.loss, self.dy))
+        l2 = recipe.l2.coefficient(len(taken.t))
+        if l2:
+            equations.append(penalty_equation(l2, 2 * self.penalty / l2, self.penalty))
+        arrays = [("y", self.y[:shown]), ("t", taken.t[:shown]), ("dy", self.dy[:shown])]
+        yield _section("loss", recipe.loss, arrays, equations)
+        yield from self._backward
+        yield from self._update
+        if recipe.averaging is not None and self.trainer.average is not None:
+            theta, size = self.network.parameters.theta, self.network.parameters.size
+            arrays = [("all theta after", theta), ("their average", self.trainer.average[:size])]
+            yield _section("average", recipe.averaging, arrays, [])
 
 
-def _update(network: Network, recipe: Recipe, batch_size: int, factor: float) -> Section:
-    """The update of the weight with the largest gradient."""
-    parameters, optimizer = network.parameters, recipe.optimizer
-    trainable = parameters.gradient[: parameters.trainable_size]
-    equations = []
-    at = int(np.argmax(np.abs(trainable)))
-    raw = float(trainable[at])
-    norm = global_norm(trainable)
-    recipe.clip(trainable, norm)
-    clipped = float(trainable[at])
+def _clipping(gradient: Array, at: int, recipe: Recipe) -> Iterator[Equation]:
+    """Entry `at` of a gradient that is clipped by its norm and by value, as far as that changes it."""
+    g, norm = float(gradient[at]), global_norm(gradient)
     if recipe.clip_norm is not None and norm > recipe.clip_norm:
-        numbers = f"{raw:.9g} * {recipe.clip_norm:.9g} / {norm:.9g}"
-        equations.append(Equation("g_clipped", "g * c / G", numbers, raw * recipe.clip_norm / norm, "G the norm of g"))
-    segment = next(each for each in parameters.segments if each.start <= at < each.stop)
-    coefficient = recipe.l2.coefficient(batch_size) if segment.group.decay else 0.0
-    theta = float(parameters.theta[at])
-    g = clipped + coefficient * theta
-    if coefficient:
-        numbers = f"{clipped:.9g} + {coefficient:.9g} * ({theta:.9g})"
-        equations.append(Equation("g", "dL + lamda * theta", numbers, g, "the penalty's share of the gradient"))
-    before = {"g": g, "theta": theta, **{name: float(vector[at]) for name, vector in optimizer.state.items()}}
-    optimizer.step(factor, recipe.l2.coefficient(batch_size))
-    after = {"theta": float(parameters.theta[at])}
-    rate = optimizer.learning_rate * factor * segment.group.learning_rate_scale
-    equations += update_equations(optimizer, rate, before, after, segment.group.decay)
-    positions = parameters.named(np.arange(parameters.size))
-    name = next(name for name, array in positions.items() if (array == at).any())
-    index = ", ".join(str(int(i[0])) for i in np.nonzero(positions[name] == at))
-    arrays = [("theta before", np.array([theta])), ("g", np.array([g])), ("theta after", np.array([after["theta"]]))]
-    return _section(f"update {name}[{index}]", optimizer, arrays, equations)
+        numbers = f"{g:.9g} * {recipe.clip_norm:.9g} / {norm:.9g}"
+        g *= recipe.clip_norm / norm
+        yield Equation("g_clipped", "g * c / G", numbers, g, "G the norm of g")
+    if recipe.clip_value is not None and abs(g) > recipe.clip_value:
+        numbers = f"max(-{recipe.clip_value:.9g}, min({recipe.clip_value:.9g}, {g:.9g}))"
+        g = math.copysign(recipe.clip_value, g)
+        yield Equation("g_clipped", "max(-c, min(c, g))", numbers, g)
 
 
 def _section(title: str, component: Component, arrays: list[tuple[str, Array]], equations: list[Equation]) -> Section:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nnscratch.config.assembly import build_network, build_recipe, load_dataset, split_dataset
+from nnscratch.config.assembly import assemble, load_dataset
 from nnscratch.config.config import Config
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import DataError, UserError
@@ -21,7 +21,7 @@ from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.report.formats import count
 from nnscratch.report.tables import Column, Table, plain_table
 from nnscratch.training.diagnosis.setting import scaled_inputs
-from nnscratch.training.scaling import fit_targets, scale_targets
+from nnscratch.training.scaling import scale_targets
 
 TOLERANCE = 1e-6
 WORK = 2e10
@@ -132,20 +132,15 @@ def gradcheck(
     """
     machine.set_blas_threads(1)  # the batch is small; layers with threads of their own use them
     dataset, data = _dataset(config, workplace, display)
-    splits = split_dataset(config, dataset)
-    network = build_network(config, dataset.input_shape, dataset.outputs)
-    recipe = build_recipe(config, dataset, splits)
-    streams = RandomStreams(config.seed)
-    network.initialize(streams, np.float64, Workers(machine.choose_threads(workplace.threads)))
-    affine = config.data.scaling.build().fit(splits.train)
-    if network.starts_from_data:
-        network.fit_to(scaled_inputs(splits.train, affine, splits.train.rows[:1000]).astype(np.float64))
+    assembly = assemble(config, dataset)
+    network, recipe, train = assembly.network, assembly.recipe(), assembly.splits.train
+    streams = assembly.start(np.float64, Workers(machine.choose_threads(workplace.threads)))
     theta = network.parameters.theta
     theta += 0.01 * streams.stream("gradient check").standard_normal(theta.size)
 
-    rows = splits.train.rows[:batch_size]
-    x = scaled_inputs(splits.train, affine, rows)
-    t = scale_targets(splits.train, fit_targets(splits.train, config.data.target_scaling)).targets[rows]
+    rows = train.rows[:batch_size]
+    x = scaled_inputs(train, assembly.affine, rows)
+    t = scale_targets(train, assembly.target_affine).targets[rows]
     if t.ndim > 1:
         t = t.astype(np.float64)
     entries = min(samples, _affordable_entries(network, len(rows)))

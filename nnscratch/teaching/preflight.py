@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from nnscratch.config.assembly import Splits, build_recipe, start_network
+from nnscratch.config.advice import REMEDIES, advice
+from nnscratch.config.assembly import Assembly, Splits, prepare
 from nnscratch.config.config import Config
-from nnscratch.config.preparation import Prepared, prepare
 from nnscratch.datasets.dataset import Dataset
-from nnscratch.errors import UserError
+from nnscratch.errors import DivergenceError, UserError
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
-from nnscratch.nn.compute.buffers import Array
-from nnscratch.nn.random_streams import RandomStreams
+from nnscratch.nn.regularization import L2
 from nnscratch.report.formats import count, percent
-from nnscratch.training.diagnosis.findings import Setting, input_findings, start_findings
-from nnscratch.training.diagnosis.setting import magnitude, scaled_inputs, setting_of
-from nnscratch.training.evaluation import count_correct
+from nnscratch.training.diagnosis.findings import Finding, Setting, input_findings, start_findings
+from nnscratch.training.diagnosis.setting import magnitude, setting_of
 from nnscratch.training.examples import Examples
-from nnscratch.training.scaling import Affine, fit_targets, scale_targets
-from nnscratch.training.trainer import Recipe
+from nnscratch.training.progress import EpochResult, StepResult
+from nnscratch.training.scaling import scale_targets
+from nnscratch.training.schedules import ConstantRate, Schedule
+from nnscratch.training.trainer import Trainer
 
 State = Literal["ok", "look", "failed"]
 
@@ -78,15 +79,12 @@ class Preflight:
 
 def preflight(config: Config, workplace: Workplace, display: Display) -> Preflight:
     """Runs every check. Raises what `train` would raise for a config or data that does not fit."""
-    threads = machine.choose_threads(workplace.threads)
-    machine.set_blas_threads(threads)
-    prepared = prepare(config, workplace, display)
-    bench = _Bench(prepared, threads)
+    bench = _Bench(prepare(config, workplace, display), machine.choose_threads(workplace.threads))
     checks = [
         *_start(bench),
         _one_batch(bench),
-        _leakage(prepared.splits),
-        *_balance(prepared.dataset, prepared.splits),
+        _leakage(bench.splits),
+        *_balance(bench.assembly.dataset, bench.splits),
     ]
     rates, losses = bench.learning_rate_range()
     suggestion = suggested_rate(rates, losses)
@@ -102,70 +100,54 @@ def preflight(config: Config, workplace: Workplace, display: Display) -> Preflig
     return Preflight(config.name, tuple(checks), suggestion, plot)
 
 
+@dataclass(frozen=True)
+class _RisingRate(Schedule):
+    """factor = REACH^(2 step / (RATES - 1) - 1): RATES steps from 1 / REACH to REACH."""
+
+    def __call__(self, step: int, total_steps: int, steps_per_epoch: int, history: Sequence[float] = ()) -> float:
+        return float(REACH ** (2 * step / (RATES - 1) - 1))
+
+
 class _Bench:
-    """The config's network, fresh before every trial, with its loss and optimizer."""
+    """Trainings of the config's network, each from its very start, by the config's recipe with something changed."""
 
-    def __init__(self, prepared: Prepared, threads: int) -> None:
-        self.prepared, self.config = prepared, prepared.config
-        train = prepared.splits.train
-        self.examples: Examples = scale_targets(train, fit_targets(train, self.config.data.target_scaling))
-        self.affine: Affine = self.config.data.scaling.build().fit(train)
-        self.threads = threads
-        self.recipe = self._recipe()
-        self.setting: Setting = setting_of(self.recipe.loss, prepared.network, self.examples)
-        order = self.examples.rows.copy()
-        RandomStreams(self.config.seed).stream("shuffle", 0).shuffle(order)
-        self.order = order
+    def __init__(self, assembly: Assembly, threads: int) -> None:
+        self.assembly, self.splits, self.threads = assembly, assembly.splits, threads
+        train = scale_targets(self.splits.train, assembly.target_affine)
+        self.setting: Setting = setting_of(assembly.recipe().loss, assembly.network, train)
 
-    def _recipe(self) -> Recipe:
-        return build_recipe(self.config, self.prepared.dataset, self.prepared.splits)
-
-    def begin(self) -> None:
-        """New weights, as training would start with, and an optimizer that has seen nothing."""
-        start_network(self.config, self.prepared.network, self.examples, self.affine)
-        self.workers = machine.share_threads(self.prepared.network, self.threads)
-        self.recipe = self._recipe()
-        self.recipe.optimizer.bind(self.prepared.network.parameters, self.workers)
-
-    def batch(self, index: int, size: int) -> tuple[Array, Array]:
-        rows = np.take(self.order, np.arange(index * size, (index + 1) * size), mode="wrap")
-        return scaled_inputs(self.examples, self.affine, rows), self.examples.targets[rows]
-
-    def step(self, x: Array, t: Array, factor: float, number: int, l2: bool = True) -> tuple[float, float]:
-        """The batch's loss and accuracy before the update. An update with a loss that is not finite is left out."""
-        network, recipe = self.prepared.network, self.recipe
-        network.moment.step = number
-        y = network.forward(x, training=True)
-        loss, dy = recipe.loss(y, t)
-        accuracy = count_correct(y, t) / len(t)
-        if math.isfinite(loss):
-            network.backward(dy)
-            recipe.clip(network.parameters.gradient[: network.parameters.trainable_size])
-            recipe.optimizer.step(factor, recipe.l2.coefficient(len(t)) if l2 else 0.0)
-        return loss, accuracy
+    def trainer(self, **changes: Any) -> Trainer:
+        """A training of its own; `changes` are of the recipe."""
+        return self.assembly.trainer(self.threads, recipe=replace(self.assembly.recipe(), **changes))
 
     def learning_rate_range(self) -> tuple[list[float], list[float]]:
         """Rates that grow step by step from far below the config's to far above, and the smoothed loss at each.
 
-        It ends when the loss is four times its best (Smith 2017, section 3.3).
+        It ends when the loss is four times its best (Smith 2017, section 3.3), or not finite.
         """
-        self.begin()
-        own = self.recipe.optimizer.learning_rate
+        trainer = self.trainer(schedule=_RisingRate(), averaging=None, epochs=RATES)
+        schedule, own = trainer.recipe.schedule, trainer.recipe.optimizer.learning_rate
         rates: list[float] = []
         losses: list[float] = []
         running, best = 0.0, math.inf
-        size = min(self.config.training.batch_size, len(self.examples))
-        with np.errstate(all="ignore"):
-            for number, rate in enumerate(np.geomspace(own / REACH, own * REACH, RATES)):
-                loss, _ = self.step(*self.batch(number, size), float(rate) / own, number)
+        try:
+            for number, loss in enumerate(_losses(trainer, self.splits.train, RATES)):
                 running = 0.8 * running + 0.2 * loss
                 smooth = running / (1 - 0.8 ** (number + 1))
-                if not math.isfinite(smooth) or smooth > 4 * best:
+                if smooth > 4 * best:
                     break
                 best = min(best, smooth)
-                rates.append(float(rate))
+                rates.append(own * schedule(number, 0, 1))
                 losses.append(smooth)
+        except DivergenceError:
+            pass  # the rate is too large, which is what was asked
         return rates, losses
+
+
+def _losses(trainer: Trainer, train: Examples, steps: int) -> Iterator[float]:
+    """The loss of every step, so many of them."""
+    results = (result.loss for result in trainer.run(train) if isinstance(result, StepResult))
+    return islice(results, steps)
 
 
 def suggested_rate(rates: list[float], losses: list[float]) -> float | None:
@@ -177,42 +159,48 @@ def suggested_rate(rates: list[float], losses: list[float]) -> float | None:
 
 def _start(bench: _Bench) -> Iterator[Check]:
     """The inputs' size and the loss before the first update."""
-    bench.begin()
-    x, t = bench.batch(0, min(512, len(bench.examples)))
+    trainer = bench.trainer(batch_size=512, augmentations=())
+    x, t = trainer.batches(bench.splits.train).batch(0, 0)
     size = magnitude(x)
     found = list(input_findings(size))
-    advice = "".join(f"; try {finding.advice}" for finding in found)
-    yield Check("scale of inputs", "look" if found else "ok", f"root mean square {size:.3g}{advice}")
+    yield Check("scale of inputs", "look" if found else "ok", f"root mean square {size:.3g}{_tries(found)}")
     with np.errstate(all="ignore"):
-        y = bench.prepared.network.forward(x, training=True)
-        loss, _ = bench.recipe.loss(y, t)
+        loss, _ = trainer.recipe.loss(trainer.network.forward(x, training=True), t)
     found = list(start_findings(loss, bench.setting))
-    advice = "".join(f"; try {finding.advice}" for finding in found)
-    yield Check(
-        "loss at start", "look" if found else "ok", f"{loss:.4g}, guessing gives {bench.setting.guessing:.4g}{advice}"
-    )
+    said = f"{loss:.4g}, guessing gives {bench.setting.guessing:.4g}{_tries(found)}"
+    yield Check("loss at start", "look" if found else "ok", said)
+
+
+def _tries(findings: list[Finding]) -> str:
+    return "".join(f"; try {advice(finding)}" for finding in findings)
 
 
 def _one_batch(bench: _Bench) -> Check:
     """A network that cannot learn a few examples by heart will not learn many."""
-    bench.begin()
-    x, t = bench.batch(0, min(ONE_BATCH, len(bench.examples)))
+    trainer = bench.trainer(
+        batch_size=ONE_BATCH, epochs=MOST_STEPS, l2=L2(), schedule=ConstantRate(), augmentations=(), averaging=None
+    )
+    train = bench.splits.train
+    few = replace(train, rows=trainer.batches(train).order(0)[:ONE_BATCH])  # of which an epoch is one step
     first = bench.setting.guessing
     loss, accuracy, step = math.inf, 0.0, 0
-    with np.errstate(all="ignore"):
-        for step in range(MOST_STEPS):
-            loss, accuracy = bench.step(x, t, 1.0, step, l2=False)
-            learned = accuracy == 1.0 if bench.setting.classes else loss < 0.05 * first
-            if learned or not math.isfinite(loss):
-                break
+    try:
+        for result in trainer.run(few):
+            if isinstance(result, EpochResult):
+                step, loss = result.epoch - 1, result.values["train_loss"]
+                accuracy = result.values.get("train_accuracy", 0.0)
+                if accuracy == 1.0 if bench.setting.classes else loss < 0.05 * first:
+                    break
+    except DivergenceError:
+        loss, accuracy = math.inf, 0.0
     if bench.setting.classes:
-        said = f"{percent(accuracy, 0)} of {len(t)} examples right after {step} steps, loss {loss:.3g}"
+        said = f"{percent(accuracy, 0)} of {len(few)} examples right after {step} steps, loss {loss:.3g}"
         state: State = "ok" if accuracy == 1.0 else "look" if accuracy > 0.8 else "failed"
     else:
-        said = f"loss {loss:.3g} on {len(t)} examples after {step} steps, guessing gives {first:.3g}"
+        said = f"loss {loss:.3g} on {len(few)} examples after {step} steps, guessing gives {first:.3g}"
         state = "ok" if loss < 0.05 * first else "look" if loss < 0.5 * first else "failed"
-    advice = "" if state == "ok" else "; try another optimizer.learning_rate, and `nnscratch gradcheck`"
-    return Check("learns one batch", state, said + advice)
+    try_this = "" if state == "ok" else "; try another optimizer.learning_rate, and `nnscratch gradcheck`"
+    return Check("learns one batch", state, said + try_this)
 
 
 def _leakage(splits: Splits) -> Check:
@@ -250,8 +238,8 @@ def _balance(dataset: Dataset, splits: Splits) -> Iterator[Check]:
     if counts[least] == 0:
         yield Check("balance of classes", "failed", f"{dataset.classes[least]} has no training example")
     elif counts[most] > IMBALANCE * counts[least]:
-        advice = "; try loss: {name: cross_entropy, class_weights: balanced}"
-        yield Check("balance of classes", "look", f"{said} ({dataset.classes[most]}){advice}")
+        balanced = REMEDIES["balanced classes"]
+        yield Check("balance of classes", "look", f"{said} ({dataset.classes[most]}); try {balanced}")
     else:
         even = f"{count(int(counts[least]))} training examples of every class"
         yield Check("balance of classes", "ok", even if counts[least] == counts[most] else said)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from nnscratch.config.assembly import Splits, build_network, load_dataset, split_dataset, start_network
+from nnscratch.config.advice import advice
+from nnscratch.config.assembly import Splits, load_dataset, split_dataset
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import DataError
 from nnscratch.host import machine
@@ -69,7 +70,7 @@ class Diagnosis:
             "run": str(self.run),
             "status": self.status,
             "epochs": self.epochs,
-            "findings": [finding.to_dict() for finding in self.findings],
+            "findings": [_described(finding) for finding in self.findings],
             "notes": list(self.notes),
             "units": [asdict(each) for each in self.units],
         }
@@ -79,8 +80,13 @@ class Diagnosis:
         lines = [f"{head}, nothing wrong found" if not self.findings else head]
         for finding in self.findings:
             place = f"  in {finding.layer}" if finding.layer else ""
-            lines += ["", f"{finding.problem}{place}", f"  {finding.evidence}", f"  try {finding.advice}"]
+            lines += ["", f"{finding.problem}{place}", f"  {finding.evidence}", f"  try {advice(finding)}"]
         return "\n".join([*lines, *(["", *(f"note: {note}" for note in self.notes)] if self.notes else [])])
+
+
+def _described(finding: Finding) -> dict[str, str | None]:
+    described = {"problem": finding.problem, "layer": finding.layer, "evidence": finding.evidence}
+    return {**described, "advice": advice(finding)}
 
 
 def diagnose(path: Path, workplace: Workplace, display: Display) -> Diagnosis:
@@ -180,8 +186,8 @@ def _before_training(loaded: LoadedRun, loss: Loss, setting: Setting, train: Exa
     """From the inputs and the loss of the starting weights, which the seed gives again."""
     x = scaled_inputs(train, loaded.affine, train.rows[:BATCH])
     yield from input_findings(magnitude(x))
-    network = build_network(loaded.config, loaded.input_shape, loaded.outputs)
-    start_network(loaded.config, network, train, loaded.affine)
+    network = loaded.initial_network(train)
+    assert network is not None
     value, _ = loss(network.forward(x, training=True), train.targets[train.rows[:BATCH]])
     yield from start_findings(value, setting)
 

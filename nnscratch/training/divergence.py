@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from nnscratch.errors import DivergenceError
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.losses import Loss
 from nnscratch.nn.network import Network
@@ -14,6 +15,11 @@ from nnscratch.training.optimizers import Optimizer
 
 LARGE = 1e9
 """A loss, gradient norm, learning rate or penalty beyond this may carry weights out of float32's range in one step."""
+
+
+def diverged(place: str, when: str) -> DivergenceError:
+    """That training ended there, at that time, with the weights as they were before."""
+    return DivergenceError(f"training diverged {when}: {place} is the first that is not finite; the step was not taken")
 
 
 def locate(network: Network, loss: Loss, x: Array, t: Array) -> str:

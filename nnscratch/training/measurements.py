@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from nnscratch.nn.compute.buffers import Array
-from nnscratch.nn.network import Network
+from nnscratch.nn.parameters import Parameters
 
 
 class LayerMeasurements:
@@ -17,8 +17,8 @@ class LayerMeasurements:
     Healthy networks learn at an update ratio around 1e-3.
     """
 
-    def __init__(self, network: Network, per_epoch: int = 10) -> None:
-        self.parameters = network.parameters
+    def __init__(self, parameters: Parameters, per_epoch: int = 10) -> None:
+        self.parameters = parameters
         self.per_epoch = per_epoch
         names: dict[str, list[str]] = {}
         for name in self.parameters.named():
@@ -26,6 +26,11 @@ class LayerMeasurements:
         self._layers = names
         self._before = np.empty_like(self.parameters.theta)
         self._gradient_norms: dict[str, float] = {}
+
+    @staticmethod
+    def size(parameters: Parameters) -> int:
+        """How many numbers it holds: the weights before an update."""
+        return parameters.size
 
     def is_due(self, step: int, steps_per_epoch: int) -> bool:
         """Whether step number `step` of an epoch, from 0, is one of the sample."""

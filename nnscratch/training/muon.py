@@ -62,6 +62,7 @@ class Muon(Optimizer):
     def bind(self, parameters: Parameters, workers: Workers | None = None) -> None:
         self.hidden = hidden_matrices(parameters)
         super().bind(parameters, workers)
+        self.rate = self.sgd_learning_rate
         decay = self.weight_decay if self.sgd_weight_decay is None else self.sgd_weight_decay
         self.sgd = SGD(self.sgd_learning_rate, self.sgd_momentum, nesterov=self.sgd_momentum > 0, weight_decay=decay)
         self.matrices = []
@@ -92,7 +93,7 @@ class Muon(Optimizer):
         self.workers.run(turn, self.matrices)
 
     def update(self, chunk: Chunk, rate: float, s: Array) -> None:
-        self.sgd.update(chunk, rate * self.sgd_learning_rate / self.learning_rate, s)
+        self.sgd.update(chunk, rate, s)
 
     def _turn(self, matrix: Chunk, rate: float, l2: float) -> None:
         """The formula, on one hidden matrix, in place."""

@@ -46,9 +46,15 @@ class Optimizer(Component):
 
     learning_rate: float = setting(0.001, "step size", gt=0)
 
+    def state_size(self, parameters: Parameters) -> int:
+        """How many numbers `bind` allocates for these parameters."""
+        return len(self.state_names) * parameters.trainable_size
+
     def bind(self, parameters: Parameters, workers: Workers | None = None) -> None:
         """Allocates the state for these parameters and cuts the vectors into chunks."""
         self.t = 0
+        self.rate = self.learning_rate
+        """The learning rate of what the chunks hold, before schedule and group."""
         size = parameters.trainable_size
         self.workers = workers if workers is not None and size > 2 * CHUNK else Workers()  # else not worth the handover
         self.state = {name: np.zeros(size, parameters.theta.dtype) for name in self.state_names}
@@ -76,7 +82,7 @@ class Optimizer(Component):
             if l2 and chunk.group.decay:
                 np.multiply(chunk.theta, l2, out=s)
                 np.add(chunk.g, s, out=chunk.g)
-            self.update(chunk, self.learning_rate * factor * chunk.group.learning_rate_scale, s)
+            self.update(chunk, self.rate * factor * chunk.group.learning_rate_scale, s)
 
         self.workers.run(update, self.chunks)
 

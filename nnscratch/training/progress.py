@@ -42,6 +42,11 @@ class Progress:
     measures: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
 
+    @property
+    def losses(self) -> list[float]:
+        """Of every epoch done, the val_loss, or without validation the train_loss: what a schedule may look at."""
+        return [row.get("val_loss", row["train_loss"]) for row in self.history]
+
     def add_measures(self, values: Mapping[str, float]) -> None:
         """Adds one step's norms and ratios to the epoch's sums."""
         self.measured += 1

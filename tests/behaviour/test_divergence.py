@@ -25,8 +25,9 @@ from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.training.examples import Examples
 from nnscratch.training.optimizers import SGD, Adam, AdamW, Optimizer
+from nnscratch.training.recipe import Recipe
 from nnscratch.training.scaling import affine
-from nnscratch.training.trainer import Recipe, Trainer
+from nnscratch.training.trainer import Trainer
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from nnscratch.cli import main
+from nnscratch.config.advice import advice
 from nnscratch.runs.checkpoint import Checkpoint, load_checkpoint
 from nnscratch.training.diagnosis.findings import Setting, history_findings, start_findings
 
@@ -127,7 +128,7 @@ def test_a_regression_in_its_own_units_is_measured_against_them() -> None:
     rows = [{"epoch": n, "train_loss": 2.6e11 / n, "gradient_norm/1.dense": 1e11} for n in (1.0, 2.0, 3.0)]
     assert list(history_findings(rows, setting)) == []
     (finding,) = start_findings(2.6e11, setting)
-    assert finding.advice.startswith("data.target_scaling: standardize")
+    assert advice(finding).startswith("data.target_scaling: standardize")
     assert [each.problem for each in history_findings([*rows, rows[0]], setting)] == [
         "learning rate at the edge of divergence"
     ]

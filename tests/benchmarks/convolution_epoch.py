@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from side_by_side import Timing, Work, measure, serve
 
 import nnscratch
-from nnscratch.config.assembly import Splits, build_network, build_recipe, start_network
+from nnscratch.config.assembly import Assembly, Splits, build_network
 from nnscratch.config.config import Config, load_config
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.network import LayerSummary, Network
@@ -62,18 +62,13 @@ def nnscratch_work(config: Config, threads: int) -> tuple[Work, int]:
     from nnscratch.datasets.dataset import Dataset
     from nnscratch.host import machine
     from nnscratch.training.progress import StepResult
-    from nnscratch.training.trainer import Trainer
 
     machine.set_blas_threads(threads)
     train = random_examples()
     classes = tuple(map(str, range(CLASSES)))
     dataset = Dataset("random", train.inputs, train.targets, None, None, classes, "random numbers")
-    recipe = build_recipe(config, dataset, Splits(train, None, None))
-    affine = config.data.scaling.build().fit(train)
     network = network_of(config)
-    streams = start_network(config, network, train, affine)
-    workers = machine.share_threads(network, threads)
-    results = Trainer(network, recipe, affine, streams, workers).run(train)
+    results = Assembly(config, dataset, Splits(train, None, None), network).trainer(threads).run(train)
 
     def work(updates: int) -> None:
         while updates:

@@ -77,8 +77,9 @@ def nnscratch_work(case: Case) -> Work:
     from nnscratch.training.examples import Examples
     from nnscratch.training.optimizers import Adam
     from nnscratch.training.progress import StepResult
+    from nnscratch.training.recipe import Recipe
     from nnscratch.training.scaling import Unit
-    from nnscratch.training.trainer import Recipe, Trainer
+    from nnscratch.training.trainer import Trainer
 
     machine.set_blas_threads(CORES)
     inputs, targets = make_data(case)

@@ -7,7 +7,6 @@ import re
 import struct
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from nnscratch.cli import main
 from nnscratch.report.page import Picture
 from nnscratch.results.evaluation import Evaluation
 from nnscratch.results.measured import Classified
-from nnscratch.results.pictures import initial_weights
 from nnscratch.runs.loaded import LoadedRun, load_run
 from nnscratch.training.examples import Examples
 
@@ -183,7 +181,9 @@ def test_initial_weights_are_those_training_started_from(tmp_path: Path, shapes_
          "--quiet", "--no-plots"]
     )  # fmt: skip
     start = load_run(untrained / "shapes").network.parameters.named()
-    again: dict[str, Any] = dict(initial_weights(load_run(shapes_run), None))
+    network = load_run(shapes_run).initial_network(None)
+    assert network is not None
+    again = network.parameters.named()
     assert start.keys() == again.keys()
     assert all(np.array_equal(start[name], again[name]) for name in start)
 

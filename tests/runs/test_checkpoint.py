@@ -30,8 +30,9 @@ from nnscratch.runs.checkpoint import DIGEST_LENGTH, FORMAT, Checkpoint, load_ch
 from nnscratch.runs.header import Header
 from nnscratch.runs.training_state import Best, last_checkpoint
 from nnscratch.training.optimizers import Adam
+from nnscratch.training.recipe import Recipe
 from nnscratch.training.scaling import affine
-from nnscratch.training.trainer import Recipe, Trainer
+from nnscratch.training.trainer import Trainer
 
 SAVED = Checkpoint(
     {"kind": "last", "note": "ä", "third": 1 / 3},

@@ -14,7 +14,7 @@ from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.training.augmentation.augmentation import Augmentation
 from nnscratch.training.augmentation.changes import ColourJitter, Cutout, Mixup, Rotation
 from nnscratch.training.augmentation.movements import AlternatingFlip, Flip, Translate, reflected
-from nnscratch.training.batches import Batches
+from nnscratch.training.batches import TrainingBatches
 from nnscratch.training.examples import Examples
 from nnscratch.training.scaling import affine
 
@@ -34,10 +34,13 @@ def images(N: int = 40, size: int = 6, channels: int = 3) -> Array:
 
 
 def augmented(inputs: Array, *augmentations: Augmentation, epoch: int = 0, seed: int = 1) -> tuple[Array, Array]:
+    """All inputs as one batch, in their own order again."""
     targets = np.arange(len(inputs)) % 4
-    batches = Batches(Examples.all_of(inputs, targets), affine(1.0, 0.0), len(inputs), classes=4)
-    x, t = batches.augmented(0, augmentations, RandomStreams(seed), epoch)
-    return x.copy(), t.copy()
+    examples, streams = Examples.all_of(inputs, targets), RandomStreams(seed)
+    batches = TrainingBatches(examples, affine(1.0, 0.0), len(inputs), streams, augmentations, classes=4)
+    x, t = batches.batch(epoch, 0)
+    back = np.argsort(batches.order(epoch))
+    return x[back], t[back]
 
 
 def test_every_augmentation_has_a_test_here() -> None:
@@ -198,10 +201,11 @@ def test_cross_entropy_of_a_distribution_is_the_mixture_of_those_of_its_labels()
 
 def test_flip_and_translate_of_a_large_batch_are_quick() -> None:
     inputs = images(1024, 32)
-    batches = Batches(Examples.all_of(inputs, np.zeros(1024, np.int64)), affine(1 / 255, 0.0), 1024)
+    examples, augmentations = Examples.all_of(inputs, np.zeros(1024, np.int64)), [AlternatingFlip(), Translate(2)]
+    batches = TrainingBatches(examples, affine(1 / 255, 0.0), 1024, RandomStreams(0), augmentations)
     times = []
     for _ in range(5):
         started = time.process_time()  # of this process alone: others may be busy
-        batches.augmented(0, [AlternatingFlip(), Translate(2)], RandomStreams(0), 0)
+        batches.batch(0, 0)
         times.append(time.process_time() - started)
     assert min(times) < 0.1  # about 0.01

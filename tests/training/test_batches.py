@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnscratch.nn.random_streams import RandomStreams
-from nnscratch.training.batches import Batches
+from nnscratch.training.batches import Batches, TrainingBatches
 from nnscratch.training.examples import Examples
 from nnscratch.training.scaling import affine
 
@@ -27,11 +27,11 @@ def numbered(count: int, rows: np.ndarray | None = None) -> Examples:
 )
 def test_batches_cover_an_epoch_exactly_once(count: int, batch_size: int, seed: int, data: st.DataObject) -> None:
     rows = np.array(sorted(data.draw(st.sets(st.integers(0, count - 1), min_size=1))))
-    batches = Batches(numbered(count, rows), affine(1.0, 0.0), batch_size)
+    batches = TrainingBatches(numbered(count, rows), affine(1.0, 0.0), batch_size, RandomStreams(seed))
     for epoch in range(2):
-        batches.shuffle(RandomStreams(seed).stream("shuffle", epoch))
         seen = []
-        for x, t in batches:
+        for step in range(len(batches)):
+            x, t = batches.batch(epoch, step)
             assert len(x) <= batch_size
             np.testing.assert_array_equal(x[:, 0], t)
             seen += t.tolist()
@@ -39,16 +39,24 @@ def test_batches_cover_an_epoch_exactly_once(count: int, batch_size: int, seed: 
 
 
 def test_an_epoch_of_another_number_has_another_order_and_the_same_has_the_same() -> None:
-    batches = Batches(numbered(50), affine(1.0, 0.0), 50)
+    batches = TrainingBatches(numbered(50), affine(1.0, 0.0), 50, RandomStreams(1))
 
     def order(epoch: int) -> list[int]:
-        batches.shuffle(RandomStreams(1).stream("shuffle", epoch))
-        return [int(row) for row in batches.rows(0)]
+        return [int(label) for label in batches.batch(epoch, 0)[1]]
 
     first = order(0)
     assert first != order(1)
     assert first == order(0)
     assert first != list(range(50))
+
+
+def test_any_batch_of_any_epoch_can_be_asked_for_in_any_order() -> None:
+    batches = TrainingBatches(numbered(10), affine(1.0, 0.0), 4, RandomStreams(1))
+    places = [(epoch, step) for epoch in range(3) for step in range(3)]
+    forwards = [batches.batch(*place)[1].tolist() for place in places]
+    backwards = [batches.batch(*place)[1].tolist() for place in reversed(places)]
+    assert forwards == backwards[::-1]
+    assert [len(labels) for labels in forwards[:3]] == [4, 4, 2]
 
 
 def test_bytes_are_scaled_per_batch_and_stay_bytes_in_memory() -> None:

@@ -23,9 +23,10 @@ from nnscratch.training.examples import Examples
 from nnscratch.training.measurements import clip_by_norm, clip_by_value, global_norm
 from nnscratch.training.optimizers import SGD, Adam, AdamW, Optimizer, RMSProp
 from nnscratch.training.progress import EpochResult, StepResult
+from nnscratch.training.recipe import Recipe
 from nnscratch.training.scaling import Unit, affine
 from nnscratch.training.schedules import Cosine
-from nnscratch.training.trainer import Recipe, Trainer
+from nnscratch.training.trainer import Trainer
 
 
 def examples(count: int = 200, classes: int = 4, seed: int = 0) -> Examples:

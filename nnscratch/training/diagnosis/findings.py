@@ -7,9 +7,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 Row = Mapping[str, float]
+
+Remedy: TypeAlias = Literal[
+    "standardized inputs", "standardized targets and inputs", "smaller starting weights", "he initialization",
+    "xavier initialization", "smaller learning rate", "smaller learning rate at the start",
+    "learning rate 3 to 10 times smaller", "far smaller learning rate", "larger learning rate", "another learning rate",
+    "warm-up", "warm-up and cosine", "clipping", "relu", "relu instead of sigmoid", "relu instead of tanh",
+    "leaky relu", "batch norm", "residual layers", "fewer layers", "smaller network", "larger network", "more epochs",
+    "early stopping", "more data", "augmentation", "dropout", "l2", "less l2", "balanced classes",
+    "targets that fit inputs", "labels that fit inputs",
+]  # fmt: skip
+"""What may help, in words of its own: who tells a user says them in the words of a config."""
 
 SMALLEST_GRADIENT_SHARE = 1e-4
 """A layer whose gradient norm is below this share of the largest layer's hardly learns."""
@@ -35,14 +47,8 @@ class Finding:
     problem: str
     layer: str | None
     evidence: str
-    advice: str
-
-    def __str__(self) -> str:
-        place = f" in {self.layer}" if self.layer else ""
-        return f"{self.problem}{place}: {self.evidence}; try {self.advice}"
-
-    def to_dict(self) -> dict[str, str | None]:
-        return asdict(self)
+    remedies: tuple[Remedy, ...]
+    """Any of them may help."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ def input_findings(magnitude: float) -> Iterator[Finding]:
             "unscaled inputs",
             None,
             f"the inputs' root mean square is {magnitude:.3g}, far above 1",
-            "data.scaling: standardize",
+            ("standardized inputs",),
         )
 
 
@@ -96,9 +102,9 @@ def start_findings(first_loss: float, setting: Setting) -> Iterator[Finding]:
             "loss at start far from guessing",
             None,
             f"{first_loss:.4g} before the first update, guessing gives {name}",
-            "data.scaling: standardize, or a smaller weight_init: the first outputs are too large"
+            ("standardized inputs", "smaller starting weights")
             if setting.classes
-            else "data.target_scaling: standardize, and data.scaling: standardize",
+            else ("standardized targets and inputs",),
         )
 
 
@@ -122,7 +128,7 @@ def final_findings(history: Sequence[Row], setting: Setting) -> Iterator[Finding
             "underfitting",
             None,
             f"train_loss {final:.4g} after {len(history)} epochs, guessing gives {setting.guessing:.4g}",
-            "another optimizer.learning_rate, more epochs, a larger network or less l2; check that targets fit inputs",
+            ("another learning rate", "more epochs", "larger network", "less l2", "targets that fit inputs"),
         )
 
 
@@ -131,8 +137,8 @@ def divergence_findings(message: str, learning_rate: float) -> Iterator[Finding]
     yield Finding(
         "diverged",
         None,
-        message,
-        f"a learning rate far below {learning_rate:g}, training.clip_norm: 1, or data.scaling: standardize",
+        f"{message}, at learning rate {learning_rate:g}",
+        ("far smaller learning rate", "clipping", "standardized inputs"),
     )
 
 
@@ -144,14 +150,14 @@ def unit_findings(statistics: Sequence[UnitStatistics]) -> Iterator[Finding]:
                 "dead units",
                 each.layer,
                 f"{each.dead:.0%} of the {each.kind} units are zero for every example, so no gradient reaches them",
-                "a smaller learning rate, weight_init: he, activation: leaky_relu",
+                ("smaller learning rate", "he initialization", "leaky relu"),
             )
         if each.saturated >= SATURATED:
             yield Finding(
                 "saturated units",
                 each.layer,
                 f"{each.saturated:.0%} of the {each.kind} outputs lie where the slope is below a hundredth of its peak",
-                "data.scaling: standardize, weight_init: xavier, a smaller learning rate, or activation: relu",
+                ("standardized inputs", "xavier initialization", "smaller learning rate", "relu"),
             )
 
 
@@ -163,7 +169,7 @@ def prediction_findings(predicted: Sequence[int], actual: Sequence[int], classes
             "classes never predicted",
             None,
             f"{', '.join(never)}: not once in {sum(actual)} examples, about {sum(actual) // len(actual)} of each class",
-            "loss: {name: cross_entropy, class_weights: balanced}, more epochs, or another learning rate",
+            ("balanced classes", "more epochs", "another learning rate"),
         )
 
 
@@ -188,7 +194,7 @@ def _gradients(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
             "exploding gradients",
             largest,
             f"gradient norm {norms[largest]:.3g} in epoch {int(row['epoch'])}",
-            "training.clip_norm: 1, a smaller learning rate, data.scaling: standardize",
+            ("clipping", "smaller learning rate", "standardized inputs"),
         )
 
 
@@ -196,17 +202,18 @@ def _gradient_norms(row: Row, setting: Setting) -> dict[str, float]:
     return {layer: row[f"gradient_norm/{layer}"] for layer in setting.layers if f"gradient_norm/{layer}" in row}
 
 
-def _against_vanishing(history: Sequence[Row], largest_allowed: float, setting: Setting) -> str:
+def _against_vanishing(history: Sequence[Row], largest_allowed: float, setting: Setting) -> tuple[Remedy, ...]:
     """What helps this network; never what it has already."""
     exploded = any(max(_gradient_norms(row, setting).values(), default=0.0) > largest_allowed for row in history)
     if exploded or any(_instability(history, setting)):
-        return "a smaller optimizer.learning_rate: its first updates were so large that the units died"
-    squashing = [kind for kind in ("sigmoid", "tanh") if kind in setting.kinds]
-    remedies = [f"relu instead of {' and '.join(squashing)}"] if squashing else []
-    remedies += [] if setting.weight_init == "he" else ["weight_init: he"]
-    remedies += [] if setting.kinds & {"batch_norm", "layer_norm"} else ["batch_norm"]
+        return ("smaller learning rate at the start",)
+    remedies: list[Remedy] = []
+    remedies += ["relu instead of sigmoid"] if "sigmoid" in setting.kinds else []
+    remedies += ["relu instead of tanh"] if "tanh" in setting.kinds else []
+    remedies += [] if setting.weight_init == "he" else ["he initialization"]
+    remedies += [] if setting.kinds & {"batch_norm", "layer_norm"} else ["batch norm"]
     remedies += [] if "residual" in setting.kinds else ["residual layers"]
-    return ", ".join([*remedies, "fewer layers"])
+    return (*remedies, "fewer layers")
 
 
 def _rate(history: Sequence[Row], index: int, setting: Setting) -> str:
@@ -219,7 +226,7 @@ def _rate(history: Sequence[Row], index: int, setting: Setting) -> str:
     if setting.learning_rate is None:
         return f"learning_rate {highest:.3g}"
     lowered = f", {highest:.3g} in this epoch" if index and highest < 0.5 * setting.learning_rate else ""
-    return f"optimizer.learning_rate {setting.learning_rate:.3g}{lowered}"
+    return f"learning_rate {setting.learning_rate:.3g}{lowered}"
 
 
 def _update_ratios(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
@@ -232,23 +239,19 @@ def _update_ratios(history: Sequence[Row], setting: Setting) -> Iterator[Finding
     layers = setting.layers if setting.measured is None else setting.measured
     ratios = {layer: row[f"update_ratio/{layer}"] for layer in layers if f"update_ratio/{layer}" in row}
     low, high = UPDATE_RATIOS
-    for problem, chosen, advice in (
-        (
-            "updates too large",
-            [layer for layer, ratio in ratios.items() if ratio > high],
-            "a smaller optimizer.learning_rate, or schedule: {name: cosine, warmup_epochs: 1}",
-        ),
-        (
-            "updates too small",
-            [layer for layer, ratio in ratios.items() if 0 < ratio < low * share],
-            "a larger optimizer.learning_rate",
-        ),
+    too_large = [layer for layer, ratio in ratios.items() if ratio > high]
+    too_small = [layer for layer, ratio in ratios.items() if 0 < ratio < low * share]
+    against_large: tuple[Remedy, ...] = ("smaller learning rate", "warm-up and cosine")
+    against_small: tuple[Remedy, ...] = ("larger learning rate",)
+    for problem, chosen, remedies in (
+        ("updates too large", too_large, against_large),
+        ("updates too small", too_small, against_small),
     ):
         if chosen:
             worst = max(chosen, key=lambda layer: abs(math.log(ratios[layer])))
             others = f", and {len(chosen) - 1} more layers like it" if len(chosen) > 1 else ""
             evidence = f"each update changes the weights by {ratios[worst]:.2g} of their size, usual is 1e-3{others}"
-            yield Finding(problem, worst, evidence, advice)
+            yield Finding(problem, worst, evidence, remedies)
 
 
 def _instability(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
@@ -266,7 +269,7 @@ def _instability(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
                 "learning rate at the edge of divergence",
                 None,
                 f"train_loss {loss:.4g} in epoch {int(row['epoch'])}, {before}, at {_rate(history, index, setting)}",
-                "a learning rate 3 to 10 times smaller, training.clip_norm: 1, or a warm-up",
+                ("learning rate 3 to 10 times smaller", "clipping", "warm-up"),
             )
             return
         best = min(best, loss)
@@ -278,14 +281,13 @@ def _overfitting(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
         return
     best = min(each["val_loss"] for each in history)
     gap = row.get("train_accuracy", 1.0) - row.get("val_accuracy", 0.0)
-    remedy = "more data, data.augment, l2, dropout, a smaller network, or training.early_stopping"
     if row["val_loss"] > LOSS_RISE * best and row["train_loss"] < best and gap > GAP:
         yield Finding(
             "overfitting",
             None,
             f"val_loss rose from {best:.4g} to {row['val_loss']:.4g} while train_loss is {row['train_loss']:.4g}"
             + (f"; accuracy {row['train_accuracy']:.1%} against {row['val_accuracy']:.1%}" if setting.classes else ""),
-            remedy,
+            ("more data", "augmentation", "l2", "dropout", "smaller network", "early stopping"),
         )
     if setting.classes and len(history) >= 5:
         chance = 1 / setting.classes
@@ -295,14 +297,14 @@ def _overfitting(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
                 None,
                 f"train_accuracy {row['train_accuracy']:.1%}, but val_accuracy {row['val_accuracy']:.1%} is guessing "
                 f"({chance:.0%})",
-                "checking that labels belong to their inputs: they look shuffled",
+                ("labels that fit inputs",),
             )
 
 
 class Watch:
     """Tells each problem once, as soon as it shows while training goes on."""
 
-    def __init__(self, setting: Setting, tell: Callable[[str], None]) -> None:
+    def __init__(self, setting: Setting, tell: Callable[[Finding], None]) -> None:
         self._setting = setting
         self._tell = tell
         self._told: set[str] = set()
@@ -320,4 +322,4 @@ class Watch:
         for finding in findings:
             if finding.problem not in self._told:
                 self._told.add(finding.problem)
-                self._tell(str(finding))
+                self._tell(finding)

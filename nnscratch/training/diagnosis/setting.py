@@ -11,19 +11,17 @@ from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.losses import Loss
 from nnscratch.nn.network import Chain, Network
-from nnscratch.training.diagnosis.findings import Setting, Watch
+from nnscratch.training.diagnosis.findings import Finding, Setting, Watch
 from nnscratch.training.examples import Examples
 from nnscratch.training.optimizers import Optimizer
 from nnscratch.training.scaling import Affine, scale_targets
 from nnscratch.training.trainer import Trainer
 
-Tell = Callable[[str], None]
-
 BATCH = 250
 """Examples in a look at the inputs, and in a forward pass of a diagnosis."""
 
 
-def watch(loss: Loss, trainer: Trainer, examples: Examples, tell: Tell) -> Watch:
+def watch(loss: Loss, trainer: Trainer, examples: Examples, tell: Callable[[Finding], None]) -> Watch:
     """What warns during a training on those examples; it has looked at their inputs already."""
     train = scale_targets(examples, trainer.target_affine)
     setting = setting_of(loss, trainer.network, train)

@@ -1,0 +1,41 @@
+"""What training is made of, apart from the network and the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from nnscratch.nn.losses import Loss
+from nnscratch.nn.regularization import L2
+from nnscratch.training.augmentation.augmentation import Augmentation
+from nnscratch.training.averaging import Averaging
+from nnscratch.training.optimizers import Optimizer
+from nnscratch.training.schedules import ConstantRate, Schedule
+from nnscratch.training.test_time_augmentation import Kind
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What training is made of, apart from the network and the data. Loss and optimizer serve one training each."""
+
+    loss: Loss
+    optimizer: Optimizer
+    epochs: int
+    batch_size: int
+    l2: L2 = field(default_factory=L2)
+    schedule: Schedule = field(default_factory=ConstantRate)
+    augmentations: Sequence[Augmentation] = ()
+    averaging: Averaging | None = None
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    test_time_augmentation: Kind = "none"
+    """For the test; validation after every epoch looks at each image once."""
+
+    @property
+    def evaluation_batch_size(self) -> int:
+        """Examples at a time when nothing is learned; the same everywhere, so that figures agree to the last digit."""
+        return max(self.batch_size, 256)
+
+    def learning_rate_factor(self, number: int, steps_per_epoch: int, losses: Sequence[float]) -> float:
+        """The schedule's factor for update `number`, from 0; losses are those of the epochs before."""
+        return self.schedule(number, self.epochs * steps_per_epoch, steps_per_epoch, losses)

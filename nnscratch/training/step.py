@@ -1,0 +1,162 @@
+"""One training step: a batch forward, the loss, backward, the update. What it does follows from (epoch, step)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from nnscratch.errors import DivergenceError
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.workers import Workers
+from nnscratch.nn.network import Network
+from nnscratch.nn.parameters import Parameters
+from nnscratch.training.batches import TrainingBatches
+from nnscratch.training.divergence import LARGE, diverged, guarded_step, locate
+from nnscratch.training.evaluation import count_correct
+from nnscratch.training.measurements import LayerMeasurements, clip_by_norm, clip_by_value, global_norm
+from nnscratch.training.recipe import Recipe
+
+
+class Onlooker(Protocol):
+    """Takes the network's place on the way forward and back, doing what it would do, and so sees all of a step."""
+
+    def forward(self, x: Array, training: bool) -> Array:
+        """y for a batch x."""
+
+    def backward(self, dy: Array) -> Array | None:
+        """Fills the gradient of the parameters, for the batch of the last forward."""
+
+    def updated(self, factor: float, l2: float) -> None:
+        """The optimizer has stepped, with that factor of its learning rate and that lambda; averaging comes next."""
+
+
+class StepTaken(NamedTuple):
+    """What a step saw and did."""
+
+    t: Array
+    """The targets of its batch, in a buffer that the next batch overwrites."""
+    loss: float
+    """Of the batch, before the update, without penalty."""
+    correct: int
+    """Examples whose largest output is at their label."""
+    gradient_norm: float
+    """Before clipping."""
+    measures: Mapping[str, float] | None
+    """Of every layer, gradient norm and update ratio; None in most steps."""
+
+
+class TrainingStep:
+    """A network's step from one theta to the next; epoch and step count from 0:
+
+        x, t = batch(epoch, step),  y = f(x),  L, dy = loss(y, t),  g = dL / dtheta, clipped
+        theta = optimizer(theta, g + lambda W, rate * factor),  average = averaging(average, theta)
+
+    It depends on (epoch, step), on the losses of the epochs before, and on what steps change: the parameters' values,
+    the optimizer's memory and `average`. Nothing else is kept, so that any step can be asked for.
+    """
+
+    def __init__(self, network: Network, recipe: Recipe, workers: Workers) -> None:
+        self.network, self.recipe = network, recipe
+        parameters = network.parameters
+        recipe.optimizer.bind(parameters, workers)
+        self.gradient = parameters.gradient[: parameters.trainable_size]
+        self.measurements = LayerMeasurements(parameters)
+        self.average: Array | None = parameters.values.copy() if recipe.averaging else None
+        """theta and the running statistics, averaged over the steps."""
+        self._scratch = np.empty_like(parameters.values) if recipe.averaging else None
+        self._state_before = np.empty_like(parameters.state)
+
+    @staticmethod
+    def size(parameters: Parameters, recipe: Recipe) -> int:
+        """How many numbers a step holds for itself, beside parameters and optimizer: what `__init__` allocates."""
+        averaged = 2 * parameters.values_size if recipe.averaging else 0
+        return averaged + parameters.values_size - parameters.size + LayerMeasurements.size(parameters)
+
+    def __call__(
+        self,
+        batches: TrainingBatches,
+        epoch: int,
+        step: int,
+        losses: Sequence[float],
+        onlooker: Onlooker | None = None,
+    ) -> StepTaken:
+        """Takes the step.
+
+        Raises DivergenceError, the weights as they were, when the loss, a gradient or the next weights are not finite.
+        """
+        network, recipe, gradient, steps = self.network, self.recipe, self.gradient, len(batches)
+        number = epoch * steps + step
+        passes = network if onlooker is None else onlooker
+        network.moment.step = number
+        # Running statistics see a batch before its loss is known.
+        np.copyto(self._state_before, network.parameters.state)
+        x, t = batches.batch(epoch, step)
+        y = passes.forward(x, training=True)
+        loss, dy = recipe.loss(y, t)
+        mixed_labels = t.ndim == 2 and batches.examples.targets.ndim == 1
+        correct = count_correct(y, np.argmax(t, axis=1) if mixed_labels else t)
+        if not math.isfinite(loss):
+            raise self._diverged(x, t, epoch, step)
+        passes.backward(dy)
+        norm = global_norm(gradient)
+        if not math.isfinite(norm):
+            raise self._diverged(x, t, epoch, step)
+
+        measured = self.measurements.is_due(step, steps)
+        if measured:
+            self.measurements.before_update()
+        if recipe.clip_norm is not None:
+            clip_by_norm(gradient, norm, recipe.clip_norm)
+        if recipe.clip_value is not None:
+            clip_by_value(gradient, recipe.clip_value)
+        factor = recipe.learning_rate_factor(number, steps, losses)
+        l2 = recipe.l2.coefficient(len(t))
+        # Checked, and taken back if need be, when it is the first or something is large.
+        if number and max(loss, norm, recipe.optimizer.learning_rate * factor, l2) < LARGE:
+            recipe.optimizer.step(factor, l2)
+        else:
+            self._guarded_update(factor, l2, epoch, step)
+        if onlooker is not None:
+            onlooker.updated(factor, l2)
+        if recipe.averaging and self.average is not None and self._scratch is not None:
+            values, total = network.parameters.values, recipe.epochs * steps
+            recipe.averaging.update(self.average, values, number + 1, total, self._scratch)
+        measures = self.measurements.after_update() if measured else None
+        return StepTaken(t, loss, correct, norm, measures)
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Inside, the network holds the averaged weights when there are any; afterwards the trained ones again."""
+        if self.average is None or self._scratch is None:
+            yield
+            return
+        values = self.network.parameters.values
+        np.copyto(self._scratch, values)
+        np.copyto(values, self.average)
+        try:
+            yield
+        finally:
+            np.copyto(values, self._scratch)
+
+    def _guarded_update(self, factor: float, l2: float, epoch: int, step: int) -> None:
+        parameters = self.network.parameters
+        place = guarded_step(self.recipe.optimizer, parameters, factor, l2)
+        if place is not None:
+            np.copyto(parameters.state, self._state_before)
+            raise diverged(f"{place} after the update", _when(epoch, step))
+
+    def _diverged(self, x: Array, t: Array, epoch: int, step: int) -> DivergenceError:
+        """The error that names the first array that is not finite, found by repeating the step."""
+        state = self.network.parameters.state
+        np.copyto(state, self._state_before)
+        place = locate(self.network, self.recipe.loss, x.copy(), t)
+        np.copyto(state, self._state_before)
+        return diverged(place, _when(epoch, step))
+
+
+def _when(epoch: int, step: int) -> str:
+    return f"in epoch {epoch + 1}, step {step + 1}"
