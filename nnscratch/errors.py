@@ -63,21 +63,31 @@ class ConfigError(UserError):
 class ShapeError(UserError):
     """A layer was given an input it cannot take; names the layer and both shapes.
 
-    `layer` is the layer's path (3.residual.1.conv), and `fields` lead to it in the config below `model`
-    (layers, 3, layers, 1); both are filled in by the chains that hold the layer.
+    `layer` is the layer's path (3.residual.1.conv), and `position` the way to it from the network, by fields and places
+    in them ("layers", 3, "layers", 1); both are filled in by the chains that hold the layer.
     """
 
     exit_code = 2
 
     def __init__(
-        self, reason: str, hint: str | None = None, layer: str | None = None, fields: tuple[str | int, ...] = ()
+        self, reason: str, hint: str | None = None, layer: str | None = None, position: tuple[str | int, ...] = ()
     ) -> None:
-        super().__init__(reason if layer is None else f"model.layers.{layer}: {reason}", hint)
-        self.reason, self.layer, self.fields = reason, layer, fields
+        super().__init__(reason if layer is None else f"layer {layer}: {reason}", hint)
+        self.reason, self.layer, self.position = reason, layer, position
 
     def inside(self, field: str, index: int, layer: str) -> ShapeError:
         """The same error, of the layer at that index of that field, or of one that this layer holds."""
-        return ShapeError(self.reason, self.hint, self.layer or layer, (field, index, *self.fields))
+        return ShapeError(self.reason, self.hint, self.layer or layer, (field, index, *self.position))
+
+
+class SettingError(UserError):
+    """A component's setting that does not go with the data it is given; names the field."""
+
+    exit_code = 2
+
+    def __init__(self, field: str, reason: str, hint: str | None = None) -> None:
+        super().__init__(f"{field} {reason}", hint)
+        self.field, self.reason = field, reason
 
 
 class DivergenceError(UserError):

@@ -103,29 +103,21 @@ def test_the_python_example_learns(root: Path) -> None:
     assert float(accuracy.group(1)) > 95
 
 
-def test_the_example_layer_passes_the_gradient_check() -> None:
-    code = next(block for block in blocks("python") if "class Softplus" in block)
-    program = f"""
-from dataclasses import dataclass
-from typing import ClassVar
-import nnscratch
-import numpy as np
-from nnscratch.nn.compute.buffers import Array
-from nnscratch.nn.gradient_check import check_gradients
-from nnscratch.nn.layers import Dense
-from nnscratch.nn.layers.activations import Activation, sigmoid
-from nnscratch.nn.losses import MeanSquaredError
-from nnscratch.nn.network import Network
-from nnscratch.nn.random_streams import RandomStreams
-{code}
-network = Network([Dense(5), Softplus(), Dense(2)], (3,))
-network.initialize(RandomStreams(0), np.float64)
-rng = np.random.default_rng(0)
-rows = check_gradients(network, MeanSquaredError(), rng.standard_normal((4, 3)), rng.standard_normal((4, 2)))
-print(max(row.worst for row in rows))
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 1e-6
+def test_the_example_layer_passes_the_gradient_check_saved_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "softplus.py").write_text(next(block for block in blocks("python") if "class Softplus" in block))
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "plugins: [softplus.py]\n"
+        "data: {dataset: {name: shapes, train: 40, test: 10}, scaling: standardize}\n"
+        "model: {hidden_layers: [5]}\n"
+        "training: {batch_size: 10}\n"
+    )
+    main(["gradcheck", str(config), "model.activation=softplus", "--allow-plugins"])
+    told = capsys.readouterr().out
+    assert "2.softplus" in told
+    assert "passed" in told
 
 
 @pytest.mark.parametrize("block", [each for each in blocks("yaml") if each.startswith("name:")])

@@ -14,7 +14,7 @@ from nnscratch.config.config import Config
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.download import Progress as DownloadProgress
 from nnscratch.datasets.splits import limit_indices, split_indices
-from nnscratch.errors import ConfigError, DataError, Problem, ShapeError, did_you_mean
+from nnscratch.errors import ConfigError, DataError, Problem, SettingError, ShapeError, did_you_mean
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import DEFAULT_DATA, Workplace
@@ -151,7 +151,7 @@ def build_network(config: Config, input_shape: tuple[int, ...], outputs: int) ->
             config.build_layers(), input_shape, outputs=outputs, weight_init=config.model.weight_init.build()
         )
     except ShapeError as error:
-        path = ".".join(map(str, ("model", *error.fields)))
+        path = ".".join(map(str, ("model", *error.position)))
         raise ConfigError([config.problem(path, error.reason)], error.hint) from None
 
 
@@ -184,7 +184,10 @@ def build_recipe(config: Config, dataset: Dataset, splits: Splits) -> Recipe:
         raise ConfigError(problems)
     training = config.training
     loss = config.loss.build()
-    loss.prepare(splits.train.targets[splits.train.rows], dataset.outputs)
+    try:
+        loss.prepare(splits.train.targets[splits.train.rows], dataset.outputs)
+    except SettingError as error:
+        raise ConfigError([config.problem(f"loss.{error.field}", error.reason)], error.hint) from None
     return Recipe(
         loss=loss,
         optimizer=config.optimizer.build(),

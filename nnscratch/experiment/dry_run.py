@@ -11,7 +11,7 @@ from nnscratch.config.config import Config
 from nnscratch.errors import DataError
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
-from nnscratch.nn.network import LayerSummary
+from nnscratch.nn.layer import LayerSummary
 from nnscratch.report.formats import count
 from nnscratch.report.tables import plain_table
 from nnscratch.results.network_table import network_table
@@ -78,7 +78,7 @@ def dry_run(config: Config, workplace: Workplace, display: Display) -> DryRun:
     return DryRun(
         tuple(network.summaries),
         network.parameters.size,
-        network.flops(),
+        network.training_flops(),
         len(assembly.splits.train),
         config.training.epochs,
         {

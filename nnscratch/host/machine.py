@@ -68,9 +68,10 @@ def set_blas_threads(threads: int) -> None:
 
 
 def share_threads(network: Network, threads: int) -> Workers:
-    """The threads for an initialised network: its layers' own, with one for BLAS, where they share out matrix products
+    """Gives the threads to a network, and returns them: they are shared by its layers and by BLAS.
 
-    themselves; otherwise BLAS has them all, between the element-wise work of the others.
+    Where layers share out matrix products themselves, BLAS uses one; otherwise it uses them all, in turns with the
+    element-wise work of the layers.
     """
     set_blas_threads(1 if network.uses_own_threads else threads)
     workers = Workers(threads)

@@ -150,7 +150,7 @@ class DataInitializer(Initializer):
 
 @dataclass(frozen=True)
 class Whitening(DataInitializer):
-    """Filters whose outputs on the data's patches are uncorrelated and of variance 1, and the same filters negated
+    """Filters whose outputs on the data's patches are uncorrelated and of variance 1, and the same filters negated.
 
     With P the patches (M, kernel^2 C) of the inputs and P^T P / M = V diag(lambda) V^T: w_i = v_i / sqrt(lambda_i +
     epsilon), the largest lambda first, then -w_i in the same order (Coates & Ng 2012; Jordan 2024). With fewer filters

@@ -1,9 +1,10 @@
-"""The contract of a layer: build, forward, backward."""
+"""The contract of a layer: build, bind, forward, backward; and chains, which networks are and containers hold."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnscratch.component import Component
+from nnscratch.errors import ShapeError, UserError
 from nnscratch.nn.compute.buffers import Array, Buffers, Shape
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.parameters import Parameters
@@ -44,7 +46,7 @@ class Layer(Component):
     def __post_init__(self) -> None:
         self.buffers = Buffers()
         self.dtype: npt.DTypeLike = np.float32
-        # Granted by the network, which knows who needs what again.
+        # Granted by the chain, which knows who needs what again.
         self.may_overwrite_x = False
         self.may_overwrite_dy = False
         self.needs_dx = True
@@ -55,9 +57,12 @@ class Layer(Component):
     def build(self, input_shape: Shape, parameters: Parameters) -> Shape:
         """The shape of y without N, for an x of that shape without N; declares the layer's arrays.
 
-        Raises ShapeError for an input the layer cannot take.
+        A container builds its chains here. Raises ShapeError for an input the layer cannot take.
         """
         return input_shape
+
+    def bind(self, parameters: Parameters) -> None:
+        """Takes the declared arrays, once there is memory for them: `self.W, self.dW = parameters.arrays("weight")`."""
 
     def forward(self, x: Array, training: bool) -> Array:
         """y for a batch x (N, *input_shape)."""
@@ -67,43 +72,66 @@ class Layer(Component):
         """dx for the batch of the last forward, which was for training; None when nobody needs it (`needs_dx`)."""
         raise NotImplementedError
 
+    def children(self) -> tuple[Chain, ...]:
+        """The chains of layers that a container holds: what is asked of it below, it asks of them."""
+        return ()
+
+    def walk(self) -> Iterator[Layer]:
+        """This layer and all that it holds, however deep."""
+        yield self
+        for chain in self.children():
+            yield from chain.walk()
+
     def wire(self, dtype: npt.DTypeLike, moment: Moment, workers: Workers) -> None:
-        """Tells the layer what all layers of a network share, once its arrays are allocated."""
+        """Tells the layer what all layers of a network share."""
         self.dtype, self.moment, self.workers = dtype, moment, workers
 
     def want_dx(self, wanted: bool) -> None:
         """Whether anybody needs dx."""
         self.needs_dx = wanted
+        for chain in self.children():
+            chain.want_dx(wanted)
+
+    @property
+    def starts_from_data(self) -> bool:
+        """Whether some weights depend on the data (whitening): `fit_to` is to be called before training."""
+        return any(chain.starts_from_data for chain in self.children())
 
     def fit_to(self, x: Array) -> None:
-        """Starts weights that depend on the data (whitening) from a batch of this layer's inputs."""
-
-    def starts_from_data(self) -> bool:
-        """Whether `fit_to` is to be called before training."""
-        return False
+        """Starts such weights from a batch of this layer's inputs, which all chains of a container are given."""
+        for chain in self.children():
+            chain.fit_to(x)
 
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
         """Multiplications and additions of the forward pass for one example; element-wise work is not counted."""
-        return 0
+        return sum(summary.flops for chain in self.children() for summary in chain.summaries)
 
     def training_flops(self, input_shape: Shape, output_shape: Shape) -> int:
         """The same of the forward and the backward pass."""
+        if self.children():
+            return sum(chain.training_flops() for chain in self.children())
         return self.flops(input_shape, output_shape) * (1 + self.needs_dx)
 
     def activation_size(self, output_shape: Shape) -> int:
-        """How many numbers of its own the output for one example holds."""
-        return 0 if self.returns_view else math.prod(output_shape)
+        """How many numbers the outputs for one example hold, this layer's own and those inside it."""
+        own = 0 if self.returns_view else math.prod(output_shape)
+        return own + sum(chain.activation_size() for chain in self.children())
 
     def kinks(self) -> Array | None:
         """Which side of its kinks every number of the last forward fell on; None for a smooth layer.
 
         The gradient check leaves out a weight whose step changes this: there is no derivative to compare with.
         """
-        return None
+        inside = [pattern.ravel() for chain in self.children() for pattern in chain.kinks()]
+        return np.concatenate(inside) if inside else None
 
     def buffer(self, name: str, shape: Shape, dtype: npt.DTypeLike | None = None) -> Array:
         """The layer's own memory of that name and shape, reused from step to step."""
         return self.buffers.get(name, shape, self.dtype if dtype is None else dtype)
+
+    def scratch(self, name: str, like: Array) -> Array:
+        """Memory of that shape and type for what a piece of work needs on its way, and nobody after it."""
+        return self.workers.scratch(name, like.shape, like.dtype)
 
     def y_like(self, x: Array) -> Array:
         """Where an element-wise layer writes y: over x when granted, else into its own buffer."""
@@ -112,3 +140,156 @@ class Layer(Component):
     def dx_like(self, dy: Array) -> Array:
         """Where an element-wise layer writes dx: over dy when granted, else into its own buffer."""
         return dy if self.may_overwrite_dy else self.buffer("dx", dy.shape)
+
+    def forward_by(self, formula: Callable[..., object], x: Array, *more: Array) -> Array:
+        """y of an element-wise layer, which formula(x, *more, y) writes, of a large batch in pieces that cores share.
+
+        y may lie over x, number upon number: the formula must have read x before it writes there.
+        """
+        y = self.y_like(x)
+        self.workers.elementwise(formula, x, *more, y)
+        return y
+
+    def backward_by(self, formula: Callable[..., object], dy: Array, *more: Array) -> Array:
+        """dx of an element-wise layer, which formula(dy, *more, dx) writes, likewise."""
+        dx = self.dx_like(dy)
+        self.workers.elementwise(formula, dy, *more, dx)
+        return dx
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """A row of the network table: shapes without N, parameters, and FLOP of the forward pass for one example."""
+
+    path: str
+    input_shape: Shape
+    output_shape: Shape
+    parameters: int
+    flops: int
+    trainable: int
+    """Those of the parameters that are not frozen."""
+
+
+class Chain:
+    """y = f_n(... f_2(f_1(x))), and backward the other way round."""
+
+    def __init__(self, layers: Sequence[Layer], field: str = "layers", *, dy_is_free: bool = False) -> None:
+        self.layers = list(layers)
+        self.field = field
+        """What the holder of the chain calls its layers; of several chains at most one is called `layers`."""
+        self.dy_is_free = dy_is_free
+        """Nobody else reads the dy that `backward` is given: it may be overwritten."""
+        self.summaries: list[LayerSummary] = []
+        """A row per layer, in order."""
+
+    def build(self, input_shape: Shape, parameters: Parameters) -> Shape:
+        """The shape of the output; declares every layer's arrays under `<index>.<layer name>`.
+
+        Before that stands the path of the container, and the field unless it is `layers`: `3.residual.shortcut.0.conv`.
+        """
+        shape = input_shape
+        with nullcontext() if self.field == "layers" else parameters.scope(self.field):
+            for index, layer in enumerate(self.layers):
+                shape = self._build(index, layer, shape, parameters)
+        self._grant_memory()
+        parameters.chains += 1
+        return shape
+
+    def _build(self, index: int, layer: Layer, shape: Shape, parameters: Parameters) -> Shape:
+        declared, trainable, chains = parameters.size, parameters.trainable_size, parameters.chains
+        with parameters.scope(f"{index}.{layer.name}") as layer.path:
+            try:
+                output_shape = layer.build(shape, parameters)
+                if any(size < 1 for size in output_shape):
+                    raise ShapeError(f"an input of {shape} leaves nothing: {output_shape}")
+            except ShapeError as error:
+                raise error.inside(self.field, index, layer.path) from None
+        inside = sum(len(each.children()) for each in layer.walk())
+        if parameters.chains - chains != inside:
+            raise UserError(
+                f"{layer.path} built {parameters.chains - chains} chains, but its children() leads to {inside} of them",
+                "a container gives every chain that it builds in children()",
+            )
+        flops = layer.flops(shape, output_shape)
+        declared, trainable = parameters.size - declared, parameters.trainable_size - trainable
+        self.summaries.append(LayerSummary(layer.path, shape, output_shape, declared, flops, trainable))
+        return output_shape
+
+    def _grant_memory(self) -> None:
+        """Tells every layer what it may overwrite.
+
+        A layer may write over its input when the layer that made it does not need it again for its own backward pass,
+        and it does not itself; a view passes its maker's wish on. The chain's input belongs to others. The gradient
+        that arrives from above is free unless somebody outside the chain shares it, which only the last layer (and
+        views before it) can meet.
+        """
+        kept = True
+        for layer in self.layers:
+            layer.may_overwrite_x = not kept and not layer.backward_needs_input
+            kept = layer.backward_needs_output or (layer.returns_view and kept)
+        free = self.dy_is_free
+        for layer in reversed(self.layers):
+            layer.may_overwrite_dy = free
+            free = free or not layer.returns_view
+
+    def walk(self) -> Iterator[Layer]:
+        """Every layer, those inside others included, each before what it holds."""
+        for layer in self.layers:
+            yield from layer.walk()
+
+    def want_dx(self, wanted: bool) -> None:
+        """Whether anybody needs dx of the chain; if not, nobody needs it below the first trained layer either."""
+        for layer, summary in zip(self.layers, self.summaries, strict=True):
+            layer.want_dx(wanted)
+            if summary.trainable:
+                return
+
+    @property
+    def uses_own_threads(self) -> bool:
+        """Whether some layer splits its work over threads of its own: BLAS is then to be set to one thread."""
+        return any(layer.uses_own_threads for layer in self.walk())
+
+    @property
+    def starts_from_data(self) -> bool:
+        """Whether some weights start from training inputs: call `fit_to` with a batch before training."""
+        return any(layer.starts_from_data for layer in self.layers)
+
+    def fit_to(self, x: Array) -> None:
+        """Lets every layer whose weights start from data see a batch of its inputs, one layer after the other."""
+        waiting = [index for index, layer in enumerate(self.layers) if layer.starts_from_data]
+        for index in range(waiting[-1] + 1 if waiting else 0):
+            if index:  # no sooner than needed: a layer keeps its memory for the largest batch it saw
+                x = self.layers[index - 1].forward(x, training=False)
+            self.layers[index].fit_to(x)
+
+    def training_flops(self) -> int:
+        """FLOP of one example's way forward and back: as many as forward for each dW and each dx that is wanted."""
+        pairs = zip(self.layers, self.summaries, strict=True)
+        return sum(layer.training_flops(summary.input_shape, summary.output_shape) for layer, summary in pairs)
+
+    def activation_size(self) -> int:
+        """How many numbers the layers' outputs hold for one example: what a batch costs in memory, about twice."""
+        pairs = zip(self.layers, self.summaries, strict=True)
+        return sum(layer.activation_size(summary.output_shape) for layer, summary in pairs)
+
+    def kinks(self) -> Iterator[Array]:
+        """The side of every kink that the last forward fell on, layer by layer."""
+        for layer in self.layers:
+            pattern = layer.kinks()
+            if pattern is not None:
+                yield pattern
+
+    def forward(self, x: Array, training: bool = False) -> Array:
+        """y, in a buffer that the next call overwrites."""
+        for layer in self.layers:
+            x = layer.forward(x, training)
+        return x
+
+    def backward(self, dy: Array) -> Array | None:
+        """Fills every layer's gradients for the batch of the last forward; returns dx if somebody wants it."""
+        gradient: Array | None = dy
+        for layer in reversed(self.layers):
+            if gradient is None:
+                return None
+            gradient = layer.backward(gradient)
+        return gradient

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from nnscratch.component import Component, setting
-from nnscratch.errors import ConfigError, Problem
+from nnscratch.errors import SettingError
 from nnscratch.nn.compute.buffers import Array, Buffers
 
 
@@ -29,7 +29,10 @@ class Loss(Component):
         self.buffers = Buffers()
 
     def prepare(self, targets: Array, outputs: int) -> None:
-        """Looks at the training targets once, before training, for what the loss takes from them (class weights)."""
+        """Looks at the training targets once, before training, for what the loss takes from them (class weights).
+
+        Raises SettingError for settings that do not go with them.
+        """
 
     def __call__(self, y: Array, t: Array) -> tuple[float, Array]:
         """The value, and dy = d value / d y in a buffer that the next call overwrites."""
@@ -75,10 +78,10 @@ class CrossEntropy(Loss):
             counts = np.bincount(targets, minlength=outputs)
             self.weights = (len(targets) / (outputs * np.maximum(counts, 1))).astype(np.float32)
         elif len(self.class_weights) != outputs:
-            message = f"has {len(self.class_weights)} numbers, the data has {outputs} classes"
-            raise ConfigError([Problem("loss.class_weights", message)])
+            reason = f"has {len(self.class_weights)} numbers, the data has {outputs} classes"
+            raise SettingError("class_weights", reason)
         elif min(self.class_weights) < 0 or max(self.class_weights) == 0:
-            raise ConfigError([Problem("loss.class_weights", "must not be negative, nor all 0")])
+            raise SettingError("class_weights", "must not be negative, nor all 0")
         else:
             self.weights = np.asarray(self.class_weights, np.float32)
 

@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,15 +50,13 @@ class Placement:
 
 @dataclass(frozen=True)
 class Declaration:
-    """One array a layer asked for: its name, its shape, how it starts, and the attribute that will hold it."""
+    """One array a layer asked for: its name, its shape, and how it starts."""
 
     name: str
     shape: Shape
     fans: tuple[int, int]
     initializer: Initializer
     group: Group
-    owner: Any
-    attribute: str
 
     @property
     def size(self) -> int:
@@ -67,7 +64,11 @@ class Declaration:
 
 
 class Parameters:
-    """The declared arrays of a network; after `allocate`, `theta`, `gradient` and `state` and the views of them."""
+    """The declared arrays of a network; after `allocate`, `theta`, `gradient` and `state` and the views of them.
+
+    A layer's `build` says `parameters.declare("weight", (D, units), He(), fans=(D, units))`, and its `bind`, once there
+    is memory, `self.W, self.dW = parameters.arrays("weight")`.
+    """
 
     values: Array
     """theta and, after it, state: all that makes the network what it is."""
@@ -81,24 +82,24 @@ class Parameters:
         self.outputs = outputs
         """The width of a bare `dense`: the number of classes, or of regression targets."""
         self._scope = ""
-        self._declared: list[Declaration] = []
-        self._states: list[Declaration] = []
+        self._declared: dict[str, Declaration] = {}
+        self._states: dict[str, Declaration] = {}
         self._slices: dict[str, slice] = {}
         self.segments: tuple[Segment, ...] = ()
+        self.chains = 0
+        """How many chains of layers have declared what they need."""
 
     @contextmanager
-    def scope(self, name: str) -> Iterator[None]:
-        """Names declared inside start with that name: `2.dense.weight`."""
+    def scope(self, name: str) -> Iterator[str]:
+        """Inside, `weight` is `2.dense.weight` for the name `2.dense`; scopes nest. Gives the path of all of them."""
         outer, self._scope = self._scope, f"{self._scope}{name}."
         try:
-            yield
+            yield self._scope.removesuffix(".")
         finally:
             self._scope = outer
 
     def declare(
         self,
-        owner: Any,
-        attribute: str,
         name: str,
         shape: Shape,
         initializer: Initializer,
@@ -106,48 +107,66 @@ class Parameters:
         fans: tuple[int, int] = (1, 1),
         group: Group | None = None,
     ) -> None:
-        """Asks for a trainable array. On allocation, owner.<attribute> and owner.d<attribute> become views of it.
+        """Asks for a trainable array, which `arrays` gives after the allocation.
 
         `fans` is (inputs, outputs) of one unit, which the initializer scales by. Raises ShapeError when it cannot start
         an array of that shape.
         """
         initializer.require(shape)
-        self._declared.append(
-            Declaration(self._scope + name, shape, fans, initializer, group or Group(), owner, attribute)
-        )
+        self._add(self._declared, Declaration(self._scope + name, shape, fans, initializer, group or Group()))
 
-    def declare_state(self, owner: Any, attribute: str, name: str, shape: Shape, initializer: Initializer) -> None:
-        """Asks for an array that is kept and saved but not trained; owner.<attribute> becomes a view of it."""
-        declaration = Declaration(self._scope + name, shape, (1, 1), initializer, Group(frozen=True), owner, attribute)
-        self._states.append(declaration)
+    def declare_state(self, name: str, shape: Shape, initializer: Initializer) -> None:
+        """Asks for an array that is kept and saved but not trained, which `state_array` gives after the allocation."""
+        self._add(self._states, Declaration(self._scope + name, shape, (1, 1), initializer, Group(frozen=True)))
+
+    def _add(self, declarations: dict[str, Declaration], declaration: Declaration) -> None:
+        name = declaration.name
+        if name in self._declared or name in self._states:
+            raise UserError(
+                f"the array {name} is declared twice",
+                "chains of one container are told apart by their field: Chain(layers, 'left'), Chain(layers, 'right')",
+            )
+        declarations[name] = declaration
+
+    def arrays(self, name: str) -> tuple[Array, Array]:
+        """The declared array of that name and its gradient, such as W and dW: views of `theta` and `gradient`."""
+        declaration = self._declared[self._scope + name]
+        return self._view(self.theta, declaration), self._view(self.gradient, declaration)
+
+    def state_array(self, name: str) -> Array:
+        """The array of that name that is kept but not trained: a view of `state`."""
+        return self._view(self.state, self._states[self._scope + name])
+
+    def _view(self, vector: Array, declaration: Declaration) -> Array:
+        return vector[self._slices[declaration.name]].reshape(declaration.shape)
 
     @property
     def size(self) -> int:
         """How many numbers are declared, frozen ones included."""
-        return sum(declaration.size for declaration in self._declared)
+        return sum(each.size for each in self._declared.values())
 
     @property
     def values_size(self) -> int:
         """How many numbers make the network what it is: theta and state."""
-        return self.size + sum(declaration.size for declaration in self._states)
+        return self.size + sum(each.size for each in self._states.values())
 
     @property
     def trainable_size(self) -> int:
         """How many numbers an optimizer changes; they are the front of `theta`."""
-        return sum(declaration.size for declaration in self._declared if not declaration.group.frozen)
+        return sum(each.size for each in self._declared.values() if not each.group.frozen)
 
     @property
     def trainable_names(self) -> tuple[str, ...]:
         """The names of the arrays that an optimizer changes."""
-        return tuple(each.name for each in self._declared if not each.group.frozen)
+        return tuple(name for name, each in self._declared.items() if not each.group.frozen)
 
     @property
     def placements(self) -> list[Placement]:
         """Every declared array, in the order of the layers; after `allocate`."""
-        return [Placement(each.shape, each.group, self._slices[each.name]) for each in self._declared]
+        return [Placement(each.shape, each.group, self._slices[name]) for name, each in self._declared.items()]
 
     def allocate(self, dtype: npt.DTypeLike = np.float32) -> None:
-        """Makes the vectors, ordered by group (frozen last), and gives every owner its views."""
+        """Makes the vectors, ordered by group (frozen last); layers then take their views of them (`Layer.bind`)."""
         try:
             self.values, self.gradient = np.zeros(self.values_size, dtype), np.zeros(self.size, dtype)
         except ValueError:  # more than an index can count
@@ -156,40 +175,37 @@ class Parameters:
         segments: list[Segment] = []
         start = 0
         # Stable: declaration order within a group.
-        for declaration in sorted(self._declared, key=lambda declaration: declaration.group):
-            stop = start + declaration.size
-            place = self._slices[declaration.name] = slice(start, stop)
-            setattr(declaration.owner, declaration.attribute, self.theta[place].reshape(declaration.shape))
-            setattr(declaration.owner, "d" + declaration.attribute, self.gradient[place].reshape(declaration.shape))
-            if segments and segments[-1].group == declaration.group:
-                segments[-1] = Segment(declaration.group, segments[-1].start, stop)
+        for each in sorted(self._declared.values(), key=lambda declaration: declaration.group):
+            stop = start + each.size
+            self._slices[each.name] = slice(start, stop)
+            if segments and segments[-1].group == each.group:
+                segments[-1] = Segment(each.group, segments[-1].start, stop)
             else:
-                segments.append(Segment(declaration.group, start, stop))
+                segments.append(Segment(each.group, start, stop))
             start = stop
         self.segments = tuple(segments)
 
         start = 0
-        for declaration in self._states:
-            place = self._slices[declaration.name] = slice(start, start + declaration.size)
-            setattr(declaration.owner, declaration.attribute, self.state[place].reshape(declaration.shape))
-            start = place.stop
+        for each in self._states.values():
+            self._slices[each.name] = slice(start, start + each.size)
+            start += each.size
 
     def initialize(self, streams: RandomStreams) -> None:
         """Fills every array from its own stream, so a layer added at the end leaves the others as they were."""
         for vector, declarations in ((self.theta, self._declared), (self.state, self._states)):
-            for each in declarations:
-                rng = streams.stream("initialization of " + each.name)
-                vector[self._slices[each.name]] = each.initializer.values(each.shape, each.fans, rng).ravel()
+            for name, each in declarations.items():
+                rng = streams.stream("initialization of " + name)
+                vector[self._slices[name]] = each.initializer.values(each.shape, each.fans, rng).ravel()
 
     def named(self, vector: Array | None = None) -> dict[str, Array]:
         """Views by name and shape of `theta`, or of any vector laid out like it (a gradient, an optimizer's state)."""
         vector = self.theta if vector is None else vector
-        return {each.name: vector[self._slices[each.name]].reshape(each.shape) for each in self._declared}
+        return {name: self._view(vector, each) for name, each in self._declared.items()}
 
     def named_state(self, vector: Array | None = None) -> dict[str, Array]:
         """Views by name of what is kept but not trained: of `state`, or of any vector laid out like it."""
         vector = self.state if vector is None else vector
-        return {each.name: vector[self._slices[each.name]].reshape(each.shape) for each in self._states}
+        return {name: self._view(vector, each) for name, each in self._states.items()}
 
     def load(self, arrays: Mapping[str, Array], vector: Array | None = None) -> None:
         """Copies arrays by name into `theta` (or a vector like it); every name and shape must match, or nothing is."""

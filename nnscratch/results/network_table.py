@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnscratch.nn.network import LayerSummary
+from nnscratch.nn.layer import LayerSummary
 from nnscratch.report.formats import count
 from nnscratch.report.tables import Column, Table
 

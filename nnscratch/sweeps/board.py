@@ -70,7 +70,7 @@ class Board:
 
 
 def finished_line(trial: Trial, study: Study) -> str:
-    """`trial 3 of 10  completed  val_accuracy 51.96 %  optimizer.name adam ...`"""
+    """What became of a trial: `trial 3 of 10  completed  val_accuracy 51.96 %  optimizer.name adam ...`."""
     metric = study.definition.metric.name
     width = len(str(study.total - 1))
     parts = [f"trial {trial.number:>{width}} of {study.total}", trial.status]

@@ -12,6 +12,7 @@ import dataclasses
 import inspect
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,10 @@ from nnscratch.training.schedules import Schedule
 
 ROOT = Path(nnscratch.__file__).parent.parent
 
-COMPUTING = ("forward", "backward", "__call__", "update", "factor", "variance", "values", "fit", "move", "apply")
+COMPUTING = (
+    "function", "derivative", "function_and_derivative", "forward", "backward",
+    "__call__", "update", "factor", "variance", "values", "fit", "move", "apply",
+)  # fmt: skip
 """The methods in which a component computes, in the order they are shown."""
 
 DERIVATION = "Derivation: "
@@ -173,7 +177,7 @@ def _component(component: type[Component]) -> Iterator[str]:
         if paragraph.startswith(DERIVATION):
             yield from _derivation(paragraph.removeprefix(DERIVATION))
         elif _is_formula(paragraph):
-            yield from _fenced(paragraph)
+            yield from _fenced(textwrap.dedent(paragraph))
         else:
             yield _prose(paragraph)
     introduction = inspect.cleandoc(inspect.getmodule(component).__doc__ or "").split("\n\n")[0]
@@ -210,7 +214,7 @@ def _fenced(text: str) -> Iterator[str]:
 
 def _is_formula(paragraph: str) -> bool:
     """Whether a paragraph of a docstring is set as it is written: it starts with a formula, or says Gradient(s)."""
-    return bool(re.match(r"(Gradients?:|[A-Za-z_^]+ (=|-=|\+=) )", paragraph))
+    return bool(re.match(r" *(Gradients?:|[A-Za-z_^]+ (=|-=|\+=) )", paragraph))
 
 
 def _prose(text: str) -> str:
@@ -239,13 +243,16 @@ def _yaml(value: object) -> str:
 
 
 def _links(component: type[Component]) -> Iterator[str]:
-    """A link for every method in which the component, or a class it derives from, computes."""
+    """A link for every method in which the component, or a class it derives from, computes.
+
+    What all activations share only says where their own two formulas run.
+    """
     for name in COMPUTING:
         for owner in component.__mro__:
             method = vars(owner).get(name)
             if method is None:
                 continue
-            if "NotImplementedError" not in inspect.getsource(method):
+            if owner is not Activation and "NotImplementedError" not in inspect.getsource(method):
                 yield _link(name, method)
             break
 

@@ -37,7 +37,6 @@ from nnscratch.training.diagnosis.findings import (
 )
 from nnscratch.training.diagnosis.setting import (
     BATCH,
-    every_layer,
     magnitude,
     measured_layers,
     scaled_inputs,
@@ -158,7 +157,7 @@ def unit_statistics(network: Network, batches: Iterator[Array]) -> tuple[list[Un
     """What every ReLU, sigmoid and tanh but the last layer does on the batches, and the network's outputs for each."""
     recorders = [
         _Recorder(layer)
-        for layer in every_layer(network.layers)
+        for layer in network.walk()
         if isinstance(layer, ReLU | Sigmoid | Tanh) and layer is not network.layers[-1]
     ]
     for recorder in recorders:

@@ -30,9 +30,9 @@ class Averaging(Component):
 
 @dataclass(frozen=True)
 class ExponentialMovingAverage(Averaging):
-    """a += (1 - d) (theta - a),  d = min(decay, (1 + step) / (10 + step)), so that the start is soon forgotten
+    """a += (1 - d) (theta - a),  d = min(decay, (1 + step) / (10 + step))    (Polyak & Juditsky 1992)
 
-    (Polyak & Juditsky 1992; the warm-up is TensorFlow's ExponentialMovingAverage.)
+    The small d of the first steps, as of TensorFlow's ExponentialMovingAverage, lets the start be forgotten soon.
     """
 
     name: ClassVar[str] = "ema"
@@ -49,11 +49,10 @@ class ExponentialMovingAverage(Averaging):
 
 @dataclass(frozen=True)
 class Lookahead(Averaging):
-    """Every k steps: a += (1 - d) (theta - a), then theta = a: the weights go on from their average
+    """Every k steps, and after the last: a += (1 - d) (theta - a), then theta = a    (Zhang et al. 2019).
 
-    and once more after the last, with d = decay^k (step / total steps)^power, so that the average is slow only towards
-    the end (Zhang et al. 2019; the rising d is Jordan 2024). power 0 is the original, with decay^k for its 1 - alpha.
-    In between, a stays.
+    The weights go on from their average. d = decay^k (step / total steps)^power makes the average slow only towards the
+    end (Jordan 2024); power 0 is the original, with decay^k for its 1 - alpha. In between, a stays.
     """
 
     name: ClassVar[str] = "lookahead"

@@ -103,10 +103,10 @@ def pieces_of(segment: Segment) -> list[slice]:
 class SGD(Optimizer):
     """v = momentum v + (1 - dampening) g,   theta -= rate v                      (Polyak 1964)
 
-    With nesterov: theta -= rate (g + momentum v)                              (Sutskever et al. 2013, as PyTorch)
-    With weight_decay, before that, on the weights: theta -= rate weight_decay theta   (Loshchilov & Hutter 2019)
-    momentum 0: theta -= rate g. `dampening` equal to momentum makes v a running average of gradients. Unlike
-    PyTorch, the first step is dampened too.
+    With nesterov, theta -= rate (g + momentum v) (Sutskever et al. 2013, as PyTorch). With weight_decay, before that
+    and on the weights alone, theta -= rate weight_decay theta (Loshchilov & Hutter 2019). With momentum 0, theta -=
+    rate g. `dampening` equal to momentum makes v a running average of gradients. Unlike PyTorch, the first step is
+    dampened too.
 
     Derivation: to first order L(theta - rate g) = L(theta) - rate |g|^2: no direction lowers the loss faster. v sums
     the gradients of the past, each weighted by the momentum once more per step: what they agree on grows.
@@ -219,9 +219,9 @@ class Adam(Optimizer):
 
 @dataclass(eq=False)
 class AdamW(Adam):
-    """Adam after theta -= rate weight_decay theta on the weights: decay that the moments do not see
+    """theta -= rate weight_decay theta on the weights, and then as Adam, whose moments do not see this decay.
 
-    (Loshchilov & Hutter 2019, algorithm 2, with the learning rate multiplied in, as PyTorch does).
+    Loshchilov & Hutter 2019, algorithm 2, with the learning rate multiplied in, as PyTorch does.
 
     Derivation: a penalty in the loss would pass through sqrt(v^) and decay large gradients' weights less; taken from
     theta itself, every weight decays by the same share.
@@ -240,7 +240,7 @@ class AdamW(Adam):
 class Lion(Optimizer):
     """theta -= rate (sign(beta1 m + (1 - beta1) g) + weight_decay theta),   then m = beta2 m + (1 - beta2) g
 
-    (Chen et al. 2023, algorithm 2). Every weight moves by the same amount: use a tenth of Adam's learning rate. Kept as
+    Every weight moves by the same amount (Chen et al. 2023, algorithm 2): use a tenth of Adam's learning rate. Kept as
     M = m / (1 - beta2): M = beta2 M + g, and the sign is that of beta1 (1 - beta2) / (1 - beta1) M + g.
 
     Derivation: g weighted by beta1 m + (1 - beta1) g forgets fast for the step, m forgets slowly for what is kept; the

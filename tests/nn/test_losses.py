@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nnscratch.errors import UserError
+from nnscratch.errors import SettingError
 from nnscratch.nn.losses import CrossEntropy, Loss, MeanSquaredError
 
 
@@ -51,7 +51,7 @@ def test_balanced_class_weights_give_every_class_the_same_total_weight() -> None
 
 
 def test_class_weights_of_the_wrong_length_are_refused() -> None:
-    with pytest.raises(UserError, match="2 numbers, the data has 3 classes"):
+    with pytest.raises(SettingError, match=r"^class_weights has 2 numbers, the data has 3 classes$"):
         CrossEntropy(class_weights=(1.0, 2.0)).prepare(np.array([0, 1, 2]), 3)
 
 

@@ -45,12 +45,9 @@ def test_a_layers_arrays_are_views_of_the_flat_vectors() -> None:
 
 
 def test_frozen_parameters_come_last_so_that_the_rest_is_one_piece() -> None:
-    class Owner:
-        pass
-
-    owner, parameters = Owner(), Parameters()
-    parameters.declare(owner, "a", "frozen", (2,), Constant(1), group=Group(frozen=True))
-    parameters.declare(owner, "b", "free", (3,), Constant(2))
+    parameters = Parameters()
+    parameters.declare("frozen", (2,), Constant(1), group=Group(frozen=True))
+    parameters.declare("free", (3,), Constant(2))
     parameters.allocate()
     parameters.initialize(RandomStreams(0))
     assert (parameters.size, parameters.trainable_size) == (5, 3)

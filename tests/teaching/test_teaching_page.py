@@ -26,7 +26,7 @@ def test_the_page_works_from_the_wrong_layer_to_the_trained_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    wrong, right_backward, equations, optimizer = blocks("python")
+    wrong, right_derivative, equations, _, optimizer = blocks("python")
     first, both = blocks("yaml")
     Path("my_network.yaml").write_text(first)
     Path("my_layer.py").write_text(wrong)
@@ -39,8 +39,8 @@ def test_the_page_works_from_the_wrong_layer_to_the_trained_one(
     assert exit.value.code == 1
     assert "layer 2.bent: dx is wrong" in capsys.readouterr().err
 
-    right = wrong[: wrong.index("    def backward")] + right_backward
-    marker = "    def forward"
+    right = wrong[: wrong.index("    def derivative")] + right_derivative
+    marker = "    def function"
     Path("my_layer.py").write_text(right.replace(marker, equations + "\n" + marker))
     main(["gradcheck", "my_network.yaml", "--allow-plugins"])
     assert "passed" in capsys.readouterr().out
@@ -52,3 +52,19 @@ def test_the_page_works_from_the_wrong_layer_to_the_trained_one(
     main(["train", "with_both.yaml", "--allow-plugins", "--threads", "1", "--no-plots", "training.epochs=1"])
     assert "test_accuracy" in capsys.readouterr().out
     assert sorted(path.name for path in Path("runs/with_both/plugins").iterdir()) == ["my_layer.py", "my_optimizer.py"]
+
+
+def test_the_layer_with_an_array_of_its_own_passes_the_gradient_check(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my_stretch.py").write_text(next(block for block in blocks("python") if "my_stretch.py" in block))
+    Path("stretched.yaml").write_text(
+        blocks("yaml")[0]
+        .replace("my_layer.py", "my_stretch.py")
+        .replace("hidden_layers: [64], activation: bent", "layers: [flatten, stretch, dense: 8, stretch, dense]")
+    )
+    main(["gradcheck", "stretched.yaml", "--allow-plugins"])
+    told = capsys.readouterr().out
+    assert "passed" in told
+    assert "1.stretch  factor[" in told

@@ -16,14 +16,9 @@ from nnscratch.training import optimizers
 from nnscratch.training.optimizers import SGD, Adam, AdamW, Optimizer, RMSProp
 
 
-class Owner:
-    W: np.ndarray
-    dW: np.ndarray
-
-
 def one_weight(start: float, group: Group | None = None) -> Parameters:
     parameters = Parameters()
-    parameters.declare(Owner(), "W", "weight", (1,), Constant(start), group=group or Group())
+    parameters.declare("weight", (1,), Constant(start), group=group or Group())
     parameters.allocate(np.float64)
     parameters.initialize(RandomStreams(0))
     return parameters
@@ -115,8 +110,8 @@ def test_a_groups_learning_rate_scale_multiplies_its_rate() -> None:
 @pytest.mark.parametrize("name", sorted(catalogue(Optimizer)))
 def test_frozen_parameters_never_move(name: str) -> None:
     parameters = Parameters()
-    parameters.declare(Owner(), "W", "free", (3,), Constant(1))
-    parameters.declare(Owner(), "W", "frozen", (2,), Constant(5), group=Group(frozen=True))
+    parameters.declare("free", (3,), Constant(1))
+    parameters.declare("frozen", (2,), Constant(5), group=Group(frozen=True))
     parameters.allocate()
     parameters.initialize(RandomStreams(0))
     optimizer = catalogue(Optimizer)[name]()
@@ -132,7 +127,7 @@ def test_neither_chunks_nor_threads_change_a_bit(name: str, monkeypatch: pytest.
     def trained(chunk: int, threads: int) -> np.ndarray:
         monkeypatch.setattr(optimizers, "CHUNK", chunk)
         parameters = Parameters()
-        parameters.declare(Owner(), "W", "a", (1000,), Constant(1))
+        parameters.declare("a", (1000,), Constant(1))
         parameters.allocate()
         parameters.initialize(RandomStreams(0))
         optimizer = catalogue(Optimizer)[name]()

@@ -21,20 +21,20 @@ class Buffers:
 
     def __init__(self) -> None:
         self._memory: dict[str, Array] = {}
-        self._views: dict[tuple[str, Shape], Array] = {}
+        self._views: dict[tuple[str, Shape, npt.DTypeLike], Array] = {}
 
     def get(self, name: str, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
-        """The buffer of that name as an array of that shape; a name keeps one dtype."""
-        view = self._views.get((name, shape))
+        """The buffer of that name as an array of that shape; in another dtype than before it is new memory."""
+        view = self._views.get((name, shape, dtype))
         if view is not None:
             return view
         size = math.prod(shape)
         memory = self._memory.get(name)
-        if memory is None or memory.size < size:
+        if memory is None or memory.size < size or memory.dtype != dtype:
             # Views of the outgrown memory would keep it alive and no longer share with the new one.
             self._views = {key: kept for key, kept in self._views.items() if key[0] != name}
             memory = self._memory[name] = np.empty(size, dtype)
-        view = self._views[name, shape] = memory[:size].reshape(shape)
+        view = self._views[name, shape, dtype] = memory[:size].reshape(shape)
         return view
 
     @property

@@ -104,7 +104,7 @@ class Correlation:
 
 
 class Im2col(Correlation):
-    """Copies what the kernel sees at every output pixel into a row of a matrix, "columns" (Chellapilla et al. 2006)
+    """What the kernel sees at every output pixel is copied into a row of a matrix, "columns" (Chellapilla et al. 2006).
 
     Y = columns U with U = W as (kernel^2 C, K); dU = columns^T dY; d columns = dY U^T, whose rows are added back to
     where they came from. Any kernel, stride and padding.

@@ -67,7 +67,7 @@ class Winograd(Correlation):
         self.down, self.across = -(-g.rows // m), -(-g.columns // m)
         self.tiles = self.down * self.across
         self.padded = (self.down * m + g.kernel - 1, self.across * m + g.kernel - 1)
-        self.matrices: tuple[Array, Array, Array] | None = None
+        self.U = np.empty((0, g.C, g.K))
 
     def multiplications(self) -> int:
         g, inputs, outputs = self.geometry, self.n**2, self.m**2
@@ -81,11 +81,9 @@ class Winograd(Correlation):
 
     def set_weights(self, W: Array) -> None:
         g, points = self.geometry, self.n**2
-        if self.matrices is None:
-            A, G, B = (np.kron(matrix, matrix).astype(W.dtype) for matrix in transforms(self.m, g.kernel))
-            self.matrices = A, G, B
+        if not len(self.U) or self.U.dtype != W.dtype:
+            self.A, self.G, self.B = (np.kron(each, each).astype(W.dtype) for each in transforms(self.m, g.kernel))
             self.U = np.empty((points, g.C, g.K), W.dtype)
-        self.A, self.G, self.B = self.matrices
         np.matmul(self.G, W.reshape(g.kernel**2, -1), out=self.U.reshape(points, -1))
 
     def kept_size(self) -> int:

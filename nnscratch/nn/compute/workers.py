@@ -18,6 +18,7 @@ import numpy.typing as npt
 from nnscratch.nn.compute.buffers import Array, Buffers
 
 Piece = TypeVar("Piece")
+Result = TypeVar("Result")
 
 PIECE = 1 << 18
 """Numbers in a piece of an element-wise pass: few enough for the last cache between the operations of a formula, and
@@ -36,7 +37,7 @@ class Workers:
         self._scratch = local()
         self._zeros: dict[str, Array] = {}
 
-    def run(self, function: Callable[[Piece], None], pieces: Sequence[Piece], numbers: int = LARGE) -> None:
+    def run(self, function: Callable[[Piece], object], pieces: Sequence[Piece], numbers: int = LARGE) -> None:
         """function(piece) for every piece, in no promised order; raises what a piece raised.
 
         Quick passes over few numbers in all stay in the calling thread.
@@ -56,7 +57,7 @@ class Workers:
         for other in others:
             other.result()
 
-    def elementwise(self, function: Callable[..., None], *arrays: Array) -> None:
+    def elementwise(self, function: Callable[..., object], *arrays: Array) -> None:
         """function(*arrays) for a function that treats every number alone; large arrays (N, ...) go piece by piece."""
         first = arrays[0]
         if first.size <= PIECE or not all(array.flags.c_contiguous for array in arrays):
@@ -64,6 +65,25 @@ class Workers:
             return
         flat = [array.reshape(-1) for array in arrays]
         self.run(lambda piece: function(*(array[piece] for array in flat)), cut(first.size), first.size)
+
+    def enumerated(self, function: Callable[..., object], arrays: Sequence[Array], piece: int) -> None:
+        """function(number, *arrays) for every piece of that many numbers; all arrays (N, ...) are contiguous."""
+        flat, pieces = [array.reshape(-1) for array in arrays], cut(arrays[0].size, piece=piece)
+        self.run(lambda number: function(number, *(array[pieces[number]] for array in flat)), range(len(pieces)))
+
+    def by_rows(
+        self, function: Callable[..., Result], arrays: Sequence[Array], pieces: Sequence[slice] | None = None
+    ) -> list[Result]:
+        """What function(*arrays) gives for every piece of the arrays' rows, in order; the first is (rows, width)."""
+        rows = arrays[0]
+        pieces = cut(len(rows), rows.shape[1]) if pieces is None else pieces
+        results: dict[int, Result] = {}
+
+        def run(number: int) -> None:
+            results[number] = function(*(array[pieces[number]] for array in arrays))
+
+        self.run(run, range(len(pieces)), rows.size)
+        return [results[number] for number in range(len(pieces))]
 
     def scratch(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
         """Memory of the calling thread, for values that no piece needs from another: all layers share it."""
@@ -89,7 +109,7 @@ def cut(length: int, width: int = 1, piece: int = PIECE) -> list[slice]:
     return [slice(start, min(start + rows, length)) for start in range(0, length, rows)]
 
 
-def _series(function: Callable[[Piece], None], waiting: Iterator[Piece]) -> None:
+def _series(function: Callable[[Piece], object], waiting: Iterator[Piece]) -> None:
     # NumPy's error state is each thread's own; what overflows is found by explicit checks, and named.
     with np.errstate(all="ignore"):
         for piece in waiting:

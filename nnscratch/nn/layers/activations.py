@@ -1,7 +1,4 @@
-"""Element-wise functions between the layers, and softmax. Each class opens with y = f(x) and dx from dy.
-
-`elementwise` runs a formula piece by piece on several cores when the batch is large, and at once when it is not.
-"""
+"""Element-wise functions between the layers, and softmax. Each class opens with y = f(x) and dx from dy."""
 
 from __future__ import annotations
 
@@ -22,7 +19,43 @@ LARGEST_EXPONENT = 80.0
 
 @dataclass(eq=False)
 class Activation(Layer):
-    """y has the shape of x and nothing is trained."""
+    """y = f(x) and dx = dy dy/dx for every number, where nothing is trained.
+
+    An activation is `function` and `derivative`. The derivative is taken while x is at hand, and kept; one that follows
+    from y sets `backward_needs_output`, is then given y in place of x, and nothing but y is kept.
+    """
+
+    def function(self, x: Array, y: Array, /) -> None:
+        """Writes y = f(x)."""
+        raise NotImplementedError
+
+    def derivative(self, x: Array, dydx: Array, /) -> None:
+        """Writes dy/dx, from x or, where `backward_needs_output`, from y."""
+        raise NotImplementedError
+
+    def function_and_derivative(self, x: Array, dydx: Array, y: Array, /) -> None:
+        """Both; for an activation whose two formulas share their costly part."""
+        self.derivative(x, dydx)
+        self.function(x, y)
+
+    def forward(self, x: Array, training: bool) -> Array:
+        if self.backward_needs_output or not (training and self.needs_dx):
+            self.y = self.forward_by(self.function, x)
+            return self.y
+        self.dydx = self.buffer("dydx", x.shape)
+        return self.forward_by(self.function_and_derivative, x, self.dydx)
+
+    def backward(self, dy: Array) -> Array | None:
+        if not self.needs_dx:
+            return None
+        if self.backward_needs_output:
+            return self.backward_by(self._chain_rule, dy, self.y)
+        return self.backward_by(np.multiply, dy, self.dydx)
+
+    def _chain_rule(self, dy: Array, y: Array, dx: Array) -> None:
+        dydx = self.scratch("dydx", y)
+        self.derivative(y, dydx)
+        np.multiply(dy, dydx, out=dx)
 
 
 @dataclass(eq=False)
@@ -54,22 +87,11 @@ class ReLU(Activation):
     equations: ClassVar[Mapping[str, str]] = {"y": "max(x, 0)", "dx": "dy * (y > 0)"}
     backward_needs_output: ClassVar[bool] = True
 
-    def forward(self, x: Array, training: bool) -> Array:
-        self.y = self.y_like(x)
-        self.workers.elementwise(self._forward, x, self.y)
-        return self.y
-
-    def _forward(self, x: Array, y: Array) -> None:
+    def function(self, x: Array, y: Array) -> None:
         np.maximum(x, self.workers.zeros(x.shape, x.dtype), out=y)
 
-    def backward(self, dy: Array) -> Array | None:
-        dx = self.dx_like(dy)
-        self.workers.elementwise(self._backward, dy, self.y, dx)
-        return dx
-
-    def _backward(self, dy: Array, y: Array, dx: Array) -> None:
-        active = np.greater(y, 0, out=self.workers.scratch("active", y.shape, np.bool_))
-        np.multiply(dy, active, out=dx)
+    def derivative(self, y: Array, dydx: Array) -> None:
+        np.greater(y, 0, out=dydx)
 
     def kinks(self) -> Array | None:
         return self.y > 0
@@ -89,16 +111,12 @@ class LeakyReLU(Activation):
 
     slope: float = setting(0.01, "slope of the negative side", gt=0, lt=1)
 
-    def forward(self, x: Array, training: bool) -> Array:
-        scaled = np.multiply(x, self.slope, out=self.buffer("scaled", x.shape))
-        self.y = np.maximum(x, scaled, out=self.y_like(x))  # y has the sign of x, so backward needs y alone
-        return self.y
+    def function(self, x: Array, y: Array) -> None:
+        np.maximum(x, np.multiply(x, self.slope, out=self.scratch("scaled", x)), out=y)
 
-    def backward(self, dy: Array) -> Array | None:
-        derivative = self.buffer("scaled", dy.shape)
-        np.greater(self.y, 0, out=derivative)
-        np.maximum(derivative, self.slope, out=derivative)
-        return np.multiply(dy, derivative, out=self.dx_like(dy))
+    def derivative(self, y: Array, dydx: Array) -> None:
+        np.greater(y, 0, out=dydx)  # y has the sign of x
+        np.maximum(dydx, self.slope, out=dydx)
 
     def kinks(self) -> Array | None:
         return self.y > 0
@@ -116,14 +134,12 @@ class Sigmoid(Activation):
     equations: ClassVar[Mapping[str, str]] = {"y": "1 / (1 + exp(-x))", "dx": "dy * y * (1 - y)"}
     backward_needs_output: ClassVar[bool] = True
 
-    def forward(self, x: Array, training: bool) -> Array:
-        self.y = sigmoid(x, out=self.y_like(x))
-        return self.y
+    def function(self, x: Array, y: Array) -> None:
+        sigmoid(x, out=y)
 
-    def backward(self, dy: Array) -> Array | None:
-        derivative = np.subtract(1, self.y, out=self.buffer("derivative", dy.shape))
-        derivative *= self.y
-        return np.multiply(dy, derivative, out=self.dx_like(dy))
+    def derivative(self, y: Array, dydx: Array) -> None:
+        np.subtract(1, y, out=dydx)
+        dydx *= y
 
 
 @dataclass(eq=False)
@@ -138,14 +154,12 @@ class Tanh(Activation):
     equations: ClassVar[Mapping[str, str]] = {"y": "tanh(x)", "dx": "dy * (1 - y**2)"}
     backward_needs_output: ClassVar[bool] = True
 
-    def forward(self, x: Array, training: bool) -> Array:
-        self.y = np.tanh(x, out=self.y_like(x))
-        return self.y
+    def function(self, x: Array, y: Array) -> None:
+        np.tanh(x, out=y)
 
-    def backward(self, dy: Array) -> Array | None:
-        derivative = np.square(self.y, out=self.buffer("derivative", dy.shape))
-        np.subtract(1, derivative, out=derivative)
-        return np.multiply(dy, derivative, out=self.dx_like(dy))
+    def derivative(self, y: Array, dydx: Array) -> None:
+        np.square(y, out=dydx)
+        np.subtract(1, dydx, out=dydx)
 
 
 @dataclass(eq=False)
@@ -168,55 +182,34 @@ class GELU(Activation):
     SCALE: ClassVar[float] = math.sqrt(2 / math.pi)
     CUBIC: ClassVar[float] = 0.044715
 
-    def forward(self, x: Array, training: bool) -> Array:
-        y = self.y_like(x)
-        if training and self.needs_dx:
-            self.derivative = self.buffer("derivative", x.shape)
-            self.workers.elementwise(self._forward_and_derivative, x, y, self.derivative)
-        else:
-            self.workers.elementwise(self._forward, x, y)
-        return y
+    def function(self, x: Array, y: Array) -> None:
+        q = self._q(x, out=self.scratch("q", x))  # not in y, which may be x
+        np.multiply(x, self._gate(q, x), out=y)
 
-    def backward(self, dy: Array) -> Array | None:
-        if not self.needs_dx:
-            return None
-        dx = self.dx_like(dy)
-        self.workers.elementwise(self._backward, dy, self.derivative, dx)
-        return dx
+    def function_and_derivative(self, x: Array, dydx: Array, y: Array) -> None:
+        """dy/dx = gate + 2 x u' gate (1 - gate), since 1 - tanh^2 u = 4 gate (1 - gate).
 
-    def _forward(self, x: Array, y: Array) -> None:
-        q = self._slope(x, self.workers.scratch("q", x.shape, x.dtype))  # not in y, which may be x
-        np.multiply(x, self._gate(x, q), out=y)
+        2 u' = 2 sqrt(2 / pi) (1 + 3 * 0.044715 x^2) = -3 q - 4 sqrt(2 / pi).
+        """
+        q = self._q(x, out=dydx)
+        gate = self._gate(q, x)
+        dydx *= -3
+        dydx -= 4 * self.SCALE
+        np.multiply(x, gate, out=y)
+        dydx *= y
+        dydx *= np.subtract(1, gate, out=self.scratch("rest", x))
+        dydx += gate
 
-    def _slope(self, x: Array, out: Array) -> Array:
+    def _q(self, x: Array, out: Array) -> Array:
         """q = -2u / x, written into out."""
         np.square(x, out=out)
         out *= -2 * self.SCALE * self.CUBIC
         out -= 2 * self.SCALE
         return out
 
-    def _gate(self, x: Array, q: Array) -> Array:
+    def _gate(self, q: Array, x: Array) -> Array:
         """(1 + tanh u) / 2 = 1 / (1 + e^-2u) = 1 / (1 + e^(q x)), in scratch memory."""
-        gate = np.multiply(q, x, out=self.workers.scratch("gate", x.shape, x.dtype))
-        return logistic(gate)
-
-    def _forward_and_derivative(self, x: Array, y: Array, derivative: Array) -> None:
-        """While x is at hand: f'(x) = gate + 2 x u' gate (1 - gate), since 1 - tanh^2 u = 4 gate (1 - gate).
-
-        2 u' = 2 sqrt(2 / pi) (1 + 3 * 0.044715 x^2) = -3 q - 4 sqrt(2 / pi).
-        """
-        q = self._slope(x, derivative)
-        gate = self._gate(x, q)
-        derivative *= -3
-        derivative -= 4 * self.SCALE
-        np.multiply(x, gate, out=y)
-        derivative *= y
-        rest = np.subtract(1, gate, out=self.workers.scratch("rest", x.shape, x.dtype))
-        derivative *= rest
-        derivative += gate
-
-    def _backward(self, dy: Array, derivative: Array, dx: Array) -> None:
-        np.multiply(dy, derivative, out=dx)
+        return logistic(np.multiply(q, x, out=self.scratch("gate", x)))
 
 
 @dataclass(eq=False)
@@ -229,18 +222,16 @@ class SiLU(Activation):
 
     name: ClassVar[str] = "silu"
     equations: ClassVar[Mapping[str, str]] = {"s": "1 / (1 + exp(-x))", "y": "x * s", "dx": "dy * (s + y * (1 - s))"}
-    backward_needs_output: ClassVar[bool] = True
 
-    def forward(self, x: Array, training: bool) -> Array:
-        self.s = sigmoid(x, out=self.buffer("s", x.shape))
-        self.y = np.multiply(x, self.s, out=self.y_like(x))
-        return self.y
+    def function(self, x: Array, y: Array) -> None:
+        np.multiply(x, sigmoid(x, out=self.scratch("s", x)), out=y)
 
-    def backward(self, dy: Array) -> Array | None:
-        derivative = np.subtract(1, self.s, out=self.buffer("derivative", dy.shape))
-        derivative *= self.y
-        derivative += self.s
-        return np.multiply(dy, derivative, out=self.dx_like(dy))
+    def function_and_derivative(self, x: Array, dydx: Array, y: Array) -> None:
+        s = sigmoid(x, out=self.scratch("s", x))
+        np.multiply(x, s, out=y)
+        np.subtract(1, s, out=dydx)
+        dydx *= y
+        dydx += s
 
 
 @dataclass(eq=False)
@@ -258,15 +249,15 @@ class Softmax(Activation):
     backward_needs_output: ClassVar[bool] = True
 
     def forward(self, x: Array, training: bool) -> Array:
-        y: Array = np.subtract(x, np.max(x, axis=-1, keepdims=True), out=self.y_like(x))
+        self.y = y = self.y_like(x)
+        np.subtract(x, np.max(x, axis=-1, keepdims=True), out=y)
         np.exp(y, out=y)
         y /= np.sum(y, axis=-1, keepdims=True)
-        self.y = y
-        return self.y
+        return y
 
     def backward(self, dy: Array) -> Array | None:
         weighted = np.multiply(dy, self.y, out=self.buffer("weighted", dy.shape))
-        dx: Array = self.dx_like(dy)
+        dx = self.dx_like(dy)
         np.subtract(dy, np.sum(weighted, axis=-1, keepdims=True), out=dx)
         dx *= self.y
         return dx

@@ -12,11 +12,11 @@ from nnscratch.component import setting
 from nnscratch.errors import ShapeError
 from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.compute.correlation import Correlation, Geometry, Im2col
-from nnscratch.nn.compute.reductions import column_sums
+from nnscratch.nn.compute.statistics import column_sums
 from nnscratch.nn.compute.winograd import EXACT, LARGEST, Winograd
-from nnscratch.nn.initializers import Initializer, Zeros
+from nnscratch.nn.initializers import Initializer
 from nnscratch.nn.layers.weighted_sum import WeightedSum
-from nnscratch.nn.parameters import Group, Parameters
+from nnscratch.nn.parameters import Parameters
 
 MOVE = 15
 """Weight of such a number beside a multiplication, as both are counted: fitted to forward and backward passes of 14
@@ -69,23 +69,15 @@ class Conv(WeightedSum):
         left, columns = self._extent(W)
         if rows < 1 or columns < 1:
             raise ShapeError(f"a kernel of {self.kernel} does not fit {H} x {W} pixels with padding {self.padding}")
-        self.initializer = self.weight_init or parameters.weight_init
-        if self.starts_from_data() and min(H, W) < self.kernel:
+        fans = (self.kernel**2 * C, self.kernel**2 * self.channels)
+        self.declare(parameters, (self.kernel, self.kernel, C, self.channels), fans)
+        if self.starts_from_data and min(H, W) < self.kernel:
             raise ShapeError(
                 f"weights that start from data need patches of {self.kernel} x {self.kernel} pixels, "
                 f"but the images have {H} x {W}"
             )
         geometry = Geometry(H, W, C, self.channels, self.kernel, self.stride, top, left, rows, columns)
         self.method = cheapest(geometry)
-
-        fans = (self.kernel**2 * C, self.kernel**2 * self.channels)
-        scale = self.learning_rate_scale
-        group = Group(frozen=self.frozen, learning_rate_scale=scale)
-        shape = (self.kernel, self.kernel, C, self.channels)
-        parameters.declare(self, "W", "weight", shape, self.initializer, fans=fans, group=group)
-        if self.bias:
-            group = Group(decay=False, learning_rate_scale=scale)
-            parameters.declare(self, "b", "bias", (self.channels,), Zeros(), group=group)
         return rows, columns, self.channels
 
     def forward(self, x: Array, training: bool) -> Array:

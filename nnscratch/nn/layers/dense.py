@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -10,9 +10,9 @@ import numpy as np
 from nnscratch.component import setting
 from nnscratch.errors import ShapeError
 from nnscratch.nn.compute.buffers import Array, Shape
-from nnscratch.nn.initializers import Initializer, Zeros
+from nnscratch.nn.initializers import Initializer
 from nnscratch.nn.layers.weighted_sum import WeightedSum
-from nnscratch.nn.parameters import Group, Parameters
+from nnscratch.nn.parameters import Parameters
 
 
 @dataclass(eq=False)
@@ -46,11 +46,7 @@ class Dense(WeightedSum):
         if units is None:
             raise ShapeError("dense needs its number of units: there is no data here to take it from")
         D = input_shape[0]
-        initializer = self.initializer = self.weight_init or parameters.weight_init
-        weights = Group(frozen=self.frozen, learning_rate_scale=self.learning_rate_scale)
-        parameters.declare(self, "W", "weight", (D, units), initializer, fans=(D, units), group=weights)
-        if self.bias:
-            parameters.declare(self, "b", "bias", (units,), Zeros(), group=replace(weights, frozen=False, decay=False))
+        self.declare(parameters, (D, units), fans=(D, units))
         return (units,)
 
     def forward(self, x: Array, training: bool) -> Array:

@@ -9,7 +9,6 @@ import numpy as np
 
 from nnscratch.component import setting
 from nnscratch.nn.compute.buffers import Array
-from nnscratch.nn.compute.workers import cut
 from nnscratch.nn.layer import Layer
 
 LEVELS = 1 << 16
@@ -34,36 +33,28 @@ class Dropout(Layer):
 
     rate: float = setting(0.5, "share of the numbers left out", ge=0, lt=1)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.dropped = round(self.rate * LEVELS)
+        self.factor = LEVELS / max(LEVELS - self.dropped, 1)
+
     def forward(self, x: Array, training: bool) -> Array:
-        y = self.y_like(x)
-        if not training or not self.rate:
-            if y is not x:
-                np.copyto(y, x)
-            return y
-        dropped = round(self.rate * LEVELS)
-        self.factor = LEVELS / max(LEVELS - dropped, 1)
+        if not (training and self.rate):
+            return x if self.may_overwrite_x else self.forward_by(np.positive, x)
         self.kept = self.buffer("kept", x.shape, np.bool_)
-        kept, flat_x, flat_y = self.kept.reshape(-1), x.reshape(-1), y.reshape(-1)
-        pieces = cut(x.size, piece=DRAWN)
-
-        def run(index: int) -> None:
-            piece = pieces[index]
-            rng = self.moment.streams.stream("dropout " + self.path, self.moment.step, index)
-            drawn = rng.integers(0, LEVELS, piece.stop - piece.start, np.uint16)
-            np.greater_equal(drawn, dropped, out=kept[piece])
-            self._apply(flat_x[piece], kept[piece], flat_y[piece])
-
-        self.workers.run(run, range(len(pieces)))
+        y = self.y_like(x)
+        self.workers.enumerated(self._drop, (x, self.kept, y), DRAWN)
         return y
 
     def backward(self, dy: Array) -> Array | None:
-        dx = self.dx_like(dy)
         if not self.rate:
-            if dx is not dy:
-                np.copyto(dx, dy)
-            return dx
-        self.workers.elementwise(self._apply, dy, self.kept, dx)
-        return dx
+            return dy if self.may_overwrite_dy else self.backward_by(np.positive, dy)
+        return self.backward_by(self._apply, dy, self.kept)
+
+    def _drop(self, piece: int, x: Array, kept: Array, y: Array) -> None:
+        rng = self.moment.streams.stream("dropout " + self.path, self.moment.step, piece)
+        np.greater_equal(rng.integers(0, LEVELS, x.size, np.uint16), self.dropped, out=kept)
+        self._apply(x, kept, y)
 
     def _apply(self, numbers: Array, kept: Array, out: Array) -> None:
         np.multiply(numbers, kept, out=out)

@@ -10,17 +10,10 @@ import numpy as np
 
 from nnscratch.component import setting
 from nnscratch.nn.compute.buffers import Array, Shape
-from nnscratch.nn.compute.reductions import column_sums
-from nnscratch.nn.compute.workers import PIECE, cut
+from nnscratch.nn.compute.statistics import Features, column_sums
 from nnscratch.nn.initializers import Constant, Zeros
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.parameters import Group, Parameters
-
-LONGEST = 4096
-"""Rows that are summed in float32; the sums of such pieces are added in float64."""
-
-WIDE = 512
-"""Numbers in a row from which NumPy's loops spend their time on arithmetic, and not on going from row to row."""
 
 
 @dataclass(eq=False)
@@ -51,131 +44,57 @@ class BatchNorm(Layer):
     shift_learning_rate: float = setting(1.0, "multiplies the learning rate of beta", gt=0)
 
     def build(self, input_shape: Shape, parameters: Parameters) -> Shape:
-        self.gamma: Array
-        self.dgamma: Array
-        self.beta: Array
-        self.dbeta: Array
-        self.running_mean: Array
-        self.running_variance: Array
-        *pixels, C = input_shape
-        self.repeats = 1  # so many pixels side by side make a row
-        for size in reversed(pixels):
-            self.repeats *= size if self.repeats * C < WIDE else 1
-        shape = (C,)
+        shape = input_shape[-1:]
         if self.scale:
-            parameters.declare(self, "gamma", "scale", shape, Constant(1.0), group=Group(decay=False))
+            parameters.declare("scale", shape, Constant(1.0), group=Group(decay=False))
         if self.shift:
             group = Group(decay=False, learning_rate_scale=self.shift_learning_rate)
-            parameters.declare(self, "beta", "shift", shape, Zeros(), group=group)
-        parameters.declare_state(self, "running_mean", "running_mean", shape, Zeros())
-        parameters.declare_state(self, "running_variance", "running_variance", shape, Constant(1.0))
+            parameters.declare("shift", shape, Zeros(), group=group)
+        parameters.declare_state("running_mean", shape, Zeros())
+        parameters.declare_state("running_variance", shape, Constant(1.0))
         return input_shape
 
+    def bind(self, parameters: Parameters) -> None:
+        self.running_mean = parameters.state_array("running_mean")
+        self.running_variance = parameters.state_array("running_variance")
+        C = self.running_mean.shape
+        if self.scale:
+            self.gamma, self.dgamma = parameters.arrays("scale")
+        else:
+            self.gamma, self.dgamma = np.ones(C), np.empty(C)
+        if self.shift:
+            self.beta, self.dbeta = parameters.arrays("shift")
+        else:
+            self.beta, self.dbeta = np.zeros(C), np.empty(C)
+
     def forward(self, x: Array, training: bool) -> Array:
-        self.x = x
-        rows = self._rows(x)
-        M = len(rows) * self.repeats
+        self.x, self.features = x, Features(x.shape, self.workers)
+        M = x.size // x.shape[-1]
         if training and M > 1:
             self.M: float = M
-            mean, variance = self._moments(rows)
-            self._update_running(mean, variance, M)
+            self.mean, variance = self.features.mean_and_variance(x)
+            self._update_running(self.mean, variance, M)
         else:
             self.M = math.inf
-            mean, variance = self.running_mean.astype(np.float64), self.running_variance.astype(np.float64)
-        self.mean, self.s = mean, np.sqrt(variance + self.epsilon)
-        factor = self._gamma() / self.s
-        offset = (self.beta if self.shift else 0) - factor * mean
-        factor, offset = self._for_rows(factor), self._for_rows(offset)
-        y = self.buffer("y", x.shape)
-        out = y.reshape(rows.shape)
-
-        def run(piece: slice) -> None:
-            target = np.multiply(rows[piece], factor, out=out[piece])
-            target += offset
-
-        self.workers.run(run, cut(len(rows), rows.shape[1]), rows.size)
-        return y
+            self.mean, variance = self.running_mean.astype(np.float64), self.running_variance.astype(np.float64)
+        self.s = np.sqrt(variance + self.epsilon)
+        # y = gamma x^ + beta = a x + c
+        a = self.gamma.astype(np.float64) / self.s
+        c = self.beta - a * self.mean
+        return self.features.affine(a, x, c, out=self.buffer("y", x.shape))
 
     def backward(self, dy: Array) -> Array | None:
-        rows, gradients, M = self._rows(self.x), self._rows(dy), self.M
-        dbeta, dgamma = self._sums(rows, gradients)
-        if self.scale:
-            self.dgamma[...] = dgamma
-        if self.shift:
-            self.dbeta[...] = dbeta
+        x, M = self.x, self.M
+        dbeta, dgamma = self.features.sums(dy, x, self.mean)
+        dgamma /= self.s
+        self.dbeta[...], self.dgamma[...] = dbeta, dgamma
         if not self.needs_dx:
             return None
-        # dx = a dy + b x + c
-        a = self._gamma() / self.s
+        # dx = gamma / s (dy - dbeta / M - x^ dgamma / M) = a dy + b x + c
+        a = self.gamma.astype(np.float64) / self.s
         b = -a * dgamma / (M * self.s)
         c = -a * dbeta / M - b * self.mean
-        a, b, c = self._for_rows(a), self._for_rows(b), self._for_rows(c)
-        dx = self.dx_like(dy)
-        out = dx.reshape(rows.shape)
-
-        def run(piece: slice) -> None:
-            rest = np.multiply(rows[piece], b, out=self.workers.scratch("rest", rows[piece].shape, self.dtype))
-            rest += c
-            target = np.multiply(gradients[piece], a, out=out[piece])
-            target += rest
-
-        self.workers.run(run, cut(len(rows), rows.shape[1]), rows.size)
-        return dx
-
-    def _gamma(self) -> Array:
-        return self.gamma.astype(np.float64) if self.scale else np.ones(self.running_mean.shape)
-
-    def _rows(self, x: Array) -> Array:
-        """x with `repeats` pixels side by side in every row."""
-        return x.reshape(-1, self.repeats * x.shape[-1])
-
-    def _for_rows(self, per_feature: Array) -> Array:
-        return np.tile(per_feature.astype(self.dtype), self.repeats)
-
-    def _pieces(self, rows: Array) -> list[slice]:
-        """Of at most LONGEST rows: within a piece, sums are taken in the precision of x."""
-        return cut(len(rows), max(rows.shape[1], PIECE // LONGEST))
-
-    def _per_feature(self, sums: Array) -> Array:
-        """Sums over rows, added up over the pixels side by side."""
-        side_by_side = sums.reshape(*sums.shape[:-1], self.repeats, -1)
-        return np.asarray(np.sum(side_by_side, axis=-2, dtype=np.float64))
-
-    def _moments(self, rows: Array) -> tuple[Array, Array]:
-        """Mean and variance per feature in float64, from those of pieces (Chan et al. 1979): nothing cancels."""
-        pieces = self._pieces(rows)
-        sums, squares = np.empty((2, len(pieces), rows.shape[1] // self.repeats))
-        lengths = np.array([[(piece.stop - piece.start) * self.repeats] for piece in pieces])
-        M = len(rows) * self.repeats
-
-        def run(index: int) -> None:
-            x = rows[pieces[index]]
-            sums[index] = self._per_feature(column_sums(x))
-            mean = self._for_rows(sums[index] / lengths[index])
-            centred = np.subtract(x, mean, out=self.workers.scratch("centred", x.shape, x.dtype))
-            np.square(centred, out=centred)
-            squares[index] = self._per_feature(column_sums(centred))
-
-        self.workers.run(run, range(len(pieces)), rows.size)
-        mean = np.sum(sums, axis=0) / M
-        between = np.sum(lengths * np.square(sums / lengths - mean), axis=0)
-        return mean, (np.sum(squares, axis=0) + between) / M
-
-    def _sums(self, rows: Array, gradients: Array) -> tuple[Array, Array]:
-        """dbeta and dgamma in float64."""
-        pieces = self._pieces(rows)
-        dbetas, dgammas = np.empty((2, len(pieces), rows.shape[1] // self.repeats))
-        mean = self._for_rows(self.mean)
-
-        def run(index: int) -> None:
-            x, dy = rows[pieces[index]], gradients[pieces[index]]
-            dbetas[index] = self._per_feature(column_sums(dy))
-            weighted = np.subtract(x, mean, out=self.workers.scratch("centred", x.shape, x.dtype))
-            weighted *= dy
-            dgammas[index] = self._per_feature(column_sums(weighted))
-
-        self.workers.run(run, range(len(pieces)), rows.size)
-        return np.sum(dbetas, axis=0), np.sum(dgammas, axis=0) / self.s
+        return self.features.affine_in_two(a, dy, b, x, c, out=self.dx_like(dy))
 
     def _update_running(self, mean: Array, variance: Array, M: int) -> None:
         m, unbiased = self.momentum, variance * (M / (M - 1))
@@ -203,56 +122,45 @@ class LayerNorm(Layer):
     epsilon: float = setting(1e-5, "added to the variance", gt=0)
 
     def build(self, input_shape: Shape, parameters: Parameters) -> Shape:
-        self.gamma: Array
-        self.dgamma: Array
-        self.beta: Array
-        self.dbeta: Array
-        shape = (input_shape[-1],)
-        parameters.declare(self, "gamma", "scale", shape, Constant(1.0), group=Group(decay=False))
-        parameters.declare(self, "beta", "shift", shape, Zeros(), group=Group(decay=False))
+        parameters.declare("scale", input_shape[-1:], Constant(1.0), group=Group(decay=False))
+        parameters.declare("shift", input_shape[-1:], Zeros(), group=Group(decay=False))
         return input_shape
 
+    def bind(self, parameters: Parameters) -> None:
+        self.gamma, self.dgamma = parameters.arrays("scale")
+        self.beta, self.dbeta = parameters.arrays("shift")
+
     def forward(self, x: Array, training: bool) -> Array:
-        rows = x.reshape(-1, x.shape[-1])
-        y = self.buffer("y", x.shape)
-        out = y.reshape(rows.shape)
+        y, rows = self.buffer("y", x.shape), x.reshape(-1, x.shape[-1])
         self.normal = self.buffer("normal", rows.shape)
         self.s = self.buffer("s", (len(rows), 1))
-
-        def run(piece: slice) -> None:
-            normal, s = self.normal[piece], self.s[piece]
-            np.subtract(rows[piece], np.mean(rows[piece], axis=1, keepdims=True), out=normal)
-            variance = np.mean(np.square(normal, out=out[piece]), axis=1, keepdims=True)
-            np.sqrt(variance + self.epsilon, out=s)
-            normal /= s
-            target = np.multiply(normal, self.gamma, out=out[piece])
-            target += self.beta
-
-        self.workers.run(run, cut(len(rows), rows.shape[1]), rows.size)
+        self.workers.by_rows(self._forward, [rows, self.normal, self.s, y.reshape(rows.shape)])
         return y
 
+    def _forward(self, x: Array, normal: Array, s: Array, y: Array) -> None:
+        np.subtract(x, np.mean(x, axis=1, keepdims=True), out=normal)
+        v = np.mean(np.square(normal, out=y), axis=1, keepdims=True)
+        np.sqrt(v + self.epsilon, out=s)
+        normal /= s
+        np.multiply(normal, self.gamma, out=y)
+        y += self.beta
+
     def backward(self, dy: Array) -> Array | None:
-        gradients = dy.reshape(-1, dy.shape[-1])
-        pieces = cut(len(gradients), gradients.shape[1])
-        dbetas, dgammas = np.empty((2, len(pieces), gradients.shape[1]), self.dtype)
-        dx = self.dx_like(dy) if self.needs_dx else None
+        dx, rows = self.dx_like(dy), dy.reshape(self.normal.shape)
+        sums = self.workers.by_rows(self._backward, [rows, self.normal, self.s, dx.reshape(rows.shape)])
+        self.dbeta[...], self.dgamma[...] = np.sum(sums, axis=0)
+        return dx if self.needs_dx else None
 
-        def run(index: int) -> None:
-            g, normal = gradients[pieces[index]], self.normal[pieces[index]]
-            dbetas[index] = column_sums(g)
-            product = np.multiply(g, normal, out=self.workers.scratch("product", g.shape, g.dtype))
-            dgammas[index] = column_sums(product)
-            if dx is None:
-                return
-            out = dx.reshape(gradients.shape)[pieces[index]]
+    def _backward(self, dy: Array, normal: Array, s: Array, dx: Array) -> tuple[Array, Array]:
+        """dbeta and dgamma of these rows; writes dx where it is wanted."""
+        dbeta = column_sums(dy)
+        product = np.multiply(dy, normal, out=self.scratch("product", dy))
+        dgamma = column_sums(product)
+        if self.needs_dx:
             product *= self.gamma
+            g = np.multiply(dy, self.gamma, out=dx)
             mean_product = np.mean(product, axis=1, keepdims=True)
-            np.multiply(g, self.gamma, out=out)
-            out -= np.mean(out, axis=1, keepdims=True)
-            out -= np.multiply(normal, mean_product, out=product)
-            out /= self.s[pieces[index]]
-
-        self.workers.run(run, range(len(pieces)), gradients.size)
-        np.sum(dbetas, axis=0, out=self.dbeta)
-        np.sum(dgammas, axis=0, out=self.dgamma)
-        return dx
+            g -= np.mean(g, axis=1, keepdims=True)
+            g -= np.multiply(normal, mean_product, out=product)
+            g /= s
+        return dbeta, dgamma

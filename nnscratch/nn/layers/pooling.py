@@ -130,9 +130,7 @@ class MaxPool(Pool):
 
 @dataclass(eq=False)
 class AveragePool(Pool):
-    """y = the mean of x in each window; dx = dy / size^2, summed over the windows that see a pixel
-
-    (LeCun et al. 1989).
+    """y = the mean of x in each window; dx = the sum of dy / size^2 over the windows of a pixel (LeCun et al. 1989).
 
     Derivation: y = sum x / size^2, so each x of a window has the slope 1 / size^2.
     """

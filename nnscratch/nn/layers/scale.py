@@ -27,14 +27,10 @@ class Scale(Layer):
     factor: float = setting(help="what every number is multiplied by")
 
     def forward(self, x: Array, training: bool) -> Array:
-        y = self.y_like(x)
-        self.workers.elementwise(self._apply, x, y)
-        return y
+        return self.forward_by(self._scaled, x)
 
     def backward(self, dy: Array) -> Array | None:
-        dx = self.dx_like(dy)
-        self.workers.elementwise(self._apply, dy, dx)
-        return dx
+        return self.backward_by(self._scaled, dy)
 
-    def _apply(self, numbers: Array, out: Array) -> None:
+    def _scaled(self, numbers: Array, out: Array) -> None:
         np.multiply(numbers, self.factor, out=out)

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from nnscratch.nn.compute.buffers import Array, Shape
-from nnscratch.nn.initializers import DataInitializer, Initializer
+from nnscratch.nn.initializers import DataInitializer, Initializer, Zeros
 from nnscratch.nn.layer import Layer
+from nnscratch.nn.parameters import Group, Parameters
 
 
 class WeightedSum(Layer):
     """A layer with weights W that may stay frozen, and may start from the data that the layer is given."""
 
-    W: Array
-    dW: Array
-    b: Array
-    db: Array
-    initializer: Initializer
+    bias: bool
+    weight_init: Initializer | None
     frozen: bool
+    learning_rate_scale: float
 
+    def declare(self, parameters: Parameters, shape: Shape, fans: tuple[int, int]) -> None:
+        """Asks for W of that shape and, where wanted, for b with a number for each of the last axis."""
+        self.initializer = self.weight_init or parameters.weight_init
+        weights = Group(frozen=self.frozen, learning_rate_scale=self.learning_rate_scale)
+        parameters.declare("weight", shape, self.initializer, fans=fans, group=weights)
+        if self.bias:
+            parameters.declare("bias", shape[-1:], Zeros(), group=replace(weights, frozen=False, decay=False))
+
+    def bind(self, parameters: Parameters) -> None:
+        self.W, self.dW = parameters.arrays("weight")
+        if self.bias:
+            self.b, self.db = parameters.arrays("bias")
+
+    @property
     def starts_from_data(self) -> bool:
         return isinstance(self.initializer, DataInitializer)
 

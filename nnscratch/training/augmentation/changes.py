@@ -15,9 +15,9 @@ from nnscratch.training.augmentation.movements import reflected
 
 @dataclass(frozen=True)
 class Cutout(Change):
-    """A square of size x size pixels around a random pixel becomes 0, which standardised is the mean
+    """A square of size x size pixels around a random pixel becomes 0, in standardised images the mean.
 
-    (DeVries & Taylor 2017; the square is cut off at the edges, as there.)
+    As in DeVries & Taylor 2017, it is cut off at the edges.
     """
 
     name: ClassVar[str] = "cutout"

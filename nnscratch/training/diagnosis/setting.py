@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from nnscratch.nn.compute.buffers import Array
-from nnscratch.nn.layer import Layer
 from nnscratch.nn.losses import Loss
-from nnscratch.nn.network import Chain, Network
+from nnscratch.nn.network import Network
 from nnscratch.training.diagnosis.findings import Finding, Setting, Watch
 from nnscratch.training.examples import Examples
 from nnscratch.training.optimizers import Optimizer
@@ -53,22 +52,9 @@ def setting_of(loss: Loss, network: Network, train: Examples) -> Setting:
         is_cross_entropy=loss.includes_softmax,
         classes=outputs if is_classification else None,
         layers=trainable_layers(network),
-        kinds=frozenset(layer.name for layer in every_layer(network.layers)),
+        kinds=frozenset(layer.name for layer in network.walk()),
         weight_init=network.parameters.weight_init.name,
     )
-
-
-def every_layer(layers: list[Layer]) -> Iterator[Layer]:
-    """All layers, those inside others included."""
-    for layer in layers:
-        yield layer
-        for value in vars(layer).values():
-            if isinstance(value, Chain):
-                yield from every_layer(value.layers)
-            elif isinstance(value, list | tuple):
-                for each in value:
-                    if isinstance(each, Chain):
-                        yield from every_layer(each.layers)
 
 
 def trainable_layers(network: Network) -> tuple[str, ...]:

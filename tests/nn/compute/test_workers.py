@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -46,6 +47,30 @@ def test_an_error_in_a_piece_reaches_the_caller() -> None:
 
     with pytest.raises(ValueError, match="piece 3"):
         Workers(2).run(fails, range(8))
+
+
+def test_enumerated_gives_every_piece_its_number_and_its_part_of_every_array() -> None:
+    x, y = np.arange(10.0).reshape(5, 2), np.zeros((5, 2))
+
+    def number(piece: int, x: np.ndarray, y: np.ndarray) -> None:
+        y[:] = 100 * piece + x
+
+    Workers(2).enumerated(number, (x, y), 4)
+    assert y.ravel().tolist() == [0, 1, 2, 3, 104, 105, 106, 107, 208, 209]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_by_rows_gives_what_every_piece_of_rows_returned_in_order(threads: int) -> None:
+    x, y = np.arange(12.0).reshape(6, 2), np.zeros((6, 2))
+
+    def square(x: np.ndarray, y: np.ndarray) -> float:
+        time.sleep(0.01 * (x[0, 0] == 0))  # the first piece is the last to be done
+        np.square(x, out=y)
+        return float(x.sum())
+
+    pieces = [slice(0, 1), slice(1, 4), slice(4, 6)]
+    assert Workers(threads).by_rows(square, [x, y], pieces) == [1, 27, 38]
+    np.testing.assert_array_equal(y, x**2)
 
 
 def test_cut_covers_every_row_in_order() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -105,6 +107,51 @@ def test_identity_changes_nothing() -> None:
     assert apply(Identity(), [-1.5, 2.5]) == [-1.5, 2.5]
 
 
+@dataclass(eq=False)
+class Cubed(Activation):
+    """y = x^3,  dx = dy 3 x^2, as a plugin would write it: from x, and with no thought of memory."""
+
+    def function(self, x: Array, y: Array) -> None:
+        y[...] = x**3
+
+    def derivative(self, x: Array, dydx: Array) -> None:
+        dydx[...] = 3 * x**2
+
+
+@dataclass(eq=False)
+class CubedFromOutput(Cubed):
+    """The same with its derivative from y = x^3, which is 3 |y|^(2/3)."""
+
+    backward_needs_output: ClassVar[bool] = True
+
+    def derivative(self, y: Array, dydx: Array) -> None:
+        dydx[...] = 3 * np.abs(y) ** (2 / 3)
+
+
+@pytest.mark.parametrize("N", [3, PIECE // 4 + 1])
+@pytest.mark.parametrize("cubed", [Cubed, CubedFromOutput])
+def test_an_activation_is_its_function_and_its_derivative(cubed: type[Cubed], N: int) -> None:
+    """Over the memory of its input, too, as after a dense layer, and in pieces."""
+    dense, layer = Dense(4), cubed()
+    network = built([dense, layer, Dense(4), layer_below_a_dense_layer := cubed(), Dense(1)], (2,))
+    assert layer.may_overwrite_x
+    assert layer_below_a_dense_layer.may_overwrite_x
+    x = np.random.default_rng(0).standard_normal((N, 2))
+    network.forward(x, training=True)
+    dy = np.ones((N, 1))
+    network.backward(dy.copy())
+
+    second, last = network.layers[2], network.layers[4]
+    assert isinstance(second, Dense)
+    assert isinstance(last, Dense)
+    u = x @ dense.W + dense.b
+    v = u**3 @ second.W + second.b
+    dv = dy @ last.W.T * 3 * v**2
+    np.testing.assert_allclose(last.dW, (v**3).T @ dy, rtol=1e-9)
+    np.testing.assert_allclose(second.dW, (u**3).T @ dv, rtol=1e-9)
+    np.testing.assert_allclose(dense.dW, x.T @ (dv @ second.W.T * 3 * u**2), rtol=1e-9)
+
+
 def test_softmax_of_logarithms_gives_their_shares() -> None:
     assert apply(Softmax(), [float(np.log(1)), float(np.log(2)), float(np.log(5))]) == pytest.approx(
         [1 / 8, 2 / 8, 5 / 8]
@@ -176,7 +223,7 @@ def test_a_layers_own_initializer_wins_over_the_models() -> None:
 
 
 def test_dense_on_an_image_names_the_layer_and_suggests_flatten() -> None:
-    with pytest.raises(ShapeError, match=r"model\.layers\.0\.dense.*\(4, 4, 3\)") as caught:
+    with pytest.raises(ShapeError, match=r"layer 0\.dense.*\(4, 4, 3\)") as caught:
         Network([Dense(2)], (4, 4, 3))
     assert "flatten" in str(caught.value.hint)
 
@@ -297,6 +344,6 @@ def test_training_costs_three_forward_passes_less_what_nobody_needs() -> None:
     ]
     network = Network(layers, (20,))
     # Forward alone; forward and dW; forward and dx; all three.
-    assert network.flops() == 2 * (20 * 100 + 2 * 100 * 10 + 2 * 10 * 10 + 3 * 10 * 5)
+    assert network.training_flops() == 2 * (20 * 100 + 2 * 100 * 10 + 2 * 10 * 10 + 3 * 10 * 5)
     network.skip_input_gradient(False)
-    assert network.flops() == 2 * (2 * 20 * 100 + 3 * 100 * 10 + 2 * 10 * 10 + 3 * 10 * 5)
+    assert network.training_flops() == 2 * (2 * 20 * 100 + 3 * 100 * 10 + 2 * 10 * 10 + 3 * 10 * 5)

@@ -68,10 +68,8 @@ def test_shapes_that_cannot_be_added_are_refused_with_a_way_out() -> None:
 def test_what_does_not_fit_inside_a_residual_is_named_once_and_by_its_place_in_a_config() -> None:
     with pytest.raises(ShapeError) as refused:
         Network([Tanh(), Residual((Tanh(),), (Tanh(), MaxPool(9)))], (4, 4, 3))
-    assert str(refused.value) == (
-        "model.layers.1.residual.shortcut.1.max_pool: a window of 9 does not fit into 4 x 4 pixels"
-    )
-    assert refused.value.fields == ("layers", 1, "shortcut", 1)
+    assert str(refused.value) == ("layer 1.residual.shortcut.1.max_pool: a window of 9 does not fit into 4 x 4 pixels")
+    assert refused.value.position == ("layers", 1, "shortcut", 1)
 
 
 def test_a_residual_with_convolutions_uses_threads_of_its_own() -> None:

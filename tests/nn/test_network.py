@@ -1,0 +1,239 @@
+"""A network as a whole: started again, in another precision, on other threads; and containers of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from nnscratch.component import catalogue
+from nnscratch.errors import UserError
+from nnscratch.nn.compute.buffers import Array, Shape
+from nnscratch.nn.compute.workers import Workers
+from nnscratch.nn.gradient_check import check_gradients
+from nnscratch.nn.initializers import Whitening
+from nnscratch.nn.layer import Chain, Layer
+from nnscratch.nn.layers import (
+    GELU,
+    AveragePool,
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool,
+    Identity,
+    LayerNorm,
+    LeakyReLU,
+    MaxPool,
+    ReLU,
+    Residual,
+    Scale,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Tanh,
+)
+from nnscratch.nn.losses import CrossEntropy, Loss, MeanSquaredError
+from nnscratch.nn.network import Network
+from nnscratch.nn.parameters import Parameters
+from nnscratch.nn.random_streams import RandomStreams
+
+IMAGE = (6, 6, 2)
+
+MADE: dict[str, Callable[[], Layer]] = {
+    "identity": Identity,
+    "relu": ReLU,
+    "leaky_relu": LeakyReLU,
+    "sigmoid": Sigmoid,
+    "tanh": Tanh,
+    "gelu": GELU,
+    "silu": SiLU,
+    "softmax": Softmax,
+    "conv": lambda: Conv(3),
+    "conv of stride 2": lambda: Conv(3, stride=2),
+    "dense": lambda: Residual((Flatten(), Dense(4)), (Flatten(), Dense(4))),
+    "dropout": lambda: Dropout(0.3),
+    "batch_norm": BatchNorm,
+    "layer_norm": LayerNorm,
+    "max_pool": MaxPool,
+    "average_pool": AveragePool,
+    "global_average_pool": GlobalAveragePool,
+    "residual": lambda: Residual((Conv(2), GELU()), (Conv(2, 1),)),
+    "scale": lambda: Scale(0.5),
+    "flatten": Flatten,
+}
+
+
+def layer_classes() -> set[str]:
+    return {name for name, each in catalogue(Layer).items() if each.__module__.startswith("nnscratch.")}
+
+
+def memory(network: Network) -> Iterator[Array]:
+    """Every array that some layer keeps."""
+    for layer in network.walk():
+        yield from layer.buffers._memory.values()
+        yield from (value for value in vars(layer).values() if isinstance(value, np.ndarray))
+
+
+def test_every_layer_is_among_those_that_are_started_again() -> None:
+    assert {name.partition(" ")[0] for name in MADE} == layer_classes()
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_network_started_again_in_float64_is_a_float64_network(name: str) -> None:
+    network = Network([Conv(2), MADE[name](), Flatten(), Dense()], IMAGE, outputs=3)
+    loss = CrossEntropy()
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal((4, *IMAGE)), np.array([0, 2, 1, 1])
+    network.initialize(RandomStreams(0))
+    network.skip_input_gradient(False)
+    _, dy = loss(network.forward(x.astype(np.float32), training=True), t)
+    network.backward(dy)
+
+    network.initialize(RandomStreams(0), np.float64)
+    rows = check_gradients(network, loss, x, t, samples=10)
+    assert max(row.worst for row in rows) < 1e-6
+    assert {array.dtype.name for array in memory(network) if array.dtype.kind == "f"} == {"float64"}
+
+
+@pytest.mark.parametrize("loss", [CrossEntropy(), CrossEntropy(0.1, class_weights=(1.0, 2.0, 3.0)), MeanSquaredError()])
+def test_a_loss_object_answers_in_the_precision_of_what_it_is_given(loss: Loss) -> None:
+    rng = np.random.default_rng(0)
+    y, labels = rng.standard_normal((4, 3)), np.array([0, 2, 1, 1])
+    loss.prepare(labels, 3)
+    for t in (labels, np.eye(3)[labels]):
+        fresh = loss(y, t)[1].copy()
+        rounded = loss(y.astype(np.float32), t.astype(np.float32) if t.ndim == 2 else t)[1].copy()
+        again = loss(y, t)[1]
+        assert [rounded.dtype.name, again.dtype.name] == ["float32", "float64"]
+        np.testing.assert_array_equal(again, fresh)
+
+
+def test_threads_may_be_given_before_the_weights() -> None:
+    network, workers = Network([Conv(2), Flatten(), Dense(3)], IMAGE), Workers(2)
+    network.use_workers(workers)
+    network.initialize(RandomStreams(0))
+    assert all(layer.workers is workers for layer in network.walk())
+    assert network.forward(np.zeros((2, *IMAGE), np.float32)).shape == (2, 3)
+
+
+def test_weights_cannot_be_fitted_to_data_before_there_are_any() -> None:
+    network = Network([Conv(2, weight_init=Whitening())], IMAGE)
+    with pytest.raises(UserError, match=r"no weights yet\n  call network\.initialize"):
+        network.fit_to(np.zeros((4, *IMAGE), np.float32))
+
+
+@pytest.mark.parametrize("skipped", [True, False])
+def test_the_gradient_of_the_input_is_wanted_for_a_while_and_then_as_before(skipped: bool) -> None:
+    network = Network([Dense(3), ReLU(), Dense(2)], (4,))
+    network.initialize(RandomStreams(0))
+    network.skip_input_gradient(skipped)
+    x, dy = np.ones((2, 4), np.float32), np.ones((2, 2), np.float32)
+    with network.input_gradient():
+        network.forward(x, training=True)
+        assert network.backward(dy.copy()) is not None
+    network.forward(x, training=True)
+    assert (network.backward(dy.copy()) is None) == skipped
+
+
+@dataclass(eq=False)
+class Fork(Layer):
+    """y = the sum of what the branches make of x: a container as a plugin would write it, its chains in a dict."""
+
+    backward_needs_input = True
+    branches: dict[str, Chain]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.name = "fork"  # type: ignore[misc]  # of the object alone: no config is to know it
+
+    def children(self) -> tuple[Chain, ...]:
+        return tuple(self.branches.values())
+
+    def build(self, input_shape: Shape, parameters: Parameters) -> Shape:
+        shapes = [chain.build(input_shape, parameters) for chain in self.branches.values()]
+        return shapes[0]
+
+    def forward(self, x: Array, training: bool) -> Array:
+        return np.asarray(sum(chain.forward(x, training) for chain in self.branches.values()))
+
+    def backward(self, dy: Array) -> Array | None:
+        gradients = [chain.backward(dy) for chain in self.branches.values()]
+        return np.asarray(sum(gradients)) if self.needs_dx else None  # type: ignore[arg-type]
+
+
+class ForgetfulFork(Fork):
+    """One whose author has forgotten `children`."""
+
+    def children(self) -> tuple[Chain, ...]:
+        return ()
+
+
+def forked() -> Network:
+    left: list[Layer] = [Conv(2, 1, weight_init=Whitening()), GELU(), Residual((BatchNorm(), ReLU()))]
+    right: list[Layer] = [Conv(2), Dropout(0.5), MaxPool(1)]
+    fork = Fork({"a": Chain(left, "left"), "b": Chain(right, "right")})
+    return Network([Scale(2.0), fork, Flatten(), Dense(3)], IMAGE)
+
+
+def test_what_a_container_holds_in_a_dict_is_part_of_the_network() -> None:
+    network, workers = forked(), Workers(2)
+    network.initialize(RandomStreams(5), np.float64, workers)
+    assert [layer.path for layer in network.walk()] == [
+        "0.scale",
+        "1.fork",
+        "1.fork.left.0.conv",
+        "1.fork.left.1.gelu",
+        "1.fork.left.2.residual",
+        "1.fork.left.2.residual.0.batch_norm",
+        "1.fork.left.2.residual.1.relu",
+        "1.fork.right.0.conv",
+        "1.fork.right.1.dropout",
+        "1.fork.right.2.max_pool",
+        "2.flatten",
+        "3.dense",
+    ]
+    assert {"1.fork.left.0.conv.weight", "1.fork.right.0.conv.bias"} <= set(network.parameters.named())
+    assert all(layer.workers is workers and layer.dtype is np.float64 for layer in network.walk())
+    assert all(layer.moment.streams.seed == 5 for layer in network.walk())
+    assert network.uses_own_threads
+
+
+def test_a_container_asks_its_chains_what_the_network_asks_of_it() -> None:
+    network = forked()
+    network.initialize(RandomStreams(0), np.float64)
+    x = np.random.default_rng(0).standard_normal((20, *IMAGE))
+    before = network.parameters.named()["1.fork.left.0.conv.weight"].copy()
+    assert network.starts_from_data
+    network.fit_to(x)
+    assert not np.array_equal(before, network.parameters.named()["1.fork.left.0.conv.weight"])
+
+    network.forward(x, training=True)
+    (kinks,) = network.kinks()  # of the relu, and both that max_pool has
+    assert kinks.size == 3 * x.size
+    rows = check_gradients(network, CrossEntropy(), x[:4], np.array([0, 2, 1, 1]), samples=10)
+    assert max(row.worst for row in rows) < 1e-6
+
+    pixels, numbers = 6 * 6, 6 * 6 * 2
+    convolutions, dense = 2 * pixels * 2 * 2 * (1 + 9), 2 * numbers * 3
+    assert [summary.flops for summary in network.summaries] == [0, convolutions, 0, dense]
+    network.skip_input_gradient(True)
+    assert network.training_flops() == 2 * convolutions + 3 * dense
+    network.skip_input_gradient(False)
+    assert network.training_flops() == 3 * convolutions + 3 * dense
+    transformed = sum(layer.method.kept_size() // 2 for layer in network.walk() if isinstance(layer, Conv))
+    assert network.activation_size() == 10 * numbers + 3 + transformed  # all but flatten, which returns a view
+
+
+def test_a_container_that_leaves_its_chains_out_of_children_is_refused_by_name() -> None:
+    fork = ForgetfulFork({"a": Chain([ReLU()], "left"), "b": Chain([Tanh()], "right")})
+    with pytest.raises(UserError, match=r"^1\.fork built 2 chains, but its children\(\) leads to 0 of them\n"):
+        Network([Tanh(), fork], (4,))
+
+
+def test_chains_that_would_share_the_names_of_their_arrays_are_refused() -> None:
+    with pytest.raises(UserError, match=r"0\.fork\.0\.dense\.weight is declared twice"):
+        Network([Fork({"a": Chain([Dense(3)]), "b": Chain([Dense(3)])})], (4,))
