@@ -93,11 +93,11 @@ def use_kernel_of(run: Path) -> None:
     """Before NumPy is imported: sets OPENBLAS_CORETYPE as it was when the run (or its checkpoint file) was trained.
 
     Another kernel rounds otherwise, so a resume would not repeat bit for bit. What the user has set stays, and no CPU
-    is told that it has AVX-512 when it has not.
+    is told that it has AVX-512 when it has not. The names are those of `nnscratch.runs`, which needs NumPy.
     """
-    folder = run.parent.parent if run.suffix == ".npz" else run
+    meta = (run.parent.parent if run.suffix == ".npz" else run) / "meta.json"
     try:
-        recorded = json.loads((folder / "meta.json").read_text())["machine"]["blas_environment"]
+        recorded = json.loads(meta.read_text("utf-8") if meta.is_file() else "")["machine"]["blas_environment"]
         kernel = recorded.get("OPENBLAS_CORETYPE")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return
