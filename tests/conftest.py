@@ -8,6 +8,7 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,30 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Where prepared datasets would be."""
-    return Path(os.environ.get("NNSCRATCH_DATA_DIR", ROOT / "data"))
+    return Path(os.environ.get("NNSCRATCH_DATA_DIR") or ROOT / "data")
+
+
+@pytest.fixture(scope="session")
+def public_data(data_dir: Path) -> Callable[[str], Path]:
+    """public_data(folder): where that dataset lies under its public name; skips the test where it does not."""
+
+    def find(folder: str) -> Path:
+        if not (data_dir / folder).is_dir():
+            pytest.skip(f"needs {folder} in {data_dir} (see data/README.md)")
+        return data_dir / folder
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def oracle() -> Callable[[str], Any]:
+    """oracle(module): another library's answer to compare with; skips the test where that library is not installed."""
+
+    def find(module: str) -> Any:
+        library = module.partition(".")[0].replace("sklearn", "scikit-learn")
+        return pytest.importorskip(module, reason=f"needs {library} to compare with: pip install -e '.[oracle]'")
+
+    return find
 
 
 SHAPES: dict[str, Any] = {

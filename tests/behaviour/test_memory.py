@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,10 +27,9 @@ print(json.dumps({'growth': status('VmHWM') - before}))  # not ru_maxrss: that r
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads resident memory from /proc")
 def test_training_cifar10_needs_at_most_1_3_times_its_dataset_weights_and_buffers(
-    root: Path, data_dir: Path, tmp_path: Path
+    root: Path, public_data: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    if not (data_dir / "cifar-10-batches-bin").is_dir():
-        pytest.skip(f"needs cifar-10-batches-bin in {data_dir}")
+    data_dir = public_data("cifar-10-batches-bin").parent
     config = str(root / "configs" / "cifar_best.yaml")
     command = ["train", config, "--data-dir", str(data_dir), "--threads", "1", "--json"]
     train = [*command, "--epochs", "1", "--no-plots", "--runs-dir", str(tmp_path)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -216,11 +217,9 @@ def test_a_reader_that_goes_away_causes_no_traceback() -> None:
     "config", ["cifar_best", "fashion_best", "reference/cifar_notebook", "reference/fashion_notebook"]
 )
 def test_the_published_configs_have_the_published_numbers_of_parameters(
-    config: str, root: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+    config: str, root: Path, public_data: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = "cifar-10-batches-py" if "cifar" in config else "fashion-mnist"
-    if not (data_dir / name).is_dir():
-        pytest.skip(f"needs {name} in {data_dir}")
+    data_dir = public_data("cifar-10-batches-py" if "cifar" in config else "fashion-mnist").parent
     command = ["train", str(root / "configs" / f"{config}.yaml"), "--dry-run", "--json", "--data-dir", str(data_dir)]
     _, out, _ = run(command, capsys)
     assert json.loads(out)["parameters"] == (1_707_274 if "cifar" in config else 134_794)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -120,16 +121,16 @@ def test_the_training_split_has_the_examples_left_by_validation(
 
 
 def test_figures_equal_scikit_learns_on_the_written_predictions(
-    capsys: pytest.CaptureFixture[str], shapes_run: Path
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, oracle: Callable[[str], Any]
 ) -> None:
-    oracle = pytest.importorskip("sklearn.metrics")
+    scikit_learn = oracle("sklearn.metrics")
     result = evaluated(capsys, shapes_run)
     rows = rows_of(shapes_run / "evaluation" / "test" / "predictions.csv")
     true, predicted = ([row[key] for row in rows] for key in ("true", "predicted"))
     names = [each["class"] for each in result["per_class"]]
-    assert result["accuracy"] == oracle.accuracy_score(true, predicted)
-    assert result["confusion_matrix"] == oracle.confusion_matrix(true, predicted, labels=names).tolist()
-    expected = oracle.precision_recall_fscore_support(true, predicted, labels=names, zero_division=0.0)
+    assert result["accuracy"] == scikit_learn.accuracy_score(true, predicted)
+    assert result["confusion_matrix"] == scikit_learn.confusion_matrix(true, predicted, labels=names).tolist()
+    expected = scikit_learn.precision_recall_fscore_support(true, predicted, labels=names, zero_division=0.0)
     for key, values in zip(("precision", "recall", "f1", "support"), expected, strict=True):
         assert [each[key] for each in result["per_class"]] == pytest.approx(values.tolist())
 
@@ -163,9 +164,9 @@ def test_plots_of_the_evaluation_are_drawn_unless_unwanted(
 
 
 def test_regression_gives_errors_per_target_and_no_accuracy(
-    capsys: pytest.CaptureFixture[str], regression_run: Path
+    capsys: pytest.CaptureFixture[str], regression_run: Path, oracle: Callable[[str], Any]
 ) -> None:
-    oracle = pytest.importorskip("sklearn.metrics")
+    scikit_learn = oracle("sklearn.metrics")
     result = evaluated(capsys, regression_run)
     rows = rows_of(regression_run / "evaluation" / "test" / "predictions.csv")
     true, predicted = (
@@ -174,9 +175,9 @@ def test_regression_gives_errors_per_target_and_no_accuracy(
     )
     assert "accuracy" not in result
     assert [each["target"] for each in result["per_target"]] == ["y", "z"]
-    assert result["mean_squared_error"] == pytest.approx(oracle.mean_squared_error(true, predicted))
-    assert result["mean_absolute_error"] == pytest.approx(oracle.mean_absolute_error(true, predicted))
-    assert result["r2"] == pytest.approx(oracle.r2_score(true, predicted))
+    assert result["mean_squared_error"] == pytest.approx(scikit_learn.mean_squared_error(true, predicted))
+    assert result["mean_absolute_error"] == pytest.approx(scikit_learn.mean_absolute_error(true, predicted))
+    assert result["r2"] == pytest.approx(scikit_learn.r2_score(true, predicted))
     assert result["r2"] > 0.9
 
 

@@ -135,7 +135,7 @@ def test_the_reference_configs_hear_nothing(path: Path, tmp_path: Path, data_dir
     config = load_config(path, ["training.epochs=8", "data.limit=4000"])
     source = config.data.dataset.build()
     if not source.locate(data_dir):
-        pytest.skip(f"{source.name} is not in {data_dir}")
+        pytest.skip(f"needs {source.name} in {data_dir} (see data/README.md)")
     workplace = Workplace(data_dir, tmp_path, threads=1, plots=False, download=False)
     train(config, workplace, Display(quiet=True))
     assert diagnose(tmp_path / config.name, workplace, Display(quiet=True)).findings == ()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -75,24 +78,24 @@ def test_r2_of_a_constant_target_that_is_missed_is_zero() -> None:
     assert r2_score(np.ones((3, 1)), np.array([[1.0], [1.0], [1.1]])).tolist() == [0.0]
 
 
-def test_classification_figures_equal_those_of_scikit_learn() -> None:
-    oracle = pytest.importorskip("sklearn.metrics")
+def test_classification_figures_equal_those_of_scikit_learn(oracle: Callable[[str], Any]) -> None:
+    scikit_learn = oracle("sklearn.metrics")
     rng = np.random.default_rng(0)
     t = np.concatenate([np.arange(7), rng.integers(0, 6, 500)])  # class 6 is rare
     y = rng.normal(size=(len(t), 7)) + 1.5 * np.eye(7)[t]
     predicted = y.argmax(axis=1)
     counts = confusion_matrix(t, predicted, 7)
-    assert np.array_equal(counts, oracle.confusion_matrix(t, predicted))
+    assert np.array_equal(counts, scikit_learn.confusion_matrix(t, predicted))
     figures = class_figures(counts)
-    expected = oracle.precision_recall_fscore_support(t, predicted, zero_division=0.0)
+    expected = scikit_learn.precision_recall_fscore_support(t, predicted, zero_division=0.0)
     for ours, theirs in zip((figures.precision, figures.recall, figures.f1, figures.support), expected, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-15)
     for k in (1, 2, 5):
-        assert top_k_accuracy(y, t, k) == pytest.approx(oracle.top_k_accuracy_score(t, y, k=k))
+        assert top_k_accuracy(y, t, k) == pytest.approx(scikit_learn.top_k_accuracy_score(t, y, k=k))
 
 
-def test_reliability_bins_equal_those_of_scikit_learn() -> None:
-    calibration = pytest.importorskip("sklearn.calibration")
+def test_reliability_bins_equal_those_of_scikit_learn(oracle: Callable[[str], Any]) -> None:
+    calibration = oracle("sklearn.calibration")
     rng = np.random.default_rng(1)
     confidence = rng.uniform(size=400)
     correct = rng.uniform(size=400) < confidence**2
@@ -102,13 +105,13 @@ def test_reliability_bins_equal_those_of_scikit_learn() -> None:
     assert bins.confidence[bins.count > 0] == pytest.approx(mean)
 
 
-def test_regression_figures_equal_those_of_scikit_learn() -> None:
-    oracle = pytest.importorskip("sklearn.metrics")
+def test_regression_figures_equal_those_of_scikit_learn(oracle: Callable[[str], Any]) -> None:
+    scikit_learn = oracle("sklearn.metrics")
     rng = np.random.default_rng(2)
     t = rng.normal(50, 3, size=(200, 3)).astype(np.float32)
     y = (t + rng.normal(size=t.shape)).astype(np.float32)
     t[:, 2] = 7.0
     wide = (t.astype(np.float64), y.astype(np.float64))
-    assert mean_squared_error(t, y) == pytest.approx(oracle.mean_squared_error(*wide, multioutput="raw_values"))
-    assert mean_absolute_error(t, y) == pytest.approx(oracle.mean_absolute_error(*wide, multioutput="raw_values"))
-    assert r2_score(t, y) == pytest.approx(oracle.r2_score(*wide, multioutput="raw_values"))
+    assert mean_squared_error(t, y) == pytest.approx(scikit_learn.mean_squared_error(*wide, multioutput="raw_values"))
+    assert mean_absolute_error(t, y) == pytest.approx(scikit_learn.mean_absolute_error(*wide, multioutput="raw_values"))
+    assert r2_score(t, y) == pytest.approx(scikit_learn.r2_score(*wide, multioutput="raw_values"))

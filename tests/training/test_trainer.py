@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tracemalloc
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,8 +100,10 @@ OPTIMIZERS: list[tuple[str, Callable[[], Optimizer]]] = [
 
 
 @pytest.mark.parametrize(("name", "make"), OPTIMIZERS, ids=[name for name, _ in OPTIMIZERS])
-def test_fifty_steps_of_an_mlp_agree_with_pytorch_to_float32(name: str, make: Callable[[], Optimizer]) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is the oracle here")
+def test_fifty_steps_of_an_mlp_agree_with_pytorch_to_float32(
+    name: str, make: Callable[[], Optimizer], oracle: Callable[[str], Any]
+) -> None:
+    torch = oracle("torch")
     train = examples(50 * 16)
     trainer = trainer_for(train, Recipe(CrossEntropy(), make(), epochs=1, batch_size=16, l2=L2(0.01)))
     named = trainer.network.parameters.named()
@@ -172,7 +175,8 @@ def test_two_threads_give_the_same_weights_as_one(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_number_of_blas_threads_changes_results_by_float32_rounding_at_most() -> None:
-    threadpoolctl = pytest.importorskip("threadpoolctl")
+    import threadpoolctl
+
     rng = np.random.default_rng(0)
     train = Examples.all_of(rng.integers(0, 256, (512, 32, 32, 3), dtype=np.uint8), rng.integers(0, 10, 512))
 

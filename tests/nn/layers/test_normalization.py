@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -81,8 +84,8 @@ def test_layer_norm_gradients_agree_with_central_differences(layers: list[Layer]
     assert max(row.worst for row in rows) < 1e-6
 
 
-def test_batch_norm_is_that_of_pytorch_in_training_and_after() -> None:
-    torch = pytest.importorskip("torch")
+def test_batch_norm_is_that_of_pytorch_in_training_and_after(oracle: Callable[[str], Any]) -> None:
+    torch = oracle("torch")
     layer = BatchNorm(momentum=0.6)
     network = built(layer, (5, 4, 3))
     theirs = torch.nn.BatchNorm2d(3, momentum=0.4).double()
@@ -102,8 +105,8 @@ def test_batch_norm_is_that_of_pytorch_in_training_and_after() -> None:
     np.testing.assert_allclose(network.forward(x).transpose(0, 3, 1, 2), after, atol=1e-12)
 
 
-def test_layer_norm_is_that_of_pytorch() -> None:
-    torch = pytest.importorskip("torch")
+def test_layer_norm_is_that_of_pytorch(oracle: Callable[[str], Any]) -> None:
+    torch = oracle("torch")
     layer = LayerNorm()
     network = built(layer, (7,))
     theirs = torch.nn.LayerNorm(7).double()
