@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.main import get_command
 
+from nnscratch.cli import main
 from nnscratch.cli.app import app
 from nnscratch.config.config import parse_config
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
@@ -32,7 +36,7 @@ def test_continuous_integration_runs_the_two_commands(root: Path) -> None:
     first, second = (block.strip() for block in blocks("bash")[:2])
     for part in first.split(" && "):
         assert part.removeprefix("pip install ") in script
-    assert "pip install --quiet -e '.[dev]'" in script
+    assert "install --quiet -e '.[dev]'" in script
     assert second == "pip install -e '.[dev]' && pytest"
     assert re.search(r"^pytest ", script, re.MULTILINE)
 
@@ -43,6 +47,41 @@ def test_the_readme_shows_commands_that_exist() -> None:
     shown = {command.split()[1] for command in commands()}
     assert len(shown) >= 8
     assert shown <= known
+
+
+@pytest.mark.parametrize("command", [each for each in commands() if " --" in each])
+def test_the_options_the_readme_shows_exist(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = command.split()[1:]
+    path = words[: 2 if words[0] in ("runs", "data") else 1]
+    with suppress(SystemExit):
+        main([*path, "--help"])
+    described = re.findall(r"--[\w-]+", capsys.readouterr().out)
+    assert {word for word in words if word.startswith("--")} <= set(described)
+
+
+def shown_tests() -> Iterator[tuple[str, str, str]]:
+    """Every test file or folder that the README or the book names, with the test in it; `::name` is in the last one."""
+    for document in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        path = ""
+        for file, name in re.findall(r"`(tests/[\w./]*)?(?:::(\w+))?[^`\n]*`", document.read_text()):
+            path = file or path
+            if file or name:
+                yield document.name, path, name
+
+
+def test_the_tests_that_are_named_exist() -> None:
+    shown = list(shown_tests())
+    assert len(shown) >= 30
+    for document, path, name in shown:
+        assert (ROOT / path).exists(), f"{document}: {path}"
+        assert not name or f"\ndef {name}(" in (ROOT / path).read_text(), f"{document}: {path}::{name}"
+
+
+def test_the_markers_that_are_named_exist(pytestconfig: pytest.Config) -> None:
+    markers = {line.partition(":")[0] for line in pytestconfig.getini("markers")}
+    shown = set(re.findall(r"pytest -m (\w+)", README))
+    assert shown
+    assert shown <= markers
 
 
 def test_the_configs_the_readme_names_exist(root: Path) -> None:

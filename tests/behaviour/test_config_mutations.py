@@ -1,17 +1,32 @@
-"""Valid configs, changed at random: each is a Config or a ConfigError, and a Config survives its own YAML."""
+"""Valid configs, changed at random: each is a ConfigError, or a Config that survives its YAML and can start."""
 
 from __future__ import annotations
 
 import copy
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nnscratch.config.config import config_from_mapping, flatten, parse_config
+from nnscratch.config.config import config_from_mapping, flatten, load_config, parse_config
 from nnscratch.config.yaml_core import dump_yaml
-from nnscratch.errors import ConfigError
+from nnscratch.datasets.sources.shapes import Shapes
+from nnscratch.errors import ConfigError, UserError
+from nnscratch.experiment.recorder import Recorder
+from nnscratch.experiment.session import Session
+from nnscratch.experiment.train import train
+from nnscratch.host import machine
+from nnscratch.host.display import Display
+from nnscratch.host.workplace import Workplace
+
+Start = Callable[[dict[str, Any]], None]
 
 VALID: list[dict[str, Any]] = [
     {
@@ -72,8 +87,14 @@ def places(value: Any) -> list[tuple[Any, Any]]:
 
 
 @st.composite
-def mutated(draw: st.DrawFn) -> dict[str, Any]:
-    config: dict[str, Any] = copy.deepcopy(draw(st.sampled_from(VALID)))
+def mutated(
+    draw: st.DrawFn,
+    valid: list[dict[str, Any]] = VALID,
+    keys: st.SearchStrategy[str] = KEYS,
+    values: st.SearchStrategy[Any] = VALUES,
+) -> dict[str, Any]:
+    """One of the valid configs with one to three changes."""
+    config: dict[str, Any] = copy.deepcopy(draw(st.sampled_from(valid)))
     for _ in range(draw(st.integers(1, 3))):
         found = places(config)
         if not found:
@@ -81,13 +102,13 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
         container, key = found[draw(st.integers(0, len(found) - 1))]
         match draw(st.sampled_from(["replace", "delete", "insert", "exchange"])):
             case "replace":
-                container[key] = draw(VALUES)
+                container[key] = draw(values)
             case "delete":
                 del container[key]
             case "insert" if isinstance(container, dict):
-                container[draw(KEYS)] = draw(VALUES)
+                container[draw(keys)] = draw(values)
             case "insert":
-                container.insert(key, draw(VALUES))
+                container.insert(key, draw(values))
             case "exchange":
                 other, other_key = found[draw(st.integers(0, len(found) - 1))]
                 container[key] = copy.deepcopy(other[other_key])
@@ -133,3 +154,101 @@ def test_any_override_gives_a_config_or_a_config_error(mapping: dict[str, Any], 
     except (ConfigError, UnicodeError):
         return
     assert parse_config(config.to_yaml(), "again") == config
+
+
+TINY: dict[str, Any] = {
+    "name": "tiny",
+    "data": {"dataset": {"name": "shapes", "train": 40, "test": 20}},
+    "model": {"hidden_layers": [4]},
+    "training": {"epochs": 1, "batch_size": 10},
+}
+STARTING: list[dict[str, Any]] = [
+    {**TINY, "schedule": "cosine", "l2": 0.1, "optimizer": {"name": "sgd", "momentum": 0.9}, "seed": 1},
+    {
+        **TINY,
+        "model": {"layers": ["flatten", {"dense": 3}, "relu", {"name": "dense", "weight_init": "zeros"}]},
+        "loss": {"name": "cross_entropy", "label_smoothing": 0.1, "class_weights": "balanced"},
+        "training": {"epochs": 1, "batch_size": 10, "early_stopping": 2, "averaging": "ema", "clip_norm": 1.0},
+        "evaluation": {"test_time_augmentation": "none"},
+    },
+]
+# Every kind, every edge, and nothing that would make an honest training large.
+EDGES = (0, 1, 2, 3, 7, -1, 0.0, 0.5, 1.0, -0.5, 1e-300, 1e300, 2**31, 2**40, 2**62, 2**63, -(2**63))
+TEXTS = (
+    "",
+    "relu",
+    "adam",
+    "dense",
+    "shapes",
+    "none",
+    "a.b",
+    "0",
+    "1e-3",
+    "no",
+    "\x00",
+    "\ud800",
+    "../x",
+    "ä",
+    "x" * 300,
+)
+NAMES = ("csv", "npz", "image_folder", "flatten", "softmax", "mean_squared_error", "balanced")
+SMALL_VALUES = st.recursive(
+    st.sampled_from([None, True, False, float("inf"), float("nan"), *EDGES, *TEXTS, *NAMES]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "units", "short", "x"]), inner)
+    ),
+    max_leaves=4,
+)
+MUTATED_START = mutated(STARTING, st.sampled_from(["name", "epochs", "path", "limit", "x", ""]), SMALL_VALUES)
+PATIENT = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Start:
+    """Starts a training and checks what it leaves: a run, or one message and nothing.
+
+    Everything up to the first step is real: reading, data, network, recipe, run directory. Then it is enough.
+    """
+    monkeypatch.setattr(Recorder, "begin", lambda recorder: None)
+    monkeypatch.setattr(Session, "train", lambda session: None)
+    monkeypatch.setattr(machine, "git_commit", lambda: None)
+    monkeypatch.setattr(Shapes, "_draw_split", draw_nothing)
+    return starts_or_fails_cleanly
+
+
+def draw_nothing(source: Shapes, split: int, count: int) -> tuple[Any, Any]:
+    """Black pictures of all classes: drawing 4,000 times would take a minute."""
+    return np.zeros((count, 32, 32, 3), np.uint8), np.arange(count, dtype=np.int64) % 10
+
+
+def starts_or_fails_cleanly(config: dict[str, Any]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file, runs = Path(folder) / "my.yaml", Path(folder) / "runs"
+        file.write_text(json.dumps(config).replace("NaN", ".nan").replace("Infinity", ".inf"))
+        error: UserError | None = None
+        # Anything but these two is a traceback, and fails the test.
+        try:
+            train(load_config(file), Workplace(Path(folder), runs, 1), Display(quiet=True))
+        except UserError as caught:
+            error = caught
+        except MemoryError as caught:
+            error = UserError(str(caught))
+        made = [path.name for path in runs.iterdir()] if runs.exists() else []
+        assert len(made) == (error is None)
+        assert error is None or (error.message and error.exit_code in (1, 2, 4))
+        assert sorted(path.name for path in Path(folder).iterdir()) == (["my.yaml", "runs"] if made else ["my.yaml"])
+
+
+@given(config=MUTATED_START)
+@settings(max_examples=200, derandomize=True, deadline=None, suppress_health_check=PATIENT)
+def test_a_mutated_config_starts_or_fails_cleanly_and_a_config_error_leaves_no_run(
+    start: Start, config: dict[str, Any]
+) -> None:
+    start(config)
+
+
+@pytest.mark.exhaustive
+@given(config=MUTATED_START)
+@settings(max_examples=2000, deadline=None, suppress_health_check=PATIENT)
+def test_2000_other_mutated_configs_start_or_fail_cleanly(start: Start, config: dict[str, Any]) -> None:
+    start(config)

@@ -31,10 +31,10 @@ def small(text: str) -> list[str]:
     return problems(SMALL + text)
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [each for each in sorted(CONFIGS.rglob("*.yaml")) if "sweep" not in each.stem], ids=lambda path: path.stem
+)
 def test_every_shipped_config_loads_and_its_canonical_form_loads_to_an_equal_config(path: Path) -> None:
-    if "sweep" in path.stem:
-        pytest.skip("a sweep is not a config")
     config = load_config(path)
 
     assert parse_config(config.to_yaml(), "canonical") == config

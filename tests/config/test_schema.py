@@ -27,10 +27,10 @@ def accepts() -> Callable[[object], bool]:
     return lambda value: bool(validator.is_valid(value))
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [each for each in sorted(CONFIGS.rglob("*.yaml")) if "sweep" not in each.stem], ids=lambda path: path.stem
+)
 def test_every_shipped_config_fits_the_schema(path: Path, accepts: Callable[[object], bool]) -> None:
-    if "sweep" in path.stem:
-        pytest.skip("a sweep is not a config")
     assert accepts(read_yaml(path).value)
 
 

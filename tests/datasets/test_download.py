@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import socket
 import subprocess
 import sys
 import tarfile
@@ -99,8 +100,8 @@ def redirect(address: str) -> Answer:
     return answer
 
 
-def silence(seconds: float) -> Answer:
-    return lambda request: time.sleep(seconds)
+def silence(request: BaseHTTPRequestHandler) -> None:
+    time.sleep(60)
 
 
 @pytest.fixture
@@ -224,11 +225,11 @@ def test_a_redirect_to_a_local_file_is_refused(server: ScriptedServer, tmp_path:
 
 
 def test_a_server_that_says_nothing_is_given_up(server: ScriptedServer, tmp_path: Path, said: list[str]) -> None:
-    server.answers["/a"] = [silence(1.0)]
+    server.answers["/a"] = [silence]
     start = time.monotonic()
     with pytest.raises(DataError, match=r"no answer within 0\.2 s"):
         fetch([remote(server, "/a")], tmp_path, said.append, patience=Patience(timeout=0.2))
-    assert time.monotonic() - start < 0.9
+    assert time.monotonic() - start < 30
 
 
 def test_a_server_that_dribbles_bytes_is_given_up(server: ScriptedServer, tmp_path: Path, said: list[str]) -> None:
@@ -241,13 +242,12 @@ def test_a_server_that_dribbles_bytes_is_given_up(server: ScriptedServer, tmp_pa
 
 
 def test_offline_the_error_names_files_folder_addresses_and_the_way_out(tmp_path: Path, said: list[str]) -> None:
-    # A port that was free a moment ago, with nobody listening.
-    unused = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
-    address = f"http://127.0.0.1:{unused.server_port}/data.bin"
-    unused.server_close()
-    files = [RemoteFile(name, (address,), 10, "00") for name in ("one.gz", "two.gz")]
-    with pytest.raises(DataError) as caught:
-        fetch(files, tmp_path, said.append, patience=QUICK, hint="`nnscratch train configs/quickstart.yaml`")
+    with socket.socket() as taken:  # by us, so that nobody listens there
+        taken.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}/data.bin"
+        files = [RemoteFile(name, (address,), 10, "00") for name in ("one.gz", "two.gz")]
+        with pytest.raises(DataError) as caught:
+            fetch(files, tmp_path, said.append, patience=QUICK, hint="`nnscratch train configs/quickstart.yaml`")
     text = str(caught.value)
     for part in ("one.gz", "two.gz", str(tmp_path), address, "refused", "configs/quickstart.yaml"):
         assert part in text

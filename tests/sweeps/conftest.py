@@ -7,7 +7,6 @@ import json
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -111,20 +110,17 @@ def _postgresql_server() -> Iterator[str]:
     try:
         if as_user:
             shutil.chown(folder, as_user["user"])
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
         run = {"cwd": folder, "check": True, "capture_output": True, "timeout": 120, **as_user}
         data = str(folder / "data")
         try:
             subprocess.run([initdb, "-D", data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync"], **run)
-            options = f"-h 127.0.0.1 -p {port} -k {folder} -c fsync=off"
+            options = f"-h '' -k {folder} -c fsync=off"  # a socket in the folder: no port that another may take first
             log = str(folder / "log")
             subprocess.run([server, "-D", data, "-l", log, "-w", "-t", "60", "-o", options, "start"], **run)
         except subprocess.CalledProcessError as error:
             pytest.skip(f"PostgreSQL does not start here: {error.stderr.decode(errors='replace')[-300:]}")
         try:
-            yield f"postgresql://tester@127.0.0.1:{port}/postgres"
+            yield f"postgresql://tester@/postgres?host={folder}"
         finally:
             subprocess.run([server, "-D", data, "-m", "immediate", "-w", "stop"], **run)
     finally:

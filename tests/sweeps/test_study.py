@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +20,14 @@ from nnscratch.sweeps.study import LeaseLostError, Study
 from nnscratch.sweeps.sweep_file import load_sweep
 
 WriteSweep = Callable[..., Path]
+
+
+class Clock:
+    """Stands for the clock of the study: moves when a test says so, however busy the machine is."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(study_module, "time", SimpleNamespace(monotonic=lambda: self.now))
 
 
 def open_study(file: Path, lease_seconds: float = 60.0, seed: int = 1, extend: bool = False) -> Study:
@@ -61,11 +69,12 @@ def test_a_silent_worker_loses_its_trial_and_is_told_so(
     trial = elsewhere.claim()
     assert trial is not None
     monkeypatch.undo()
-    here = open_study(file, lease_seconds=0.3)
+    clock = Clock(monkeypatch)
+    here = open_study(file, lease_seconds=30)
     assert here.claim() is None  # whether it is alive is not known yet
     elsewhere.beat(0)
     assert here.claim() is None
-    time.sleep(0.4)
+    clock.now += 31
     taken = here.claim()
     assert taken is not None
     assert (taken.number, taken.parameters) == (0, trial.parameters)
@@ -85,11 +94,12 @@ def test_a_worker_that_beats_keeps_its_trial(
     elsewhere = open_study(file)
     assert elsewhere.claim() is not None
     monkeypatch.undo()
-    here = open_study(file, lease_seconds=0.5)
+    clock = Clock(monkeypatch)
+    here = open_study(file, lease_seconds=30)
     for _ in range(8):
         assert here.claim() is None
         elsewhere.beat(0)
-        time.sleep(0.1)
+        clock.now += 20
 
 
 def test_a_trial_of_a_process_that_is_gone_is_free_at_once(

@@ -201,7 +201,7 @@ def test_flip_and_translate_of_a_large_batch_are_quick() -> None:
     batches = Batches(Examples.all_of(inputs, np.zeros(1024, np.int64)), affine(1 / 255, 0.0), 1024)
     times = []
     for _ in range(5):
-        started = time.perf_counter()
+        started = time.process_time()  # of this process alone: others may be busy
         batches.augmented(0, [AlternatingFlip(), Translate(2)], RandomStreams(0), 0)
-        times.append(time.perf_counter() - started)
-    assert min(times) < 0.1  # about 0.01 on an idle machine
+        times.append(time.process_time() - started)
+    assert min(times) < 0.1  # about 0.01

@@ -162,7 +162,7 @@ def test_a_wandb_that_hangs_delays_a_training_by_its_time_out_only(
     started = time.monotonic()
     summary = train(config_from_mapping(SETTINGS), workplace(tmp_path), Display(quiet=True), wandb="online")
     assert summary.epochs == 3
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 120, "it would hang for 600"
     assert "no answer within 2 s" in capsys.readouterr().err
 
 
@@ -175,7 +175,7 @@ def test_a_server_that_cannot_be_reached_is_one_warning(
     started = time.monotonic()
     summary = train(config_from_mapping(SETTINGS), workplace(tmp_path), Display(quiet=True), wandb="online")
     assert summary.epochs == 3
-    assert time.monotonic() - started < 40
+    assert time.monotonic() - started < 120
     assert capsys.readouterr().err.count("warning: W&B mirror:") == 1
 
 

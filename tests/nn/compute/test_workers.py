@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -11,27 +10,22 @@ import pytest
 from nnscratch.nn.compute.workers import LARGE, PIECE, Workers, cut
 
 
-def threads_that_worked(workers: Workers, numbers: int | None = None) -> int:
-    """How many threads took a share of eight slow pieces."""
-    seen: set[int] = set()
+@pytest.mark.parametrize("numbers", [(), (LARGE,)], ids=["unknown", "large"])
+def test_every_thread_takes_a_share_of_large_work(numbers: tuple[int, ...]) -> None:
+    # Each piece ends when all three are at work: one after another they would never.
+    together = threading.Barrier(3, timeout=60)
 
     def piece(_: int) -> None:
-        seen.add(threading.get_ident())
-        time.sleep(0.02)
+        together.wait()
 
-    if numbers is None:
-        workers.run(piece, range(8))
-    else:
-        workers.run(piece, range(8), numbers)
-    return len(seen)
+    Workers(3).run(piece, range(3), *numbers)
 
 
-def test_every_thread_takes_a_share_of_large_work_and_the_caller_does_small_work_alone() -> None:
-    workers = Workers(3)
-    assert threads_that_worked(workers) == 3
-    assert threads_that_worked(workers, LARGE) == 3
-    assert threads_that_worked(workers, LARGE - 1) == 1
-    assert threads_that_worked(Workers(1)) == 1
+@pytest.mark.parametrize(("threads", "numbers"), [(3, LARGE - 1), (1, LARGE)])
+def test_the_caller_does_small_work_alone(threads: int, numbers: int) -> None:
+    seen: set[int] = set()
+    Workers(threads).run(lambda _: seen.add(threading.get_ident()), range(8), numbers)
+    assert seen == {threading.get_ident()}
 
 
 @pytest.mark.parametrize("size", [10, PIECE, PIECE + 1, LARGE - 1, LARGE + 7])
