@@ -6,14 +6,12 @@ validation after every epoch, test at the end. For the end-to-end comparison; pr
 
 from __future__ import annotations
 
+import argparse
 import gzip
-import sys
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch.nn.functional import cross_entropy
 
 
 def cifar(folder: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -32,7 +30,10 @@ def fashion(folder: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return images, [read(f"{split}-labels-idx1", 8).astype(np.int64) for split in ("train", "t10k")]
 
 
-def main(name: str, folder: Path, epochs: int) -> None:
+def train(name: str, folder: Path, epochs: int) -> None:
+    import torch
+    from torch.nn.functional import cross_entropy
+
     images, labels = (cifar if name == "cifar" else fashion)(folder)
     hidden, batch, decay, held_out = ((512, 256), 128, 1e-3, 5000) if name == "cifar" else ((128,) * 3, 64, 1e-4, 0)
     x, x_test = (torch.from_numpy(np.array(each)) for each in images)
@@ -80,5 +81,14 @@ def main(name: str, folder: Path, epochs: int) -> None:
     print(f"test_accuracy {score(x_test, t_test, torch.arange(len(x_test)))[1]:.4f}")
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("case", choices=["cifar", "fashion"])
+    parser.add_argument("data_dir", type=Path)
+    parser.add_argument("epochs", type=int)
+    options = parser.parse_args()
+    train(options.case, options.data_dir, options.epochs)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    main()

@@ -38,7 +38,11 @@ class Timing:
 
 def serve(make: Callable[[], Work]) -> None:
     """The contender's side: prepares, then does and times what the parent asks for, line by line."""
-    work = make()
+    try:
+        work = make()
+    except ModuleNotFoundError as error:
+        print(error)
+        return
     print("ready", flush=True)
     for line in sys.stdin:
         updates = int(line)
@@ -53,9 +57,10 @@ def measure(commands: Mapping[str, Sequence[str]], updates: int, rounds: int) ->
     for name, command in commands.items():
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
-        if process.stdout.readline().strip() != "ready":
+        answer = process.stdout.readline().strip()
+        if answer != "ready":
             process.wait()
-            print(f"left out: {name} did not start", file=sys.stderr)
+            print(f"left out: {name} did not start: {answer or 'see above'}", file=sys.stderr)
             continue
         contenders[name] = process
     for process in contenders.values():

@@ -1,0 +1,63 @@
+"""The benchmarks start with the product as it is, so that no change breaks them unseen; nothing is measured here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+SCRIPTS = ["dense", "convolution", "convolution_epoch", "end_to_end", "pytorch_training"]
+SMALLEST = {
+    "dense": ["fashion"],
+    "convolution": ["--batch=2", "--threads=1", "--shape", "5", "3", "4"],
+    "convolution_epoch": ["--batch=4", "--threads=1", "--report=report.json"],
+}
+
+
+def test_every_script_is_tested() -> None:
+    helper = "side_by_side"
+    assert {path.stem for path in HERE.glob("*.py") if path != Path(__file__).resolve()} == {*SCRIPTS, helper}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_benchmark_tells_how_to_use_it_without_the_libraries_it_compares(script: str) -> None:
+    without = "import sys, runpy; sys.modules.update(dict.fromkeys(['torch', 'jax', 'sklearn']))\n"
+    program = f"{without}sys.argv[1:] = ['--help']; runpy.run_path({str(HERE / script)!r} + '.py', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "usage:" in done.stdout
+
+
+@pytest.mark.parametrize("script", SMALLEST)
+def test_our_side_of_a_benchmark_does_an_update(script: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(HERE / f"{script}.py"), "--contender", "nnscratch", *SMALLEST[script]]
+    done = subprocess.run(command, input="1\n", capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    ready, seconds = done.stdout.split()
+    assert ready == "ready"
+    assert json.loads(seconds) > 0
+
+
+def test_a_library_that_is_missing_is_left_out_and_named(tmp_path: Path) -> None:
+    program = f"""
+import sys
+sys.path.insert(0, {str(HERE)!r})
+from side_by_side import measure, serve
+if len(sys.argv) == 1:
+    timings = measure({{name: [sys.executable, __file__, name] for name in ("ours", "theirs")}}, 1, 1)
+    print(*(timing.name for timing in timings))
+else:
+    def make():
+        if sys.argv[1] == "theirs":
+            import a_library_that_nobody_has
+        return lambda updates: None
+    serve(make)
+"""
+    (tmp_path / "script.py").write_text(program)
+    done = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["ours"]
+    assert done.stderr == "left out: theirs did not start: No module named 'a_library_that_nobody_has'\n"
