@@ -31,7 +31,8 @@ def test_training_cifar10_needs_at_most_1_3_times_its_dataset_weights_and_buffer
 ) -> None:
     data_dir = public_data("cifar-10-batches-bin").parent
     config = str(root / "configs" / "cifar_best.yaml")
-    command = ["train", config, "--data-dir", str(data_dir), "--threads", "1", "--json"]
+    # A short epoch: what is held does not depend on how the images are split.
+    command = ["train", config, "data.validation=0.9", "--data-dir", str(data_dir), "--threads", "1", "--json"]
     train = [*command, "--epochs", "1", "--no-plots", "--runs-dir", str(tmp_path)]
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
     lines = _run([sys.executable, "-c", PROGRAM, *train], environment)

@@ -144,7 +144,7 @@ def test_a_dry_run_shows_the_network_and_writes_nothing(
         (["train", "nowhere.yaml"], 2, "no such file"),
         (["train", "{quickstart}", "optimizer.leraning_rate=3"], 2, "did you mean learning_rate?"),
         (["train", "{quickstart}", "--epoch=3"], 2, "did you mean --epochs?"),
-        (["train", "{quickstart}", "training.batch_size=100000"], 2, "larger than the training split"),
+        (["train", "{quickstart}", *TINY[:1], "training.batch_size=100000"], 2, "larger than the training split"),
         (["train", "{quickstart}", "--threads", "0"], 2, "at least 1 thread"),
         (["train", "{quickstart}", "loss=mean_squared_eror"], 2, "did you mean mean_squared_error?"),
         (["train", "{quickstart}", "data.dataset=csv", "data.path=nowhere.csv"], 4, "nowhere.csv"),

@@ -148,23 +148,25 @@ def test_four_processes_on_one_study_run_no_trial_twice_and_take_up_a_dead_ones(
     tmp_path: Path,
 ) -> None:
     storage = str(tmp_path / "shared.journal") if kind == "journal" else request.getfixturevalue("postgresql")
-    file = write_sweep(tmp_path, {"training": {"epochs": 12, "batch_size": 20, "checkpoint_every": 1}}, run_cap=12)
+    file = write_sweep(tmp_path, {"training": {"epochs": 8, "batch_size": 20, "checkpoint_every": 1}}, run_cap=8)
     # A folder each, as on machines that share nothing but the storage.
     machines = [tmp_path / f"machine{number}" for number in range(4)]
     processes = [start_sweep(file, machine, "--storage", storage, "--lease", "30") for machine in machines]
     folders = [machine / "sweeps" / "tiny" / "trials" for machine in machines]
-    wait_until(lambda: folders[0].is_dir() and any(folders[0].glob("*/metrics.jsonl")), 120)
-    processes[0].kill()
-    results = [finish_sweep(process, 240) for process in processes[1:]]
-    assert [trial["number"] for trial in results[0]["trials"]] == list(range(12))
+    # The first to train is killed: on a busy machine another may start when all is done.
+    wait_until(lambda: any(any(folder.glob("*/metrics.jsonl")) for folder in folders), 120)
+    victim = next(number for number, folder in enumerate(folders) if any(folder.glob("*/metrics.jsonl")))
+    processes.pop(victim).kill()
+    results = [finish_sweep(process, 240) for process in processes]
+    assert [trial["number"] for trial in results[0]["trials"]] == list(range(8))
     assert {trial["status"] for trial in results[0]["trials"]} == {"completed"}
     assert all(outcome(result) == outcome(results[0]) for result in results)
-    names = [run.parent.name for folder in folders[1:] for run in folder.glob("*/meta.json")]
-    of_the_dead = [run.parent.name for run in folders[0].glob("*/meta.json")]
+    of_the_dead = [run.parent.name for run in folders.pop(victim).glob("*/meta.json")]
+    names = [run.parent.name for folder in folders for run in folder.glob("*/meta.json")]
     assert len(names) == len(set(names)), "two live processes ran the same trial"
     # What the killed process had finished was not run again; at most the one it was at was.
     assert len(set(names) & set(of_the_dead)) <= 1
-    assert set(names) | set(of_the_dead) == {f"trial-{number:04d}" for number in range(12)}
+    assert set(names) | set(of_the_dead) == {f"trial-{number:04d}" for number in range(8)}
 
 
 PLUGIN = '''
