@@ -23,7 +23,7 @@ from nnscratch.cli.options import (
 )
 from nnscratch.cli.result import finish, stream_out
 from nnscratch.errors import UsageError
-from nnscratch.host.workplace import DEFAULT_DATA, DEFAULT_RUNS
+from nnscratch.host.workplace import DEFAULT_DATA, DEFAULT_RUNS, Workplace
 
 family = typer.Typer()
 
@@ -50,7 +50,6 @@ def evaluate(
 
     Figures, predictions and plots are also written to evaluation/<split>/ inside the run.
     """
-    from nnscratch.host.workplace import Workplace
     from nnscratch.results.evaluate import evaluate_run
 
     path = read_run(run, runs_dir, allow_plugins)
@@ -107,7 +106,6 @@ def plot(
     allow_plugins: AllowPlugins = False,
 ) -> None:
     """Draw a run's plots and its report.html again."""
-    from nnscratch.host.workplace import Workplace
     from nnscratch.results.plot import plot_run
 
     path = read_run(run, runs_dir, allow_plugins)

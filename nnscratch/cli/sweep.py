@@ -10,7 +10,7 @@ import typer
 from nnscratch.cli.help import TRAIN_AND_USE, examples
 from nnscratch.cli.options import AllowPlugins, DataDir, Json, Quiet, RunsDir, Threads, Verbose, Wandb, display_for
 from nnscratch.cli.result import finish
-from nnscratch.host.workplace import DEFAULT_DATA, DEFAULT_RUNS
+from nnscratch.host.workplace import DEFAULT_DATA, DEFAULT_RUNS, Workplace
 
 family = typer.Typer()
 SweepEngine = Literal["local", "wandb"]
@@ -61,7 +61,6 @@ def sweep(
     Results are in RUNS_DIR/sweeps/NAME. Stopped or killed at any moment and started again, it goes on. Several
     machines work on one sweep when they are given the same --storage.
     """
-    from nnscratch.host.workplace import Workplace
     from nnscratch.sweeps.command_line import SweepOptions
     from nnscratch.sweeps.command_line import sweep as run_sweep
 

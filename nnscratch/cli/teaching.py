@@ -23,7 +23,7 @@ from nnscratch.cli.options import (
     read_run,
 )
 from nnscratch.cli.result import finish
-from nnscratch.host.workplace import DEFAULT_DATA, DEFAULT_RUNS
+from nnscratch.host.workplace import DEFAULT_DATA, DEFAULT_RUNS, Workplace
 
 family = typer.Typer()
 
@@ -47,7 +47,6 @@ def explain(
     allow_plugins: AllowPlugins = False,
 ) -> None:
     """Tell one training step of CONFIG in formulas, shapes and numbers that can be computed again by hand."""
-    from nnscratch.host.workplace import Workplace
     from nnscratch.teaching.explain import explain as tell
     from nnscratch.teaching.explanation_formats import write_explanation
 
@@ -79,7 +78,6 @@ def gradcheck(
     allow_plugins: AllowPlugins = False,
 ) -> None:
     """Check every gradient of CONFIG against central differences in float64; exit code 1 names a wrong layer."""
-    from nnscratch.host.workplace import Workplace
     from nnscratch.teaching.gradient_report import gradcheck as check
 
     display = display_for(json, verbose=verbose)
@@ -103,7 +101,6 @@ def diagnose(
     allow_plugins: AllowPlugins = False,
 ) -> None:
     """Say what went wrong in a run: the problem, the layer, the evidence, what to try. A healthy run hears nothing."""
-    from nnscratch.host.workplace import Workplace
     from nnscratch.teaching.run_diagnosis import diagnose as examine
 
     path = read_run(run, runs_dir, allow_plugins)
@@ -128,7 +125,6 @@ def preflight(
     allow_plugins: AllowPlugins = False,
 ) -> None:
     """Check CONFIG and its data before a long training: one batch, first loss, splits, balance, learning rate."""
-    from nnscratch.host.workplace import Workplace
     from nnscratch.teaching.preflight import preflight as check
 
     display = display_for(json, verbose=verbose)

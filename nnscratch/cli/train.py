@@ -25,7 +25,7 @@ from nnscratch.cli.options import (
 )
 from nnscratch.cli.result import finish
 from nnscratch.errors import UsageError
-from nnscratch.host.workplace import DEFAULT_DATA, DEFAULT_RUNS
+from nnscratch.host.workplace import DEFAULT_DATA, DEFAULT_RUNS, Workplace
 from nnscratch.runs.names import find_run
 
 family = typer.Typer()
@@ -78,7 +78,6 @@ def train(
     from nnscratch.experiment.dry_run import dry_run as describe
     from nnscratch.experiment.train import resume as resume_run
     from nnscratch.experiment.train import train as train_config
-    from nnscratch.host.workplace import Workplace
 
     display = display_for(json, quiet, verbose)
     workplace = Workplace(data_dir, runs_dir, threads, plots)

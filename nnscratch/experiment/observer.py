@@ -73,10 +73,6 @@ class TrainingSummary:
     train_samples: int
     failure = None
 
-    def to_text(self) -> str:
-        """Nothing more: a training says its figures as it has them, to its log too."""
-        return ""
-
     @property
     def outcome(self) -> Outcome:
         """The same as the run keeps it."""
@@ -90,6 +86,10 @@ class TrainingSummary:
             train_seconds=self.train_seconds,
             train_samples=self.train_samples,
         )
+
+    def to_text(self) -> str:
+        """Nothing more: a training says its figures as it has them, to its log too."""
+        return ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json."""
