@@ -90,6 +90,10 @@ class SettingError(UserError):
         self.field, self.reason = field, reason
 
 
+class ContractError(UserError):
+    """A component does not do what its kind must; says which one, by file and line."""
+
+
 class DivergenceError(UserError):
     """The loss or a gradient stopped being finite; says where and when first."""
 

@@ -24,7 +24,9 @@ def as_user_error(error: Exception | KeyboardInterrupt) -> UserError:
         said = f": {error}" if str(error) else ""
         return UserError(f"not enough memory{said}", "make the network or the batch smaller")
     if isinstance(error, OSError):
-        return UserError(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+        said = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        culprit = _plugin_at_fault(error)
+        return UserError(said, f"raised in {culprit}" if culprit else None)
     return UserError(f"unexpected {type(error).__name__}: {error}", _where_traceback_is(error))
 
 
@@ -43,9 +45,7 @@ def _where_traceback_is(error: Exception) -> str:
     import tempfile
     import traceback
 
-    from nnscratch.config.plugins import fault_of_a_plugin
-
-    culprit = fault_of_a_plugin(error) or "nnscratch"
+    culprit = _plugin_at_fault(error) or "nnscratch"
     notes: list[str] = getattr(error, "__notes__", [])
     if notes:
         return f"this is a fault in {culprit}; {notes[-1]}"
@@ -56,3 +56,9 @@ def _where_traceback_is(error: Exception) -> str:
     except OSError:
         return f"this is a fault in {culprit}:\n{text}"
     return f"this is a fault in {culprit}; its traceback is in {file.name}"
+
+
+def _plugin_at_fault(error: Exception) -> str | None:
+    from nnscratch.config.plugins import fault_of_a_plugin
+
+    return fault_of_a_plugin(error)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nnscratch.errors import UsageError
-from nnscratch.runs.names import find_run
+from nnscratch.runs.names import find_run, has_been_trained
 
 if TYPE_CHECKING:
     from nnscratch.config.config import Config
@@ -60,6 +60,15 @@ def read_run(run: Path, runs_dir: Path, allow_plugins: bool) -> Path:
     path = find_run(run, runs_dir)
     _import_plugins(path, allow_plugins)
     return path
+
+
+def named_run(arguments: list[str] | None, runs_dir: Path) -> Path | None:
+    """The run among a command's arguments; None when they name a config. Raises UsageError for overrides of a run."""
+    given = arguments or []
+    run = next((each for each in given if any(map(has_been_trained, (Path(each), runs_dir / each)))), None)
+    if run is not None and len(given) > 1:
+        raise UsageError(f"{run} is a run, which is checked as it was trained", "overrides go with a config")
+    return None if run is None else Path(run)
 
 
 def read_config(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +19,7 @@ from nnscratch.cli.options import (
     Threads,
     Verbose,
     display_for,
+    named_run,
     read_config,
     read_run,
 )
@@ -59,31 +60,51 @@ def explain(
 @family.command(
     rich_help_panel=UNDERSTAND,
     context_settings=TAKES_OVERRIDES,
-    short_help="Check every gradient of CONFIG against central differences.",
+    short_help="Check every gradient of CONFIG or RUN by differences.",
     epilog=examples(
         "nnscratch gradcheck configs/cifar_best.yaml",
         "nnscratch gradcheck my.yaml model.activation=tanh --tolerance 1e-7",
+        "nnscratch gradcheck runs/trial",
     ),
 )
 def gradcheck(
     context: typer.Context,
-    arguments: Arguments,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="CONFIG|RUN [a.b=VALUE]...", help="A YAML file and fields of it to change, or a trained run."
+        ),
+    ] = None,
     tolerance: Annotated[float, typer.Option("--tolerance", help="Largest relative error that passes.")] = 1e-6,
-    samples: Annotated[int, typer.Option("--samples", min=1, help="Entries checked of each array, at most.")] = 50,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            "--samples", min=1, help="Entries of each array to look at one by one; left out: up to 50, as time allows."
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=2, help="Examples in the batch.")] = 4,
+    runs_dir: RunsDir = DEFAULT_RUNS,
     data_dir: DataDir = DEFAULT_DATA,
     threads: Threads = None,
     json: Json = False,
     verbose: Verbose = False,
     allow_plugins: AllowPlugins = False,
 ) -> None:
-    """Check every gradient of CONFIG against central differences in float64; exit code 1 names a wrong layer."""
-    from nnscratch.teaching.gradient_report import gradcheck as check
+    """Check every gradient against difference quotients in float64; exit code 1 names a wrong layer.
 
-    display = display_for(json, verbose=verbose)
-    config = read_config(context, arguments, allow_plugins, display)
-    workplace = Workplace(data_dir, threads=threads)
-    finish(check(config, workplace, display, batch_size=batch_size, samples=samples, tolerance=tolerance), json)
+    Of a CONFIG with the weights it starts from, of a RUN with the trained ones.
+    """
+    from nnscratch.teaching import gradient_report
+
+    display, workplace = display_for(json, verbose=verbose), Workplace(data_dir, threads=threads)
+    how: dict[str, Any] = {"batch_size": batch_size, "samples": samples, "tolerance": tolerance}
+    run = named_run(arguments, runs_dir)
+    if run is None:
+        config = read_config(context, arguments, allow_plugins, display)
+        report = gradient_report.gradcheck(config, workplace, display, **how)
+    else:
+        report = gradient_report.gradcheck_run(read_run(run, runs_dir, allow_plugins), workplace, display, **how)
+    finish(report, json)
 
 
 @family.command(

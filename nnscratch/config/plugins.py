@@ -7,6 +7,7 @@ run keeps a copy of each file and its SHA-256; a copy that has changed since is 
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import sys
 import traceback
@@ -113,13 +114,57 @@ def plugin_digests(entries: Iterable[str], folder: Path) -> dict[str, str]:
     return {plugin.path.name: plugin.digest for plugin in plugins}
 
 
-def fault_of_a_plugin(error: Exception) -> str | None:
-    """`my_layer.py, line 12` when an unexpected error comes out of a plugin, however deep it was raised."""
-    found = None
-    for frame, line in traceback.walk_tb(error.__traceback__):
+def fault_of_a_plugin(error: BaseException) -> str | None:
+    """`my_layer.py, line 12` when an unexpected error comes out of a plugin, however deep it was raised.
+
+    Where none of a plugin's own lines was running: the class of it that was at work (a method that it lacks), or else
+    the one whose result was, which is then one of two suspects.
+    """
+    frames = [pair for each in _with_causes(error) for pair in traceback.walk_tb(each.__traceback__)]
+    for frame, line in reversed(frames):
         if str(frame.f_globals.get("__name__", "")).startswith(PREFIX):
-            found = f"{Path(frame.f_code.co_filename).name}, line {line}"
-    return found
+            return f"{Path(frame.f_code.co_filename).name}, line {line}"
+    for frame, _ in reversed(frames):
+        if (owner := _plugins_class(frame.f_locals.get("self"))) is not None:
+            return _definition(owner)
+    for frame, _ in reversed(frames):
+        for used in _components_in(list(frame.f_locals.values()), depth=2):
+            return f"{_definition(used)}, or in nnscratch"
+    return None
+
+
+def _with_causes(error: BaseException) -> list[BaseException]:
+    """What led to the error first, the error last."""
+    chain = [error]
+    while (earlier := chain[-1].__cause__ or chain[-1].__context__) is not None and earlier not in chain:
+        chain.append(earlier)
+    return chain[::-1]
+
+
+def _plugins_class(value: object) -> type | None:
+    """The class, if a plugin defines it, that the value is or is one of."""
+    found = value if isinstance(value, type) else type(value)
+    return found if found.__module__.startswith(PREFIX) else None
+
+
+def _components_in(values: Iterable[object], depth: int) -> Iterator[type]:
+    """The plugins' classes among values and, that many steps further, among what those of nnscratch hold."""
+    for value in values:
+        if (found := _plugins_class(value)) is not None:
+            yield found
+        elif depth and isinstance(value, list | tuple):
+            yield from _components_in(value, depth - 1)
+        elif depth and type(value).__module__.startswith("nnscratch") and hasattr(value, "__dict__"):
+            yield from _components_in(list(vars(value).values()), depth - 1)
+
+
+def _definition(component: type) -> str:
+    """`my_layer.py, line 12` of a plugin's class."""
+    module = sys.modules[component.__module__]
+    for node in ast.walk(ast.parse(str(module.__dict__["__source__"]))):
+        if isinstance(node, ast.ClassDef) and node.name == component.__name__:
+            return f"{Path(str(module.__file__)).name}, line {node.lineno} ({component.__name__})"
+    return Path(str(module.__file__)).name
 
 
 def _entries(root: Node) -> Iterator[Node]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 
 def json_text(value: object, indent: int | None = None) -> str:
-    """Plain values as JSON; null for a number that is not finite, which JSON has no word for."""
+    """Plain values, and NumPy's, as JSON; null for a number that is not finite, which JSON has no word for."""
     return json.dumps(_finite(value), indent=indent, allow_nan=False)
 
 
@@ -18,4 +19,8 @@ def _finite(value: object) -> object:
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
+    if hasattr(value, "tolist"):  # NumPy's scalars and arrays, without importing NumPy
+        plain: Any = value.tolist()
+        is_itself = isinstance(plain, type(value))  # a longdouble
+        return _finite(float(plain) if is_itself else plain)
     return value

@@ -1,47 +1,50 @@
-"""Is every gradient the derivative of the loss? Central differences in float64 answer, array by array.
+"""Is every gradient the derivative of the loss? Difference quotients in float64 answer, array by array.
 
 `check_gradients` looks at the whole network, loss and penalty; `check_layers` at each layer alone, which tells whose
-backward pass is wrong: an error in one layer's dx spoils the gradients of every layer before it.
+backward pass is wrong: an error in one layer's dx spoils the gradients of every layer before it. All look at several
+batches in turn, each after one of another size and content, since nothing that a pass leaves behind may reach the next.
+What is given stays as it is: the passes are made by a copy of the network and of the loss.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.buffers import Array, Shape
+from nnscratch.nn.contract import broken, is_array
+from nnscratch.nn.gradient_comparison import TOLERANCE, ArrayCheck, Function, compare, wrong_arrays
+from nnscratch.nn.gradient_hints import transposed_product
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.losses import Loss
 from nnscratch.nn.network import Network
 from nnscratch.nn.regularization import L2
 
-STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
-"""Tried from large, where rounding weighs least, to small, which crosses fewer kinks."""
-AGREEMENT = 1e-7
-"""Entries that differ by more are looked at again with many steps."""
+Views = Mapping[str, Sequence[tuple[Layer, str]]]
 
-Objective = Callable[[], float]
-Patterns = Callable[[], Iterator[Array]]
-Move = Callable[[float], "float | None"]
+SAMPLES = 50
+SAME = 1e-9
+"""Relative; what two ways to the same sum may differ by."""
 
 
 @dataclass(frozen=True)
-class ArrayCheck:
-    """How well the gradient of one array agrees with central differences."""
+class _Batch:
+    """Inputs and targets, and which of the batches is the one before it."""
 
-    name: str
-    shape: tuple[int, ...]
-    worst: float
-    """max over the checked entries of |a - n| / max(|a| + |n|, 1e-8 of the array's scale, n's own rounding)."""
-    analytic: float
-    numeric: float
-    """Both gradients at the worst entry."""
-    index: tuple[int, ...]
-    checked: int
-    crossed_kinks: int
-    """Entries left out because the step crossed a kink, where there is no derivative."""
+    x: Array
+    t: Array
+    before: int = 1
+    situation: str = ""
+
+
+def batch_sizes(N: int) -> list[int]:
+    """The batches that are checked beside one of N: a larger one, a shorter one of an odd number, a single example."""
+    short = N - 1 if N % 2 == 0 else N - 2
+    return list(dict.fromkeys(size for size in (2 * N + 1, short, 1) if 0 < size != N))
 
 
 def check_gradients(
@@ -51,83 +54,134 @@ def check_gradients(
     t: Array,
     l2: L2 | None = None,
     *,
-    samples: int = 50,
+    samples: int = SAMPLES,
     seed: int = 0,
+    tolerance: float = TOLERANCE,
 ) -> list[ArrayCheck]:
-    """One row per trainable array and one for the input, for a network initialised in float64.
+    """A row per trainable array and one for the input, for a network initialised in float64.
 
-    For every sampled entry w, the a that backward computed is compared with n, the derivative of the loss plus the L2
-    penalty by central differences of fourth order, n = (4 d(h) - d(2h)) / 3 with d(h) = (f(w + h) - f(w - h)) / 2h,
-    whose error is about h^4 f''''' / 8 + 1e-16 f / h. Random layers draw the same numbers again at the same step.
+    What backward computed for every sampled entry, and for all of them along a random direction, is compared with the
+    derivative of the loss plus the L2 penalty. Random layers draw the same numbers again at the same step.
     """
-    l2 = l2 or L2()
-    parameters, N = network.parameters, len(x)
-    if parameters.theta.dtype != np.float64:
-        raise ValueError("the gradient check needs a network in float64: initialize(streams, np.float64)")
-    x = np.array(x, np.float64)  # its own copy: entries are moved and put back
-    state = parameters.state.copy()
-
-    def objective() -> float:
-        return loss(network.forward(x, training=True), t)[0] + l2.penalty(parameters, N)
-
-    network.skip_input_gradient(False)
-    _, dy = loss(network.forward(x, training=True), t)
-    unmoved = [pattern.copy() for pattern in network.kinks()]
-    dx = network.backward(dy)
-    assert dx is not None
-    dx = dx.copy()
-    l2.add_gradient(parameters, N)
-    gradients = _trainable(network, parameters.gradient)
-    arrays = {**_trainable(network, parameters.theta), "input": x}
-    analytic = {**{name: gradient.copy() for name, gradient in gradients.items()}, "input": dx}
-    rows = _compare(arrays, analytic, objective, network.kinks, unmoved, samples, seed)
-    parameters.state[:] = state
-    return rows
+    own, loss, l2 = _float64_copy(network), deepcopy(loss), l2 or L2()
+    batches = _batches(x, t, seed)
+    views = _views(own)
+    functions = [_of_network(own, loss, batch, batches[batch.before], l2, views) for batch in batches]
+    return _over_batches(functions, batches, samples, seed, tolerance)
 
 
-def check_layers(network: Network, x: Array, *, samples: int = 50, seed: int = 0) -> list[ArrayCheck]:
+def check_layers(
+    network: Network, x: Array, *, samples: int = SAMPLES, seed: int = 0, tolerance: float = TOLERANCE
+) -> list[ArrayCheck]:
     """Rows for each layer alone: its arrays (`2.dense.weight`) and its dx (`2.dense dx`), on the activations of x.
 
     With random numbers r and f = sum r y, backward must turn dy = r into the derivatives of f.
     """
-    rng = np.random.default_rng(seed)
-    network.skip_input_gradient(False)
-    y = np.array(x, np.float64)
+    own = _float64_copy(network)
+    batches, views = _batches(x, np.zeros(len(x)), seed), _views(own)
+    given = [batch.x for batch in batches]
     rows: list[ArrayCheck] = []
-    state = network.parameters.state.copy()
-    for layer in network.layers:
-        given = y.copy()
-        y = layer.forward(given.copy(), True).copy()
-        rows += _check_layer(network, layer, given, rng.standard_normal(y.shape), samples, seed)
-    network.parameters.state[:] = state
+    for index in range(len(own.layers)):
+        bench = _LayerBench(own, index, seed, views)
+        functions = [bench.function(x, given[batch.before]) for x, batch in zip(given, batches, strict=True)]
+        found = _over_batches(functions, batches, samples, seed, tolerance)
+        given = [bench.forward(x).copy() for x in given]
+        rows += _worse(found, bench.without_dx(functions[0]))
     return rows
 
 
-def check_loss(loss: Loss, y: Array, t: Array, *, samples: int = 50, seed: int = 0) -> ArrayCheck:
+def check_loss(
+    loss: Loss, y: Array, t: Array, *, samples: int = SAMPLES, seed: int = 0, tolerance: float = TOLERANCE
+) -> ArrayCheck:
     """The row of the loss alone, `loss dy`: its gradient with respect to the outputs y."""
-    y = np.array(y, np.float64)
-    dy = loss(y, t)[1].copy()
-    return _compare({"loss dy": y}, {"loss dy": dy}, lambda: loss(y, t)[0], lambda: iter(()), [], samples, seed)[0]
+    loss, batches = deepcopy(loss), _batches(y, t, seed)
+    functions = [_of_loss(loss, batch, batches[batch.before]) for batch in batches]
+    return _over_batches(functions, batches, samples, seed, tolerance)[0]
 
 
-def _check_layer(network: Network, layer: Layer, x: Array, r: Array, samples: int, seed: int) -> list[ArrayCheck]:
-    def objective() -> float:
-        return float(np.vdot(r, layer.forward(x.copy(), True)))  # a copy: it may write over what it is given
+def _float64_copy(network: Network) -> Network:
+    if network.parameters.theta.dtype != np.float64:
+        raise ValueError("the gradient check needs a network in float64: initialize(streams, np.float64)")
+    own = network.copy()
+    own.skip_input_gradient(False)
+    return own
 
-    def kinks() -> Iterator[Array]:
-        pattern = layer.kinks()
-        if pattern is not None:
-            yield pattern
 
-    objective()
-    unmoved = [pattern.copy() for pattern in kinks()]
-    dx = layer.backward(r.copy())
-    assert dx is not None
-    own = [name for name in _trainable(network, network.parameters.theta) if name.startswith(layer.path + ".")]
-    values, gradients = network.parameters.named(), network.parameters.named(network.parameters.gradient)
-    arrays = {**{name: values[name] for name in own}, f"{layer.path} dx": x}
-    analytic = {**{name: gradients[name].copy() for name in own}, f"{layer.path} dx": dx.copy()}
-    return _compare(arrays, analytic, objective, kinks, unmoved, samples, seed)
+def _batches(x: Array, t: Array, seed: int) -> list[_Batch]:
+    """The batch that is given, and others made of its examples, all a little different."""
+    rng, N = np.random.default_rng(seed), len(x)
+    x = np.array(x, np.float64)  # its own copy: entries are moved and put back
+    spread = float(np.std(x)) or 1.0
+    batches, largest = [_Batch(x, t)], 2 * N + 1
+    for size in batch_sizes(N):
+        rows = rng.permutation(np.arange(size) % N)
+        others = x[rows] + 0.3 * spread * rng.standard_normal((size, *x.shape[1:]))
+        after = N if size == largest else largest
+        batches.append(_Batch(others, t[rows], int(after == largest), f"in a batch of {size} after one of {after}"))
+    return batches
+
+
+def _over_batches(
+    functions: Sequence[Function], batches: Sequence[_Batch], samples: int, seed: int, tolerance: float
+) -> list[ArrayCheck]:
+    """The rows of the first batch, each in exchange for that of another when it is wrong there alone."""
+    rows = compare(functions[0], samples, seed, tolerance)
+    for function, batch in zip(functions[1:], batches[1:], strict=True):
+        rows = _worse(rows, wrong_arrays(function, seed, tolerance, batch.situation))
+    return rows
+
+
+def _worse(rows: list[ArrayCheck], found: Iterable[ArrayCheck]) -> list[ArrayCheck]:
+    wrong = {row.name: row for row in found}
+    return [wrong.get(row.name, row) if row.verdict == "right" else row for row in rows]
+
+
+def _of_loss(loss: Loss, batch: _Batch, before: _Batch) -> Function:
+    def gradient() -> dict[str, Array]:
+        _value_and_gradient(loss, before.x, before.t)
+        return {"loss dy": _value_and_gradient(loss, batch.x, batch.t)[1].copy()}
+
+    return Function(
+        arrays={"loss dy": batch.x},
+        value=lambda: _value_and_gradient(loss, batch.x, batch.t)[0],
+        kinks=tuple,
+        gradient=gradient,
+        examples=len(batch.x),
+    )
+
+
+def _of_network(network: Network, loss: Loss, batch: _Batch, before: _Batch, l2: L2, views: Views) -> Function:
+    parameters, N = network.parameters, len(batch.x)
+
+    def value() -> float | np.floating[Any]:
+        value, _ = _value_and_gradient(loss, network.forward(batch.x.copy(), True), batch.t)
+        return value + l2.penalty(parameters, N)
+
+    def gradient() -> dict[str, Array]:
+        _, dy = _value_and_gradient(loss, network.forward(before.x.copy(), True), before.t)
+        network.backward(dy)
+        parameters.gradient[...] = np.nan  # what backward does not write anew stays that
+        _, dy = _value_and_gradient(loss, network.forward(batch.x.copy(), True), batch.t)
+        dx = network.backward(dy)
+        assert dx is not None
+        dx = dx.copy()
+        l2.add_gradient(parameters, N)
+        return {**_trainable(network, parameters.gradient.copy()), "input": dx}
+
+    arrays = {**_trainable(network, parameters.theta), "input": batch.x}
+    return Function(arrays, value, network.kinks, gradient, N, lambda name: _not_written(network, views, name))
+
+
+def _value_and_gradient(loss: Loss, y: Array, t: Array) -> tuple[float | np.floating[Any], Array]:
+    y = y.copy()  # a loss may write over it
+    result = loss(y, t)
+    method = type(loss).__call__ if isinstance(loss, Loss) else loss
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise broken(method, result, "a pair of the value and dy")
+    value, dy = result
+    if not isinstance(value, float | np.number) or not is_array(dy, y.shape):
+        raise broken(method, result, f"the value, a number, and dy of shape {y.shape}")
+    return value, dy
 
 
 def _trainable(network: Network, vector: Array) -> dict[str, Array]:
@@ -136,91 +190,117 @@ def _trainable(network: Network, vector: Array) -> dict[str, Array]:
     return {name: views[name] for name in network.parameters.trainable_names}
 
 
-def _compare(
-    arrays: Mapping[str, Array],
-    analytic: Mapping[str, Array],
-    objective: Objective,
-    kinks: Patterns,
-    unmoved: Sequence[Array],
-    samples: int,
-    seed: int,
-) -> list[ArrayCheck]:
-    """A row per array; every entry that is moved is put back."""
-    rng = np.random.default_rng(seed)
-    rows = []
-    # What n is off by where the truth is 0, as for a bias before batch_norm: that is rounding, not an error.
-    noise = 64 * np.finfo(np.float64).eps * abs(objective())
-    for name, array in arrays.items():
-        flat, gradient = array.reshape(-1), analytic[name].reshape(-1)
-        chosen = np.sort(rng.choice(flat.size, min(samples, flat.size), replace=False))
-        floor = max(1e-8 * float(np.max(np.abs(gradient), initial=0.0)), noise / AGREEMENT, 1e-300)
-        worst, at, numeric_at, checked, crossed = 0.0, int(chosen[0]), 0.0, 0, 0
-        for entry in chosen:
-            kept, a = float(flat[entry]), float(gradient[entry])
-
-            def move(change: float, entry: int = entry, kept: float = kept, flat: Array = flat) -> float | None:
-                flat[entry] = kept + change
-                value = objective()
-                smooth = all(map(np.array_equal, unmoved, kinks()))
-                flat[entry] = kept
-                return value if smooth else None
-
-            scale = max(1.0, abs(kept))
-            numeric = _derivative(move, scale)
-            if numeric is not None and not _error(a, numeric, floor) < AGREEMENT:
-                careful = _careful_derivative(move, scale)
-                numeric = numeric if careful is None else careful
-            if numeric is None:
-                crossed += 1
-                continue
-            checked += 1
-            error = _error(a, numeric, floor)
-            if not error <= worst or checked == 1:  # nan, too, is the worst
-                worst, at, numeric_at = error, int(entry), numeric
-        index = tuple(int(i) for i in np.unravel_index(at, array.shape))
-        rows.append(ArrayCheck(name, array.shape, worst, float(gradient[at]), numeric_at, index, checked, crossed))
-    return rows
+def _views(network: Network) -> Views:
+    """Of every array, the layers' attributes that are views of it or of its gradient, before any pass."""
+    found: dict[str, list[tuple[Layer, str]]] = {}
+    vectors = [network.parameters.named(), network.parameters.named(network.parameters.gradient)]
+    for layer in network.walk():
+        own = [(name, view) for vector in vectors for name, view in vector.items() if name.startswith(f"{layer.path}.")]
+        for attribute, value in vars(layer).items():
+            for name, view in own:
+                if isinstance(value, np.ndarray) and np.may_share_memory(value, view):
+                    found.setdefault(name, []).append((layer, attribute))
+    return found
 
 
-def _error(a: float, n: float, floor: float) -> float:
-    return abs(a - n) / max(abs(a) + abs(n), floor)
+def _not_written(network: Network, views: Views, name: str) -> str:
+    """Why the network's own gradient of an array was not written, if it was not."""
+    parameters = network.parameters
+    for layer, attribute in views.get(name, ()):
+        value = getattr(layer, attribute, None)
+        if not any(np.may_share_memory(value, vector) for vector in (parameters.theta, parameters.gradient)):
+            return f"self.{attribute} was bound to another array: write self.{attribute}[...] = ..."
+    gradient = _trainable(network, network.parameters.gradient).get(name)
+    if gradient is not None and np.isnan(gradient).all():
+        return "backward has to write it anew in every pass: d...[...] = ..., neither left out nor added up with +="
+    return ""
 
 
-def _derivative(move: Move, scale: float) -> float | None:
-    """By the largest step that crosses no kink; None when all do."""
-    for step in STEPS:
-        h = step * scale
-        wide = _slope(move, 2 * h)
-        narrow = _slope(move, h) if wide is not None else None
-        if wide is not None and narrow is not None:
-            return (4 * narrow - wide) / 3
-    return None
+class _LayerBench:
+    """One layer of a network, alone."""
 
+    def __init__(self, network: Network, index: int, seed: int, views: Views) -> None:
+        self.network, self.layer, self.seed, self.views = network, network.layers[index], seed, views
+        self.output_shape: Shape = network.summaries[index].output_shape
+        theta = _trainable(network, network.parameters.theta)
+        self.own = {name: array for name, array in theta.items() if name.startswith(self.layer.path + ".")}
+        self.dx_name = f"{self.layer.path} dx"
+        self.overwritten = self.transposed = ""
 
-def _careful_derivative(move: Move, scale: float, rows: int = 12) -> float | None:
-    """By many steps, each half the one before, extrapolated to step 0 (Ridders 1982): the value of least own error."""
-    best, least = None, np.inf
-    h = 0.5 * scale
-    above: list[float] = []
-    for _ in range(20):
-        slope = _slope(move, h)
-        h /= 2
-        if slope is None:
-            continue
-        row, power = [slope], 1.0
-        for coarser in above:
-            power *= 4
-            row.append((power * row[-1] - coarser) / (power - 1))
-            own_error = max(abs(row[-1] - row[-2]), abs(row[-1] - coarser))
-            if own_error < least:
-                best, least = row[-1], own_error
-        above = row
-        if len(row) == rows:
-            break
-    return best
+    def forward(self, x: Array) -> Array:
+        given = x.copy()  # it may write over what it is given
+        y = self.layer.forward(given, True)
+        if not is_array(y, (len(x), *self.output_shape)):
+            raise self._broken("forward", y, "y", (len(x), *self.output_shape))
+        if not self.layer.may_overwrite_x and not np.array_equal(given, x, equal_nan=True):
+            self.overwritten = "forward writes over x, which others still need: write y into an array of its own"
+        return y
 
+    def backward(self, r: Array) -> Array | None:
+        dy = r.copy()
+        dx = self.layer.backward(dy)
+        if not self.layer.may_overwrite_dy and not np.array_equal(dy, r, equal_nan=True):
+            self.overwritten = "backward writes over dy, which others still need: write dx into an array of its own"
+        return dx
 
-def _slope(move: Move, h: float) -> float | None:
-    above = move(h)
-    below = move(-h) if above is not None else None
-    return None if above is None or below is None else (above - below) / (2 * h)
+    def function(self, x: Array, before: Array) -> Function:
+        """f = sum r y for inputs x, after a pass with others."""
+        r, other = (self._random(len(each)) for each in (x, before))
+
+        def gradient() -> dict[str, Array]:
+            self.forward(before)
+            self.backward(other)
+            self.network.parameters.gradient[...] = np.nan
+            self.forward(x)
+            dx = self.backward(r)
+            if not is_array(dx, x.shape):
+                raise self._broken("backward", dx, "dx", x.shape)
+            self.transposed = transposed_product(dx, r, self.own)
+            return {**self._own_gradient(), self.dx_name: dx.copy()}
+
+        return Function(
+            arrays={**self.own, self.dx_name: x},
+            value=lambda: float(np.vdot(r, self.forward(x))),
+            kinks=self._kinks,
+            gradient=gradient,
+            examples=len(x),
+            hint=self._hint,
+        )
+
+    def without_dx(self, function: Function) -> Iterator[ArrayCheck]:
+        """The rows of those arrays whose gradient is another one when nobody needs dx."""
+        wanted = function.gradient()
+        self.layer.want_dx(False)
+        self.network.parameters.gradient[...] = np.nan
+        x = function.arrays[self.dx_name]
+        self.forward(x)
+        self.backward(self._random(len(x)))
+        for name, found in self._own_gradient().items():
+            right = wanted[name]
+            if np.isfinite(right).all() and not np.allclose(
+                found, right, rtol=SAME, atol=SAME * float(np.max(np.abs(right)))
+            ):
+                index = np.unravel_index(np.argmax(np.abs(found - right)), right.shape)
+                yield ArrayCheck(
+                    name, right.shape, "wrong", 1.0, float(found[index]), float(right[index]), 0.0,
+                    tuple(map(int, index)), 1, 0, 0, "when nobody needs dx, as in a network's first layer",
+                )  # fmt: skip
+
+    def _random(self, N: int) -> Array:
+        return np.random.default_rng((self.seed, N)).standard_normal((N, *self.output_shape))
+
+    def _kinks(self) -> Iterator[Array]:
+        pattern = self.layer.kinks()
+        if pattern is not None:
+            yield pattern
+
+    def _own_gradient(self) -> dict[str, Array]:
+        gradients = _trainable(self.network, self.network.parameters.gradient)
+        return {name: gradients[name].copy() for name in self.own}
+
+    def _hint(self, name: str) -> str:
+        own = self.transposed if name == self.dx_name else _not_written(self.network, self.views, name)
+        return self.overwritten or own
+
+    def _broken(self, method: str, value: object, name: str, shape: Shape) -> Exception:
+        return broken(getattr(type(self.layer), method), value, f"{name} of shape {shape} (layer {self.layer.path})")

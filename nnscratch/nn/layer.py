@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nnscratch.component import Component
-from nnscratch.errors import ShapeError, UserError
+from nnscratch.errors import ContractError, ShapeError, UserError
 from nnscratch.nn.compute.buffers import Array, Buffers, Shape
 from nnscratch.nn.compute.workers import Workers
+from nnscratch.nn.contract import broken, is_array, is_shape
 from nnscratch.nn.parameters import Parameters
 from nnscratch.nn.random_streams import Moment
 
@@ -200,6 +201,8 @@ class Chain:
         with parameters.scope(f"{index}.{layer.name}") as layer.path:
             try:
                 output_shape = layer.build(shape, parameters)
+                if not is_shape(output_shape):
+                    raise broken(type(layer).build, output_shape, f"the shape of y without N (of x it is {shape})")
                 if any(size < 1 for size in output_shape):
                     raise ShapeError(f"an input of {shape} leaves nothing: {output_shape}")
             except ShapeError as error:
@@ -281,15 +284,38 @@ class Chain:
 
     def forward(self, x: Array, training: bool = False) -> Array:
         """y, in a buffer that the next call overwrites."""
-        for layer in self.layers:
-            x = layer.forward(x, training)
-        return x
+        N, y, index = len(x), x, 0
+        try:
+            for index in range(len(self.layers)):
+                y = self.layers[index].forward(y, training)
+        except Exception as error:  # of what the layer before returned, it may be
+            if index and not is_array(y, (N, *self.summaries[index - 1].output_shape)):
+                raise self._broken("forward", index - 1, N, y) from error
+            raise
+        if y is None:
+            raise self._broken("forward", index, N, y)
+        return y
 
     def backward(self, dy: Array) -> Array | None:
         """Fills every layer's gradients for the batch of the last forward; returns dx if somebody wants it."""
-        gradient: Array | None = dy
-        for layer in reversed(self.layers):
-            if gradient is None:
-                return None
-            gradient = layer.backward(gradient)
+        N, gradient, index = len(dy), dy, len(self.layers)
+        try:
+            for index in reversed(range(len(self.layers))):
+                dx = self.layers[index].backward(gradient)
+                if dx is None:
+                    if self.layers[index].needs_dx:
+                        raise self._broken("backward", index, N, dx)
+                    return None
+                gradient = dx
+        except Exception as error:
+            above = index + 1
+            if above < len(self.layers) and not is_array(gradient, (N, *self.summaries[above].input_shape)):
+                raise self._broken("backward", above, N, gradient) from error
+            raise
         return gradient
+
+    def _broken(self, method: str, index: int, N: int, value: object) -> ContractError:
+        summary = self.summaries[index]
+        name, shape = ("y", summary.output_shape) if method == "forward" else ("dx", summary.input_shape)
+        wanted = f"{name} of shape {(N, *shape)} (layer {summary.path})"
+        return broken(getattr(type(self.layers[index]), method), value, wanted)

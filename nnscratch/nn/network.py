@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 
 import numpy as np
 import numpy.typing as npt
@@ -65,11 +66,24 @@ class Network(Chain):
         self.dtype = dtype
         self.parameters.allocate(dtype)
         self.parameters.initialize(streams)
+        self._bind()
+        self.use_workers(workers or self.workers)
+        self.is_initialized = True
+
+    def _bind(self) -> None:
         for layer in self.walk():
             with self.parameters.scope(layer.path):
                 layer.bind(self.parameters)
-        self.use_workers(workers or self.workers)
-        self.is_initialized = True
+
+    def copy(self) -> Network:
+        """A network of its own with the same numbers: whatever is done to it leaves this one as it is."""
+        twin = deepcopy(self)
+        if self.is_initialized:
+            twin.parameters.allocate(self.dtype)
+            np.copyto(twin.parameters.values, self.parameters.values)
+            np.copyto(twin.parameters.gradient, self.parameters.gradient)
+            twin._bind()
+        return twin
 
     def use_workers(self, workers: Workers) -> None:
         """Has the layers do their work on these threads from now on; results do not depend on how many they are."""

@@ -35,7 +35,7 @@ def evaluate(
         if outputs is not None:
             outputs[seen : seen + len(t)] = y
         value, _ = loss(y, t)
-        total += value * len(t)
+        total += float(value) * len(t)
         correct += count_correct(y, t)
         seen += len(t)
     accuracy = correct / seen if batches.examples.targets.ndim == 1 else None

@@ -96,7 +96,8 @@ class TrainingStep:
         np.copyto(self._state_before, network.parameters.state)
         x, t = batches.batch(epoch, step)
         y = passes.forward(x, training=True)
-        loss, dy = recipe.loss(y, t)
+        value, dy = recipe.loss(y, t)
+        loss = float(value)  # a loss of one's own may give one of NumPy's numbers
         mixed_labels = t.ndim == 2 and batches.examples.targets.ndim == 1
         correct = count_correct(y, np.argmax(t, axis=1) if mixed_labels else t)
         if not math.isfinite(loss):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nnscratch.cli import main
 from nnscratch.component import catalogue
 from nnscratch.config.config import load_config
+from nnscratch.config.plugins import fault_of_a_plugin
 from nnscratch.errors import ConfigError, UserError
 from nnscratch.nn.layers import Tanh
 from nnscratch.nn.layers.activations import Activation
@@ -191,6 +194,138 @@ def test_an_error_inside_a_plugin_names_its_line_not_nnscratch(
     lines = (tmp_path / "crashing_tanh.py").read_text().splitlines()
     line = next(number for number, text in enumerate(lines, 1) if "np.ones(3)" in text)
     assert f"a fault in crashing_tanh.py, line {line}" in capsys.readouterr().err
+
+
+PARTS = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from nnscratch.nn.layer import Layer
+from nnscratch.nn.losses import CrossEntropy, Loss
+from nnscratch.training.augmentation.augmentation import Change
+from nnscratch.training.optimizers import Optimizer
+from nnscratch.training.schedules import Schedule
+
+
+@dataclass{arguments}
+class {title}({base}):
+    name: ClassVar[str] = "{name}"
+
+    {method}
+"""
+FAULTS: dict[str, tuple[str, str, str, str]] = {
+    "build_nothing": ("Layer", "def build(self, input_shape, parameters): pass", "def build", "returned nothing"),
+    "build_a_list": ("Layer", "def build(self, input_shape, parameters): return [8]", "def build", "returned [8]"),
+    "build_raises": (
+        "Layer",
+        "def build(self, input_shape, parameters): return input_shape[7]",
+        "def build",
+        "IndexError",
+    ),
+    "no_forward": ("Layer", "def backward(self, dy): return dy", "class", "NotImplementedError"),
+    "no_backward": ("Layer", "def forward(self, x, training): return x", "class", "NotImplementedError"),
+    "forward_nothing": ("Layer", "def forward(self, x, training): self.x = x", "def forward", "returned nothing"),
+    "forward_shape": (
+        "Layer",
+        "def forward(self, x, training): return x[:, :2]",
+        "def forward",
+        "returned an array of",
+    ),
+    "forward_raises": ("Layer", "def forward(self, x, training): return x @ np.ones(3)", "def forward", "ValueError"),
+    "forward_file": ("Layer", "def forward(self, x, training): open('/nowhere/x')", "def forward", "No such file"),
+    "forward_arguments": ("Layer", "def forward(self, x): return x", "class", "TypeError"),
+    "loss_nothing": ("CrossEntropy", "def __call__(self, y, t): super().__call__(y, t)", "", "nothing"),
+    "loss_of_one": ("CrossEntropy", "def __call__(self, y, t): return 1.0", "", ""),
+    "loss_raises": ("CrossEntropy", "def __call__(self, y, t): raise ValueError('no')", "def __call__", "ValueError"),
+    "loss_prepares": ("CrossEntropy", "def prepare(self, targets, outputs): 1 / 0", "def prepare", "ZeroDivisionError"),
+    "no_loss": ("Loss", "pass", "class", "NotImplementedError"),
+    "augment_nothing": ("Change", "def apply(self, x, t, classes, rng): pass", "class", "TypeError"),
+    "schedule_nothing": ("Schedule", "def factor(self, *given): pass\n    __call__ = factor", "class", "TypeError"),
+    "no_optimizer": ("Optimizer", "pass", "class", "NotImplementedError"),
+    "contradictions": ("Layer", "def contradictions(self): return [1]", "class", "TypeError"),
+}
+
+
+def config_of_part(folder: Path, name: str, base: str, method: str) -> Path:
+    """A config that uses a plugin of that kind, with that one method."""
+    kind = {"CrossEntropy": "loss"}.get(base, base.lower())
+    frozen = "(frozen=True)" if kind in ("change", "schedule") else "(eq=False)"
+    title = name.title().replace("_", "")
+    text = PARTS.format(arguments=frozen, title=title, base=base, name=name, method=method)
+    (folder / f"{name}.py").write_text(text)
+    config: dict[str, object] = {
+        "plugins": [f"{name}.py"],
+        "data": {"dataset": {"name": "shapes", "train": 60, "test": 20}},
+        "model": {"layers": ["flatten", {"dense": 8}, name if kind == "layer" else "tanh", "dense"]},
+        "training": {"epochs": 1, "batch_size": 20},
+    }
+    if kind == "change":
+        config["data"] = {"dataset": {"name": "shapes", "train": 60, "test": 20}, "augment": [name]}
+    elif kind != "layer":
+        config[kind] = {"name": name, **({"learning_rate": 0.1} if kind == "optimizer" else {})}
+    path = folder / "own.yaml"
+    path.write_text(json.dumps(config))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        (name, command)
+        for name, (base, *_) in FAULTS.items()
+        for command in ("train", "gradcheck")
+        if command == "train" or base not in ("Schedule", "Optimizer")  # which a gradient check does not use
+    ],
+)
+def test_whatever_is_wrong_with_a_plugin_is_its_fault_by_file_and_line(
+    name: str, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base, method, where, said = FAULTS[name]
+    path = config_of_part(tmp_path, f"{name}_{command}", base, method)
+    options = ["--runs-dir", str(tmp_path), "--threads", "1", "--no-plots"] if command == "train" else []
+    assert exit_code([command, str(path), "--allow-plugins", *options]) == 1
+    error = capsys.readouterr().err
+    lines = (tmp_path / f"{name}_{command}.py").read_text().splitlines()
+    expected = [number for number, line in enumerate(lines, 1) if line.strip().startswith(where or ("def", "class"))]
+    assert any(f"{name}_{command}.py, line {number}" in error for number in expected), error
+    assert "fault in nnscratch" not in error
+    assert said in error
+    for file in re.findall(r"its traceback is in (\S+)", error):
+        Path(file).unlink()
+
+
+def test_an_error_that_a_plugin_caused_is_its_fault_however_it_was_wrapped(tmp_path: Path) -> None:
+    import_plugins(config_with(tmp_path, "causing_tanh", "np.ones(3)[dy.size] "))
+    layer = catalogue(Activation)["causing_tanh"]()
+    layer.y = np.ones(2)  # type: ignore[attr-defined]
+
+    def wrapped() -> None:
+        try:
+            layer.backward(np.ones(5))
+        except IndexError as cause:
+            raise RuntimeError("in other words") from cause
+
+    with pytest.raises(RuntimeError) as caught:
+        wrapped()
+    assert "causing_tanh.py, line " in str(fault_of_a_plugin(caught.value))
+
+
+def test_an_error_that_has_nothing_to_do_with_a_plugin_is_not_blamed_on_one(tmp_path: Path) -> None:
+    import_plugins(config_with(tmp_path, "idle_tanh"))
+    with pytest.raises(ZeroDivisionError) as caught:
+        1 / 0  # noqa: B018
+    assert fault_of_a_plugin(caught.value) is None
+
+
+def test_a_loss_that_returns_one_of_numpys_numbers_trains(tmp_path: Path) -> None:
+    method = (
+        "def __call__(self, y, t):\n        value, dy = super().__call__(y, t)\n        return np.float32(value), dy"
+    )
+    path = config_of_part(tmp_path, "single_loss", "CrossEntropy", method)
+    main(["train", str(path), "--allow-plugins", "--runs-dir", str(tmp_path), "--threads", "1", "--no-plots", "-q"])
+    assert json.loads((tmp_path / "own" / "meta.json").read_text())["status"] == "completed"
 
 
 def test_runs_with_plugins_are_listed_and_compared_without_running_them(tmp_path: Path) -> None:

@@ -29,6 +29,19 @@ def test_numbers_that_are_not_finite_are_null_wherever_they_are() -> None:
     assert strictly(json_text(value)) == strictly(json_text(value, indent=2)) == expected
 
 
+@pytest.mark.parametrize(
+    "kind", [np.float16, np.float32, np.float64, np.longdouble, np.int8, np.uint8, np.int64, np.uint64, np.bool_]
+)
+def test_numpys_scalars_and_arrays_are_plain_values(kind: type[np.generic]) -> None:
+    value = {"one": kind(1), "many": np.array([[0, 1]], kind), "in": [(kind(0),)]}
+    assert strictly(json_text(value)) == {"one": 1, "many": [[0, 1]], "in": [[0]]}
+    assert strictly(json_text({"a": np.float32("nan"), "b": np.array([np.inf, 1.0]), "c": np.str_("word")})) == {
+        "a": None,
+        "b": [None, 1.0],
+        "c": "word",
+    }
+
+
 def test_what_a_command_prints_with_json_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     class Found:
         failure = None

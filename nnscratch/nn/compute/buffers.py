@@ -23,6 +23,9 @@ class Buffers:
         self._memory: dict[str, Array] = {}
         self._views: dict[tuple[str, Shape, npt.DTypeLike], Array] = {}
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Buffers:
+        return Buffers()  # what is only memory between steps, a copy makes anew
+
     def get(self, name: str, shape: Shape, dtype: npt.DTypeLike = np.float32) -> Array:
         """The buffer of that name as an array of that shape; in another dtype than before it is new memory."""
         view = self._views.get((name, shape, dtype))

@@ -37,6 +37,9 @@ class Workers:
         self._scratch = local()
         self._zeros: dict[str, Array] = {}
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Workers:
+        return self  # threads are shared by whoever copies what uses them
+
     def run(self, function: Callable[[Piece], object], pieces: Sequence[Piece], numbers: int = LARGE) -> None:
         """function(piece) for every piece, in no promised order; raises what a piece raised.
 
