@@ -38,7 +38,7 @@ family = typer.Typer()
 def explain(
     context: typer.Context,
     arguments: Arguments,
-    sample: Annotated[int, typer.Option("--sample", min=1, help="How many examples the step is told with.")] = 2,
+    sample: Annotated[int, typer.Option("--sample", min=1, help="Of a batch, how many examples are shown.")] = 2,
     step: Annotated[int, typer.Option("--step", min=1, help="Which training step; those before are done.")] = 1,
     html: Annotated[Path | None, typer.Option("--html", help="Write a page with real formulas here.")] = None,
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Write Markdown with TeX formulas here.")] = None,

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from nnscratch.component import Component
+from nnscratch.config.advice import AGAINST_DIVERGENCE
 from nnscratch.config.assembly import prepare
 from nnscratch.config.config import Config
-from nnscratch.errors import UsageError
+from nnscratch.errors import DivergenceError, UsageError
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
@@ -115,10 +116,13 @@ def explain(config: Config, workplace: Workplace, display: Display, *, sample: i
             f"--step {step}: {config.name} trains for {epochs * steps:,} steps, {epochs} epochs of {steps:,} batches"
         )
     epoch, index = divmod(step - 1, steps)
-    trainer.run_until(epoch, index, assembly.splits.train, assembly.splits.validation)
-    told = ToldStep(trainer, sample)
-    with np.errstate(all="ignore"):
-        taken = trainer.step(batches, epoch, index, trainer.progress.losses, told)
+    try:
+        trainer.run_until(epoch, index, assembly.splits.train, assembly.splits.validation)
+        told = ToldStep(trainer, sample)
+        with np.errstate(all="ignore"):
+            taken = trainer.step(batches, epoch, index, trainer.progress.losses, told)
+    except DivergenceError as error:
+        raise DivergenceError(error.message, AGAINST_DIVERGENCE) from None
     return Explanation(config.name, step, min(sample, len(taken.t)), len(taken.t), tuple(told.sections(taken)))
 
 

@@ -18,6 +18,7 @@ from nnscratch.config.assembly import prepare
 from nnscratch.config.config import Config, config_from_mapping, load_config
 from nnscratch.datasets.sources.shapes import Shapes
 from nnscratch.errors import UsageError
+from nnscratch.experiment.observer import Observer
 from nnscratch.experiment.train import train
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
@@ -26,12 +27,11 @@ from nnscratch.nn.network import Network
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.teaching.explain import Explanation, explain
 from nnscratch.training.progress import StepResult
-from nnscratch.training.trainer import Trainer
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SHIPPED = sorted(path for path in CONFIGS.rglob("*.yaml") if not path.name.startswith("sweep"))
 
-TRAINED, BATCH = 55, 20
+TRAINED, BATCH = 27, 10
 FIRST, SHORT, SECOND_EPOCH = 1, 3, 5
 """Steps of three batches an epoch, the last of which is short."""
 
@@ -55,7 +55,7 @@ CASES: dict[str, dict[str, Any]] = {
     "dropout": {"model": {"layers": ["flatten", {"dense": 12}, "relu", {"dropout": 0.5}, "dense"]}},
     "lookahead": {"training": {"averaging": {"name": "lookahead", "every": 1, "decay": 0.5, "power": 0}}},
     "moving average": {"training": {"averaging": "ema"}},
-    "reduce on plateau": {"data": {**IMAGES, "validation": 0.2}, "optimizer": SGD,
+    "reduce on plateau": {"data": {**IMAGES, "validation": 0.2}, "optimizer": {"name": "sgd", "learning_rate": 0.01},
                           "schedule": {"name": "reduce_on_plateau", "patience": 1, "minimum_change": 100}},
     "warm-up and cosine": {"schedule": {"name": "cosine", "warmup_epochs": 1}, "optimizer": SGD},
     "clipping": {"training": {"clip_norm": 0.5, "clip_value": 0.02}, "l2": {"strength": 0.1, "divide_by_batch": True}},
@@ -70,15 +70,14 @@ def config_of(sections: Mapping[str, Any]) -> Config:
     return config_from_mapping(mapping)
 
 
-class Seen(Display):
-    """Keeps the losses of the steps as they are shown."""
+class Losses(Observer):
+    """Keeps the loss of every step."""
 
     def __init__(self) -> None:
-        super().__init__(quiet=True)
-        self.losses: list[float] = []
+        self.seen: list[float] = []
 
-    def show_step(self, result: StepResult, epochs: int) -> None:
-        self.losses.append(result.loss)
+    def step(self, result: StepResult) -> None:
+        self.seen.append(result.loss)
 
 
 @dataclass
@@ -108,8 +107,9 @@ class Done:
     theta: Array
 
 
-def done_by(trainer: Trainer, config: Config, workplace: Workplace, step: int) -> Done:
-    splits = prepare(config, workplace, Display(quiet=True)).splits
+def done_by_training(config: Config, workplace: Workplace, dtype: type, step: int) -> Done:
+    assembly = prepare(config, workplace, Display(quiet=True))
+    trainer, splits = assembly.trainer(1, dtype), assembly.splits
     batches = trainer.batches(splits.train)
     epoch, index = divmod(step - 1, len(batches))
     trainer.run_until(epoch, index, splits.train, splits.validation)
@@ -150,8 +150,7 @@ def compare_with_training(config: Config, tmp_path: Path, step: int, tolerances:
     workplace = Workplace(tmp_path, tmp_path / "runs", threads=1)
     told = explain(config, workplace, Display(quiet=True), step=step)
     for dtype, tolerance in tolerances.items():
-        trainer = prepare(config, workplace, Display(quiet=True)).trainer(1, dtype)
-        check(told, done_by(trainer, config, workplace, step), tolerance)
+        check(told, done_by_training(config, workplace, dtype, step), tolerance)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -196,7 +195,7 @@ def test_a_told_step_of_a_shipped_config_is_the_step_that_training_takes(
     shape = load_config(path).data.dataset.component.example_shape
     if path.stem == "cifar_mlp":  # principal components of 3,072 inputs take long
         shape = (16, 16, 3)
-    data = ["data.dataset={name: shapes, train: 55, test: 10}"]
+    data = [f"data.dataset={{name: shapes, train: {TRAINED}, test: 10}}"]
     if shape is not None:
         data = ["data.dataset={name: npz}", f"data.path={stand_ins[shape]}"]
     config = load_config(path, [*data, f"training.batch_size={BATCH}"])
@@ -210,13 +209,13 @@ def test_the_command_train_takes_the_told_steps(case: str, tmp_path: Path) -> No
     sections = CASES[case]
     every_step = {"checkpoint_every": {"steps": 1}, "keep_last": 100}
     config = config_of({**sections, "training": {**sections.get("training", {}), **every_step}})
-    workplace, seen = Workplace(tmp_path, tmp_path / "runs", threads=1, plots=False), Seen()
-    run = train(config, workplace, seen).run
+    workplace, losses = Workplace(tmp_path, tmp_path / "runs", threads=1, plots=False), Losses()
+    run = train(config, workplace, Display(quiet=True), observers=[losses]).run
     for step in (FIRST, SHORT, 8):
         told = explain(config, workplace, Display(quiet=True), step=step)
         sections_told = {section.title: section for section in told.sections}
         (loss,) = [equation.value for equation in sections_told["loss"].equations if equation.name == "L"]
-        assert loss == pytest.approx(seen.losses[step - 1], rel=1e-4)
+        assert loss == pytest.approx(losses.seen[step - 1], rel=1e-4)
         saved = load_checkpoint(run / "checkpoints" / f"step-{step:09d}.npz")
         weights = saved.section("trained") or saved.section("parameters")
         (theta,) = [array for array in told.sections[-1].arrays if array.name == "all theta after"]
@@ -234,16 +233,15 @@ def test_the_rate_of_the_plateau_case_has_fallen_by_then(tmp_path: Path) -> None
 def test_a_neighbouring_step_would_not_pass_for_it(tmp_path: Path) -> None:
     config, workplace = config_of(CASES["translate"]), Workplace(tmp_path, tmp_path, threads=1)
     told = explain(config, workplace, Display(quiet=True), step=2)
-    trainer = prepare(config, workplace, Display(quiet=True)).trainer(1)
     with pytest.raises(AssertionError):
-        check(told, done_by(trainer, config, workplace, 3), 1e-2)
+        check(told, done_by_training(config, workplace, np.float64, 3), 1e-2)
 
 
 def test_sample_chooses_what_is_shown_and_not_what_is_computed(tmp_path: Path) -> None:
     config, workplace = config_of({}), Workplace(tmp_path, tmp_path, threads=1)
     few, all_of_them = (explain(config, workplace, Display(quiet=True), sample=sample) for sample in (1, BATCH))
     assert (few.examples, few.batch, all_of_them.examples) == (1, BATCH, BATCH)
-    assert "the 20 examples of its batch, of which arrays show the first 1" in few.introduction
+    assert "the 10 examples of its batch, of which arrays show the first 1" in few.introduction
     assert [section.equations for section in few.sections] == [section.equations for section in all_of_them.sections]
     assert few.sections[0].arrays[0].shape == (1, 32, 32, 3)
 

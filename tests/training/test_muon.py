@@ -44,6 +44,16 @@ def test_a_step_goes_along_the_gradients_singular_directions(inputs: int, hidden
     np.testing.assert_allclose(named["0.dense.weight"], expected, rtol=1e-10)
 
 
+def test_all_but_the_hidden_matrices_steps_exactly_as_sgd_does() -> None:
+    network = two_layers(optimizer := Muon(0.3, sgd_learning_rate=0.1, sgd_momentum=0.9, weight_decay=0.01))
+    alike = two_layers(sgd := SGD(0.1, 0.9, nesterov=True, weight_decay=0.01))
+    for factor in (1.0, 0.7):
+        for each in (optimizer, sgd):
+            each.step(factor)
+    for name in ("0.dense.bias", "1.dense.weight", "1.dense.bias"):
+        np.testing.assert_array_equal(network.parameters.named()[name], alike.parameters.named()[name])
+
+
 def test_five_iterations_make_all_directions_about_equally_long() -> None:
     rng = np.random.default_rng(0)
     P, _ = np.linalg.qr(rng.standard_normal((40, 20)))

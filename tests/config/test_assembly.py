@@ -1,0 +1,96 @@
+"""The one place where a config and its data become a network with weights, scaling and a trainer."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import nnscratch
+from nnscratch.config.assembly import Assembly, prepare
+from nnscratch.config.config import config_from_mapping
+from nnscratch.host.display import Display
+from nnscratch.host.workplace import Workplace
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.training.scaling import affine
+
+PACKAGE = Path(nnscratch.__file__).parent
+WHITENED: dict[str, Any] = {
+    "layers": [
+        {"conv": {"channels": 6, "kernel": 2, "bias": False, "weight_init": "whitening", "frozen": True}},
+        "relu",
+        {"max_pool": 4},
+        "flatten",
+        "dense",
+    ]
+}
+
+
+def assembly(tmp_path: Path, **sections: Any) -> Assembly:
+    mapping = {
+        "name": "assembled",
+        "data": {"dataset": {"name": "shapes", "train": 60, "test": 10}, "scaling": "standardize", "validation": 0.2},
+        "model": WHITENED,
+        "training": {"batch_size": 12},
+        **sections,
+    }
+    return prepare(config_from_mapping(mapping), Workplace(tmp_path), Display(quiet=True))
+
+
+def started(made: Assembly, dtype: type) -> Array:
+    made.start(dtype)
+    return made.network.parameters.theta.copy()
+
+
+def test_training_starts_from_the_same_weights_in_either_precision(tmp_path: Path) -> None:
+    made = assembly(tmp_path)
+    single, double = started(made, np.float32), started(made, np.float64)
+    assert double.dtype == np.float64
+    np.testing.assert_allclose(single, double, rtol=1e-6)
+    np.testing.assert_array_equal(started(made, np.float32), single)
+
+
+def test_preparing_allocates_no_weights_and_fits_no_scaling(tmp_path: Path) -> None:
+    made = assembly(tmp_path)
+    assert not made.network.is_initialized
+    assert "affine" not in vars(made)
+
+
+def test_scaling_that_a_run_has_already_takes_the_place_of_the_datas_own(tmp_path: Path) -> None:
+    made, recorded = assembly(tmp_path), (affine(0.5, 1.0), affine(2.0, 3.0))
+    assert made.with_scaling(*recorded).affine is recorded[0]
+    assert made.with_scaling(*recorded).target_affine is recorded[1]
+    trainer = made.with_scaling(*recorded).trainer(1)
+    assert trainer.affine is recorded[0]
+    assert made.affine.multiplier.shape == (32, 32, 3)
+
+
+def test_a_trainer_of_another_recipe_starts_from_the_same_weights(tmp_path: Path) -> None:
+    made = assembly(tmp_path, model={"hidden_layers": [5]})
+    first = made.trainer(1)
+    next(first.run(made.splits.train))
+    moved = first.network.parameters.theta.copy()
+    again = made.trainer(1, recipe=made.recipe())
+    assert again.progress.updates == 0
+    np.testing.assert_array_equal(again.network.parameters.theta, started(made, np.float32))
+    assert not np.array_equal(moved, again.network.parameters.theta)
+
+
+def test_nothing_else_starts_a_network_or_makes_a_trainer() -> None:
+    calls = {
+        "initialize": "nn/network.py",
+        "fit_to": "nn/network.py",
+        "Trainer": "",
+        "TrainingStep": "training/trainer.py",
+    }
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        place = path.relative_to(PACKAGE).as_posix()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                if name in calls and not place.startswith("nn/") and place != calls[name]:
+                    found.add((name, place))
+    assert found == {(name, "config/assembly.py") for name in ("initialize", "fit_to", "Trainer")}
