@@ -60,7 +60,7 @@ def explain(
 @family.command(
     rich_help_panel=UNDERSTAND,
     context_settings=TAKES_OVERRIDES,
-    short_help="Check every gradient of CONFIG or RUN by differences.",
+    short_help="Check every gradient against difference quotients.",
     epilog=examples(
         "nnscratch gradcheck configs/cifar_best.yaml",
         "nnscratch gradcheck my.yaml model.activation=tanh --tolerance 1e-7",

@@ -15,7 +15,7 @@ import pytest
 from nnscratch import cpu
 from nnscratch.cli import main
 from nnscratch.experiment import train as training
-from nnscratch.training.trainer import Trainer
+from nnscratch.training.step import TrainingStep
 
 TINY = {
     "name": "tiny",
@@ -50,7 +50,7 @@ def raising(error: BaseException) -> Any:
 def test_a_fault_of_ours_in_a_run_says_where_its_traceback_is_and_marks_the_run(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(Trainer, "_step", raising(KeyError("lost")))
+    monkeypatch.setattr(TrainingStep, "__call__", raising(KeyError("lost")))
     code, error = fail(command, capsys)
     run = tmp_path / "runs" / "tiny"
     assert code == 1
