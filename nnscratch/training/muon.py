@@ -55,6 +55,7 @@ class Muon(Optimizer):
     sgd_weight_decay: float | None = setting(None, "their weight_decay; left out: the same", ge=0)
 
     state_names: ClassVar[tuple[str, ...]] = ("velocity",)
+    formula_in: ClassVar[tuple[str, ...]] = ("_turn", "_orthogonal")
     steps_relatively: ClassVar[bool] = True
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
