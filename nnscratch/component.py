@@ -7,6 +7,8 @@ the field's metadata. The schema, the error messages and `nnscratch schema` are 
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Iterable
 from dataclasses import MISSING, field
 from typing import Any, ClassVar, TypeVar
@@ -39,6 +41,9 @@ class Component:
     short: ClassVar[str | None] = None
     """The field that the short form sets: with `short = "units"`, `dense: 10` means `dense: {units: 10}`."""
 
+    formula_in: ClassVar[tuple[str, ...]] = ()
+    """The methods that compute its formula, where they are not those that its kind is called by."""
+
     def contradictions(self) -> Iterable[tuple[str, str]]:
         """A field and what is wrong with it, for every setting that another one makes impossible or meaningless."""
         return ()
@@ -55,3 +60,17 @@ def catalogue(base: type[ComponentType]) -> dict[str, type[ComponentType]]:
             found[subclass.name] = subclass
         found.update(catalogue(subclass))
     return found
+
+
+GOES_ON = re.compile(r"\(|(and|or|but|then|which|where|with|that|so|as)\b")
+"""How a paragraph begins that goes on with the sentence before it."""
+
+
+def opening(component: type[Component]) -> tuple[str, list[str]]:
+    """The whole first statement of a component's docstring, which may run over paragraphs, and the paragraphs after."""
+    statement, *rest = inspect.cleandoc(component.__doc__ or "").split("\n\n")
+    while rest and (statement.endswith((":", ",", ";")) or GOES_ON.match(rest[0])):
+        sentence, *others = re.split(r"(?<=[^ ]\.)\s+(?=[A-Z])", rest.pop(0), maxsplit=1)
+        statement += "\n" + sentence
+        rest[:0] = others
+    return statement, rest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -184,3 +185,33 @@ def test_the_top_level_holds_what_the_house_has_room_for() -> None:
         pytest.skip("not a git checkout")
     top = {line.partition("/")[0] for line in tracked.stdout.splitlines()}
     assert {name for name in top if not name.startswith(".")} <= expected
+
+
+PAGE = (PACKAGE.parent / "docs" / "contributing.md").read_text()
+PICTURE = PAGE.partition("```text\n")[2].partition("```")[0]
+
+
+def test_the_page_for_contributors_has_this_very_table() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]*)\|$", PAGE, re.MULTILINE)
+    told = {
+        part: set(re.findall(r"`([\w.]+)`", cell)) | (GROUND if "the ground" in cell else set()) for part, cell in rows
+    }
+    assert told == ALLOWED
+    ground = re.search(r'^"The ground" is (.*?)\.$', PAGE, re.MULTILINE)
+    assert ground is not None
+    assert set(re.findall(r"`(\w+)`", ground[1])) == GROUND
+
+
+def test_the_picture_shows_every_part_once_and_above_what_it_imports() -> None:
+    places = {
+        part: [i for i, line in enumerate(PICTURE.splitlines()) if re.search(rf"\b{part}\b", line)] for part in ALLOWED
+    }
+    del places["__init__"]
+    assert {part: len(lines) for part, lines in places.items()} == dict.fromkeys(places, 1)
+    upward = [
+        (part, each)
+        for part in places
+        for each in ALLOWED[part] - {"report.formats"}
+        if places[part] >= places[each.partition(".")[0]]
+    ]
+    assert not upward

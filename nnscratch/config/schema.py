@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from nnscratch.component import Component, catalogue
+from nnscratch.component import Component, catalogue, opening
 from nnscratch.config.config import Config
 from nnscratch.config.sections import ModelConfig
 from nnscratch.config.specification import (
@@ -128,7 +128,7 @@ def _named(component: type[Component], definitions: dict[str, Schema]) -> str:
         schema = _fields(fields_model(component), definitions)
         schema["properties"] = {"name": {"const": component.name}, **schema["properties"]}
         schema["required"] = ["name", *schema["required"]]
-        definitions[key] |= schema | {"description": (component.__doc__ or "").split("\n")[0]}
+        definitions[key] |= schema | {"description": " ".join(opening(component)[0].split())}
     return key
 
 

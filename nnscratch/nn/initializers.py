@@ -140,6 +140,8 @@ class Dirac(Initializer):
 class DataInitializer(Initializer):
     """Starts weights from a batch of the layer's inputs, before training; until then they are as `he` leaves them."""
 
+    formula_in: ClassVar[tuple[str, ...]] = ("values_from",)
+
     def values(self, shape: Shape, fans: tuple[int, int], rng: np.random.Generator) -> Array:
         return He().values(shape, fans, rng)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from nnscratch.errors import ContractError, ShapeError, UserError
 from nnscratch.nn.compute.buffers import Array, Buffers, Shape
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.contract import broken, is_array, is_shape
+from nnscratch.nn.equations import Equation, in_turn, largest
 from nnscratch.nn.parameters import Parameters
 from nnscratch.nn.random_streams import Moment
 
@@ -156,6 +157,29 @@ class Layer(Component):
         dx = self.dx_like(dy)
         self.workers.elementwise(formula, dy, *more, dx)
         return dx
+
+    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
+        """Single entries of y by hand, from the numbers of the last forward, which was for training and made y of x.
+
+        Of the first example, the largest. An element-wise layer has its `equations`; any other brings this method.
+        """
+        if self.equations and x.shape == y.shape:
+            at = (0, *largest(y[0]))
+            lines = {name: formula for name, formula in self.equations.items() if not name.startswith("d")}
+            yield from in_turn(lines, {**self._numbers(), "x": x[at]}, {"y": y[at]}, at)
+
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+        """Single entries of dx and of the layer's own gradients, from the numbers of the last backward: the largest."""
+        if dx is not None and self.equations and x.shape == y.shape:
+            at = (0, *largest(dx[0]))
+            values = {**self._numbers(), "x": x[at], "dy": dy[at]}
+            lines = in_turn(self.equations, values, {"y": y[at], "dx": dx[at]}, at)
+            yield from (line for line in lines if line.name.startswith("d"))
+
+    def _numbers(self) -> dict[str, float]:
+        """The settings that are numbers, by name."""
+        settings = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+        return {name: value for name, value in settings.items() if type(value) in (int, float)}
 
 
 @dataclass(frozen=True)

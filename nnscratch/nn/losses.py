@@ -5,14 +5,16 @@ Both are means over the batch. Targets are labels (N,) for classification or (N,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from nnscratch.component import Component, setting
 from nnscratch.errors import SettingError
 from nnscratch.nn.compute.buffers import Array, Buffers
+from nnscratch.nn.equations import Equation, entry, in_turn, largest
 
 
 @dataclass(eq=False)
@@ -41,6 +43,19 @@ class Loss(Component):
     def per_example(self, y: Array, t: Array) -> Array:
         """The loss of every example (N,); their mean is the value."""
         raise NotImplementedError
+
+    def worked(self, y: Array, t: Array, value: float, dy: Array) -> Iterator[Equation]:
+        """The first example's loss by hand, its largest dy, and the mean over the batch, from the numbers of a call.
+
+        A loss brings `worked_example`; the mean is the same for all.
+        """
+        yield from self.worked_example(y, t, dy)
+        losses = self.per_example(y, t)
+        yield Equation.of("L", "sum_n(L_n) / N", {"L_n": losses, "N": len(losses)}, value)
+
+    def worked_example(self, y: Array, t: Array, dy: Array) -> Iterator[Equation]:
+        """What `worked` has of the first example."""
+        return iter(())
 
 
 @dataclass(eq=False)
@@ -132,6 +147,31 @@ class CrossEntropy(Loss):
         losses -= self.label_smoothing * np.mean(log_p, axis=1)
         return np.asarray(losses if self.weights is None else losses * self.weights[t])
 
+    def worked_example(self, y: Array, t: Array, dy: Array) -> Iterator[Equation]:
+        N, K = y.shape
+        (j,), s = largest(dy[0]), self.label_smoothing
+        truth, words = _one_hot(t[:1], K)[0], "" if t.ndim == 2 else f"is 1 for the label {t[0]}, else 0"
+        values: dict[str, Any] = {"y_k": y[0], "y_j": y[0, j], "t_k": truth, "t_j": truth[j], "s": s, "K": K, "N": N}
+        weight = ""
+        if self.weights is not None:
+            weight, values["w_k"] = "w * ", self.weights
+            yield from in_turn({"w": "sum_k(t_k * w_k)"}, values, at=(0,))
+        yield from in_turn({"m": "max_k(y_k)", "S": "sum_k(exp(y_k - m))"}, values, at=(0,))
+        value = self.per_example(y[:1], t[:1])[0]
+        values["q_k"] = (1 - s) * truth + s / K
+        if t.ndim == 1 and not s:
+            values["y_t"] = y[0, t[0]]
+            formula = f"{weight}(m + log(S) - y_t)"
+            yield Equation.of(entry("L", 0), formula, values, value, f"the label t is {t[0]}")
+        else:
+            yield Equation.of(entry("L", 0), f"{weight}sum_k(q_k * (m + log(S) - y_k))", values, value)
+        yield from in_turn({"p": "exp(y_j - m) / S"}, values, at=(0, j))
+        if s:
+            yield Equation.of(entry("q", 0, j), "(1 - s) * t_j + s / K", values, note=words and f"t {words}")
+        values["q"] = values["q_k"][j]
+        note = "" if s or not words else f"q {words}"
+        yield Equation.of(entry("dy", 0, j), f"{weight}(p - q) / N", values, dy[0, j], note)
+
 
 @dataclass(eq=False)
 class MeanSquaredError(Loss):
@@ -162,3 +202,17 @@ class MeanSquaredError(Loss):
         else:
             np.subtract(y, t, out=difference)
         return difference
+
+    def worked_example(self, y: Array, t: Array, dy: Array) -> Iterator[Equation]:
+        N, K = y.shape
+        truth, note = _one_hot(t[:1], K)[0], "" if t.ndim == 2 else f"t is 1 for the label {t[0]}, else 0"
+        values = {"y_k": y[0], "t_k": truth, "K": K, "N": N}
+        yield Equation.of(entry("L", 0), "sum_k((y_k - t_k)**2) / K", values, self.per_example(y[:1], t[:1])[0], note)
+        (j,) = largest(dy[0])
+        values |= {"y": y[0, j], "t": truth[j]}
+        yield Equation.of(entry("dy", 0, j), "2 * (y - t) / (N * K)", values, dy[0, j])
+
+
+def _one_hot(t: Array, K: int) -> Array:
+    """Labels (N,) as vectors (N, K) with a 1 at the label; what is a vector already stays."""
+    return t if t.ndim == 2 else (t[:, None] == np.arange(K)).astype(np.float64)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from nnscratch.nn.equations import Equation
 from nnscratch.nn.parameters import Parameters
 
 
@@ -38,3 +40,13 @@ class L2:
             if segment.group.decay and not segment.group.frozen:
                 piece = slice(segment.start, segment.stop)
                 parameters.gradient[piece] += self.coefficient(batch_size) * parameters.theta[piece]
+
+    def worked(self, parameters: Parameters, batch_size: int) -> Iterator[Equation]:
+        """The penalty by hand, if there is one."""
+        if self.strength:
+            decaying = [each for each in parameters.segments if each.group.decay and not each.group.frozen]
+            weights = [parameters.theta[each.start : each.stop] for each in decaying]
+            values = {"lamda": self.coefficient(batch_size), "W_i": np.concatenate(weights or [np.empty(0)])}
+            value = self.penalty(parameters, batch_size)
+            note = "over all weights, not the biases"
+            yield Equation.of("R", "lamda / 2 * sum_i(W_i**2)", values, value, note)

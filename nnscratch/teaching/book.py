@@ -19,7 +19,7 @@ from pathlib import Path
 
 import nnscratch
 import nnscratch.config.builtins  # so that every component is known
-from nnscratch.component import Component, catalogue
+from nnscratch.component import Component, catalogue, opening
 from nnscratch.nn.initializers import Initializer
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.layers.activations import Activation
@@ -38,7 +38,7 @@ COMPUTING = (
     "function", "derivative", "function_and_derivative", "forward", "backward",
     "__call__", "update", "factor", "variance", "values", "fit", "move", "apply",
 )  # fmt: skip
-"""The methods in which a component computes, in the order they are shown."""
+"""The methods that compute a formula unless a component names its own (`formula_in`), in the order they are shown."""
 
 DERIVATION = "Derivation: "
 
@@ -146,7 +146,8 @@ def _contents() -> Iterator[str]:
         "- `nnscratch gradcheck CONFIG` compares every gradient with central differences,",
         "- `nnscratch diagnose RUN` says in which layer a training went wrong.",
         "",
-        "[A layer of your own](teaching.md) takes one file.",
+        "[A layer of your own](teaching.md) takes one file; [working on nnscratch](contributing.md) has the map of the "
+        "code.",
         "",
         "| Page | In a config | Components |",
         "|---|---|---|",
@@ -165,19 +166,19 @@ def _page(page: Page) -> Iterator[str]:
 
 def _component(component: type[Component]) -> Iterator[str]:
     yield from ("", f"## {component.name}", "")
-    paragraphs = inspect.cleandoc(component.__doc__ or "").split("\n\n")
-    yield from _fenced(paragraphs[0])
+    statement, paragraphs = opening(component)
+    yield from _fenced(statement)
     equations = getattr(component, "equations", {})
     if equations:
         yield from ("", "$$")
         yield r" \qquad ".join(rf"{to_tex(name)} = {to_tex(formula)}" for name, formula in equations.items())
         yield "$$"
-    for paragraph in paragraphs[1:]:
+    for paragraph in paragraphs:
         yield ""
         if paragraph.startswith(DERIVATION):
             yield from _derivation(paragraph.removeprefix(DERIVATION))
         elif _is_formula(paragraph):
-            yield from _fenced(textwrap.dedent(paragraph))
+            yield from _fenced(paragraph)
         else:
             yield _prose(paragraph)
     introduction = inspect.cleandoc(inspect.getmodule(component).__doc__ or "").split("\n\n")[0]
@@ -209,12 +210,12 @@ def _derivation(text: str) -> Iterator[str]:
 
 
 def _fenced(text: str) -> Iterator[str]:
-    yield from ("```text", *(line.rstrip() for line in text.split("\n")), "```")
+    yield from ("```text", *(line.rstrip() for line in textwrap.dedent(text).split("\n")), "```")
 
 
 def _is_formula(paragraph: str) -> bool:
-    """Whether a paragraph of a docstring is set as it is written: it starts with a formula, or says Gradient(s)."""
-    return bool(re.match(r" *(Gradients?:|[A-Za-z_^]+ (=|-=|\+=) )", paragraph))
+    """Whether a paragraph is set as written: it starts with a formula or Gradient(s), or its lines are laid out."""
+    return bool(re.match(r"(    |Gradients?:|[A-Za-z_^]+ (=|-=|\+=) )", paragraph) or re.search(r"\S   +\S", paragraph))
 
 
 def _prose(text: str) -> str:
@@ -223,7 +224,7 @@ def _prose(text: str) -> str:
 
 
 def _capital(text: str) -> str:
-    return text if re.match(r"[a-z]\b|[a-z]+ =|theta|dy|dx", text) else text[:1].upper() + text[1:]
+    return text if re.match(r"(?!a )[a-z]\b|[a-z]+ =|theta|dy|dx", text) else text[:1].upper() + text[1:]
 
 
 def _default(field: dataclasses.Field[object]) -> str:
@@ -242,19 +243,22 @@ def _yaml(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else "[]" if value == () else str(value)
 
 
-def _links(component: type[Component]) -> Iterator[str]:
-    """A link for every method in which the component, or a class it derives from, computes.
+def _links(component: type[Component]) -> list[str]:
+    """A link for every method in which the component, or a class it derives from, computes."""
+    for names in (component.formula_in, COMPUTING):
+        links = [_link(name, method) for name in names if (method := _computing(component, name)) is not None]
+        if links:
+            return links
+    return []
 
-    What all activations share only says where their own two formulas run.
-    """
-    for name in COMPUTING:
-        for owner in component.__mro__:
-            method = vars(owner).get(name)
-            if method is None:
-                continue
-            if owner is not Activation and "NotImplementedError" not in inspect.getsource(method):
-                yield _link(name, method)
-            break
+
+def _computing(component: type[Component], name: str) -> Callable[..., object] | None:
+    """The method of that name; none where it is there for others to override, or to run an activation's formulas."""
+    owner = next((owner for owner in component.__mro__ if name in vars(owner)), None)
+    if owner is None or owner is Activation or "NotImplementedError" in inspect.getsource(vars(owner)[name]):
+        return None
+    method: Callable[..., object] = vars(owner)[name]
+    return method
 
 
 def _link(name: str, method: Callable[..., object]) -> str:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from nnscratch.errors import UserError
+from nnscratch.nn.equations import Equation, number
 from nnscratch.report.files import write_atomically
-from nnscratch.teaching.equations import Equation
-from nnscratch.teaching.explain import Explanation, Section
-from nnscratch.teaching.mathematics import number, to_mathml, to_tex, to_text
+from nnscratch.teaching.explanation import Explanation, Section
+from nnscratch.teaching.mathematics import to_mathml, to_tex, to_text
 
 MARK = "nnscratch explain"
 """In every written explanation, by which one is known."""
@@ -132,23 +132,22 @@ def _note(equation: Equation) -> str:
 
 
 def _parts(name: str) -> tuple[str, str]:
-    """`y` and `0,3` of `y_{0,3}`."""
-    letter, _, index = name.partition("_")
-    return letter, index.strip("{}")
+    """`y` and `0,3` of `y_{0,3}`; no index of what is no entry of an array."""
+    letter, _, index = name.partition("_{")
+    return letter, index.removesuffix("}")
 
 
 def _name_text(name: str) -> str:
     letter, index = _parts(name)
-    return f"{letter}[{index}]" if "," in index or index.isdecimal() else to_text(name)
+    return to_text(letter) + (f"[{index}]" if index else "")
 
 
 def _name_tex(name: str) -> str:
     letter, index = _parts(name)
-    return to_tex(letter) + f"_{{{index}}}" if "," in index or index.isdecimal() else to_tex(name)
+    return f"{{{to_tex(letter)}}}_{{{index}}}" if index else to_tex(letter)
 
 
 def _name_mathml(name: str) -> str:
     letter, index = _parts(name)
-    if "," in index or index.isdecimal():
-        return f"<msub>{to_mathml(letter)}<mn>{index}</mn></msub>"
-    return to_mathml(name)
+    symbol = to_mathml(letter)
+    return f"<msub><mrow>{symbol}</mrow><mn>{index}</mn></msub>" if index else symbol

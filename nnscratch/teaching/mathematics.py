@@ -1,113 +1,49 @@
-"""Formulas in Python's arithmetic, as plain text, TeX and MathML, and computed: `1 / (1 + exp(-x))`.
-
-Understood are numbers, names, + - * / **, comparisons (1 when true, else 0), the functions below and sums such as
-`sum_k(x_nk * W_kj)`. A name is a letter with an index: `W_kj`, `beta1`, `m_hat`. Nothing is ever run as code.
-"""
+"""Formulas in Python's arithmetic, `1 / (1 + exp(-x))`, as plain text, TeX and MathML; `nn.equations` computes them."""
 
 from __future__ import annotations
 
 import ast
-import math
-from collections.abc import Callable, Mapping
 from html import escape
 
-FUNCTIONS: dict[str, Callable[..., float]] = {
-    "exp": math.exp, "log": math.log, "sqrt": math.sqrt, "tanh": math.tanh, "max": max, "min": min, "abs": abs,
-    "sign": lambda x: (x > 0) - (x < 0),
-}  # fmt: skip
+from nnscratch.nn.equations import DIGITS, number, parse, reduction
+
 GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "epsilon": "ε", "theta": "θ", "lamda": "λ", "mu": "μ", "pi": "π",
-    "sigma": "σ", "omega": "ω", "rho": "ρ", "delta": "δ",
+    "sigma": "σ", "omega": "ω", "rho": "ρ", "delta": "δ", "inf": "∞",
 }  # fmt: skip
+TEX_WORDS = {"lamda": "lambda", "inf": "infty"}
 SIGNS = {ast.Add: "+", ast.Sub: "−", ast.Gt: ">", ast.Lt: "<", ast.GtE: "≥", ast.Eq: "="}
 TEX_SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Gt: ">", ast.Lt: "<", ast.GtE: r"\ge", ast.Eq: "="}
 SUM, PRODUCT, POWER, ATOM = range(4)
 
 
-def evaluate(formula: str, values: Mapping[str, float] | None = None) -> float:
-    """The value of a formula without sums, names standing for the given values."""
-    return _value(_parse(formula), values or {})
-
-
-def substitute(formula: str, values: Mapping[str, float]) -> str:
-    """The formula with numbers, as `number` prints them, in place of names."""
-
-    class Insert(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.expr:
-            return _parse(number(values[node.id])) if node.id in values else node
-
-    return ast.unparse(Insert().visit(_parse(formula)))
-
-
-def number(value: float) -> str:
-    """Nine significant digits, which formulas are recomputed from."""
-    return f"{value:.9g}"
-
-
 def to_text(formula: str) -> str:
     """For a terminal: `1 / (1 + exp(−x))`, a product as a dot."""
-    return _text(_parse(formula))[0]
+    return _text(parse(formula))[0]
 
 
 def to_tex(formula: str) -> str:
-    return _tex(_parse(formula))[0]
+    return _tex(parse(formula))[0]
 
 
 def to_mathml(formula: str) -> str:
     """The elements inside <math>."""
-    return _mathml(_parse(formula))[0]
-
-
-def _parse(formula: str) -> ast.expr:
-    return ast.parse(formula, mode="eval").body
-
-
-def _value(node: ast.expr, values: Mapping[str, float]) -> float:
-    match node:
-        case ast.Constant(value=int() | float() as constant):
-            return float(constant)
-        case ast.Name(id=name):
-            return math.pi if name == "pi" else values[name]
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_value(operand, values)
-        case ast.BinOp(left=left, op=operator, right=right):
-            a, b = _value(left, values), _value(right, values)
-            match operator:
-                case ast.Add():
-                    return a + b
-                case ast.Sub():
-                    return a - b
-                case ast.Mult():
-                    return a * b
-                case ast.Div():
-                    return a / b
-                case ast.Pow():
-                    return float(a**b)
-        case ast.Compare(left=left, ops=[operator], comparators=[right]):
-            a, b = _value(left, values), _value(right, values)
-            results = {ast.Gt: a > b, ast.Lt: a < b, ast.GtE: a >= b, ast.Eq: a == b}
-            return float(results[type(operator)])
-        case ast.Call(func=ast.Name(id=name), args=arguments) if name in FUNCTIONS:
-            return float(FUNCTIONS[name](*(_value(argument, values) for argument in arguments)))
-    raise ValueError(f"cannot compute {ast.unparse(node)}")
+    return _mathml(parse(formula))[0]
 
 
 def _name(name: str) -> tuple[str, str, bool]:
-    """Letter, index, and whether it wears a hat."""
-    letter, _, index = name.partition("_")
-    hat = index == "hat"
+    """Letter, index, and whether it wears a hat: `x_hat_nk`."""
+    letter, *indices = name.split("_")
+    hat = indices[:1] == ["hat"]
     stem = letter.rstrip("0123456789")
-    index = "" if hat else index or letter[len(stem) :]
-    prefix, rest = ("d", stem[1:]) if len(stem) == 2 and stem[0] == "d" else ("", stem)
+    index = " ".join(indices[hat:]) or letter[len(stem) :]
+    is_gradient = stem[:1] == "d" and (len(stem) == 2 or stem[1:] in GREEK)
+    prefix, rest = ("d", stem[1:]) if is_gradient else ("", stem)
     return prefix + GREEK.get(rest, rest), index, hat
 
 
 def _wrapped(part: tuple[str, int], least: int, left: str = "(", right: str = ")") -> str:
     return part[0] if part[1] >= least else f"{left}{part[0]}{right}"
-
-
-def _sum(name: str) -> str | None:
-    return name.removeprefix("sum_") if name.startswith("sum_") else None
 
 
 def _text(node: ast.expr) -> tuple[str, int]:
@@ -135,10 +71,10 @@ def _text(node: ast.expr) -> tuple[str, int]:
             return f"[{_text(left)[0]} {SIGNS[type(operator)]} {_text(right)[0]}]", ATOM
         case ast.Call(func=ast.Name(id=name), args=arguments):
             inside = ", ".join(_text(argument)[0] for argument in arguments)
-            over = _sum(name)
-            return (
-                (f"Σ_{over} {_wrapped(_text(arguments[0]), PRODUCT)}", PRODUCT) if over else (f"{name}({inside})", ATOM)
-            )
+            if how := reduction(name):
+                kind, over = how
+                return f"{'Σ' if kind == 'sum' else kind}_{over} {_wrapped(_text(arguments[0]), PRODUCT)}", PRODUCT
+            return f"{name}({inside})", ATOM
     raise ValueError(f"cannot write {ast.unparse(node)}")
 
 
@@ -149,7 +85,7 @@ def _tex(node: ast.expr) -> tuple[str, int]:
             return (mantissa + (rf" \cdot 10^{{{int(exponent)}}}" if exponent else "")), PRODUCT if exponent else ATOM
         case ast.Name(id=name):
             letter, index, hat = _name(name)
-            greek = {symbol: "\\" + word.replace("lamda", "lambda") for word, symbol in GREEK.items()}
+            greek = {symbol: "\\" + TEX_WORDS.get(word, word) for word, symbol in GREEK.items()}
             letter = rf"\mathit{{{letter}}}" if len(letter) > 2 else "".join(greek.get(each, each) for each in letter)
             return (rf"\hat{{{letter}}}" if hat else letter) + (f"_{{{index}}}" if index else ""), ATOM
         case ast.UnaryOp(operand=operand):
@@ -170,9 +106,9 @@ def _tex(node: ast.expr) -> tuple[str, int]:
         case ast.Call(func=ast.Name(id="sqrt"), args=[argument]):
             return rf"\sqrt{{{_tex(argument)[0]}}}", ATOM
         case ast.Call(func=ast.Name(id=name), args=arguments):
-            over = _sum(name)
-            if over:
-                return rf"\sum_{{{over}}} {_wrapped(_tex(arguments[0]), PRODUCT)}", PRODUCT
+            if how := reduction(name):
+                kind, over = how
+                return rf"\{kind}_{{{over}}} {_wrapped(_tex(arguments[0]), PRODUCT)}", PRODUCT
             word = rf"\operatorname{{{name}}}" if name in ("abs", "sign") else rf"\{name}"
             return f"{word}({', '.join(_tex(argument)[0] for argument in arguments)})", ATOM
     raise ValueError(f"cannot write {ast.unparse(node)}")
@@ -216,13 +152,18 @@ def _mathml(node: ast.expr) -> tuple[str, int]:
         case ast.Call(func=ast.Name(id="sqrt"), args=[argument]):
             return f"<msqrt>{_mathml(argument)[0]}</msqrt>", ATOM
         case ast.Call(func=ast.Name(id=name), args=arguments):
-            over = _sum(name)
-            if over:
-                return f"<munder><mo>∑</mo><mi>{over}</mi></munder>{wrapped(_mathml(arguments[0]), PRODUCT)}", PRODUCT
+            if how := reduction(name):
+                kind, over = how
+                sign = "∑" if kind == "sum" else kind
+                under = f"<munder><mo>{sign}</mo><mi>{over}</mi></munder>"
+                return under + wrapped(_mathml(arguments[0]), PRODUCT), PRODUCT
             inside = "<mo>,</mo>".join(_mathml(argument)[0] for argument in arguments)
             return f"<mi>{name}</mi><mo>(</mo>{inside}<mo>)</mo>", ATOM
     raise ValueError(f"cannot write {ast.unparse(node)}")
 
 
 def _plain_number(value: object) -> str:
-    return number(value) if isinstance(value, float) else str(value)
+    """With as many digits as it was written with."""
+    if not isinstance(value, float):
+        return str(value)
+    return next((text for digits in DIGITS if float(text := number(value, digits)) == value), repr(value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from nnscratch.component import Component, setting
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.equations import Equation, in_turn
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,12 @@ class Averaging(Component):
         A step that is the last of `total_steps` must leave the average fit for use.
         """
         raise NotImplementedError
+
+    def worked_update(
+        self, before: float, theta: float, after: float, step: int, total_steps: int
+    ) -> Iterator[Equation]:
+        """One number of the average by hand: before and after `update`, which saw this theta; none where it stays."""
+        return iter(())
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,13 @@ class ExponentialMovingAverage(Averaging):
         scratch *= 1 - d
         average += scratch
 
+    def worked_update(
+        self, before: float, theta: float, after: float, step: int, total_steps: int
+    ) -> Iterator[Equation]:
+        values = {"a": before, "theta": theta, "t": step, "decay": self.decay}
+        lines = {"d": "min(decay, (1 + t) / (10 + t))", "a_new": "a + (1 - d) * (theta - a)"}
+        return in_turn(lines, values, {"a_new": after})
+
 
 @dataclass(frozen=True)
 class Lookahead(Averaging):
@@ -62,10 +77,27 @@ class Lookahead(Averaging):
     power: float = setting(3.0, "how late the average becomes slow; 0: at once", ge=0)
 
     def update(self, average: Array, theta: Array, step: int, total_steps: int, scratch: Array) -> None:
-        if step % self.every and step != total_steps:
+        if not self._is_due(step, total_steps):
             return
         d = self.decay**self.every * (step / total_steps) ** self.power
         np.subtract(theta, average, out=scratch)
         scratch *= 1 - d
         average += scratch
         np.copyto(theta, average)
+
+    def worked_update(
+        self, before: float, theta: float, after: float, step: int, total_steps: int
+    ) -> Iterator[Equation]:
+        if not self._is_due(step, total_steps):
+            return iter(())
+        values = {"a": before, "theta": theta, "t": step, "T": total_steps, "decay": self.decay, "k": self.every}
+        values["power"] = self.power
+        lines = {
+            "d": "decay**k * (t / T)**power",
+            "a_new": "a + (1 - d) * (theta - a)",
+            "theta_new": "a_new",
+        }
+        return in_turn(lines, values, {"a_new": after})
+
+    def _is_due(self, step: int, total_steps: int) -> bool:
+        return step % self.every == 0 or step == total_steps

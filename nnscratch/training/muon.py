@@ -12,8 +12,10 @@ import numpy as np
 from nnscratch.component import setting
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
+from nnscratch.nn.equations import Equation, entry, in_turn
 from nnscratch.nn.parameters import Parameters, Placement, Segment
 from nnscratch.training.optimizers import SGD, Chunk, Optimizer, decay_weights
+from nnscratch.training.update_equations import Before
 
 COEFFICIENTS = 3.4445, -4.7750, 2.0315
 
@@ -53,6 +55,7 @@ class Muon(Optimizer):
     sgd_weight_decay: float | None = setting(None, "their weight_decay; left out: the same", ge=0)
 
     state_names: ClassVar[tuple[str, ...]] = ("velocity",)
+    formula_in: ClassVar[tuple[str, ...]] = ("_turn", "_orthogonal")
     steps_relatively: ClassVar[bool] = True
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
@@ -105,7 +108,7 @@ class Muon(Optimizer):
         V += G
         np.multiply(V, self.momentum, out=X)
         X += G
-        X = self._orthogonal(X)
+        X = self._orthogonal(X, self.iterations)
         if self.normalize:
             length = float(np.linalg.norm(W))
             W *= math.sqrt(W.shape[1]) / length if length else 1.0
@@ -113,7 +116,7 @@ class Muon(Optimizer):
         X *= rate
         W -= X
 
-    def _orthogonal(self, G: Array) -> Array:
+    def _orthogonal(self, G: Array, iterations: int) -> Array:
         """P Q^T nearly, written over G = P S Q^T; zero stays zero."""
         X = G if G.shape[0] >= G.shape[1] else G.T  # the smaller of X^T X and X X^T; both lead to the same
         length = float(np.linalg.norm(X))
@@ -122,7 +125,7 @@ class Muon(Optimizer):
         a, b, c = COEFFICIENTS
         A = self._buffer("A", X[: X.shape[1]])
         B, XB = self._buffer("B", A), self._buffer("XB", X)
-        for _ in range(self.iterations):
+        for _ in range(iterations):
             np.matmul(X.T, X, out=A)
             np.matmul(A, A, out=B)
             B *= c
@@ -135,6 +138,58 @@ class Muon(Optimizer):
 
     def _buffer(self, name: str, like: Array) -> Array:
         return self.workers.scratch(name, like.shape, like.dtype)
+
+    def told_places(self, gradient: Array) -> list[int]:
+        in_hidden = np.zeros(len(gradient), bool)
+        for each in self.hidden:
+            in_hidden[each.place] = True
+        parts = (np.where(part, np.abs(gradient), -1) for part in (in_hidden, ~in_hidden) if part.any())
+        return [int(np.argmax(part)) for part in parts]
+
+    def worked_update(
+        self, parameters: Parameters, before: Before, at: int, factor: float, l2: float
+    ) -> Iterator[Equation]:
+        told = self._entry(parameters, before, at)
+        yield from told.gradient(l2)
+        hidden = next((each for each in self.hidden if each.place.start <= at < each.place.stop), None)
+        yield from told.rate(self.learning_rate if hidden else self.rate, factor)
+        if hidden is None:
+            yield from self.sgd.worked_entry(told)
+            return
+        shape = math.prod(hidden.shape[:-1]), hidden.shape[-1]
+        W, G, V = (
+            vector[hidden.place].reshape(shape) for vector in (before.theta, before.gradient, self.state["velocity"])
+        )
+        D = G + (l2 * W if hidden.group.decay else 0) + self.momentum * V
+        i, j = (int(each) for each in np.unravel_index(at - hidden.place.start, shape))
+        told.values.update({"mu": self.momentum, "v": told.before[0], "D_ij": D.ravel()})
+        lines = {"v_new": "mu * v + g", "D": "g + mu * v_new", "D_norm": "sqrt(sum_ij(D_ij**2))"}
+        yield from in_turn(lines, told.values, {"v_new": told.after[0]})
+        yield from self._worked_direction(D, i, j)
+        told.values["O"] = self._orthogonal(D.copy(), self.iterations)[i, j]
+        if self.normalize:
+            told.values.update({"W_ij": W.ravel(), "K": shape[1]})
+            yield from in_turn(
+                {"W_norm": "sqrt(sum_ij(W_ij**2))", "theta_scaled": "theta * sqrt(K) / W_norm"}, told.values
+            )
+            told.values["theta"] = told.values["theta_scaled"]
+        yield from told.decay(self.weight_decay)
+        yield from in_turn({"theta_new": "theta - alpha * O"}, told.values, {"theta_new": told.theta})
+
+    def _worked_direction(self, D: Array, i: int, j: int) -> Iterator[Equation]:
+        """O[i, j] by the last of the iterations."""
+        made = self._orthogonal(D.copy(), self.iterations)[i, j]
+        X = self._orthogonal(D.copy(), self.iterations - 1)
+        place, note = (i, j), f"X after {self.iterations - 1} of {self.iterations} iterations from D / |D|"
+        if D.shape[0] < D.shape[1]:
+            X, i, j, note = X.T, j, i, note + ", transposed"
+        A = X.T @ X
+        a, b, c = COEFFICIENTS
+        B = b * A + c * A @ A
+        values = {"X_ij": X[:, j], "A_jk": A[j], "a": a, "b": b, "c": c}
+        yield from in_turn({"A": "sum_i(X_ij**2)", "B": "b * A + c * sum_k(A_jk**2)"}, values, at=(j, j))
+        values = {"a": a, "X": X[i, j], "X_ik": X[i], "B_kj": B[:, j]}
+        yield Equation.of(entry("O", *place), "a * X + sum_k(X_ik * B_kj)", values, made, note)
 
 
 def hidden_matrices(parameters: Parameters) -> list[Placement]:

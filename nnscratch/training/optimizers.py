@@ -17,7 +17,9 @@ import numpy as np
 from nnscratch.component import Component, setting
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
+from nnscratch.nn.equations import Equation, in_turn
 from nnscratch.nn.parameters import Group, Parameters, Segment
+from nnscratch.training.update_equations import Before, Entry
 
 CHUNK = 1 << 18
 """Numbers in a chunk: large enough that handing one to a thread costs little, small enough to stay in cache."""
@@ -90,6 +92,29 @@ class Optimizer(Component):
         """The formula, on one chunk, in place; g may be overwritten, s is scratch memory of its size."""
         raise NotImplementedError
 
+    def told_places(self, gradient: Array) -> list[int]:
+        """Whose updates `explain` shows: of all that is treated alike, the number with the largest gradient."""
+        return [int(np.argmax(np.abs(gradient)))] if gradient.size else []
+
+    def worked_update(
+        self, parameters: Parameters, before: Before, at: int, factor: float, l2: float
+    ) -> Iterator[Equation]:
+        """theta[at] of the last step by hand, which started from `before` and was given this factor and l2."""
+        entry = self._entry(parameters, before, at)
+        yield from entry.gradient(l2)
+        yield from entry.rate(self.rate, factor)
+        yield from self.worked_entry(entry)
+
+    def worked_entry(self, entry: Entry) -> Iterator[Equation]:
+        """The formula on one number; none for an optimizer that does not bring it."""
+        return iter(())
+
+    def _entry(self, parameters: Parameters, before: Before, at: int) -> Entry:
+        group = next(each.group for each in parameters.segments if each.start <= at < each.stop)
+        values = {"theta": before.theta[at], "g": before.gradient[at], "t": self.t}
+        old, new = ([vector[at] for vector in state.values()] for state in (before.state, self.state))
+        return Entry(values, old, new, parameters.theta[at], group)
+
 
 def pieces_of(segment: Segment) -> list[slice]:
     """The segment in equal pieces of about CHUNK numbers; none of them is a small remainder."""
@@ -148,6 +173,17 @@ class SGD(Optimizer):
             np.multiply(v, rate, out=s)
         theta -= s
 
+    def worked_entry(self, entry: Entry) -> Iterator[Equation]:
+        yield from entry.decay(self.weight_decay)
+        values = entry.values | {"mu": self.momentum, "delta": self.dampening, "v": entry.before[0]}
+        lines = {"theta_new": "theta - alpha * g"}
+        if self.momentum:
+            lines = {
+                "v_new": "mu * v + (1 - delta) * g" if self.dampening else "mu * v + g",
+                "theta_new": "theta - alpha * " + ("(g + mu * v_new)" if self.nesterov else "v_new"),
+            }
+        yield from in_turn(lines, values, {"v_new": entry.after[0], "theta_new": entry.theta})
+
 
 @dataclass(eq=False)
 class RMSProp(Optimizer):
@@ -177,6 +213,12 @@ class RMSProp(Optimizer):
         np.divide(g, s, out=s)
         s *= rate / c
         theta -= s
+
+    def worked_entry(self, entry: Entry) -> Iterator[Equation]:
+        v, v_new = ((1 - self.decay) * state[0] for state in (entry.before, entry.after))
+        values = entry.values | {"rho": self.decay, "epsilon": self.epsilon, "v": v}
+        lines = {"v_new": "rho * v + (1 - rho) * g**2", "theta_new": "theta - alpha * g / (sqrt(v_new) + epsilon)"}
+        yield from in_turn(lines, values, {"v_new": v_new, "theta_new": entry.theta})
 
 
 @dataclass(eq=False)
@@ -216,6 +258,18 @@ class Adam(Optimizer):
         s *= a
         theta -= s
 
+    def worked_entry(self, entry: Entry) -> Iterator[Equation]:
+        (m, v), (m_new, v_new) = (((1 - self.beta1) * M, (1 - self.beta2) * V) for M, V in (entry.before, entry.after))
+        values = entry.values | {"beta1": self.beta1, "beta2": self.beta2, "epsilon": self.epsilon, "m": m, "v": v}
+        lines = {
+            "m_new": "beta1 * m + (1 - beta1) * g",
+            "v_new": "beta2 * v + (1 - beta2) * g**2",
+            "m_hat": "m_new / (1 - beta1**t)",
+            "v_hat": "v_new / (1 - beta2**t)",
+            "theta_new": "theta - alpha * m_hat / (sqrt(v_hat) + epsilon)",
+        }
+        yield from in_turn(lines, values, {"m_new": m_new, "v_new": v_new, "theta_new": entry.theta})
+
 
 @dataclass(eq=False)
 class AdamW(Adam):
@@ -234,6 +288,10 @@ class AdamW(Adam):
     def update(self, chunk: Chunk, rate: float, s: Array) -> None:
         decay_weights(chunk, rate * self.weight_decay)
         super().update(chunk, rate, s)
+
+    def worked_entry(self, entry: Entry) -> Iterator[Equation]:
+        yield from entry.decay(self.weight_decay)
+        yield from super().worked_entry(entry)
 
 
 @dataclass(eq=False)
@@ -266,6 +324,16 @@ class Lion(Optimizer):
         theta -= s
         M *= self.beta2
         M += g
+
+    def worked_entry(self, entry: Entry) -> Iterator[Equation]:
+        yield from entry.decay(self.weight_decay)
+        m, m_new = ((1 - self.beta2) * state[0] for state in (entry.before, entry.after))
+        values = entry.values | {"beta1": self.beta1, "beta2": self.beta2, "m": m}
+        lines = {
+            "theta_new": "theta - alpha * sign(beta1 * m + (1 - beta1) * g)",
+            "m_new": "beta2 * m + (1 - beta2) * g",
+        }
+        yield from in_turn(lines, values, {"theta_new": entry.theta, "m_new": m_new})
 
 
 def decay_weights(chunk: Chunk, share: float) -> None:

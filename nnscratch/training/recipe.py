@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.losses import Loss
 from nnscratch.nn.regularization import L2
 from nnscratch.training.augmentation.augmentation import Augmentation
 from nnscratch.training.averaging import Averaging
+from nnscratch.training.measurements import clip_by_norm, clip_by_value
 from nnscratch.training.optimizers import Optimizer
 from nnscratch.training.schedules import ConstantRate, Schedule
 from nnscratch.training.test_time_augmentation import Kind
@@ -35,6 +37,13 @@ class Recipe:
     def evaluation_batch_size(self) -> int:
         """Examples at a time when nothing is learned; the same everywhere, so that figures agree to the last digit."""
         return max(self.batch_size, 256)
+
+    def clip(self, gradient: Array, norm: float) -> None:
+        """Clips in place, by norm and then by value, as far as wanted; `norm` is |gradient|."""
+        if self.clip_norm is not None:
+            clip_by_norm(gradient, norm, self.clip_norm)
+        if self.clip_value is not None:
+            clip_by_value(gradient, self.clip_value)
 
     def learning_rate_factor(self, number: int, steps_per_epoch: int, losses: Sequence[float]) -> float:
         """The schedule's factor for update `number`, from 0; losses are those of the epochs before."""

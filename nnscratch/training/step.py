@@ -17,7 +17,7 @@ from nnscratch.nn.parameters import Parameters
 from nnscratch.training.batches import TrainingBatches
 from nnscratch.training.divergence import LARGE, diverged, guarded_step, locate
 from nnscratch.training.evaluation import count_correct
-from nnscratch.training.measurements import LayerMeasurements, clip_by_norm, clip_by_value, global_norm
+from nnscratch.training.measurements import LayerMeasurements, global_norm
 from nnscratch.training.recipe import Recipe
 
 
@@ -110,10 +110,7 @@ class TrainingStep:
         measured = self.measurements.is_due(step, steps)
         if measured:
             self.measurements.before_update()
-        if recipe.clip_norm is not None:
-            clip_by_norm(gradient, norm, recipe.clip_norm)
-        if recipe.clip_value is not None:
-            clip_by_value(gradient, recipe.clip_value)
+        recipe.clip(gradient, norm)
         factor = recipe.learning_rate_factor(number, steps, losses)
         l2 = recipe.l2.coefficient(len(t))
         # Checked, and taken back if need be, when it is the first or something is large.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nnscratch.component import catalogue
+from nnscratch.component import Component, catalogue, opening
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.losses import Loss
 from nnscratch.teaching.book import PAGES, YEAR, book, write_book
@@ -18,6 +18,10 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 BOOK = book()
 WITHOUT_SOURCE = {"identity", "flatten", "scale", "step", "exponential", "linear", "triangular", "reduce_on_plateau"}
 """What nobody has to be cited for."""
+
+
+LINK = re.compile(r"\[`(\w+)`\]\(\.\./([\w/]+\.py)#L(\d+)\)")
+"""Name, file and line."""
 
 
 def section(page: str, name: str) -> str:
@@ -46,14 +50,55 @@ def test_every_built_in_component_has_a_section(kind: type[Layer | Loss | Optimi
 def test_a_section_has_a_formula_a_source_and_the_lines_that_compute_it(page: str, name: str) -> None:
     text = section(page, name)
     assert "```text\n" in text
-    links = re.findall(r"\]\(\.\./([\w/]+\.py)#L(\d+)\)", text)
-    assert links
-    for file, line in links:
-        assert (DOCS.parent / file).read_text().splitlines()[int(line) - 1].strip().startswith(("def ", "@"))
+    assert LINK.search(text)
     if page in ("layers.md", "activations.md", "losses.md", "optimizers.md") and name not in WITHOUT_SOURCE:
         assert YEAR.search(text), f"{name} names no source"
     if page in ("layers.md", "activations.md", "losses.md"):
         assert "**Derivation.**" in text
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
+def test_the_line_that_a_link_leads_to_defines_what_it_names(page: str) -> None:
+    text = (DOCS / page).read_text()
+    links = LINK.findall(text)
+    assert len(links) == len(re.findall(r"#L\d", text))
+    for name, file, line in links:
+        from_there = (DOCS.parent / file).read_text().splitlines()[int(line) - 1 :]
+        first = next(each for each in from_there if not each.strip().startswith("@"))
+        assert re.match(rf"\s+def {name}\(", first), f"{page}: {file}:{line} does not define {name}"
+
+
+def test_links_lead_to_where_the_formula_is_computed() -> None:
+    assert [name for name, *_ in LINK.findall(section("optimizers.md", "muon"))] == ["_turn", "_orthogonal"]
+    assert [name for name, *_ in LINK.findall(section("initializers.md", "whitening"))] == ["values_from"]
+
+
+@pytest.mark.parametrize(("page", "name"), SECTIONS)
+def test_a_section_opens_with_a_whole_statement(page: str, name: str) -> None:
+    opening_block, after = re.fullmatch(r"\n```text\n(.*?)\n```\n(.*)", section(page, name), re.DOTALL).groups()  # type: ignore[union-attr]
+    assert not opening_block.endswith((":", ",", ";"))
+    assert not re.match(r"\n(\(|and |which |where )", after)
+
+
+@pytest.mark.parametrize(
+    ("docstring", "statement", "rest"),
+    [
+        ("y = 2 x.\n\n    More.", "y = 2 x.", ["More."]),
+        (
+            "Every k steps: a = b\n\n    and once more. In between, a stays.",
+            "Every k steps: a = b\nand once more.",
+            ["In between, a stays."],
+        ),
+        ("Changes at random:\n\n    x + b\n\n    More.", "Changes at random:\nx + b", ["More."]),
+        ("y = x\n\n    (Lin et al. 2014). Twice.", "y = x\n(Lin et al. 2014).", ["Twice."]),
+        ("y = x\n\n    (a, as there.)", "y = x\n(a, as there.)", []),
+    ],
+)
+def test_a_statement_is_taken_whole_though_it_runs_over_paragraphs(
+    docstring: str, statement: str, rest: list[str]
+) -> None:
+    component = type("Odd", (Component,), {"__doc__": docstring})
+    assert opening(component) == (statement, rest)
 
 
 def test_the_contents_link_to_every_section() -> None:

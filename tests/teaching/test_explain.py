@@ -16,9 +16,11 @@ from nnscratch.config.config import config_from_mapping
 from nnscratch.errors import UserError
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
-from nnscratch.teaching.explain import Explanation, explain
+from nnscratch.nn.equations import FormulaError, evaluate
+from nnscratch.nn.layers import ReLU
+from nnscratch.teaching.explain import explain
+from nnscratch.teaching.explanation import Explanation
 from nnscratch.teaching.explanation_formats import as_html, as_markdown, as_text, write_explanation
-from nnscratch.teaching.mathematics import evaluate
 
 CASES: dict[str, dict[str, object]] = {
     "relu": {},
@@ -146,12 +148,41 @@ def test_the_command_writes_the_page_and_overwrites_only_its_own(
     assert mine.read_text() == "my notes"
 
 
-def test_layers_of_images_are_told_too_and_those_without_equations_in_their_own_words(tmp_path: Path) -> None:
-    model = {"layers": [{"conv": 2}, "batch_norm", {"max_pool": 2}, {"dropout": 0.5}, "flatten", "dense"]}
-    told = story(tmp_path, {"model": model}, step=1)
-    section = next(section for section in told.sections if section.title.startswith("forward 1.batch_norm"))
-    assert "Ioffe" in section.words
-    titles = {section.title for section in told.sections if section.equations}
-    assert {"forward 1.batch_norm", "forward 2.max_pool"} <= titles
+def test_layers_of_images_are_told_too_and_those_inside_others(tmp_path: Path) -> None:
+    block = {"residual": {"layers": [{"conv": 2}, "layer_norm"], "shortcut": [{"conv": {"channels": 2, "kernel": 1}}]}}
+    layers = [{"conv": 2}, "batch_norm", {"max_pool": 4}, block, {"dropout": 0.5}, "global_average_pool", "dense"]
+    told = story(tmp_path, {"model": {"layers": layers}}, step=1)
+    titles = [section.title for section in told.sections]
+    inner = ["3.residual.0.conv", "3.residual.1.layer_norm", "3.residual.shortcut.0.conv", "3.residual"]
+    assert [title for title in titles if title.startswith("forward 3")] == [f"forward {path}" for path in inner]
+    backward = ["3.residual.1.layer_norm", "3.residual.0.conv", "3.residual.shortcut.0.conv", "3.residual"]
+    assert [title for title in titles if title.startswith("backward 3")] == [f"backward {path}" for path in backward]
+    assert "Ioffe" in next(section.words for section in told.sections if section.title == "forward 1.batch_norm")
+    assert not [section.title for section in told.sections if not section.equations]
     for equation in told.equations:
         assert equation.computed == pytest.approx(equation.value, rel=1e-6, abs=1e-9)
+    own = {array.name for section in told.sections if section.title == "forward 3.residual" for array in section.arrays}
+    assert own == {"x", "y"}
+
+
+def test_muon_tells_of_a_hidden_matrix_and_of_the_output_layer(tmp_path: Path) -> None:
+    told = story(tmp_path, {"optimizer": "muon"})
+    titles = [section.title for section in told.sections if section.title.startswith("update")]
+    assert [title.partition("[")[0] for title in titles] == ["update 1.dense.weight", "update 3.dense.weight"]
+
+
+def test_what_is_told_is_what_the_update_did(tmp_path: Path) -> None:
+    told = story(tmp_path, {"l2": 0.01, "training": {"batch_size": 20, "clip_norm": 0.5}})
+    update = told.sections[-1]
+    after = next(array for array in update.arrays if array.name == "theta after")
+    assert after.values is not None
+    assert update.equations[-1].name == "theta_new"
+    assert update.equations[-1].value == after.values[0]
+
+
+def test_a_formula_that_cannot_be_computed_is_told_with_its_layer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ReLU, "equations", {"y": "max(x, r)", "dx": "dy"})
+    with pytest.raises(FormulaError, match=r"^forward 2\.relu: a formula names r, which has no value here"):
+        story(tmp_path)

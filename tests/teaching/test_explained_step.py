@@ -25,7 +25,8 @@ from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.network import Network
 from nnscratch.runs.checkpoint import load_checkpoint
-from nnscratch.teaching.explain import Explanation, explain
+from nnscratch.teaching.explain import explain
+from nnscratch.teaching.explanation import Explanation
 from nnscratch.training.progress import StepResult
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from nnscratch.component import setting
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.equations import Equation, entry, largest
 from nnscratch.nn.layer import Layer
 
 LARGEST_EXPONENT = 80.0
@@ -261,6 +262,21 @@ class Softmax(Activation):
         np.subtract(dy, np.sum(weighted, axis=-1, keepdims=True), out=dx)
         dx *= self.y
         return dx
+
+    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
+        *place, j = largest(y[0])
+        row = x[(0, *place)]
+        yield (shift := Equation.of("m", "max_i(x_i)", {"x_i": row}))
+        values = {"x_j": row[j], "x_i": row, "m": shift.value}
+        yield Equation.of(entry("y", 0, *place, j), "exp(x_j - m) / sum_i(exp(x_i - m))", values, y[(0, *place, j)])
+
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+        if dx is None:
+            return
+        *place, j = largest(dx[0])
+        outputs, gradients = y[(0, *place)], dy[(0, *place)]
+        values = {"y_j": outputs[j], "dy_j": gradients[j], "y_i": outputs, "dy_i": gradients}
+        yield Equation.of(entry("dx", 0, *place, j), "y_j * (dy_j - sum_i(dy_i * y_i))", values, dx[(0, *place, j)])
 
 
 def sigmoid(x: Array, out: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise, starmap
 from typing import ClassVar, Literal
@@ -14,6 +15,7 @@ from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.compute.correlation import Correlation, Geometry, Im2col
 from nnscratch.nn.compute.statistics import column_sums
 from nnscratch.nn.compute.winograd import EXACT, LARGEST, Winograd
+from nnscratch.nn.equations import Equation, entry, largest
 from nnscratch.nn.initializers import Initializer
 from nnscratch.nn.layers.weighted_sum import WeightedSum
 from nnscratch.nn.parameters import Parameters
@@ -147,6 +149,54 @@ class Conv(WeightedSum):
         """A chunk, cut into equal pieces that fit the cache."""
         blocks = -(-(chunk.stop - chunk.start) // self.method.images_per_block())
         return evenly(chunk.start, chunk.stop, blocks)
+
+    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
+        i, j, k = largest(y[0])
+        (a, u), (b, v) = self._meetings(x.shape[1], 0, i), self._meetings(x.shape[2], 0, j)
+        formula = "sum_abc(x_uvc * W_abck)"
+        values = {"x_uvc": x[0][np.ix_(u, v)].ravel(), "W_abck": self.W[np.ix_(a, b)][..., k].ravel()}
+        if self.bias:
+            formula, values = formula + " + b_k", {**values, "b_k": self.b[k]}
+        yield Equation.of(entry("y", 0, i, j, k), formula, values, y[0, i, j, k], self._places(x))
+
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+        if not self.frozen:
+            yield self._worked_dW(x, dy)
+        if self.bias:
+            (k,) = largest(self.db)
+            yield Equation.of(entry("db", k), "sum_nij(dy_nijk)", {"dy_nijk": dy[..., k].ravel()}, self.db[k])
+        if dx is not None:
+            yield self._worked_dx(x, dy, dx)
+
+    def _worked_dW(self, x: Array, dy: Array) -> Equation:
+        a, b, c, k = largest(self.dW)
+        (i, u), (j, v) = self._meetings(x.shape[1], 1, a), self._meetings(x.shape[2], 1, b)
+        values = {"x_nuvc": x[:, u][:, :, v, c].ravel(), "dy_nijk": dy[:, i][:, :, j, k].ravel()}
+        name, formula = entry("dW", a, b, c, k), "sum_nij(x_nuvc * dy_nijk)"
+        return Equation.of(name, formula, values, self.dW[a, b, c, k], self._places(x))
+
+    def _worked_dx(self, x: Array, dy: Array, dx: Array) -> Equation:
+        u, v, c = largest(dx[0])
+        (i, a), (j, b) = self._meetings(x.shape[1], 2, u), self._meetings(x.shape[2], 2, v)
+        values = {"dy_ijk": dy[0][np.ix_(i, j)].ravel(), "W_abck": self.W[np.ix_(a, b)][:, :, c].ravel()}
+        return Equation.of(entry("dx", 0, u, v, c), "sum_abk(dy_ijk * W_abck)", values, dx[0, u, v, c], self._places(x))
+
+    def _meetings(self, size: int, which: int, place: int) -> tuple[Array, Array]:
+        """Outputs i, kernel places a and pixels u meet, along an axis of that size, where u = i stride + a - padding.
+
+        With one of them (i is 0, a is 1, u is 2) at that place, the other two.
+        """
+        before, outputs = self._extent(size)
+        met = [(i, a, i * self.stride + a - before) for i in range(outputs) for a in range(self.kernel)]
+        found = [each for each in met if each[which] == place and 0 <= each[2] < size]
+        first, second = np.delete(np.array(found, int).reshape(-1, 3), which, axis=1).T
+        return first, second
+
+    def _places(self, x: Array) -> str:
+        """Which pixel u, v the kernel's place a, b falls on."""
+        stride = f"{self.stride} " if self.stride > 1 else ""
+        before = [f" - {self._extent(size)[0]}".removesuffix(" - 0") for size in x.shape[1:3]]
+        return f"u = {stride}i + a{before[0]}, v = {stride}j + b{before[1]}; x is 0 outside the image"
 
 
 def evenly(start: int, stop: int, pieces: int) -> list[slice]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ import numpy as np
 from nnscratch.component import setting
 from nnscratch.errors import ShapeError
 from nnscratch.nn.compute.buffers import Array, Shape
+from nnscratch.nn.equations import Equation, entry, largest
 from nnscratch.nn.initializers import Initializer
 from nnscratch.nn.layers.weighted_sum import WeightedSum
 from nnscratch.nn.parameters import Parameters
@@ -65,3 +67,23 @@ class Dense(WeightedSum):
 
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
         return 2 * input_shape[0] * output_shape[0]
+
+    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
+        (j,) = largest(y[0])
+        formula, values = "sum_k(x_nk * W_kj)", {"x_nk": x[0], "W_kj": self.W[:, j]}
+        if self.bias:
+            formula, values = formula + " + b_j", {**values, "b_j": self.b[j]}
+        yield Equation.of(entry("y", 0, j), formula, values, y[0, j])
+
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+        if not self.frozen:
+            k, j = largest(self.dW)
+            values = {"x_nk": x[:, k], "dy_nj": dy[:, j]}
+            yield Equation.of(entry("dW", k, j), "sum_n(x_nk * dy_nj)", values, self.dW[k, j])
+        if self.bias:
+            (j,) = largest(self.db)
+            yield Equation.of(entry("db", j), "sum_n(dy_nj)", {"dy_nj": dy[:, j]}, self.db[j])
+        if dx is not None:
+            (k,) = largest(dx[0])
+            values = {"dy_nj": dy[0], "W_kj": self.W[k]}
+            yield Equation.of(entry("dx", 0, k), "sum_j(dy_nj * W_kj)", values, dx[0, k])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from nnscratch.component import setting
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.equations import Equation, entry, largest
 from nnscratch.nn.layer import Layer
 
 LEVELS = 1 << 16
@@ -59,3 +61,17 @@ class Dropout(Layer):
     def _apply(self, numbers: Array, kept: Array, out: Array) -> None:
         np.multiply(numbers, kept, out=out)
         out *= self.factor
+
+    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
+        yield self._worked("y", "x", x, y)
+
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+        if dx is not None:
+            yield self._worked("dx", "dy", dy, dx)
+
+    def _worked(self, name: str, of: str, given: Array, made: Array) -> Equation:
+        at = (0, *largest(made[0]))
+        rate = 1 - 1 / self.factor if self.rate else 0.0
+        values = {"k": self.kept[at] if self.rate else 1, "rate": rate, of: given[at]}
+        note = f"k is 1 for what is kept; a rate of {self.rate:g} in steps of 1 / {LEVELS}" if self.rate else ""
+        return Equation.of(entry(name, *at), f"k * {of} / (1 - rate)", values, made[at], note)

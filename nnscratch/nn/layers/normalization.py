@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,6 +12,7 @@ import numpy as np
 from nnscratch.component import setting
 from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.compute.statistics import Features, column_sums
+from nnscratch.nn.equations import Equation, in_turn, largest
 from nnscratch.nn.initializers import Constant, Zeros
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.parameters import Group, Parameters
@@ -103,6 +105,39 @@ class BatchNorm(Layer):
         self.running_variance *= m
         self.running_variance += ((1 - m) * unbiased).astype(self.dtype)
 
+    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
+        at = (0, *largest(y[0]))
+        c = at[-1]
+        known = {"mu": self.mean[c], "s": self.s[c]}
+        values = {
+            "x_m": x[..., c].ravel(),
+            "M": self.M,
+            "epsilon": self.epsilon,
+            "x": x[at],
+            **self._affine(c),
+            **known,
+        }
+        if math.isfinite(self.M):
+            lines = {"mu": "sum_m(x_m) / M", "v": "sum_m((x_m - mu)**2) / M", "s": "sqrt(v + epsilon)"}
+            yield from in_turn(lines, values, known, (c,))
+        yield from in_turn({"x_hat": "(x - mu) / s", "y": "gamma * x_hat + beta"}, values, {"y": y[at]}, at)
+
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+        at = (0, *largest((y if dx is None else dx)[0]))
+        c = at[-1]
+        known = {"dbeta": self.dbeta[c]} if self.shift else {}
+        known |= {"dgamma": self.dgamma[c]} if self.scale else {}
+        values = {"dy_m": dy[..., c].ravel(), "x_m": x[..., c].ravel(), "mu": self.mean[c], "s": self.s[c]}
+        lines = {"dbeta": "sum_m(dy_m)", "dgamma": "sum_m(dy_m * (x_m - mu)) / s"}
+        yield from in_turn(lines, values, known, (c,))
+        if dx is not None:
+            values |= {"x": x[at], "dy": dy[at], "M": self.M, **self._affine(c)}
+            lines = {"x_hat": "(x - mu) / s", "dx": "gamma / s * (dy - dbeta / M - x_hat * dgamma / M)"}
+            yield from in_turn(lines, values, {"dx": dx[at]}, at)
+
+    def _affine(self, c: int) -> dict[str, float]:
+        return {"gamma": self.gamma[c] if self.scale else 1.0, "beta": self.beta[c] if self.shift else 0.0}
+
 
 @dataclass(eq=False)
 class LayerNorm(Layer):
@@ -164,3 +199,31 @@ class LayerNorm(Layer):
             g -= np.multiply(normal, mean_product, out=product)
             g /= s
         return dbeta, dgamma
+
+    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
+        at = (0, *largest(y[0]))
+        features, d = x[at[:-1]], at[-1]
+        values = {"x_k": features, "D": len(features), "epsilon": self.epsilon, "x": x[at]}
+        values |= {"gamma": self.gamma[d], "beta": self.beta[d]}
+        lines = {"mu": "sum_k(x_k) / D", "v": "sum_k((x_k - mu)**2) / D", "s": "sqrt(v + epsilon)"}
+        yield from in_turn(lines, values, at=at[:-1])
+        yield from in_turn({"x_hat": "(x - mu) / s", "y": "gamma * x_hat + beta"}, values, {"y": y[at]}, at)
+
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+        normal = self.normal.reshape(x.shape)
+        (d,) = largest(self.dgamma)
+        values = {"dy_n": dy[..., d].ravel(), "x_hat_n": normal[..., d].ravel()}
+        lines, known = (
+            {"dbeta": "sum_n(dy_n)", "dgamma": "sum_n(dy_n * x_hat_n)"},
+            {"dbeta": self.dbeta[d], "dgamma": self.dgamma[d]},
+        )
+        yield from in_turn(lines, values, known, (d,))
+        if dx is not None:
+            at = (0, *largest(dx[0]))
+            row = at[:-1]
+            values = {"gamma_k": self.gamma, "dy_k": dy[row], "x_hat_k": normal[row], "D": x.shape[-1]}
+            lines = {"g_mean": "sum_k(gamma_k * dy_k) / D", "gx_mean": "sum_k(gamma_k * dy_k * x_hat_k) / D"}
+            yield from in_turn(lines, values, at=row)
+            values |= {"gamma": self.gamma[at[-1]], "dy": dy[at], "x_hat": normal[at]}
+            values["s"] = self.s.reshape(x.shape[:-1])[row]
+            yield from in_turn({"dx": "(gamma * dy - g_mean - x_hat * gx_mean) / s"}, values, {"dx": dx[at]}, at)

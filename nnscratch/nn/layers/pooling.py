@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from nnscratch.component import setting
 from nnscratch.errors import ShapeError
 from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.compute.workers import cut
+from nnscratch.nn.equations import Equation, entry, largest
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.parameters import Parameters
 
@@ -42,6 +44,19 @@ class Pool(Layer):
     def places(self, outputs: int) -> list[slice]:
         """For each place in a window, along an axis with that many outputs: the pixels there, one per window."""
         return [slice(offset, offset + (outputs - 1) * self.step + 1, self.step) for offset in range(self.size)]
+
+    def window(self, i: int, j: int) -> tuple[slice, slice]:
+        """The pixels that output i, j is made of."""
+        top, left = i * self.step, j * self.step
+        return slice(top, top + self.size), slice(left, left + self.size)
+
+    def seen_by(self, u: int, v: int) -> list[tuple[int, int]]:
+        """The outputs whose windows hold pixel u, v."""
+        down, across = (
+            range(max(0, -(-(place - self.size + 1) // self.step)), min(place // self.step + 1, outputs))
+            for place, outputs in zip((u, v), self.y_shape, strict=False)
+        )
+        return [(i, j) for i in down for j in across]
 
 
 @dataclass(eq=False)
@@ -127,6 +142,28 @@ class MaxPool(Pool):
             else:
                 np.multiply(dy, won, out=part)
 
+    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
+        i, j, c = largest(y[0])
+        pixels = x[(0, *self.window(i, j), c)].ravel()
+        yield Equation.of(
+            entry("y", 0, i, j, c), "max_w(x_w)", {"x_w": pixels}, y[0, i, j, c], "over the pixels of its window"
+        )
+
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+        if dx is None:
+            return
+        u, v, c = largest(dx[0])
+        windows = self.seen_by(u, v)
+        chosen = [self._chosen(x[0, :, :, c], i, j) == (u, v) for i, j in windows]
+        values = {"k_w": np.array(chosen, float), "dy_w": np.array([dy[0, i, j, c] for i, j in windows])}
+        note = "over the windows with this pixel; k is 1 where it is the largest, else 0"
+        yield Equation.of(entry("dx", 0, u, v, c), "sum_w(k_w * dy_w)", values, dx[0, u, v, c], note)
+
+    def _chosen(self, x: Array, i: int, j: int) -> tuple[int, int]:
+        """The pixel that output i, j comes from: of equals the one in the first column, there in the first row."""
+        column, row = divmod(int(np.argmax(x[self.window(i, j)].T)), self.size)
+        return i * self.step + row, j * self.step + column
+
 
 @dataclass(eq=False)
 class AveragePool(Pool):
@@ -170,6 +207,21 @@ class AveragePool(Pool):
         self.workers.run(run, cut(len(dx), math.prod(dx.shape[1:]), BLOCK))
         return dx
 
+    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
+        i, j, c = largest(y[0])
+        values = {"x_w": x[(0, *self.window(i, j), c)].ravel(), "size": self.size}
+        yield Equation.of(
+            entry("y", 0, i, j, c), "sum_w(x_w) / size**2", values, y[0, i, j, c], "over the pixels of its window"
+        )
+
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+        if dx is None:
+            return
+        u, v, c = largest(dx[0])
+        values = {"dy_w": np.array([dy[0, i, j, c] for i, j in self.seen_by(u, v)]), "size": self.size}
+        note = "over the windows that see this pixel"
+        yield Equation.of(entry("dx", 0, u, v, c), "sum_w(dy_w) / size**2", values, dx[0, u, v, c], note)
+
 
 @dataclass(eq=False)
 class GlobalAveragePool(Layer):
@@ -196,3 +248,15 @@ class GlobalAveragePool(Layer):
         dx = self.buffer("dx", self.x_shape)
         dx[...] = (dy / (H * W))[:, None, None, :]
         return dx
+
+    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
+        (c,) = largest(y[0])
+        _, H, W, _ = x.shape
+        values = {"x_ij": x[0, :, :, c].ravel(), "H": H, "W": W}
+        yield Equation.of(entry("y", 0, c), "sum_ij(x_ij) / (H * W)", values, y[0, c])
+
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+        if dx is not None:
+            i, j, c = largest(dx[0])
+            _, H, W, _ = x.shape
+            yield Equation.of(entry("dx", 0, i, j, c), "dy / (H * W)", {"dy": dy[0, c], "H": H, "W": W}, dx[0, i, j, c])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ import numpy as np
 from nnscratch.component import setting
 from nnscratch.errors import ShapeError
 from nnscratch.nn.compute.buffers import Array, Shape
+from nnscratch.nn.equations import Equation, entry, largest
 from nnscratch.nn.layer import Chain, Layer
 from nnscratch.nn.parameters import Parameters
 
@@ -47,11 +49,24 @@ class Residual(Layer):
         return shape
 
     def forward(self, x: Array, training: bool) -> Array:
-        f, g = (path.forward(x, training) for path in self.paths)
+        self.f, self.g = f, g = [path.forward(x, training) for path in self.paths]
         return np.add(f, g, out=self.buffer("y", f.shape))
 
     def backward(self, dy: Array) -> Array | None:
-        f, g = (path.backward(dy) for path in self.paths)
+        self.df, self.dg = f, g = [path.backward(dy) for path in self.paths]
         if f is None or g is None or not self.needs_dx:
             return None
         return np.add(f, g, out=self.buffer("dx", f.shape))
+
+    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
+        at = (0, *largest(y[0]))
+        yield Equation.of(entry("y", *at), "f + g", {"f": self.f[at], "g": self.g[at]}, y[at], self._around("g is x"))
+
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+        if dx is not None and self.df is not None and self.dg is not None:
+            at = (0, *largest(dx[0]))
+            values = {"df": self.df[at], "dg": self.dg[at]}
+            yield Equation.of(entry("dx", *at), "df + dg", values, dx[at], self._around("dg is dy"))
+
+    def _around(self, words: str) -> str:
+        return "" if self.shortcut else f"without a shortcut, {words}"

@@ -1,0 +1,71 @@
+"""What `nnscratch explain` shows of an update: one number of theta, from the gradient to its new value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.equations import Equation, in_turn
+from nnscratch.nn.parameters import Group, Parameters
+from nnscratch.training.measurements import global_norm
+
+
+@dataclass(frozen=True, eq=False)
+class Before:
+    """What an update starts from: copies of theta, of the gradient that clipping left, and of the optimizer's state."""
+
+    theta: Array
+    gradient: Array
+    state: Mapping[str, Array]
+
+    @classmethod
+    def of(cls, parameters: Parameters, state: Mapping[str, Array]) -> Before:
+        copies = {name: vector.copy() for name, vector in state.items()}
+        return cls(parameters.theta.copy(), parameters.gradient.copy(), copies)
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One number of theta in a step: `values` for the formula, the state before and after, and the new theta."""
+
+    values: dict[str, Any]
+    before: Sequence[float]
+    after: Sequence[float]
+    theta: float
+    group: Group
+
+    def gradient(self, l2: float) -> Iterator[Equation]:
+        """The penalty's share of g."""
+        if l2 and self.group.decay:
+            self.values.update({"dL": self.values["g"], "lamda": l2})
+            yield from in_turn({"g": "dL + lamda * theta"}, self.values)
+
+    def rate(self, rate: float, factor: float) -> Iterator[Equation]:
+        """alpha, from the optimizer's rate, the schedule's factor and the layer's scale."""
+        scale = self.group.learning_rate_scale
+        self.values.update({"alpha": rate, "f": factor, "c": scale})
+        if factor * scale != 1:
+            self.values["alpha_0"] = rate
+            yield from in_turn({"alpha": "alpha_0 * f" + (" * c" if scale != 1 else "")}, self.values)
+
+    def decay(self, weight_decay: float) -> Iterator[Equation]:
+        """theta less its weight decay, which then takes theta's place."""
+        if weight_decay and self.group.decay:
+            self.values["omega"] = weight_decay
+            yield from in_turn({"theta_decayed": "theta * (1 - alpha * omega)"}, self.values)
+            self.values["theta"] = self.values["theta_decayed"]
+
+
+def clipping_equations(
+    gradient: Array, at: int, clip_norm: float | None, clip_value: float | None
+) -> Iterator[Equation]:
+    """Entry `at` of a gradient that is to be clipped by its norm, and then by value."""
+    values: dict[str, Any] = {"g": gradient[at], "c": clip_norm, "b": clip_value}
+    if clip_norm is not None and global_norm(gradient) > clip_norm:
+        values["g_i"] = gradient
+        yield from in_turn({"G": "sqrt(sum_i(g_i**2))", "g_clipped": "g * c / G"}, values)
+        values["g"] = values["g_clipped"]
+    if clip_value is not None and abs(values["g"]) > clip_value:
+        yield from in_turn({"g_clipped": "max(-b, min(b, g))"}, values)
