@@ -299,7 +299,7 @@ def test_whatever_is_wrong_with_a_plugin_is_its_fault_by_file_and_line(
 def test_an_error_that_a_plugin_caused_is_its_fault_however_it_was_wrapped(tmp_path: Path) -> None:
     import_plugins(config_with(tmp_path, "causing_tanh", "np.ones(3)[dy.size] "))
     layer = catalogue(Activation)["causing_tanh"]()
-    layer.y = np.ones(2)  # type: ignore[attr-defined]
+    layer.y = np.ones(2)
 
     def wrapped() -> None:
         try:
