@@ -112,9 +112,9 @@ class Comparison:
         self.rounding = self._rounding()
 
     def _rounding(self) -> float:
-        """How far a value may be off: six deviations from a smooth curve through values so close to each other that
+        """How far a value may be off: six deviations from a smooth curve through values very close to each other.
 
-        only rounding keeps them from lying on one. Closer still where a kink lies between.
+        So close that only rounding keeps them from lying on one; closer still where a kink lies between.
         """
         value = self.function.value()
         self.value = float(value)

@@ -94,6 +94,8 @@ def test_a_network_started_again_in_float64_is_a_float64_network(name: str) -> N
     network.backward(dy)
 
     network.initialize(RandomStreams(0), np.float64)
+    _, dy = loss(network.forward(x, training=True), t)
+    network.backward(dy)
     rows = check_gradients(network, loss, x, t, samples=10)
     assert max(row.worst for row in rows) < 1e-6
     assert {array.dtype.name for array in memory(network) if array.dtype.kind == "f"} == {"float64"}
