@@ -134,10 +134,10 @@ def test_a_mirror_that_raises_is_one_warning_and_the_run_is_complete(
 ) -> None:
     pages: list[Any] = []
     display = Display(quiet=True)
-    mirror = Harmless(Diary(pages, fails_in=moment), display)
+    mirror = Harmless("diary", Diary(pages, fails_in=moment), display)
     run = train(config(), workplace, display, observers=[mirror]).run
     warnings = capsys.readouterr().err.splitlines()
-    assert warnings == [f"warning: Diary failed, and the training goes on: no ink for {moment}"]
+    assert warnings == [f"warning: diary: no ink for {moment}. The training goes on"]
     assert RunDirectory(run).read_meta().status == "completed"
     told = [("begin", "running"), *STEPS]
     before = [page[0] for page in told].index(moment) if moment != "end" else len(told) - 1
@@ -157,7 +157,7 @@ def test_a_disk_too_full_for_a_mirror_does_not_end_a_training(
     monkeypatch.setattr(RunDirectory, "write_text", write_text)
     run = train(config(), workplace, Display(quiet=True), wandb="offline").run
     assert RunDirectory(run).read_meta().status == "completed"
-    assert capsys.readouterr().err.count("warning: WandbMirror failed, and the training goes on") == 1
+    assert capsys.readouterr().err.count("warning: W&B mirror: cannot write wandb.json: No space left on device") == 1
 
 
 def test_what_a_pipe_gets_of_a_training_is_one_plain_line_per_epoch(

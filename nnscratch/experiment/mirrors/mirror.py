@@ -19,8 +19,8 @@ class Harmless(Observer):
     thread or a process of its own, and at the end it waits for that not longer than a time of its own.
     """
 
-    def __init__(self, mirror: Observer, display: Display) -> None:
-        self._mirror, self._display = mirror, display
+    def __init__(self, name: str, mirror: Observer, display: Display) -> None:
+        self._name, self._mirror, self._display = name, mirror, display
         self._has_failed = False
 
     def begin(self, training: Training) -> None:
@@ -42,11 +42,11 @@ class Harmless(Observer):
             what()
         except Exception as error:
             if not self._has_failed:
-                self._display.warn(f"{type(self._mirror).__name__} failed, and the training goes on: {error}")
+                self._display.warn(f"{self._name}: {error}. The training goes on")
             self._has_failed = True
 
 
 def open_mirrors(config: Config, wandb: str | None, display: Display) -> list[Observer]:
     """The mirrors that a config asks for: that on W&B, in the mode given here or else the config's, or none."""
     mode = wandb_mode(config, wandb)
-    return [] if mode == "off" else [Harmless(WandbMirror(mode, display), display)]
+    return [] if mode == "off" else [Harmless("W&B mirror", WandbMirror(mode, display), display)]
