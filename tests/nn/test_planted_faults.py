@@ -351,8 +351,6 @@ class WritesOverGradient(Scale):
 class OutputNotAskedFor(Layer):
     """It needs y again and does not say so."""
 
-    name: ClassVar[str] = "tanh"
-
     def forward(self, x: Array, training: bool) -> Array:
         self.y = np.tanh(x)
         return self.y

@@ -5,7 +5,6 @@ The pieces, and so the rounding of every result, do not depend on how many threa
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -35,7 +34,7 @@ class Workers:
         self.threads = max(1, threads)
         self._pool = ThreadPoolExecutor(self.threads - 1, "nnscratch") if self.threads > 1 else None
         self._scratch = local()
-        self._zeros: dict[str, Array] = {}
+        self._zeros: dict[npt.DTypeLike, Array] = {}
 
     def __deepcopy__(self, memo: dict[int, object]) -> Workers:
         return self  # threads are shared by whoever copies what uses them
@@ -93,17 +92,15 @@ class Workers:
         buffers: Buffers | None = getattr(self._scratch, "buffers", None)
         if buffers is None:
             buffers = self._scratch.buffers = Buffers()
-        return buffers.get(f"{name} {np.dtype(dtype).char}", shape, dtype)
+        return buffers.get(name, shape, dtype)
 
-    def zeros(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+    def zeros_like(self, x: Array) -> Array:
         """Zeros that nobody writes to: NumPy compares two arrays three times as fast as an array and a number."""
-        size, kind = math.prod(shape), np.dtype(dtype).char
-        zeros = self._zeros.get(kind)
-        if zeros is None or zeros.size < size:
-            zeros = np.zeros(size, dtype)
+        zeros = self._zeros.get(x.dtype)
+        if zeros is None or zeros.size < x.size:
+            zeros = self._zeros[x.dtype] = np.zeros(x.size, x.dtype)
             zeros.flags.writeable = False
-            self._zeros[kind] = zeros
-        return zeros[:size].reshape(shape)
+        return zeros[: x.size].reshape(x.shape)
 
 
 def cut(length: int, width: int = 1, piece: int = PIECE) -> list[slice]:

@@ -89,7 +89,7 @@ class ReLU(Activation):
     backward_needs_output: ClassVar[bool] = True
 
     def function(self, x: Array, y: Array) -> None:
-        np.maximum(x, self.workers.zeros(x.shape, x.dtype), out=y)
+        np.maximum(x, self.workers.zeros_like(x), out=y)
 
     def derivative(self, y: Array, dydx: Array) -> None:
         np.greater(y, 0, out=dydx)

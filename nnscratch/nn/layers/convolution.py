@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise, starmap
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from nnscratch.component import setting
 from nnscratch.errors import ShapeError
+from nnscratch.nn.compute.batch_correlation import cheapest, correlate, correlate_back
 from nnscratch.nn.compute.buffers import Array, Shape
-from nnscratch.nn.compute.correlation import Correlation, Geometry, Im2col
-from nnscratch.nn.compute.statistics import column_sums
-from nnscratch.nn.compute.winograd import EXACT, LARGEST, Winograd
+from nnscratch.nn.compute.correlation import Geometry
 from nnscratch.nn.equations import Equation, entry, largest
 from nnscratch.nn.initializers import Initializer
 from nnscratch.nn.layers.weighted_sum import WeightedSum
 from nnscratch.nn.parameters import Parameters
-
-MOVE = 15
-"""Weight of such a number beside a multiplication, as both are counted: fitted to forward and backward passes of 14
-shapes, each by im2col and by tiles of 2 to 8 (two threads of a Zen 3)."""
-
-MAX_CHUNKS = 8
-"""Into how many chunks a batch is cut for the threads; each has a dW of its own until all are added in order."""
 
 
 @dataclass(eq=False)
@@ -83,45 +74,17 @@ class Conv(WeightedSum):
         return rows, columns, self.channels
 
     def forward(self, x: Array, training: bool) -> Array:
-        self.x = x
-        g, method = self.method.geometry, self.method
+        self.x, method = x, self.method
         method.set_weights(self.W)
-        y = self.buffer("y", (len(x), g.rows, g.columns, g.K))
+        y = self.buffer("y", (len(x), method.geometry.rows, method.geometry.columns, self.channels))
         self.kept = self.buffer("kept", (len(x), method.kept_size() if training and not self.frozen else 0))
-
-        def run(chunk: slice) -> None:
-            for block in self._blocks(chunk):
-                kept = self.kept[block]
-                method.forward(x[block], y[block], kept if kept.size else None, self.workers)
-                if self.bias:
-                    y[block] += self.b
-
-        self.workers.run(run, self._chunks(len(x)))
-        return y
+        return correlate(method, x, self.b if self.bias else None, y, self.kept, self.workers)
 
     def backward(self, dy: Array) -> Array | None:
-        x, method = self.x, self.method
-        chunks = self._chunks(len(x))
-        dx = self.buffer("dx", x.shape) if self.needs_dx else None
-        dWs = self.buffer("dW of chunks", (len(chunks), *self.W.shape))
-        dbs = self.buffer("db of chunks", (len(chunks), self.channels))
-
-        def run(index: int) -> None:
-            dU = None if self.frozen else method.zero_gradient(self.workers)
-            dbs[index] = 0
-            for block in self._blocks(chunks[index]):
-                dx_block = None if dx is None else dx[block]
-                method.backward(x[block], self.kept[block], dy[block], dU, dx_block, self.workers)
-                if self.bias:
-                    dbs[index] += column_sums(dy[block])
-            if dU is not None:
-                method.weight_gradient(dU, dWs[index])
-
-        self.workers.run(run, range(len(chunks)))
-        if not self.frozen:
-            np.sum(dWs, axis=0, out=self.dW)
-        if self.bias:
-            np.sum(dbs, axis=0, out=self.db)
+        dW = None if self.frozen else self.dW
+        db = self.db if self.bias else None
+        dx = self.buffer("dx", self.x.shape) if self.needs_dx else None
+        correlate_back(self.method, self.x, self.kept, dy, (dW, db, dx), self.buffers, self.workers)
         return dx
 
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
@@ -139,16 +102,6 @@ class Conv(WeightedSum):
             return max((outputs - 1) * self.stride + self.kernel - size, 0) // 2, outputs
         before = 0 if self.padding == "valid" else int(self.padding)
         return before, (size + 2 * before - self.kernel) // self.stride + 1
-
-    def _chunks(self, N: int) -> list[slice]:
-        """The batch for the threads, in an even number, of which two have equal shares; its size alone decides."""
-        pairs = -(-N // (2 * self.method.images_per_block()))
-        return evenly(0, N, min(MAX_CHUNKS, 2 * pairs, N))
-
-    def _blocks(self, chunk: slice) -> list[slice]:
-        """A chunk, cut into equal pieces that fit the cache."""
-        blocks = -(-(chunk.stop - chunk.start) // self.method.images_per_block())
-        return evenly(chunk.start, chunk.stop, blocks)
 
     def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
         i, j, k = largest(y[0])
@@ -197,20 +150,3 @@ class Conv(WeightedSum):
         stride = f"{self.stride} " if self.stride > 1 else ""
         before = [f" - {self._extent(size)[0]}".removesuffix(" - 0") for size in x.shape[1:3]]
         return f"u = {stride}i + a{before[0]}, v = {stride}j + b{before[1]}; x is 0 outside the image"
-
-
-def evenly(start: int, stop: int, pieces: int) -> list[slice]:
-    """The range cut into that many slices of equal length, give or take one."""
-    borders = [start + (stop - start) * index // pieces for index in range(pieces + 1)]
-    return list(starmap(slice, pairwise(borders)))
-
-
-def cheapest(geometry: Geometry) -> Correlation:
-    """The method that should take the least time; only 3x3 kernels of stride 1 have a choice.
-
-    Tiles that round more are taken to cost a tenth more.
-    """
-    methods: dict[Correlation, float] = {Im2col(geometry): 1.0}
-    if geometry.kernel == 3 and geometry.stride == 1:
-        methods |= {Winograd(geometry, m): 1.0 if m <= EXACT else 1.1 for m in range(2, LARGEST + 1)}
-    return min(methods, key=lambda method: methods[method] * (method.multiplications() + MOVE * method.moved()))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nnscratch.errors import ShapeError
+from nnscratch.nn.compute.batch_correlation import cheapest, evenly
 from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.compute.correlation import Correlation, Geometry, Im2col
 from nnscratch.nn.compute.winograd import LARGEST, Winograd, transforms
@@ -16,7 +17,6 @@ from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.gradient_check import check_gradients
 from nnscratch.nn.initializers import Constant, Dirac, Whitening
 from nnscratch.nn.layers import Conv, Dense, Flatten, ReLU
-from nnscratch.nn.layers.convolution import cheapest, evenly
 from nnscratch.nn.losses import CrossEntropy
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams

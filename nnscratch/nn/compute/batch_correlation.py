@@ -1,0 +1,101 @@
+"""The correlation of a whole batch: by which method, in which pieces, on which threads.
+
+Threads share chunks of images; a chunk goes block by block, each small enough for the cache. Sizes alone decide on
+both, so that results do not depend on the threads.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise, starmap
+
+import numpy as np
+
+from nnscratch.nn.compute.buffers import Array, Buffers
+from nnscratch.nn.compute.correlation import Correlation, Geometry, Im2col
+from nnscratch.nn.compute.statistics import column_sums
+from nnscratch.nn.compute.winograd import EXACT, LARGEST, Winograd
+from nnscratch.nn.compute.workers import Workers
+
+MOVE = 15
+"""Weight of such a number beside a multiplication, as both are counted: fitted to forward and backward passes of 14
+shapes, each by im2col and by tiles of 2 to 8 (two threads of a Zen 3)."""
+
+MAX_CHUNKS = 8
+"""Into how many chunks a batch is cut for the threads; each has a dW of its own until all are added in order."""
+
+
+def cheapest(geometry: Geometry) -> Correlation:
+    """The method that should take the least time; only 3x3 kernels of stride 1 have a choice.
+
+    Tiles that round more are taken to cost a tenth more.
+    """
+    methods: dict[Correlation, float] = {Im2col(geometry): 1.0}
+    if geometry.kernel == 3 and geometry.stride == 1:
+        methods |= {Winograd(geometry, m): 1.0 if m <= EXACT else 1.1 for m in range(2, LARGEST + 1)}
+    return min(methods, key=lambda method: methods[method] * (method.multiplications() + MOVE * method.moved()))
+
+
+def correlate(method: Correlation, x: Array, b: Array | None, y: Array, kept: Array, workers: Workers) -> Array:
+    """y = x correlated with the kernels that the method was given, + b.
+
+    What backward will need goes into `kept` (N, kept_size), unless that is empty.
+    """
+
+    def run(chunk: slice) -> None:
+        for block in _blocks(method, chunk):
+            method.forward(x[block], y[block], kept[block] if kept.size else None, workers)
+            if b is not None:
+                y[block] += b
+
+    workers.run(run, _chunks(method, len(x)))
+    return y
+
+
+def correlate_back(
+    method: Correlation,
+    x: Array,
+    kept: Array,
+    dy: Array,
+    gradients: tuple[Array | None, Array | None, Array | None],
+    buffers: Buffers,
+    workers: Workers,
+) -> None:
+    """Writes those of the gradients dW, db and dx that are wanted, and so not None."""
+    dW, db, dx = gradients
+    chunks = _chunks(method, len(x))
+    dWs = None if dW is None else buffers.get("dW of chunks", (len(chunks), *dW.shape), dW.dtype)
+    dbs = None if db is None else buffers.get("db of chunks", (len(chunks), *db.shape), db.dtype)
+
+    def run(index: int) -> None:
+        dU = None if dWs is None else method.zero_gradient(workers)
+        if dbs is not None:
+            dbs[index] = 0
+        for block in _blocks(method, chunks[index]):
+            method.backward(x[block], kept[block], dy[block], dU, None if dx is None else dx[block], workers)
+            if dbs is not None:
+                dbs[index] += column_sums(dy[block])
+        if dWs is not None and dU is not None:
+            method.weight_gradient(dU, dWs[index])
+
+    workers.run(run, range(len(chunks)))
+    if dWs is not None:
+        np.sum(dWs, axis=0, out=dW)
+    if dbs is not None:
+        np.sum(dbs, axis=0, out=db)
+
+
+def evenly(start: int, stop: int, pieces: int) -> list[slice]:
+    """The range cut into that many slices of equal length, give or take one."""
+    borders = [start + (stop - start) * index // pieces for index in range(pieces + 1)]
+    return list(starmap(slice, pairwise(borders)))
+
+
+def _chunks(method: Correlation, N: int) -> list[slice]:
+    """The batch for the threads, in an even number, of which two have equal shares."""
+    pairs = -(-N // (2 * method.images_per_block()))
+    return evenly(0, N, min(MAX_CHUNKS, 2 * pairs, N))
+
+
+def _blocks(method: Correlation, chunk: slice) -> list[slice]:
+    """A chunk, cut into equal pieces that fit the cache."""
+    return evenly(chunk.start, chunk.stop, -(-(chunk.stop - chunk.start) // method.images_per_block()))
