@@ -23,12 +23,13 @@ class Batches:
         self.batch_size = batch_size
         self.dtype = dtype
         """Of x: the network's own."""
+        self.steps = -(-len(examples) // batch_size)
+        """Batches in an epoch; the last may be shorter."""
         self._buffers = Buffers()
         self._order = examples.rows
 
     def __len__(self) -> int:
-        """Batches in an epoch; the last may be shorter."""
-        return -(-len(self.examples) // self.batch_size)
+        return self.steps
 
     def rows(self, index: int) -> Array:
         """The row numbers of batch `index` in the present order."""
@@ -49,7 +50,7 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
         """Every batch in the present order."""
-        return (self.load(index) for index in range(len(self)))
+        return (self.load(index) for index in range(self.steps))
 
 
 class TrainingBatches(Batches):

@@ -88,7 +88,7 @@ class TrainingStep:
 
         Raises DivergenceError, the weights as they were, when the loss, a gradient or the next weights are not finite.
         """
-        network, recipe, gradient, steps = self.network, self.recipe, self.gradient, len(batches)
+        network, recipe, gradient, steps = self.network, self.recipe, self.gradient, batches.steps
         number = epoch * steps + step
         passes = network if onlooker is None else onlooker
         network.moment.step = number

@@ -68,7 +68,7 @@ class Trainer:
         """
         progress = self.progress
         batches = self.batches(train)
-        steps = len(batches)
+        steps = batches.steps
         held_out = self._evaluation_batches(validation) if validation else None
         while progress.epoch < self.recipe.epochs:
             losses = progress.losses
@@ -147,7 +147,7 @@ class Trainer:
 
     def _epoch_values(self, batches: Batches, losses: list[float], held_out: Batches | None) -> dict[str, float]:
         """The row of the epoch that has just ended, in the order of its columns."""
-        progress, recipe, steps = self.progress, self.recipe, len(batches)
+        progress, recipe, steps = self.progress, self.recipe, batches.steps
         values: dict[str, float] = {"epoch": progress.epoch + 1, "train_loss": progress.loss_sum / progress.seen}
         if batches.examples.targets.ndim == 1:
             values["train_accuracy"] = progress.correct / progress.seen

@@ -112,7 +112,7 @@ def done_by_training(config: Config, workplace: Workplace, dtype: type, step: in
     assembly = prepare(config, workplace, Display(quiet=True))
     trainer, splits = assembly.trainer(1, dtype), assembly.splits
     batches = trainer.batches(splits.train)
-    epoch, index = divmod(step - 1, len(batches))
+    epoch, index = divmod(step - 1, batches.steps)
     trainer.run_until(epoch, index, splits.train, splits.validation)
     kept, parameters = Kept(trainer.network), trainer.network.parameters
     taken = trainer.step(batches, epoch, index, trainer.progress.losses, kept)

@@ -30,7 +30,7 @@ def test_batches_cover_an_epoch_exactly_once(count: int, batch_size: int, seed: 
     batches = TrainingBatches(numbered(count, rows), affine(1.0, 0.0), batch_size, RandomStreams(seed))
     for epoch in range(2):
         seen = []
-        for step in range(len(batches)):
+        for step in range(batches.steps):
             x, t = batches.batch(epoch, step)
             assert len(x) <= batch_size
             np.testing.assert_array_equal(x[:, 0], t)
