@@ -22,6 +22,12 @@ def shown(start: str) -> list[str]:
     return [re.sub(r"\d+\.\d s|\d+ s", "", line) for line in text.splitlines()[1:] if line.strip()]
 
 
+def frame(text: str) -> list[str]:
+    """The heading of a table and how every line after it begins: what does not depend on the machine."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("$", "error", " "))]
+    return [lines[0], *(line.split()[0] for line in lines[1:])]
+
+
 def test_the_page_works_from_the_wrong_layer_to_the_trained_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -37,13 +43,20 @@ def test_the_page_works_from_the_wrong_layer_to_the_trained_one(
     with pytest.raises(SystemExit) as exit:
         main(["gradcheck", "my_network.yaml", "--allow-plugins"])
     assert exit.value.code == 1
-    assert "layer 2.bent: dx is wrong" in capsys.readouterr().err
+    told, shown_checks = (
+        capsys.readouterr(),
+        [each for each in blocks("text") if each.startswith("$ nnscratch gradcheck")],
+    )
+    assert "layer 2.bent: dx is wrong" in told.err
+    assert frame(told.out) == frame(shown_checks[0])
 
     right = wrong[: wrong.index("    def derivative")] + right_derivative
     marker = "    def function"
     Path("my_layer.py").write_text(right.replace(marker, equations + "\n" + marker))
     main(["gradcheck", "my_network.yaml", "--allow-plugins"])
-    assert "passed" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "passed" in out
+    assert frame(out) == frame(shown_checks[1])
     main(["explain", "my_network.yaml", "--allow-plugins", "model.hidden_layers=[3]", "--threads", "1"])
     assert "dx[0,2] = dy·(1 + x / (2·sqrt(x^2 + 1)))" in capsys.readouterr().out
 
@@ -51,6 +64,8 @@ def test_the_page_works_from_the_wrong_layer_to_the_trained_one(
     Path("with_both.yaml").write_text(both)
     main(["train", "with_both.yaml", "--allow-plugins", "--threads", "1", "--no-plots", "training.epochs=1"])
     assert "test_accuracy" in capsys.readouterr().out
+    main(["explain", "with_both.yaml", "--allow-plugins", "model.hidden_layers=[3]", "--threads", "1"])
+    assert "θ_new = θ − α·sign(v_new)" in capsys.readouterr().out
     assert sorted(path.name for path in Path("runs/with_both/plugins").iterdir()) == ["my_layer.py", "my_optimizer.py"]
 
 
