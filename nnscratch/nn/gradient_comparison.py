@@ -158,8 +158,9 @@ class Comparison:
         """That many entries of one array, at random, and the largest."""
         gradient = self.analytic[name].reshape(-1)
         chosen = self.rng.choice(gradient.size, min(samples, gradient.size), replace=False)
-        chosen[0] = int(np.argmax(np.abs(gradient))) if len(chosen) < gradient.size else chosen[0]
-        return self._row(name, [self.entry(name, int(index)) for index in np.unique(chosen)])
+        largest = int(np.argmax(np.abs(gradient)))
+        chosen[0] = chosen[0] if largest in chosen else largest
+        return self._row(name, [self.entry(name, int(index)) for index in np.sort(chosen)])
 
     def entry(self, name: str, index: int) -> Entry | None:
         """One entry of an array; None where every step crosses a kink."""

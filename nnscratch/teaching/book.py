@@ -143,7 +143,7 @@ def _contents() -> Iterator[str]:
         "Three commands show it at work on any config:",
         "",
         "- `nnscratch explain CONFIG` tells one such step in these formulas and its own numbers,",
-        "- `nnscratch gradcheck CONFIG` compares every gradient with central differences,",
+        "- `nnscratch gradcheck CONFIG` compares every gradient with difference quotients,",
         "- `nnscratch diagnose RUN` says in which layer a training went wrong.",
         "",
         "[A layer of your own](teaching.md) takes one file; [working on nnscratch](contributing.md) has the map of the "

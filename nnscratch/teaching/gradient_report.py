@@ -101,7 +101,7 @@ class GradientReport:
 
     def to_text(self) -> str:
         columns = (Column("layer"), Column("worst"), *(Column(title, True) for title in (
-            "error", "backward", "difference quotient", "good to", "entries", "at kinks")), Column(""))  # fmt: skip
+            "error", "backward", "quotient", "good to", "entries", "at kinks")), Column(""))  # fmt: skip
         cells = []
         for path in (*self.paths, "loss", "input"):
             own = [row for row in self._rows if _layer_of(row) == path]
@@ -117,11 +117,10 @@ class GradientReport:
         lines += [f"rounding hides {count(hidden)} entries: neither right nor wrong"] if hidden else []
         batches = f"{', '.join(map(str, self.batches[:-1]))} and {self.batches[-1]}"
         lines += [
-            "",
-            f"a gradient check does not see: {UNSEEN}",
+            f"every layer end to end and alone, in float64, in batches of {batches}, one after another",
+            f"a gradient check does not see {UNSEEN}",
             f"{'passed' if self.passed else 'failed'}: worst error {self.worst.worst:.1e} ({self.worst.name}), "
-            f"tolerance {self.tolerance:g}; float64, {self.data}; every layer end to end and alone, "
-            f"in batches of {batches}, one after another",
+            f"tolerance {self.tolerance:g}; {self.data}",
         ]
         return "\n".join(lines)
 
