@@ -17,11 +17,11 @@ from nnscratch.experiment.train import train
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
 from nnscratch.host.workplace import Workplace
+from nnscratch.sweeps.assignment import Assignment
 from nnscratch.sweeps.command_line import SweepOptions, _interrupted, sweep
 from nnscratch.sweeps.outcome import SweepSummary, conclude
 from nnscratch.sweeps.sweep_file import load_sweep
-from nnscratch.sweeps.trial import TrialStop
-from nnscratch.sweeps.worker import Assignment
+from nnscratch.sweeps.trial_observer import TrialStop
 
 WriteSweep = Callable[..., Path]
 
@@ -213,7 +213,7 @@ def test_a_trials_own_stop_leaves_the_sweep_going_and_the_sweeps_stop_ends_both(
 def test_the_command_to_go_on_with_has_every_option_but_no_password() -> None:
     how = SweepOptions(storage="postgresql://me:secret@host/x", workers=2, lease_seconds=5.0)
     workplace = Workplace(data_dir=Path("my data"), threads=4, plots=False)
-    hint = _interrupted(Path("sweep.yaml"), how, workplace, Path("runs/sweeps/tiny")).hint
+    hint = _interrupted("", Path("sweep.yaml"), how, workplace, Path("runs/sweeps/tiny")).hint
     assert hint == (
         "go on with: nnscratch sweep sweep.yaml --name tiny --runs-dir runs --data-dir 'my data' "
         "--storage 'postgresql://me:***@host/x' --lease 5.0 --workers 2 --threads 4 --no-plots"
