@@ -201,6 +201,22 @@ def test_options_without_a_meaning_are_refused(how: dict[str, Any], write_sweep:
         run(write_sweep(tmp_path), **how)
 
 
+def test_ctrl_c_before_a_trial_is_begun_says_how_to_go_on(
+    write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nnscratch.sweeps.command_line.prepare", interrupted)
+    file = write_sweep(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main(["sweep", str(file), "--runs-dir", str(tmp_path / "runs"), "--workers", "2"])
+    assert caught.value.code == 130
+    err = capsys.readouterr().err
+    assert "interrupted before a trial was begun" in err
+    assert f"go on with: nnscratch sweep {file} --name tiny --runs-dir {tmp_path / 'runs'} --workers 2" in err
+
+
 def test_a_trials_own_stop_leaves_the_sweep_going_and_the_sweeps_stop_ends_both() -> None:
     whole = StopRequest()
     one, other = TrialStop(whole), TrialStop(whole)
