@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Sequence
 from types import FrameType, TracebackType
 from typing import Any, Final, Literal
 
@@ -20,14 +21,15 @@ class StopRequest:
     A SIGHUP that is ignored already (`nohup`) stays ignored.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, signals: Sequence[str] = SIGNALS) -> None:
         self.wanted = False
         self.reason: Reason | None = None
+        self._signals = signals
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            for name in SIGNALS:
+            for name in self._signals:
                 number = getattr(signal, name, None)
                 if number is None or (name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN):
                     continue

@@ -6,11 +6,12 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from nnscratch.errors import UserError
 from nnscratch.host.display import Display
 from nnscratch.report.formats import metric_value, setting, shorten
 from nnscratch.report.tables import Column, Table, rich_table
 from nnscratch.sweeps.study import FINISHED, Study, Trial
-from nnscratch.sweeps.trial import is_storage_trouble
+from nnscratch.sweeps.trouble import is_storage_trouble
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -56,6 +57,8 @@ class Board:
     def _look(self) -> None:
         try:
             trials = self._study.trials()
+        except UserError:
+            return  # a damaged journal: who works on it says so
         except Exception as error:
             if is_storage_trouble(error):
                 return

@@ -9,18 +9,20 @@ from pathlib import Path
 from nnscratch.config.assembly import prepare
 from nnscratch.config.names import EXPECTED, is_folder_name
 from nnscratch.config.numbers import Number
-from nnscratch.errors import Interrupted, UsageError
+from nnscratch.errors import Interrupted, UsageError, UserError
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
 from nnscratch.host.workplace import Workplace
 from nnscratch.report.files import write_atomically
+from nnscratch.sweeps.assignment import Assignment
 from nnscratch.sweeps.board import Board
 from nnscratch.sweeps.outcome import SweepSummary, conclude
-from nnscratch.sweeps.study import FINISHED
+from nnscratch.sweeps.study import FINISHED, Study
 from nnscratch.sweeps.sweep_file import load_sweep
+from nnscratch.sweeps.trouble import is_trouble_of_the_machine, reason
 from nnscratch.sweeps.wandb_engine import WandbSweep, sweep_on_wandb
-from nnscratch.sweeps.worker import Assignment, work, work_in_processes
+from nnscratch.sweeps.worker import work, work_in_processes
 
 LEASE_SECONDS = 60.0
 
@@ -46,7 +48,9 @@ class SweepOptions:
     """The mode of the trials' mirrors on W&B, in place of their configs'."""
 
     def check(self) -> None:
-        """Raises UsageError for a number without a meaning."""
+        """Raises UsageError for a number or a name without a meaning."""
+        if self.name is not None and not is_folder_name(self.name):
+            raise UsageError(f"--name {self.name}: {EXPECTED}")
         Number(least=1, most=1000, whole=True).require("--workers", self.workers)
         Number(above=0).require("--lease", self.lease_seconds)
         if self.count is not None:
@@ -61,50 +65,83 @@ def sweep(file: Path, how: SweepOptions, workplace: Workplace, display: Display)
     Asked to stop, it ends early with every trial saved. Raises UserError when it cannot be run.
     """
     how.check()
-    if how.name is not None and not is_folder_name(how.name):
-        raise UsageError(f"--name {how.name}: {EXPECTED}")
     definition = load_sweep(file, how.count, how.allow_plugins)
     definition = replace(definition, name=how.name or definition.name)
     for warning in definition.warnings:
         display.warn(warning)
     if how.engine == "wandb":
         return sweep_on_wandb(definition, how.count, display)
-    threads = machine.choose_threads(workplace.threads)
-    base = definition.command.load()
-    prepare(base, workplace, display)  # data that is missing is missed once, and fetched once
-
     folder = workplace.runs_dir / "sweeps" / definition.name
-    seed = base.seed if how.seed is None else how.seed
-    assignment = Assignment(
-        definition,
-        seed,
-        folder,
-        how.storage,
-        how.lease_seconds,
-        how.allow_plugins,
-        replace(workplace, threads=threads, plots=how.trial_plots, download=False),
-        how.wandb,
-    )
-    study = assignment.open_study(how.extend)
-    write_atomically(folder / "sweep.yaml", file.read_bytes())
+    try:
+        base = definition.command.load()
+        prepare(base, workplace, display)  # data that is missing is missed once, and fetched once
+        assignment = Assignment(
+            definition,
+            base.seed if how.seed is None else how.seed,
+            folder,
+            how.storage,
+            how.lease_seconds,
+            how.allow_plugins,
+            replace(
+                workplace,
+                threads=machine.choose_threads(workplace.threads),
+                plots=how.trial_plots,
+                download=False,
+            ),
+            how.wandb,
+        )
+        study = assignment.open_study(how.extend)
+        write_atomically(folder / "sweep.yaml", file.read_bytes())
+        _announce(study, folder, display)
+    except KeyboardInterrupt:
+        raise _interrupted("interrupted before a trial was begun", file, how, workplace, folder) from None
+    return _run(study, assignment, file, how, workplace, display)
+
+
+def _announce(study: Study, folder: Path, display: Display) -> None:
+    definition, before = study.definition, study.trials()
     display.say(f"{definition.name}: {definition.method}, {study.total} trials of {definition.command.config}")
     for note in definition.notes:
         display.say(f"note: {note}")
     display.say(f"study in {study.label}, trials in {folder / 'trials'}")
-    before = study.trials()
-    done = sum(trial.status in FINISHED for trial in before)
     if before:
+        done = sum(trial.status in FINISHED for trial in before)
         display.say(f"going on: {done} of {study.total} trials are done")
-    with StopRequest() as stop, Board(study, display):
-        if how.workers == 1:
-            work(study, assignment, stop)
-        else:
-            work_in_processes(assignment, how.workers, stop)
-    summary = conclude(study, folder, workplace, display, workplace.plots and not stop.wanted)
-    return replace(summary, interrupted=_interrupted(file, how, workplace, folder)) if stop.wanted else summary
 
 
-def _interrupted(file: Path, how: SweepOptions, workplace: Workplace, folder: Path) -> Interrupted:
+def _run(
+    study: Study, assignment: Assignment, file: Path, how: SweepOptions, workplace: Workplace, display: Display
+) -> SweepSummary:
+    """Works until the sweep is over, and concludes, however it ended."""
+    folder = assignment.folder
+    trouble: UserError | None = None
+    with StopRequest() as stop:
+        try:
+            with Board(study, display):
+                if how.workers == 1:
+                    work(study, assignment, stop, display.warn)
+                else:
+                    work_in_processes(study, assignment, how.workers, stop, display.warn)
+        except KeyboardInterrupt:  # the second one
+            stop.ask("interrupted")
+        except UserError as error:
+            trouble = error
+        except Exception as error:
+            if not is_trouble_of_the_machine(error):
+                raise
+            trouble = UserError(reason(error), "mend that, and start the sweep again: it goes on where it was")
+    if stop.wanted:
+        trouble = _interrupted(f"interrupted; every trial is saved in {folder}", file, how, workplace, folder)
+    try:
+        summary = conclude(study, folder, workplace, display, workplace.plots and trouble is None)
+    except Exception:
+        if trouble is None:
+            raise
+        raise trouble from None  # what stops trials often stops the leaderboard, too
+    return replace(summary, stopped=trouble)
+
+
+def _interrupted(said: str, file: Path, how: SweepOptions, workplace: Workplace, folder: Path) -> Interrupted:
     command = ["nnscratch", "sweep", str(file), "--name", folder.name, "--runs-dir", str(workplace.runs_dir)]
     command += workplace.words_to_repeat()
     given = {
@@ -121,4 +158,4 @@ def _interrupted(file: Path, how: SweepOptions, workplace: Workplace, folder: Pa
     command += ["--plots"] if how.trial_plots else []
     command += [] if workplace.plots else ["--no-plots"]
     command += ["--allow-plugins"] if how.allow_plugins else []
-    return Interrupted(f"interrupted; every trial is saved in {folder}", f"go on with: {shlex.join(command)}")
+    return Interrupted(said, f"go on with: {shlex.join(command)}")

@@ -43,15 +43,15 @@ class Hyperband:
                 band *= self.eta
         return sorted(set(bands))
 
-    def is_due(self, own: Curve, others: Sequence[Curve], goal: Goal) -> int | None:
-        """The band at which the trial is to stop, when its last epoch is one and too many did better there."""
+    def is_due(self, own: Curve, others: Sequence[Curve], goal: Goal) -> bool:
+        """Whether the trial is to stop: its last epoch is a band, and too many did better there."""
         epoch = max(own, default=0)
         if epoch not in self.bands(epoch):
-            return None
+            return False
         sign = -1.0 if goal == "maximize" else 1.0
         arrived = sorted(sign * self._at(curve, epoch, sign) for curve in (own, *others) if epoch in curve)
         threshold = arrived[max(int(len(arrived) / self.eta), 1) - 1]
-        return epoch if sign * self._at(own, epoch, sign) > threshold else None
+        return sign * self._at(own, epoch, sign) > threshold
 
     def _at(self, curve: Curve, epoch: int, sign: float) -> float:
         if self.strict:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nnscratch.config.overrides import override
-from nnscratch.errors import Interrupted, UserError
+from nnscratch.errors import UserError
 from nnscratch.host.display import Display
 from nnscratch.host.json_text import json_text
 from nnscratch.host.workplace import Workplace
@@ -47,7 +47,7 @@ class SweepSummary:
     """The parameters worth a column."""
     train_again: str = ""
     """The command that trains the best config."""
-    interrupted: Interrupted | None = None
+    stopped: UserError | None = None
     """Why it ended before its last trial."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,8 +64,8 @@ class SweepSummary:
 
     @property
     def failure(self) -> UserError | None:
-        if self.interrupted is not None or self.best is not None:
-            return self.interrupted
+        if self.stopped is not None or self.best is not None:
+            return self.stopped
         return UserError(f"no trial of {self.name} completed", f"see the notes above and {self.folder / 'trials'}")
 
     def to_text(self) -> str:

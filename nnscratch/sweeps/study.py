@@ -92,6 +92,10 @@ class Trial:
     note: str = ""
     collapsed: bool = False
     deaths: int = 0
+    updates: int = 0
+    """How far it was when a process last began to train it: what was saved by then."""
+    due: int | None = None
+    """The epoch at which it is to stop, when that is decided."""
     curve: Mapping[int, float] = field(default_factory=dict)
     """The metric by epoch."""
     lease: Lease | None = None
@@ -168,7 +172,7 @@ class Study:
                 if trial.status == "interrupted" or self._is_orphan(trial):
                     died = trial.status == "running"
                     if died and trial.deaths >= MOST_DEATHS:
-                        note = f"the process that trained it died {trial.deaths} times"
+                        note = f"the process that trained it died {trial.deaths} times, and it got no further"
                         self._end(each._trial_id, "failed", None, {"note": note})
                         continue
                     self._set(each._trial_id, deaths=trial.deaths + died, lease=asdict(self._me), status="running")
@@ -181,24 +185,32 @@ class Study:
             identifier, lease = self._own(number)
             self._set(identifier, lease=asdict(replace(lease, beat=lease.beat + 1)))
 
-    def report(self, number: int, epoch: int, value: float) -> int | None:
-        """Records the metric after an epoch; the epoch when the trial is to be stopped there."""
+    def report(self, number: int, epoch: int, value: float) -> bool:
+        """Records the metric after an epoch; whether the trial is to be stopped there, which is recorded, too."""
         with self._mutex():
             identifier, _ = self._own(number)
             if math.isfinite(value):
                 self._storage.set_trial_intermediate_value(identifier, epoch, value)
             if self.definition.early_terminate is None or not math.isfinite(value):
-                return None
-            rows = [_trial(frozen) for frozen in self._storage.get_all_trials(self._id)]
-        own = next(row.curve for row in rows if row.number == number)
-        others = [row.curve for row in rows if row.number != number]
-        return self.definition.early_terminate.is_due(own, others, self.definition.metric.goal)
+                return False
+            rows = {frozen.number: _trial(frozen).curve for frozen in self._storage.get_all_trials(self._id)}
+            own = {at: known for at, known in rows.pop(number).items() if at <= epoch}
+            is_due = self.definition.early_terminate.is_due(own, list(rows.values()), self.definition.metric.goal)
+            if is_due:
+                self._set(identifier, due=epoch)
+        return is_due
 
-    def set_run(self, number: int, run: Path) -> None:
-        """Records where the trial's run is."""
+    def begin(self, number: int, run: Path, updates: int) -> None:
+        """Records where the trial's run is. When it has got on since the last time, its deaths are forgiven."""
         with self._mutex():
             identifier, _ = self._own(number)
             self._set(identifier, run=str(run))
+            if updates > _trial(self._storage.get_trial(identifier)).updates:
+                self._set(identifier, deaths=0, updates=updates)
+
+    def progress(self) -> int:
+        """A number that grows when any trial gets on."""
+        return sum((trial.status in FINISHED) + trial.updates + len(trial.curve) for trial in self.trials())
 
     def finish(self, number: int, status: str, value: float | None, note: str = "", collapsed: bool = False) -> None:
         """Ends the trial; `interrupted` instead sets it free for whoever comes next."""
@@ -291,6 +303,8 @@ def _trial(frozen: FrozenTrial) -> Trial:
         kept.get("note", ""),
         kept.get("collapsed", False),
         kept.get("deaths", 0),
+        kept.get("updates", 0),
+        kept.get("due"),
         dict(frozen.intermediate_values),
         Lease(**lease) if lease else None,
     )

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ def _start_sweep(file: Path, runs: Path, *more: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
+        start_new_session=True,  # so that Ctrl-C can be sent to all of it, as a terminal does
     )
 
 
@@ -92,9 +94,18 @@ def _other_user() -> str | None:
     return next((name for name in ("postgres", "nobody") if name in names), None)
 
 
+@dataclass(frozen=True)
+class Server:
+    """A PostgreSQL of its own with an empty database."""
+
+    url: str
+    stop: Callable[[], None]
+    start: Callable[[], None]
+
+
 @contextmanager
-def _postgresql_server() -> Iterator[str]:
-    """The URL of an empty database; skips the test, saying why, where that is not possible."""
+def _postgresql_server() -> Iterator[Server]:
+    """A running server; skips the test, saying why, where that is not possible."""
     if importlib.util.find_spec("psycopg2") is None:
         pytest.skip("psycopg2 is not installed: pip install 'nnscratch[postgresql]'")
     initdb, server = _program("initdb"), _program("pg_ctl")
@@ -112,17 +123,24 @@ def _postgresql_server() -> Iterator[str]:
             shutil.chown(folder, as_user["user"])
         run = {"cwd": folder, "check": True, "capture_output": True, "timeout": 120, **as_user}
         data = str(folder / "data")
+        options = f"-h '' -k {folder} -c fsync=off"  # a socket in the folder: no port that another may take first
+        control = [server, "-D", data, "-l", str(folder / "log"), "-w", "-t", "60"]
+
+        def start() -> None:
+            subprocess.run([*control, "-o", options, "start"], **run)
+
+        def stop() -> None:
+            subprocess.run([*control, "-m", "immediate", "stop"], **run)
+
         try:
             subprocess.run([initdb, "-D", data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync"], **run)
-            options = f"-h '' -k {folder} -c fsync=off"  # a socket in the folder: no port that another may take first
-            log = str(folder / "log")
-            subprocess.run([server, "-D", data, "-l", log, "-w", "-t", "60", "-o", options, "start"], **run)
+            start()
         except subprocess.CalledProcessError as error:
             pytest.skip(f"PostgreSQL does not start here: {error.stderr.decode(errors='replace')[-300:]}")
         try:
-            yield f"postgresql://tester@/postgres?host={folder}"
+            yield Server(f"postgresql://tester@/postgres?host={folder}", stop, start)
         finally:
-            subprocess.run([server, "-D", data, "-m", "immediate", "-w", "stop"], **run)
+            stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -162,7 +180,13 @@ def outcome() -> Callable[[dict[str, Any]], list[tuple[Any, ...]]]:
 
 
 @pytest.fixture
-def postgresql() -> Iterator[str]:
+def postgresql_server() -> Iterator[Server]:
+    """A running PostgreSQL: its url, stop(), start()."""
+    with _postgresql_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgresql(postgresql_server: Server) -> str:
     """The URL of an empty database on a server of its own."""
-    with _postgresql_server() as url:
-        yield url
+    return postgresql_server.url

@@ -11,9 +11,9 @@ import pytest
 
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
+from nnscratch.sweeps.assignment import Assignment
 from nnscratch.sweeps.board import Board
 from nnscratch.sweeps.sweep_file import load_sweep
-from nnscratch.sweeps.worker import Assignment
 
 
 class Terminal(io.StringIO):

@@ -17,11 +17,11 @@ from nnscratch.experiment.train import train
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
 from nnscratch.host.workplace import Workplace
+from nnscratch.sweeps.assignment import Assignment
 from nnscratch.sweeps.command_line import SweepOptions, _interrupted, sweep
 from nnscratch.sweeps.outcome import SweepSummary, conclude
 from nnscratch.sweeps.sweep_file import load_sweep
-from nnscratch.sweeps.trial import TrialStop
-from nnscratch.sweeps.worker import Assignment
+from nnscratch.sweeps.trial_observer import TrialStop
 
 WriteSweep = Callable[..., Path]
 
@@ -201,6 +201,22 @@ def test_options_without_a_meaning_are_refused(how: dict[str, Any], write_sweep:
         run(write_sweep(tmp_path), **how)
 
 
+def test_ctrl_c_before_a_trial_is_begun_says_how_to_go_on(
+    write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nnscratch.sweeps.command_line.prepare", interrupted)
+    file = write_sweep(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main(["sweep", str(file), "--runs-dir", str(tmp_path / "runs"), "--workers", "2"])
+    assert caught.value.code == 130
+    err = capsys.readouterr().err
+    assert "interrupted before a trial was begun" in err
+    assert f"go on with: nnscratch sweep {file} --name tiny --runs-dir {tmp_path / 'runs'} --workers 2" in err
+
+
 def test_a_trials_own_stop_leaves_the_sweep_going_and_the_sweeps_stop_ends_both() -> None:
     whole = StopRequest()
     one, other = TrialStop(whole), TrialStop(whole)
@@ -213,7 +229,7 @@ def test_a_trials_own_stop_leaves_the_sweep_going_and_the_sweeps_stop_ends_both(
 def test_the_command_to_go_on_with_has_every_option_but_no_password() -> None:
     how = SweepOptions(storage="postgresql://me:secret@host/x", workers=2, lease_seconds=5.0)
     workplace = Workplace(data_dir=Path("my data"), threads=4, plots=False)
-    hint = _interrupted(Path("sweep.yaml"), how, workplace, Path("runs/sweeps/tiny")).hint
+    hint = _interrupted("", Path("sweep.yaml"), how, workplace, Path("runs/sweeps/tiny")).hint
     assert hint == (
         "go on with: nnscratch sweep sweep.yaml --name tiny --runs-dir runs --data-dir 'my data' "
         "--storage 'postgresql://me:***@host/x' --lease 5.0 --workers 2 --threads 4 --no-plots"

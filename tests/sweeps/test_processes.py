@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import signal
@@ -122,6 +123,105 @@ def test_workers_end_when_the_sweep_that_started_them_is_killed(
     wait_until(lambda: not any(is_running(worker) for worker in workers))
     result = finish_sweep(start_sweep(file, tmp_path))
     assert [trial["status"] for trial in result["trials"]] == ["completed", "completed"]
+
+
+def children_of(process: int) -> list[int]:
+    """The processes that a process has started and that still run, but for the helper that multiprocessing has."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            is_helper = b"resource_tracker" in stat.with_name("cmdline").read_bytes()
+            if int(fields[1]) == process and fields[0] not in "ZX" and not is_helper:
+                found.append(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="watches processes by /proc")
+@pytest.mark.parametrize("moment", ["a worker is there", "half a second later", "epochs are trained", "twice"])
+def test_ctrl_c_with_two_workers_ends_as_with_one(
+    moment: str, write_sweep: WriteSweep, start_sweep: StartSweep, finish_sweep: FinishSweep, tmp_path: Path
+) -> None:
+    file = write_sweep(tmp_path, SLOW, run_cap=2)
+    folder = tmp_path / "sweeps" / "tiny"
+    process = start_sweep(file, tmp_path, "--workers", "2")
+    wait_until(lambda: len(children_of(process.pid)) >= 1)
+    if moment == "half a second later":
+        time.sleep(0.5)
+    elif moment in ("epochs are trained", "twice"):
+        wait_until(lambda: epochs_done(folder, 0) >= 1 and epochs_done(folder, 1) >= 1)
+    os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to all of them
+    if moment == "twice":
+        time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert err.count("interrupted") == 1
+    assert f"go on with: nnscratch sweep {file} --name tiny --runs-dir {tmp_path} --workers 2" in err
+    assert [trial["status"] for trial in json.loads(out)["trials"]] in ([], ["interrupted"], ["interrupted"] * 2)
+    assert (folder / "leaderboard.csv").is_file()
+    assert not children_of(process.pid)
+    if moment == "epochs are trained":
+        result = finish_sweep(start_sweep(file, tmp_path, "--workers", "2"))
+        assert [trial["status"] for trial in result["trials"]] == ["completed", "completed"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="watches processes by /proc")
+def test_a_worker_never_sees_ctrl_c_from_its_first_moment_on(
+    write_sweep: WriteSweep, start_sweep: StartSweep, tmp_path: Path
+) -> None:
+    process = start_sweep(write_sweep(tmp_path, SLOW, run_cap=2), tmp_path, "--workers", "2")
+    wait_until(lambda: len(children_of(process.pid)) == 2)
+    for child in children_of(process.pid):
+        status = dict(line.split(":\t") for line in Path(f"/proc/{child}/status").read_text().splitlines())
+        assert int(status["SigBlk"], 16) & 1 << (signal.SIGINT - 1)
+
+
+def test_two_workers_whose_data_is_gone_stop_with_one_message_and_the_next_start_goes_on(
+    write_sweep: WriteSweep, start_sweep: StartSweep, finish_sweep: FinishSweep, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows.csv"
+    text = "x,y\n" + "".join(f"{k / 10},{'ab'[k % 2]}\n" for k in range(200))
+    rows.write_text(text)
+    data = {"dataset": {"name": "csv", "target": "y"}, "path": str(rows), "validation": 0.2}
+    file = write_sweep(tmp_path, {"data": data, **SLOW}, run_cap=4)
+    folder = tmp_path / "sweeps" / "tiny"
+    process = start_sweep(file, tmp_path, "--workers", "2")
+    wait_until(lambda: epochs_done(folder, 0) >= 1 and epochs_done(folder, 1) >= 1)
+    rows.unlink()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err.count("is left open, since this machine cannot train it now") == 1
+    assert "Traceback" not in err
+    trials = json.loads(out)["trials"]
+    assert [trial["status"] for trial in trials[:2]] == ["completed", "completed"]
+    assert {trial["status"] for trial in trials[2:]} == {"interrupted"}
+    rows.write_text(text)
+    result = finish_sweep(start_sweep(file, tmp_path, "--workers", "2"))
+    assert [trial["status"] for trial in result["trials"]] == ["completed"] * 4
+
+
+def test_epochs_of_the_seconds_when_the_database_was_away_are_reported_later(
+    postgresql_server: Any, write_sweep: WriteSweep, start_sweep: StartSweep, finish_sweep: FinishSweep, tmp_path: Path
+) -> None:
+    file = write_sweep(tmp_path, SLOW, run_cap=1)
+    folder = tmp_path / "sweeps" / "tiny"
+    process = start_sweep(file, tmp_path, "--storage", postgresql_server.url)
+    wait_until(lambda: epochs_done(folder, 0) >= 2)
+    postgresql_server.stop()
+    before = epochs_done(folder, 0)
+    wait_until(lambda: epochs_done(folder, 0) >= before + 3)
+    postgresql_server.start()
+    result = finish_sweep(process)
+    assert [trial["status"] for trial in result["trials"]] == ["completed"]
+    with (folder / "leaderboard.csv").open() as table:
+        assert [row["epochs"] for row in csv.DictReader(table)] == ["60"]
+    from optuna.storages import RDBStorage
+
+    storage = RDBStorage(postgresql_server.url.replace("postgresql://", "postgresql+psycopg2://"))
+    (trial,) = storage.get_all_trials(storage.get_study_id_from_name("tiny"))
+    assert sorted(trial.intermediate_values) == list(range(1, 61))
 
 
 def worker_of(folder: Path, number: int) -> int:

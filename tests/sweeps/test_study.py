@@ -131,6 +131,73 @@ def test_a_trial_that_kills_every_process_fails_in_the_end(
     assert victim.is_over(victim.trials())
 
 
+def test_a_trial_that_gets_on_between_kills_is_never_given_up(
+    write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_sweep(tmp_path, run_cap=1)
+    victim = open_study(file)
+    monkeypatch.setattr(victim, "_me", replace(victim._me, pid=2**22 + 1, started="1"))
+    for life in range(3 * study_module.MOST_DEATHS):
+        trial = victim.claim()
+        assert trial is not None
+        victim.begin(0, tmp_path, updates=life // 5)  # every fifth life begins further on
+    here = open_study(file)
+    trial = here.claim()
+    assert trial is not None
+    assert trial.deaths <= 6
+    for _ in range(2 * study_module.MOST_DEATHS):  # it gets no further from here on
+        victim.begin(0, tmp_path, updates=5) if victim.claim() is not None else None
+    assert [row.status for row in victim.trials()] == ["running"]  # a living process holds it
+
+
+def test_progress_grows_with_epochs_saved_updates_and_finished_trials_alone(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    study = open_study(write_sweep(tmp_path))
+    seen = [study.progress()]
+    study.claim()
+    seen.append(study.progress())
+    study.begin(0, tmp_path, updates=0)
+    study.beat(0)
+    seen.append(study.progress())
+    assert len(set(seen)) == 1
+    study.report(0, 1, 0.5)
+    seen.append(study.progress())
+    study.report(0, 1, 0.5)
+    assert study.progress() == seen[-1]
+    study.begin(0, tmp_path, updates=7)
+    seen.append(study.progress())
+    study.finish(0, "completed", 0.5)
+    seen.append(study.progress())
+    assert seen[2] < seen[3] < seen[4] < seen[5]
+
+
+def test_that_a_trial_is_to_stop_at_a_band_is_known_to_who_takes_it_up(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    file = write_sweep(tmp_path, early_terminate={"type": "hyperband", "min_iter": 1, "eta": 2})
+    study = open_study(file)
+    for number, values in enumerate([(0.9, 0.9), (0.1, 0.2)]):
+        assert study.claim() is not None
+        due = [study.report(number, epoch, value) for epoch, value in enumerate(values, 1)]
+        assert due == [number == 1] * 2
+    study.finish(1, "interrupted", None)
+    again = open_study(file).claim()
+    assert again is not None
+    assert (again.number, again.due) == (1, 2)
+
+
+def test_an_epoch_that_is_told_late_is_judged_by_what_was_known_of_the_trial_then(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    band = {"type": "hyperband", "min_iter": 2, "eta": 3, "strict": True}
+    study = open_study(write_sweep(tmp_path, early_terminate=band))
+    for _ in range(2):
+        study.claim()
+    for epoch in (1, 2, 3):
+        study.report(0, epoch, 0.9)
+        study.report(1, 4 - epoch, 0.1)  # the last first
+    assert study.trials()[1].due == 2
+
+
 def test_an_interrupted_trial_is_taken_up_before_a_new_one(write_sweep: WriteSweep, tmp_path: Path) -> None:
     file = write_sweep(tmp_path, run_cap=3)
     first = open_study(file)

@@ -1,0 +1,155 @@
+"""Between one training and its study: epochs go to the study, what the study decides stops the training."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from types import TracebackType
+
+import numpy as np
+
+from nnscratch.config.assembly import Splits
+from nnscratch.errors import UserError
+from nnscratch.experiment.observer import Observer, Training
+from nnscratch.host.display import Display
+from nnscratch.host.interruption import TAKEN_OVER, Reason, StopRequest
+from nnscratch.runs.directory import RunDirectory
+from nnscratch.sweeps.study import LeaseLostError, Study, Trial
+from nnscratch.sweeps.trouble import Patience, is_storage_trouble
+from nnscratch.training.progress import EpochResult
+
+CHANCE_MARGIN = 0.02
+
+
+class TrialStop(StopRequest):
+    """Stops one trial, or, with the sweep's own request, all of them."""
+
+    def __init__(self, sweep: StopRequest) -> None:
+        self._sweep = sweep
+        self._is_asked = False
+        self._reason: Reason | None = None
+        super().__init__()
+
+    @property
+    def wanted(self) -> bool:
+        return self._is_asked or self._sweep.wanted
+
+    @wanted.setter
+    def wanted(self, value: bool) -> None:
+        self._is_asked = value
+
+    @property
+    def reason(self) -> Reason | None:
+        return self._reason if self._is_asked else self._sweep.reason
+
+    @reason.setter
+    def reason(self, value: Reason | None) -> None:
+        self._reason = value
+
+
+class TrialDisplay(Display):
+    """Says everything to the run's log alone: the terminal belongs to the sweep."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+
+    def warn(self, text: str) -> None:
+        self.note(f"warning: {text}")
+
+    def result(self, text: str) -> None:
+        self.note(text)
+
+
+class Heartbeat:
+    """While it is entered, a thread keeps the trial's lease alive; a lease that is lost stops the trial."""
+
+    def __init__(self, study: Study, number: int, stop: StopRequest) -> None:
+        self._study, self._number, self._stop = study, number, stop
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True, name=f"heartbeat of trial {number}")
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._over.wait(self._study.lease_seconds / 4):
+            try:
+                self._study.beat(self._number)
+            except LeaseLostError:
+                self._stop.ask(TAKEN_OVER)
+                return
+            except UserError:
+                return  # a damaged journal: the trial meets it, too, and says so
+            except Exception as error:
+                if not is_storage_trouble(error):
+                    raise
+
+
+class TrialObserver(Observer):
+    """Tells the study of every epoch, later when it is away, and the training when Hyperband wants it to end."""
+
+    def __init__(self, study: Study, trial: Trial, stop: StopRequest, patience: Patience) -> None:
+        self._study, self._trial, self._stop, self._patience = study, trial, stop, patience
+        self._epochs = 0
+        self._untold: list[tuple[int, float]] = []
+        """Epochs that the study does not know of yet, and the metric after them."""
+        self.run: RunDirectory | None = None
+        self.chance: float | None = None
+        """The largest accuracy that tells nothing; None when nothing is classified."""
+
+    def begin(self, training: Training) -> None:
+        self.run, self._epochs = training.run, training.config.training.epochs
+        self.chance = chance_level(training.splits)
+        progress = training.trainer.progress
+        for row in progress.history:  # of a process before, which could not tell
+            self._note(int(row["epoch"]), row)
+        with suppress(LeaseLostError):
+            self._patience(lambda: self._study.begin(self._trial.number, training.run.path, progress.updates))
+        if self._trial.due is not None:
+            self._stop.ask("pruned")
+
+    def epoch(self, result: EpochResult, is_best: bool) -> None:
+        self._note(result.epoch, result.values)
+        try:
+            if any(self._tell()) and result.epoch < self._epochs:
+                self._stop.ask("pruned")
+        except LeaseLostError:
+            self._stop.ask(TAKEN_OVER)
+        except Exception as error:
+            if not is_storage_trouble(error):
+                raise
+
+    def settle(self) -> None:
+        """Tells what is left to tell. Raises LeaseLostError, and UserError when the storage stays away."""
+        self._patience(lambda: list(self._tell()))
+
+    def _note(self, epoch: int, values: Mapping[str, float]) -> None:
+        value = values.get(self._study.definition.metric.name)
+        if value is not None and epoch not in self._trial.curve:
+            self._untold.append((epoch, value))
+
+    def _tell(self) -> Iterator[bool]:
+        """Whether the trial is to stop, for every epoch that is told, in their order."""
+        while self._untold:
+            epoch, value = self._untold[0]
+            is_due = self._study.report(self._trial.number, epoch, value)
+            self._untold.pop(0)
+            yield is_due
+
+
+def chance_level(splits: Splits) -> float | None:
+    """The accuracy of always guessing the largest class, with a margin for luck; None for regression."""
+    examples = splits.validation if splits.validation is not None else splits.train
+    targets = examples.targets[examples.rows]
+    if targets.ndim != 1:
+        return None
+    p = float(np.bincount(targets).max() / len(targets))
+    return p + min(3.0 * math.sqrt(p * (1.0 - p) / len(targets)), CHANCE_MARGIN)

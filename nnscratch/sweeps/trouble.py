@@ -1,0 +1,102 @@
+"""What no configuration is to blame for: a storage that is away; files, memory, threads that the machine refuses."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from nnscratch.config.config import Tell
+from nnscratch.errors import UserError
+from nnscratch.host.interruption import StopRequest
+
+Result = TypeVar("Result")
+
+RETRY_SECONDS = 600.0
+
+
+@dataclass
+class Patience:
+    """Tries again while the sweep's storage is away, says so once, and gives up when it stays away."""
+
+    stop: StopRequest
+    """The sweep's own."""
+    tell: Tell
+    has_told: bool = field(default=False, init=False)
+
+    def __call__(self, work: Callable[[], Result]) -> Result:
+        """The result of `work`. Raises UserError when the storage stays away, or a stop is wanted meanwhile."""
+        deadline = time.monotonic() + RETRY_SECONDS
+        pause = 0.5
+        while True:
+            try:
+                result = work()
+            except Exception as error:
+                if not is_storage_trouble(error):
+                    raise
+                said = f"the sweep's storage does not answer: {reason(error)}"
+                if time.monotonic() > deadline or self.stop.wanted:
+                    raise UserError(said, "start the sweep again when it does") from None
+                if not self.has_told:
+                    self.tell(f"{said}; trying again for {RETRY_SECONDS / 60:.0f} minutes")
+                self.has_told = True
+            else:
+                self.has_told = False
+                return result
+            time.sleep(pause)
+            pause = min(2 * pause, 15.0)
+
+
+def is_storage_trouble(error: Exception) -> bool:
+    """True for a database or a file system that does not answer: it may again."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return isinstance(error, StorageInternalError | SQLAlchemyError | OSError)
+
+
+def is_trouble_of_the_machine(error: BaseException) -> bool:
+    """Whether the machine refused what any training needs, wherever in the error's history: a file, memory, a thread.
+
+    More memory than the machine has at all is asked for by the configuration.
+    """
+    return any(
+        isinstance(each, OSError)
+        or (isinstance(each, MemoryError) and not _is_beyond_the_machine(each))
+        or (isinstance(each, RuntimeError) and "can't start new thread" in str(each))
+        for each in _history(error)
+    )
+
+
+def reason(error: BaseException) -> str:
+    """The cause in one line: of a database its own words, of a file its name."""
+    if isinstance(error, UserError):
+        return error.message.splitlines()[0]
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {error}" if str(error) else "not enough memory"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _history(error: BaseException) -> Iterator[BaseException]:
+    """The error, and those it was raised because of or while handling: `from None` only hides them."""
+    seen: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        yield found
+        found = found.__cause__ or found.__context__
+
+
+def _is_beyond_the_machine(error: MemoryError) -> bool:
+    """True for a NumPy array that is larger than all of the memory there is."""
+    with suppress(AttributeError, ValueError, OSError):  # Windows knows no sysconf
+        wanted = math.prod(error.shape) * error.dtype.itemsize  # type: ignore[attr-defined]
+        return bool(wanted > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return False
