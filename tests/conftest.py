@@ -14,11 +14,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from nnscratch.config.config import config_from_mapping
 from nnscratch.experiment.train import train
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
+
+# How long an example takes says how busy the machine is, and nothing else.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 ROOT = Path(__file__).resolve().parent.parent
 
