@@ -24,8 +24,8 @@ from side_by_side import Timing, Work, measure, serve
 import nnscratch
 from nnscratch.config.assembly import Assembly, Splits, build_network
 from nnscratch.config.config import Config, load_config
-from nnscratch.nn.layer import Layer
-from nnscratch.nn.network import LayerSummary, Network
+from nnscratch.nn.layer import Layer, LayerSummary
+from nnscratch.nn.network import Network
 from nnscratch.training.examples import Examples
 
 IMAGES, SHAPE, CLASSES = 50_000, (32, 32, 3), 10
