@@ -114,7 +114,7 @@ class GradientReport:
         hidden = sum(row.unresolved for row in self._rows)
         lines = [plain_table(Table(columns, tuple(cells)))]
         lines += [f"{name}: {hint}" for hint, name in self._notes.items()]
-        lines += [f"rounding hides {count(hidden)} entries: neither right nor wrong"] if hidden else []
+        lines += [f"of the entries looked at, rounding hides {count(hidden)}: neither right nor wrong"] if hidden else []
         batches = f"{', '.join(map(str, self.batches[:-1]))} and {self.batches[-1]}"
         lines += [
             f"every layer end to end and alone, in float64, in batches of {batches}, one after another",
