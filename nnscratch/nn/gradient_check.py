@@ -17,8 +17,9 @@ import numpy as np
 
 from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.contract import broken, is_array
-from nnscratch.nn.gradient_comparison import TOLERANCE, ArrayCheck, Function, compare, wrong_arrays
+from nnscratch.nn.gradient_comparison import TOLERANCE, Function
 from nnscratch.nn.gradient_hints import transposed_product
+from nnscratch.nn.gradient_rows import ArrayCheck, compare, wrong_arrays
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.losses import Loss
 from nnscratch.nn.network import Network

@@ -316,7 +316,7 @@ class Chain:
             if index and not is_array(y, (N, *self.summaries[index - 1].output_shape)):
                 raise self._broken("forward", index - 1, N, y) from error
             raise
-        if y is None:
+        if self.layers and not is_array(y, (N, *self.summaries[index].output_shape)):
             raise self._broken("forward", index, N, y)
         return y
 

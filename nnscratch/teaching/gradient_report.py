@@ -18,7 +18,8 @@ from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.gradient_check import SAMPLES, batch_sizes, check_gradients, check_layers, check_loss
-from nnscratch.nn.gradient_comparison import TOLERANCE, ArrayCheck
+from nnscratch.nn.gradient_comparison import TOLERANCE
+from nnscratch.nn.gradient_rows import ArrayCheck
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.report.formats import count
@@ -114,7 +115,7 @@ class GradientReport:
         hidden = sum(row.unresolved for row in self._rows)
         lines = [plain_table(Table(columns, tuple(cells)))]
         lines += [f"{name}: {hint}" for hint, name in self._notes.items()]
-        lines += [f"rounding hides {count(hidden)} entries: neither right nor wrong"] if hidden else []
+        lines += [f"of the entries, rounding hides {count(hidden)}: neither right nor wrong"] if hidden else []
         batches = f"{', '.join(map(str, self.batches[:-1]))} and {self.batches[-1]}"
         lines += [
             f"every layer end to end and alone, in float64, in batches of {batches}, one after another",

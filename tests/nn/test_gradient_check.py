@@ -14,7 +14,7 @@ from nnscratch.errors import ContractError
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.gradient_check import batch_sizes, check_gradients, check_layers, check_loss
-from nnscratch.nn.gradient_comparison import ArrayCheck
+from nnscratch.nn.gradient_rows import ArrayCheck
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.layers import BatchNorm, Dense, Dropout, ReLU, Residual, Tanh
 from nnscratch.nn.losses import CrossEntropy
@@ -270,6 +270,24 @@ def test_a_layer_that_computes_in_single_precision_is_not_called_wrong() -> None
     network, x, t = network_with(SingleTanh())
     assert not wrong(check_layers(network, x))
     assert not wrong(check_gradients(network, CrossEntropy(), x, t))
+
+
+@dataclass(eq=False)
+class Logarithm(Tanh):
+    """Of negative numbers it is not a number."""
+
+    def forward(self, x: Array, training: bool) -> Array:
+        with np.errstate(all="ignore"):
+            self.y = np.log(x)
+        return self.y
+
+
+def test_a_forward_pass_that_is_not_a_number_is_no_pass() -> None:
+    network, x, t = network_with(Logarithm())
+    rows = {row.name: row for row in check_layers(network, x)}
+    assert rows["2.tanh dx"].verdict == "wrong"
+    assert rows["2.tanh dx"].hint == "the forward pass gives nan"
+    assert wrong(check_gradients(network, CrossEntropy(), x, t))
 
 
 def test_as_many_entries_are_looked_at_as_are_wanted() -> None:

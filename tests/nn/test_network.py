@@ -239,3 +239,34 @@ def test_a_container_that_leaves_its_chains_out_of_children_is_refused_by_name()
 def test_chains_that_would_share_the_names_of_their_arrays_are_refused() -> None:
     with pytest.raises(UserError, match=r"0\.fork\.0\.dense\.weight is declared twice"):
         Network([Fork({"a": Chain([Dense(3)]), "b": Chain([Dense(3)])})], (4,))
+
+
+def test_a_copy_has_the_same_numbers_and_leaves_the_original_alone() -> None:
+    network = Network([Dense(4), BatchNorm(), Residual((Dense(4), GELU())), Dense(3)], (5,))
+    network.initialize(RandomStreams(3))
+    x = np.random.default_rng(0).standard_normal((6, 5)).astype(np.float32)
+    y = network.forward(x, training=True).copy()
+    network.backward(np.ones_like(y))
+    values, gradient = network.parameters.values.copy(), network.parameters.gradient.copy()
+
+    twin = network.copy()
+    np.testing.assert_array_equal(twin.parameters.values, values)
+    np.testing.assert_array_equal(twin.parameters.gradient, gradient)
+    np.testing.assert_array_equal(twin.forward(x, training=True), y)
+    twin.skip_input_gradient(False)
+    twin.backward(np.ones((6, 3), np.float32))
+    twin.parameters.values += 1
+    twin.moment.step = 9
+    assert twin.workers is network.workers
+    assert not network.layers[0].needs_dx
+    assert network.moment.step == 0
+    np.testing.assert_array_equal(network.parameters.values, values)
+    np.testing.assert_array_equal(network.parameters.gradient, gradient)
+    assert not np.array_equal(twin.forward(x), network.forward(x))
+    assert {id(layer) for layer in twin.walk()}.isdisjoint({id(layer) for layer in network.walk()})
+
+
+def test_a_network_that_is_not_initialised_can_be_copied_too() -> None:
+    twin = Network([Dense(2)], (3,)).copy()
+    twin.initialize(RandomStreams(0))
+    assert twin.forward(np.ones((1, 3), np.float32)).shape == (1, 2)

@@ -11,7 +11,7 @@ import pytest
 
 from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.gradient_check import check_gradients, check_layers, check_loss
-from nnscratch.nn.gradient_comparison import ArrayCheck
+from nnscratch.nn.gradient_rows import ArrayCheck
 from nnscratch.nn.initializers import Constant
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.layers import (
