@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,12 +36,25 @@ def test_a_benchmark_tells_how_to_use_it_without_the_libraries_it_compares(scrip
 
 @pytest.mark.parametrize("script", SMALLEST)
 def test_our_side_of_a_benchmark_does_an_update(script: str, tmp_path: Path) -> None:
-    command = [sys.executable, str(HERE / f"{script}.py"), "--contender", "nnscratch", *SMALLEST[script]]
-    done = subprocess.run(command, input="1\n", capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert seconds_of_an_update(script, "nnscratch", tmp_path) > 0
+
+
+def test_the_network_of_an_epoch_is_built_in_pytorch_from_ours(oracle: Callable[[str], Any], tmp_path: Path) -> None:
+    oracle("torch")
+    parameters = set()
+    for contender in ("nnscratch", "channels_last"):
+        seconds_of_an_update("convolution_epoch", contender, tmp_path)
+        parameters.add(json.loads((tmp_path / "report.json").read_text())["parameters"])
+    assert len(parameters) == 1
+
+
+def seconds_of_an_update(script: str, contender: str, folder: Path) -> float:
+    command = [sys.executable, str(HERE / f"{script}.py"), "--contender", contender, *SMALLEST[script]]
+    done = subprocess.run(command, input="1\n", capture_output=True, text=True, check=False, cwd=folder)
     assert done.returncode == 0, done.stderr
     ready, seconds = done.stdout.split()
     assert ready == "ready"
-    assert json.loads(seconds) > 0
+    return float(json.loads(seconds))
 
 
 def test_a_library_that_is_missing_is_left_out_and_named(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ class Server:
 def _postgresql_server() -> Iterator[Server]:
     """A running server; skips the test, saying why, where that is not possible."""
     if importlib.util.find_spec("psycopg2") is None:
-        pytest.skip("psycopg2 is not installed: pip install 'nnscratch[postgresql]'")
+        pytest.skip("needs psycopg2: pip install -e '.[postgresql]'")
     initdb, server = _program("initdb"), _program("pg_ctl")
     if initdb is None or server is None:
         pytest.skip("PostgreSQL is not installed (no initdb, no pg_ctl)")

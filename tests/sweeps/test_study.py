@@ -374,7 +374,7 @@ def test_a_storage_that_is_not_supported_is_refused_without_its_password(url: st
 
 
 def test_a_database_that_is_not_there_is_said_in_one_line_without_its_password(tmp_path: Path) -> None:
-    pytest.importorskip("psycopg2")
+    pytest.importorskip("psycopg2", reason="needs psycopg2: pip install -e '.[postgresql]'")
     with pytest.raises(UserError, match="cannot use the database") as caught:
         open_storage("postgresql://me:secret@127.0.0.1:9/x", tmp_path, "x")
     assert "secret" not in str(caught.value)
