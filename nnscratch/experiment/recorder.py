@@ -38,6 +38,7 @@ class Recorder:
     def __init__(self, training: Training, threads: int, plugins: Mapping[str, str] | None = None) -> None:
         self.training = training
         self.meta = _new_meta(training, threads, plugins)
+        self._config = training.config.to_yaml()  # once: every checkpoint holds it
         self.best = Best()
         self._best_written = 0
         """The epoch of best.npz, as far as this process has written it."""
@@ -46,14 +47,14 @@ class Recorder:
     def begin(self) -> None:
         """Writes what a resume needs, before the first step."""
         self.set_status("running")
-        self.training.run.write_text(layout.CONFIG, self.training.config.to_yaml())
+        self.training.run.write_text(layout.CONFIG, self._config)
         self.save()
 
     def go_on(self) -> None:
         """Writes what the run is from the checkpoint on that the trainer has been restored from."""
         progress = self.training.trainer.progress
         self._saved = _Saved.now(progress)
-        self.training.run.write_text(layout.CONFIG, self.training.config.to_yaml())
+        self.training.run.write_text(layout.CONFIG, self._config)
         self.training.run.rewrite_metrics(progress.history)
 
     def set_status(self, status: Status, error: str | None = None, summary: TrainingSummary | None = None) -> None:
@@ -132,7 +133,7 @@ class Recorder:
         return Header(
             kind="last",
             best_epoch=self.best.epoch,
-            config=self.training.config.to_yaml(),
+            config=self._config,
             dataset=self.meta.dataset,
             machine=self.meta.machine,
             input_shape=dataset.input_shape,
