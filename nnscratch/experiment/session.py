@@ -17,6 +17,7 @@ from nnscratch.host.display import Display
 from nnscratch.host.interruption import TAKEN_OVER, StopRequest
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.runs import layout
 from nnscratch.runs.meta import Status
 from nnscratch.training.evaluation import Score
 from nnscratch.training.progress import StepResult
@@ -39,9 +40,9 @@ class Session:
 
     def train(self) -> TrainingSummary:
         """Trains to the end, tests the best weights once, draws the plots, and gives what came out."""
-        self.display.attach_log(self.training.run.log)
         summary: TrainingSummary | None = None
         try:
+            self.display.attach_log(self.training.run.place(layout.LOG))
             self.recorder.set_status("running")
             for observer in self.observers:
                 observer.begin(self.training)
@@ -159,10 +160,11 @@ class Session:
         """Notes how it ended: the reason for ending must not be lost behind a disk that refuses."""
         if error is not None:
             self.display.note(f"{status}: {error}")
-        self._as_far_as_possible(partial(self.recorder.set_status, status, error))
+        self._as_far_as_possible(partial(self.recorder.set_status, status, error), said=error)
 
-    def _as_far_as_possible(self, write: Callable[[], None]) -> None:
+    def _as_far_as_possible(self, write: Callable[[], None], said: str | None = None) -> None:
         try:
             write()
         except UserError as another:
-            self.display.warn(another.message)
+            if another.message != said:
+                self.display.warn(another.message)

@@ -21,6 +21,7 @@ from typing import Any
 
 from nnscratch.config.config import Config
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
+from nnscratch.host.appending import open_to_append
 from nnscratch.host.display import Display
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.meta import Status
@@ -60,7 +61,7 @@ class WandbMirror(Observer):
         self._run, self._started = run, time.monotonic()
         try:
             identity = self._identity(run)
-            log = (run.path / LOG).open("ab")
+            log = open_to_append(run.place(LOG))
             with log:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "nnscratch.experiment.mirrors.wandb_process"],
@@ -101,7 +102,8 @@ class WandbMirror(Observer):
         """Passes on what is in the run's folder by now, and waits for the end, but not for long."""
         if self._process is None:
             return
-        self._send(kind="finish", status=status)
+        assert self._run is not None
+        self._send(kind="finish", status=status, has_files=self._run.is_in_place())
         self._outbox.put(None)
         now = time.monotonic()
         while self._process.poll() is None:
