@@ -33,10 +33,12 @@ class Session:
         display: Display,
         observers: Sequence[Observer],
         stop: StopRequest | None = None,
+        words_to_continue: Sequence[str] = (),
     ) -> None:
+        """`words_to_continue` belong to the command that goes on with the training as it was."""
         self.recorder, self.training = recorder, recorder.training
         self.workplace, self.display = workplace, display
-        self.observers, self.stop = observers, stop
+        self.observers, self.stop, self.words_to_continue = observers, stop, words_to_continue
 
     def train(self) -> TrainingSummary:
         """Trains to the end, tests the best weights once, draws the plots, and gives what came out."""
@@ -153,6 +155,7 @@ class Session:
 
     def _how_to_continue(self) -> str:
         words = ["nnscratch", "train", "--resume", str(self.training.run.path), *self.workplace.words_to_repeat()]
+        words += self.words_to_continue
         words += ["--allow-plugins"] if self.training.config.plugins else []
         return f"continue with: {shlex.join(words)}"
 
