@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nnscratch import cpu
-from nnscratch.errors import UsageError
+from nnscratch.errors import UsageError, without_password
 from nnscratch.host.git import checked_out_commit
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.network import Network
@@ -117,9 +116,3 @@ def describe(threads: int) -> Machine:
 def command_line() -> list[str]:
     """The command as it was typed, but for passwords."""
     return [Path(sys.argv[0]).name if sys.argv[0] else "nnscratch", *map(without_password, sys.argv[1:])]
-
-
-def without_password(text: str) -> str:
-    """The text with *** for the password of a URL in it: `postgresql://user:***@host/database`."""
-    text = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", text)
-    return re.sub(r"(://.*[?&](?:ssl)?password=)[^&]*", r"\1***", text)
