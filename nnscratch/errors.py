@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -116,3 +117,17 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """'; did you mean X?' for the closest allowed name, or '' when none is close."""
     matches = get_close_matches(name.lower(), list(allowed), n=1, cutoff=0.6)
     return f"; did you mean {matches[0]}?" if matches else ""
+
+
+def without_password(text: str) -> str:
+    """The text with *** for every password in it, for messages and for what a run keeps of its command.
+
+    Of addresses (`postgresql://user:***@host/database`; of the web, where a name alone may be a key, both), of their
+    parameters and of a database's connection string (`host=... password=***`). Where a password may end is taken
+    generously: too much is hidden rather than too little.
+    """
+    text = re.sub(r"(\bhttps?://)[^\s/?#]*@", r"\1***@", text)
+    text = re.sub(r"((?:://|\bpostgres(?:ql)?:)[^:/@\s]*):\S*@", r"\1:***@", text)
+    text = re.sub(r"([?&;](?:access_?|api_?)?(?:key|token|secret|signature|sig)=)[^&;\s]+", r"\1***", text, flags=re.I)
+    quoted, plain = r"'(?:[^'\\]|\\.)*'?", r"[^&\s']\S*?(?=&|\s|$)"
+    return re.sub(rf"((?:\b|_|ssl|pg)(?:password|passwd|pwd)\s*=\s*)(?:{quoted}|{plain})", r"\1***", text, flags=re.I)

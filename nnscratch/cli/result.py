@@ -37,10 +37,15 @@ def finish(result: Result, json: bool = False) -> None:
 
 
 def stream_out(ending: Ending, pieces: Iterable[str]) -> None:
-    """The same for what is printed while it is made: only then it is known whether something failed."""
+    """The same for what is printed while it is made: only then it is known whether something failed.
+
+    Names come from anybody's files: no character of theirs controls the terminal, in whatever text they stand.
+    """
+    from nnscratch.report.formats import printable_lines
+
     try:
         for piece in pieces:
-            sys.stdout.write(piece)
+            sys.stdout.write(printable_lines(piece))
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has gone (`nnscratch ... | head`); Python would complain once more when it flushes at exit.

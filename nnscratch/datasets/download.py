@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from nnscratch.errors import DataError
+from nnscratch.errors import DataError, without_password
 from nnscratch.version import VERSION
 
 Progress = Callable[[str, int, int], None]
@@ -106,17 +106,18 @@ def _fetch_one(
     """Why each address failed; empty when the file has arrived."""
     failures: list[tuple[str, str]] = []
     for address in addresses(file):
+        shown = without_password(address)
         for attempt in range(patience.attempts):
             try:
                 _transfer(file, address, folder, progress, patience)
             except _Failure as failure:
                 last = attempt + 1 == patience.attempts or not failure.passing
                 if last:
-                    report(f"{address}: {failure}")
-                    failures.append((address, str(failure)))
+                    report(f"{shown}: {failure}")
+                    failures.append((shown, str(failure)))
                     break
                 pause = patience.backoff * 2**attempt
-                report(f"{address}: {failure}; trying again in {pause:g} s")
+                report(f"{shown}: {failure}; trying again in {pause:g} s")
                 time.sleep(pause)
             else:
                 return []

@@ -104,7 +104,7 @@ class Recorder:
     def save(self) -> None:
         """last.npz, with everything a resume needs, then best.npz, with what evaluating needs, when it is new."""
         run, trainer = self.training.run, self.training.trainer
-        last_checkpoint(trainer, self.best, self._header()).save(run.last)
+        run.write_bytes(layout.LAST, last_checkpoint(trainer, self.best, self._header()).encode())
         run.keep_copy_of_last(trainer.progress.updates, self.training.config.training.keep_last)
         self._saved = _Saved.now(trainer.progress)
         self.save_best()
@@ -113,7 +113,7 @@ class Recorder:
         """best.npz, when it is new."""
         checkpoint = best_checkpoint(self.training.trainer, self.best, self._header())
         if checkpoint is not None and not (self._best_written == self.best.epoch > 0):
-            checkpoint.save(self.training.run.best)
+            self.training.run.write_bytes(layout.BEST, checkpoint.encode())
             self._best_written = self.best.epoch
 
     def kept(self) -> str:

@@ -17,6 +17,7 @@ from nnscratch.host.display import Display
 from nnscratch.host.interruption import TAKEN_OVER, StopRequest
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.runs import layout
 from nnscratch.runs.meta import Status
 from nnscratch.training.evaluation import Score
 from nnscratch.training.progress import StepResult
@@ -32,16 +33,18 @@ class Session:
         display: Display,
         observers: Sequence[Observer],
         stop: StopRequest | None = None,
+        words_to_continue: Sequence[str] = (),
     ) -> None:
+        """`words_to_continue` belong to the command that goes on with the training as it was."""
         self.recorder, self.training = recorder, recorder.training
         self.workplace, self.display = workplace, display
-        self.observers, self.stop = observers, stop
+        self.observers, self.stop, self.words_to_continue = observers, stop, words_to_continue
 
     def train(self) -> TrainingSummary:
         """Trains to the end, tests the best weights once, draws the plots, and gives what came out."""
-        self.display.attach_log(self.training.run.log)
         summary: TrainingSummary | None = None
         try:
+            self.display.attach_log(self.training.run.place(layout.LOG))
             self.recorder.set_status("running")
             for observer in self.observers:
                 observer.begin(self.training)
@@ -152,6 +155,7 @@ class Session:
 
     def _how_to_continue(self) -> str:
         words = ["nnscratch", "train", "--resume", str(self.training.run.path), *self.workplace.words_to_repeat()]
+        words += self.words_to_continue
         words += ["--allow-plugins"] if self.training.config.plugins else []
         return f"continue with: {shlex.join(words)}"
 
@@ -159,10 +163,11 @@ class Session:
         """Notes how it ended: the reason for ending must not be lost behind a disk that refuses."""
         if error is not None:
             self.display.note(f"{status}: {error}")
-        self._as_far_as_possible(partial(self.recorder.set_status, status, error))
+        self._as_far_as_possible(partial(self.recorder.set_status, status, error), said=error)
 
-    def _as_far_as_possible(self, write: Callable[[], None]) -> None:
+    def _as_far_as_possible(self, write: Callable[[], None], said: str | None = None) -> None:
         try:
             write()
         except UserError as another:
-            self.display.warn(another.message)
+            if another.message != said:
+                self.display.warn(another.message)

@@ -8,6 +8,7 @@ from pathlib import Path
 from nnscratch.config.assembly import Assembly, prepare
 from nnscratch.config.config import Config, load_config, parse_config
 from nnscratch.experiment.mirrors.mirror import open_mirrors
+from nnscratch.experiment.mirrors.wandb import wandb_mode
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
 from nnscratch.experiment.recorder import Recorder
 from nnscratch.experiment.resumption import (
@@ -60,7 +61,8 @@ def train(
         except BaseException:
             run.discard()
             raise
-        return _session(recorder, workplace, display, wandb, observers, stop).train()
+        mode = wandb_mode(config.wandb.mode, wandb)
+        return _session(recorder, workplace, display, mode, observers, stop).train()
 
 
 def resume(
@@ -75,7 +77,8 @@ def resume(
 ) -> TrainingSummary:
     """Continues a run in place to its config's last epoch, or to `epochs`; says so when nothing is left to do.
 
-    `path` is the run, continued from its last checkpoint, or one of its checkpoint files; the rest is as for `train`.
+    `path` is the run, continued from its last checkpoint, or one of its checkpoint files; the rest is as for `train`,
+    but that without `wandb` nothing is mirrored: the run's config, which may be somebody else's, is not obeyed in it.
     """
     run, file = find_checkpoint(path)
     with run.locked():
@@ -93,21 +96,24 @@ def resume(
                     observer.end("completed", summary)
                 return summary
             recorder.go_on()
-        return _session(recorder, workplace, display, wandb, observers, stop).train()
+        mode = wandb_mode("off", wandb)
+        if mode == "off" and wandb is None and config.wandb.mode != "off":
+            display.say(f"nothing is sent to W&B: --wandb {config.wandb.mode} goes on with the mirror there")
+        return _session(recorder, workplace, display, mode, observers, stop).train()
 
 
 def _session(
     recorder: Recorder,
     workplace: Workplace,
     display: Display,
-    wandb: str | None,
+    wandb: str,
     observers: Sequence[Observer],
     stop: StopRequest | None,
 ) -> Session:
     """The session, with all who are told of it in their order."""
-    mirrors = open_mirrors(recorder.training.config, wandb, display)
-    told = [Terminal(display), DiagnosisWatch(display.warn), *mirrors, *observers]
-    return Session(recorder, workplace, display, told, stop)
+    told = [Terminal(display), DiagnosisWatch(display.warn), *open_mirrors(wandb, display), *observers]
+    words = () if wandb == "off" else ("--wandb", wandb)
+    return Session(recorder, workplace, display, told, stop, words)
 
 
 def _new_recorder(run: RunDirectory, prepared: Assembly, trainer: Trainer, threads: int) -> Recorder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 import time
@@ -12,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from nnscratch.host.appending import open_to_append
 from nnscratch.report.formats import printable_lines
 
 if TYPE_CHECKING:
@@ -38,8 +40,9 @@ class Display:
     def attach_log(self, path: Path) -> None:
         """From now on everything said is also appended to that file; a warning when the disk refuses."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._log = path.open("a", buffering=1, encoding="utf-8", errors="backslashreplace")
+            self._log = io.TextIOWrapper(
+                io.BufferedWriter(open_to_append(path)), "utf-8", "backslashreplace", line_buffering=True
+            )
         except OSError as error:
             self.warn(f"cannot write the log {path}: {error.strerror or error}")
 

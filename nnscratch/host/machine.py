@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from nnscratch import cpu
-from nnscratch.errors import UsageError
+from nnscratch.errors import UsageError, without_password
+from nnscratch.host.git import checked_out_commit
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.network import Network
 from nnscratch.version import VERSION
@@ -110,32 +109,10 @@ def describe(threads: int) -> Machine:
             key: value for key, value in os.environ.items() if key.startswith(("OPENBLAS_", "MKL_", "OMP_"))
         },
         data_dir_environment=os.environ.get("NNSCRATCH_DATA_DIR") or None,
-        git_commit=git_commit(),
+        git_commit=checked_out_commit(),
     )
-
-
-def git_commit() -> str | None:
-    """The commit of the working tree the command was started in, with + when it has changes; None outside git."""
-    try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
-        status = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return commit.stdout.strip() + ("+" if status.stdout.strip() else "")
 
 
 def command_line() -> list[str]:
     """The command as it was typed, but for passwords."""
     return [Path(sys.argv[0]).name if sys.argv[0] else "nnscratch", *map(without_password, sys.argv[1:])]
-
-
-def without_password(text: str) -> str:
-    """The text with *** for the password of a URL in it: `postgresql://user:***@host/database`."""
-    text = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", text)
-    return re.sub(r"(://.*[?&](?:ssl)?password=)[^&]*", r"\1***", text)

@@ -42,6 +42,8 @@ def metric_value(metric: str, value: float | None) -> str:
 
 def printable(text: str) -> str:
     """`text` on one line without control characters: a name cannot move the cursor or change colours."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else " " for character in text)
 
 

@@ -19,6 +19,7 @@ from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.evaluation import Evaluation
 from nnscratch.results.measured import Classified, Regressed
 from nnscratch.results.pictures import draw_evaluation
+from nnscratch.runs import layout
 from nnscratch.runs.loaded import LoadedRun, load_run, use_threads_of
 from nnscratch.training.batches import Batches
 from nnscratch.training.evaluation import Score, evaluate
@@ -36,10 +37,9 @@ def evaluate_run(path: Path, split: str, checkpoint: str, workplace: Workplace, 
     use_threads_of(loaded, workplace.threads)
     dataset, splits = load_data(loaded, workplace, display)
     evaluation = evaluate_split(loaded, dataset, splits, split)
-    folder = loaded.run.evaluation(split)
-    write_evaluation(loaded, evaluation, folder)
+    write_evaluation(loaded, evaluation)
     if workplace.plots:
-        draw_evaluation(evaluation, folder, title=f"{loaded.run.name}, {split}")
+        draw_evaluation(evaluation, loaded.run)
     return evaluation
 
 
@@ -84,15 +84,15 @@ def evaluation_of(loaded: LoadedRun, split: str, examples: Examples, score: Scor
     return Evaluation(loaded.run.path, loaded.checkpoint, loaded.epoch, split, examples, score, measured)
 
 
-def write_evaluation(loaded: LoadedRun, evaluation: Evaluation, folder: Path) -> None:
+def write_evaluation(loaded: LoadedRun, evaluation: Evaluation) -> None:
     """metrics.json, predictions.csv and, of a classifier, confusion_matrix.csv; each whole or not at all."""
-    run, place = loaded.run, folder.relative_to(loaded.run.path)
-    run.write_text(str(place / "metrics.json"), json_text(evaluation.to_dict(), indent=2) + "\n")
-    run.write_text(str(place / "predictions.csv"), _predictions(evaluation))
+    run, folder = loaded.run, f"{layout.EVALUATION}/{evaluation.split}"
+    run.write_text(f"{folder}/metrics.json", json_text(evaluation.to_dict(), indent=2) + "\n")
+    run.write_text(f"{folder}/predictions.csv", _predictions(evaluation))
     if isinstance(evaluation.measured, Classified):
         classes, counts = evaluation.measured.classes, evaluation.measured.counts.tolist()
         rows = ([name, *row] for name, row in zip(classes, counts, strict=True))
-        run.write_text(str(place / "confusion_matrix.csv"), _csv(["true \\ predicted", *classes], rows))
+        run.write_text(f"{folder}/confusion_matrix.csv", _csv(["true \\ predicted", *classes], rows))
 
 
 def _predictions(evaluation: Evaluation) -> str:

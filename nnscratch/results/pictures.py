@@ -16,6 +16,8 @@ from nnscratch.report.formats import count, percent
 from nnscratch.report.page import Picture
 from nnscratch.results.evaluation import Evaluation
 from nnscratch.results.measured import Classified, Regressed
+from nnscratch.runs import layout
+from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.loaded import LoadedRun
 from nnscratch.training.examples import Examples
 
@@ -45,26 +47,31 @@ def draw_run(loaded: LoadedRun, evaluation: Evaluation | None, train: Examples |
     plots = [*_history_plots(loaded)]
     if evaluation is not None:
         plots += [*_evaluation_plots(evaluation, loaded.run.name), *_example_plots(evaluation)]
-    return _draw([*plots, *_weight_plots(loaded, train)], loaded.run.plots, with_narrow=True)
+    return _draw([*plots, *_weight_plots(loaded, train)], loaded.run, layout.PLOTS, with_narrow=True)
 
 
-def draw_evaluation(evaluation: Evaluation, folder: Path, *, title: str) -> None:
-    """Draws the pictures of one evaluation into its folder."""
-    _draw(_evaluation_plots(evaluation, title), folder, with_narrow=False)
+def draw_evaluation(evaluation: Evaluation, run: RunDirectory) -> None:
+    """Draws the pictures of one evaluation into its folder in the run."""
+    plots = _evaluation_plots(evaluation, f"{run.name}, {evaluation.split}")
+    _draw(plots, run, f"{layout.EVALUATION}/{evaluation.split}", with_narrow=False)
 
 
-def _draw(plots: Iterable[Plot], folder: Path, *, with_narrow: bool) -> dict[str, Picture]:
+def _draw(plots: Iterable[Plot], run: RunDirectory, folder: str, *, with_narrow: bool) -> dict[str, Picture]:
     pictures: dict[str, Picture] = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        for plot in plots:
-            path, narrow = folder / f"{plot.name}.png", None
-            plot.draw(path)
-            if with_narrow and plot.draw_narrow is not None:
-                small = Path(scratch) / path.name
-                plot.draw_narrow(small)
-                narrow = small.read_bytes()
-            pictures[plot.name] = Picture(path.read_bytes(), plot.alt, plot.caption, narrow)
+    for plot in plots:
+        wide = _drawn(plot.draw)
+        run.write_bytes(f"{folder}/{plot.name}.png", wide)
+        narrow = _drawn(plot.draw_narrow) if with_narrow and plot.draw_narrow is not None else None
+        pictures[plot.name] = Picture(wide, plot.alt, plot.caption, narrow)
     return pictures
+
+
+def _drawn(draw: Callable[[Path], Figure]) -> bytes:
+    """What `draw` puts into a file: the run's own files are written by the run alone."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "picture.png"
+        draw(path)
+        return path.read_bytes()
 
 
 def _both_widths(name: str, alt: str, draw: Callable[..., Figure], caption: str = "") -> Plot:

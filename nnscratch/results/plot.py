@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def draw_trained(
 
     Without a test score, from its validation split.
     """
-    loaded = load_run(run.path)
+    loaded = replace(load_run(run.path), run=run)  # which is held, so that its writes are guarded
     if score is not None and outputs is not None and splits.test is not None:
         evaluation = evaluation_of(loaded, "test", splits.test, score, outputs)
     else:

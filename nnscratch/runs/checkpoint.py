@@ -22,7 +22,6 @@ import numpy as np
 
 from nnscratch.errors import UserError
 from nnscratch.nn.compute.buffers import Array
-from nnscratch.report.files import write_atomically
 
 FORMAT = 2
 HEADER = "header"
@@ -55,13 +54,6 @@ class Checkpoint:
         view[-DIGEST_LENGTH:] = hashlib.sha256(view[:-DIGEST_LENGTH]).hexdigest().encode()
         view.release()
         return buffer.getvalue()
-
-    def save(self, path: Path) -> None:
-        """Writes the file whole or not at all; raises UserError when the disk refuses."""
-        try:
-            write_atomically(path, self.encode())
-        except OSError as error:
-            raise UserError(f"cannot write the checkpoint {path}: {error.strerror or error}") from None
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

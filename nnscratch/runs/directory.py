@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from nnscratch.errors import UsageError, UserError
+from nnscratch.host.appending import open_to_append, open_without_following
 from nnscratch.host.json_text import json_text
-from nnscratch.report.files import write_atomically
+from nnscratch.report.files import replace_file
 from nnscratch.runs import layout
 from nnscratch.runs.meta import Meta
 from nnscratch.runs.names import folder_of, has_been_trained, no_run
@@ -27,10 +28,15 @@ Row = Mapping[str, float]
 
 
 class RunDirectory:
-    """Where a run's config, metrics, checkpoints, plots and log are."""
+    """Where a run's config, metrics, checkpoints, plots and log are.
+
+    Who writes a file of the run asks `place` for its path, or has it written by `write_bytes` and the like.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock: IO[bytes] | None = None
+        """The lock's open file, while this process holds the run."""
 
     @classmethod
     def create(cls, runs_dir: Path, name: str) -> RunDirectory:
@@ -52,8 +58,9 @@ class RunDirectory:
         return cls(path)
 
     def discard(self) -> None:
-        """Removes a run that was created but could not begin."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Removes a run that was created but could not begin; not what stands in its place by now."""
+        if self.is_in_place():
+            shutil.rmtree(self.path, ignore_errors=True)
 
     @classmethod
     def open(cls, path: Path) -> RunDirectory:
@@ -111,35 +118,81 @@ class RunDirectory:
     def locked(self) -> Iterator[None]:
         """Holds the run, until this process ends at the latest; UserError when another process holds it."""
         try:
-            handle = (self.path / layout.LOCK).open("ab")
+            handle = open_to_append(self.path / layout.LOCK)
         except OSError as error:
             raise UserError(f"cannot write into {self.path}: {error.strerror or error}") from None
         with handle:
             if not _lock(handle):
                 raise UserError(f"{self.path} is being trained by another process", "wait for it, or stop it")
-            yield
+            self._lock = handle
+            try:
+                yield
+            finally:
+                self._lock = None
 
     def is_being_trained(self) -> bool:
         """Whether a process holds the run just now."""
         try:
-            with (self.path / layout.LOCK).open("rb") as handle:
+            with open_without_following(self.path / layout.LOCK) as handle:
                 return not _lock(handle)
         except OSError:
             return False
 
+    def is_in_place(self) -> bool:
+        """Whether the folder is the one that this process holds, when it holds one.
+
+        A training's folder may be moved or deleted, and another training take its name. The lock's file tells them
+        apart: while it is open, no other file has its number.
+        """
+        if self._lock is None:
+            return True
+        try:
+            return os.path.samestat(os.fstat(self._lock.fileno()), os.lstat(self.path / layout.LOCK))
+        except OSError:
+            return False
+
+    def place(self, name: str) -> Path:
+        """Where that file of the run is to be written; the folders on the way are made, but never the run's own.
+
+        Raises UserError when the run is no longer in its place, or when a link would lead out of it.
+        """
+        path = self.path / name
+        if not self.is_in_place():
+            raise UserError(
+                f"{self.path} is no longer the folder of this training: it was moved or deleted",
+                "nothing more is written; where it was moved to, `nnscratch train --resume` goes on with it",
+            )
+        folder = self.path
+        for part in Path(name).parts[:-1]:
+            folder = folder / part
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                if folder.is_symlink():
+                    raise UserError(
+                        f"{folder} is a link: nothing is written through it", "put a folder in its place"
+                    ) from None
+            except OSError as error:
+                raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+        return path
+
     def remove_leftovers(self) -> None:
         """Deletes the temporary files of a process that was killed while it wrote; only for who holds the lock."""
         for leftover in self.path.rglob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
+            if leftover.is_symlink() or not leftover.is_dir():
+                leftover.unlink(missing_ok=True)
 
-    def write_text(self, name: str, text: str) -> None:
-        """Writes a file of the run; UserError when the disk refuses."""
-        path = self.path / name
+    def write_bytes(self, name: str, contents: bytes) -> None:
+        """Writes a file of the run; UserError when the disk refuses, or when the run is no longer in its place."""
+        path = self.place(name)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, text.encode())
+            replace_file(path, contents)
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+
+    def write_text(self, name: str, text: str) -> None:
+        """The same for text."""
+        self.write_bytes(name, text.encode())
 
     def write_meta(self, meta: Meta) -> None:
         self.write_text(layout.META, json_text(meta.to_dict(), indent=2) + "\n")
@@ -154,9 +207,9 @@ class RunDirectory:
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Appends one line to metrics.jsonl; when the disk refuses, no part of it and a UserError."""
-        path = self.metrics
+        path = self.place(layout.METRICS)
         try:
-            with path.open("ab", buffering=0) as file:
+            with open_to_append(path) as file:
                 size = file.seek(0, os.SEEK_END)
                 line = json.dumps(record).encode() + b"\n"
                 try:
@@ -212,13 +265,13 @@ class RunDirectory:
         """With keep > 1: last.npz also under its step number, and only the newest `keep` of those."""
         if keep < 2:
             return
-        copy = self.checkpoints / f"step-{updates:09d}{layout.CHECKPOINT_SUFFIX}"
+        copy = self.place(f"{layout.CHECKPOINTS}/step-{updates:09d}{layout.CHECKPOINT_SUFFIX}")
         try:
             copy.unlink(missing_ok=True)
             try:
                 os.link(self.last, copy)
             except OSError:  # a file system without links
-                write_atomically(copy, self.last.read_bytes())
+                replace_file(copy, self.last.read_bytes())
             for old in sorted(self.checkpoints.glob(f"step-*{layout.CHECKPOINT_SUFFIX}"))[:-keep]:
                 old.unlink()
         except OSError as error:

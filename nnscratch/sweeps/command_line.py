@@ -9,7 +9,7 @@ from pathlib import Path
 from nnscratch.config.assembly import prepare
 from nnscratch.config.names import EXPECTED, is_folder_name
 from nnscratch.config.numbers import Number
-from nnscratch.errors import Interrupted, UsageError, UserError
+from nnscratch.errors import Interrupted, UsageError, UserError, without_password
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
@@ -147,7 +147,7 @@ def _interrupted(said: str, file: Path, how: SweepOptions, workplace: Workplace,
     given = {
         "--count": how.count,
         "--seed": how.seed,
-        "--storage": None if how.storage is None else machine.without_password(how.storage),
+        "--storage": None if how.storage is None else without_password(how.storage),
         "--lease": None if how.lease_seconds == LEASE_SECONDS else how.lease_seconds,
         "--workers": None if how.workers == 1 else how.workers,
         "--threads": workplace.threads,

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 from zlib import crc32
 
-from nnscratch.errors import UsageError, UserError
-from nnscratch.host.machine import without_password
+from nnscratch.errors import UsageError, UserError, without_password
 from nnscratch.sweeps.journal import Mutex, open_journal
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 LOCK_SECONDS = 120.0
+CONNECTION_STRING = r"^postgres(ql)?(\+\w+)?:|(^|\s)(host|hostaddr|port|dbname|user|password|service|passfile)\s*="
+"""What is no path, but a database said in other words than a URL."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,31 @@ def open_storage(url: str | None, folder: Path, name: str) -> SharedStorage:
     if url is None:
         return _in_journal(folder / "study.journal")
     scheme, separator, _ = url.partition("://")
-    if not separator:
+    if not separator and not re.search(CONNECTION_STRING, url):
         return _in_journal(Path(url))
+    if not separator or not _is_well_formed(url):
+        raise UsageError(
+            f"--storage {without_password(url)} is neither a URL nor the path of a journal file",
+            "write postgresql://user:password@host/database, with %40 for @, %2F for /, %3A for :, %23 for # and %3F "
+            "for ? in the password; better, leave it out and put it into ~/.pgpass",
+        )
     if re.fullmatch(r"postgres(ql)?(\+\w+)?", scheme):
         return _open_postgresql(url, name)
     raise UsageError(
         f"--storage {without_password(url)}: {scheme} is not supported",
         "use postgresql://user@host/database, or the path of a journal file that all machines share",
     )
+
+
+def _is_well_formed(url: str) -> bool:
+    """Whether it is clear where the password of a URL ends: else its rest would be taken for a host, and shown."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises when it is no number
+    except ValueError:
+        return False
+    rest = f"{parts.path}?{parts.query}"
+    return parts.netloc.count("@") <= 1 and not parts.fragment and not re.search(r"[@;\s]", rest)
 
 
 def _in_journal(path: Path) -> SharedStorage:
@@ -81,7 +100,7 @@ def _open_postgresql(url: str, name: str) -> SharedStorage:
         with advisory_mutex(engine, "tables")():
             storage = RDBStorage(url, engine_kwargs=engine_settings)
     except (sqlalchemy.exc.SQLAlchemyError, OptunaError, RuntimeError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        reason = without_password(str(getattr(error, "orig", None) or error).strip().splitlines()[0])
         raise UserError(
             f"cannot use the database {shown}: {reason}", "is it running, and may you write to it?"
         ) from None

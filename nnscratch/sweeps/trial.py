@@ -121,6 +121,8 @@ def trial_config(definition: SweepDefinition, trial: Trial, seed: int) -> Config
 def _train(study: Study, trial: Trial, assignment: Assignment, observer: TrialObserver, stop: StopRequest) -> None:
     config = trial_config(study.definition, trial, study.seed)
     display, wandb = TrialDisplay(), assignment.wandb
+    if wandb is None and config.wandb.mode != "off":  # which a resume does not take from the run's own config
+        wandb = config.wandb.mode
     workplace = replace(assignment.workplace, runs_dir=assignment.folder / "trials")
     expected = workplace.runs_dir / config.name
     if expected.is_dir() and not RunDirectory(expected).config.exists():

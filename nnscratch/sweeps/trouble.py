@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from nnscratch.config.config import Tell
-from nnscratch.errors import UserError
+from nnscratch.errors import UserError, without_password
 from nnscratch.host.interruption import StopRequest
 
 Result = TypeVar("Result")
@@ -81,7 +81,7 @@ def reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     lines = str(getattr(error, "orig", None) or error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return without_password(lines[0]) if lines else type(error).__name__
 
 
 def _history(error: BaseException) -> Iterator[BaseException]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from typing import Any
 
 from nnscratch.config.document import read_yaml
 from nnscratch.errors import Interrupted, UserError
 from nnscratch.host.display import Display
+from nnscratch.host.python_process import module_command, python_command
 from nnscratch.sweeps.definition import SweepDefinition
 
 CREATE = """
@@ -51,7 +51,7 @@ def sweep_on_wandb(definition: SweepDefinition, count: int | None, display: Disp
     }
     try:
         created = subprocess.run(
-            [sys.executable, "-c", CREATE],
+            python_command(CREATE),
             input=json.dumps(given),
             capture_output=True,
             text=True,
@@ -77,7 +77,7 @@ def sweep_on_wandb(definition: SweepDefinition, count: int | None, display: Disp
     cap = count if count is not None else definition.run_cap
     limit = [] if cap is None else ["--count", str(cap)]
     try:
-        agent = subprocess.run([sys.executable, "-m", "wandb", "agent", *limit, path], check=False)
+        agent = subprocess.run(module_command("wandb", "agent", *limit, path), check=False)
     except KeyboardInterrupt:
         raise Interrupted("the agent was stopped", f"go on with: wandb agent {path}") from None
     if agent.returncode != 0:

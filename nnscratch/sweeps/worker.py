@@ -20,6 +20,7 @@ from pathlib import Path
 from nnscratch.config.config import Tell
 from nnscratch.errors import UserError
 from nnscratch.host.interruption import StopRequest
+from nnscratch.host.python_process import working_directory_left_out
 from nnscratch.report.files import write_atomically
 from nnscratch.runs.kept_plugins import import_plugins
 from nnscratch.sweeps.assignment import Assignment
@@ -115,9 +116,10 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=_live, args=(assignment, os.getpid(), theirs))
-        resource_tracker.ensure_running()  # which would let interrupts through again
-        with _interrupts_held_back():
-            process.start()
+        with working_directory_left_out():
+            resource_tracker.ensure_running()  # which would let interrupts through again
+            with _interrupts_held_back():
+                process.start()
         theirs.close()
         return cls(process, ours)
 

@@ -9,6 +9,7 @@ import os
 import pickle
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -386,3 +387,20 @@ def test_class_names_reach_terminal_log_and_report_as_harmless_text(
         assert "<script" not in report.read_text()
     outside = [path for path in tmp_path.rglob("*") if path.is_file() and run not in path.parents]
     assert sorted(path.name for path in outside) == ["my.yaml", "table.csv"]
+    meta = json.loads((run / "meta.json").read_text())
+    meta["dataset"]["name"], meta["status"], meta["error"] = "\x1b[1mname", "diverged", "\x1b[5mblinks"
+    (run / "meta.json").write_text(json.dumps(meta))
+    (tmp_path / "\x1b[1m.csv").write_text("a\x1b[2J,b\n1,2\n")
+    for words in (
+        ["preflight", str(tmp_path / "my.yaml"), "--no-plots"],
+        ["diagnose", str(run)],
+        ["evaluate", str(run), "--split", "train", "--no-plots"],
+        ["runs", "list", "--runs-dir", str(tmp_path / "runs")],
+        ["predict", str(run), str(tmp_path / "\x1b[1m.csv")],
+        ["predict", str(run), str(tmp_path / "\x1b[1m.csv"), "--csv"],
+    ):
+        with suppress(SystemExit):
+            main(words)
+        captured = capsys.readouterr()
+        assert captured.out
+        assert "\x1b" not in captured.out + captured.err

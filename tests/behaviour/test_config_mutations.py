@@ -211,7 +211,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Start:
     """
     monkeypatch.setattr(Recorder, "begin", lambda recorder: None)
     monkeypatch.setattr(Session, "train", lambda session: None)
-    monkeypatch.setattr(machine, "git_commit", lambda: None)
+    monkeypatch.setattr(machine, "checked_out_commit", lambda: None)
     monkeypatch.setattr(Shapes, "_draw_split", draw_nothing)
     return starts_or_fails_cleanly
 

@@ -332,7 +332,9 @@ def test_when_checkpoints_are_written_may_change(stopped: Path, tmp_path: Path) 
 def test_another_dataset_is_refused(stopped: Path, tmp_path: Path) -> None:
     last = load_checkpoint(stopped / "checkpoints" / "last.npz")
     dataset = {**last.header["dataset"], "digest": "0" * 64}
-    Checkpoint({**last.header, "dataset": dataset}, last.arrays).save(stopped / "checkpoints" / "last.npz")
+    (stopped / "checkpoints" / "last.npz").write_bytes(
+        Checkpoint({**last.header, "dataset": dataset}, last.arrays).encode()
+    )
     with pytest.raises(UserError, match="trained on other data: shapes"):
         resume(stopped, None, workplace(tmp_path), Display(quiet=True))
 
@@ -351,7 +353,9 @@ def test_another_machine_is_warned_about_by_name(
 ) -> None:
     last = load_checkpoint(stopped / "checkpoints" / "last.npz")
     machine = {**last.header["machine"], key: value}
-    Checkpoint({**last.header, "machine": machine}, last.arrays).save(stopped / "checkpoints" / "last.npz")
+    (stopped / "checkpoints" / "last.npz").write_bytes(
+        Checkpoint({**last.header, "machine": machine}, last.arrays).encode()
+    )
     capsys.readouterr()
     resume(stopped, None, workplace(tmp_path), Display(quiet=True))
     warning = capsys.readouterr().err

@@ -39,6 +39,13 @@ def test_a_result_that_has_nothing_more_to_say_prints_no_empty_line(capsys: pyte
     assert capsys.readouterr().out == ""
 
 
+def test_no_character_of_a_result_controls_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    finish(Found(text="a\x1b[31mb\nc\x07\x9b2J \u202egpj.exe"))
+    assert capsys.readouterr().out == "a [31mb\nc  2J  gpj.exe\n"
+    stream_out(Found(), ["piece\x1b]0;title\x07\n", "1,\x1b[2J\n"])
+    assert capsys.readouterr().out == "piece ]0;title \n1, [2J\n"
+
+
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_failure_ends_the_command_after_its_output(as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
     failure = DataError("damaged")

@@ -359,3 +359,11 @@ def test_an_address_that_does_not_answer_leaves_no_empty_folders(tmp_path: Path,
     with pytest.raises(DataError, match=r"cannot download file\.gz"):
         fetch([file], tmp_path / "data" / "fashion-mnist", said.append, patience=QUICK)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mirrors_password_is_not_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NNSCRATCH_MIRROR", "http://me:S3CRET@127.0.0.1:9/a https://S3CRET@127.0.0.1:9/b")
+    told: list[str] = []
+    with pytest.raises(DataError, match=r"http://\*\*\*@127.0.0.1:9/a/x") as caught:
+        fetch([RemoteFile("x", (), 1, "0" * 64)], tmp_path, told.append, patience=QUICK)
+    assert "S3CRET" not in "".join([str(caught.value), *told])

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from nnscratch.host.machine import command_line, without_password
+from nnscratch.errors import without_password
+from nnscratch.host.machine import command_line
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,18 @@ from nnscratch.host.machine import command_line, without_password
             "postgresql://me@host/x?password=***&sslmode=require",
         ),
         ("postgresql://me@host:5432/x", "postgresql://me@host:5432/x"),
+        ("postgresql://me:pa@S3CRET@host", "postgresql://me:***@host"),
+        ("postgresql://me@host/x;password=S3CRET", "postgresql://me@host/x;password=***"),
+        ("postgresql://me@host/x?sslpassword=S3;CRET&a=b", "postgresql://me@host/x?sslpassword=***&a=b"),
+        ("host=here password=S3CRET user=me", "host=here password=*** user=me"),
+        ("password = 'S3 CRET\\' x' user=me", "password = *** user=me"),
+        ("--storage=password=S3CRET", "--storage=password=***"),
+        ("PGPASSWORD=S3CRET nnscratch", "PGPASSWORD=*** nnscratch"),
+        ("cannot reach https://me:S3CRET@host/a: no", "cannot reach https://***@host/a: no"),
+        ("https://S3CRET@host/a", "https://***@host/a"),
+        ("https://host/a?token=S3CRET&b=1", "https://host/a?token=***&b=1"),
+        ("http://127.0.0.1:8000/a", "http://127.0.0.1:8000/a"),
+        ("model.layers.0.key=3", "model.layers.0.key=3"),
         ("training.epochs=3", "training.epochs=3"),
         ("data.path=a:b@c", "data.path=a:b@c"),
     ],

@@ -34,3 +34,13 @@ def test_the_file_has_the_permissions_of_an_ordinary_file(tmp_path: Path) -> Non
     (tmp_path / "ordinary").write_bytes(b"")
     write_atomically(tmp_path / "ours", b"")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
+def test_a_disk_that_refuses_is_told_by_the_name_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        write_atomically(tmp_path / "sweep.json", b"new")
+    assert raised.value.filename == str(tmp_path / "sweep.json")

@@ -144,7 +144,7 @@ def fake_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(WANDB)
     (package / "__main__.py").write_text(AGENT_MAIN)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "fake"))
+    monkeypatch.syspath_prepend(str(tmp_path / "fake"))
     monkeypatch.setenv("FAKE_RECORD", str(tmp_path / "record"))
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     return tmp_path / "record"

@@ -373,6 +373,29 @@ def test_a_storage_that_is_not_supported_is_refused_without_its_password(url: st
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:pa@S3CRET@host/x",
+        "postgresql://me:S3CRET/x@host/x",
+        "postgresql://me:1#S3CRET@host/x",
+        "postgresql://me:1?S3CRET@host/x",
+        "postgresql://host/x;password=S3CRET",
+        "postgresql:me:S3CRET@host/x",
+        "host=here password=S3CRET",
+        "password='S3 CRET' dbname=x",
+    ],
+)
+def test_what_is_no_well_formed_url_is_no_storage_and_is_refused_without_its_password(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="neither a URL nor the path of a journal file") as caught:
+        open_storage(url, tmp_path, "x")
+    assert "S3" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_database_that_is_not_there_is_said_in_one_line_without_its_password(tmp_path: Path) -> None:
     pytest.importorskip("psycopg2", reason="needs psycopg2: pip install -e '.[postgresql]'")
     with pytest.raises(UserError, match="cannot use the database") as caught:

@@ -103,7 +103,7 @@ def test_a_full_disk_in_the_middle_of_a_trial_lets_it_go_on_from_its_checkpoint(
             raise no_space()
         write_atomically(path, contents)
 
-    monkeypatch.setattr("nnscratch.runs.directory.write_atomically", full_after_three_epochs)
+    monkeypatch.setattr("nnscratch.runs.directory.replace_file", full_after_three_epochs)
     assert "No space left on device" in trouble_of(run(file))
     monkeypatch.undo()
     (trial,) = run(file).trials

@@ -91,7 +91,7 @@ def test_dead_units_and_the_classes_that_nobody_predicts_any_more_are_found_in_a
     file = tmp_path / "runs" / "patient" / "checkpoints" / "last.npz"
     checkpoint = load_checkpoint(file)
     checkpoint.arrays["parameters/1.dense.bias"][:] = -100
-    checkpoint.save(file)
+    file.write_bytes(checkpoint.encode())
     workplace = Workplace(tmp_path / "data", tmp_path / "runs", threads=1)
     diagnosis = diagnose(tmp_path / "runs" / "patient", workplace, Display(quiet=True))
     assert problems(diagnosis) == {"dead units": "2.relu", "classes never predicted": None}

@@ -1,11 +1,10 @@
-"""The rule of every mirror, and which mirrors a config asks for."""
+"""The rule of every mirror, and the mirrors there are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from nnscratch.config.config import Config
-from nnscratch.experiment.mirrors.wandb import WandbMirror, wandb_mode
+from nnscratch.experiment.mirrors.wandb import WandbMirror
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
 from nnscratch.host.display import Display
 from nnscratch.runs.meta import Status
@@ -46,7 +45,6 @@ class Harmless(Observer):
             self._has_failed = True
 
 
-def open_mirrors(config: Config, wandb: str | None, display: Display) -> list[Observer]:
-    """The mirrors that a config asks for: that on W&B, in the mode given here or else the config's, or none."""
-    mode = wandb_mode(config, wandb)
-    return [] if mode == "off" else [Harmless("W&B mirror", WandbMirror(mode, display), display)]
+def open_mirrors(wandb: str, display: Display) -> list[Observer]:
+    """The mirrors that are asked for: that on W&B, in that mode, or none when it is off."""
+    return [] if wandb == "off" else [Harmless("W&B mirror", WandbMirror(wandb, display), display)]

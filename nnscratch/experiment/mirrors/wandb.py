@@ -13,15 +13,15 @@ import os
 import queue
 import secrets
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from nnscratch.config.config import Config
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
+from nnscratch.host.appending import open_to_append
 from nnscratch.host.display import Display
+from nnscratch.host.python_process import module_command
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.meta import Status
 from nnscratch.training.progress import EpochResult
@@ -31,13 +31,16 @@ IDENTITY = "wandb.json"
 LOG = "logs/wandb.log"
 
 
-def wandb_mode(config: Config, wanted: str | None, environment: Mapping[str, str] | None = None) -> str:
-    """off, offline or online: what the command line says, else the config, else on when a W&B agent started us."""
+def wandb_mode(configured: str, wanted: str | None, environment: Mapping[str, str] | None = None) -> str:
+    """off, offline or online: what the command line says, else the config, else on when a W&B agent started us.
+
+    A resume does not ask its run's config, which may be somebody else's: for it, `configured` is off.
+    """
     environment = os.environ if environment is None else environment
     if wanted is not None:
         return wanted
-    if config.wandb.mode != "off" or not environment.get("WANDB_SWEEP_ID"):
-        return config.wandb.mode
+    if configured != "off" or not environment.get("WANDB_SWEEP_ID"):
+        return configured
     mode = environment.get("WANDB_MODE", "online")
     return "off" if mode == "disabled" else "offline" if mode == "offline" else "online"
 
@@ -60,10 +63,10 @@ class WandbMirror(Observer):
         self._run, self._started = run, time.monotonic()
         try:
             identity = self._identity(run)
-            log = (run.path / LOG).open("ab")
+            log = open_to_append(run.place(LOG))
             with log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "nnscratch.experiment.mirrors.wandb_process"],
+                    module_command("nnscratch.experiment.mirrors.wandb_process"),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
@@ -101,7 +104,8 @@ class WandbMirror(Observer):
         """Passes on what is in the run's folder by now, and waits for the end, but not for long."""
         if self._process is None:
             return
-        self._send(kind="finish", status=status)
+        assert self._run is not None
+        self._send(kind="finish", status=status, has_files=self._run.is_in_place())
         self._outbox.put(None)
         now = time.monotonic()
         while self._process.poll() is None:

@@ -40,15 +40,16 @@ def main() -> int:
         return 0
     if run is None:
         return 0
-    status = "killed"
+    status, has_files = "killed", True
     for message in messages:
         if message["kind"] == "log":
             run.log(message["values"], step=int(message["values"]["epoch"]))
         elif message["kind"] == "finish":
-            status = message["status"]
+            status, has_files = message["status"], message["has_files"]
     _end_at_the_latest(LONGEST_UPLOAD)
     try:
-        _add_files(run, RunDirectory(Path(start["folder"])), status)
+        if has_files:  # else another run has taken the folder's place
+            _add_files(run, RunDirectory(Path(start["folder"])), status)
         run.finish(exit_code=0 if status in ("completed", "pruned", "interrupted") else 1)
     except BaseException as error:
         reply(kind="warning", text=f"not everything was passed on: {_reason(error)}")

@@ -122,7 +122,7 @@ def fake_wandb(folder: Path, source: str, monkeypatch: pytest.MonkeyPatch) -> No
     package = folder / "fake" / "wandb"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(source)
-    monkeypatch.setenv("PYTHONPATH", str(folder / "fake"))
+    monkeypatch.syspath_prepend(str(folder / "fake"))
 
 
 def test_without_the_mirror_wandb_is_never_imported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -204,8 +204,7 @@ def test_logged_out_it_is_kept_offline_and_nothing_asks_for_a_login(
 def test_the_mirror_is_on_when_asked_for_or_started_by_an_agent(
     config_mode: str, wanted: str | None, environment: dict[str, str], mode: str
 ) -> None:
-    config = config_from_mapping({**SETTINGS, "wandb": {"mode": config_mode}})
-    assert tracking.wandb_mode(config, wanted, environment) == mode
+    assert tracking.wandb_mode(config_mode, wanted, environment) == mode
 
 
 def test_the_option_wandb_of_train_is_recorded_in_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,3 +213,28 @@ def test_the_option_wandb_of_train_is_recorded_in_the_config(tmp_path: Path, mon
     folders = ["--runs-dir", str(tmp_path / "runs"), "--data-dir", str(tmp_path)]
     main(["train", str(tmp_path / "tiny.yaml"), *folders, "--threads", "1", "--no-plots", "--wandb", "offline"])
     assert "mode: offline" in (tmp_path / "runs" / "mirrored" / "config.yaml").read_text()
+
+
+def test_a_resume_sends_nothing_to_wandb_that_was_not_asked_for_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {**SETTINGS, "wandb": {"mode": "online"}}
+    first = train(config_from_mapping(settings), workplace(tmp_path), Display(quiet=True), wandb="off").run
+    monkeypatch.setattr("nnscratch.experiment.mirrors.mirror.WandbMirror", None)
+    resume(first, 4, workplace(tmp_path), Display())
+    assert "nothing is sent to W&B: --wandb online goes on with the mirror there" in capsys.readouterr().out
+
+
+def test_the_mirrors_process_imports_nothing_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile = tmp_path / "hostile"
+    (hostile / "nnscratch").mkdir(parents=True)
+    for name in ("wandb.py", "csv.py", "json.py", "nnscratch/__init__.py"):
+        (hostile / name).write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()")
+    monkeypatch.chdir(hostile)
+    monkeypatch.setenv("PYTHONPATH", "")
+    monkeypatch.syspath_prepend("")  # as `python -m nnscratch` has it
+    run = train(config_from_mapping(SETTINGS), workplace(tmp_path), Display(quiet=True), wandb="offline").run
+    assert not (tmp_path / "ran").exists()
+    assert list(run.glob("wandb/*run-*/*.wandb"))
