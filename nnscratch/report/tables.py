@@ -41,7 +41,10 @@ class Table:
 
 
 def rich_table(table: Table) -> RichTable:
-    """The table for a terminal. Cells are literal: `[red]` in a class name colours nothing."""
+    """The table for a terminal; where it is narrow, headings and texts are broken, numbers never.
+
+    Cells are literal: `[red]` in a class name colours nothing.
+    """
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -50,8 +53,14 @@ def rich_table(table: Table) -> RichTable:
         title=Text(printable(table.title), style="bold") if table.title else None,
         title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
     )  # fmt: skip
-    for column in table.columns:
-        drawn.add_column(Text(printable(column.title)), justify="right" if column.is_number else "left")
+    for index, column in enumerate(table.columns):
+        longest = max((_width(printable(row[index])) for row in table.rows), default=0)
+        drawn.add_column(
+            Text(printable(column.title), overflow="fold"),
+            justify="right" if column.is_number else "left",
+            min_width=longest if column.is_number else None,
+            overflow="fold",
+        )
     for row in table.rows:
         drawn.add_row(*(Text(printable(cell)) for cell in row))
     return drawn

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nnscratch.config.node import Value
 from nnscratch.config.overrides import override
 from nnscratch.errors import UserError
 from nnscratch.host.display import Display
@@ -170,8 +171,17 @@ def _table(study: Study, trials: Sequence[Trial]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["trial", "status", study.definition.metric.name, *paths, "collapsed", "epochs", "run", "note"])
     for trial in trials:
-        values = [json.dumps(trial.parameters.get(path)) for path in paths]
+        values = [_cell(trial.parameters[path]) if path in trial.parameters else "" for path in paths]
         value = "" if trial.value is None else repr(trial.value)
         row = [trial.number, trial.status, value, *values, str(trial.collapsed).lower()]
         writer.writerow([*row, max(trial.curve, default=0), trial.run, trial.note])
     return text.getvalue()
+
+
+def _cell(value: Value) -> str:
+    """The value as YAML writes it on a line, numbers in full; without quotes, which a table would double."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_cell, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_cell(item)}' for key, item in value.items())}}}"
+    return value if isinstance(value, str) else json.dumps(value)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnscratch.config.document import read_yaml
+from nnscratch.config.node import Value
 from nnscratch.errors import Interrupted, UserError
 from nnscratch.host.display import Display
 from nnscratch.sweeps.definition import SweepDefinition
@@ -41,10 +42,20 @@ class WandbSweep:
         return f"the sweep on W&B: {self.path}; another agent: wandb agent {self.path}"
 
 
+def _with_overrides(definition: SweepDefinition) -> Value:
+    """The file as it is, with the overrides given beside it before the parameters of a trial, which so win."""
+    sweep = read_yaml(definition.path).value
+    if definition.overrides and isinstance(sweep, dict) and isinstance(sweep["command"], list):
+        words = sweep["command"]
+        at = next((index for index, word in enumerate(words) if str(word).startswith("${args")), len(words))
+        sweep["command"] = [*words[:at], *definition.overrides, *words[at:]]
+    return sweep
+
+
 def sweep_on_wandb(definition: SweepDefinition, count: int | None, display: Display) -> WandbSweep:
     """Creates the sweep and runs `wandb agent` to its end. Raises UserError when W&B does not answer."""
     given = {
-        "sweep": read_yaml(definition.path).value,
+        "sweep": _with_overrides(definition),
         "entity": definition.entity,
         "project": definition.project or "nnscratch",
         "has_key": bool(os.environ.get("WANDB_API_KEY")),
