@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 
+LONGEST_WORD = 12
+"""A longer one is broken, too, in a narrow terminal."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A heading; numbers stand flush right."""
@@ -41,7 +45,7 @@ class Table:
 
 
 def rich_table(table: Table) -> RichTable:
-    """The table for a terminal; where it is narrow, headings and texts are broken, numbers never.
+    """The table for a terminal; where it is narrow, headings are broken anywhere, texts between words, numbers never.
 
     Cells are literal: `[red]` in a class name colours nothing.
     """
@@ -54,11 +58,13 @@ def rich_table(table: Table) -> RichTable:
         title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
     )  # fmt: skip
     for index, column in enumerate(table.columns):
-        longest = max((_width(printable(row[index])) for row in table.rows), default=0)
+        cells = [printable(row[index]) for row in table.rows]
+        parts = cells if column.is_number else [word for cell in cells for word in cell.split()]
+        longest = max(map(_width, parts), default=0)
         drawn.add_column(
             Text(printable(column.title), overflow="fold"),
             justify="right" if column.is_number else "left",
-            min_width=longest if column.is_number else None,
+            min_width=longest if column.is_number else min(longest, LONGEST_WORD),
             overflow="fold",
         )
     for row in table.rows:

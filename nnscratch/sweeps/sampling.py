@@ -56,6 +56,7 @@ def suggest(definition: SweepDefinition, seed: int, number: int, history: Sequen
     """
     import optuna
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     space = search_space(definition)
     if definition.method == "grid":
         tried = {json.dumps(frozen.user_attrs["parameters"], sort_keys=True) for frozen in history}

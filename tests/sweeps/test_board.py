@@ -63,6 +63,8 @@ def test_the_live_table_shows_epochs_of_all_and_rates_in_full_in_80_columns(
     Console(file=stream, width=80, color_system=None).print(rich_table(table))
     drawn = stream.getvalue()
     assert "…" not in drawn
+    assert drawn.count(" best ") + drawn.count(" running ") == 2
+    assert all(str(trial.parameters["optimizer.name"]) in drawn for trial in study.trials())
     assert drawn.count("5/50") == 2
     assert drawn.count("51.96 %") == 2
     rates = [f"{trial.parameters['optimizer.learning_rate']:.3g}" for trial in study.trials()]
