@@ -25,7 +25,7 @@ from nnscratch.report.values import Goal, TrialSummary
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.kept_plugins import keep_plugins
 from nnscratch.sweeps.board import best_trial
-from nnscratch.sweeps.sampling import as_the_sampler_sees_it, search_space
+from nnscratch.sweeps.sampling import as_the_sampler_sees_it, optuna_space
 from nnscratch.sweeps.study import Study, Trial
 from nnscratch.sweeps.trial import trial_changes
 
@@ -123,7 +123,7 @@ def importances(study: Study, trials: Sequence[Trial]) -> dict[str, float]:
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     rows = _rated(trials)
-    space = search_space(study.definition)
+    space = optuna_space(study.definition)
     if len(rows) < FEWEST_TRIALS or not space or len({row.value for row in rows}) < 2:
         return {}
     kept = {frozen.number: frozen for frozen in study.frozen_trials()}

@@ -11,9 +11,10 @@ from typing import Any
 
 from nnscratch.config.document import read_yaml
 from nnscratch.config.node import Value
-from nnscratch.errors import Interrupted, UserError
+from nnscratch.errors import Interrupted, UsageError, UserError
 from nnscratch.host.display import Display
 from nnscratch.sweeps.definition import SweepDefinition
+from nnscratch.sweeps.distributions import Constant, Mixture
 
 CREATE = """
 import json, sys, wandb
@@ -53,7 +54,16 @@ def _with_overrides(definition: SweepDefinition) -> Value:
 
 
 def sweep_on_wandb(definition: SweepDefinition, count: int | None, display: Display) -> WandbSweep:
-    """Creates the sweep and runs `wandb agent` to its end. Raises UserError when W&B does not answer."""
+    """Creates the sweep and runs `wandb agent` to its end.
+
+    Raises UserError when W&B does not answer, or would misunderstand the file.
+    """
+    for parameter in definition.parameters:
+        mixture = parameter.distribution
+        if isinstance(mixture, Mixture) and any(not isinstance(part, Constant) for part in mixture.parts):
+            raise UsageError(
+                f"{parameter.label}: W&B knows no distribution inside `values`", "leave out --engine wandb"
+            )
     given = {
         "sweep": _with_overrides(definition),
         "entity": definition.entity,
