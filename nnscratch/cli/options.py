@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -82,20 +82,28 @@ def read_config(
 
     `fields` are what options of their own set: they win over overrides; None leaves the config's.
     """
-    from nnscratch.config.arguments import config_and_overrides
     from nnscratch.config.config import load_config
     from nnscratch.config.overrides import override
     from nnscratch.sweeps.agent import as_overrides, started_by_agent
 
-    options = [option for parameter in context.command.params for option in parameter.opts]
-    path, changes = config_and_overrides(as_overrides(arguments or [], os.environ), options)
-    if path is None:
-        raise UsageError("which config?", f"nnscratch {context.info_name} CONFIG.yaml")
+    path, changes = file_and_overrides(context, as_overrides(arguments or [], os.environ))
     _import_plugins(path, allow_plugins)
     for field, value in (fields or {}).items():
         if value is not None:
             changes.append(override(field, value))
     return load_config(path, changes, display.say, leave_out=started_by_agent(os.environ))
+
+
+def file_and_overrides(context: typer.Context, arguments: Sequence[str]) -> tuple[Path, list[str]]:
+    """The file among a command's arguments, and the fields to change. Raises UsageError."""
+    from nnscratch.config.arguments import config_and_overrides
+
+    options = [option for parameter in context.command.params for option in parameter.opts]
+    path, changes = config_and_overrides(arguments, options)
+    if path is None:
+        what = "sweep" if context.info_name == "sweep" else "config"
+        raise UsageError(f"which {what}?", f"nnscratch {context.info_name} {what.upper()}.yaml")
+    return path, changes
 
 
 def _import_plugins(path: Path, allowed: bool) -> None:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from nnscratch.cli.help import TRAIN_AND_USE, examples
-from nnscratch.cli.options import AllowPlugins, DataDir, Json, Quiet, RunsDir, Threads, Verbose, Wandb, display_for
+from nnscratch.cli.options import (
+    TAKES_OVERRIDES,
+    AllowPlugins,
+    DataDir,
+    Json,
+    Quiet,
+    RunsDir,
+    Threads,
+    Verbose,
+    Wandb,
+    display_for,
+    file_and_overrides,
+)
 from nnscratch.cli.result import finish
 from nnscratch.host.workplace import DEFAULT_DATA, DEFAULT_RUNS, Workplace
 
@@ -18,15 +29,23 @@ SweepEngine = Literal["local", "wandb"]
 
 @family.command(
     rich_help_panel=TRAIN_AND_USE,
+    context_settings=TAKES_OVERRIDES,
     short_help="Train many variants of a config and find the best.",
     epilog=examples(
         "nnscratch sweep configs/sweep.yaml --workers 2",
+        "nnscratch sweep configs/sweep.yaml training.epochs=5 --dry-run",
         "nnscratch sweep configs/sweep.yaml --storage postgresql://user@host/sweeps  (on every machine)",
         "nnscratch sweep configs/sweep.yaml --engine wandb",
     ),
 )
 def sweep(
-    file: Annotated[Path, typer.Argument(metavar="SWEEP", help="The sweep file, in W&B's schema.")],
+    context: typer.Context,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SWEEP [a.b=VALUE]...", help="The sweep file, in W&B's schema, and fields of its config to change."
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="The sweep's name; the same name goes on with it.")] = None,
     count: Annotated[int | None, typer.Option("--count", help="Trials in all, in place of the file's run_cap.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the search; left out: the config's.")] = None,
@@ -39,6 +58,9 @@ def sweep(
     ] = 60.0,
     extend: Annotated[
         bool, typer.Option("--extend", help="Go on under the same name with other parameters; old trials are kept.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how many trials and epochs, and about how long; write nothing.")
     ] = False,
     engine: Annotated[SweepEngine, typer.Option("--engine", help="Who chooses the trials.")] = "local",
     runs_dir: RunsDir = DEFAULT_RUNS,
@@ -64,6 +86,9 @@ def sweep(
     from nnscratch.sweeps.command_line import SweepOptions
     from nnscratch.sweeps.command_line import sweep as run_sweep
 
-    how = SweepOptions(name, count, seed, workers, storage, lease, engine, plots is True, extend, allow_plugins, wandb)
+    file, changes = file_and_overrides(context, arguments or [])
+    how = SweepOptions(
+        name, count, seed, workers, storage, lease, engine, plots is True, extend, allow_plugins, wandb, dry_run
+    )
     workplace = Workplace(data_dir, runs_dir, threads, plots is not False)
-    finish(run_sweep(file, how, workplace, display_for(json, quiet, verbose)), json)
+    finish(run_sweep(file, how, workplace, display_for(json, quiet, verbose), changes), json)

@@ -94,8 +94,10 @@ def gradcheck(
 
     Of a CONFIG with the weights it starts from, of a RUN with the trained ones.
     """
+    from nnscratch.config.numbers import Number
     from nnscratch.teaching import gradient_report
 
+    Number(above=0).require("--tolerance", tolerance)
     display, workplace = display_for(json, verbose=verbose), Workplace(data_dir, threads=threads)
     how: dict[str, Any] = {"batch_size": batch_size, "samples": samples, "tolerance": tolerance}
     run = named_run(arguments, runs_dir)

@@ -185,6 +185,8 @@ def _config(
         empty = root.content is None
         message = "is empty" if empty else "is not a config: expected fields such as `data:` and `model:`"
         raise ConfigError([root.place.problem("", message)], "`nnscratch init` writes a config to start from")
+    if {"method", "parameters"} & root.content.keys() and not {"model", "data"} & root.content.keys():
+        raise ConfigError([root.place.problem("", "is a sweep, not a config")], "`nnscratch sweep FILE` runs it")
     check_plugins(root, folder)
     named_in_file = _plugins(root)
     root = write_out(root, Config, problems)

@@ -71,7 +71,7 @@ def dry_run(config: Config, workplace: Workplace, display: Display) -> DryRun:
 
     Data that `train` would download or unpack first is a DataError too: nothing is written here.
     """
-    _refuse_to_unpack(config, workplace.data_dir)
+    refuse_to_unpack(config, workplace.data_dir)
     assembly = prepare(config, replace(workplace, download=False), display)
     network, dataset = assembly.network, assembly.dataset
     arrays = (dataset.train_inputs, dataset.train_targets, dataset.test_inputs, dataset.test_targets)
@@ -89,7 +89,8 @@ def dry_run(config: Config, workplace: Workplace, display: Display) -> DryRun:
     )
 
 
-def _refuse_to_unpack(config: Config, data_dir: Path) -> None:
+def refuse_to_unpack(config: Config, data_dir: Path) -> None:
+    """Raises DataError for data that must be unpacked first: a dry run writes nothing."""
     source = config.data.dataset.build()
     path = Path(config.data.path) if config.data.path is not None else None
     archives = source.archives(path or data_dir)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 
+LONGEST_WORD = 12
+"""A longer one is broken, too, in a narrow terminal."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A heading; numbers stand flush right."""
@@ -41,7 +45,10 @@ class Table:
 
 
 def rich_table(table: Table) -> RichTable:
-    """The table for a terminal. Cells are literal: `[red]` in a class name colours nothing."""
+    """The table for a terminal; where it is narrow, headings are broken anywhere, texts between words, numbers never.
+
+    Cells are literal: `[red]` in a class name colours nothing.
+    """
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -50,8 +57,16 @@ def rich_table(table: Table) -> RichTable:
         title=Text(printable(table.title), style="bold") if table.title else None,
         title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
     )  # fmt: skip
-    for column in table.columns:
-        drawn.add_column(Text(printable(column.title)), justify="right" if column.is_number else "left")
+    for index, column in enumerate(table.columns):
+        cells = [printable(row[index]) for row in table.rows]
+        parts = cells if column.is_number else [word for cell in cells for word in cell.split()]
+        longest = max(map(_width, parts), default=0)
+        drawn.add_column(
+            Text(printable(column.title), overflow="fold"),
+            justify="right" if column.is_number else "left",
+            min_width=longest if column.is_number else min(longest, LONGEST_WORD),
+            overflow="fold",
+        )
     for row in table.rows:
         drawn.add_row(*(Text(printable(cell)) for cell in row))
     return drawn

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nnscratch.errors import UserError
 from nnscratch.host.display import Display
-from nnscratch.report.formats import metric_value, setting, shorten
+from nnscratch.report.formats import decimal, metric_value, setting, shorten
 from nnscratch.report.tables import Column, Table, rich_table
 from nnscratch.sweeps.study import FINISHED, Study, Trial
 from nnscratch.sweeps.trouble import is_storage_trouble
@@ -79,7 +79,7 @@ def finished_line(trial: Trial, study: Study) -> str:
     parts = [f"trial {trial.number:>{width}} of {study.total}", trial.status]
     if trial.value is not None:
         parts.append(f"{metric} {metric_value(metric, trial.value)}")
-    parts += [f"{path} {_short(trial.parameters.get(path))}" for path in study.definition.varied]
+    parts += [f"{path} {_short(trial, path)}" for path in study.definition.varied if path in trial.parameters]
     return "  ".join(parts) + (f"  ({trial.note})" if trial.note else "")
 
 
@@ -92,19 +92,30 @@ def live_table(trials: list[Trial], study: Study) -> Table:
     for trial in trials:
         value = trial.value if trial.value is not None else metric.best(trial.curve.values())
         status = "best" if best is not None and trial.number == best.number else trial.status
-        cells = [str(trial.number), status, metric_value(metric.name, value), str(max(trial.curve, default=0))]
-        cells += [_short(trial.parameters.get(path)) for path in paths]
+        cells = [str(trial.number), status, metric_value(metric.name, value), epochs_of(trial)]
+        cells += [_short(trial, path) for path in paths]
         rows.append((*cells, *([shorten(trial.note, 30)] if has_notes else [])))
     columns = [Column("trial", True), Column("status"), Column(metric.name, True), Column("epoch", True)]
-    columns += [Column(path.removesuffix(".name").rpartition(".")[2]) for path in paths]
+    for path in paths:
+        numbers = all(isinstance(trial.parameters.get(path, 0), int | float) for trial in trials)
+        columns.append(Column(path.removesuffix(".name").rpartition(".")[2], numbers))
     columns += [Column("note")] if has_notes else []
     done = sum(trial.status in FINISHED for trial in trials)
     title = f"{study.definition.name}: {done} of {study.total} trials"
     return Table(tuple(columns), tuple(rows), title)
 
 
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else shorten(setting(value), 30)
+def epochs_of(trial: Trial) -> str:
+    """`5/50`: the epochs that it has, and those that it is to have once that is known."""
+    done = max(trial.curve, default=0)
+    return f"{done}/{trial.epochs}" if trial.epochs is not None else str(done)
+
+
+def _short(trial: Trial, path: str) -> str:
+    if path not in trial.parameters:
+        return "-"  # what it chose has no such field
+    value = trial.parameters[path]
+    return decimal(value, 3) if isinstance(value, float) else shorten(setting(value), 30)
 
 
 def best_trial(trials: list[Trial], study: Study) -> Trial | None:

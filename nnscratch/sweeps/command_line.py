@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from nnscratch.host.workplace import Workplace
 from nnscratch.report.files import write_atomically
 from nnscratch.sweeps.assignment import Assignment
 from nnscratch.sweeps.board import Board
+from nnscratch.sweeps.definition import SweepDefinition
+from nnscratch.sweeps.estimate import SweepEstimate, estimate
 from nnscratch.sweeps.outcome import SweepSummary, conclude
 from nnscratch.sweeps.study import FINISHED, Study
 from nnscratch.sweeps.sweep_file import load_sweep
@@ -46,6 +49,8 @@ class SweepOptions:
     """Whether the user lets the config's Python files run."""
     wandb: str | None = None
     """The mode of the trials' mirrors on W&B, in place of their configs'."""
+    dry_run: bool = False
+    """Whether it is only estimated."""
 
     def check(self) -> None:
         """Raises UsageError for a number or a name without a meaning."""
@@ -59,16 +64,23 @@ class SweepOptions:
             Number(least=0, whole=True).require("--seed", self.seed)
 
 
-def sweep(file: Path, how: SweepOptions, workplace: Workplace, display: Display) -> SweepSummary | WandbSweep:
+def sweep(
+    file: Path, how: SweepOptions, workplace: Workplace, display: Display, overrides: Sequence[str] = ()
+) -> SweepSummary | SweepEstimate | WandbSweep:
     """Runs a sweep to its end, or goes on with it: one name under one --runs-dir is one sweep.
 
     Asked to stop, it ends early with every trial saved. Raises UserError when it cannot be run.
     """
     how.check()
-    definition = load_sweep(file, how.count, how.allow_plugins)
+    definition = load_sweep(file, how.count, how.allow_plugins, overrides)
     definition = replace(definition, name=how.name or definition.name)
     for warning in definition.warnings:
         display.warn(warning)
+    if how.dry_run:
+        for note in definition.notes:
+            display.say(f"note: {note}")
+        seed = definition.command.load().seed if how.seed is None else how.seed
+        return estimate(definition, seed, how.workers, workplace, display)
     if how.engine == "wandb":
         return sweep_on_wandb(definition, how.count, display)
     folder = workplace.runs_dir / "sweeps" / definition.name
@@ -94,8 +106,8 @@ def sweep(file: Path, how: SweepOptions, workplace: Workplace, display: Display)
         write_atomically(folder / "sweep.yaml", file.read_bytes())
         _announce(study, folder, display)
     except KeyboardInterrupt:
-        raise _interrupted("interrupted before a trial was begun", file, how, workplace, folder) from None
-    return _run(study, assignment, file, how, workplace, display)
+        raise _interrupted("interrupted before a trial was begun", definition, how, workplace, folder) from None
+    return _run(study, assignment, how, workplace, display)
 
 
 def _announce(study: Study, folder: Path, display: Display) -> None:
@@ -110,7 +122,7 @@ def _announce(study: Study, folder: Path, display: Display) -> None:
 
 
 def _run(
-    study: Study, assignment: Assignment, file: Path, how: SweepOptions, workplace: Workplace, display: Display
+    study: Study, assignment: Assignment, how: SweepOptions, workplace: Workplace, display: Display
 ) -> SweepSummary:
     """Works until the sweep is over, and concludes, however it ended."""
     folder = assignment.folder
@@ -131,7 +143,9 @@ def _run(
                 raise
             trouble = UserError(reason(error), "mend that, and start the sweep again: it goes on where it was")
     if stop.wanted:
-        trouble = _interrupted(f"interrupted; every trial is saved in {folder}", file, how, workplace, folder)
+        trouble = _interrupted(
+            f"interrupted; every trial is saved in {folder}", study.definition, how, workplace, folder
+        )
     try:
         summary = conclude(study, folder, workplace, display, workplace.plots and trouble is None)
     except Exception:
@@ -141,8 +155,11 @@ def _run(
     return replace(summary, stopped=trouble)
 
 
-def _interrupted(said: str, file: Path, how: SweepOptions, workplace: Workplace, folder: Path) -> Interrupted:
-    command = ["nnscratch", "sweep", str(file), "--name", folder.name, "--runs-dir", str(workplace.runs_dir)]
+def _interrupted(
+    said: str, definition: SweepDefinition, how: SweepOptions, workplace: Workplace, folder: Path
+) -> Interrupted:
+    command = ["nnscratch", "sweep", str(definition.path), *definition.overrides]
+    command += ["--name", folder.name, "--runs-dir", str(workplace.runs_dir)]
     command += workplace.words_to_repeat()
     given = {
         "--count": how.count,

@@ -54,6 +54,8 @@ class SweepDefinition:
     early_terminate: Hyperband | None = None
     project: str | None = None
     entity: str | None = None
+    overrides: tuple[str, ...] = ()
+    """Those of the command's overrides that were given beside the file."""
     warnings: tuple[str, ...] = ()
     """What may not be meant."""
     notes: tuple[str, ...] = ()
@@ -64,6 +66,12 @@ class SweepDefinition:
     def varied(self) -> list[str]:
         """The paths that differ between trials: all but the constants."""
         return [each.path for each in self.parameters if not isinstance(each.distribution, Constant)]
+
+    @property
+    def trials(self) -> int:
+        """How many trials it has from its very start to its end."""
+        size = self.grid_size() if self.method == "grid" else None
+        return min(each for each in (size, self.run_cap) if each is not None)
 
     def fitting(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """Those of a trial's values that the components it chooses have a field for."""

@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from nnscratch.config.config import Config
+from nnscratch.config.config import Config, left_out, load_config
 from nnscratch.config.node import Value
-from nnscratch.config.overrides import override
+from nnscratch.config.overrides import override, parse_override
 from nnscratch.config.problems import in_order
-from nnscratch.errors import ConfigError, Problem
+from nnscratch.errors import ConfigError, Problem, UsageError
 from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.distributions import Integers, Interval
 from nnscratch.sweeps.search_space import Parameter
+
+
+def with_overrides(definition: SweepDefinition, overrides: Sequence[str]) -> SweepDefinition:
+    """The sweep with more overrides of its config. Raises ConfigError when they are wrong under every choice it makes.
+
+    Raises UsageError for one that the sweep's own values would undo.
+    """
+    for each in map(parse_override, overrides):
+        for parameter in definition.parameters:
+            own = parameter.path
+            if own in (each.dotted, f"{each.dotted}.name") or each.dotted.startswith(f"{own}."):
+                raise UsageError(f"{each.text}: {own} is a parameter of {definition.path}", "change it there")
+    command = replace(definition.command, overrides=(*definition.command.overrides, *overrides))
+    misplaced, chosen = set(overrides), list[str]()
+    for context in _choices([each for each in definition.parameters if each.path.endswith(".name")]):
+        chosen = [override(path, name) for path, name in context.items()]
+        misplaced &= set(left_out(command.config, [*command.overrides, *chosen]))
+    if misplaced:
+        load_config(command.config, [*command.overrides, *chosen])
+    command.load()
+    return replace(definition, command=command, overrides=tuple(overrides))
 
 
 def fit(definition: SweepDefinition) -> SweepDefinition:
@@ -81,8 +102,13 @@ def _contexts(definition: SweepDefinition, parameter: Parameter) -> list[dict[st
         and each.path.endswith(".name")
         and parameter.path.startswith(each.path.removesuffix("name"))
     ]
-    choices = itertools.product(*(each.distribution.examples() for each in holders))
-    return [dict(zip((each.path for each in holders), chosen, strict=True)) for chosen in choices]
+    return _choices(holders)
+
+
+def _choices(parameters: Sequence[Parameter]) -> list[dict[str, Value]]:
+    """Every combination of their values, by path."""
+    combinations = itertools.product(*(each.distribution.examples() for each in parameters))
+    return [dict(zip((each.path for each in parameters), chosen, strict=True)) for chosen in combinations]
 
 
 def _tried(
@@ -98,14 +124,16 @@ def _tried(
 
 
 def _notes(definition: SweepDefinition) -> Iterator[str]:
-    """What each choice of a component does to the other values of a trial."""
+    """What overrides do, and each choice of a component, to the other values of a trial."""
     values = {parameter.path: parameter.distribution.examples()[0] for parameter in definition.parameters}
+    trials = [values]
     for parameter in definition.parameters:
-        for name in parameter.distribution.examples() if parameter.path.endswith(".name") else ():
-            changes = tuple(override(path, value) for path, value in (values | {parameter.path: name}).items())
-            notes: list[str] = []
-            try:
-                definition.command.load(changes, notes.append)
-            except ConfigError:
-                continue  # this pair does not go together: such a trial fails
-            yield from notes
+        if parameter.path.endswith(".name"):
+            trials += [values | {parameter.path: name} for name in parameter.distribution.examples()]
+    for trial in trials:
+        notes: list[str] = []
+        try:
+            definition.command.load(tuple(override(path, value) for path, value in trial.items()), notes.append)
+        except ConfigError:
+            continue  # these do not go together: such a trial fails
+        yield from notes

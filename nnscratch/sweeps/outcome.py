@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nnscratch.config.node import Value
 from nnscratch.config.overrides import override
 from nnscratch.errors import UserError
 from nnscratch.host.display import Display
@@ -24,7 +25,7 @@ from nnscratch.report.values import Goal, TrialSummary
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.kept_plugins import keep_plugins
 from nnscratch.sweeps.board import best_trial
-from nnscratch.sweeps.sampling import as_the_sampler_sees_it, search_space
+from nnscratch.sweeps.sampling import as_the_sampler_sees_it, optuna_space
 from nnscratch.sweeps.study import Study, Trial
 from nnscratch.sweeps.trial import trial_changes
 
@@ -122,7 +123,7 @@ def importances(study: Study, trials: Sequence[Trial]) -> dict[str, float]:
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     rows = _rated(trials)
-    space = search_space(study.definition)
+    space = optuna_space(study.definition)
     if len(rows) < FEWEST_TRIALS or not space or len({row.value for row in rows}) < 2:
         return {}
     kept = {frozen.number: frozen for frozen in study.frozen_trials()}
@@ -170,8 +171,17 @@ def _table(study: Study, trials: Sequence[Trial]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["trial", "status", study.definition.metric.name, *paths, "collapsed", "epochs", "run", "note"])
     for trial in trials:
-        values = [json.dumps(trial.parameters.get(path)) for path in paths]
+        values = [_cell(trial.parameters[path]) if path in trial.parameters else "" for path in paths]
         value = "" if trial.value is None else repr(trial.value)
         row = [trial.number, trial.status, value, *values, str(trial.collapsed).lower()]
         writer.writerow([*row, max(trial.curve, default=0), trial.run, trial.note])
     return text.getvalue()
+
+
+def _cell(value: Value) -> str:
+    """The value as YAML writes it on a line, numbers in full; without quotes, which a table would double."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_cell, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_cell(item)}' for key, item in value.items())}}}"
+    return value if isinstance(value, str) else json.dumps(value)

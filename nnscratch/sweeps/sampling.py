@@ -43,7 +43,7 @@ def startup_trials(budget: int) -> int:
     return min(max(budget // 3, 1), 10)
 
 
-def search_space(definition: SweepDefinition) -> dict[str, BaseDistribution]:
+def optuna_space(definition: SweepDefinition) -> dict[str, BaseDistribution]:
     """What is sampled, by dotted path; constants are not."""
     sampled = {parameter.path: parameter.distribution.sampled() for parameter in definition.parameters}
     return {path: distribution for path, distribution in sampled.items() if distribution is not None}
@@ -56,7 +56,8 @@ def suggest(definition: SweepDefinition, seed: int, number: int, history: Sequen
     """
     import optuna
 
-    space = search_space(definition)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    space = optuna_space(definition)
     if definition.method == "grid":
         tried = {json.dumps(frozen.user_attrs["parameters"], sort_keys=True) for frozen in history}
         point = next(each for each in definition.grid() if json.dumps(each, sort_keys=True) not in tried)
@@ -100,7 +101,7 @@ def as_the_sampler_sees_it(definition: SweepDefinition, frozen: FrozenTrial) -> 
     """
     from optuna.trial import TrialState, create_trial
 
-    space, values = search_space(definition), frozen.user_attrs["parameters"]
+    space, values = optuna_space(definition), frozen.user_attrs["parameters"]
     known = {
         parameter.path: frozen.params[parameter.path]
         for parameter in definition.parameters

@@ -92,6 +92,8 @@ class Trial:
     note: str = ""
     collapsed: bool = False
     deaths: int = 0
+    epochs: int | None = None
+    """How many its config asks for, once it has begun."""
     updates: int = 0
     """How far it was when a process last began to train it: what was saved by then."""
     due: int | None = None
@@ -145,10 +147,8 @@ class Study:
     def total(self) -> int:
         """How many trials the sweep has."""
         cap = self.definition.run_cap
-        if self.definition.method != "grid":
-            return cap or 0
-        size = self.definition.grid_size() + self._outside
-        return size if cap is None else min(cap, size)
+        total = self.definition.trials + self._outside
+        return total if cap is None else min(cap, total)
 
     def trials(self) -> list[Trial]:
         """Every trial so far, by number. A running one whose worker has died shows as interrupted."""
@@ -200,11 +200,14 @@ class Study:
                 self._set(identifier, due=epoch)
         return is_due
 
-    def begin(self, number: int, run: Path, updates: int) -> None:
-        """Records where the trial's run is. When it has got on since the last time, its deaths are forgiven."""
+    def begin(self, number: int, run: Path, epochs: int, updates: int) -> None:
+        """Records where the trial's run is, how many epochs it is to have, and how many updates it has.
+
+        When it has got on since the last time, its deaths are forgiven.
+        """
         with self._mutex():
             identifier, _ = self._own(number)
-            self._set(identifier, run=str(run))
+            self._set(identifier, run=str(run), epochs=epochs)
             if updates > _trial(self._storage.get_trial(identifier)).updates:
                 self._set(identifier, deaths=0, updates=updates)
 
@@ -303,6 +306,7 @@ def _trial(frozen: FrozenTrial) -> Trial:
         kept.get("note", ""),
         kept.get("collapsed", False),
         kept.get("deaths", 0),
+        kept.get("epochs"),
         kept.get("updates", 0),
         kept.get("due"),
         dict(frozen.intermediate_values),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from nnscratch.config.document import read_yaml
@@ -15,7 +16,7 @@ from nnscratch.report.values import Goal
 from nnscratch.sweeps.base_command import parse_command
 from nnscratch.sweeps.definition import Metric, SweepDefinition
 from nnscratch.sweeps.distributions import Mixture
-from nnscratch.sweeps.fitting import fit
+from nnscratch.sweeps.fitting import fit, with_overrides
 from nnscratch.sweeps.hyperband import Hyperband
 from nnscratch.sweeps.search_space import Parameter, read_parameters
 
@@ -41,12 +42,14 @@ NO_LOCAL_MEANING = {
 }
 
 
-def load_sweep(path: Path, count: int | None = None, allow_plugins: bool = False) -> SweepDefinition:
-    """The sweep in a file; `count` in place of its run_cap. Raises ConfigError with every problem.
+def load_sweep(
+    path: Path, count: int | None = None, allow_plugins: bool = False, overrides: Sequence[str] = ()
+) -> SweepDefinition:
+    """The sweep in a file; `count` in place of its run_cap, `overrides` for every trial's config.
 
-    With the user's consent, the plugins that its config names are imported.
+    With the user's consent, the plugins that its config names are imported. Raises ConfigError with every problem.
     """
-    return fit(_Reader(path, read_yaml(path).root, allow_plugins).definition(count))
+    return fit(with_overrides(_Reader(path, read_yaml(path).root, allow_plugins).definition(count), overrides))
 
 
 class _Reader:
@@ -86,7 +89,7 @@ class _Reader:
             raise ConfigError(in_order(self.problems))
         return SweepDefinition(
             self.path, name, method, metric, parameters, command, run_cap, early_terminate,
-            self._text(root, "project"), self._text(root, "entity"), tuple(warnings),
+            self._text(root, "project"), self._text(root, "entity"), (), tuple(warnings),
         )  # fmt: skip
 
     def _fits(self, method: str | None, parameters: tuple[Parameter, ...], run_cap: int | None) -> None:

@@ -1,4 +1,4 @@
-"""One trial: an ordinary training in a run of its own, whose epochs are reported and whose lease is kept alive."""
+"""One trial: an ordinary training in a run of its own, and what its row says of how it ended."""
 
 from __future__ import annotations
 

@@ -112,7 +112,9 @@ class TrialObserver(Observer):
         for row in progress.history:  # of a process before, which could not tell
             self._note(int(row["epoch"]), row)
         with suppress(LeaseLostError):
-            self._patience(lambda: self._study.begin(self._trial.number, training.run.path, progress.updates))
+            self._patience(
+                lambda: self._study.begin(self._trial.number, training.run.path, self._epochs, progress.updates)
+            )
         if self._trial.due is not None:
             self._stop.ask("pruned")
 

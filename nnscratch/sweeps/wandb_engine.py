@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnscratch.config.document import read_yaml
-from nnscratch.errors import Interrupted, UserError
+from nnscratch.config.node import Value
+from nnscratch.errors import Interrupted, UsageError, UserError
 from nnscratch.host.display import Display
 from nnscratch.host.python_process import module_command, python_command
 from nnscratch.sweeps.definition import SweepDefinition
+from nnscratch.sweeps.distributions import Constant, Mixture
 
 CREATE = """
 import json, sys, wandb
@@ -41,10 +43,29 @@ class WandbSweep:
         return f"the sweep on W&B: {self.path}; another agent: wandb agent {self.path}"
 
 
+def _with_overrides(definition: SweepDefinition) -> Value:
+    """The file as it is, with the overrides given beside it before the parameters of a trial, which so win."""
+    sweep = read_yaml(definition.path).value
+    if definition.overrides and isinstance(sweep, dict) and isinstance(sweep["command"], list):
+        words = sweep["command"]
+        at = next((index for index, word in enumerate(words) if str(word).startswith("${args")), len(words))
+        sweep["command"] = [*words[:at], *definition.overrides, *words[at:]]
+    return sweep
+
+
 def sweep_on_wandb(definition: SweepDefinition, count: int | None, display: Display) -> WandbSweep:
-    """Creates the sweep and runs `wandb agent` to its end. Raises UserError when W&B does not answer."""
+    """Creates the sweep and runs `wandb agent` to its end.
+
+    Raises UserError when W&B does not answer, or would misunderstand the file.
+    """
+    for parameter in definition.parameters:
+        mixture = parameter.distribution
+        if isinstance(mixture, Mixture) and any(not isinstance(part, Constant) for part in mixture.parts):
+            raise UsageError(
+                f"{parameter.label}: W&B knows no distribution inside `values`", "leave out --engine wandb"
+            )
     given = {
-        "sweep": read_yaml(definition.path).value,
+        "sweep": _with_overrides(definition),
         "entity": definition.entity,
         "project": definition.project or "nnscratch",
         "has_key": bool(os.environ.get("WANDB_API_KEY")),

@@ -214,3 +214,24 @@ def test_no_cpu_is_told_to_use_a_kernel_it_does_not_have(tmp_path: Path) -> None
 def test_a_kernel_that_the_user_has_set_stays(tmp_path: Path) -> None:
     environment = {"OPENBLAS_CORETYPE": "Sandybridge", "flags": "avx512"}
     assert restored(tmp_path, {"OPENBLAS_CORETYPE": "SkylakeX"}, environment) == "Sandybridge"
+
+
+@pytest.mark.parametrize("name", ["train", "gradcheck", "explain", "preflight"])
+def test_a_sweep_given_to_a_command_that_takes_a_config_is_called_one(
+    name: str, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, error = fail([name, str(root / "configs" / "sweep_smoke.yaml")], capsys)
+    assert code == 2
+    assert "is a sweep, not a config" in error
+    assert "`nnscratch sweep FILE` runs it" in error
+
+
+@pytest.mark.parametrize("given", ["nan", "inf", "0", "-1"])
+@pytest.mark.parametrize("arguments", [["gradcheck", "--tolerance"], ["sweep", "--lease"]])
+def test_an_option_that_is_a_number_takes_a_finite_one_greater_than_0(
+    arguments: list[str], given: str, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = "sweep_smoke.yaml" if arguments[0] == "sweep" else "smoke.yaml"
+    code, error = fail([arguments[0], str(root / "configs" / file), f"{arguments[1]}={given}"], capsys)
+    assert code == 2
+    assert f"{arguments[1]} {float(given)}: expected a finite number greater than 0" in error

@@ -166,6 +166,27 @@ def test_the_wandb_engine_creates_the_sweep_of_the_file_and_starts_an_agent(
     assert json.loads(capsys.readouterr().out) == {"engine": "wandb", "sweep": "e/p/s1"}
 
 
+def test_a_distribution_inside_values_is_not_sent_to_wandb(
+    fake_wandb: Path, write_sweep: WriteSweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = [0, {"distribution": "log_uniform_values", "min": 0.001, "max": 0.1}]
+    file = write_sweep(tmp_path, parameters={"l2": {"values": values}})
+    with pytest.raises(SystemExit):
+        main(["sweep", str(file), "--engine", "wandb"])
+    assert "parameters.l2: W&B knows no distribution inside `values`" in capsys.readouterr().err
+    assert not fake_wandb.exists()
+
+
+def test_overrides_reach_wandbs_agents_before_the_parameters(
+    fake_wandb: Path, write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_KEY", "x")
+    file = write_sweep(tmp_path)
+    main(["sweep", str(file), "training.epochs=2", "--seed", "7", "--engine", "wandb", "--json"])
+    command = json.loads(fake_wandb.read_text())["config"]["command"]
+    assert command[-2:] == ["training.epochs=2", "${args_no_hyphens}"]
+
+
 @pytest.mark.parametrize(
     ("environment", "said"),
     [

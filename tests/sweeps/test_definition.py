@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nnscratch.config.document import parse_yaml
 from nnscratch.errors import ConfigError
 from nnscratch.sweeps.distributions import Choice, Constant, Distribution, Integers, Interval, Mixture, Quantiles
 from nnscratch.sweeps.sweep_file import load_sweep
@@ -325,6 +327,17 @@ def test_a_field_that_only_some_choices_have_may_be_varied_with_the_choice(
 ) -> None:
     mixed = {"optimizer.name": {"values": ["adam", "sgd"]}, "optimizer.momentum": {"value": 0.9}}
     load_sweep(write_sweep(tmp_path, parameters=mixed))
+
+
+def test_the_parameters_in_the_documentation_mean_what_it_says(
+    root: Path, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    snippets = re.findall(r"```yaml\n(.*?)```", (root / "docs" / "sweeps.md").read_text(), re.DOTALL)
+    conditional, mixture = (parse_yaml(snippet, "docs/sweeps.md").value for snippet in snippets)
+    assert load_sweep(write_sweep(tmp_path, method="grid", run_cap=None, parameters=conditional)).grid_size() == 3
+    assert only_parameter(write_sweep(tmp_path, parameters=mixture)) == Mixture(
+        [Constant(0), Interval(0.00001, 0.01, True)]
+    )
 
 
 def test_the_sweeps_in_configs_can_be_used(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,14 @@ import pytest
 
 from nnscratch.cli import main
 from nnscratch.config.config import load_config
-from nnscratch.errors import UsageError
+from nnscratch.errors import UsageError, UserError
 from nnscratch.experiment.train import train
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
 from nnscratch.host.workplace import Workplace
 from nnscratch.sweeps.assignment import Assignment
 from nnscratch.sweeps.command_line import SweepOptions, _interrupted, sweep
+from nnscratch.sweeps.estimate import SweepEstimate
 from nnscratch.sweeps.outcome import SweepSummary, conclude
 from nnscratch.sweeps.sweep_file import load_sweep
 from nnscratch.sweeps.trial_observer import TrialStop
@@ -226,14 +229,132 @@ def test_a_trials_own_stop_leaves_the_sweep_going_and_the_sweeps_stop_ends_both(
     assert (one.reason, other.wanted, other.reason) == ("pruned", True, "interrupted")
 
 
-def test_the_command_to_go_on_with_has_every_option_but_no_password() -> None:
+def test_the_command_to_go_on_with_has_every_option_but_no_password(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    file = write_sweep(tmp_path)
     how = SweepOptions(storage="postgresql://me:secret@host/x", workers=2, lease_seconds=5.0)
     workplace = Workplace(data_dir=Path("my data"), threads=4, plots=False)
-    hint = _interrupted("", Path("sweep.yaml"), how, workplace, Path("runs/sweeps/tiny")).hint
+    definition = load_sweep(file, overrides=["training.epochs=2", "data.path=a #b"])
+    hint = _interrupted("", definition, how, workplace, Path("runs/sweeps/tiny")).hint
     assert hint == (
-        "go on with: nnscratch sweep sweep.yaml --name tiny --runs-dir runs --data-dir 'my data' "
-        "--storage 'postgresql://me:***@host/x' --lease 5.0 --workers 2 --threads 4 --no-plots"
+        f"go on with: nnscratch sweep {file} training.epochs=2 'data.path=a #b' --name tiny --runs-dir runs "
+        "--data-dir 'my data' --storage 'postgresql://me:***@host/x' --lease 5.0 --workers 2 --threads 4 --no-plots"
     )
+
+
+def test_overrides_hold_for_every_trial_and_are_part_of_what_the_sweep_is(
+    write_sweep: WriteSweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_sweep(tmp_path, run_cap=2)
+    command = ["sweep", str(file), "--runs-dir", str(tmp_path / "runs"), "--threads", "1", "--no-plots", "--quiet"]
+    main([*command, "training.epochs=1", "--optimizer.beta1=0.8"])
+    folder = tmp_path / "runs" / "sweeps" / "tiny"
+    for number in range(2):
+        config = load_config(folder / "trials" / f"trial-{number:04d}" / "config.yaml")
+        assert (config.training.epochs, config.optimizer.to_dict()["beta1"]) == (1, 0.8)
+    with pytest.raises(SystemExit):
+        main(command)
+    assert "config.training.epochs: was 1, is now 3" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("model.hidden_layers=[4]", "model.hidden_layers is a parameter of"),
+        ("model.hidden_layers.0=4", "model.hidden_layers is a parameter of"),
+        ("optimizer=adam", "optimizer.name is a parameter of"),
+        ("optimizer.learning_rte=1", "did you mean learning_rate"),
+        ("optimizer.beta2=0.5", "optimizer.beta2: unknown field"),
+        ("training.epochs=many", "expected a whole number"),
+    ],
+)
+def test_an_override_that_the_sweep_undoes_or_the_config_refuses_is_a_mistake(
+    override: str, said: str, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    parameters = {"optimizer.name": {"values": ["sgd", "rmsprop"]}, "model.hidden_layers": {"values": [[8], []]}}
+    file = write_sweep(tmp_path, parameters=parameters)
+    with pytest.raises(UserError, match=re.escape(said)):
+        load_sweep(file, overrides=[override])
+    momentum = load_sweep(file, overrides=["optimizer.momentum=0.5"])  # sgd has it
+    assert "optimizer.momentum is left out: rmsprop has no momentum" in momentum.notes
+
+
+def test_a_dry_run_says_trials_epochs_and_time_and_writes_nothing(
+    write_sweep: WriteSweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parameters = {
+        "training.epochs": {"values": [1, 2, 4]},
+        "training.batch_size": {"values": [20, 1000]},  # the latter fails at once: there are 160 examples
+        "optimizer.name": {"values": ["sgd", "adam"]},
+        "optimizer.momentum": {"values": [0.0, 0.9]},
+    }
+    file = write_sweep(tmp_path, method="grid", run_cap=None, parameters=parameters)
+    before = sorted(tmp_path.rglob("*"))
+    command = ["sweep", str(file), "--runs-dir", str(tmp_path / "runs"), "--dry-run"]
+    main([*command, "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert (told["trials"], told["epochs"]) == (18, 7 * 6)
+    assert 0 < told["seconds"] < 600
+    main([*command, "--workers", "2", "optimizer.learning_rate=0.1"])
+    text = capsys.readouterr().out
+    assert "tiny: grid, 18 trials of" in text
+    assert "42 epochs in all" in text
+    assert "2 at a time" in text
+    assert "nothing was written" in text
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("method", ["random", "bayes"])
+def test_a_dry_run_of_a_search_counts_the_epochs_that_its_trials_draw(
+    method: str, write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnscratch.sweeps.estimate._time_steps", lambda *_: 2.0)
+    band = {"type": "hyperband", "min_iter": 1}
+    parameters = {"training.epochs": {"min": 1, "max": 9}, "training.batch_size": {"value": 10}}
+    file = write_sweep(tmp_path, method=method, run_cap=300, parameters=parameters, early_terminate=band)
+    workplace = Workplace(data_dir=tmp_path, runs_dir=tmp_path / "runs", threads=1)
+    told = sweep(file, SweepOptions(dry_run=True, workers=4), workplace, Display(quiet=True))
+    assert isinstance(told, SweepEstimate)
+    assert told.trials == 300
+    assert 4.5 * 300 < told.epochs < 5.5 * 300
+    assert told.seconds == 2.0 * told.epochs / 4
+    assert f"at most {told.epochs:,} epochs in all" in told.to_text()
+    assert "about at most" in told.to_text()
+
+
+def test_the_leaderboards_file_has_every_value_in_full_and_no_doubled_quotes(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    parameters = {
+        "optimizer.learning_rate": {"value": 0.0123456789},
+        "optimizer.name": {"values": ["sgd", "adam"]},
+        "optimizer.momentum": {"value": 0.5},
+        "model.hidden_layers": {"value": [8, 4]},
+        "wandb.tags": {"value": ["a", "b"]},
+        "training.clip_norm": {"value": None},
+        "model.weight_init": {"value": {"name": "he", "distribution": "uniform"}},
+    }
+    run(write_sweep(tmp_path, method="grid", run_cap=None, parameters=parameters))
+    text = (tmp_path / "runs" / "sweeps" / "tiny" / "leaderboard.csv").read_text()
+    assert '""' not in text
+    sgd, adam = csv.DictReader(text.splitlines())
+    assert [sgd[path] for path in parameters] == [
+        "0.0123456789", "sgd", "0.5", "[8, 4]", "[a, b]", "null", "{name: he, distribution: uniform}"
+    ]  # fmt: skip
+    assert (adam["optimizer.name"], adam["optimizer.momentum"]) == ("adam", "")
+
+
+def test_plots_are_drawn_of_trials_that_lack_some_of_the_parameters(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    parameters = {
+        "optimizer.name": {"values": ["sgd", "adam"]},
+        "optimizer.momentum": {"values": [0.0, 0.5, 0.9]},
+        "optimizer.learning_rate": {"values": [0.1, 0.001]},
+    }
+    file = write_sweep(tmp_path, {"training": {"epochs": 1}}, method="grid", run_cap=None, parameters=parameters)
+    main(["sweep", str(file), "--runs-dir", str(tmp_path / "runs"), "--threads", "1", "--quiet"])
+    assert {path.name for path in (tmp_path / "runs" / "sweeps" / "tiny" / "plots").iterdir()} >= {
+        "history.png",
+        "parallel_coordinates.png",
+    }
 
 
 @pytest.mark.parametrize(("option", "drawn"), [([], False), (["--plots"], True)])

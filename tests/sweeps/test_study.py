@@ -140,13 +140,13 @@ def test_a_trial_that_gets_on_between_kills_is_never_given_up(
     for life in range(3 * study_module.MOST_DEATHS):
         trial = victim.claim()
         assert trial is not None
-        victim.begin(0, tmp_path, updates=life // 5)  # every fifth life begins further on
+        victim.begin(0, tmp_path, 9, updates=life // 5)  # every fifth life begins further on
     here = open_study(file)
     trial = here.claim()
     assert trial is not None
     assert trial.deaths <= 6
     for _ in range(2 * study_module.MOST_DEATHS):  # it gets no further from here on
-        victim.begin(0, tmp_path, updates=5) if victim.claim() is not None else None
+        victim.begin(0, tmp_path, 9, updates=5) if victim.claim() is not None else None
     assert [row.status for row in victim.trials()] == ["running"]  # a living process holds it
 
 
@@ -157,7 +157,7 @@ def test_progress_grows_with_epochs_saved_updates_and_finished_trials_alone(
     seen = [study.progress()]
     study.claim()
     seen.append(study.progress())
-    study.begin(0, tmp_path, updates=0)
+    study.begin(0, tmp_path, 9, updates=0)
     study.beat(0)
     seen.append(study.progress())
     assert len(set(seen)) == 1
@@ -165,7 +165,7 @@ def test_progress_grows_with_epochs_saved_updates_and_finished_trials_alone(
     seen.append(study.progress())
     study.report(0, 1, 0.5)
     assert study.progress() == seen[-1]
-    study.begin(0, tmp_path, updates=7)
+    study.begin(0, tmp_path, 9, updates=7)
     seen.append(study.progress())
     study.finish(0, "completed", 0.5)
     seen.append(study.progress())

@@ -1,0 +1,161 @@
+"""`sweep --dry-run`: how many trials and epochs a sweep has, and about how long it takes; nothing is written."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nnscratch.config.assembly import Assembly, assemble, load_dataset
+from nnscratch.config.config import Config
+from nnscratch.config.node import Value
+from nnscratch.config.overrides import override
+from nnscratch.datasets.dataset import Dataset
+from nnscratch.errors import ConfigError, UserError
+from nnscratch.experiment.dry_run import refuse_to_unpack
+from nnscratch.host import machine
+from nnscratch.host.display import Display
+from nnscratch.host.workplace import Workplace
+from nnscratch.report.formats import count, duration
+from nnscratch.sweeps.definition import SweepDefinition
+from nnscratch.sweeps.sampling import suggest
+
+MOST_LOADED, MOST_TIMED = 200, 5
+SECONDS_EACH = 1.0
+
+
+@dataclass(frozen=True)
+class SweepEstimate:
+    """What a sweep will come to. Its time is that of a few of its trials, by some steps of each."""
+
+    name: str
+    method: str
+    config: str
+    trials: int
+    epochs: int
+    timed: int
+    """How many trials the time is from."""
+    seconds: float | None
+    workers: int
+    ends_early: bool
+    """Whether trials may be stopped before their last epoch."""
+    failure = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for --json."""
+        return {
+            "name": self.name,
+            "method": self.method,
+            "config": self.config,
+            "trials": self.trials,
+            "epochs": self.epochs,
+            "seconds": self.seconds,
+            "workers": self.workers,
+        }
+
+    def to_text(self) -> str:
+        """Three lines for people."""
+        most = "at most " if self.ends_early else ""
+        workers = f", {self.workers} at a time" if self.workers > 1 else ""
+        time_needed = (
+            f"about {most}{duration(self.seconds)} on this machine{workers}, from steps of {self.timed} of the trials"
+            if self.seconds is not None
+            else "how long it takes is not known: none of the trials that were tried can be trained"
+        )
+        return "\n".join(
+            [
+                f"{self.name}: {self.method}, {count(self.trials)} trials of {self.config}",
+                f"{most}{count(self.epochs)} epochs in all",
+                time_needed,
+                "nothing was written",
+            ]
+        )
+
+
+def estimate(
+    definition: SweepDefinition, seed: int, workers: int, workplace: Workplace, display: Display
+) -> SweepEstimate:
+    """What the sweep will come to from its very start. Raises UserError when its data is not there."""
+    base = definition.command.load()
+    refuse_to_unpack(base, workplace.data_dir)
+    dataset = load_dataset(base, workplace.data_dir, display.say, display.download, download=False)
+    total = definition.trials
+    values = _values(definition, seed, total)
+    configs = [config for each in values if (config := _config(definition, each)) is not None]
+    threads = max(1, machine.choose_threads(workplace.threads) // workers)
+    timed = [
+        seconds
+        for config in _evenly(configs, MOST_TIMED)
+        if (seconds := _seconds_per_epoch(config, base, dataset, threads, workplace, display)) is not None
+    ]
+    epochs = round(sum(config.training.epochs for config in configs) * total / len(values))
+    mean = sum(timed) / len(timed) if timed else None
+    return SweepEstimate(
+        name=definition.name,
+        method=definition.method,
+        config=str(definition.command.config),
+        trials=total,
+        epochs=epochs,
+        timed=len(timed),
+        seconds=None if mean is None else mean * epochs / min(workers, total),
+        workers=workers,
+        ends_early=definition.early_terminate is not None,
+    )
+
+
+def _values(definition: SweepDefinition, seed: int, total: int) -> list[dict[str, Value]]:
+    """What up to MOST_LOADED trials try; a Bayesian search is taken for the random one that it begins as."""
+    if definition.method == "grid":
+        return _evenly(list(itertools.islice(definition.grid(), total)), MOST_LOADED)
+    as_random = replace(definition, method="random")
+    return [suggest(as_random, seed, number, []).values for number in range(min(total, MOST_LOADED))]
+
+
+def _config(definition: SweepDefinition, values: dict[str, Value]) -> Config | None:
+    """The config of a trial; None when its values do not go together: it fails at once."""
+    try:
+        return definition.command.load(tuple(override(path, value) for path, value in values.items()))
+    except ConfigError:
+        return None
+
+
+def _evenly(items: Sequence[Any], most: int) -> list[Any]:
+    """At most so many of the items, from all over them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[(2 * k + 1) * len(items) // (2 * most)] for k in range(most)]
+
+
+def _seconds_per_epoch(
+    config: Config, base: Config, dataset: Dataset, threads: int, workplace: Workplace, display: Display
+) -> float | None:
+    """From steps of about a second; None when the trial cannot be trained."""
+    try:
+        if (config.data.dataset, config.data.path) != (base.data.dataset, base.data.path):
+            dataset = load_dataset(config, workplace.data_dir, display.detail, display.download, download=False)
+        return _time_steps(assemble(config, dataset), threads) if config.training.epochs else 0.0
+    except (UserError, MemoryError):
+        return None
+
+
+def _time_steps(assembly: Assembly, threads: int) -> float:
+    trainer = assembly.trainer(threads)
+    batches = trainer.batches(assembly.splits.train)
+    taken, began = 0, time.perf_counter()
+    started = began
+    for step in range(len(batches)):
+        trainer.step(batches, 0, step, [])
+        now = time.perf_counter()
+        if step == 0 and len(batches) > 1 and now - began < SECONDS_EACH:
+            started = now  # the first one makes the buffers
+            continue
+        taken += 1
+        if now - began > SECONDS_EACH:
+            break
+    seconds = (time.perf_counter() - started) / taken * len(batches)
+    validation = assembly.splits.validation
+    if validation is not None:  # forward alone is a third of a step
+        seconds *= 1 + len(validation) / len(assembly.splits.train) / 3
+    return seconds
