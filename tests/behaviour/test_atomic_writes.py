@@ -74,7 +74,7 @@ def test_a_disk_too_full_for_the_first_checkpoint_leaves_no_run_and_says_one_lin
 ) -> None:
     with largest_file(50_000):  # a checkpoint has 150 KB
         error = failure(command(tmp_path), capsys)
-    assert error == f"error: cannot write the checkpoint {tmp_path}/runs/run/checkpoints/last.npz: File too large\n"
+    assert error == f"error: cannot write {tmp_path}/runs/run/checkpoints/last.npz: File too large\n"
     assert list((tmp_path / "runs").iterdir()) == []
 
 
@@ -100,7 +100,7 @@ def test_a_disk_that_fills_up_keeps_the_earlier_checkpoint_and_the_run_resumes(
 
     monkeypatch.setattr(os, "fsync", fsync)
     workplace = Workplace(tmp_path, tmp_path / "runs", 1, plots=False)
-    with pytest.raises(UserError, match=r"cannot write the checkpoint .*last\.npz: No space left on device"):
+    with pytest.raises(UserError, match=r"cannot write .*last\.npz: No space left on device"):
         train(config(), workplace, Display(quiet=True), observers=[disk])
     run = tmp_path / "runs" / "run"
     assert leftovers(run) == []
@@ -123,7 +123,7 @@ def test_a_full_disk_is_one_line_and_exit_code_1(tmp_path: Path, capsys: pytest.
     with largest_file(50_000):
         error = failure(["train", "--resume", str(tmp_path / "runs" / "run"), "--epochs", "4", "--no-plots"], capsys)
     assert error.splitlines()[-1] == (
-        f"error: cannot write the checkpoint {tmp_path}/runs/run/checkpoints/last.npz: File too large"
+        f"error: cannot write {tmp_path}/runs/run/checkpoints/last.npz: File too large"
     )
     assert (tmp_path / "runs" / "run" / "checkpoints" / "last.npz").read_bytes() == last
     assert json.loads((tmp_path / "runs" / "run" / "meta.json").read_text())["status"] == "failed"
