@@ -11,7 +11,7 @@ import typer
 from nnscratch.cli import config, data, results, runs, sweep, teaching, train
 from nnscratch.cli.errors import as_user_error
 from nnscratch.cli.help import LOOK, SET_UP, Group
-from nnscratch.errors import UsageError
+from nnscratch.errors import Interrupted, UsageError
 from nnscratch.version import VERSION
 
 app = typer.Typer(
@@ -53,6 +53,8 @@ def main(arguments: list[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = app(args=arguments, prog_name=app.info.name, standalone_mode=False)
+        if code == Interrupted.exit_code:  # what Typer makes of Ctrl-C, without a word
+            raise KeyboardInterrupt
     except (Exception, KeyboardInterrupt) as error:
         code = _end(error)
     if isinstance(code, int) and code:

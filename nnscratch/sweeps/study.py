@@ -171,8 +171,8 @@ class Study:
             for each, trial in zip(frozen, trials, strict=True):
                 if trial.status == "interrupted" or self._is_orphan(trial):
                     died = trial.status == "running"
-                    if died and trial.deaths >= MOST_DEATHS:
-                        note = f"the process that trained it died {trial.deaths} times, and it got no further"
+                    if trial.deaths >= MOST_DEATHS:
+                        note = f"what trained it died or had no memory {trial.deaths} times, and it got no further"
                         self._end(each._trial_id, "failed", None, {"note": note})
                         continue
                     self._set(each._trial_id, deaths=trial.deaths + died, lease=asdict(self._me), status="running")
@@ -217,13 +217,20 @@ class Study:
 
     def finish(self, number: int, status: str, value: float | None, note: str = "", collapsed: bool = False) -> None:
         """Ends the trial; `interrupted` instead sets it free for whoever comes next."""
+        attributes: dict[str, Any] = {"note": note, "collapsed": collapsed}
         with self._mutex():
             identifier, _ = self._own(number)
-            attributes: dict[str, Any] = {"note": note, "collapsed": collapsed}
             if status == "interrupted":
                 self._set(identifier, **attributes, lease=None, status=status)
             else:
                 self._end(identifier, status, value, attributes)
+
+    def leave_open(self, number: int, note: str, is_death: bool) -> None:
+        """Sets the trial free because the machine cannot train it now; whether that counts as a death."""
+        with self._mutex():
+            identifier, _ = self._own(number)
+            deaths = _trial(self._storage.get_trial(identifier)).deaths + is_death
+            self._set(identifier, note=note, deaths=deaths, lease=None, status="interrupted")
 
     def _create(self, history: list[FrozenTrial]) -> Trial:
         """A new trial that this worker holds, in one write."""

@@ -22,7 +22,7 @@ from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.sampling import trial_seed
 from nnscratch.sweeps.study import LeaseLostError, Study, Trial
 from nnscratch.sweeps.trial_observer import Heartbeat, TrialDisplay, TrialObserver, TrialStop
-from nnscratch.sweeps.trouble import Patience, is_trouble_of_the_machine, reason
+from nnscratch.sweeps.trouble import Patience, is_out_of_memory, is_trouble_of_the_machine, reason
 
 OF_THE_DATA = ("data.dataset", "data.path", "data.limit", "data.validation")
 """What decides whether there are examples to learn from."""
@@ -62,7 +62,7 @@ def run_trial(study: Study, trial: Trial, assignment: Assignment, patience: Pati
         note = "collapsed to chance level"
     with suppress(LeaseLostError):
         observer.settle()
-        patience(lambda: study.finish(trial.number, status, value, note[:300], collapsed))
+        patience(lambda: study.finish(trial.number, status, value, note.split("\n")[0][:300], collapsed))
 
 
 def _is_left_open(error: Exception, trial: Trial, study: Study, assignment: Assignment) -> bool:
@@ -83,7 +83,7 @@ def _leave_open(study: Study, trial: Trial, error: Exception) -> UserError:
     """Sets the trial free, if that is possible now; the error that ends the worker."""
     said = reason(error)
     with suppress(Exception):  # the trouble may be the storage's, too: then the lease ends with this process
-        study.finish(trial.number, "interrupted", None, said[:300])
+        study.leave_open(trial.number, said[:300], is_death=is_out_of_memory(error))
     return UserError(
         f"trial {trial.number} is left open, since this machine cannot train it now: {said}",
         "mend that, and start the sweep again: it goes on where it was",

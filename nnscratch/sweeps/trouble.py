@@ -72,6 +72,11 @@ def is_trouble_of_the_machine(error: BaseException) -> bool:
     )
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether it was memory: what the trial asks for may be the cause, which only repetition tells."""
+    return any(isinstance(each, MemoryError) for each in _history(error))
+
+
 def reason(error: BaseException) -> str:
     """The cause in one line: of a database its own words, of a file its name."""
     if isinstance(error, UserError):

@@ -235,3 +235,23 @@ def test_an_option_that_is_a_number_takes_a_finite_one_greater_than_0(
     code, error = fail([arguments[0], str(root / "configs" / file), f"{arguments[1]}={given}"], capsys)
     assert code == 2
     assert f"{arguments[1]} {float(given)}: expected a finite number greater than 0" in error
+
+
+def test_ctrl_c_ends_a_command_with_130_and_a_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nnscratch.setup.doctor.examine", raising(KeyboardInterrupt()))
+    assert fail(["doctor"], capsys) == (130, "error: interrupted\n")
+
+
+def test_ctrl_c_while_the_command_line_is_imported_is_no_traceback_either(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupts:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "nnscratch.cli.app":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "nnscratch.cli.app")
+    monkeypatch.setattr(sys, "meta_path", [Interrupts(), *sys.meta_path])
+    assert fail(["--help"], capsys) == (130, "error: interrupted\n")

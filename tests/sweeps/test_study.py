@@ -127,8 +127,20 @@ def test_a_trial_that_kills_every_process_fails_in_the_end(
         claims += 1
     assert claims == 1 + study_module.MOST_DEATHS
     (row,) = victim.trials()
-    assert (row.status, "died 10 times" in row.note) == ("failed", True)
+    assert (row.status, "10 times, and it got no further" in row.note) == ("failed", True)
     assert victim.is_over(victim.trials())
+
+
+@pytest.mark.parametrize("is_death", [True, False])
+def test_a_trial_for_which_memory_never_suffices_fails_in_the_end_but_not_one_for_which_the_disk_is_full(
+    is_death: bool, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    study = open_study(write_sweep(tmp_path, run_cap=1))
+    for _ in range(study_module.MOST_DEATHS):
+        assert study.claim() is not None
+        study.leave_open(0, "no room", is_death)
+    assert (study.claim() is None) == is_death
+    assert [row.status for row in study.trials()] == ["failed" if is_death else "running"]
 
 
 def test_a_trial_that_gets_on_between_kills_is_never_given_up(
