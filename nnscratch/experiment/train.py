@@ -30,7 +30,7 @@ from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.runs.directory import RunDirectory, find_checkpoint
 from nnscratch.runs.header import header_of
 from nnscratch.runs.kept_plugins import keep_plugins
-from nnscratch.runs.training_state import restore, scaling_of, target_scaling_of
+from nnscratch.runs.training_state import require_weights, restore, scaling_of, target_scaling_of
 from nnscratch.training.trainer import Trainer
 
 
@@ -146,6 +146,7 @@ def _restored_recorder(
     prepared = prepare(config, workplace, display)
     affine = scaling_of(checkpoint, file, prepared.dataset.input_shape)
     target_affine = target_scaling_of(checkpoint, file, prepared.dataset.outputs)
+    require_weights(prepared.network, checkpoint, file)
     trainer = prepared.with_scaling(affine, target_affine).trainer(threads)
     training = Training(run, config, prepared.dataset, prepared.splits, trainer)
     recorder = Recorder(training, threads)

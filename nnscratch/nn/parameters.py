@@ -207,6 +207,11 @@ class Parameters:
         vector = self.state if vector is None else vector
         return {name: self._view(vector, each) for name, each in self._states.items()}
 
+    def require(self, arrays: Mapping[str, Array], state: Mapping[str, Array]) -> None:
+        """Raises UserError when these are not the arrays of `load` and `load_state`; needs no allocated network."""
+        for found, declared in ((arrays, self._declared), (state, self._states)):
+            _require_alike(found, {name: each.shape for name, each in declared.items()})
+
     def load(self, arrays: Mapping[str, Array], vector: Array | None = None) -> None:
         """Copies arrays by name into `theta` (or a vector like it); every name and shape must match, or nothing is."""
         copy_by_name(arrays, self.named(vector))
@@ -218,14 +223,18 @@ class Parameters:
 
 def copy_by_name(arrays: Mapping[str, Array], targets: Mapping[str, Array]) -> None:
     """Copies every array into the target of its name; raises UserError, having changed nothing, when they differ."""
-    missing, extra = sorted(targets.keys() - arrays.keys()), sorted(arrays.keys() - targets.keys())
+    _require_alike(arrays, {name: target.shape for name, target in targets.items()})
+    for name, target in targets.items():
+        target[...] = arrays[name]
+
+
+def _require_alike(arrays: Mapping[str, Array], shapes: Mapping[str, Shape]) -> None:
+    missing, extra = sorted(shapes.keys() - arrays.keys()), sorted(arrays.keys() - shapes.keys())
     problems = [f"missing {name}" for name in missing] + [f"unknown {name}" for name in extra]
     problems += [
-        f"{name} has shape {arrays[name].shape}, the network has {target.shape}"
-        for name, target in targets.items()
-        if name in arrays and arrays[name].shape != target.shape
+        f"{name} has shape {arrays[name].shape}, the network has {shape}"
+        for name, shape in shapes.items()
+        if name in arrays and arrays[name].shape != shape
     ]
     if problems:
         raise UserError("these weights are not of this network: " + "; ".join(problems))
-    for name, target in targets.items():
-        target[...] = arrays[name]

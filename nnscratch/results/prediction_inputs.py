@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import os
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,7 @@ import numpy as np
 
 from nnscratch.datasets.formats.csv_file import Layout, detect_layout, is_number, read_rows
 from nnscratch.datasets.formats.images import SUFFIXES, decode
+from nnscratch.datasets.formats.npy import read_npy_header
 from nnscratch.datasets.sources.csv_table import TARGET_NAMES, CSVTable
 from nnscratch.errors import DataError, UserError
 from nnscratch.nn.compute.buffers import Array
@@ -66,7 +66,8 @@ def _items_of(loaded: LoadedRun, path: Path) -> Iterator[Item]:
             yield _picture(loaded, path)
     except UserError as error:
         yield _failure(str(path), error)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, MemoryError, RuntimeError) as error:
+    # A damaged archive can fail in zipfile in any way; whatever is wrong with one file, the others are predicted.
+    except Exception as error:
         yield _failure(str(path), DataError(f"{path}: unreadable: {_reason(error)}"))
 
 
@@ -123,11 +124,12 @@ def _array_items(loaded: LoadedRun, path: Path) -> Iterator[Item]:
 
 def _rows_of(loaded: LoadedRun, file: IO[bytes], name: str) -> Iterator[Item]:
     """The examples of one array in NPY format, as `name[0]`, `name[1]`, ..."""
-    shape, fortran, dtype = _npy_header(file, name)
+    header = read_npy_header(file, name)
+    shape, dtype = header.shape, header.dtype
     if dtype.kind not in "biuf":
         raise DataError(f"{name}: an array of {dtype}, not of numbers")
     count, per_row = _as_rows(loaded, shape, name)
-    if fortran and len(shape) > 1:
+    if header.is_fortran and len(shape) > 1:
         raise DataError(f"{name}: the array is in Fortran order", "save numpy.ascontiguousarray(x)")
     size = per_row * dtype.itemsize
     for index in range(count):
@@ -137,15 +139,6 @@ def _rows_of(loaded: LoadedRun, file: IO[bytes], name: str) -> Iterator[Item]:
             raise DataError(f"{name}: the file ends within row {index} of {count:,}", "is it complete?")
         values = np.frombuffer(raw, dtype)
         yield Item(place, partial(_stored, loaded, values, place))
-
-
-def _npy_header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
-    version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(file)
-    if version == (2, 0):
-        return np.lib.format.read_array_header_2_0(file)
-    raise DataError(f"{name}: NPY format {version} is not read", "save an array of numbers with numpy.save")
 
 
 def _as_rows(loaded: LoadedRun, shape: tuple[int, ...], name: str) -> tuple[int, int]:

@@ -10,9 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import struct
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from nnscratch.errors import UserError
+from nnscratch.datasets.formats.npy import read_npy
+from nnscratch.errors import DataError, UserError
 from nnscratch.nn.compute.buffers import Array
 
 FORMAT = 2
@@ -69,10 +68,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise damaged(path, "its checksum does not fit its contents")
     try:
         checkpoint = _decode(contents)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
-        raise damaged(path, str(error)) from None
-    except (zipfile.BadZipFile, zlib.error, struct.error, MemoryError, SyntaxError, RuntimeError) as error:
-        raise damaged(path, str(error)) from None
+    except DataError as error:
+        raise damaged(path, error.message) from None
+    # A damaged archive can fail in zipfile and in the JSON parser in any way.
+    except Exception as error:
+        raise damaged(path, str(error) or type(error).__name__) from None
     if checkpoint.header.get("format") != FORMAT:
         found = checkpoint.header.get("format")
         raise UserError(f"{path} has checkpoint format {found!r}; this version reads format {FORMAT}")
@@ -96,8 +96,11 @@ def _decode(contents: bytes) -> Checkpoint:
             raise ValueError("it holds compressed data, which nnscratch never writes")
         if sum(member.file_size for member in members) > len(contents):
             raise ValueError("its members overlap")
-    with np.load(io.BytesIO(contents), allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
+        arrays = {}
+        for member in members:
+            with archive.open(member) as stream:
+                name = member.filename.removesuffix(".npy")
+                arrays[name] = read_npy(stream, member.file_size, name)
     header = json.loads(arrays.pop(HEADER).tobytes())
     if not isinstance(header, dict):
         raise ValueError("its header is not a mapping")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from nnscratch.runs.meta import Data
 from nnscratch.runs.records import read_record
 from nnscratch.training.progress import Progress
 
+LARGEST = 1 << 40
+"""Numbers of an example, or outputs: more than any machine holds."""
 ONLY_IN_LAST = ("progress", "optimizer_steps")
 
 
@@ -56,6 +59,15 @@ def header_of(checkpoint: Checkpoint, file: Path) -> Header:
         header = read_record(Header, checkpoint.header)
         if header.classes is not None and len(header.classes) != header.outputs:
             raise ValueError(f"there are {len(header.classes)} classes for {header.outputs} outputs")
+        inputs = math.prod(header.input_shape)
+        if not 0 < inputs <= LARGEST or min(header.input_shape) < 1 or not 0 < header.outputs <= LARGEST:
+            raise ValueError(f"no network takes {tuple(header.input_shape)} and gives {header.outputs}")
+        for names, number, what in (
+            (header.target_names, header.outputs, "targets"),
+            (header.feature_names, inputs, "inputs"),
+        ):
+            if names is not None and len(names) != number:
+                raise ValueError(f"there are {len(names)} names for {number} {what}")
         if header.kind == "last":
             Progress.from_dict(header.progress or {})
     except ValueError as error:

@@ -15,7 +15,7 @@ from nnscratch.nn.network import Network
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.header import header_of
-from nnscratch.runs.training_state import scaling_of, target_scaling_of
+from nnscratch.runs.training_state import require_weights, scaling_of, target_scaling_of
 from nnscratch.training.examples import Examples
 from nnscratch.training.scaling import Affine
 
@@ -89,12 +89,10 @@ def load_run(path: Path, checkpoint: str = "best") -> LoadedRun:
     affine = scaling_of(saved, file, input_shape)
     target_affine = target_scaling_of(saved, file, outputs)
     network = build_network(config, input_shape, outputs)
+    require_weights(network, saved, file)
     start_network(config, network, affine, None)
-    try:
-        network.parameters.load(saved.section("parameters"))
-        network.parameters.load_state(saved.section("state"))
-    except UserError as error:
-        raise UserError(f"{file}: {error.message}", "was it written by another version or changed by hand?") from None
+    network.parameters.load(saved.section("parameters"))
+    network.parameters.load_state(saved.section("state"))
     return LoadedRun(
         run=run,
         checkpoint=file,

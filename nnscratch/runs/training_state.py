@@ -20,6 +20,7 @@ import numpy as np
 
 from nnscratch.errors import UserError
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.network import Network
 from nnscratch.nn.parameters import Parameters
 from nnscratch.runs.checkpoint import Checkpoint, damaged
 from nnscratch.runs.header import Header, header_of
@@ -132,6 +133,14 @@ def restore(checkpoint: Checkpoint, path: Path, trainer: Trainer) -> Best:
     elif epoch:
         raise damaged(path, f"it lacks the weights of its best epoch, {epoch}")
     return best
+
+
+def require_weights(network: Network, checkpoint: Checkpoint, path: Path) -> None:
+    """Raises UserError when the file's weights are not the network's: before there is memory for what it may claim."""
+    try:
+        network.parameters.require(checkpoint.section("parameters"), checkpoint.section("state"))
+    except UserError as error:
+        raise UserError(f"{path}: {error.message}", "was it written by another version or changed by hand?") from None
 
 
 def scaling_of(checkpoint: Checkpoint, path: Path, input_shape: tuple[int, ...]) -> Affine:

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+LARGEST = 2**53
+"""A count that no training reaches; up to it, float64 is exact."""
+
 
 @dataclass(frozen=True)
 class StepResult:
@@ -72,9 +75,13 @@ class Progress:
             raise ValueError(f"the progress must have the fields {', '.join(expected)}")
         for name, default in expected.items():
             value = values[name]
-            negative = isinstance(value, int) and value < 0
-            if type(value) is not type(default) or negative or (isinstance(value, float) and not math.isfinite(value)):
-                raise ValueError(f"the progress has {name} {value!r}")
+            impossible = isinstance(value, int) and not 0 <= value < LARGEST
+            if (
+                type(value) is not type(default)
+                or impossible
+                or (isinstance(value, float) and not math.isfinite(value))
+            ):
+                raise ValueError(f"the progress has {name} {repr(value)[:60]}")
         rows = [values["measures"], *values["history"]]
         if not all(isinstance(row, Mapping) and all(_is_number(value) for value in row.values()) for row in rows):
             raise ValueError("the progress holds a row that is not numbers by name")

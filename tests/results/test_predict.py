@@ -288,3 +288,17 @@ def test_reading_pictures_in_threads_leaves_the_filters_of_warnings_as_they_were
     predictions = list(predict(load_run(shapes_run), [Item("a", first), Item("b", second)], readers=2))
     assert [prediction.error for prediction in predictions] == [None, None]
     assert list(warnings.filters) == before
+
+
+def test_a_damaged_header_of_an_array_is_that_inputs_error_and_the_others_are_predicted(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, images: Array, tmp_path: Path
+) -> None:
+    folder = tmp_path / "arrays"
+    folder.mkdir()
+    np.save(folder / "good.npy", images[:1])
+    whole = (folder / "good.npy").read_bytes()
+    for index in (3, 10, 13, 20, 30, 52, 60, 127):
+        spoiled = whole[:index] + bytes([whole[index] ^ 64]) + whole[index + 1 :]
+        (folder / f"bad{index:03d}.npy").write_bytes(spoiled)
+    rows = predicted_with_failure(capsys, shapes_run, folder, folder / "good.npy")
+    assert ["error" in row for row in rows] == [True] * 8 + [False, False]

@@ -7,6 +7,7 @@ import json
 import pickle
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,11 @@ from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.layers import Dense
 from nnscratch.nn.losses import MeanSquaredError
 from nnscratch.nn.network import Network
+from nnscratch.nn.parameters import Parameters
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.runs.checkpoint import DIGEST_LENGTH, FORMAT, Checkpoint, load_checkpoint
 from nnscratch.runs.header import Header
+from nnscratch.runs.loaded import load_run
 from nnscratch.runs.training_state import Best, last_checkpoint
 from nnscratch.training.optimizers import Adam
 from nnscratch.training.recipe import Recipe
@@ -158,6 +161,16 @@ def test_a_hostile_file_with_a_right_checksum_is_refused(name: str, tmp_path: Pa
     (tmp_path / "a.npz").write_bytes(contents)
     with pytest.raises(UserError, match=rf"damaged or not a checkpoint: .*{reason}"):
         load_checkpoint(tmp_path / "a.npz")
+
+
+def test_every_flipped_bit_of_an_arrays_header_is_a_checkpoint_or_a_user_error(tmp_path: Path) -> None:
+    contents = npy(np.zeros(7, np.float32))
+    for bit in range(8 * 128):
+        spoiled = bytearray(contents)
+        spoiled[bit // 8] ^= 1 << bit % 8
+        (tmp_path / "a.npz").write_bytes(signed({"header.npy": header(), "x.npy": bytes(spoiled)}))
+        with suppress(UserError):
+            load_checkpoint(tmp_path / "a.npz")
 
 
 def test_members_that_share_their_bytes_are_refused(tmp_path: Path) -> None:
@@ -309,3 +322,43 @@ def test_weights_that_are_not_finite_are_never_saved() -> None:
     network.parameters.named()["0.dense.weight"][0] = np.nan
     with pytest.raises(DivergenceError, match=r"the weights 0\.dense\.weight"):
         last_checkpoint(trainer, Best(), header)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"classes": ["a", "b"]}, "2 classes for 10 outputs"),
+        ({"feature_names": ["a"]}, "1 names for 3072 inputs"),
+        ({"target_names": ["a"]}, "1 names for 10 targets"),
+        ({"best_epoch": None}, "best_epoch is None"),
+        ({"input_shape": [0, 1]}, "no network takes"),
+        ({"outputs": 10**30}, "classes for"),
+    ],
+)
+def test_a_header_that_contradicts_itself_is_refused_by_what_is_wrong(
+    changed: dict[str, Any], reason: str, run: Path, tmp_path: Path
+) -> None:
+    spoil(run, changed)
+    with pytest.raises(UserError, match=f"in its header, .*{reason}"):
+        load_run(run, "last")
+    assert reason in resume_error(run, tmp_path)
+
+
+def test_counters_that_no_training_reaches_are_refused(run: Path, tmp_path: Path) -> None:
+    progress = load_checkpoint(run / "checkpoints" / "last.npz").header["progress"]
+    spoil(run, {"progress": {**progress, "updates": 10**30}})
+    assert "the progress has updates 1000000000" in resume_error(run, tmp_path)
+
+
+def test_a_network_far_larger_than_the_weights_is_refused_before_there_is_memory_for_it(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_checkpoint(run / "checkpoints" / "last.npz").header["config"]
+    large = config.replace("hidden_layers: [4]", "hidden_layers: [24000, 24000]")
+    assert large != config
+    spoil(run, {"config": large})
+    (run / "config.yaml").write_text(large)
+    monkeypatch.setattr(Parameters, "allocate", None)
+    with pytest.raises(UserError, match="these weights are not of this network"):
+        load_run(run, "last")
+    assert "these weights are not of this network" in resume_error(run, tmp_path)

@@ -13,6 +13,7 @@ import numpy as np
 from nnscratch.component import setting
 from nnscratch.datasets.dataset import Array, Dataset, Report, Source
 from nnscratch.datasets.download import Progress
+from nnscratch.datasets.formats.npy import MAGIC, read_npy
 from nnscratch.datasets.sources.own_data import Splits, hold_out, labels_from, required_path
 from nnscratch.errors import DataError
 
@@ -79,49 +80,38 @@ class NPZ(Source):
 def _read(file: Path) -> dict[str, Array]:
     """The arrays by what they are for; training inputs and targets are there, test ones both or neither."""
     try:
-        # Opened here, as NumPy leaves the file open when it turns out to be damaged.
         with file.open("rb") as stream:
-            archive = np.load(stream, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
+            if stream.read(len(MAGIC)) == MAGIC:
                 raise DataError(f"{file}: a single array, not an NPZ file", "save both: np.savez(path, x=..., y=...)")
-            size = _decompressed_size(file)
+        with zipfile.ZipFile(file) as archive:
+            members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+            size = sum(member.file_size for member in members.values())
             if size > LARGEST:
                 raise DataError(f"{file}: {size:,} bytes decompressed; at most {LARGEST:,} are read")
-            chosen = {role: _key(archive.files, names) for role, names in (*_KEYS.items(), ("classes", _CLASS_KEYS))}
+            chosen = {role: _key([*members], names) for role, names in (*_KEYS.items(), ("classes", _CLASS_KEYS))}
             for role in ("train inputs", "train targets"):
                 if chosen[role] is None:
                     raise DataError(
                         f"{file}: no array with the {role} ({', '.join(_KEYS[role])}); "
-                        f"it holds {', '.join(archive.files) or 'nothing'}",
+                        f"it holds {', '.join(members) or 'nothing'}",
                         "save it with np.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)",
                     )
             if (chosen["test inputs"] is None) != (chosen["test targets"] is None):
-                raise DataError(
-                    f"{file}: x_test and y_test come together or not at all; it holds {', '.join(archive.files)}"
-                )
-            found = {role: archive[key] for role, key in chosen.items() if key is not None}
-            # NumPy hands out what is no .npy file as bytes.
-            strange = [str(chosen[role]) for role, values in found.items() if not isinstance(values, np.ndarray)]
-            if strange:
-                raise DataError(f"{file}: {', '.join(strange)} is not a NumPy array")
-            return {role: _as_text(file, str(chosen[role]), values) for role, values in found.items()}
+                raise DataError(f"{file}: x_test and y_test come together or not at all; it holds {', '.join(members)}")
+            found: dict[str, Array] = {}
+            for role, key in chosen.items():
+                if key is not None:
+                    with archive.open(members[key]) as member:
+                        values = read_npy(member, members[key].file_size, f"{file}: {key}")
+                    found[role] = _as_text(file, key, values)
+            return found
     except DataError:
         raise
-    # A damaged file can fail in zipfile and in NumPy's header parser in any way.
+    # A damaged archive can fail in zipfile in any way.
     except Exception as error:
-        if "allow_pickle" in str(error) or "pickled" in str(error):
-            raise DataError(
-                f"{file}: refused: it holds pickled Python objects, which may run code",
-                "save plain arrays of numbers or fixed-width text",
-            ) from error
         raise DataError(
             f"{file}: unreadable: {error or type(error).__name__}", "is it an NPZ file, and complete?"
         ) from error
-
-
-def _decompressed_size(file: Path) -> int:
-    with zipfile.ZipFile(file) as archive:
-        return sum(entry.file_size for entry in archive.infolist())
 
 
 def _key(keys: list[str], names: tuple[str, ...]) -> str | None:

@@ -87,7 +87,7 @@ def test_labels_in_a_column_are_flattened(tmp_path: Path) -> None:
         ({"x": IMAGES[:0], "y": LABELS[:0]}, "is empty"),
         ({"x": IMAGES, "y": LABELS + 5, "classes": np.array(["a", "b"])}, "label 6 is outside"),
         ({"x": IMAGES, "y": LABELS, "x_test": IMAGES, "y_test": LABELS + 1}, "class '2' of the test targets"),
-        ({"x": np.array([object()]), "y": LABELS}, "refused: it holds pickled Python objects"),
+        ({"x": np.array([object()]), "y": LABELS}, "refused: an array of object holds pickled Python objects"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], reason: str) -> None:
@@ -137,7 +137,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "zip.npz", "w") as archive:
         archive.writestr("x", "hello")
         archive.writestr("y", "hello")
-    with pytest.raises(DataError, match="x, y is not a NumPy array"):
+    with pytest.raises(DataError, match="x: not a NumPy array"):
         NPZ().load(tmp_path, tmp_path / "zip.npz", print)
     with pytest.raises(ConfigError, match=r"data\.path"):
         NPZ().load(tmp_path, None, print)
