@@ -15,7 +15,7 @@ REMEDIES: Mapping[Remedy, str] = {
     "smaller learning rate": "a smaller optimizer.learning_rate",
     "smaller learning rate at the start": "a smaller optimizer.learning_rate: its first updates were so large that the "
     "units died",
-    "learning rate 3 to 10 times smaller": "a learning rate 3 to 10 times smaller",
+    "learning rate 3 to 10 times smaller": "an optimizer.learning_rate 3 to 10 times smaller",
     "far smaller learning rate": "a far smaller optimizer.learning_rate",
     "larger learning rate": "a larger optimizer.learning_rate",
     "another learning rate": "another optimizer.learning_rate",
@@ -41,6 +41,7 @@ REMEDIES: Mapping[Remedy, str] = {
     "balanced classes": "loss: {name: cross_entropy, class_weights: balanced}",
     "targets that fit inputs": "checking that targets fit inputs",
     "labels that fit inputs": "checking that labels belong to their inputs: they look shuffled",
+    "gradient check": "`nnscratch gradcheck` on the configuration, which names the array",
 }
 
 AGAINST_DIVERGENCE = "try a smaller optimizer.learning_rate, training.clip_norm=1, or data.scaling=standardize"

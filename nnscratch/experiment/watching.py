@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from nnscratch.config.advice import sentence
 from nnscratch.experiment.observer import Observer, Training
-from nnscratch.training.diagnosis.findings import Watch
 from nnscratch.training.diagnosis.setting import watch
+from nnscratch.training.diagnosis.watch import Watch
 from nnscratch.training.progress import EpochResult, StepResult
 
 

@@ -18,11 +18,12 @@ from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.layer import Layer
-from nnscratch.nn.layers import ReLU, Sigmoid, Tanh
+from nnscratch.nn.layers import ReLU, Sigmoid, Softmax, Tanh
 from nnscratch.nn.losses import Loss
 from nnscratch.nn.network import Network
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.loaded import LoadedRun, load_run
+from nnscratch.training.diagnosis.causes import causes
 from nnscratch.training.diagnosis.findings import (
     Finding,
     Setting,
@@ -31,6 +32,7 @@ from nnscratch.training.diagnosis.findings import (
     final_findings,
     history_findings,
     input_findings,
+    output_findings,
     prediction_findings,
     start_findings,
     unit_findings,
@@ -43,6 +45,7 @@ from nnscratch.training.diagnosis.setting import (
     setting_of,
     trainable_layers,
 )
+from nnscratch.training.diagnosis.start import gradient_findings
 from nnscratch.training.examples import Examples
 from nnscratch.training.scaling import scale_targets
 
@@ -52,7 +55,7 @@ SAMPLE = 1000
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The findings of one run; none when it is healthy."""
+    """The findings of one run, the cause first; none when it is healthy."""
 
     run: Path
     status: str
@@ -80,12 +83,14 @@ class Diagnosis:
         for finding in self.findings:
             place = f"  in {finding.layer}" if finding.layer else ""
             lines += ["", f"{finding.problem}{place}", f"  {finding.evidence}", f"  try {advice(finding)}"]
+            if finding.consequences:
+                lines.append(f"  what follows from it: {', '.join(finding.consequences)}")
         return "\n".join([*lines, *(["", *(f"note: {note}" for note in self.notes)] if self.notes else [])])
 
 
-def _described(finding: Finding) -> dict[str, str | None]:
+def _described(finding: Finding) -> dict[str, str | list[str] | None]:
     described = {"problem": finding.problem, "layer": finding.layer, "evidence": finding.evidence}
-    return {**described, "advice": advice(finding)}
+    return {**described, "advice": advice(finding), "consequences": list(finding.consequences)}
 
 
 def diagnose(path: Path, workplace: Workplace, display: Display) -> Diagnosis:
@@ -116,13 +121,16 @@ def diagnose(path: Path, workplace: Workplace, display: Display) -> Diagnosis:
         with np.errstate(all="ignore"):
             findings += _before_training(loaded, loss, setting, train)
             units, predictions = _on_examples(loaded, dataset, splits)
-            findings += [*unit_findings(units), *predictions]
+            end = loaded.network.layers[-1].path
+            findings += [*unit_findings([each for each in units if each.layer != end]), *predictions]
+            for each in units:
+                findings += output_findings(each, history, setting) if each.layer == end else ()
     measured = measured_layers(loaded.network, loaded.config.optimizer.build())
     setting = replace(setting, learning_rate=learning_rate or None, measured=measured)
     findings += history_findings(history, setting)
     if meta.status == "completed":
         findings += final_findings(history, setting)
-    return Diagnosis(path, meta.status, len(history), tuple(findings), tuple(notes), tuple(units))
+    return Diagnosis(path, meta.status, len(history), tuple(causes(findings)), tuple(notes), tuple(units))
 
 
 @dataclass
@@ -143,7 +151,7 @@ class _Recorder:
         if isinstance(self.layer, ReLU):
             positive: Array = np.any(y > 0, axis=tuple(range(y.ndim - 1)))
             self.answered = positive if self.answered is None else self.answered | positive
-        elif isinstance(self.layer, Sigmoid):
+        elif isinstance(self.layer, Sigmoid | Softmax):
             self.saturated += int(np.count_nonzero(y * (1 - y) < 0.01 * 0.25))
         else:
             self.saturated += int(np.count_nonzero(1 - np.square(y) < 0.01))
@@ -154,12 +162,14 @@ class _Recorder:
 
 
 def unit_statistics(network: Network, batches: Iterator[Array]) -> tuple[list[UnitStatistics], list[Array]]:
-    """What every ReLU, sigmoid and tanh but the last layer does on the batches, and the network's outputs for each."""
-    recorders = [
-        _Recorder(layer)
+    """What every ReLU, sigmoid and tanh, and a softmax at the end, does on the batches, and their outputs."""
+    end = network.layers[-1]
+    looked_at = [
+        layer
         for layer in network.walk()
-        if isinstance(layer, ReLU | Sigmoid | Tanh) and layer is not network.layers[-1]
+        if isinstance(layer, ReLU | Sigmoid | Tanh) or (isinstance(layer, Softmax) and layer is end)
     ]
+    recorders = [_Recorder(layer) for layer in looked_at]
     for recorder in recorders:
         _listen(recorder)
     try:
@@ -189,6 +199,7 @@ def _before_training(loaded: LoadedRun, loss: Loss, setting: Setting, train: Exa
     assert network is not None
     value, _ = loss(network.forward(x, training=True), train.targets[train.rows[:BATCH]])
     yield from start_findings(value, setting)
+    yield from gradient_findings(network, loss, x, train.targets[train.rows[:BATCH]])
 
 
 def _on_examples(loaded: LoadedRun, dataset: Dataset, splits: Splits) -> tuple[list[UnitStatistics], list[Finding]]:

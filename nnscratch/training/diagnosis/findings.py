@@ -6,7 +6,7 @@ The thresholds are wide on purpose: a healthy run must hear nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -19,7 +19,7 @@ Remedy: TypeAlias = Literal[
     "warm-up", "warm-up and cosine", "clipping", "relu", "relu instead of sigmoid", "relu instead of tanh",
     "leaky relu", "batch norm", "residual layers", "fewer layers", "smaller network", "larger network", "more epochs",
     "early stopping", "more data", "augmentation", "dropout", "l2", "less l2", "balanced classes",
-    "targets that fit inputs", "labels that fit inputs",
+    "targets that fit inputs", "labels that fit inputs", "gradient check",
 ]  # fmt: skip
 """What may help, in words of its own: who tells a user says them in the words of a config."""
 
@@ -38,6 +38,10 @@ DEAD, SATURATED = 0.95, 0.6
 """The shares of a layer from which it is named. Networks learn well with 80 % of a ReLU layer's units always zero."""
 GAP, LOSS_RISE = 0.1, 1.3
 """Overfitting: training accuracy above validation accuracy by the one, validation loss above its best by the other."""
+LEARNED, SMALLER_GAP = 0.99, 0.08
+"""Overfitting as well: hardly a training example left to learn from, and validation accuracy so far below."""
+STILL_FALLING = 0.01
+"""A training that was too short: its loss fell over the last two epochs by more than this share of guessing's."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class Finding:
     evidence: str
     remedies: tuple[Remedy, ...]
     """Any of them may help."""
+    consequences: tuple[str, ...] = ()
+    """Other problems that follow from this one."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +130,14 @@ def final_findings(history: Sequence[Row], setting: Setting) -> Iterator[Finding
         return
     final = history[-1]["train_loss"]
     if final > 0.8 * setting.guessing and not any(_instability(history, setting)):
-        yield Finding(
-            "underfitting",
-            None,
-            f"train_loss {final:.4g} after {len(history)} epochs, guessing gives {setting.guessing:.4g}",
-            ("another learning rate", "more epochs", "larger network", "less l2", "targets that fit inputs"),
-        )
+        evidence = f"train_loss {final:.4g} after {len(history)} epochs, guessing gives {setting.guessing:.4g}"
+        before = history[-3]["train_loss"]
+        if before - final > STILL_FALLING * setting.guessing:
+            falls = f"{evidence}; it still falls, from {before:.4g} two epochs before"
+            yield Finding("training too short", None, falls, ("more epochs",))
+        else:
+            remedies: tuple[Remedy, ...] = ("another learning rate", "larger network", "targets that fit inputs")
+            yield Finding("underfitting", None, evidence, remedies)
 
 
 def divergence_findings(message: str, learning_rate: float) -> Iterator[Finding]:
@@ -161,15 +169,42 @@ def unit_findings(statistics: Sequence[UnitStatistics]) -> Iterator[Finding]:
             )
 
 
+def output_findings(output: UnitStatistics, history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
+    """From an activation that ends the network: saturated outputs are well where they are right, not where they err."""
+    if output.saturated < SATURATED or not history:
+        return
+    loss = history[-1]["train_loss"]
+    if loss > 0.8 * setting.guessing:
+        yield Finding(
+            "saturated outputs",
+            output.layer,
+            f"{output.saturated:.0%} of the network's {output.kind} outputs lie where the slope is below a "
+            f"hundredth of its peak, with train_loss {loss:.4g}, and guessing gives {setting.guessing:.4g}",
+            ("standardized inputs", "smaller starting weights", "smaller learning rate"),
+        )
+
+
 def prediction_findings(predicted: Sequence[int], actual: Sequence[int], classes: Sequence[str]) -> Iterator[Finding]:
     """From how often each class was predicted, and how often it was right to, in a sample."""
-    never = [name for name, n, m in zip(classes, predicted, actual, strict=True) if n == 0 and m >= 10]
-    if never:
+    total, largest = sum(actual), max(actual)
+    never = [(name, m) for name, n, m in zip(classes, predicted, actual, strict=True) if n == 0 and m]
+    rare = any(m < largest / 2 for _, m in never)
+    balance: tuple[Remedy, ...] = ("balanced classes",) if rare else ()
+    if never and sum(n > 0 for n in predicted) == 1 and total - actual[predicted.index(max(predicted))] > 1:
+        always = predicted.index(max(predicted))
+        yield Finding(
+            "one class always predicted",
+            None,
+            f"{classes[always]} for each of {total} examples, which is right for {actual[always] / total:.1%}",
+            (*balance, "another learning rate", "more epochs"),
+        )
+    often = [name for name, m in never if m >= 10]
+    if often:
         yield Finding(
             "classes never predicted",
             None,
-            f"{', '.join(never)}: not once in {sum(actual)} examples, about {sum(actual) // len(actual)} of each class",
-            ("balanced classes", "more epochs", "another learning rate"),
+            f"{', '.join(often)}: not once in {total} examples, about {total // len(actual)} of each class",
+            (*balance, "more epochs", "another learning rate"),
         )
 
 
@@ -281,12 +316,18 @@ def _overfitting(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
         return
     best = min(each["val_loss"] for each in history)
     gap = row.get("train_accuracy", 1.0) - row.get("val_accuracy", 0.0)
-    if row["val_loss"] > LOSS_RISE * best and row["train_loss"] < best and gap > GAP:
+    rose = row["val_loss"] > LOSS_RISE * best and row["train_loss"] < best and gap > GAP
+    learned = setting.classes is not None and row["train_accuracy"] >= LEARNED and gap > SMALLER_GAP
+    if rose or learned:
+        accuracies = (
+            f"accuracy {row['train_accuracy']:.1%} against {row['val_accuracy']:.1%}" if setting.classes else ""
+        )
+        rise = f"val_loss rose from {best:.4g} to {row['val_loss']:.4g} while train_loss is {row['train_loss']:.4g}"
+        rest = "training examples are learned, so that no gradient is left to learn more from"
         yield Finding(
             "overfitting",
             None,
-            f"val_loss rose from {best:.4g} to {row['val_loss']:.4g} while train_loss is {row['train_loss']:.4g}"
-            + (f"; accuracy {row['train_accuracy']:.1%} against {row['val_accuracy']:.1%}" if setting.classes else ""),
+            "; ".join(part for part in (rise if rose else rest, accuracies) if part),
             ("more data", "augmentation", "l2", "dropout", "smaller network", "early stopping"),
         )
     if setting.classes and len(history) >= 5:
@@ -299,27 +340,3 @@ def _overfitting(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
                 f"({chance:.0%})",
                 ("labels that fit inputs",),
             )
-
-
-class Watch:
-    """Tells each problem once, as soon as it shows while training goes on."""
-
-    def __init__(self, setting: Setting, tell: Callable[[Finding], None]) -> None:
-        self._setting = setting
-        self._tell = tell
-        self._told: set[str] = set()
-
-    def inputs(self, magnitude: float) -> None:
-        self._say(input_findings(magnitude))
-
-    def first_loss(self, loss: float) -> None:
-        self._say(start_findings(loss, self._setting))
-
-    def epochs(self, history: Sequence[Row]) -> None:
-        self._say(history_findings(history, self._setting))
-
-    def _say(self, findings: Iterable[Finding]) -> None:
-        for finding in findings:
-            if finding.problem not in self._told:
-                self._told.add(finding.problem)
-                self._tell(finding)

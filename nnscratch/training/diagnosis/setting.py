@@ -10,7 +10,8 @@ import numpy as np
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.losses import Loss
 from nnscratch.nn.network import Network
-from nnscratch.training.diagnosis.findings import Finding, Setting, Watch
+from nnscratch.training.diagnosis.findings import Finding, Setting
+from nnscratch.training.diagnosis.watch import Watch
 from nnscratch.training.examples import Examples
 from nnscratch.training.optimizers import Optimizer
 from nnscratch.training.scaling import Affine, scale_targets

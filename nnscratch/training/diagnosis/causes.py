@@ -1,0 +1,84 @@
+"""Which of several findings is the cause: what follows from another is not advised upon, and no advice contradicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from nnscratch.training.diagnosis.findings import Finding, Remedy
+
+NOTHING_LEARNED = "one class always predicted", "training too short", "underfitting", "classes never predicted"
+STUCK = "vanishing gradients", "updates too small", *NOTHING_LEARNED
+UNITS_LOST = "saturated outputs", "saturated units", "dead units", *STUCK
+TOO_FAR = "exploding gradients", "updates too large", *UNITS_LOST
+EDGE = "learning rate at the edge of divergence"
+MEMORY = "learning by heart", "overfitting"
+
+CONSEQUENCES: Mapping[str, tuple[str, ...]] = {
+    "wrong gradient": ("diverged", EDGE, *TOO_FAR, *MEMORY),
+    "units start alike": ("dead units", *STUCK),
+    "unscaled inputs": ("loss at start far from guessing", "diverged", EDGE, *TOO_FAR),
+    "loss at start far from guessing": ("diverged", EDGE, *TOO_FAR),
+    "diverged": (EDGE, *TOO_FAR, *MEMORY),
+    EDGE: (*TOO_FAR, *MEMORY),
+    "exploding gradients": ("updates too large", *UNITS_LOST),
+    "updates too large": UNITS_LOST,
+    "saturated outputs": STUCK,
+    "saturated units": STUCK,
+    "dead units": STUCK,
+    "vanishing gradients": ("updates too small", *NOTHING_LEARNED),
+    "learning by heart": ("overfitting", "updates too small"),
+    "overfitting": ("updates too small",),
+    "updates too small": NOTHING_LEARNED,
+    "one class always predicted": ("training too short", "underfitting", "classes never predicted"),
+    "training too short": ("classes never predicted",),
+    "underfitting": ("classes never predicted",),
+    "classes never predicted": (),
+}
+"""Every problem, causes first, and what else it makes a run show."""
+
+OPPOSITES: tuple[tuple[frozenset[Remedy], frozenset[Remedy]], ...] = (
+    (
+        frozenset(
+            {
+                "smaller learning rate",
+                "smaller learning rate at the start",
+                "learning rate 3 to 10 times smaller",
+                "far smaller learning rate",
+            }
+        ),
+        frozenset({"larger learning rate"}),
+    ),
+    (frozenset({"smaller network", "fewer layers"}), frozenset({"larger network"})),
+    (frozenset({"early stopping"}), frozenset({"more epochs"})),
+    (frozenset({"l2", "dropout"}), frozenset({"less l2", "larger network"})),
+    (frozenset({"he initialization"}), frozenset({"xavier initialization"})),
+    (frozenset({"relu", "relu instead of sigmoid", "relu instead of tanh"}), frozenset({"leaky relu"})),
+)
+"""Remedies of which nobody should be told both."""
+
+
+def causes(findings: Iterable[Finding], told: Sequence[Finding] = ()) -> list[Finding]:
+    """The findings that no other explains, the cause first; each names what follows from it.
+
+    A remedy against one is left out of later ones when it contradicts an earlier one's. What has been told before
+    comes before all, and is not told again.
+    """
+    order = list(CONSEQUENCES)
+    kept = list(told)
+    for finding in sorted(findings, key=lambda each: order.index(each.problem)):
+        cause = next((at for at, each in enumerate(kept) if finding.problem in CONSEQUENCES[each.problem]), None)
+        given = {remedy for each in kept for remedy in each.remedies}
+        remedies = tuple(each for each in finding.remedies if not _opposites(each) & given)
+        if cause is None and remedies:
+            kept.append(replace(finding, remedies=remedies))
+        else:
+            at = cause or 0
+            shown = f"{finding.problem} in {finding.layer}" if finding.layer else finding.problem
+            kept[at] = replace(kept[at], consequences=(*kept[at].consequences, shown))
+    return kept[len(told) :]
+
+
+def _opposites(remedy: Remedy) -> frozenset[Remedy]:
+    pairs = [*OPPOSITES, *((right, left) for left, right in OPPOSITES)]
+    return frozenset(other for ours, others in pairs if remedy in ours for other in others)

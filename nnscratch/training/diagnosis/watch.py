@@ -1,0 +1,39 @@
+"""The rules applied while a training goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from nnscratch.training.diagnosis.causes import causes
+from nnscratch.training.diagnosis.findings import (
+    Finding,
+    Row,
+    Setting,
+    history_findings,
+    input_findings,
+    start_findings,
+)
+
+
+class Watch:
+    """Tells each problem once, as soon as it shows; not what follows from one that was told."""
+
+    def __init__(self, setting: Setting, tell: Callable[[Finding], None]) -> None:
+        self._setting = setting
+        self._tell = tell
+        self._told: list[Finding] = []
+
+    def inputs(self, magnitude: float) -> None:
+        self._say(input_findings(magnitude))
+
+    def first_loss(self, loss: float) -> None:
+        self._say(start_findings(loss, self._setting))
+
+    def epochs(self, history: Sequence[Row]) -> None:
+        self._say(history_findings(history, self._setting))
+
+    def _say(self, findings: Iterable[Finding]) -> None:
+        known = {each.problem for each in self._told}
+        for finding in causes((each for each in findings if each.problem not in known), self._told):
+            self._told.append(finding)
+            self._tell(finding)
