@@ -19,7 +19,7 @@ from nnscratch.experiment.resumption import (
     tell_new_length,
     warn_of_another_machine,
 )
-from nnscratch.experiment.session import Session
+from nnscratch.experiment.session import Session, draw
 from nnscratch.experiment.terminal import Terminal
 from nnscratch.experiment.watching import DiagnosisWatch
 from nnscratch.host import machine
@@ -91,6 +91,8 @@ def resume(
             recorder = _restored_recorder(run, file, config, workplace, display)
             summary = finished(recorder.training, run.read_meta(), display)
             if summary is not None:
+                if workplace.plots and not run.report.exists():  # killed while it was drawn
+                    draw(recorder.training, summary.test, display)
                 for observer in observers:
                     observer.begin(recorder.training)
                     observer.end("completed", summary)

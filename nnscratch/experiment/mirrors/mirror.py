@@ -31,6 +31,9 @@ class Harmless(Observer):
     def epoch(self, result: EpochResult, is_best: bool) -> None:
         self._tell(lambda: self._mirror.epoch(result, is_best))
 
+    def complete(self, summary: TrainingSummary) -> None:
+        self._tell(lambda: self._mirror.complete(summary))
+
     def end(self, status: Status, summary: TrainingSummary | None) -> None:
         self._tell(lambda: self._mirror.end(status, summary), always=True)
 
