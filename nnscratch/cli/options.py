@@ -96,14 +96,19 @@ def read_config(
 
 def file_and_overrides(context: typer.Context, arguments: Sequence[str]) -> tuple[Path, list[str]]:
     """The file among a command's arguments, and the fields to change. Raises UsageError."""
-    from nnscratch.config.arguments import config_and_overrides
-
-    options = [option for parameter in context.command.params for option in parameter.opts]
-    path, changes = config_and_overrides(arguments, options)
+    path, changes = any_file_and_overrides(context, arguments)
     if path is None:
         what = "sweep" if context.info_name == "sweep" else "config"
         raise UsageError(f"which {what}?", f"nnscratch {context.info_name} {what.upper()}.yaml")
     return path, changes
+
+
+def any_file_and_overrides(context: typer.Context, arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """The same for a command that may do without a file."""
+    from nnscratch.config.arguments import config_and_overrides
+
+    options = [option for parameter in context.command.params for option in parameter.opts]
+    return config_and_overrides(arguments, options)
 
 
 def _import_plugins(path: Path, allowed: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from nnscratch.cli.options import (
     RunsDir,
     Verbose,
     Wandb,
+    any_file_and_overrides,
     display_for,
     read_config,
     read_run,
@@ -38,13 +40,14 @@ family = typer.Typer()
         "nnscratch train configs/quickstart.yaml",
         "nnscratch train configs/cifar_best.yaml optimizer.learning_rate=3e-4 --epochs 5 --name trial",
         "nnscratch train --resume runs/trial --epochs 20",
+        "nnscratch train --resume last training.early_stopping.patience=20",
     ),
 )
 def train(
     context: typer.Context,
     arguments: Arguments = None,
     resume: Annotated[
-        Path | None, typer.Option("--resume", help="Continue this run, given by folder or name, in place.")
+        Path | None, typer.Option("--resume", help="Continue this run in place: its folder or name, or `last`.")
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the run and its folder.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")] = None,
@@ -71,8 +74,9 @@ def train(
     the config can be changed after it: `optimizer.learning_rate=3e-4` or `--optimizer.learning_rate=3e-4`.
     """
     if resume is not None:
-        _refuse_with_resume(arguments, name, seed, dry_run)
-        cpu.use_kernel_of(find_run(resume, runs_dir))  # before anything imports NumPy
+        _refuse_with_resume({"--name": name, "--seed": seed, "--dry-run": dry_run or None})
+        resume = find_run(resume, runs_dir)
+        cpu.use_kernel_of(resume)  # before anything imports NumPy
     elif not arguments:
         raise UsageError("which config?", "nnscratch train CONFIG.yaml, or nnscratch train --resume RUN")
     from nnscratch.experiment.dry_run import dry_run as describe
@@ -82,8 +86,11 @@ def train(
     display = display_for(json, quiet, verbose)
     workplace = Workplace(data_dir, runs_dir, threads, plots)
     if resume is not None:
+        path, changes = any_file_and_overrides(context, arguments or [])
+        given = {each.partition("=")[0]: each for each in changes}
+        _refuse_with_resume({"a config": path, "name=": given.get("name"), "seed=": given.get("seed")})
         run = read_run(resume, runs_dir, allow_plugins)
-        finish(resume_run(run, epochs, workplace, display, wandb=wandb), json)
+        finish(resume_run(run, epochs, workplace, display, overrides=changes, wandb=wandb), json)
         return
     fields = {"name": name, "seed": seed, "training.epochs": epochs, "wandb.mode": wandb}
     config = read_config(context, arguments, allow_plugins, display, fields)
@@ -93,11 +100,10 @@ def train(
         finish(train_config(config, workplace, display, wandb=wandb), json)
 
 
-def _refuse_with_resume(arguments: list[str] | None, name: str | None, seed: int | None, dry_run: bool) -> None:
-    given = {"a config or overrides": arguments or None, "--name": name, "--seed": seed, "--dry-run": dry_run or None}
+def _refuse_with_resume(given: Mapping[str, object]) -> None:
     refused = [what for what, value in given.items() if value is not None]
     if refused:
         raise UsageError(
             f"--resume continues a run as it was; {', '.join(refused)} cannot be given with it",
-            "only --epochs, --threads and output options can; or start a new run from the run's config.yaml",
+            "--epochs, --threads, output options and overrides can; or start a new run from the run's config.yaml",
         )

@@ -71,20 +71,24 @@ def resume(
     workplace: Workplace,
     display: Display,
     *,
+    overrides: Sequence[str] = (),
     wandb: str | None = None,
     observers: Sequence[Observer] = (),
     stop: StopRequest | None = None,
 ) -> TrainingSummary:
     """Continues a run in place to its config's last epoch, or to `epochs`; says so when nothing is left to do.
 
-    `path` is the run, continued from its last checkpoint, or one of its checkpoint files; the rest is as for `train`,
-    but that without `wandb` nothing is mirrored: the run's config, which may be somebody else's, is not obeyed in it.
+    `path` is the run, continued from its last checkpoint, or one of its checkpoint files; `overrides` set fields of its
+    config, of those that a resume may change. The rest is as for `train`, but that nothing is mirrored unless `wandb`
+    or an override says so: the run's config, which may be somebody else's, is not obeyed in it.
     """
     run, file = find_checkpoint(path)
     with run.locked():
         run.remove_leftovers()
-        config = load_config(run.config, [] if epochs is None else [f"training.epochs={epochs}"])
+        changes = [*overrides, *([] if epochs is None else [f"training.epochs={epochs}"])]
+        config = load_config(run.config, changes, display.say)
         if not file.exists():
+            check_config(run, load_config(run.config), config)
             display.say(f"{run.path} was stopped before its first checkpoint: it starts from the beginning")
             recorder = _fresh_recorder(run, config, workplace, display)
         else:
@@ -98,7 +102,8 @@ def resume(
                     observer.end("completed", summary)
                 return summary
             recorder.go_on()
-        mode = wandb_mode("off", wandb)
+        is_asked = any(each.partition("=")[0] in ("wandb", "wandb.mode") for each in overrides)
+        mode = wandb_mode(config.wandb.mode if is_asked else "off", wandb)
         if mode == "off" and wandb is None and config.wandb.mode != "off":
             display.say(f"nothing is sent to W&B: --wandb {config.wandb.mode} goes on with the mirror there")
         return _session(recorder, workplace, display, mode, observers, stop).train()
