@@ -15,6 +15,7 @@ from nnscratch.runs.names import find_run, has_been_trained
 if TYPE_CHECKING:
     from nnscratch.config.config import Config
     from nnscratch.host.display import Display
+    from nnscratch.host.workplace import Workplace
 
 WandbMode = Literal["off", "offline", "online"]
 
@@ -34,6 +35,14 @@ Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best, last or a f
 RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Folder that runs are in.")]
 DataDir = Annotated[
     Path, typer.Option("--data-dir", envvar="NNSCRATCH_DATA_DIR", help="Folder that datasets are in, or put into.")
+]
+RunDataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        envvar="NNSCRATCH_DATA_DIR",
+        help="Folder that datasets are in; left out: the one the run was trained with.",
+    ),
 ]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads to use; left out: every core.")]
 RunThreads = Annotated[int | None, typer.Option("--threads", help="Threads to use; left out: as many as in training.")]
@@ -60,6 +69,19 @@ def read_run(run: Path, runs_dir: Path, allow_plugins: bool) -> Path:
     path = find_run(run, runs_dir)
     _import_plugins(path, allow_plugins)
     return path
+
+
+def workplace_of(run: Path, data_dir: Path | None, threads: int | None, *, plots: bool = True) -> Workplace:
+    """Where a run's data is: in the folder that was named, else in the run's own, if that is still there."""
+    from nnscratch.host.workplace import DEFAULT_DATA, Workplace
+    from nnscratch.runs.directory import RunDirectory
+    from nnscratch.runs.names import folder_of
+
+    own = RunDirectory(folder_of(run)).read_meta().data_dir
+    if data_dir is None and own is not None and Path(own).is_dir():
+        # What a run says, which may be anybody's, must not choose where a download is put.
+        return Workplace(Path(own), threads=threads, plots=plots, download=Path(own) == DEFAULT_DATA.absolute())
+    return Workplace(data_dir or DEFAULT_DATA, threads=threads, plots=plots)
 
 
 def named_run(arguments: list[str] | None, runs_dir: Path) -> Path | None:

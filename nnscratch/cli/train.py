@@ -14,9 +14,9 @@ from nnscratch.cli.options import (
     TAKES_OVERRIDES,
     AllowPlugins,
     Arguments,
-    DataDir,
     Json,
     Quiet,
+    RunDataDir,
     RunsDir,
     Verbose,
     Wandb,
@@ -24,6 +24,7 @@ from nnscratch.cli.options import (
     display_for,
     read_config,
     read_run,
+    workplace_of,
 )
 from nnscratch.cli.result import finish
 from nnscratch.errors import UsageError
@@ -53,7 +54,7 @@ def train(
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training data.")] = None,
     runs_dir: RunsDir = DEFAULT_RUNS,
-    data_dir: DataDir = DEFAULT_DATA,
+    data_dir: RunDataDir = None,
     threads: Annotated[
         int | None,
         typer.Option("--threads", help="Threads to use; left out: every core, with --resume the run's own number."),
@@ -84,16 +85,17 @@ def train(
     from nnscratch.experiment.train import train as train_config
 
     display = display_for(json, quiet, verbose)
-    workplace = Workplace(data_dir, runs_dir, threads, plots)
     if resume is not None:
         path, changes = any_file_and_overrides(context, arguments or [])
         given = {each.partition("=")[0]: each for each in changes}
         _refuse_with_resume({"a config": path, "name=": given.get("name"), "seed=": given.get("seed")})
         run = read_run(resume, runs_dir, allow_plugins)
+        workplace = workplace_of(run, data_dir, threads, plots=plots)
         finish(resume_run(run, epochs, workplace, display, overrides=changes, wandb=wandb), json)
         return
     fields = {"name": name, "seed": seed, "training.epochs": epochs, "wandb.mode": wandb}
     config = read_config(context, arguments, allow_plugins, display, fields)
+    workplace = Workplace(data_dir or DEFAULT_DATA, runs_dir, threads, plots)
     if dry_run:
         finish(describe(config, workplace, display), json)
     else:

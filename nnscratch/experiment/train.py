@@ -56,7 +56,7 @@ def train(
     run = RunDirectory.create(workplace.runs_dir, config.name)
     with run.locked():
         try:
-            recorder = _new_recorder(run, prepared, trainer, threads)
+            recorder = _new_recorder(run, prepared, trainer, threads, workplace.data_dir)
             recorder.begin()
         except BaseException:
             run.discard()
@@ -123,10 +123,11 @@ def _session(
     return Session(recorder, workplace, display, told, stop, words)
 
 
-def _new_recorder(run: RunDirectory, prepared: Assembly, trainer: Trainer, threads: int) -> Recorder:
+def _new_recorder(run: RunDirectory, prepared: Assembly, trainer: Trainer, threads: int, data_dir: Path) -> Recorder:
     """The recorder of a run that starts from the beginning; its plugins are copied."""
     config, plugins = keep_plugins(run, prepared.config)
-    return Recorder(Training(run, config, prepared.dataset, prepared.splits, trainer), threads, plugins)
+    training = Training(run, config, prepared.dataset, prepared.splits, trainer)
+    return Recorder(training, threads, data_dir, plugins)
 
 
 def _fresh_recorder(run: RunDirectory, config: Config, workplace: Workplace, display: Display) -> Recorder:
@@ -134,7 +135,7 @@ def _fresh_recorder(run: RunDirectory, config: Config, workplace: Workplace, dis
     threads = machine.choose_threads(workplace.threads, run.read_meta().machine)
     machine.set_blas_threads(threads)
     prepared = prepare(config, workplace, display)
-    recorder = _new_recorder(run, prepared, prepared.trainer(threads), threads)
+    recorder = _new_recorder(run, prepared, prepared.trainer(threads), threads, workplace.data_dir)
     run.rewrite_metrics([])
     recorder.begin()
     return recorder
@@ -155,7 +156,7 @@ def _restored_recorder(
     target_affine = target_scaling_of(checkpoint, file, prepared.dataset.outputs)
     trainer = prepared.with_scaling(affine, target_affine).trainer(threads)
     training = Training(run, config, prepared.dataset, prepared.splits, trainer)
-    recorder = Recorder(training, threads)
+    recorder = Recorder(training, threads, workplace.data_dir)
     check_data(run, header.dataset, recorder.meta.dataset)
     recorder.best = restore(checkpoint, file, trainer)
     check_epochs(run, trainer.progress.epoch, config)

@@ -39,8 +39,6 @@ class Machine:
     threads: int | None = None
     blas: Sequence[Mapping[str, str | None]] = ()
     blas_environment: Mapping[str, str] = field(default_factory=dict)
-    data_dir_environment: str | None = None
-    """NNSCRATCH_DATA_DIR."""
     git_commit: str | None = None
 
     @property
@@ -108,7 +106,6 @@ def describe(threads: int) -> Machine:
         blas_environment={
             key: value for key, value in os.environ.items() if key.startswith(("OPENBLAS_", "MKL_", "OMP_"))
         },
-        data_dir_environment=os.environ.get("NNSCRATCH_DATA_DIR") or None,
         git_commit=checked_out_commit(),
     )
 
