@@ -44,7 +44,9 @@ RunDataDir = Annotated[
         help="Folder that datasets are in; left out: the one the run was trained with.",
     ),
 ]
-Threads = Annotated[int | None, typer.Option("--threads", help="Threads to use; left out: every core.")]
+Threads = Annotated[
+    int | None, typer.Option("--threads", help="Threads to use; left out: every core, or the CPU quota.")
+]
 RunThreads = Annotated[int | None, typer.Option("--threads", help="Threads to use; left out: as many as in training.")]
 Wandb = Annotated[WandbMode | None, typer.Option("--wandb", help="Mirror on Weights & Biases; left out: the config's.")]
 AllowPlugins = Annotated[

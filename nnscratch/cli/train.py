@@ -57,7 +57,10 @@ def train(
     data_dir: RunDataDir = None,
     threads: Annotated[
         int | None,
-        typer.Option("--threads", help="Threads to use; left out: every core, with --resume the run's own number."),
+        typer.Option(
+            "--threads",
+            help="Threads to use; left out: every core, or the CPU quota; with --resume the run's own number.",
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the network and what it costs; write nothing.")

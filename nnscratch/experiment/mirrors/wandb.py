@@ -19,6 +19,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from nnscratch.config.config import Config
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
 from nnscratch.host.appending import open_to_append
 from nnscratch.host.display import Display
