@@ -10,6 +10,9 @@ threads meanwhile. `OPENBLAS_THREAD_TIMEOUT=20` makes that 2^20 cycles, about 0.
 products, where waking a sleeping worker can cost more than the product (0.6 ms on a virtual machine), and short beside
 the milliseconds that our own threads work on the weights of a large network.
 
+Where no thread can be started (`ulimit -u`, a container's limit of processes) OpenBLAS ends the process by SIGINT while
+it is loaded; with `OPENBLAS_NUM_THREADS=1` it starts none.
+
 What the user has set is never overridden.
 """
 
@@ -19,8 +22,15 @@ import json
 import os
 import platform
 import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 AVX512_FLAGS = frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl"})
 
@@ -36,23 +46,17 @@ class Choice:
 
 def cpu_flags() -> frozenset[str]:
     """The CPU's feature flags as Linux names them; empty where /proc/cpuinfo does not exist."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("flags"):
-                return frozenset(line.partition(":")[2].split())
-    except OSError:
-        pass
+    for line in _text(Path("/proc/cpuinfo")).splitlines():
+        if line.startswith("flags"):
+            return frozenset(line.partition(":")[2].split())
     return frozenset()
 
 
 def cpu_model() -> str:
     """The CPU's name for people."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
+    for line in _text(Path("/proc/cpuinfo")).splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
 
 
@@ -61,7 +65,104 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def choose(flags: frozenset[str], environment: dict[str, str], numpy_loaded: bool) -> Choice:
+def cpu_quota(root: Path = Path("/")) -> float | None:
+    """How many cores' time this process may use in the container it runs in (cgroup v1 or v2); None without a quota.
+
+    The smallest of its group's quota and of those above. `root` is where /proc and /sys are.
+    """
+    quotas = [quota for folder in _cpu_groups(root) if (quota := _quota_of(folder)) is not None]
+    return min(quotas, default=None)
+
+
+def _cpu_groups(root: Path) -> Iterator[Path]:
+    """The folders that may hold a CPU quota of this process: its groups and those above, as they are mounted here."""
+    mounts = root / "sys" / "fs" / "cgroup"
+    for line in _text(root / "proc" / "self" / "cgroup").splitlines():
+        controllers, _, group = line.partition(":")[2].partition(":")
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        path = PurePosixPath("/") / group
+        # Inside a container the mounted folder may be the group itself, of which only the host knows the name.
+        for mount in (mounts / controllers, mounts / "cpu") if controllers else (mounts, mounts / "unified"):
+            yield from (mount / each.relative_to("/") for each in (path, *path.parents) if ".." not in each.parts)
+
+
+def _quota_of(folder: Path) -> float | None:
+    quota, _, period = _text(folder / "cpu.max").strip().partition(" ")  # cgroup v2: `50000 100000` or `max 100000`
+    if not quota:
+        quota, period = (_text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))  # v1: -1 is none
+    with suppress(ValueError, ZeroDivisionError):
+        share = int(quota) / int(period)
+        return share if share > 0 else None
+    return None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def can_start_threads(number: int) -> bool:
+    """Whether so many more threads can run at once; found out by starting them."""
+    gate = threading.Event()
+    started: list[threading.Thread] = []
+    try:
+        for _ in range(number):
+            thread = threading.Thread(target=gate.wait, daemon=True)
+            thread.start()
+            started.append(thread)
+    except RuntimeError:
+        return False
+    finally:
+        gate.set()
+        for thread in started:
+            thread.join()
+    return True
+
+
+def usable_threads() -> int:
+    """As many threads as there are cores; fewer where a quota gives less time, one where none can be started.
+
+    A quota is rounded: with 1.5 cores two threads do half as much again as one, with 1.25 they mostly wait.
+    """
+    threads = available_cores()
+    quota = cpu_quota()
+    if quota is not None:
+        threads = min(threads, max(1, int(quota + 0.5)))
+    return threads if has_room_for(threads) else 1
+
+
+def has_room_for(threads: int) -> bool:
+    """Whether BLAS and the layers can each have so many threads, of which the calling one is the first."""
+    return can_start_threads(2 * (threads - 1))
+
+
+def threaded_map(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> list[Result]:
+    """function(item) for every item, in their order, on so many threads; with one, no other is started."""
+    if threads == 1:
+        return [function(item) for item in items]
+    from concurrent.futures import ThreadPoolExecutor  # not for `nnscratch --help`
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(function, items))
+
+
+def thread_reasons() -> tuple[str, ...]:
+    """Why there are fewer usable threads than cores."""
+    cores, quota, threads = available_cores(), cpu_quota(), usable_threads()
+    reasons = []
+    if quota is not None and quota < cores:
+        reasons.append(f"a CPU quota gives this container {quota:.3g} of {cores} cores: threads follow it")
+    if threads == 1 < cores and not has_room_for(2):
+        reasons.append("no more threads can be started (`ulimit -u`, or a container's limit of processes): one is used")
+    return tuple(reasons)
+
+
+def choose(
+    flags: frozenset[str], environment: dict[str, str], numpy_loaded: bool, starts_threads: bool = True
+) -> Choice:
     """The variables to set before NumPy is imported, with the reason for each; a pure function of its arguments."""
     if numpy_loaded:
         return Choice(reasons=("NumPy was imported before nnscratch: BLAS kernels and threads stay as they are",))
@@ -79,12 +180,16 @@ def choose(flags: frozenset[str], environment: dict[str, str], numpy_loaded: boo
     else:
         chosen["OPENBLAS_THREAD_TIMEOUT"] = "20"
         reasons.append("OpenBLAS workers sleep 0.4 ms after a matrix product, so that our own threads get the cores")
+    if not starts_threads and "OPENBLAS_NUM_THREADS" not in environment:
+        chosen["OPENBLAS_NUM_THREADS"] = "1"
+        reasons.append("no threads can be started: OpenBLAS is told to start none")
     return Choice(chosen, tuple(reasons))
 
 
 def prepare() -> Choice:
     """Applies `choose` to this process and returns it."""
-    choice = choose(cpu_flags(), dict(os.environ), "numpy" in sys.modules)
+    starts_threads = can_start_threads(available_cores() - 1)
+    choice = choose(cpu_flags(), dict(os.environ), "numpy" in sys.modules, starts_threads)
     os.environ.update(choice.environment)
     return choice
 

@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "component": set(),
     "nn": {"component", "errors"},
     "training": {"nn", "component", "errors"},
-    "datasets": {"component", "errors", "version"},
+    "datasets": {"component", "errors", "version", "cpu"},
     "report": {"errors", "version"},
     "host": {"nn", "report.formats", "errors", "version", "cpu"},
     "config": GROUND,

@@ -5,8 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
-from nnscratch.cpu import AVX512_FLAGS, choose
+import pytest
+
+from nnscratch import cpu
+from nnscratch.cpu import AVX512_FLAGS, choose, cpu_quota
+from nnscratch.errors import UserError
+from nnscratch.host.machine import choose_threads
 
 ZEN5 = AVX512_FLAGS | {"avx2", "fma"}
 HASWELL = frozenset({"avx2", "fma"})
@@ -49,3 +56,96 @@ def test_importing_nnscratch_sets_the_variables_of_the_process() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.split() == ["20", "True"]
+
+
+def machine(root: Path, group: str, files: dict[str, str]) -> Path:
+    """A root folder with the process's groups and what is said below /sys/fs/cgroup."""
+    for name, text in {"proc/self/cgroup": group, **{f"sys/fs/cgroup/{each}": files[each] for each in files}}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+V1 = "12:memory:/docker/abc\n5:cpu,cpuacct:/docker/abc\n4:cpuset:/\n"
+
+
+@pytest.mark.parametrize(
+    ("group", "files", "quota"),
+    [
+        ("0::/\n", {"cpu.max": "50000 100000\n"}, 0.5),
+        ("0::/\n", {"cpu.max": "max 100000\n"}, None),
+        ("0::/\n", {}, None),
+        ("0::/user/job\n", {"user/job/cpu.max": "max 100000\n", "user/cpu.max": "150000 100000\n"}, 1.5),
+        ("0::/user/job\n", {"user/job/cpu.max": "200000 100000\n", "user/cpu.max": "300000 100000\n"}, 2.0),
+        ("0::/user\n", {"cpu.max": "100000 100000\n"}, 1.0),  # a container that knows its group by the host's name
+        ("0::/../other\n", {"cpu.max": "100000 100000\n"}, 1.0),
+        ("1:cpu:/\n0::/\n", {"unified/cpu.max": "25000 100000\n"}, 0.25),
+        (
+            V1,
+            {"cpu,cpuacct/docker/abc/cpu.cfs_quota_us": "50000", "cpu,cpuacct/docker/abc/cpu.cfs_period_us": "100000"},
+            0.5,
+        ),
+        (V1, {"cpu,cpuacct/cpu.cfs_quota_us": "150000\n", "cpu,cpuacct/cpu.cfs_period_us": "50000\n"}, 3.0),
+        (V1, {"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0.5),
+        (V1, {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        (V1, {"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "0\n"}, None),
+        (V1, {"memory/cpu.max": "50000 100000\n"}, None),
+        ("0::/\n", {"cpu.max": "odd\n"}, None),
+        ("no cgroups here", {"cpu.max": "50000 100000\n"}, 0.5),
+    ],
+)
+def test_the_cpu_quota_of_a_container_is_read(
+    group: str, files: dict[str, str], quota: float | None, tmp_path: Path
+) -> None:
+    assert cpu_quota(machine(tmp_path, group, files)) == quota
+
+
+def test_without_cgroups_there_is_no_quota(tmp_path: Path) -> None:
+    assert cpu_quota(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("cores", "quota", "threads"),
+    [(2, None, 2), (2, 0.5, 1), (2, 0.05, 1), (2, 1.25, 1), (2, 1.5, 2), (2, 8.0, 2), (16, 4.0, 4), (1, 0.5, 1)],
+)
+def test_threads_follow_the_quota_of_the_container_and_doctor_says_so(
+    cores: int, quota: float | None, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu, "available_cores", lambda: cores)
+    monkeypatch.setattr(cpu, "cpu_quota", lambda: quota)
+    assert choose_threads(None) == threads
+    told = " ".join(cpu.thread_reasons())
+    assert (f"{quota or 0:g} of {cores} cores" in told) == (quota is not None and quota < cores)
+
+
+def test_all_threads_that_are_tried_have_ended() -> None:
+    before = threading.active_count()
+    assert cpu.can_start_threads(20)
+    assert threading.active_count() == before
+
+
+def test_where_no_thread_can_be_started_one_is_used_and_more_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    assert choose(HASWELL, {}, False, starts_threads=False).environment["OPENBLAS_NUM_THREADS"] == "1"
+    assert "OPENBLAS_NUM_THREADS" not in choose(HASWELL, {"OPENBLAS_NUM_THREADS": "2"}, False, False).environment
+    monkeypatch.setattr(cpu, "available_cores", lambda: 2)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert choose_threads(None) == choose_threads(1) == 1
+    assert "no more threads can be started" in " ".join(cpu.thread_reasons())
+    with pytest.raises(UserError, match="2 threads cannot be started"):
+        choose_threads(2)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or cpu.available_cores() < 2, reason="needs Linux and two cores")
+def test_openblas_starts_where_it_can_start_no_threads(root: Path, tmp_path: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
+    # A stack for each new thread that no address space holds: as with `ulimit -u`, but for root too.
+    train = f"{sys.executable} -m nnscratch train {root}/configs/smoke.yaml --no-plots --runs-dir {tmp_path} --quiet"
+    command = f"ulimit -s 136000000000 || exit 77; {train}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment, check=False)
+    if done.returncode == 77:
+        pytest.skip("the limit of the stack cannot be raised here")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "test_accuracy" in done.stdout

@@ -15,6 +15,7 @@ from nnscratch.runs.names import find_run, has_been_trained
 if TYPE_CHECKING:
     from nnscratch.config.config import Config
     from nnscratch.host.display import Display
+    from nnscratch.host.workplace import Workplace
 
 WandbMode = Literal["off", "offline", "online"]
 
@@ -35,7 +36,17 @@ RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Folder that runs are 
 DataDir = Annotated[
     Path, typer.Option("--data-dir", envvar="NNSCRATCH_DATA_DIR", help="Folder that datasets are in, or put into.")
 ]
-Threads = Annotated[int | None, typer.Option("--threads", help="Threads to use; left out: every core.")]
+RunDataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        envvar="NNSCRATCH_DATA_DIR",
+        help="Folder that datasets are in; left out: the one the run was trained with.",
+    ),
+]
+Threads = Annotated[
+    int | None, typer.Option("--threads", help="Threads to use; left out: every core, or the CPU quota.")
+]
 RunThreads = Annotated[int | None, typer.Option("--threads", help="Threads to use; left out: as many as in training.")]
 Wandb = Annotated[WandbMode | None, typer.Option("--wandb", help="Mirror on Weights & Biases; left out: the config's.")]
 AllowPlugins = Annotated[
@@ -60,6 +71,19 @@ def read_run(run: Path, runs_dir: Path, allow_plugins: bool) -> Path:
     path = find_run(run, runs_dir)
     _import_plugins(path, allow_plugins)
     return path
+
+
+def workplace_of(run: Path, data_dir: Path | None, threads: int | None, *, plots: bool = True) -> Workplace:
+    """Where a run's data is: in the folder that was named, else in the run's own, if that is still there."""
+    from nnscratch.host.workplace import DEFAULT_DATA, Workplace
+    from nnscratch.runs.directory import RunDirectory
+    from nnscratch.runs.names import folder_of
+
+    own = RunDirectory(folder_of(run)).read_meta().data_dir
+    if data_dir is None and own is not None and Path(own).is_dir():
+        # What a run says, which may be anybody's, must not choose where a download is put.
+        return Workplace(Path(own), threads=threads, plots=plots, download=Path(own) == DEFAULT_DATA.absolute())
+    return Workplace(data_dir or DEFAULT_DATA, threads=threads, plots=plots)
 
 
 def named_run(arguments: list[str] | None, runs_dir: Path) -> Path | None:
@@ -96,14 +120,19 @@ def read_config(
 
 def file_and_overrides(context: typer.Context, arguments: Sequence[str]) -> tuple[Path, list[str]]:
     """The file among a command's arguments, and the fields to change. Raises UsageError."""
-    from nnscratch.config.arguments import config_and_overrides
-
-    options = [option for parameter in context.command.params for option in parameter.opts]
-    path, changes = config_and_overrides(arguments, options)
+    path, changes = any_file_and_overrides(context, arguments)
     if path is None:
         what = "sweep" if context.info_name == "sweep" else "config"
         raise UsageError(f"which {what}?", f"nnscratch {context.info_name} {what.upper()}.yaml")
     return path, changes
+
+
+def any_file_and_overrides(context: typer.Context, arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """The same for a command that may do without a file."""
+    from nnscratch.config.arguments import config_and_overrides
+
+    options = [option for parameter in context.command.params for option in parameter.opts]
+    return config_and_overrides(arguments, options)
 
 
 def _import_plugins(path: Path, allowed: bool) -> None:

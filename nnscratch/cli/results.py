@@ -11,19 +11,20 @@ from nnscratch.cli.help import LOOK, TRAIN_AND_USE, examples
 from nnscratch.cli.options import (
     AllowPlugins,
     Checkpoint,
-    DataDir,
     Json,
     Quiet,
     Run,
+    RunDataDir,
     RunsDir,
     RunThreads,
     Verbose,
     display_for,
     read_run,
+    workplace_of,
 )
 from nnscratch.cli.result import finish, stream_out
 from nnscratch.errors import UsageError
-from nnscratch.host.workplace import DEFAULT_DATA, DEFAULT_RUNS, Workplace
+from nnscratch.host.workplace import DEFAULT_RUNS
 
 family = typer.Typer()
 
@@ -38,7 +39,7 @@ def evaluate(
     split: Annotated[str, typer.Option("--split", help="test, val or train.")] = "test",
     checkpoint: Checkpoint = "best",
     runs_dir: RunsDir = DEFAULT_RUNS,
-    data_dir: DataDir = DEFAULT_DATA,
+    data_dir: RunDataDir = None,
     threads: RunThreads = None,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw its plots too.")] = True,
     json: Json = False,
@@ -53,7 +54,7 @@ def evaluate(
     from nnscratch.results.evaluate import evaluate_run
 
     path = read_run(run, runs_dir, allow_plugins)
-    workplace = Workplace(data_dir, threads=threads, plots=plots)
+    workplace = workplace_of(path, data_dir, threads, plots=plots)
     finish(evaluate_run(path, split, checkpoint, workplace, display_for(json, quiet, verbose)), json)
 
 
@@ -99,7 +100,7 @@ def plot(
     run: Run,
     checkpoint: Checkpoint = "best",
     runs_dir: RunsDir = DEFAULT_RUNS,
-    data_dir: DataDir = DEFAULT_DATA,
+    data_dir: RunDataDir = None,
     threads: RunThreads = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -109,5 +110,5 @@ def plot(
     from nnscratch.results.plot import plot_run
 
     path = read_run(run, runs_dir, allow_plugins)
-    workplace = Workplace(data_dir, threads=threads)
+    workplace = workplace_of(path, data_dir, threads)
     finish(plot_run(path, checkpoint, workplace, display_for(json, quiet)), json)

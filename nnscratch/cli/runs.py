@@ -1,18 +1,18 @@
-"""`nnscratch runs`: the runs there are, listed and compared."""
+"""`nnscratch runs`: the runs there are, listed, compared and mirrored."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from nnscratch.cli.help import Group, examples
-from nnscratch.cli.options import Json, RunsDir
+from nnscratch.cli.options import AllowPlugins, Json, Quiet, Run, RunsDir, display_for, read_run
 from nnscratch.cli.result import finish
 from nnscratch.host.workplace import DEFAULT_RUNS
 
-family = typer.Typer(cls=Group, help="The runs there are: listing and comparing them.", no_args_is_help=True)
+family = typer.Typer(cls=Group, help="The runs there are: listing, comparing and mirroring them.", no_args_is_help=True)
 
 
 @family.command(
@@ -48,3 +48,24 @@ def compare(
     from nnscratch.runs.listing import compare_runs
 
     finish(compare_runs(runs, runs_dir, output, against_time=against_time), json)
+
+
+@family.command(
+    short_help="Pass a run on to Weights & Biases as it is.",
+    epilog=examples("nnscratch runs mirror runs/trial --wandb offline && wandb sync runs/trial/wandb/offline-run-*"),
+)
+def mirror(
+    run: Run,
+    wandb: Annotated[Literal["offline", "online"], typer.Option("--wandb", help="Into files for `wandb sync`, or up.")],
+    runs_dir: RunsDir = DEFAULT_RUNS,
+    json: Json = False,
+    quiet: Quiet = False,
+    allow_plugins: AllowPlugins = False,
+) -> None:
+    """Pass a run on to Weights & Biases as it is: config, metrics, pictures, report, best checkpoint.
+
+    One that was mirrored before goes on under its id there.
+    """
+    from nnscratch.experiment.mirrors.mirror import mirror_run
+
+    finish(mirror_run(read_run(run, runs_dir, allow_plugins), wandb, display_for(json, quiet)), json)

@@ -15,6 +15,7 @@ from nnscratch.cli.options import (
     DataDir,
     Json,
     Run,
+    RunDataDir,
     RunsDir,
     Threads,
     Verbose,
@@ -22,6 +23,7 @@ from nnscratch.cli.options import (
     named_run,
     read_config,
     read_run,
+    workplace_of,
 )
 from nnscratch.cli.result import finish
 from nnscratch.host.workplace import DEFAULT_DATA, DEFAULT_RUNS, Workplace
@@ -84,7 +86,7 @@ def gradcheck(
     ] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=2, help="Examples in the batch.")] = 4,
     runs_dir: RunsDir = DEFAULT_RUNS,
-    data_dir: DataDir = DEFAULT_DATA,
+    data_dir: RunDataDir = None,
     threads: Threads = None,
     json: Json = False,
     verbose: Verbose = False,
@@ -98,14 +100,16 @@ def gradcheck(
     from nnscratch.teaching import gradient_report
 
     Number(above=0).require("--tolerance", tolerance)
-    display, workplace = display_for(json, verbose=verbose), Workplace(data_dir, threads=threads)
+    display = display_for(json, verbose=verbose)
     how: dict[str, Any] = {"batch_size": batch_size, "samples": samples, "tolerance": tolerance}
     run = named_run(arguments, runs_dir)
     if run is None:
         config = read_config(context, arguments, allow_plugins, display)
+        workplace = Workplace(data_dir or DEFAULT_DATA, threads=threads)
         report = gradient_report.gradcheck(config, workplace, display, **how)
     else:
-        report = gradient_report.gradcheck_run(read_run(run, runs_dir, allow_plugins), workplace, display, **how)
+        path = read_run(run, runs_dir, allow_plugins)
+        report = gradient_report.gradcheck_run(path, workplace_of(path, data_dir, threads), display, **how)
     finish(report, json)
 
 
@@ -117,7 +121,7 @@ def gradcheck(
 def diagnose(
     run: Run,
     runs_dir: RunsDir = DEFAULT_RUNS,
-    data_dir: DataDir = DEFAULT_DATA,
+    data_dir: RunDataDir = None,
     threads: Threads = None,
     json: Json = False,
     verbose: Verbose = False,
@@ -127,7 +131,7 @@ def diagnose(
     from nnscratch.teaching.run_diagnosis import diagnose as examine
 
     path = read_run(run, runs_dir, allow_plugins)
-    finish(examine(path, Workplace(data_dir, threads=threads), display_for(json, verbose=verbose)), json)
+    finish(examine(path, workplace_of(path, data_dir, threads), display_for(json, verbose=verbose)), json)
 
 
 @family.command(

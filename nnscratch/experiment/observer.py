@@ -112,5 +112,8 @@ class Observer:
     def epoch(self, result: EpochResult, is_best: bool) -> None:
         """After every epoch; `is_best` when the monitored value was never better."""
 
+    def complete(self, summary: TrainingSummary) -> None:
+        """When training is over and the run is completed, before pictures are drawn, which may take long or fail."""
+
     def end(self, status: Status, summary: TrainingSummary | None) -> None:
         """When all is over, however it ended, also when another's `begin` failed; a summary of what is completed."""

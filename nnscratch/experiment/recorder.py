@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -35,9 +36,11 @@ class _Saved:
 class Recorder:
     """Writes the files of one run; the session says when. Every write raises UserError when the disk refuses."""
 
-    def __init__(self, training: Training, threads: int, plugins: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, training: Training, threads: int, data_dir: Path, plugins: Mapping[str, str] | None = None
+    ) -> None:
         self.training = training
-        self.meta = _new_meta(training, threads, plugins)
+        self.meta = _new_meta(training, threads, data_dir, plugins)
         self._config = training.config.to_yaml()  # once: every checkpoint holds it
         self.best = Best()
         self._best_written = 0
@@ -145,7 +148,7 @@ class Recorder:
         )
 
 
-def _new_meta(training: Training, threads: int, plugins: Mapping[str, str] | None) -> Meta:
+def _new_meta(training: Training, threads: int, data_dir: Path, plugins: Mapping[str, str] | None) -> Meta:
     """What is to be said of this process's work on a run, which may have been worked on before."""
     before, splits, dataset = training.run.read_meta(), training.splits, training.dataset
     return Meta(
@@ -163,6 +166,7 @@ def _new_meta(training: Training, threads: int, plugins: Mapping[str, str] | Non
             validation=len(splits.validation) if splits.validation is not None else 0,
             test=len(splits.test) if splits.test is not None else 0,
         ),
+        data_dir=str(data_dir.absolute()),
         parameters=training.trainer.network.parameters.size,
         machine=machine.describe(threads),
         plugins=plugins or before.plugins,

@@ -15,17 +15,18 @@ from nnscratch.training.trainer import Trainer
 FREE = ("name", "training.epochs", "training.early_stopping", "training.checkpoint_every", "training.keep_last")
 FREE_SECTIONS = ("evaluation", "wandb")
 """What a resume may change in a config: nothing of it reaches the weights of the epochs that both have."""
+MAY_CHANGE = f"a resume may change --threads, {', '.join(FREE[1:])} and all of {' and '.join(FREE_SECTIONS)}"
 
 
 def check_config(run: RunDirectory, trained: Config, config: Config) -> None:
     """Raises ConfigError, naming the fields, when the config no longer says what the run was trained with."""
     problems = [
-        Problem(path, f"is {new!r}, but the run was trained with {old!r}", str(run.config))
+        config.problem(path, f"is {new!r}, but the run was trained with {old!r}")
         for path, (old, new) in differences(trained, config).items()
         if not any(path == free or path.startswith(f"{free}.") for free in (*FREE, *FREE_SECTIONS))
     ]
     if problems:
-        raise ConfigError(problems, f"put it back, or start a new run: nnscratch train {run.config}")
+        raise ConfigError(problems, f"{MAY_CHANGE}; put it back, or start a new run: nnscratch train {run.config}")
 
 
 def check_epochs(run: RunDirectory, done: int, config: Config) -> None:
@@ -67,7 +68,7 @@ def finished(training: Training, meta: Meta, display: Display) -> TrainingSummar
     if done == config.training.epochs:
         told = f"already has its {done} epochs; --epochs N trains more"
     else:
-        told = f"stopped early after {done} epochs; a larger training.early_stopping in {run.config} trains more"
+        told = f"stopped early after {done} epochs; training.early_stopping.patience=N with a larger N trains more"
     display.result(f"{run.path} {told}")
     loss, examples = result.test_loss, training.splits.test
     tested = Score(loss, result.test_accuracy, len(examples)) if loss is not None and examples else None

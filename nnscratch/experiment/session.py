@@ -11,16 +11,28 @@ import numpy as np
 
 from nnscratch.config.advice import AGAINST_DIVERGENCE
 from nnscratch.errors import DivergenceError, Interrupted, UserError
-from nnscratch.experiment.observer import Observer, TrainingSummary
+from nnscratch.experiment.observer import Observer, Training, TrainingSummary
 from nnscratch.experiment.recorder import Recorder
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import TAKEN_OVER, StopRequest
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.results.drawing import drawn_by, pictures_may_fail
 from nnscratch.runs import layout
 from nnscratch.runs.meta import Status
 from nnscratch.training.evaluation import Score
 from nnscratch.training.progress import StepResult
+
+
+def draw(training: Training, test: Score | None, display: Display, outputs: Array | None = None) -> None:
+    """Plots and report of a completed training, from its test score and, when they are at hand, the outputs of that."""
+    run = training.run
+    if training.trainer.progress.history:
+        with pictures_may_fail(display, drawn_by(run.path)):
+            from nnscratch.results.plot import draw_trained
+
+            drawn = draw_trained(run, training.dataset, training.splits, test, outputs)
+            display.say(f"plots in {run.plots}, report in {drawn.report}")
 
 
 class Session:
@@ -57,6 +69,9 @@ class Session:
         except DivergenceError as error:
             raise self._diverged(error) from None
         except KeyboardInterrupt:
+            if self.recorder.meta.status == "completed":
+                path = self.training.run.path
+                raise Interrupted(f"{path} is trained and saved, but not drawn", drawn_by(path)) from None
             self._end("interrupted")
             raise Interrupted(f"stopped at once; {self.recorder.kept()}", self._how_to_continue()) from None
         except Interrupted:
@@ -112,8 +127,10 @@ class Session:
         if test is not None:
             recorder.record_test(test)
         recorder.set_status("completed", summary=summary)
-        if self.workplace.plots and history:
-            self._draw(test, outputs)
+        for observer in self.observers:
+            observer.complete(summary)
+        if self.workplace.plots:
+            draw(self.training, test, self.display, outputs)
         return summary
 
     def _test(self) -> tuple[Score | None, Array | None]:
@@ -123,18 +140,6 @@ class Session:
             return None, None
         outputs = np.empty((len(examples), self.training.dataset.outputs), np.float32)
         return self.training.trainer.score(examples, outputs), outputs
-
-    def _draw(self, test: Score | None, outputs: Array | None) -> None:
-        """Plots and report. The training is done and saved: a full disk here is a warning."""
-        from nnscratch.results.plot import draw_trained
-
-        run = self.training.run
-        try:
-            drawn = draw_trained(run, self.training.dataset, self.training.splits, test, outputs)
-        except (UserError, OSError) as error:
-            self.display.warn(f"plots or report are missing: {error}; `nnscratch plot {run.path}` draws them")
-        else:
-            self.display.say(f"plots in {run.plots}, report in {drawn.report}")
 
     def _interrupted(self, stop: StopRequest) -> Interrupted:
         reason = stop.reason or "interrupted"

@@ -41,10 +41,8 @@ class Terminal(Observer):
     def epoch(self, result: EpochResult, is_best: bool) -> None:
         self._display.say(epoch_line(result, self._epochs, is_best))
 
-    def end(self, status: Status, summary: TrainingSummary | None) -> None:
+    def complete(self, summary: TrainingSummary) -> None:
         self._display.end_progress()
-        if summary is None:
-            return
         best, test = summary.best, summary.test
         if self._monitor is not None and self._monitor.value in best:
             value = metric_value(self._monitor.value, best[self._monitor.value])
@@ -55,6 +53,9 @@ class Terminal(Observer):
                 shown = f"test_accuracy {metric_value('test_accuracy', test.accuracy)}  {shown}"
             self._display.result(shown)
         self._display.say(f"trained {duration(summary.train_seconds)}; results in {summary.run}")
+
+    def end(self, status: Status, summary: TrainingSummary | None) -> None:
+        self._display.end_progress()
 
 
 def epoch_line(result: EpochResult, epochs: int, is_best: bool) -> str:

@@ -19,7 +19,7 @@ from nnscratch.experiment.resumption import (
     tell_new_length,
     warn_of_another_machine,
 )
-from nnscratch.experiment.session import Session
+from nnscratch.experiment.session import Session, draw
 from nnscratch.experiment.terminal import Terminal
 from nnscratch.experiment.watching import DiagnosisWatch
 from nnscratch.host import machine
@@ -56,7 +56,7 @@ def train(
     run = RunDirectory.create(workplace.runs_dir, config.name)
     with run.locked():
         try:
-            recorder = _new_recorder(run, prepared, trainer, threads)
+            recorder = _new_recorder(run, prepared, trainer, threads, workplace.data_dir)
             recorder.begin()
         except BaseException:
             run.discard()
@@ -71,32 +71,39 @@ def resume(
     workplace: Workplace,
     display: Display,
     *,
+    overrides: Sequence[str] = (),
     wandb: str | None = None,
     observers: Sequence[Observer] = (),
     stop: StopRequest | None = None,
 ) -> TrainingSummary:
     """Continues a run in place to its config's last epoch, or to `epochs`; says so when nothing is left to do.
 
-    `path` is the run, continued from its last checkpoint, or one of its checkpoint files; the rest is as for `train`,
-    but that without `wandb` nothing is mirrored: the run's config, which may be somebody else's, is not obeyed in it.
+    `path` is the run, continued from its last checkpoint, or one of its checkpoint files; `overrides` set fields of its
+    config, of those that a resume may change. The rest is as for `train`, but that nothing is mirrored unless `wandb`
+    or an override says so: the run's config, which may be somebody else's, is not obeyed in it.
     """
     run, file = find_checkpoint(path)
     with run.locked():
         run.remove_leftovers()
-        config = load_config(run.config, [] if epochs is None else [f"training.epochs={epochs}"])
+        changes = [*overrides, *([] if epochs is None else [f"training.epochs={epochs}"])]
+        config = load_config(run.config, changes, display.say)
         if not file.exists():
+            check_config(run, load_config(run.config), config)
             display.say(f"{run.path} was stopped before its first checkpoint: it starts from the beginning")
             recorder = _fresh_recorder(run, config, workplace, display)
         else:
             recorder = _restored_recorder(run, file, config, workplace, display)
             summary = finished(recorder.training, run.read_meta(), display)
             if summary is not None:
+                if workplace.plots and not run.report.exists():  # killed while it was drawn
+                    draw(recorder.training, summary.test, display)
                 for observer in observers:
                     observer.begin(recorder.training)
                     observer.end("completed", summary)
                 return summary
             recorder.go_on()
-        mode = wandb_mode("off", wandb)
+        is_asked = any(each.partition("=")[0] in ("wandb", "wandb.mode") for each in overrides)
+        mode = wandb_mode(config.wandb.mode if is_asked else "off", wandb)
         if mode == "off" and wandb is None and config.wandb.mode != "off":
             display.say(f"nothing is sent to W&B: --wandb {config.wandb.mode} goes on with the mirror there")
         return _session(recorder, workplace, display, mode, observers, stop).train()
@@ -116,10 +123,11 @@ def _session(
     return Session(recorder, workplace, display, told, stop, words)
 
 
-def _new_recorder(run: RunDirectory, prepared: Assembly, trainer: Trainer, threads: int) -> Recorder:
+def _new_recorder(run: RunDirectory, prepared: Assembly, trainer: Trainer, threads: int, data_dir: Path) -> Recorder:
     """The recorder of a run that starts from the beginning; its plugins are copied."""
     config, plugins = keep_plugins(run, prepared.config)
-    return Recorder(Training(run, config, prepared.dataset, prepared.splits, trainer), threads, plugins)
+    training = Training(run, config, prepared.dataset, prepared.splits, trainer)
+    return Recorder(training, threads, data_dir, plugins)
 
 
 def _fresh_recorder(run: RunDirectory, config: Config, workplace: Workplace, display: Display) -> Recorder:
@@ -127,7 +135,7 @@ def _fresh_recorder(run: RunDirectory, config: Config, workplace: Workplace, dis
     threads = machine.choose_threads(workplace.threads, run.read_meta().machine)
     machine.set_blas_threads(threads)
     prepared = prepare(config, workplace, display)
-    recorder = _new_recorder(run, prepared, prepared.trainer(threads), threads)
+    recorder = _new_recorder(run, prepared, prepared.trainer(threads), threads, workplace.data_dir)
     run.rewrite_metrics([])
     recorder.begin()
     return recorder
@@ -149,7 +157,7 @@ def _restored_recorder(
     require_weights(prepared.network, checkpoint, file)
     trainer = prepared.with_scaling(affine, target_affine).trainer(threads)
     training = Training(run, config, prepared.dataset, prepared.splits, trainer)
-    recorder = Recorder(training, threads)
+    recorder = Recorder(training, threads, workplace.data_dir)
     check_data(run, header.dataset, recorder.meta.dataset)
     recorder.best = restore(checkpoint, file, trainer)
     check_epochs(run, trainer.progress.epoch, config)

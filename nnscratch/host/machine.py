@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nnscratch import cpu
-from nnscratch.errors import UsageError, without_password
+from nnscratch.errors import UsageError, UserError, without_password
 from nnscratch.host.git import checked_out_commit
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.network import Network
@@ -39,8 +39,6 @@ class Machine:
     threads: int | None = None
     blas: Sequence[Mapping[str, str | None]] = ()
     blas_environment: Mapping[str, str] = field(default_factory=dict)
-    data_dir_environment: str | None = None
-    """NNSCRATCH_DATA_DIR."""
     git_commit: str | None = None
 
     @property
@@ -79,16 +77,22 @@ def share_threads(network: Network, threads: int) -> Workers:
 
 
 def choose_threads(wanted: int | None, trained_on: Machine | None = None) -> int:
-    """The number of threads to use: what was asked for, else what a run was trained with, else every core.
+    """The number of threads to use: what was asked for, else what a run was trained with, else `cpu.usable_threads`.
 
-    A sum in another order is another last digit: with the run's own threads, figures repeat to the last one.
+    A sum in another order is another last digit: with the run's own threads, figures repeat to the last one. Raises
+    UserError when so many cannot be started.
     """
     if wanted is not None and wanted < 1:
         raise UsageError(f"--threads {wanted}: at least 1 thread is needed")
     recorded = trained_on.threads if trained_on is not None else None
     if wanted is None and recorded is not None and 1 <= recorded <= MOST_THREADS:
-        return recorded
-    return wanted or cpu.available_cores()
+        wanted = recorded
+    if wanted is not None and not cpu.has_room_for(wanted):
+        raise UserError(
+            f"{wanted} threads cannot be started: the system allows no more (`ulimit -u`, or a container's limit)",
+            "use --threads 1, or raise the limit",
+        ) from RuntimeError("can't start new thread")
+    return wanted or cpu.usable_threads()
 
 
 def describe(threads: int) -> Machine:
@@ -108,7 +112,6 @@ def describe(threads: int) -> Machine:
         blas_environment={
             key: value for key, value in os.environ.items() if key.startswith(("OPENBLAS_", "MKL_", "OMP_"))
         },
-        data_dir_environment=os.environ.get("NNSCRATCH_DATA_DIR") or None,
         git_commit=checked_out_commit(),
     )
 

@@ -22,4 +22,4 @@ class Workplace:
 
     def words_to_repeat(self) -> list[str]:
         """What of them a command line needs to find the same data again."""
-        return [] if self.data_dir == DEFAULT_DATA else ["--data-dir", str(self.data_dir)]
+        return [] if self.data_dir.absolute() == DEFAULT_DATA.absolute() else ["--data-dir", str(self.data_dir)]

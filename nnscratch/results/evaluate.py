@@ -16,6 +16,7 @@ from nnscratch.host.display import Display
 from nnscratch.host.json_text import json_text
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.results.drawing import pictures_may_fail
 from nnscratch.results.evaluation import Evaluation
 from nnscratch.results.measured import Classified, Regressed
 from nnscratch.results.pictures import draw_evaluation
@@ -39,7 +40,8 @@ def evaluate_run(path: Path, split: str, checkpoint: str, workplace: Workplace, 
     evaluation = evaluate_split(loaded, dataset, splits, split)
     write_evaluation(loaded, evaluation)
     if workplace.plots:
-        draw_evaluation(evaluation, loaded.run)
+        with pictures_may_fail(display, f"the figures are in {loaded.run.evaluation(split)}"):
+            draw_evaluation(evaluation, loaded.run)
     return evaluation
 
 

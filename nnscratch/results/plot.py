@@ -61,16 +61,16 @@ def plot_run(path: Path, checkpoint: str, workplace: Workplace, display: Display
 def draw_trained(
     run: RunDirectory, dataset: Dataset, splits: Splits, score: Score | None, outputs: Array | None
 ) -> Drawn:
-    """Draws a run that has just been trained, from its one look at the test split: that score and those outputs.
+    """Draws a run that is trained, from its one look at the test split: that score and those outputs.
 
-    Without a test score, from its validation split.
+    Without the outputs they are computed again; without a test score, its validation split is drawn.
     """
     loaded = replace(load_run(run.path), run=run)  # which is held, so that its writes are guarded
     if score is not None and outputs is not None and splits.test is not None:
         evaluation = evaluation_of(loaded, "test", splits.test, score, outputs)
     else:
         use_threads_of(loaded, None)
-        evaluation = evaluate_split(loaded, dataset, splits, _shown_split(splits, tested=False))
+        evaluation = evaluate_split(loaded, dataset, splits, _shown_split(splits, tested=score is not None))
     return _draw(loaded, evaluation, splits.train)
 
 

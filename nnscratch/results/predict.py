@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from nnscratch import cpu
 from nnscratch.datasets.formats.images import quiet_pillow
 from nnscratch.errors import UsageError, UserError
 from nnscratch.host.json_text import json_text
@@ -137,21 +137,20 @@ def predict(loaded: LoadedRun, inputs: Iterable[Item], top: int = 3, readers: in
     x = np.empty(stored.shape, np.float32)
     views = loaded.config.evaluation.test_time_augmentation
     remaining = iter(inputs)
-    with ThreadPoolExecutor(readers) as pool:  # Pillow decodes without holding the interpreter's lock
-        while batch := list(islice(remaining, BATCH)):
-            # Warning filters belong to the process: this outermost one puts back what the readers' own leave behind.
-            with quiet_pillow() if loaded.takes_images else nullcontext():
-                read = list(pool.map(_read, batch))
-            arrays = [each for each in read if not isinstance(each, str)]
-            for index, array in enumerate(arrays):
-                stored[index] = array
-            number = len(arrays)
-            y = x[:0]
-            if number:
-                y = averaged_outputs(loaded.network, loaded.affine.apply(stored[:number], x[:number]), views)
-            answers = _answers(loaded, y, top)
-            for item, each in zip(batch, read, strict=True):
-                yield Prediction(item.name, error=each) if isinstance(each, str) else next(answers)(item.name)
+    while batch := list(islice(remaining, BATCH)):
+        # Warning filters belong to the process: this outermost one puts back what the readers' own leave behind.
+        with quiet_pillow() if loaded.takes_images else nullcontext():
+            read = cpu.threaded_map(_read, batch, readers)  # Pillow decodes without holding the interpreter's lock
+        arrays = [each for each in read if not isinstance(each, str)]
+        for index, array in enumerate(arrays):
+            stored[index] = array
+        number = len(arrays)
+        y = x[:0]
+        if number:
+            y = averaged_outputs(loaded.network, loaded.affine.apply(stored[:number], x[:number]), views)
+        answers = _answers(loaded, y, top)
+        for item, each in zip(batch, read, strict=True):
+            yield Prediction(item.name, error=each) if isinstance(each, str) else next(answers)(item.name)
 
 
 def _read(item: Item) -> Array | str:

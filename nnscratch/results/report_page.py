@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
+from nnscratch.host.workplace import Workplace
 from nnscratch.report.formats import count, decimal, duration, metric_value, percent
 from nnscratch.report.page import Headline, Mistake, Picture, ReportContents, render_report
 from nnscratch.report.samples import image_png
@@ -107,13 +107,7 @@ def repeating_command(loaded: LoadedRun, meta: Meta) -> str:
     words = ["nnscratch", "train", str(loaded.run.config)]
     words += ["--allow-plugins"] if loaded.config.plugins else []
     words += ["--threads", str(meta.machine.threads)] if meta.machine.threads else []
-    folder = meta.machine.data_dir_environment
-    for word, following in pairwise([*meta.command, ""]):
-        if word == "--data-dir":
-            folder = following
-        elif word.startswith("--data-dir="):
-            folder = word.partition("=")[2]
-    words += ["--data-dir", folder] if folder else []
+    words += Workplace(Path(meta.data_dir)).words_to_repeat() if meta.data_dir else []
     return shlex.join(words)
 
 

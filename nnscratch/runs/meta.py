@@ -57,6 +57,8 @@ class Meta:
     started: str | None = None
     seed: int | None = None
     dataset: Data = Data()
+    data_dir: str | None = None
+    """The folder of datasets that it was trained with."""
     parameters: int | None = None
     machine: Machine = field(default_factory=Machine)
     plugins: Mapping[str, str] | None = None

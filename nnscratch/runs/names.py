@@ -10,16 +10,21 @@ from nnscratch.errors import UsageError
 from nnscratch.host.workplace import DEFAULT_RUNS
 from nnscratch.runs import layout
 
+LAST = "last"
+
 
 def find_run(name: str | Path, runs_dir: Path) -> Path:
     """The folder of the run (or the checkpoint file) at that path, or else of that name in `runs_dir`.
 
-    Raises UsageError, with the closest name that would be understood, when there is none.
+    `last` is the run there that was worked on last, unless one has that name. Raises UsageError, with the closest name
+    that would be understood, when there is none.
     """
     path = Path(name)
     for candidate in (path, runs_dir / path):
         if _is_run(candidate):
             return candidate
+    if path == Path(LAST) and (runs := _runs_in(runs_dir)):
+        return max((runs_dir / each for each in runs), key=_worked_on)
     raise no_run(path, runs_dir)
 
 
@@ -56,6 +61,14 @@ def folder_of(path: Path) -> Path:
     if path.suffix != layout.CHECKPOINT_SUFFIX or path.resolve().parent.name != layout.CHECKPOINTS:
         return path
     return path.parent.parent if len(path.parts) > 2 else path.resolve().parent.parent
+
+
+def _worked_on(run: Path) -> int:
+    """When a training last said how the run stands, in nanoseconds; 0 when it never did."""
+    try:
+        return (run / layout.META).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _runs_in(folder: Path) -> list[str]:

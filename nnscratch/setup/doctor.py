@@ -16,6 +16,8 @@ from nnscratch.host.machine import Machine
 from nnscratch.setup.data import state
 
 SIZE = 1024
+WORTHWHILE = 1.25
+"""So many times the speed of one thread is what several must reach for that it means anything."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,15 @@ class Examination:
         return self.worst_error < 1e-4
 
     @property
-    def slower_together(self) -> str | None:
-        """What it means that several threads are slower than one; None when they are not."""
+    def no_faster_together(self) -> str | None:
+        """What it means that several threads are hardly faster than one, or slower; None when they are faster."""
         threads = self.machine.threads or 1
-        if threads < 2 or self.gflops >= 0.95 * self.gflops_one_thread:
+        if threads < 2 or self.gflops >= WORTHWHILE * self.gflops_one_thread:
             return None
+        slower = self.gflops < 0.95 * self.gflops_one_thread
         return (
-            f"{threads} threads are slower than one: the machine is probably busy with other work; "
-            "free it, or use --threads 1"
+            f"{threads} threads are {'slower' if slower else 'hardly faster'} than one: the machine is probably busy "
+            "with other work, or its cores are halves of one; free it, or use --threads 1"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,7 +68,7 @@ class Examination:
             f"BLAS: {facts.kernel or 'unknown: NumPy has a BLAS that threadpoolctl does not know'}",
             *(f"  {reason}" for reason in self.reasons),
             f"matrix product {SIZE} x {SIZE}: {self.gflops:.0f} GFLOP/s, one thread {self.gflops_one_thread:.0f}",
-            *([f"  {self.slower_together}"] if self.slower_together else []),
+            *([f"  {self.no_faster_together}"] if self.no_faster_together else []),
             f"checked against float64: worst error {self.worst_error:.1e} "
             + ("(right)" if self.is_correct else "(WRONG: do not trust results of this BLAS; set OPENBLAS_CORETYPE)"),
             "data:",
@@ -85,7 +88,7 @@ def examine(data_dir: Path, threads: int | None) -> Examination:
     machine.set_blas_threads(threads)
     return Examination(
         machine=machine.describe(threads),
-        reasons=cpu.CHOICE.reasons,
+        reasons=(*cpu.CHOICE.reasons, *cpu.thread_reasons()),
         gflops=_gflops(a, b),
         gflops_one_thread=one_thread,
         worst_error=float(np.max(np.abs(a @ b - exact)) / np.max(np.abs(exact))),

@@ -17,7 +17,8 @@ import pytest
 
 from nnscratch.cli import main
 from nnscratch.component import catalogue
-from nnscratch.config.config import Config, config_from_mapping
+from nnscratch.config.config import Config, config_from_mapping, load_config
+from nnscratch.config.sections import EarlyStoppingConfig
 from nnscratch.errors import ConfigError, UserError
 from nnscratch.experiment.observer import Observer
 from nnscratch.experiment.train import resume, train
@@ -329,6 +330,34 @@ def test_when_checkpoints_are_written_may_change(stopped: Path, tmp_path: Path) 
     assert resume(stopped, None, workplace(tmp_path), Display(quiet=True)).epochs == 3
 
 
+@pytest.mark.parametrize(
+    ("override", "field"),
+    [("training.batch_size=16", "training.batch_size"), ("optimizer.learning_rate=0.5", "optimizer.learning_rate")],
+)
+@pytest.mark.parametrize("checkpoint", [True, False], ids=["stopped", "before its first checkpoint"])
+def test_an_override_of_what_has_reached_the_weights_is_refused_with_what_may_change(
+    override: str, field: str, checkpoint: bool, stopped: Path, tmp_path: Path
+) -> None:
+    if not checkpoint:
+        (stopped / "checkpoints" / "last.npz").unlink()
+    before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError) as caught:
+        resume(stopped, None, workplace(tmp_path), Display(quiet=True), overrides=[override])
+    assert f"{field}: is " in str(caught.value)
+    assert f"\n    {override}\n" in str(caught.value), "what the user wrote"
+    for changeable in ("--threads", "training.epochs", "training.early_stopping", "training.keep_last", "wandb"):
+        assert changeable in (caught.value.hint or "")
+    assert {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()} == before
+
+
+def test_overrides_of_a_resume_change_the_rest_of_the_training_and_are_kept(stopped: Path, tmp_path: Path) -> None:
+    changes = ["training.epochs=4", "training.keep_last=3", "training.checkpoint_every=1", "evaluation.test=false"]
+    summary = resume(stopped, None, workplace(tmp_path), Display(quiet=True), overrides=changes)
+    assert (summary.epochs, summary.test) == (4, None)
+    assert len(list((stopped / "checkpoints").glob("step-*.npz"))) == 3
+    assert load_config(stopped / "config.yaml").training.epochs == 4
+
+
 def test_another_dataset_is_refused(stopped: Path, tmp_path: Path) -> None:
     last = load_checkpoint(stopped / "checkpoints" / "last.npz")
     dataset = {**last.header["dataset"], "digest": "0" * 64}
@@ -486,6 +515,9 @@ def test_a_run_that_stopped_early_says_what_would_make_it_go_on(
     capsys.readouterr()
     resume(run, 12, workplace(tmp_path), Display(quiet=True))
     told = capsys.readouterr().out
-    assert "stopped early after 2 epochs; a larger training.early_stopping in" in told
-    (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("patience: 1", "patience: 3"))
-    assert resume(run, None, workplace(tmp_path), Display(quiet=True)).epochs == 4
+    assert "stopped early after 2 epochs; training.early_stopping.patience=N with a larger N trains more" in told
+    more = ["training.early_stopping.patience=3"]
+    assert resume(run, None, workplace(tmp_path), Display(quiet=True), overrides=more).epochs == 4
+    assert load_config(run / "config.yaml").training.early_stopping == EarlyStoppingConfig(
+        patience=3, minimum_change=9.0
+    )

@@ -225,10 +225,12 @@ def test_the_published_configs_have_the_published_numbers_of_parameters(
     assert json.loads(out)["parameters"] == (1_707_274 if "cifar" in config else 134_794)
 
 
-def test_doctor_says_why_two_threads_may_be_slower_than_one() -> None:
+def test_doctor_draws_the_conclusion_when_two_threads_are_no_faster_than_one() -> None:
     def examined(threads: int, together: float) -> Examination:
         return Examination(Machine(threads=threads), (), together, 10.0, 0.0, {})
 
-    assert "probably busy" in str(examined(2, 5.0).slower_together)
-    assert examined(2, 18.0).slower_together is None
-    assert examined(1, 5.0).slower_together is None
+    assert str(examined(2, 5.0).no_faster_together).startswith("2 threads are slower than one: ")
+    assert str(examined(2, 11.0).no_faster_together).startswith("2 threads are hardly faster than one: ")
+    assert "use --threads 1" in examined(2, 11.0).to_text()
+    assert examined(2, 18.0).no_faster_together is None
+    assert examined(1, 5.0).no_faster_together is None

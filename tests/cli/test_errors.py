@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -152,10 +153,32 @@ def test_resuming_takes_no_seed(seed: str, capsys: pytest.CaptureFixture[str]) -
     assert "; --seed cannot be given with it" in error
 
 
-def test_resuming_takes_no_overrides(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    code, error = fail([*command, "--resume", "runs/x"], capsys)
+def test_resuming_takes_no_config(command: list[str], shapes_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, error = fail([*command, "--resume", str(shapes_run)], capsys)
     assert code == 2
-    assert "a config or overrides cannot be given with it" in error
+    assert "a config cannot be given with it" in error
+
+
+@pytest.mark.parametrize("override", ["name=other", "--seed=4"])
+def test_resuming_takes_neither_name_nor_seed_as_an_override(
+    override: str, shapes_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, error = fail(["train", "--resume", str(shapes_run), override], capsys)
+    assert code == 2
+    assert "cannot be given with it" in error
+
+
+def test_last_is_the_run_that_was_worked_on_last_and_overrides_of_it_are_taken(
+    shapes_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    older = Path(shutil.copytree(shapes_run, shapes_run.with_name("older")))
+    os.utime(older / "meta.json", ns=(1, 1))
+    runs = ["--runs-dir", str(shapes_run.parent), "--threads", "1", "--no-plots"]
+    main(["train", "--resume", "last", "training.epochs=4", *runs])
+    assert f"results in {shapes_run}\n" in capsys.readouterr().out
+    main(["train", "--resume", "older", "--training.epochs=4", *runs])
+    main(["train", "--resume", "last", *runs])
+    assert f"{older} already has its 4 epochs" in capsys.readouterr().out
 
 
 def test_a_reader_that_has_gone_does_not_stop_a_training(command: list[str], tmp_path: Path) -> None:

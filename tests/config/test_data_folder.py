@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
 import pytest
 
 from nnscratch.cli import main
+from nnscratch.cli.options import workplace_of
 from nnscratch.datasets.sources import cifar10, fashion_mnist
 from nnscratch.results.report_page import repeating_command
 from nnscratch.runs.loaded import load_run
@@ -73,23 +77,74 @@ def test_a_mistyped_data_folder_in_the_environment_is_named_too(
     assert f"the data folder {tmp_path / 'dta'} does not exist" in failure(capsys, "train", config(tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("typed", "repeated"),
-    [([], "--data-dir {environment}"), (["--data-dir", "mine"], "--data-dir mine"), (["--data-dir=m"], "--data-dir m")],
-)
+TINY = "data: {dataset: {name: shapes, train: 40, test: 20}}\nmodel: {hidden_layers: []}\ntraining: {batch_size: 10}\n"
+
+
+@pytest.mark.parametrize("typed", [[], ["--data-dir", "mine"], ["--data-dir=mine"]])
 def test_repeating_a_run_names_the_data_folder_that_the_environment_gave_unless_one_was_typed(
-    typed: list[str], repeated: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    typed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "tiny.yaml"
-    path.write_text(
-        "data: {dataset: {name: shapes, train: 40, test: 20}}\nmodel: {hidden_layers: []}\ntraining: {batch_size: 10}\n"
-    )
-    command = ["train", str(path), "--runs-dir", str(tmp_path / "runs"), "--threads", "1", "--epochs", "0", "--quiet"]
+    path.write_text(TINY)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NNSCRATCH_DATA_DIR", str(tmp_path))
-    monkeypatch.setattr("sys.argv", ["nnscratch", *command, *typed])
-    main([*command, *typed])
+    main(["train", str(path), "--threads", "1", "--epochs", "0", "--quiet", *typed])
     monkeypatch.delenv("NNSCRATCH_DATA_DIR")
-    loaded = load_run(tmp_path / "runs" / "tiny")
+    loaded = load_run(Path("runs/tiny"))
     words = repeating_command(loaded, loaded.run.read_meta())
-    expected = repeated.replace("{environment}", str(tmp_path))
-    assert words == f"nnscratch train {loaded.run.config} --threads 1 {expected}"
+    used = tmp_path / "mine" if typed else tmp_path
+    assert words == f"nnscratch train {loaded.run.config} --threads 1 --data-dir {used}"
+
+
+def write_clothes(folder: Path) -> None:
+    """Fashion-MNIST, all of it black, in a folder of datasets."""
+    for split, number in (("train", 60_000), ("t10k", 10_000)):
+        labels = np.arange(number, dtype=np.uint8) % 10
+        header = struct.pack(">II", 2049, number)
+        (folder / f"{split}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
+        header = struct.pack(">IIII", 2051, number, 28, 28)
+        (folder / f"{split}-images-idx3-ubyte").write_bytes(header + bytes(number * 28 * 28))
+
+
+def test_a_run_remembers_its_data_folder_for_every_command_that_takes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "there" / "fashion-mnist").mkdir(parents=True)
+    write_clothes(tmp_path / "there" / "fashion-mnist")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NNSCRATCH_DATA_DIR", "there")
+    few = ["data.limit=100", "training.batch_size=10", "training.epochs=1", "--threads", "1", "--quiet", "--no-plots"]
+    main(["train", str(config(tmp_path)), *few])
+    monkeypatch.delenv("NNSCRATCH_DATA_DIR")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    run = str(tmp_path / "runs" / "clothes")
+    capsys.readouterr()
+    main(["evaluate", run, "--no-plots"])
+    main(["train", "--resume", run, "--epochs", "2", "--no-plots", "--quiet"])
+    main(["plot", run])
+    main(["gradcheck", run, "--samples", "2"])
+    main(["diagnose", run])
+    out, err = capsys.readouterr()
+    assert "not on this machine" not in out + err
+    assert "without the data" not in out + err
+    assert "only what needs no data" not in out + err
+    assert not Path("data").exists()
+    (tmp_path / "there").rename(tmp_path / "moved")
+    assert "--data-dir" in failure(capsys, "evaluate", run, "--data-dir", tmp_path / "there"), "what is named counts"
+    main(["evaluate", run, "--no-plots", "--data-dir", str(tmp_path / "moved")])
+
+
+def test_what_a_run_says_never_chooses_where_a_download_is_put(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    main(["train", "tiny.yaml", "--threads", "1", "--epochs", "0", "--quiet", "--no-plots"])
+    run, target = tmp_path / "runs" / "tiny", tmp_path / "precious"
+    target.mkdir()
+    meta = json.loads((run / "meta.json").read_text())
+    (run / "meta.json").write_text(json.dumps({**meta, "data_dir": str(target)}))
+    workplace = workplace_of(run, None, None)
+    assert (workplace.data_dir, workplace.download) == (target, False)
+    assert workplace_of(run, tmp_path, None).download

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,17 @@ def test_every_command_knows_runs_by_name_and_refuses_a_missing_one_as_usage(
 def test_diagnose_takes_a_name(shapes_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["diagnose", "shapes", "--runs-dir", str(shapes_run.parent), "--threads", "1"])
     assert "shapes: completed, 3 epochs" in capsys.readouterr().out
+
+
+def test_last_is_the_run_worked_on_last_unless_a_run_has_that_name(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    with pytest.raises(UsageError, match="last is not a run"):
+        find_run("last", runs)
+    for number, name in enumerate(["a", "c", "b"]):
+        meta = make_run(runs / name) / "meta.json"
+        meta.write_text("{}")
+        os.utime(meta, ns=(number, number))
+    make_run(runs / "without_meta")
+    assert find_run("last", runs) == runs / "b"
+    made = make_run(runs / "last")
+    assert find_run("last", runs) == made

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
+from nnscratch import cpu
 from nnscratch.component import setting
 from nnscratch.datasets.dataset import Array, Dataset, Report, Source
 from nnscratch.datasets.download import Progress
@@ -79,9 +78,8 @@ class ImageFolder(Source):
             images[index] = decode(files[index], self.size, self.size, channels)
 
         # Pillow decodes without holding the interpreter's lock.
-        with quiet_pillow(), ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as threads:
-            for _ in threads.map(read, range(len(files))):
-                pass
+        with quiet_pillow():
+            cpu.threaded_map(read, range(len(files)), min(8, cpu.usable_threads()))
         return images
 
 

@@ -7,15 +7,14 @@ convolutional network near 98 %.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
+from nnscratch import cpu
 from nnscratch.component import setting
 from nnscratch.datasets.dataset import Array, Dataset, Report, Source
 from nnscratch.datasets.download import Progress
@@ -90,9 +89,7 @@ class Shapes(Source):
             images[start:stop] = chunk_images[: stop - start]
             labels[start:stop] = chunk_labels[: stop - start]
 
-        with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as threads:
-            for _ in threads.map(draw, range(0, count, CHUNK)):
-                pass
+        cpu.threaded_map(draw, range(0, count, CHUNK), min(8, cpu.usable_threads()))
         return images, labels
 
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from nnscratch.experiment.mirrors.wandb import WandbMirror
+from nnscratch.config.config import load_config
+from nnscratch.errors import UserError
+from nnscratch.experiment.mirrors.wandb import LOG, LONGEST_UPLOAD, WandbMirror
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
 from nnscratch.host.display import Display
+from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.meta import Status
 from nnscratch.training.progress import EpochResult, StepResult
 
@@ -31,6 +37,9 @@ class Harmless(Observer):
     def epoch(self, result: EpochResult, is_best: bool) -> None:
         self._tell(lambda: self._mirror.epoch(result, is_best))
 
+    def complete(self, summary: TrainingSummary) -> None:
+        self._tell(lambda: self._mirror.complete(summary))
+
     def end(self, status: Status, summary: TrainingSummary | None) -> None:
         self._tell(lambda: self._mirror.end(status, summary), always=True)
 
@@ -43,6 +52,39 @@ class Harmless(Observer):
             if not self._has_failed:
                 self._display.warn(f"{self._name}: {error}. The training goes on")
             self._has_failed = True
+
+
+@dataclass(frozen=True)
+class Mirrored:
+    """A run, what it was passed on to, and the error when not all of it was."""
+
+    run: Path
+    mode: str
+    failure: UserError | None
+
+    def to_text(self) -> str:
+        """Nothing more: the mirror says where it is."""
+        return ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for --json."""
+        return {"run": str(self.run), "wandb": self.mode, "complete": self.failure is None}
+
+
+def mirror_run(path: Path, mode: str, display: Display) -> Mirrored:
+    """Passes a run on to W&B as it is: config, metrics, pictures, report and the best checkpoint.
+
+    One that was mirrored before goes on under its id there. Raises UserError while the run is being trained.
+    """
+    run = RunDirectory.open(path)
+    config = load_config(run.config)
+    mirror = WandbMirror(mode, display, LONGEST_UPLOAD)
+    with run.locked():
+        status = run.read_meta().status
+        mirror.start(run, config)
+        mirror.end("killed" if status == "running" else status, None)
+    failure = UserError(f"not all of {path} is on W&B", f"see {path / LOG}") if mirror.problem else None
+    return Mirrored(path, mode, failure)
 
 
 def open_mirrors(wandb: str, display: Display) -> list[Observer]:

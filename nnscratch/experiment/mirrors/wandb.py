@@ -12,12 +12,14 @@ import json
 import os
 import queue
 import secrets
+import shlex
 import subprocess
 import threading
 import time
 from collections.abc import Mapping
 from typing import Any
 
+from nnscratch.config.config import Config
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
 from nnscratch.host.appending import open_to_append
 from nnscratch.host.display import Display
@@ -27,6 +29,8 @@ from nnscratch.runs.meta import Status
 from nnscratch.training.progress import EpochResult
 
 TIMEOUT = 30.0
+LONGEST_UPLOAD = 900.0
+"""After so many seconds the other process ends, whatever is left."""
 IDENTITY = "wandb.json"
 LOG = "logs/wandb.log"
 
@@ -48,18 +52,24 @@ def wandb_mode(configured: str, wanted: str | None, environment: Mapping[str, st
 class WandbMirror(Observer):
     """A run on Weights & Biases: config, metrics, pictures, report and the best checkpoint."""
 
-    def __init__(self, mode: str, display: Display) -> None:
+    def __init__(self, mode: str, display: Display, patience: float | None = None) -> None:
+        """`patience` is how many seconds to wait at the end for what is being uploaded."""
         self._mode, self._display, self._timeout = mode, display, TIMEOUT
+        self._patience = TIMEOUT if patience is None else patience
+        self.problem: str | None = None
+        """What kept it from passing everything on; None as long as nothing did."""
         self._process: subprocess.Popen[str] | None = None
         self._outbox: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._replies: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._started = 0.0
-        self._is_ready = self._has_warned = False
+        self._is_ready = False
         self._run: RunDirectory | None = None
 
     def begin(self, training: Training) -> None:
-        """Starts the other process; whether wandb gets anywhere there is seen later."""
-        run, config = training.run, training.config
+        self.start(training.run, training.config)
+
+    def start(self, run: RunDirectory, config: Config) -> None:
+        """Starts the other process and sends what the run has; whether wandb gets anywhere there is seen later."""
         self._run, self._started = run, time.monotonic()
         try:
             identity = self._identity(run)
@@ -97,8 +107,12 @@ class WandbMirror(Observer):
 
     def epoch(self, result: EpochResult, is_best: bool) -> None:
         """Passes an epoch's values on."""
+        if self._process is None:
+            return
         self._send(kind="log", values=dict(result.values))
         self._hear()
+        if self._process.poll() is not None:
+            self._settle()
 
     def end(self, status: Status, summary: TrainingSummary | None) -> None:
         """Passes on what is in the run's folder by now, and waits for the end, but not for long."""
@@ -110,7 +124,7 @@ class WandbMirror(Observer):
         now = time.monotonic()
         while self._process.poll() is None:
             self._hear()
-            if time.monotonic() > (now if self._is_ready else self._started) + self._timeout:
+            if time.monotonic() > (now + self._patience if self._is_ready else self._started + self._timeout):
                 break
             time.sleep(0.05)
         self._settle()
@@ -183,7 +197,8 @@ class WandbMirror(Observer):
                 self._warn(str(reply.get("text")))
 
     def _warn(self, reason: str) -> None:
-        if not self._has_warned:
-            self._has_warned = True
-            where = f"{self._run.path}" if self._run is not None else "the run's folder"
-            self._display.warn(f"W&B mirror: {reason}. The training goes on; everything is in {where}")
+        if self.problem is None:
+            self.problem = reason
+            run = self._run.path if self._run is not None else "RUN"
+            again = shlex.join(["nnscratch", "runs", "mirror", str(run), "--wandb", self._mode])
+            self._display.warn(f"W&B mirror: {reason}. Everything is in {run}; `{again}` passes it on later")

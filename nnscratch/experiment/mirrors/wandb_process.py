@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nnscratch.experiment.mirrors.wandb import LONGEST_UPLOAD
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.layout import EVALUATION
-
-LONGEST_UPLOAD = 900.0
 
 
 def main() -> int:

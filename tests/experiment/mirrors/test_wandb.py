@@ -15,9 +15,12 @@ import pytest
 from nnscratch.cli import main
 from nnscratch.config.config import config_from_mapping
 from nnscratch.experiment.mirrors import wandb as tracking
+from nnscratch.experiment.observer import Observer
 from nnscratch.experiment.train import resume, train
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
+from nnscratch.runs.directory import RunDirectory
+from nnscratch.training.progress import EpochResult
 
 SETTINGS: dict[str, Any] = {
     "name": "mirrored",
@@ -152,6 +155,86 @@ def test_a_broken_wandb_is_one_warning_and_the_run_is_complete(
     assert capsys.readouterr().err.count("warning: W&B mirror:") == 1
     assert json.loads((summary.run / "meta.json").read_text())["status"] == "completed"
     assert (summary.run / "checkpoints" / "best.npz").is_file()
+
+
+DIES = """
+import os
+
+class Settings:
+    def __init__(self, **settings): pass
+
+class Run:
+    dir = url = "there"
+    summary = {}
+    def define_metric(self, *names, **how): pass
+    def log(self, values, step=None):
+        if step == 2: os.kill(os.getpid(), 9)
+
+def init(**settings): return Run()
+"""
+
+
+def test_a_wandb_that_dies_is_told_at_the_epoch_and_not_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_wandb(tmp_path, DIES, monkeypatch)
+
+    class Slow(Observer):
+        said_after: int | None = None
+
+        def epoch(self, result: EpochResult, is_best: bool) -> None:
+            said = (RunDirectory(tmp_path / "runs" / "mirrored").log).read_text(encoding="utf-8")
+            if "the process for it failed" in said and self.said_after is None:
+                self.said_after = result.epoch
+            time.sleep(0 if self.said_after else 0.5)
+
+    slow = Slow()
+    settings = {**SETTINGS, "training": {"epochs": 40, "batch_size": 80}}
+    summary = train(
+        config_from_mapping(settings), workplace(tmp_path), Display(quiet=True), wandb="offline", observers=[slow]
+    )
+    assert slow.said_after is not None
+    assert 2 < slow.said_after < 40
+    warning = capsys.readouterr().err
+    assert warning.count("warning: W&B mirror:") == 1
+    assert f"`nnscratch runs mirror {summary.run} --wandb offline` passes it on later" in warning
+
+
+def test_a_finished_run_is_mirrored_as_it_would_have_been(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = train(config_from_mapping(SETTINGS), workplace(tmp_path, plots=True), Display(quiet=True)).run
+    capsys.readouterr()
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    main(["runs", "mirror", "mirrored", "--wandb", "offline", "--runs-dir", str(run.parent)])
+    assert capsys.readouterr().out.startswith(f"W&B: offline in {run}/wandb/offline-run-")
+    assert {path: path.read_bytes() for path in before} == before
+    records = logged(run)
+    rows = [row for row in history(records) if "train_loss" in row]
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    media = {key.partition(".")[0] for row in history(records) for key in row}
+    assert {"plots/curves", "report"} <= media
+    values = {item.key: json.loads(item.value_json) for r in records if r.WhichOneof("record_type") == "summary"
+              for item in r.summary.update}  # fmt: skip
+    assert values["status"] == "completed"
+    main(["runs", "mirror", str(run), "--wandb", "offline", "--json"])
+    assert json.loads(capsys.readouterr().out) == {"run": str(run), "wandb": "offline", "complete": True}
+    runs = {record.run.run_id for record in logged(run) if record.WhichOneof("record_type") == "run"}
+    assert runs == {json.loads((run / "wandb.json").read_text())["id"]}, "under the id of before"
+
+
+def test_a_mirror_that_fails_and_a_run_that_is_being_trained_are_errors(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train(config_from_mapping(SETTINGS), workplace(tmp_path), Display(quiet=True)).run
+    fake_wandb(tmp_path, "raise RuntimeError('broken beyond repair')", monkeypatch)
+    with pytest.raises(SystemExit) as caught:
+        main(["runs", "mirror", str(run), "--wandb", "online"])
+    assert caught.value.code == 1
+    err = capsys.readouterr().err
+    assert "broken beyond repair" in err
+    assert f"error: not all of {run} is on W&B" in err
+    with RunDirectory(run).locked(), pytest.raises(SystemExit):
+        main(["runs", "mirror", str(run), "--wandb", "online"])
+    assert "is being trained by another process" in capsys.readouterr().err
 
 
 def test_a_wandb_that_hangs_delays_a_training_by_its_time_out_only(
