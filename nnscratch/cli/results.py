@@ -95,9 +95,17 @@ def predict(
     stream_out(predictions, predictions.to_json() if json else predictions.to_csv() if csv else predictions.to_text())
 
 
-@family.command(rich_help_panel=LOOK, epilog=examples("nnscratch plot runs/quickstart"))
+@family.command(
+    rich_help_panel=LOOK,
+    epilog=examples(
+        "nnscratch plot runs/quickstart",
+        "nnscratch plot runs/quickstart --format pdf --width 8.5cm",
+    ),
+)
 def plot(
     run: Run,
+    format: Annotated[str | None, typer.Option("--format", help="For a paper: pdf, svg or png; no report.")] = None,
+    width: Annotated[str | None, typer.Option("--width", help="For a paper: 8.5cm, 85mm, 3.35in or 240pt.")] = None,
     checkpoint: Checkpoint = "best",
     runs_dir: RunsDir = DEFAULT_RUNS,
     data_dir: RunDataDir = None,
@@ -107,8 +115,9 @@ def plot(
     allow_plugins: AllowPlugins = False,
 ) -> None:
     """Draw a run's plots and its report.html again."""
-    from nnscratch.results.plot import plot_run
+    from nnscratch.results.plot import paper_of, plot_run
 
+    paper = paper_of(format, width)
     path = read_run(run, runs_dir, allow_plugins)
     workplace = workplace_of(path, data_dir, threads)
-    finish(plot_run(path, checkpoint, workplace, display_for(json, quiet)), json)
+    finish(plot_run(path, checkpoint, workplace, display_for(json, quiet), paper), json)

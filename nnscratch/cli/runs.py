@@ -37,7 +37,7 @@ def list_all(
 )
 def compare(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Folders of runs, or names in --runs-dir.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The PNG with the picture.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The picture: .png, .pdf or .svg.")] = None,
     against_time: Annotated[
         bool, typer.Option("--against-time", help="Draw accuracy against training time instead of curves.")
     ] = False,

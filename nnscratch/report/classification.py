@@ -148,7 +148,14 @@ def per_class(scores: Sequence[ClassScores], path: Path, *, title: str = "", wid
 
 
 def reliability(
-    confidences: ArrayLike, accuracies: ArrayLike, counts: ArrayLike, error: float, path: Path, *, title: str = ""
+    confidences: ArrayLike,
+    accuracies: ArrayLike,
+    counts: ArrayLike,
+    error: float,
+    path: Path,
+    *,
+    title: str = "",
+    width: float = 6.4,
 ) -> Figure:
     """Accuracy against confidence in equal bins of [0, 1], and how many predictions fall in each.
 
@@ -160,21 +167,21 @@ def reliability(
     confidence = np.asarray(confidences, dtype=np.float64)
     used = number > 0
     edges = np.linspace(0.0, 1.0, len(number) + 1)
-    middle, width = (edges[:-1] + edges[1:]) / 2, 1.0 / len(number)
+    middle, bar = (edges[:-1] + edges[1:]) / 2, 0.92 / len(number)
 
-    figure = new_figure(6.4, 6.4)
+    figure = new_figure(width, width)
     grid = figure.add_gridspec(2, 1, height_ratios=[4, 1])
     axes, below = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
-    bars = axes.bar(middle[used], accuracy[used], 0.92 * width, color=SKY, edgecolor=INK, linewidth=0.6)
+    bars = axes.bar(middle[used], accuracy[used], bar, color=SKY, edgecolor=INK, linewidth=0.6)
     gap = (confidence - accuracy)[used]
-    gaps = axes.bar(middle[used], gap, 0.92 * width, bottom=accuracy[used], facecolor="#D55E0033",
+    gaps = axes.bar(middle[used], gap, bar, bottom=accuracy[used], facecolor="#D55E0033",
                     edgecolor=VERMILLION, hatch="////", linewidth=0.8)  # fmt: skip
     (diagonal,) = axes.plot([0, 1], [0, 1], color=BLACK, linestyle="--", linewidth=1.4)
     dress(axes, y="accuracy", grid="y")
     axes.set_ylim(0, 1)
     add_legend(axes, [bars, gaps, diagonal], ["accuracy", "gap to confidence", "perfectly calibrated"],
                where="upper left")  # fmt: skip
-    below.bar(middle[used], number[used] / max(number.sum(), 1.0), 0.92 * width, color=MUTED)
+    below.bar(middle[used], number[used] / max(number.sum(), 1.0), bar, color=MUTED)
     dress(below, x="confidence", y="share")
     for panel in (axes, below):
         panel.set_xlim(0, 1)

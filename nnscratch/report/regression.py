@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nnscratch.report.style import BLUE, INK, SMALL, VERMILLION, dress, head, new_figure, nothing_to_show, plain, save
+from nnscratch.report.style import (
+    BLUE,
+    INK,
+    SMALL,
+    VERMILLION,
+    WIDTH,
+    dress,
+    head,
+    new_figure,
+    nothing_to_show,
+    plain,
+    save,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,20 +38,29 @@ def r_squared(true: ArrayLike, predicted: ArrayLike) -> float:
 
 
 def regression_scatter(
-    true: ArrayLike, predicted: ArrayLike, path: Path, *, targets: Sequence[str] = (), title: str = ""
+    true: ArrayLike,
+    predicted: ArrayLike,
+    path: Path,
+    *,
+    targets: Sequence[str] = (),
+    title: str = "",
+    width: float = WIDTH,
 ) -> Figure:
     """Predicted against true values, and the residuals (predicted - true) against the prediction; a row per target.
 
-    Both are (N,) or (N, targets); of more than six targets the first six are drawn.
+    Both are (N,) or (N, targets); of more than six targets the first six are drawn. Less than 6 inches wide, the
+    residuals stand below.
     """
     truth, guess = (_as_columns(values) for values in (true, predicted))
     if truth.shape != guess.shape:
         raise ValueError(f"{truth.shape} true values and {guess.shape} predictions do not belong together")
     outputs = min(truth.shape[1], MOST_OUTPUTS)
-    figure = new_figure(0.6 + 3.5 * outputs)
+    across = 2 if width >= 6 else 1
+    down = 2 * outputs // across
+    figure = new_figure(0.6 + 3.5 * down, width)
     for output in range(outputs):
         name = targets[output] if output < len(targets) else ""
-        left, right = (figure.add_subplot(outputs, 2, 2 * output + side) for side in (1, 2))
+        left, right = (figure.add_subplot(down, across, 2 * output + side) for side in (1, 2))
         _draw_pair(left, right, truth[:, output], guess[:, output], name)
     hidden = truth.shape[1] - outputs
     head(figure, (title or "Predictions and residuals") + (f" ({hidden} more targets not shown)" if hidden else ""))

@@ -7,7 +7,6 @@ style and marker, so a plot printed in grey still reads. Nothing goes through py
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nnscratch.errors import UsageError
 from nnscratch.report.files import write_atomically
 from nnscratch.report.formats import shorten
 from nnscratch.report.values import Row
@@ -34,6 +34,8 @@ NARROW = 4.0  # for a telephone: panels side by side go below each other
 DOTS_PER_INCH = 150
 TITLE, TEXT, SMALL = 11.5, 10.0, 8.5  # points
 
+BEGINNINGS = {".png": b"\x89PNG\r\n\x1a\n", ".pdf": b"%PDF-", ".svg": b"<?xml"}
+"""The formats of pictures by the suffix that chooses them, each with how its files begin."""
 
 Place = Literal["best", "upper left", "lower right", "outside lower center"]
 
@@ -164,24 +166,36 @@ def nothing_to_show(axes: Axes, reason: str) -> None:
     axes.text(0.5, 0.5, plain(reason, 80), ha="center", va="center", transform=axes.transAxes, color=MUTED)
 
 
-def to_png(figure: Figure) -> bytes:
-    """The figure as PNG, the same bytes for the same figure."""
+def picture_suffix(path: Path) -> str:
+    """The suffix that says which format `path` gets: .png, .pdf or .svg. Raises UsageError for another."""
+    suffix = path.suffix.lower()
+    if suffix not in BEGINNINGS:
+        raise UsageError(f"{path} is not the name of a picture", f"its end chooses the format: {', '.join(BEGINNINGS)}")
+    return suffix
+
+
+def to_bytes(figure: Figure, suffix: str) -> bytes:
+    """The figure as .png, .pdf or .svg, the same bytes for the same figure; letters of a PDF stay letters."""
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+    # savefig would draw everything twice, the first time for the layout alone: this takes a third of the time off.
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     stream = io.BytesIO()
-    with warnings.catch_warnings():
-        # A class name in a script that the font lacks is drawn as boxes; that is no reason to warn.
-        warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
-        # savefig would draw everything twice, the first time for the layout alone: this takes a third of the time off.
-        layout = figure.get_layout_engine()
-        if layout is not None:
-            layout.execute(figure)
-            figure.set_layout_engine("none")
+    if suffix == ".png":
         FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]
+        return stream.getvalue()
+    # These writers take what makes their files reproducible from the settings alone.
+    with rc_context({"svg.hashsalt": "nnscratch", "pdf.fonttype": 42}):
+        dates = {"Date": None} if suffix == ".svg" else {"CreationDate": None}
+        figure.savefig(stream, format=suffix[1:], metadata=dates)
     return stream.getvalue()
 
 
 def save(figure: Figure, path: Path) -> Figure:
-    """Write the figure to `path` as PNG, atomically, and hand it back."""
-    write_atomically(path, to_png(figure))
+    """Write the figure to `path`, whose suffix chooses PNG, PDF or SVG, atomically, and hand it back."""
+    write_atomically(path, to_bytes(figure, picture_suffix(path)))
     return figure

@@ -126,7 +126,9 @@ def filter_images(W: NDArray[Any], input_shape: Sequence[int]) -> NDArray[np.flo
     return images
 
 
-def first_layer_weights(W: NDArray[Any], input_shape: Sequence[int], path: Path, *, title: str = "") -> Figure:
+def first_layer_weights(
+    W: NDArray[Any], input_shape: Sequence[int], path: Path, *, title: str = "", width: float = WIDTH
+) -> Figure:
     """What each unit of the first layer looks for, as an image: grey is zero, bright positive, dark negative.
 
     W is dense, (H*W*C, units), or a kernel (h, w, C, channels); `input_shape` is (H, W, C). Of more than 96 units those
@@ -139,7 +141,7 @@ def first_layer_weights(W: NDArray[Any], input_shape: Sequence[int], path: Path,
     # Small kernels are enlarged, or the gaps would outweigh them.
     enlarged = images[order].repeat(scale := max(24 // images.shape[2], 1), axis=1).repeat(scale, axis=2)
     mosaic = tile(enlarged, columns)
-    figure = new_figure(max(WIDTH * mosaic.shape[0] / mosaic.shape[1], 0.8) + 0.55)
+    figure = new_figure(max(width * mosaic.shape[0] / mosaic.shape[1], 0.8) + 0.55, width)
     axes = figure.add_subplot()
     axes.imshow(mosaic.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="equal")
     axes.axis("off")

@@ -24,18 +24,22 @@ from nnscratch.training.examples import Examples
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+WIDE = 6.0  # inches: from here on panels stand side by side
 SPLIT_NAMES = {"test": "test", "val": "validation", "train": "training"}
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A picture that can be drawn into a file. `draw_narrow` draws it for a telephone."""
+    """A picture that can be drawn into a file, also as wide as `width` says in inches.
+
+    One that `is_for_telephones` is put on the page in a narrow version, too.
+    """
 
     name: str
     alt: str
-    draw: Callable[[Path], Figure]
-    draw_narrow: Callable[[Path], Figure] | None = None
+    draw: Callable[..., Figure]
     caption: str = ""
+    is_for_telephones: bool = True
 
 
 def draw_run(loaded: LoadedRun, evaluation: Evaluation | None, train: Examples | None) -> dict[str, Picture]:
@@ -44,10 +48,28 @@ def draw_run(loaded: LoadedRun, evaluation: Evaluation | None, train: Examples |
     Without an evaluation, only those of the history and of the weights. Training examples are looked at when the
     initial weights were made from them.
     """
-    plots = [*_history_plots(loaded)]
+    return _draw(_plots(loaded, evaluation, train), loaded.run, layout.PLOTS, with_narrow=True)
+
+
+def draw_for_paper(
+    loaded: LoadedRun, evaluation: Evaluation | None, train: Examples | None, suffix: str, width: float | None
+) -> tuple[Path, ...]:
+    """Draws the same pictures as .png, .pdf or .svg, `width` inches wide (None: as always), and gives their paths."""
+    size = {} if width is None else {"width": width}
+    paths = []
+    for plot in _plots(loaded, evaluation, train):
+        name = f"{layout.PLOTS}/{plot.name}{suffix}"
+        loaded.run.write_bytes(name, _drawn(partial(plot.draw, **size), suffix))
+        paths.append(loaded.run.path / name)
+    return tuple(paths)
+
+
+def _plots(loaded: LoadedRun, evaluation: Evaluation | None, train: Examples | None) -> Iterator[Plot]:
+    yield from _history_plots(loaded)
     if evaluation is not None:
-        plots += [*_evaluation_plots(evaluation, loaded.run.name), *_example_plots(evaluation)]
-    return _draw([*plots, *_weight_plots(loaded, train)], loaded.run, layout.PLOTS, with_narrow=True)
+        yield from _evaluation_plots(evaluation, loaded.run.name)
+        yield from _example_plots(evaluation)
+    yield from _weight_plots(loaded, train)
 
 
 def draw_evaluation(evaluation: Evaluation, run: RunDirectory) -> None:
@@ -57,27 +79,23 @@ def draw_evaluation(evaluation: Evaluation, run: RunDirectory) -> None:
 
 
 def _draw(plots: Iterable[Plot], run: RunDirectory, folder: str, *, with_narrow: bool) -> dict[str, Picture]:
+    from nnscratch.report.style import NARROW
+
     pictures: dict[str, Picture] = {}
     for plot in plots:
         wide = _drawn(plot.draw)
         run.write_bytes(f"{folder}/{plot.name}.png", wide)
-        narrow = _drawn(plot.draw_narrow) if with_narrow and plot.draw_narrow is not None else None
+        narrow = _drawn(partial(plot.draw, width=NARROW)) if with_narrow and plot.is_for_telephones else None
         pictures[plot.name] = Picture(wide, plot.alt, plot.caption, narrow)
     return pictures
 
 
-def _drawn(draw: Callable[[Path], Figure]) -> bytes:
+def _drawn(draw: Callable[[Path], Figure], suffix: str = ".png") -> bytes:
     """What `draw` puts into a file: the run's own files are written by the run alone."""
     with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "picture.png"
+        path = Path(scratch) / f"picture{suffix}"
         draw(path)
         return path.read_bytes()
-
-
-def _both_widths(name: str, alt: str, draw: Callable[..., Figure], caption: str = "") -> Plot:
-    from nnscratch.report.style import NARROW
-
-    return Plot(name, alt, draw, partial(draw, width=NARROW), caption)
 
 
 def _history_plots(loaded: LoadedRun) -> Iterator[Plot]:
@@ -89,12 +107,12 @@ def _history_plots(loaded: LoadedRun) -> Iterator[Plot]:
         return
     has_validation = any("val_loss" in row for row in history)
     best = loaded.epoch if has_validation else None
-    yield _both_widths(
+    yield Plot(
         "curves",
         f"Loss and accuracy over {len(history)} epochs" + (f"; the best is epoch {best}" if best else ""),
         lambda path, **size: curves(history, path, best_epoch=best, title=loaded.run.name, **size),
     )
-    yield _both_widths(
+    yield Plot(
         "gradient_flow",
         "Gradient norm and update ratio of every layer over the epochs",
         lambda path, **size: gradient_flow(history, path, title=f"{loaded.run.name}: layer by layer", **size),
@@ -112,11 +130,14 @@ def _evaluation_plots(evaluation: Evaluation, title: str) -> Iterator[Plot]:
         yield Plot(
             "regression",
             f"Predicted against true values of the {examples}, and their residuals",
-            lambda path: regression_scatter(measured.t, measured.y, path, targets=measured.target_names, title=title),
+            lambda path, **size: regression_scatter(
+                measured.t, measured.y, path, targets=measured.target_names, title=title, **size
+            ),
+            is_for_telephones=False,
         )
         return
     right = f"{percent(evaluation.score.accuracy)} of {count(evaluation.score.examples)} {examples} right"
-    yield _both_widths(
+    yield Plot(
         "confusion_matrix",
         f"Confusion matrix of {len(measured.classes)} classes: {right}",
         lambda path, **size: confusion_matrix(
@@ -128,7 +149,7 @@ def _evaluation_plots(evaluation: Evaluation, title: str) -> Iterator[Plot]:
         ),
         f"The {examples}, with the weights of epoch {evaluation.epoch}.",
     )
-    yield _both_widths(
+    yield Plot(
         "per_class",
         "Precision, recall and F1 of every class",
         lambda path, **size: per_class(
@@ -139,9 +160,10 @@ def _evaluation_plots(evaluation: Evaluation, title: str) -> Iterator[Plot]:
     yield Plot(
         "reliability",
         "Accuracy against confidence; the expected calibration error is " + percent(bins.expected_calibration_error),
-        lambda path: reliability(
-            bins.confidence, bins.accuracy, bins.count, bins.expected_calibration_error, path, title=title
+        lambda path, **size: reliability(
+            bins.confidence, bins.accuracy, bins.count, bins.expected_calibration_error, path, title=title, **size
         ),
+        is_for_telephones=False,
     )
 
 
@@ -168,12 +190,12 @@ def _example_plots(evaluation: Evaluation, number: int = 16) -> Iterator[Plot]:
             measured.confidence[chosen],
             measured.classes,
             path,
-            columns=4 if size else 8,
+            columns=4 if size.get("width", WIDE) < WIDE else 8,
             title=f"{kind.capitalize()} images: {shown}",
             **size,
         )
 
-    yield _both_widths(
+    yield Plot(
         "predictions",
         f"Predictions of {kind} images: {shown}",
         draw,
@@ -190,7 +212,7 @@ def _weight_plots(loaded: LoadedRun, train: Examples | None) -> Iterator[Plot]:
         return
     started = loaded.initial_network(train)
     initial = started.parameters.named() if started is not None else {}
-    yield _both_widths(
+    yield Plot(
         "weights",
         f"Histograms of {len(final)} parameter arrays at initialisation and after training",
         lambda path, **size: weight_histograms(
@@ -202,8 +224,9 @@ def _weight_plots(loaded: LoadedRun, train: Examples | None) -> Iterator[Plot]:
         yield Plot(
             "first_layer",
             f"The weights of {name} as images, one for each unit",
-            lambda path: first_layer_weights(first, loaded.input_shape, path),
-            caption="What each unit of the first layer looks for: grey is zero, bright positive, dark negative.",
+            lambda path, **size: first_layer_weights(first, loaded.input_shape, path, **size),
+            "What each unit of the first layer looks for: grey is zero, bright positive, dark negative.",
+            is_for_telephones=False,
         )
 
 

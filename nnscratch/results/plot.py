@@ -2,46 +2,62 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from nnscratch.config.assembly import Splits
 from nnscratch.datasets.dataset import Dataset
-from nnscratch.errors import DataError
+from nnscratch.errors import DataError, UsageError, did_you_mean
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.report.style import BEGINNINGS
 from nnscratch.results.evaluate import evaluate_split, evaluation_of, load_data
 from nnscratch.results.evaluation import Evaluation
-from nnscratch.results.pictures import draw_run
+from nnscratch.results.pictures import draw_for_paper, draw_run
 from nnscratch.results.report_page import write_report
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.loaded import LoadedRun, load_run, use_threads_of
 from nnscratch.training.evaluation import Score
 from nnscratch.training.examples import Examples
 
+INCHES = {"cm": 1 / 2.54, "mm": 1 / 25.4, "in": 1.0, "pt": 1 / 72}
+
 
 @dataclass(frozen=True)
 class Drawn:
-    """Which files were written."""
+    """Which files were written; no report with pictures for a paper."""
 
     run: Path
     plots: tuple[Path, ...]
-    report: Path
+    report: Path | None
     failure = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json."""
-        return {"run": str(self.run), "plots": [str(path) for path in self.plots], "report": str(self.report)}
+        return {
+            "run": str(self.run),
+            "plots": [str(path) for path in self.plots],
+            "report": None if self.report is None else str(self.report),
+        }
 
     def to_text(self) -> str:
         """One line per file."""
-        return "\n".join(str(path) for path in (*self.plots, self.report))
+        return "\n".join(str(path) for path in (*self.plots, *([] if self.report is None else [self.report])))
 
 
-def plot_run(path: Path, checkpoint: str, workplace: Workplace, display: Display) -> Drawn:
-    """Draws a run again. Without its data, what needs none is drawn, with a warning.
+@dataclass(frozen=True)
+class Paper:
+    """How pictures for a paper are wanted: .png, .pdf or .svg, and how many inches wide, None as they always are."""
+
+    suffix: str
+    width: float | None = None
+
+
+def plot_run(path: Path, checkpoint: str, workplace: Workplace, display: Display, paper: Paper | None = None) -> Drawn:
+    """Draws a run again, for its report or for a paper. Without its data, what needs none is drawn, with a warning.
 
     A run that is not completed shows its validation split: the test split is looked at when training is over, and
     never while `evaluation.test` is false.
@@ -52,10 +68,10 @@ def plot_run(path: Path, checkpoint: str, workplace: Workplace, display: Display
         dataset, splits = load_data(loaded, workplace, display)
     except DataError as error:
         display.warn(f"{error}; only what needs no data is drawn")
-        return _draw(loaded, None, None)
+        return _draw(loaded, None, None, paper)
     tested = loaded.run.read_meta().status == "completed" and loaded.config.evaluation.test
     evaluation = evaluate_split(loaded, dataset, splits, _shown_split(splits, tested=tested))
-    return _draw(loaded, evaluation, splits.train)
+    return _draw(loaded, evaluation, splits.train, paper)
 
 
 def draw_trained(
@@ -74,10 +90,37 @@ def draw_trained(
     return _draw(loaded, evaluation, splits.train)
 
 
-def _draw(loaded: LoadedRun, evaluation: Evaluation | None, train: Examples | None) -> Drawn:
+def _draw(
+    loaded: LoadedRun, evaluation: Evaluation | None, train: Examples | None, paper: Paper | None = None
+) -> Drawn:
+    if paper is not None:
+        return Drawn(loaded.run.path, draw_for_paper(loaded, evaluation, train, paper.suffix, paper.width), None)
     pictures = draw_run(loaded, evaluation, train)
     report = write_report(loaded, evaluation, pictures)
     return Drawn(loaded.run.path, tuple(loaded.run.plots / f"{name}.png" for name in pictures), report)
+
+
+def paper_of(format: str | None, width: str | None) -> Paper | None:
+    """What `--format pdf --width 8.5cm` ask for; None for neither. Raises UsageError for what is no such thing."""
+    if format is None and width is None:
+        return None
+    suffix = f".{format or 'png'}".lower()
+    if suffix not in BEGINNINGS:
+        allowed = [each[1:] for each in BEGINNINGS]
+        raise UsageError(f"--format {format} is no format of pictures{did_you_mean(format or '', allowed)}",
+                         f"one of: {', '.join(allowed)}")  # fmt: skip
+    return Paper(suffix, None if width is None else _inches(width))
+
+
+def _inches(width: str) -> float:
+    """`8.5cm`, `85mm`, `3.35in` or `240pt` in inches; 2 to 40 of them."""
+    parts = re.fullmatch(r"(\d{1,4}(?:\.\d{1,6})?) ?(cm|mm|in|pt)", width)
+    inches = float(parts[1]) * INCHES[parts[2]] if parts else 0.0
+    if not 2 <= inches <= 40:
+        raise UsageError(
+            f"--width {width} is no width from 5.08cm to 101.6cm", "with its unit: 8.5cm, 85mm, 3.35in, 240pt"
+        )
+    return inches
 
 
 def _shown_split(splits: Splits, *, tested: bool) -> str:

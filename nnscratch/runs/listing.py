@@ -14,6 +14,7 @@ from nnscratch.config.config import load_config
 from nnscratch.config.document import read_yaml
 from nnscratch.config.node import Value
 from nnscratch.errors import ConfigError, UsageError, UserError
+from nnscratch.report.style import BEGINNINGS, picture_suffix
 from nnscratch.report.tables import Table, differences, plain_table, runs_table
 from nnscratch.report.values import RunSummary, TimedAccuracy
 from nnscratch.runs import layout
@@ -21,9 +22,6 @@ from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.meta import Meta, Status
 from nnscratch.runs.names import find_run
 from nnscratch.training.progress import Monitor
-
-PNG = b"\x89PNG\r\n\x1a\n"
-"""What every PNG file begins with."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +100,13 @@ def compare_runs(
     summaries = tuple((run.path, replace(summarize(run), name=label)) for label, run in by_label.items())
     name = "-".join(run.name for run in runs)[:100] + ("-against-time" if against_time else "")
     target = output or runs[0].path.parent / "comparisons" / f"{name}.png"
+    beginning = BEGINNINGS[picture_suffix(target)]
     try:
-        if target.exists() and not _is_png(target):
-            raise UserError(f"{target} exists and is no PNG: it is not overwritten", "choose another name by --output")
+        if target.exists() and not _begins_with(beginning, target):
+            kind = target.suffix[1:].upper()
+            raise UserError(
+                f"{target} exists and is no {kind}: it is not overwritten", "choose another name by --output"
+            )
         if against_time:
             drawn = _draw_against_time([summary for _, summary in summaries], list(settings.values()), target)
         else:
@@ -114,9 +116,9 @@ def compare_runs(
     return Comparison(summaries, differences(settings), target if drawn else None)
 
 
-def _is_png(path: Path) -> bool:
+def _begins_with(beginning: bytes, path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(len(PNG)) == PNG
+        return file.read(len(beginning)) == beginning
 
 
 def _draw_curves(runs: Mapping[str, RunDirectory], picture: Path) -> bool:

@@ -122,9 +122,7 @@ def test_a_full_disk_is_one_line_and_exit_code_1(tmp_path: Path, capsys: pytest.
     last = (tmp_path / "runs" / "run" / "checkpoints" / "last.npz").read_bytes()
     with largest_file(50_000):
         error = failure(["train", "--resume", str(tmp_path / "runs" / "run"), "--epochs", "4", "--no-plots"], capsys)
-    assert error.splitlines()[-1] == (
-        f"error: cannot write {tmp_path}/runs/run/checkpoints/last.npz: File too large"
-    )
+    assert error.splitlines()[-1] == (f"error: cannot write {tmp_path}/runs/run/checkpoints/last.npz: File too large")
     assert (tmp_path / "runs" / "run" / "checkpoints" / "last.npz").read_bytes() == last
     assert json.loads((tmp_path / "runs" / "run" / "meta.json").read_text())["status"] == "failed"
     assert leftovers(tmp_path) == []

@@ -36,6 +36,12 @@ SWEEP: dict[str, Any] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _default_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweeps here draw their data: a folder named from outside would stand in the commands to go on with."""
+    monkeypatch.delenv("NNSCRATCH_DATA_DIR", raising=False)
+
+
 def _write_sweep(folder: Path, config: dict[str, Any] | None = None, **changes: Any) -> Path:
     """A sweep file, and the config it names, in a folder. JSON is YAML."""
     base = folder / "base.yaml"
