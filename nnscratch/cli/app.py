@@ -49,8 +49,9 @@ def _root(
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command; exit codes: 0 ok, 1 failed, 2 usage or config, 3 diverged, 4 data, 130 interrupted."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no umlauts still gets the rest of the line
-            stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper):
+            # Files and pipes are UTF-8 whatever the terminal is; one that knows no umlauts gets the rest of the line.
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
     try:
         code = app(args=arguments, prog_name=app.info.name, standalone_mode=False)
         if code == Interrupted.exit_code:  # what Typer makes of Ctrl-C, without a word

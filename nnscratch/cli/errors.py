@@ -51,8 +51,8 @@ def _where_traceback_is(error: Exception) -> str:
         return f"this is a fault in {culprit}; {notes[-1]}"
     text = "".join(traceback.format_exception(error))
     try:
-        with tempfile.NamedTemporaryFile("w", prefix="nnscratch-", suffix=".txt", delete=False) as file:
-            file.write(text)
+        with tempfile.NamedTemporaryFile(prefix="nnscratch-", suffix=".txt", delete=False) as file:
+            file.write(text.encode("utf-8", "backslashreplace"))
     except OSError:
         return f"this is a fault in {culprit}:\n{text}"
     return f"this is a fault in {culprit}; its traceback is in {file.name}"

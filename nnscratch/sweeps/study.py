@@ -59,14 +59,14 @@ def _host() -> str:
     """This machine, since it was booted, and this container: where process numbers mean the same."""
     parts = [platform.node()]
     with suppress(OSError):
-        parts += [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
+        parts += [Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip(), os.readlink("/proc/self/ns/pid")]
     return " ".join(parts)
 
 
 def _process_start(pid: int) -> str:
     """When a process started, '' when there is none: numbers are used again."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     except OSError:
         if Path("/proc/self/stat").exists():
             return ""

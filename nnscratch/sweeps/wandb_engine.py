@@ -75,7 +75,8 @@ def sweep_on_wandb(definition: SweepDefinition, count: int | None, display: Disp
             python_command(CREATE),
             input=json.dumps(given),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=CREATE_SECONDS,
             start_new_session=True,  # without a terminal, nothing can ask for a login
         )

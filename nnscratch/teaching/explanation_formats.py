@@ -55,7 +55,7 @@ def write_explanation(explanation: Explanation, html: Path | None = None, markdo
 
 
 def _write(path: Path, text: str) -> None:
-    if path.exists() and MARK not in path.read_text(errors="replace"):
+    if path.exists() and MARK not in path.read_text("utf-8", "replace"):
         raise UserError(f"{path} exists and is no explanation: it is not overwritten", "choose another name")
     try:
         write_atomically(path, text.encode())

@@ -199,12 +199,15 @@ def test_a_reader_that_has_gone_does_not_stop_a_training(command: list[str], tmp
 
 
 def test_a_terminal_that_knows_ascii_alone_gets_the_message(tmp_path: Path) -> None:
+    pty = pytest.importorskip("pty", reason="needs a terminal")
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    result = subprocess.run(
-        [sys.executable, "-m", "nnscratch", "train", "größe.yaml"], capture_output=True, env=environment, cwd=tmp_path
-    )
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        command = [sys.executable, "-m", "nnscratch", "train", "größe.yaml"]
+        result = subprocess.run(command, stderr=theirs, env=environment, cwd=tmp_path, check=False)
+        os.close(theirs)
+        assert screen.read(200).startswith(b"error: gr\\xf6\\xdfe.yaml  no such file")
     assert result.returncode == 2
-    assert result.stderr.startswith(b"error: gr\\xf6\\xdfe.yaml  no such file")
 
 
 def restored(tmp_path: Path, recorded: dict[str, str] | None, environment: dict[str, str]) -> str:

@@ -80,7 +80,7 @@ class WandbMirror(Observer):
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    text=True,
+                    encoding="utf-8",
                     start_new_session=True,  # Ctrl-C is for the training; and without a terminal nothing can ask
                 )
         except OSError as error:
@@ -157,7 +157,7 @@ class WandbMirror(Observer):
         path = run.path / IDENTITY
         if given is None:
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                return str(json.loads(path.read_text())["id"])
+                return str(json.loads(path.read_text("utf-8"))["id"])
         identity = given or secrets.token_hex(4)
         run.write_text(IDENTITY, json.dumps({"id": identity, "mode": self._mode}) + "\n")
         return identity

@@ -21,7 +21,7 @@ from nnscratch.runs.layout import EVALUATION
 
 def main() -> int:
     """Mirrors one run, from its `start` line to its `finish` line or the end of input."""
-    replies = os.fdopen(os.dup(1), "w", buffering=1)
+    replies = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)  # whatever wandb prints goes to the log; standard output is for replies
 
     def reply(**message: Any) -> None:
@@ -109,7 +109,7 @@ def _add_files(run: Any, trained: RunDirectory, status: str) -> None:
     for picture in sorted(trained.plots.glob("*.png")):
         media[f"plots/{picture.stem}"] = wandb.Image(str(picture))
     for table in sorted(trained.path.glob(f"{EVALUATION}/*/confusion_matrix.csv")):
-        with table.open(newline="") as file:
+        with table.open(newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))
         if len(rows) > 1:
             media[f"{table.parent.name}_confusion_matrix"] = wandb.Table(columns=[*rows[0]], data=rows[1:])

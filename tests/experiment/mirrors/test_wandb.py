@@ -308,6 +308,12 @@ def test_a_resume_sends_nothing_to_wandb_that_was_not_asked_for_and_says_so(
     assert "nothing is sent to W&B: --wandb online goes on with the mirror there" in capsys.readouterr().out
 
 
+def test_a_resume_whose_override_asks_for_the_mirror_is_mirrored(tmp_path: Path) -> None:
+    run = train(config_from_mapping(SETTINGS), workplace(tmp_path), Display(quiet=True)).run
+    resume(run, 4, workplace(tmp_path), Display(quiet=True), overrides=["wandb.mode=offline"])
+    assert {row["epoch"] for row in history(logged(run)) if "epoch" in row} == {1, 2, 3, 4}
+
+
 def test_the_mirrors_process_imports_nothing_from_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
