@@ -58,6 +58,8 @@ class Checkpoint:
 def load_checkpoint(path: Path) -> Checkpoint:
     """The checkpoint in that file. Raises UserError when it is missing, damaged or not a checkpoint."""
     try:
+        if path.is_fifo():
+            raise OSError("it is a pipe, not a file")
         contents = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}") from None

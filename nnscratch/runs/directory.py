@@ -22,6 +22,7 @@ from nnscratch.report.files import replace_file
 from nnscratch.runs import layout
 from nnscratch.runs.meta import Meta
 from nnscratch.runs.names import folder_of, has_been_trained, no_run
+from nnscratch.runs.reading import LONGEST_META, LONGEST_METRICS, number, text_of
 from nnscratch.runs.records import read_record
 
 Row = Mapping[str, float]
@@ -200,7 +201,7 @@ class RunDirectory:
     def read_meta(self) -> Meta:
         """meta.json; what is missing in it, damaged or odd is not known."""
         try:
-            values = json.loads(_text_of(self.path / layout.META))
+            values = json.loads(text_of(self.path / layout.META, LONGEST_META))
         except (ValueError, RecursionError):
             values = None
         return read_record(Meta, values)
@@ -211,7 +212,7 @@ class RunDirectory:
         try:
             with open_to_append(path) as file:
                 size = file.seek(0, os.SEEK_END)
-                line = json.dumps(record).encode() + b"\n"
+                line = json_text(record).encode() + b"\n"
                 try:
                     if file.write(line) != len(line):
                         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -223,7 +224,7 @@ class RunDirectory:
 
     def rewrite_metrics(self, history: Sequence[Row]) -> None:
         """metrics.jsonl with these epochs and nothing after them: what a resume goes on from."""
-        lines = [json.dumps({"record": "epoch", **row}) for row in history]
+        lines = [json_text({"record": "epoch", **row}) for row in history]
         self.write_text(layout.METRICS, "".join(line + "\n" for line in lines))
         self.write_metrics_table(history)
 
@@ -237,22 +238,29 @@ class RunDirectory:
         self.write_text(layout.METRICS_TABLE, text.getvalue())
 
     def read_history(self) -> list[dict[str, float]]:
-        """The epochs' rows of metrics.jsonl; NaN for what is no number. A last line cut off by a kill is left out."""
-        return [
-            {key: value if _is_number(value) else math.nan for key, value in record.items() if key != "record"}
+        """The epochs' rows of metrics.jsonl; NaN for what is no number. A last line cut off by a kill is left out.
+
+        What one row says of training and validation every row does, and of train_loss in any case.
+        """
+        rows = [
+            {key: number(value) for key, value in record.items() if key != "record"}
             for record in self.read_records()
             if record.get("record") == "epoch" and type(record.get("epoch")) is int
         ]
+        expected = {"train_loss": math.nan}
+        expected |= {key: math.nan for row in rows for key in row if key.startswith(("train_", "val_"))}
+        return [expected | row for row in rows]
 
     def read_test(self) -> dict[str, float]:
         """The row of the latest look at the test split, likewise; empty before there was one."""
         tests = [record for record in self.read_records() if record.get("record") == "test"]
-        return {key: value for key, value in tests[-1].items() if _is_number(value)} if tests else {}
+        known = {key: number(value) for key, value in tests[-1].items()} if tests else {}
+        return {key: value for key, value in known.items() if not math.isnan(value)}
 
     def read_records(self) -> list[dict[str, Any]]:
         """Every whole line of metrics.jsonl."""
         records = []
-        for line in _text_of(self.metrics).splitlines():
+        for line in text_of(self.metrics, LONGEST_METRICS).splitlines():
             try:
                 record = json.loads(line)
             except (ValueError, RecursionError):
@@ -287,18 +295,6 @@ def find_checkpoint(path: Path) -> tuple[RunDirectory, Path]:
     if folder == path:
         raise UsageError(f"{path} is not a checkpoint: those are in a run's folder checkpoints, and end with .npz")
     return RunDirectory.open(folder), path
-
-
-def _text_of(path: Path) -> str:
-    """What a file says, as far as it is text; empty when it cannot be read, or is a pipe or a device without an end."""
-    try:
-        return path.read_text("utf-8", "replace") if path.is_file() else ""
-    except OSError:
-        return ""
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _new_folder(parent: Path, name: str) -> Path:

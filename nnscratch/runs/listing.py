@@ -75,9 +75,8 @@ def list_runs(runs_dir: Path, *, everything: bool = False) -> RunsList:
         raise UserError(f"there is no folder {runs_dir}", "--runs-dir says where runs are")
     found = []
     for path in _run_folders(runs_dir, everything=everything):
-        run = RunDirectory(path)
-        summary = replace(summarize(run), name=str(path.relative_to(runs_dir)))
-        found.append((run.read_meta().started or "", path, summary))
+        started, summary = _summarized(RunDirectory(path))
+        found.append((started, path, replace(summary, name=str(path.relative_to(runs_dir)))))
     found.sort(key=lambda each: each[:2])
     return RunsList(runs_dir, tuple((path, summary) for _, path, summary in found))
 
@@ -153,6 +152,16 @@ def _draw_against_time(runs: Sequence[RunSummary], settings: Sequence[Mapping[st
     return bool(points)
 
 
+def _summarized(run: RunDirectory) -> tuple[str, RunSummary]:
+    """When a run was started, and its line; of one that cannot be read, a line that says why: the others are shown."""
+    try:
+        return run.read_meta().started or "", summarize(run)
+    except UserError as error:
+        return "", RunSummary(run.name, "-", f"unreadable: {error.message}")
+    except Exception as error:
+        return "", RunSummary(run.name, "-", f"unreadable: {type(error).__name__}: {error}"[:200])
+
+
 def summarize(run: RunDirectory) -> RunSummary:
     """A run's line, from its files alone; what they do not say is None."""
     meta, history, test = run.read_meta(), run.read_history(), run.read_test()
@@ -207,6 +216,8 @@ def _best_epoch(run: RunDirectory, meta: Meta, history: Sequence[Mapping[str, fl
 
 def _planned_epochs(run: RunDirectory) -> int | None:
     """What its config says; read as it is written, so that a run with plugins is listed, too."""
+    if not run.config.is_file():  # a pipe would be waited for
+        return None
     try:
         node, depth = read_yaml(run.config).root.nearest(("training", "epochs"))
     except ConfigError:

@@ -203,6 +203,9 @@ def test_noise_with_a_right_checksum_is_a_checkpoint_or_a_user_error(noise: byte
 
         parent = Path("/nonexistent")
 
+        def is_fifo(self) -> bool:
+            return False
+
         def read_bytes(self) -> bytes:
             return file.getvalue()
 

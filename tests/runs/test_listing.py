@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -214,3 +215,50 @@ def test_a_run_that_is_not_done_shows_its_epochs_of_those_planned(shapes_run: Pa
     listing = list_runs(shapes_run.parent)
     assert listing.to_dict()["runs"][0]["planned_epochs"] == 12
     assert "3 of 12" in listing.to_text()
+
+
+def rows_with(run: Path, **changes: object) -> str:
+    rows = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return "".join(json.dumps({**row, **changes}) + "\n" for row in rows)
+
+
+def test_odd_runs_are_lines_of_their_own_and_the_others_are_listed(
+    shapes_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    meta = json.loads((shapes_run / "meta.json").read_text())
+    odd: dict[str, tuple[str, str]] = {
+        "text": ("meta.json", json.dumps({**meta, "parameters": "many", "status": 5, "dataset": {"train": "x"}})),
+        "result": ("meta.json", json.dumps({**meta, "result": {"run": "x", "epochs": 2, "best": {"epoch": 10**30}}})),
+        "null": ("meta.json", json.dumps({**meta, "machine": None, "dataset": None})),
+        "deep": ("meta.json", "[" * 100_000),
+        "nulls": ("metrics.jsonl", rows_with(shapes_run, train_loss=None, val_accuracy=None)),
+        "words": ("metrics.jsonl", rows_with(shapes_run, train_loss="x", epoch="y")),
+        "huge": ("metrics.jsonl", rows_with(shapes_run, train_loss=10**400, train_seconds=10**400)),
+        "infinite": ("metrics.jsonl", rows_with(shapes_run, train_seconds=float("inf"))),
+        "config": ("config.yaml", "training: {epochs: [}"),
+    }
+    runs = tmp_path / "many"
+    for name, (file, text) in odd.items():
+        shutil.copytree(shapes_run, runs / name)
+        (runs / name / file).write_text(text)
+    for name in ("meta.json", "metrics.jsonl", "config.yaml", ".lock"):
+        folder = shutil.copytree(shapes_run, runs / f"pipe{name}")
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+        folder = shutil.copytree(shapes_run, runs / f"endless{name}")
+        (folder / name).unlink()
+        (folder / name).symlink_to("/dev/zero")
+    shutil.copytree(shapes_run, runs / "good")
+    main(["runs", "list", "--runs-dir", str(runs), "--json"])
+    listed = {run["name"]: run for run in json.loads(capsys.readouterr().out)["runs"]}
+    assert listed.keys() == {path.name for path in runs.iterdir()}
+    assert listed["good"]["status"] == "completed"
+    assert not any("unreadable" in run["status"] for run in listed.values())
+
+
+def test_a_run_that_cannot_be_summarized_says_why_in_its_line(
+    shapes_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnscratch.runs.directory.LONGEST_METRICS", 100)
+    main(["runs", "list", "--runs-dir", str(shapes_run.parent)])
+    assert "metrics.jsonl has more than 100 bytes: no training wrote it" in capsys.readouterr().out

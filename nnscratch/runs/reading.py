@@ -1,0 +1,38 @@
+"""What the files of a run say, whoever wrote them: bounded, and no more than it can be."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+
+from nnscratch.errors import UserError
+
+LONGEST_META = 1 << 24
+LONGEST_METRICS = 1 << 30
+"""Bytes of meta.json, and of metrics.jsonl: what is longer is not read."""
+FLOAT_MAX = sys.float_info.max
+
+
+def text_of(path: Path, longest: int) -> str:
+    """What a file says, as far as it is text; empty when it cannot be read, or is a pipe or a device without an end.
+
+    Raises UserError when it has more than `longest` bytes.
+    """
+    try:
+        if not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            contents = file.read(longest + 1)
+    except OSError:
+        return ""
+    if len(contents) > longest:
+        raise UserError(f"{path} has more than {longest:,} bytes: no training wrote it")
+    return contents.decode("utf-8", "replace")
+
+
+def number(value: object) -> float:
+    """The value, when it is a number that a float can hold; else NaN. Whole numbers stay whole."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -FLOAT_MAX <= value <= FLOAT_MAX:
+        return math.nan
+    return value
