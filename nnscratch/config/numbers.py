@@ -12,7 +12,7 @@ from nnscratch.errors import Problem, UsageError
 
 @dataclass(frozen=True)
 class Number:
-    """A finite number; a whole one, and within bounds, when that is asked for. (A config's own fields state theirs.)"""
+    """A finite number; a whole one, and within bounds, when that is asked for."""
 
     least: float | None = None
     above: float | None = None

@@ -231,7 +231,7 @@ class _Form:
         return Choice(constants) if shares is None and len(constants) == len(sound) else Mixture(sound, shares)
 
     def _part(self, node: Node, key: str) -> Distribution | None:
-        """One of `values`: a value, or a distribution of its own. (`{name: he, distribution: uniform}` is a value.)"""
+        """One of `values`: a value, as `{name: he, distribution: uniform}` is, or a distribution of its own."""
         if not isinstance(node.content, dict) or "distribution" not in node.content or "name" in node.content:
             return self._constant(node, key)
         inner = _Form(node, f"{self.label}.{key}", self.problems, self.warnings)
