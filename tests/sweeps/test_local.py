@@ -217,7 +217,8 @@ def test_ctrl_c_before_a_trial_is_begun_says_how_to_go_on(
     assert caught.value.code == 130
     err = capsys.readouterr().err
     assert "interrupted before a trial was begun" in err
-    assert f"go on with: nnscratch sweep {file} --name tiny --runs-dir {tmp_path / 'runs'} --workers 2" in err
+    assert f"go on with: nnscratch sweep {file} --name tiny --runs-dir {tmp_path / 'runs'} " in err
+    assert " --workers 2" in err
 
 
 def test_a_trials_own_stop_leaves_the_sweep_going_and_the_sweeps_stop_ends_both() -> None:
