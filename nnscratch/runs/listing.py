@@ -145,12 +145,17 @@ def _draw_against_time(runs: Sequence[RunSummary], settings: Sequence[Mapping[st
             minutes=fmean(run.seconds or 0.0 for run in same) / 60,
             accuracy=fmean(run.test or 0.0 for run in same),
             group=same[0].data,
+            spread=_spread([run.test or 0.0 for run in same]),
         )
         for same in alike.values()
     ]
     if points:
         accuracy_against_time(points, picture)
     return bool(points)
+
+
+def _spread(values: Sequence[float]) -> tuple[float, float] | None:
+    return (min(values), max(values)) if len(values) > 1 else None
 
 
 def summarize(run: RunDirectory) -> RunSummary:
