@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from nnscratch.errors import UsageError
 from nnscratch.report.files import write_atomically
-from nnscratch.report.formats import shorten
+from nnscratch.report.formats import printable, shorten
 from nnscratch.report.values import Row
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ def plain(text: str, limit: int = 24) -> str:
     Letters that matplotlib's own font lacks, as of Chinese, are written by their number, `\\u732b`: no other font is
     on every machine.
     """
-    drawable = text if text.isascii() else "".join(map(_drawable, text))
+    shown = printable(text)
+    drawable = shown if shown.isascii() else "".join(map(_drawable, shown))
     return shorten(drawable, limit).replace("$", r"\$")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,7 @@ def test_the_ticks_of_a_regression_with_large_numbers_do_not_merge(tmp_path: Pat
     for axes in figure.axes:
         boxes = [label.get_window_extent(renderer) for label in axes.get_xticklabels() if label.get_text()]
         assert len(boxes) >= 3
-        assert not any(one.overlaps(other) for one, other in zip(boxes, boxes[1:], strict=False))
+        assert not any(one.overlaps(other) for one, other in pairwise(boxes))
 
 
 def test_the_ticks_of_accuracies_that_lie_close_together_are_round(tmp_path: Path) -> None:
