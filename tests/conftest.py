@@ -8,7 +8,8 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from nnscratch.component import Component
 from nnscratch.config.config import config_from_mapping
+from nnscratch.config.plugins import PREFIX
 from nnscratch.experiment.train import train
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
@@ -110,3 +113,23 @@ def regression_run(tmp_path: Path) -> Path:
         "training": {"epochs": 30, "batch_size": 20},
     }
     return train_quietly(settings, tmp_path / "runs")
+
+
+@pytest.fixture(autouse=True)
+def _no_plugin_outlives_its_test() -> Iterator[None]:
+    """What a test imported as a plugin is out of the catalogues after it, whatever test comes next in this process."""
+    yield
+    modules = [name for name in sys.modules if name.startswith(PREFIX)]
+    if modules:
+        for component in every_component(Component):
+            if component.__module__.startswith(PREFIX) and "name" in vars(component):
+                del component.name
+        for name in modules:
+            del sys.modules[name]
+
+
+def every_component(base: type[Component]) -> Iterator[type[Component]]:
+    """All classes below that one."""
+    for subclass in base.__subclasses__():
+        yield subclass
+        yield from every_component(subclass)

@@ -79,7 +79,7 @@ def test_the_tests_that_are_named_exist() -> None:
 
 def test_the_markers_that_are_named_exist(pytestconfig: pytest.Config) -> None:
     markers = {line.partition(":")[0] for line in pytestconfig.getini("markers")}
-    shown = set(re.findall(r"pytest -m (\w+)", README))
+    shown = set(re.findall(r"pytest -m (\w+)", README + (ROOT / "docs" / "promises.md").read_text()))
     assert shown
     assert shown <= markers
 
@@ -89,10 +89,21 @@ def test_the_configs_the_readme_names_exist(root: Path) -> None:
         assert (root / path).is_file(), path
 
 
-def test_the_links_of_the_readme_lead_somewhere(root: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)", README):
+@pytest.mark.parametrize("document", ["README.md", "docs/benchmarks.md", "docs/promises.md"])
+def test_the_links_of_the_readme_lead_somewhere(document: str, root: Path) -> None:
+    path = root / document
+    for target in re.findall(r"\]\(([^)#]+)", path.read_text()):
         if not target.startswith("http"):
-            assert (root / target).exists(), target
+            assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/benchmarks.md"])
+def test_an_accuracy_of_several_views_says_so(document: str, root: Path) -> None:
+    rows = [line for line in (root / document).read_text().splitlines() if line.startswith("|")]
+    for row in rows:
+        for path in re.findall(r"configs/[\w/]+\.yaml", row):
+            views = "flip_translate" in (root / path).read_text()
+            assert "%" not in row or ("6 views" in row) == views, row
 
 
 def test_the_python_example_learns(root: Path) -> None:

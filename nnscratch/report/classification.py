@@ -26,7 +26,7 @@ from nnscratch.report.style import (
     head,
     new_figure,
     percent_axis,
-    plain,
+    plain_apart,
     save,
 )
 from nnscratch.report.values import ClassScores
@@ -82,7 +82,7 @@ def _name_classes(axes: Axes, classes: Sequence[str], *, is_narrow: bool) -> Non
     size = len(classes)
     every = 1 if size <= 40 else -(-size // 34)
     places = range(0, size, every)
-    names = [plain(classes[place], 10 if is_narrow else 16) for place in places]
+    names = plain_apart([classes[place] for place in places], 10 if is_narrow else 16)
     font = SMALL if is_narrow else TEXT if size <= 12 else SMALL if size <= 20 else SMALL - 0.5
     if size > 20 or is_narrow:
         axes.set_xticks(places, names, fontsize=font, rotation=90)
@@ -134,8 +134,9 @@ def per_class(scores: Sequence[ClassScores], path: Path, *, title: str = "", wid
                                      edgecolor="white" if not hatch else INK, linewidth=0.4))  # fmt: skip
         else:
             handles += axes.plot(values, places, marker, color=color, markersize=5, markeredgecolor=INK,
-                                 markeredgewidth=0.5)  # fmt: skip
-    names = [f"{plain(score.name, 18 if width >= 6 else 12)} ({score.support:,})" for score in ordered]
+                                 markeredgewidth=0.5, clip_on=False)  # fmt: skip
+    shown = plain_apart([score.name for score in ordered], 18 if width >= 6 else 12)
+    names = [f"{name} ({score.support:,})" for name, score in zip(shown, ordered, strict=True)]
     dress(axes, grid="x" if bars else "both")
     axes.set_yticks(places, names, fontsize=TEXT if bars else 7.0, color=INK)
     axes.tick_params(axis="y", length=0)

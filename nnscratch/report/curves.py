@@ -29,6 +29,7 @@ from nnscratch.report.style import (
     nothing_to_show,
     percent_axis,
     plain,
+    plain_apart,
     save,
     wants_log_scale,
     whole_numbers,
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from matplotlib.patches import Patch
 
 Values = NDArray[np.float64]
+
+LETTER, LINE_OF_LEGEND = 0.075, 0.75  # inches: how wide a letter of a legend is, and what stands before it
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def _draw_metric(axes: Axes, rows: Sequence[Row], metric: _Metric, best_epoch: i
                 [best_epoch], [at_best], linestyle=":", color=MUTED, linewidth=1.4, marker="*", markersize=13,
                 markerfacecolor="white", markeredgecolor=INK, zorder=5,
             )  # fmt: skip
-            note = f"{metric.text(at_best)} at epoch {best_epoch}"
+            note = f"{metric.text(at_best)} at the best epoch, {best_epoch}"
             axes.set_title(note, loc="right", fontsize=SMALL + 0.5, color=INK)
     _note_divergence(axes, rows, numbers, metric)
     return shown
@@ -221,8 +224,11 @@ def gradient_flow(epochs: Sequence[Row], path: Path, *, title: str = "", width: 
     # dict.fromkeys keeps the network's own order of layers.
     prefixes = tuple(prefix for prefix, _, _ in panels)
     layers = list(dict.fromkeys(key.split("/", 1)[1] for row in epochs for key in row if key.startswith(prefixes)))
-    columns = 4 if width >= 6 else 2
-    legend_height = 0.2 * (min(len(layers), 12) // columns + 1)
+    # With very many layers the ends of the colour scale are enough.
+    named = layers if len(layers) <= 12 else [*layers[:3], layers[len(layers) // 2], *layers[-3:]]
+    longest = min(max(map(len, named), default=0), int((width - LINE_OF_LEGEND) / LETTER))
+    columns = int(np.clip(width / (longest * LETTER + LINE_OF_LEGEND), 1, 4))
+    legend_height = 0.2 * (len(named) // columns + 1)
     figure = new_figure((3.7 if width >= 6 else 6.4) + legend_height, width)
     numbers = epoch_numbers(epochs)
     handles: dict[str, Line2D] = {}
@@ -245,11 +251,10 @@ def gradient_flow(epochs: Sequence[Row], path: Path, *, title: str = "", width: 
             band = axes.axhspan(1e-4, 1e-2, color="#dfe4ea", zorder=0)
         whole_numbers(axes)
     if handles:
-        names = list(handles)
-        # With very many layers the ends of the colour scale are enough.
-        named = names if len(names) <= 12 else [*names[:3], names[len(names) // 2], *names[-3:]]
+        labels = dict(zip(named, plain_apart(named, longest), strict=True))
+        shown = {labels[name]: handles[name] for name in named if name in handles}
         bands = {} if band is None else {"healthy": band}
-        add_legend(figure, [*(handles[name] for name in named), *bands.values()], [*named, *bands], columns=columns)
+        add_legend(figure, [*shown.values(), *bands.values()], [*shown, *bands], columns=columns)
     head(figure, title)
     return save(figure, path)
 

@@ -132,7 +132,7 @@ def _sections(contents: ReportContents) -> Iterator[_Section]:
     confusion = _picture(contents.confusion_matrix) + _table(contents.most_confused, "Most confused classes")
     yield _Section("confusion", "Confusion matrix", confusion)
     classes = _table(contents.per_class, "Scores by class") + "".join(map(_picture, contents.class_plots))
-    yield _Section("classes", "Class by class", classes)
+    yield _Section("classes", "Class by class" if contents.per_class else "Predictions and residuals", classes)
     yield _Section("mistakes", "Worst mistakes", _mistakes(contents.mistakes))
     yield _Section("inside", "Inside the network", "".join(map(_picture, contents.plots)))
     yield _Section("network", "Network", _table(contents.network, "Layers of the network"))

@@ -15,6 +15,7 @@ from nnscratch.report.values import Goal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 NOWHERE = -0.12  # the height of trials that have no value
@@ -90,9 +91,6 @@ def parallel_coordinates(
     The best is the first of equals, among the completed ones when there are statuses. Trials without a value are dotted
     and end below the last axis.
     """
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
     if len(trials) != len(values):
         raise ValueError(f"{len(trials)} trials and {len(values)} values do not belong together")
     names = list(dict.fromkeys(name for trial in trials for name in trial))
@@ -119,11 +117,32 @@ def parallel_coordinates(
         elif good is None:
             axes.plot(line, color=MUTED, linewidth=1.0, linestyle=":", alpha=0.8)
         else:
-            axes.plot(line, color=to_hex(colormaps["cividis_r"](0.05 + 0.9 * good)), linewidth=1.3, alpha=0.85)
+            axes.plot(line, color=_colours()(good), linewidth=1.3, alpha=0.85)
+    if len(valued) > 1:
+        _draw_colour_key(figure, axes, metric)
     _draw_scales(axes, scales, anything_lost=any(good is None for good in goodness))
     summary = "" if best is None else f": best {metric_value(metric, values[best])}, in black"
     head(figure, (title or "Parameters of every trial") + summary)
     return save(figure, path)
+
+
+def _colours() -> Colormap:
+    """From a trial's goodness in [0, 1] to its colour: the worst light, the best dark."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(colormaps["cividis_r"](np.linspace(0.05, 0.95, 256)))
+
+
+def _draw_colour_key(figure: Figure, axes: Axes, metric: str) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    key = figure.colorbar(ScalarMappable(Normalize(0, 1), _colours()), ax=axes, shrink=0.6, aspect=28, pad=0.02)
+    key.set_ticks([0, 1], labels=["worst", "best"])
+    key.ax.tick_params(labelsize=SMALL, labelcolor=INK, color=MUTED)
+    key.set_label(plain(metric), fontsize=SMALL, color=INK)
+    key.outline.set_visible(False)
 
 
 def _value_scale(metric: str, values: Sequence[float | None]) -> Scale:

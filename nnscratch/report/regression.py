@@ -16,6 +16,7 @@ from nnscratch.report.style import (
     VERMILLION,
     WIDTH,
     dress,
+    few_ticks,
     head,
     new_figure,
     nothing_to_show,
@@ -87,6 +88,8 @@ def _draw_pair(left: Axes, right: Axes, true: NDArray[np.float64], predicted: ND
     ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())]
     left.plot(ends, ends, color=VERMILLION, linestyle="--", linewidth=1.6)
     right.axhline(0.0, color=VERMILLION, linestyle="--", linewidth=1.6)
+    few_ticks(left)
+    few_ticks(right)
     notes = {left: f"R² {r_squared(true, predicted):.3f}", right: f"mean absolute {np.abs(residuals).mean():.3g}"}
     for axes, note in notes.items():
         axes.set_title(plain(note, 40), loc="right", fontsize=SMALL + 0.5, color=INK)

@@ -71,7 +71,7 @@ def predictions(
     cell_width = 1.16  # an image is 1 wide
     inches = min(width / (columns * cell_width), 1.6)
     cell_height = aspect + (0.2 + LINE * (3 if np.any(truth != guess) else 2)) / inches
-    figure = new_figure(rows * cell_height * inches + 0.5, max(columns * cell_width * inches, NARROW))
+    figure = new_figure(rows * cell_height * inches + 0.5, max(columns * cell_width * inches, min(width, NARROW)))
     axes = figure.add_subplot()
     letters = max(int(17 * inches), 8)
     for index in range(total):

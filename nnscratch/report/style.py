@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from nnscratch.errors import UsageError
 from nnscratch.report.files import write_atomically
-from nnscratch.report.formats import shorten
+from nnscratch.report.formats import printable, shorten
 from nnscratch.report.values import Row
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ WIDTH = 8.0  # inches: shown 800 pixels wide, 10 points are 14 pixels
 NARROW = 4.0  # for a telephone: panels side by side go below each other
 DOTS_PER_INCH = 150
 TITLE, TEXT, SMALL = 11.5, 10.0, 8.5  # points
+MOST_LETTERS = 1000
 
 BEGINNINGS = {".png": b"\x89PNG\r\n\x1a\n", ".pdf": b"%PDF-", ".svg": b"<?xml"}
 """The formats of pictures by the suffix that chooses them, each with how its files begin."""
@@ -112,8 +114,46 @@ def add_legend(
 
 
 def plain(text: str, limit: int = 24) -> str:
-    """`text` for matplotlib: shown letter by letter (a `$` starts no formula), on one line, at most `limit` long."""
-    return shorten(text, limit).replace("$", r"\$")
+    """`text` for matplotlib: shown letter by letter (a `$` starts no formula), on one line, at most `limit` long.
+
+    Letters that matplotlib's own font lacks, as of Chinese, are written by their number, `\\u732b`: no other font is
+    on every machine.
+    """
+    shown = printable(text)
+    drawable = shown if shown.isascii() else "".join(map(_drawable, shown))
+    return shorten(drawable, limit).replace("$", r"\$")
+
+
+def plain_apart(names: Sequence[str], limit: int) -> list[str]:
+    """The same for several names, which stay apart where their first letters are alike: `a long n…me of 1`."""
+    shown = [plain(name, limit) for name in names]
+    if len(set(shown)) == len(set(names)):
+        return shown
+    keep = (limit - 1) // 2
+    full = [plain(name, MOST_LETTERS) for name in names]
+    ends = [name if len(name) <= limit else f"{name[: limit - 1 - keep]}…{name[-keep:]}" for name in full]
+    if len(set(ends)) == len(set(names)):
+        return ends
+    return [plain(f"{number}: {name}", limit) for number, name in enumerate(names, 1)]
+
+
+def _drawable(letter: str) -> str:
+    return letter if ord(letter) in _letters_of_the_font() else letter.encode("unicode_escape").decode()
+
+
+@cache
+def _letters_of_the_font() -> frozenset[int]:
+    from matplotlib.font_manager import findfont, get_font
+
+    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
+
+
+def few_ticks(axes: Axes) -> None:
+    """At most six ticks on each axis, of round numbers, large and small ones by their power of ten."""
+    axes.locator_params(nbins=5, steps=[1, 2, 5, 10])
+    axes.ticklabel_format(scilimits=(-3, 4), useMathText=True)
+    for scale in (axes.xaxis, axes.yaxis):
+        scale.get_offset_text().set_fontsize(SMALL)
 
 
 def whole_numbers(axes: Axes) -> None:
@@ -125,7 +165,9 @@ def whole_numbers(axes: Axes) -> None:
 
 def percent_axis(axes: Axes, *, axis: Literal["x", "y"] = "y") -> None:
     """Ticks like `40 %` on an axis of fractions."""
-    (axes.yaxis if axis == "y" else axes.xaxis).set_major_formatter(lambda value, _: f"{100 * value:.6g} %")
+    scale = axes.yaxis if axis == "y" else axes.xaxis
+    axes.locator_params(axis=axis, steps=[1, 2, 5, 10])
+    scale.set_major_formatter(lambda value, _: f"{100 * value:.6g} %")
 
 
 def log_axis(axes: Axes, *, axis: Literal["x", "y"] = "y") -> None:

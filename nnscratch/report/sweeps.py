@@ -122,7 +122,8 @@ def parameter_importance(names: Sequence[str], importances: Sequence[float], pat
 def accuracy_against_time(points: Sequence[TimedAccuracy], path: Path, *, title: str = "") -> Figure:
     """Test accuracy against minutes of training on a logarithmic axis, each point with its name.
 
-    In each group a line along the top joins the points that no other of the group beats in less time.
+    In each group a line along the top joins the points that no other of the group beats in less time. A mean has a bar
+    from the lowest to the highest of its runs.
     """
     figure = new_figure(4.6)
     axes = figure.add_subplot()
@@ -139,6 +140,9 @@ def accuracy_against_time(points: Sequence[TimedAccuracy], path: Path, *, title:
         )
         handles.append(axes.scatter([p.minutes for p in members], [p.accuracy for p in members], s=80, zorder=3,
                                     color=style.color, marker=style.marker, edgecolors="white"))  # fmt: skip
+        for point in members:
+            if point.spread is not None:
+                axes.plot([point.minutes] * 2, point.spread, marker="_", color=style.color, linewidth=1.4, zorder=2)
         front += best
     axes.margins(x=0.12, y=0.16)
     if ordered:
@@ -154,5 +158,7 @@ def accuracy_against_time(points: Sequence[TimedAccuracy], path: Path, *, title:
         percent_axis(axes)
     if len(groups) > 1:
         add_legend(figure, handles, groups, columns=len(groups))
-    head(figure, title or "Accuracy against training time")
+    has_spread = any(point.spread is not None for point in points)
+    bars = "; bars from the lowest to the highest run" if has_spread else ""
+    head(figure, (title or "Accuracy against training time") + bars)
     return save(figure, path)

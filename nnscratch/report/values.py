@@ -55,9 +55,13 @@ class TrialSummary:
 
 @dataclass(frozen=True)
 class TimedAccuracy:
-    """One point of accuracy against training time; points of one `group` share a colour and a marker."""
+    """One point of accuracy against training time; points of one `group` share a colour and a marker.
+
+    `spread` is the lowest and the highest accuracy of those that the point is the mean of.
+    """
 
     label: str
     minutes: float
     accuracy: float
     group: str = ""
+    spread: tuple[float, float] | None = None

@@ -22,6 +22,7 @@ from nnscratch.report.style import (
     new_figure,
     nothing_to_show,
     plain,
+    plain_apart,
     save,
 )
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 MOST_PANELS = 24
 MOST_FILTERS = 96
+LETTER = 0.095  # inches: how wide a bold letter of 9 points is
 
 
 def weight_histograms(
@@ -53,10 +55,11 @@ def weight_histograms(
     rows = max(-(-len(names) // columns), 1)
     figure = new_figure(0.9 + 1.75 * rows, width)
     handles: list[Any] = []
-    for index, name in enumerate(names):
+    letters = int(width / columns / LETTER) - 2
+    for index, (name, title_of_panel) in enumerate(zip(names, plain_apart(names, letters), strict=True)):
         axes = figure.add_subplot(rows, columns, index + 1)
         handles = _draw_histograms(axes, initial.get(name), final[name]) or handles
-        dress(axes, title=name, grid=None)
+        dress(axes, title=title_of_panel, grid=None)
         axes.title.set_fontsize(SMALL + 0.5)
         axes.tick_params(labelsize=SMALL - 0.5)
         axes.locator_params(axis="x", nbins=5)

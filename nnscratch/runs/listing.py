@@ -144,6 +144,7 @@ def _draw_against_time(runs: Sequence[RunSummary], settings: Sequence[Mapping[st
             minutes=fmean(run.seconds or 0.0 for run in same) / 60,
             accuracy=fmean(run.test or 0.0 for run in same),
             group=same[0].data,
+            spread=_spread([run.test or 0.0 for run in same]),
         )
         for same in alike.values()
     ]
@@ -160,6 +161,10 @@ def _summarized(run: RunDirectory) -> tuple[str, RunSummary]:
         return "", RunSummary(run.name, "-", f"unreadable: {error.message}")
     except Exception as error:
         return "", RunSummary(run.name, "-", f"unreadable: {type(error).__name__}: {error}"[:200])
+
+
+def _spread(values: Sequence[float]) -> tuple[float, float] | None:
+    return (min(values), max(values)) if len(values) > 1 else None
 
 
 def summarize(run: RunDirectory) -> RunSummary:

@@ -49,7 +49,7 @@ def test_a_matrix_that_does_not_fit_the_classes_is_refused(tmp_path: Path) -> No
 
 def test_class_names_in_any_script_or_with_markup_are_drawn(tmp_path: Path) -> None:
     figure = confusion_matrix([[1, 0], [0, 1]], ["猫\n$x^2$", "_dog"], tmp_path / "confusion.png")
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [r"猫 \$x^2\$", "_dog"]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [r"\u732b \$x^2\$", "_dog"]
 
 
 def test_bars_are_as_long_as_the_scores_with_the_best_f1_on_top(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_the_best_epoch_is_marked_in_every_panel_with_its_validation_value(epoch
         assert [41, 41] in [list(np.asarray(line.get_xdata())) for line in axes.lines]
     star = figure.axes[1].lines[-1]
     np.testing.assert_array_equal(star.get_xydata(), [[41, epochs[40]["val_accuracy"]]])
-    assert figure.axes[1].get_title("right") == f"{100 * (epochs[40]['val_accuracy'] or 0):.2f} % at epoch 41"
+    assert figure.axes[1].get_title("right") == f"{100 * (epochs[40]['val_accuracy'] or 0):.2f} % at the best epoch, 41"
 
 
 def test_the_legend_names_training_validation_and_best(epochs: list[Row], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import struct
 from html.parser import HTMLParser
 from pathlib import Path
@@ -197,3 +198,30 @@ def test_a_convolutional_first_layer_is_drawn_too(tmp_path: Path) -> None:
     )
     main(["train", str(config), "--runs-dir", str(tmp_path), "--threads", "1", "--quiet"])
     assert drawn(tmp_path / "conv") == OF_IMAGES
+
+
+def test_pictures_for_a_paper_have_the_format_and_the_width_asked_for_and_leave_the_report_alone(
+    drawn_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "paper"
+    shutil.copytree(drawn_run, run)
+    before = (run / "report.html").read_bytes()
+    main(["plot", str(run), "--format", "pdf", "--width", "8.5cm", "--threads", "1", "--quiet"])
+    drawn_for_it = {path.stem: path.read_bytes() for path in (run / "plots").glob("*.pdf")}
+    assert drawn_for_it.keys() == OF_IMAGES
+    points = 8.5 / 2.54 * 72
+    for name, contents in drawn_for_it.items():
+        box = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+) ", contents)
+        assert box is not None
+        assert abs(float(box[1]) - points) < 1, name
+    assert (run / "report.html").read_bytes() == before
+
+
+@pytest.mark.parametrize("options", [["--format", "jpg"], ["--width", "8.5"], ["--width", "0cm"], ["--width", "9km"]])
+def test_a_format_or_a_width_that_is_none_is_refused(
+    options: list[str], drawn_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["plot", str(drawn_run), *options])
+    assert exit_.value.code == 2
+    assert f"error: {' '.join(options)} is no" in capsys.readouterr().err

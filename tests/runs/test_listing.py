@@ -134,22 +134,22 @@ def test_a_comparison_against_time_leaves_the_one_of_the_curves(
 
 
 @pytest.mark.parametrize("option", [[], ["--against-time"]])
-@pytest.mark.parametrize(
-    ("name", "code", "said"),
-    [("notes.png", 1, "exists and is no PNG: it is not overwritten"), ("config.yaml", 2, "is not the name of a picture")],
-)
 def test_a_file_that_is_no_picture_is_not_overwritten(
-    name: str, code: int, said: str, option: list[str], capsys: pytest.CaptureFixture[str], shapes_run: Path
+    option: list[str], capsys: pytest.CaptureFixture[str], shapes_run: Path, tmp_path: Path
 ) -> None:
-    target = shapes_run / name
-    if not target.exists():
-        target.write_text("what I noticed")
-    before = target.read_bytes()
-    with pytest.raises(SystemExit) as exit_:
-        main(["runs", "compare", str(shapes_run), str(second_run(shapes_run, "other")), "-o", str(target), *option])
-    assert exit_.value.code == code
-    assert said in capsys.readouterr().err
-    assert target.read_bytes() == before
+    notes = tmp_path / "notes.pdf"
+    notes.write_bytes(b"no picture")
+    other = str(second_run(shapes_run, "other"))
+    for target, code, said in (
+        (shapes_run / "config.yaml", 2, "is not the name of a picture"),
+        (notes, 1, "exists and is no PDF: it is not overwritten"),
+    ):
+        before = target.read_bytes()
+        with pytest.raises(SystemExit) as exit_:
+            main(["runs", "compare", str(shapes_run), other, "-o", str(target), *option])
+        assert exit_.value.code == code
+        assert f"{target} {said}" in capsys.readouterr().err
+        assert target.read_bytes() == before
 
 
 def test_accuracy_against_time_has_a_point_per_config_the_mean_over_its_seeds(
