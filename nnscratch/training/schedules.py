@@ -98,7 +98,10 @@ class Exponential(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Cosine up from `start` to 1 until `peak`, cosine down to `final` (Smith & Topin 2018)."""
+    """Cosine up from `start` to 1 until `peak`, cosine down to `final` (Smith & Topin 2018).
+
+    Progress is step / T for T steps, so `final` would be step T's; PyTorch's reaches it in the last, with T - 1.
+    """
 
     name: ClassVar[str] = "one_cycle"
 
