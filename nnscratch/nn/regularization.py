@@ -13,7 +13,8 @@ from nnscratch.nn.parameters import Parameters
 
 @dataclass(frozen=True)
 class L2:
-    """Penalty lambda / 2 * sum W^2 over the weights (not the biases), gradient lambda W; as PyTorch's weight_decay.
+    """Penalty lambda / 2 * sum W^2 over the weights (not the biases), gradient lambda W; PyTorch's
+    weight_decay does the same to biases and scales as well.
 
     With divide_by_batch both are divided by the batch size m: lambda / (2 m) * sum W^2 and lambda / m * W.
     """

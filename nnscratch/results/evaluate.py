@@ -83,7 +83,16 @@ def evaluation_of(loaded: LoadedRun, split: str, examples: Examples, score: Scor
         measured = Classified.of(loaded.config, loaded.classes, t, outputs)
     else:
         measured = Regressed(loaded.target_names, t, loaded.target_affine.undo(outputs))
-    return Evaluation(loaded.run.path, loaded.checkpoint, loaded.epoch, split, examples, score, measured)
+    note = _difference_from_training(loaded, split)
+    return Evaluation(loaded.run.path, loaded.checkpoint, loaded.epoch, split, examples, score, measured, note)
+
+
+def _difference_from_training(loaded: LoadedRun, split: str) -> str:
+    """Why the val figures are not training's own; empty where they are."""
+    views = loaded.config.evaluation.test_time_augmentation
+    if split != "val" or views == "none":
+        return ""
+    return f"averaged over the views of test_time_augmentation: {views}, as val_loss during training is not"
 
 
 def write_evaluation(loaded: LoadedRun, evaluation: Evaluation) -> None:

@@ -25,6 +25,8 @@ class Evaluation:
     examples: Examples
     score: Score
     measured: Classified | Regressed
+    note: str = ""
+    """Why the figures are not those that training had for this split."""
     failure = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -39,6 +41,7 @@ class Evaluation:
             "loss": self.score.loss,
             **accuracy,
             **self.measured.to_dict(),
+            **({"note": self.note} if self.note else {}),
         }
 
     def to_text(self) -> str:
@@ -52,9 +55,10 @@ class Evaluation:
             table = per_class_table(self.measured.class_scores)
         else:
             table = _targets_table(self.measured)
+        note = f"\n{self.note}" if self.note else ""
         head = f"{self.run}, {self.checkpoint.name} (epoch {self.epoch}), {self.split}: "
         return (
-            f"{head}{count(self.score.examples)} examples\n{'  '.join(figures)}\n\n{plain_table(table)}\n"
+            f"{head}{count(self.score.examples)} examples\n{'  '.join(figures)}{note}\n\n{plain_table(table)}\n"
             f"written to {RunDirectory(self.run).evaluation(self.split)}"
         )
 

@@ -91,9 +91,9 @@ class Classified:
         f = self.figures
         return {
             "top5_accuracy": self.top5_accuracy,
-            "macro_precision": float(np.mean(f.precision)),
-            "macro_recall": float(np.mean(f.recall)),
-            "macro_f1": float(np.mean(f.f1)),
+            "macro_precision": f.macro(f.precision),
+            "macro_recall": f.macro(f.recall),
+            "macro_f1": f.macro(f.f1),
             "expected_calibration_error": self.reliability.expected_calibration_error,
             "per_class": [
                 {"class": s.name, "precision": s.precision, "recall": s.recall, "f1": s.f1, "support": s.support}

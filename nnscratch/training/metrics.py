@@ -23,13 +23,18 @@ def confusion_matrix(t: Array, predicted: Array, classes: int) -> Array:
 class ClassFigures:
     """precision_k = C_kk / sum_i C_ik,  recall_k = C_kk / sum_j C_kj,  F1_k = 2 C_kk / (sum_i C_ik + sum_j C_kj).
 
-    Each (K,), as is `support`, the examples of each class.
+    Each (K,), as is `support`, the examples of each class. Macro averages are over the classes that have examples:
+    scikit-learn's with `labels=unique(t)`, where by itself it also counts a class that was only predicted, as 0.
     """
 
     precision: Array
     recall: Array
     f1: Array
     support: Array
+
+    def macro(self, figures: Array) -> float:
+        """The mean of one of the figures over the classes that have examples."""
+        return float(np.mean(figures[self.support > 0]))
 
 
 def class_figures(counts: Array) -> ClassFigures:

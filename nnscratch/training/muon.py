@@ -36,7 +36,7 @@ class Muon(Optimizer):
     between 0.68 and 1.21, which is near enough to 1 (Jordan's coefficients favour speed).
 
     With normalize, W is brought to the length |W| = sqrt(K) before each step. It is meant for layers that batch_norm
-    follows: there the length of W means nothing, and the rate is now the angle that W turns by.
+    follows: there the length of W means nothing, and the rate sets how far W turns: about the tangent of the angle.
 
     Derivation: of all changes D with no singular value above 1, the one that lowers the loss most to first order has
     the largest sum_ij D_ij G_ij = trace(D^T P S Q^T) = trace((Q^T D^T P) S). It is at most the sum of the S, and

@@ -20,7 +20,7 @@ class Schedule(Component):
 
     def __call__(self, step: int, total_steps: int, steps_per_epoch: int, history: Sequence[float] = ()) -> float:
         """The factor of step number `step`, from 0; history is each epoch's val_loss so far, else its train_loss."""
-        warmup = min(self.warmup_epochs * steps_per_epoch, total_steps)
+        warmup = min(_steps(self.warmup_epochs, steps_per_epoch), total_steps)
         if step < warmup:
             return (step + 1) / math.ceil(warmup + 1)
         progress = (step - warmup) / max(total_steps - warmup, 1)
@@ -29,6 +29,12 @@ class Schedule(Component):
     def factor(self, progress: float, epoch: float, history: Sequence[float]) -> float:
         """The factor after the warm-up, for progress 0 to 1 and the epochs done, a fraction included."""
         raise NotImplementedError
+
+
+def _steps(epochs: float, steps_per_epoch: int) -> float:
+    """epochs times steps_per_epoch, a whole number where it is one but for rounding: 1.1 * 10 is 11."""
+    steps = epochs * steps_per_epoch
+    return round(steps) if math.isclose(steps, round(steps), rel_tol=1e-12) else steps
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,10 @@ class Exponential(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Cosine up from `start` to 1 until `peak`, cosine down to `final` (Smith & Topin 2018)."""
+    """Cosine up from `start` to 1 until `peak`, cosine down to `final` (Smith & Topin 2018).
+
+    Progress is step / T for T steps, so `final` would be step T's; PyTorch's reaches it in the last, with T - 1.
+    """
 
     name: ClassVar[str] = "one_cycle"
 

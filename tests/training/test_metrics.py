@@ -115,3 +115,9 @@ def test_regression_figures_equal_those_of_scikit_learn(oracle: Callable[[str], 
     assert mean_squared_error(t, y) == pytest.approx(scikit_learn.mean_squared_error(*wide, multioutput="raw_values"))
     assert mean_absolute_error(t, y) == pytest.approx(scikit_learn.mean_absolute_error(*wide, multioutput="raw_values"))
     assert r2_score(t, y) == pytest.approx(scikit_learn.r2_score(*wide, multioutput="raw_values"))
+
+
+def test_a_class_without_examples_does_not_lower_the_macro_averages() -> None:
+    figures = class_figures(np.array([[2, 0, 0], [1, 1, 0], [0, 0, 0]]))
+    assert figures.macro(figures.recall) == pytest.approx((1 + 1 / 2) / 2)
+    assert figures.macro(figures.precision) == pytest.approx((2 / 3 + 1) / 2)

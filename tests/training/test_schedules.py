@@ -60,6 +60,19 @@ def test_a_warm_up_rises_linearly_and_hands_over_at_one() -> None:
     assert rising[10:] == [1, 1]
 
 
+@pytest.mark.parametrize(("epochs", "per_epoch"), [(1.1, 100), (0.07, 100), (0.29, 100), (1 / 3, 9)])
+def test_a_warm_up_of_whole_steps_is_not_longer_by_a_rounding(epochs: float, per_epoch: int) -> None:
+    steps = round(epochs * per_epoch)
+    schedule = ConstantRate(warmup_epochs=epochs)
+    rising = factors(schedule, list(range(steps + 1)), total=1000, per_epoch=per_epoch)
+    assert rising == pytest.approx([*((step + 1) / (steps + 1) for step in range(steps)), 1])
+    assert rising[steps] == 1
+
+
+def test_a_warm_up_that_ends_within_a_step_includes_it() -> None:
+    assert factors(ConstantRate(warmup_epochs=0.25), [0, 1, 2, 3]) == pytest.approx([1 / 4, 2 / 4, 3 / 4, 1])
+
+
 def test_reduce_on_plateau_drops_after_each_patience_without_improvement() -> None:
     schedule = ReduceOnPlateau(patience=2, gamma=0.1)
 

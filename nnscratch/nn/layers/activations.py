@@ -169,6 +169,8 @@ class GELU(Activation):
 
     dx = dy [ (1 + tanh u) / 2 + x (1 - tanh^2 u) u' / 2 ],  u' = sqrt(2 / pi) (1 + 3 * 0.044715 x^2).
 
+    As e^-2u is kept below e^80, y is right within 2e-35 |x|, and dx only for |x| < 1e9.
+
     Derivation: the product rule on x times (1 + tanh u) / 2, where the derivative of tanh u is (1 - tanh^2 u) u'.
     """
 

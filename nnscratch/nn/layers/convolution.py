@@ -24,8 +24,9 @@ class Conv(WeightedSum):
     """y[n, i, j, k] = b_k + sum_abc x[n, i s + a - p, j s + b - p, c] W[a, b, c, k]    s the stride, p the padding
 
     x (N, H, W, C), zero outside the image; W (kernel, kernel, C, channels); y (N, H', W', channels) with
-    H' = (H + padding - kernel) / s + 1, rounded down. `same` pads so that H' = H / s, rounded up; where that takes an
-    odd number, the one more goes below and right. As everywhere in this field, it is a correlation: W is not flipped.
+    H' = (H + 2 p - kernel) / s + 1, rounded down. `same` pads so that H' = H / s, rounded up; p is then what stands
+    above, and the like left, which may differ; of an odd number the one more goes below and right. As everywhere in
+    this field, it is a correlation: W is not flipped.
 
     Gradients: dW = sum_nij x dy, db = sum_nij dy, dx = dy correlated with W flipped. The module `correlation` says how
     they become matrix products, `winograd` how 3x3 kernels need up to five times fewer multiplications.

@@ -25,7 +25,8 @@ class Dropout(Layer):
     """y = k x / (1 - rate) with k = 0 at probability `rate`, else 1; dx = k dy / (1 - rate). Not training: y = x.
 
     The division keeps the expected value, so that nothing changes afterwards. k comes from the stream of this layer
-    and step, a stream per piece of the batch: it does not depend on the threads, nor on other layers.
+    and step, a stream per piece of the batch: it does not depend on the threads, nor on other layers. It is drawn from
+    16 bits: the rate, in the division too, is the nearest multiple of 1 / 65536 below 1.
 
     Derivation: k is a constant of the step: the slope of y is k / (1 - rate).
     """
@@ -33,12 +34,12 @@ class Dropout(Layer):
     name: ClassVar[str] = "dropout"
     short: ClassVar[str | None] = "rate"
 
-    rate: float = setting(0.5, "share of the numbers left out", ge=0, lt=1)
+    rate: float = setting(0.5, "share of the numbers left out, to the nearest 1 / 65536", ge=0, lt=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.dropped = round(self.rate * LEVELS)
-        self.factor = LEVELS / max(LEVELS - self.dropped, 1)
+        self.dropped = min(round(self.rate * LEVELS), LEVELS - 1)  # something is always kept
+        self.factor = LEVELS / (LEVELS - self.dropped)
 
     def forward(self, x: Array, training: bool) -> Array:
         if not (training and self.rate):

@@ -61,7 +61,9 @@ class Pool(Layer):
 
 @dataclass(eq=False)
 class MaxPool(Pool):
-    """y = the largest x in each window; dx = dy there and 0 elsewhere (Weng et al. 1992). Of equals one is chosen.
+    """y = the largest x in each window; dx = dy there and 0 elsewhere (Weng et al. 1992).
+
+    Of equals the leftmost is chosen, and of those in its column the uppermost; PyTorch takes the uppermost row first.
 
     A maximum over rows, then over columns; each remembers which of the `size` places won.
 

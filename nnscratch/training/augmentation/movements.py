@@ -29,7 +29,7 @@ class Flip(Movement):
 class AlternatingFlip(Movement):
     """Every image is flipped in every other epoch, half of them in the even ones (Jordan 2024, section 3.6).
 
-    So two epochs show each image both ways, where random flips show a quarter of them the same way twice in a row.
+    So two epochs show each image both ways, where random flips show half of them the same way twice in a row.
     """
 
     name: ClassVar[str] = "alternating_flip"

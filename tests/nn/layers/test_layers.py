@@ -21,6 +21,7 @@ from nnscratch.nn.layer import Layer
 from nnscratch.nn.layers import (
     GELU,
     Dense,
+    Dropout,
     Flatten,
     Identity,
     LeakyReLU,
@@ -71,6 +72,28 @@ def test_tanh_is_numpys_tanh() -> None:
 
 def test_gelu_of_one_is_the_published_value_of_its_tanh_form() -> None:
     assert apply(GELU(), [1.0, 0.0, -1.0]) == pytest.approx([0.8411919906082768, 0.0, -0.15880800939172324])
+
+
+def test_gelu_is_right_as_far_as_its_docstring_says_and_its_slope_of_a_billion_too() -> None:
+    x = np.array([[-9e8, -1e6, -50, -12, 12, 50, 1e6, 9e8]], np.float32)
+    gelu = GELU()
+    network = Network([gelu], x.shape[1:])
+    network.initialize(RandomStreams(0))
+    y = network.forward(x, training=True).copy()
+    np.testing.assert_allclose(y, np.where(x > 0, x, 0), rtol=1e-6, atol=2e-35 * 9e8)
+    with network.input_gradient():
+        network.forward(x, training=True)
+        dx = network.backward(np.ones_like(x))
+    np.testing.assert_allclose(dx, (x > 0).astype(np.float32), atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 1 / 3, 0.999999, 1e-6])
+def test_dropout_keeps_the_expected_value_at_the_rate_that_is_drawn(rate: float) -> None:
+    layer = Dropout(rate)
+    drawn = layer.dropped / 65536
+    assert drawn == pytest.approx(rate, abs=1 / 65536)
+    assert drawn < 1
+    assert layer.factor * (1 - drawn) == pytest.approx(1, abs=1e-12)
 
 
 @pytest.mark.parametrize("N", [3, PIECE // 4 + 1])
