@@ -16,10 +16,19 @@ family = typer.Typer()
 
 
 @family.command(
-    rich_help_panel=SET_UP, epilog=examples("nnscratch init my_network.yaml && nnscratch train my_network.yaml")
+    rich_help_panel=SET_UP,
+    epilog=examples("nnscratch init my_network.yaml && nnscratch train my_network.yaml", "nnscratch init --list"),
 )
-def init(path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("config.yaml")) -> None:
+def init(
+    path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("config.yaml"),
+    shipped: Annotated[bool, typer.Option("--list", help="Name the configs that came with nnscratch instead.")] = False,
+) -> None:
     """Write a commented config to start from."""
+    if shipped:
+        from nnscratch.setup.shipped import shipped_configs
+
+        finish(shipped_configs())
+        return
     from nnscratch.setup.starter import write_starter
 
     finish(write_starter(path))

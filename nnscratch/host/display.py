@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +22,10 @@ from nnscratch.report.formats import printable_lines
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
+
+RED, YELLOW, GREEN, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"
+NARROWEST_BAR = 70
+"""With fewer columns the bar and the times are left out, so that the epoch, the loss and the percentage are whole."""
 
 
 class Display:
@@ -77,7 +84,7 @@ class Display:
             self._print(f"warning: {text}")
         else:
             with self._reader_may_leave(sys.stderr):
-                print(f"warning: {printable_lines(text)}", file=sys.stderr, flush=True)
+                print(for_terminal(f"warning: {printable_lines(text)}", sys.stderr), file=sys.stderr, flush=True)
 
     def result(self, text: str) -> None:
         """A figure the command was run for: shown even with --quiet."""
@@ -105,13 +112,12 @@ class Display:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         self._console = Console(file=self._stream)
+        percentage = TextColumn("{task.percentage:>3.0f} %")
+        is_wide = self._console.width >= NARROWEST_BAR
+        times = [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            *([BarColumn(), percentage, *times] if is_wide else [percentage]),
             console=self._console,
             transient=True,
             refresh_per_second=4,
@@ -133,7 +139,7 @@ class Display:
             self._bar = None
 
     def _print(self, text: str) -> None:
-        text = printable_lines(text)
+        text = for_terminal(printable_lines(text), self._stream)
         with self._reader_may_leave(self._stream):
             if self._bar is not None and self._console is not None:
                 self._console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -172,4 +178,36 @@ class Display:
 def print_error(text: str) -> None:
     """`error: ...` on standard error, whatever characters the text holds."""
     with suppress(OSError):  # a terminal that was closed
-        print(f"error: {printable_lines(text)}", file=sys.stderr, flush=True)
+        print(for_terminal(f"error: {printable_lines(text)}", sys.stderr), file=sys.stderr, flush=True)
+
+
+def for_terminal(text: str, stream: IO[str]) -> str:
+    """`text` as `stream` shows it best: in a terminal lines are broken between words, and what matters has a colour.
+
+    Errors are red, warnings yellow, the best epochs green, unless NO_COLOR is set or the terminal is dumb. What is
+    no terminal gets the text as it is.
+    """
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    in_colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return "\n".join(_line_for_terminal(line, width, in_colour) for line in text.split("\n"))
+
+
+def _line_for_terminal(line: str, width: int, in_colour: bool) -> str:
+    if len(line) > width:
+        indent = line[: len(line) - len(line.lstrip())]
+        # A figure stays with its name and its unit: `val_loss 0.949` is one word here.
+        glued = re.sub(r"(?<=\S) (?=\S)", "\0", line) if "  " in line.strip() else line
+        rows = textwrap.wrap(
+            glued, width, subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False
+        )
+        line = "\n".join(rows).replace("\0", " ")
+    if not in_colour:
+        return line
+    for word, colour in (("error:", RED), ("warning:", YELLOW)):
+        if line.startswith(word):
+            return f"{colour}{word}{PLAIN}{line[len(word) :]}"
+    if line.startswith("epoch ") and line.endswith(" best"):
+        return f"{line[:-4]}{GREEN}best{PLAIN}"
+    return line
