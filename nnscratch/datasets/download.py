@@ -12,6 +12,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -72,6 +73,7 @@ def fetch(
     try:
         _require_writable(folder)
         for file in missing:
+            _remove_leftovers(file, folder, patience or Patience())
             report(f"downloading {file.name} ({file.size / 1e6:,.1f} MB) into {folder}")
             failures = _fetch_one(file, folder, report, progress, patience or Patience())
             if failures:
@@ -162,22 +164,32 @@ def _blocks(file: RemoteFile, address: str, patience: Patience) -> Iterator[byte
     import urllib.error
     import urllib.request
 
+    from nnscratch.datasets.deadline import Deadline
+
     # Redirects are bounded by urllib (10 in all, 4 to one address) and lead to http, https or ftp only.
     request = urllib.request.Request(
         address, headers={"User-Agent": f"nnscratch/{VERSION}", "Accept-Encoding": "identity"}
     )
-    deadline = time.monotonic() + patience.timeout + file.size / patience.slowest
-    done = 0
+    deadline = Deadline()
+    deadline.within(patience.timeout)
+    done, has_answered = 0, False
+
+    def too_slow() -> _Failure:
+        if not has_answered:
+            return _Failure(f"no answer within {patience.timeout:g} s", passing=False)
+        return _Failure(f"too slow: {done:,} of {file.size:,} bytes before the time-out", passing=False)
+
     try:
-        with urllib.request.urlopen(request, timeout=patience.timeout) as response:
-            # read1, not read: a server that dribbles bytes must not keep us past the deadline.
+        with deadline.opener().open(request, timeout=patience.timeout) as response:
+            has_answered = True
+            deadline.within(patience.timeout + file.size / patience.slowest)
             while block := response.read1(1 << 18):
                 done += len(block)
                 if done > file.size:
                     raise _Failure(f"it sends more than the {file.size:,} bytes expected", passing=False)
-                if time.monotonic() > deadline:
-                    raise _Failure(f"too slow: {done:,} of {file.size:,} bytes before the time-out", passing=False)
                 yield block
+            if deadline.is_over and done < file.size:
+                raise too_slow()
     except urllib.error.HTTPError as error:
         with error:
             passing = error.code in (408, 425, 429) or 500 <= error.code < 600
@@ -188,9 +200,23 @@ def _blocks(file: RemoteFile, address: str, patience: Patience) -> Iterator[byte
     except urllib.error.URLError as error:
         if isinstance(error.reason, TimeoutError):
             raise _Failure(f"no answer within {patience.timeout:g} s", passing=False) from error
+        if deadline.is_over:
+            raise too_slow() from error
         # Nothing was reached: no name, no route, nobody listening. Asking again at once would not help.
         raise _Failure(str(getattr(error.reason, "strerror", None) or error.reason), passing=False) from error
     except (http.client.HTTPException, ConnectionError, ssl.SSLError) as error:
+        if deadline.is_over:
+            raise too_slow() from error
         raise _Failure(f"the transfer was cut after {done:,} bytes ({type(error).__name__})", passing=True) from error
     except (OSError, ValueError) as error:
-        raise _Failure(str(error), passing=False) from error
+        raise (too_slow() if deadline.is_over else _Failure(str(error), passing=False)) from error
+    finally:
+        deadline.end()
+
+
+def _remove_leftovers(file: RemoteFile, folder: Path, patience: Patience) -> None:
+    """Deletes parts of the file that nobody has written to for so long that nobody can be at it: killed downloads."""
+    for part in folder.glob(f".{file.name}.*.part"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > 3 * patience.timeout:
+                part.unlink()

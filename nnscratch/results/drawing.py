@@ -22,7 +22,7 @@ def pictures_may_fail(display: Display, advice: str) -> Iterator[None]:
     """Inside, whatever is raised is a warning with the advice what to do; its traceback goes to the log."""
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         expected = isinstance(error, UserError | OSError)
         said = error.message if isinstance(error, UserError) else str(error)
         said = said if expected else f"{type(error).__name__}: {said}".removesuffix(": ")

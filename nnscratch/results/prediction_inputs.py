@@ -75,7 +75,10 @@ def _folder_items(loaded: LoadedRun, folder: Path) -> Iterator[Item]:
     is_empty = True
     for file in _files_in(folder):
         is_empty = False
-        yield from _items_of(loaded, file)
+        if file.is_file():
+            yield from _items_of(loaded, file)
+        else:  # a pipe would be waited for
+            yield _failure(str(file), DataError(f"{file}: not a file"))
     if is_empty:
         raise DataError(f"{folder}: no picture, array or CSV file in this folder")
 

@@ -10,6 +10,7 @@ import math
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,7 +124,11 @@ class RunDirectory:
         except OSError as error:
             raise UserError(f"cannot write into {self.path}: {error.strerror or error}") from None
         with handle:
-            if not _lock(handle):
+            for _ in range(20):  # somebody may just look whether it is held
+                if _lock(handle):
+                    break
+                time.sleep(0.01)
+            else:
                 raise UserError(f"{self.path} is being trained by another process", "wait for it, or stop it")
             self._lock = handle
             try:
@@ -135,7 +140,7 @@ class RunDirectory:
         """Whether a process holds the run just now."""
         try:
             with open_without_following(self.path / layout.LOCK) as handle:
-                return not _lock(handle)
+                return not _lock(handle, shared=True)
         except OSError:
             return False
 
@@ -309,8 +314,11 @@ def _new_folder(parent: Path, name: str) -> Path:
             return path
 
 
-def _lock(handle: IO[bytes]) -> bool:
-    """Takes the lock of an open file, which ends with the process; False when another process has it."""
+def _lock(handle: IO[bytes], *, shared: bool = False) -> bool:
+    """Takes the lock of an open file, which ends with the process; False when another process has it.
+
+    Many may have a shared one at once: who only looks is in nobody's way who looks, too.
+    """
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -320,7 +328,7 @@ def _lock(handle: IO[bytes]) -> bool:
         else:
             import fcntl
 
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
         # A file system that knows no locks must not keep anybody from training.
         return error.errno not in (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK)

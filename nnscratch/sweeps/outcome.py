@@ -22,6 +22,7 @@ from nnscratch.report.files import write_atomically
 from nnscratch.report.formats import metric_value
 from nnscratch.report.tables import leaderboard, plain_table
 from nnscratch.report.values import Goal, TrialSummary
+from nnscratch.results.drawing import pictures_may_fail
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.kept_plugins import keep_plugins
 from nnscratch.sweeps.board import best_trial
@@ -100,8 +101,9 @@ def conclude(study: Study, folder: Path, workplace: Workplace, display: Display,
     write_atomically(folder / "sweep.json", (json_text(summary.to_dict(), indent=2) + "\n").encode())
     write_atomically(folder / "leaderboard.csv", _table(study, trials).encode())
     if plots and trials:
-        _draw(study, trials, folder / "plots")
-        display.say(f"plots in {folder / 'plots'}")
+        with pictures_may_fail(display, f"the leaderboard is in {folder}"):
+            _draw(study, trials, folder / "plots")
+            display.say(f"plots in {folder / 'plots'}")
     return summary
 
 

@@ -12,7 +12,9 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
@@ -367,3 +369,61 @@ def test_a_mirrors_password_is_not_told(monkeypatch: pytest.MonkeyPatch, tmp_pat
     with pytest.raises(DataError, match=r"http://\*\*\*@127.0.0.1:9/a/x") as caught:
         fetch([RemoteFile("x", (), 1, "0" * 64)], tmp_path, told.append, patience=QUICK)
     assert "S3CRET" not in "".join([str(caught.value), *told])
+
+
+def dribble(pieces: Iterator[bytes]) -> Callable[[socket.socket], None]:
+    def serve(connection: socket.socket) -> None:
+        with suppress(OSError):
+            connection.recv(65536)
+            for piece in pieces:
+                connection.sendall(piece)
+                time.sleep(0.1)
+
+    return serve
+
+
+SLOW: dict[str, Callable[[], Iterator[bytes]]] = {
+    "status line": lambda: chain([b"HTTP/1.1 "], repeat(b"2")),
+    "header": lambda: chain([b"HTTP/1.1 200 OK\r\nx: "], repeat(b"y")),
+    "100 Continue": lambda: repeat(b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "chunk size": lambda: chain([b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"], repeat(b"0")),
+    "trailers": lambda: chain(
+        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"], repeat(b"x: y\r\n")
+    ),
+    "body": lambda: chain([b"HTTP/1.1 200 OK\r\n\r\n"], repeat(b"a")),
+}
+
+
+@pytest.mark.parametrize("what", SLOW)
+def test_a_server_that_dribbles_anything_is_given_up_at_the_deadline(what: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    threading.Thread(target=dribble(SLOW[what]()), args=(connection,), daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/x"
+        began = time.monotonic()
+        with pytest.raises(DataError, match=r"too slow|cut|no answer within"):
+            fetch(
+                [RemoteFile("x", (address,), 1000, "0" * 64)],
+                tmp_path,
+                print,
+                patience=Patience(attempts=1, timeout=1.0, slowest=1e6),
+            )
+        assert time.monotonic() - began < 10
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_part_of_a_killed_download_goes_with_the_next_one_and_a_live_one_stays(tmp_path: Path) -> None:
+    dead, live = tmp_path / ".x.1-0a.part", tmp_path / ".x.2-0b.part"
+    for part in (dead, live):
+        part.write_bytes(b"half")
+    os.utime(dead, (0, 0))
+    with pytest.raises(DataError):
+        fetch([RemoteFile("x", ("nowhere",), 1, "0" * 64)], tmp_path, print, patience=QUICK)
+    assert not dead.exists()
+    assert live.exists()

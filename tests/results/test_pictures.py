@@ -158,6 +158,57 @@ def test_a_full_disk_at_the_plots_is_a_warning_not_a_failed_run(
     assert json.loads((tmp_path / "little" / "meta.json").read_text())["status"] == "completed"
 
 
+@pytest.mark.parametrize(
+    "error", [MemoryError(), ImportError("matplotlib is broken"), SystemExit(3), RuntimeError("no font"), ValueError()]
+)
+def test_whatever_drawing_raises_the_figures_are_told_before_and_the_run_is_completed(
+    error: BaseException,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    drawn_run: Path,
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        assert "test_accuracy" in (tmp_path / "little" / "logs" / "train.log").read_text()
+        assert json.loads((tmp_path / "little" / "meta.json").read_text())["status"] == "completed"
+        raise error
+
+    monkeypatch.setattr("nnscratch.results.plot.draw_run", broken)
+    main(["train", str(drawn_run / "config.yaml"), "--runs-dir", str(tmp_path), "--threads", "1"])
+    said = capsys.readouterr()
+    assert f"plots or report are missing: {type(error).__name__}" in said.err
+    assert "test_accuracy" in said.out
+    assert "results in" in said.out
+    assert json.loads((tmp_path / "little" / "meta.json").read_text())["status"] == "completed"
+
+
+def test_an_evaluation_is_told_without_the_pictures_that_fail(
+    shapes_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("nnscratch.results.evaluate.draw_evaluation", broken)
+    main(["evaluate", str(shapes_run)])
+    said = capsys.readouterr()
+    assert "accuracy" in said.out
+    assert "plots or report are missing: MemoryError" in said.err
+
+
+def test_an_interrupt_while_drawing_leaves_a_completed_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawn_run: Path
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nnscratch.results.plot.draw_run", stopped)
+    with pytest.raises(SystemExit) as ending:
+        main(["train", str(drawn_run / "config.yaml"), "--runs-dir", str(tmp_path), "--threads", "1", "--quiet"])
+    assert ending.value.code == 130
+    assert "trained and saved, but not drawn" in capsys.readouterr().err
+    assert json.loads((tmp_path / "little" / "meta.json").read_text())["status"] == "completed"
+
+
 def test_hostile_class_names_are_shown_not_run(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     classes = np.array(["<script>alert(1)</script>", "$\\frac{", "\x1b[31mred"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import threading
 import warnings
 import zipfile
@@ -302,3 +303,14 @@ def test_a_damaged_header_of_an_array_is_that_inputs_error_and_the_others_are_pr
         (folder / f"bad{index:03d}.npy").write_bytes(spoiled)
     rows = predicted_with_failure(capsys, shapes_run, folder, folder / "good.npy")
     assert ["error" in row for row in rows] == [True] * 8 + [False, False]
+
+
+def test_a_pipe_in_a_folder_is_its_own_error_and_is_not_waited_for(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, images: Array, tmp_path: Path
+) -> None:
+    folder = tmp_path / "arrays"
+    folder.mkdir()
+    os.mkfifo(folder / "a.png")
+    np.save(folder / "b.npy", images[:1])
+    rows = predicted_with_failure(capsys, shapes_run, folder)
+    assert ["error" in row for row in rows] == [True, False]

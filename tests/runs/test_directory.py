@@ -68,6 +68,19 @@ def test_a_second_holder_is_refused_until_the_first_lets_go(tmp_path: Path) -> N
         pass
 
 
+def test_who_looks_whether_a_run_is_trained_keeps_nobody_from_training(tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    run = RunDirectory.create(tmp_path, "run")
+    with run.locked():
+        pass
+    with (run.path / ".lock").open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        assert not run.is_being_trained()
+        threading.Timer(0.05, fcntl.flock, (looking, fcntl.LOCK_UN)).start()
+        with run.locked():
+            assert RunDirectory(run.path).is_being_trained()
+
+
 def test_a_file_system_without_locks_does_not_keep_anybody_from_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

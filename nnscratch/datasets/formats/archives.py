@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import secrets
 import shutil
@@ -11,6 +12,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from nnscratch.datasets.download import RemoteFile
 from nnscratch.errors import DataError
 
 
@@ -57,8 +59,27 @@ def unpack(archive: Path, folder: Path, wanted: Mapping[str, int], bound: int) -
         ) from error
     except OSError as error:
         raise DataError(f"cannot unpack {archive} into {folder.parent}: {error.strerror or error}") from error
+    # A hostile archive, with chains of long names or maps without an end, can fail in tarfile in any way.
+    except Exception as error:
+        raise DataError(f"{archive}: damaged: {type(error).__name__}: {error}"[:300], "replace it") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def require_official(archive: Path, official: RemoteFile) -> None:
+    """Raises DataError when a file is as long as the publisher's but not the same: some of its bits have changed.
+
+    One of another length was packed by somebody else; what it holds is checked when it is unpacked and read.
+    """
+    if archive.stat().st_size != official.size:
+        return
+    with archive.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != official.sha256:
+        raise DataError(
+            f"{archive}: damaged: sha256 {digest}, not the publisher's {official.sha256}",
+            "remove it so that it is fetched again, or replace it",
+        )
 
 
 def _extract(archive: Path, temporary: Path, prefix: str, wanted: Mapping[str, int], bound: int) -> None:
@@ -72,6 +93,8 @@ def _extract(archive: Path, temporary: Path, prefix: str, wanted: Mapping[str, i
                 raise DataError(f"refused: its member {member.name!r} would lie outside its folder")
             if not (member.isfile() or member.isdir()):
                 raise DataError(f"refused: its member {member.name!r} is a link or a device")
+            if member.issparse():
+                raise DataError(f"refused: its member {member.name!r} is a map of a file with holes")
             name = path.name
             if not member.isfile() or path.parts[-2:-1] != (prefix,) or name not in wanted:
                 continue
@@ -85,3 +108,5 @@ def _extract(archive: Path, temporary: Path, prefix: str, wanted: Mapping[str, i
                 shutil.copyfileobj(source, target, 1 << 20)
                 target.flush()
                 os.fsync(target.fileno())
+        while stream.read(1 << 20):  # the checksum of all that was compressed stands at its end
+            pass

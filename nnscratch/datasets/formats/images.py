@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
 MOST_PIXELS = 64_000_000
-"""Pixels a picture may have; one that says it has more is refused before it is decoded."""
+MOST_ON_A_SIDE = 65_535
+MOST_SCANS = 100
+"""Pixels a picture may have, in all and in a row or column, and times a JPEG may be gone over, which usually is done
+10 times at most: one that says it has more is refused before it is decoded."""
+BLOCK_PIXELS = 1 << 20
 
 
 @contextmanager
@@ -50,11 +54,15 @@ def decode(path: Path, height: int, width: int, channels: int) -> Array:
         raise ValueError(f"channels must be 1 or 3, not {channels}")
     try:
         with Image.open(path, formats=FORMATS) as opened:
-            if opened.width * opened.height > MOST_PIXELS:
+            if opened.width * opened.height > MOST_PIXELS or max(opened.size) > MOST_ON_A_SIDE:
                 raise DataError(
-                    f"{path}: {opened.width:,} x {opened.height:,} pixels; at most {MOST_PIXELS:,} are decoded",
+                    f"{path}: {opened.width:,} x {opened.height:,} pixels; at most {MOST_PIXELS:,} are decoded, and "
+                    f"{MOST_ON_A_SIDE:,} on a side",
                     "make the picture smaller",
                 )
+            # Inside the compressed data no such pair of bytes stands: each one begins a scan.
+            if opened.info.get("progressive") and path.read_bytes().count(b"\xff\xda") > MOST_SCANS:
+                raise DataError(f"{path}: more than {MOST_SCANS} scans", "save the picture again")
             # A JPEG decodes at a half, a quarter or an eighth where that is still large enough.
             side = 2 * max(width, height)
             opened.draft(None, (side, side))
@@ -86,8 +94,13 @@ def _eight_bits(opened: Image) -> Image:
     opened.load()
     if not opened.mode.startswith("I"):
         return opened
-    values = np.asarray(opened, dtype=np.float64)
-    grey = Image.fromarray(np.clip(np.rint(values * (255 / 65535)), 0, 255).astype(np.uint8))
+    values = np.asarray(opened)
+    scaled = np.empty(values.shape, np.uint8)
+    rows = max(1, BLOCK_PIXELS // opened.width)  # some at a time: float64 takes eight times the picture
+    for start in range(0, len(values), rows):
+        block = values[start : start + rows] * (255 / 65535)
+        scaled[start : start + rows] = np.clip(np.rint(block), 0, 255)
+    grey = Image.fromarray(scaled)
     grey.getexif().update(opened.getexif())
     return grey
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -60,13 +60,49 @@ _ALLOWED = {
 }
 
 
+_OPERATIONS: Any = pickle._Unpickler
+"""The class's methods, of which its types know nothing."""
+
+
 # The pure-Python class keeps its memo in a dict; the C class allocates gigabytes when a hostile file says index 2**32.
 class _ArrayUnpickler(pickle._Unpickler):
+    stack: list[Any]
+
     def find_class(self, module: str, name: str) -> Any:
         try:
             return _ALLOWED[module, name]
         except KeyError:
             raise DataError(f"it asks for {module}.{name}, which may run code; only NumPy arrays are read") from None
+
+    # A key is hashed: nested tuples that hold one another twice, 128 deep, would take longer than the world is old.
+    def _setitem(self) -> None:
+        _require_text(self.stack[-2])
+        _OPERATIONS.load_setitem(self)
+
+    def _setitems(self) -> None:
+        _require_text(*self.stack[::2])
+        _OPERATIONS.load_setitems(self)
+
+    def _dict(self) -> None:
+        _require_text(*self.stack[::2])
+        _OPERATIONS.load_dict(self)
+
+    def _set(self) -> None:
+        raise DataError("it holds a set; only a dict of NumPy arrays is read")
+
+    dispatch: ClassVar[dict[int, Any]] = {
+        **_OPERATIONS.dispatch,
+        pickle.SETITEM[0]: _setitem,
+        pickle.SETITEMS[0]: _setitems,
+        pickle.DICT[0]: _dict,
+        pickle.ADDITEMS[0]: _set,
+        pickle.FROZENSET[0]: _set,
+    }
+
+
+def _require_text(*keys: object) -> None:
+    if not all(isinstance(key, bytes | str | int) for key in keys):
+        raise DataError("it has a key that is neither text nor a number")
 
 
 def read_pickled_dict(path: Path, largest: int) -> dict[str, object]:

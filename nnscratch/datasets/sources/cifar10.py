@@ -14,7 +14,7 @@ import numpy as np
 
 from nnscratch.datasets.dataset import NO_DOWNLOAD_HINT, Array, Dataset, Found, Report, Source
 from nnscratch.datasets.download import Progress, RemoteFile, fetch
-from nnscratch.datasets.formats.archives import unpack
+from nnscratch.datasets.formats.archives import require_official, unpack
 from nnscratch.datasets.formats.pickled_arrays import read_pickled_dict
 from nnscratch.errors import DataError
 
@@ -128,6 +128,9 @@ class CIFAR10(Source):
         if archive.name not in (BINARY_ARCHIVE, PICKLE_ARCHIVE):
             raise DataError(f"{archive} is no CIFAR-10 archive", f"its name is {BINARY_ARCHIVE} or {PICKLE_ARCHIVE}")
         folder, files = (BINARY_FOLDER, BINARY_FILES) if archive.name == BINARY_ARCHIVE else (PICKLE_FOLDER, BATCHES)
+        official = next((file for file in self.downloads if file.name == archive.name), None)
+        if official is not None:
+            require_official(archive, official)
         report(f"unpacking {archive}")
         unpack(archive, _base(data_dir) / folder, dict.fromkeys(files, LARGEST_BATCH), LARGEST_ARCHIVE)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -86,8 +88,8 @@ def _read(file: Path) -> dict[str, Array]:
         with zipfile.ZipFile(file) as archive:
             members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
             size = sum(member.file_size for member in members.values())
-            if size > LARGEST:
-                raise DataError(f"{file}: {size:,} bytes decompressed; at most {LARGEST:,} are read")
+            if size > (largest := _largest()):
+                raise DataError(f"{file}: {size:,} bytes decompressed; at most {largest:,} are read on this machine")
             chosen = {role: _key([*members], names) for role, names in (*_KEYS.items(), ("classes", _CLASS_KEYS))}
             for role in ("train inputs", "train targets"):
                 if chosen[role] is None:
@@ -112,6 +114,13 @@ def _read(file: Path) -> dict[str, Array]:
         raise DataError(
             f"{file}: unreadable: {error or type(error).__name__}", "is it an NPZ file, and complete?"
         ) from error
+
+
+def _largest() -> int:
+    """LARGEST, or what memory this machine has, when it is less."""
+    with suppress(AttributeError, ValueError, OSError):  # Windows knows no sysconf
+        return min(LARGEST, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return LARGEST
 
 
 def _key(keys: list[str], names: tuple[str, ...]) -> str | None:

@@ -26,6 +26,7 @@ from nnscratch.host.display import Display
 from nnscratch.host.python_process import module_command
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.meta import Status
+from nnscratch.runs.reading import LONGEST_META, text_of
 from nnscratch.training.progress import EpochResult
 
 TIMEOUT = 30.0
@@ -154,10 +155,9 @@ class WandbMirror(Observer):
     def _identity(self, run: RunDirectory) -> str:
         """The run's id on W&B: an agent's, else the one of before, so that a resume goes on in the same run."""
         given = os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
-        path = run.path / IDENTITY
         if given is None:
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                return str(json.loads(path.read_text("utf-8"))["id"])
+            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
+                return str(json.loads(text_of(run.path / IDENTITY, LONGEST_META))["id"])
         identity = given or secrets.token_hex(4)
         run.write_text(IDENTITY, json.dumps({"id": identity, "mode": self._mode}) + "\n")
         return identity

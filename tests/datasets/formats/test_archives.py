@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import gzip
+import hashlib
 import io
 import os
+import shutil
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from nnscratch.datasets.formats.archives import unpack
+from nnscratch.datasets.download import RemoteFile
+from nnscratch.datasets.formats.archives import require_official, unpack
 from nnscratch.errors import DataError
 
 WANTED = {"a.bin": 100, "b.bin": 100}
@@ -116,3 +121,54 @@ def test_a_full_disk_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(DataError, match="No space left on device"):
         unpack(packed(tmp_path / "x.tar.gz", *GOOD), tmp_path / "set", WANTED, 100_000)
     assert [path.name for path in tmp_path.iterdir()] == ["x.tar.gz"]
+
+
+def test_every_flipped_bit_of_the_compressed_stream_is_noticed_or_changes_nothing(tmp_path: Path) -> None:
+    archive = packed(tmp_path / "x.tar.gz", *GOOD)
+    whole = archive.read_bytes()
+    for index in range(10, len(whole)):  # behind the header of gzip, where the time and the file's name are
+        archive.write_bytes(whole[:index] + bytes([whole[index] ^ 16]) + whole[index + 1 :])
+        with suppress(DataError):
+            unpack(archive, tmp_path / "set", WANTED, 100_000)
+            files = {path.name: path.read_bytes() for path in (tmp_path / "set").iterdir()}
+            assert files == {"a.bin": b"12345", "b.bin": b"678"}
+            shutil.rmtree(tmp_path / "set")
+
+
+@pytest.mark.parametrize("bit", [-8, -4])
+def test_a_wrong_checksum_or_length_at_the_end_is_noticed(bit: int, tmp_path: Path) -> None:
+    archive = packed(tmp_path / "x.tar.gz", *GOOD)
+    whole = bytearray(archive.read_bytes())
+    whole[bit] ^= 1
+    archive.write_bytes(whole)
+    with pytest.raises(DataError, match="damaged"):
+        unpack(archive, tmp_path / "set", WANTED, 100_000)
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_file_with_holes_is_refused(tmp_path: Path) -> None:
+    member, body = file("set/a.bin", b"1\n0\n5\n".ljust(512, b"\0") + b"12345")
+    member.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "5"}
+    member.pax_headers["GNU.sparse.name"] = "set/a.bin"
+    archive = packed(tmp_path / "x.tar.gz", (member, body))
+    with pytest.raises(DataError, match="holes"):
+        unpack(archive, tmp_path / "set", WANTED, 100_000)
+
+
+def test_a_chain_of_long_names_is_refused(tmp_path: Path) -> None:
+    link = tarfile.TarInfo("././@LongLink")
+    link.type, link.size = tarfile.GNUTYPE_LONGNAME, 4
+    block = link.tobuf(tarfile.GNU_FORMAT) + b"abc\0".ljust(512, b"\0")
+    archive = tmp_path / "x.tar.gz"
+    archive.write_bytes(gzip.compress(block * 5000))
+    with pytest.raises(DataError, match="damaged"):
+        unpack(archive, tmp_path / "set", WANTED, 100_000_000)
+
+
+def test_an_archive_as_long_as_the_publishers_but_not_the_same_is_refused(tmp_path: Path) -> None:
+    archive = packed(tmp_path / "x.tar.gz", *GOOD)
+    size, digest = archive.stat().st_size, hashlib.sha256(archive.read_bytes()).hexdigest()
+    require_official(archive, RemoteFile("x.tar.gz", (), size, digest))
+    require_official(archive, RemoteFile("x.tar.gz", (), size + 1, "0" * 64))
+    with pytest.raises(DataError, match="damaged: sha256"):
+        require_official(archive, RemoteFile("x.tar.gz", (), size, "0" * 64))

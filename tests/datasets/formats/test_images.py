@@ -114,6 +114,24 @@ def test_an_image_bomb_is_refused_before_it_is_decoded(tmp_path: Path, side: int
         read_image(tmp_path / "bomb.png", 32, 32, 3)
 
 
+def test_a_picture_of_one_endless_row_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    (tmp_path / "row.png").write_bytes(png_that_claims(64_000_000, 1))
+    with pytest.raises(DataError, match=r"row\.png: .* 65,535 on a side"):
+        read_image(tmp_path / "row.png", 32, 32, 3)
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused_and_an_ordinary_progressive_one_is_read(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    file = tmp_path / "scans.jpg"
+    Image.fromarray(pixels).save(file, progressive=True)
+    assert read_image(file, 4, 4, 3).shape == (4, 4, 3)
+    whole = file.read_bytes()
+    last = whole[whole.rindex(b"\xff\xda") : -2]
+    file.write_bytes(whole[:-2] + last * 10_000 + whole[-2:])
+    with pytest.raises(DataError, match="more than 100 scans"):
+        read_image(file, 4, 4, 3)
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff\xe0", png_that_claims(9, 9)]
 )

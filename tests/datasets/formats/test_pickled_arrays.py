@@ -126,3 +126,11 @@ def test_a_flipped_byte_gives_a_result_or_a_data_error_and_nothing_else(tmp_path
 def test_an_oversized_pickle_is_not_even_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="at most 10 are expected"):
         read_pickled_dict(written(tmp_path / "batch", {"data": list(range(100))}), 10)
+
+
+@pytest.mark.parametrize("end", [b"K\x01s.", b"K\x01u.", b"K\x01d.", b"\x90.", b"\x91."])
+def test_nested_tuples_as_a_key_are_refused_before_they_are_hashed(tmp_path: Path, end: bytes) -> None:
+    begin = {b"s": b"}", b"u": b"}(", b"d": b"("}.get(end[-2:-1], b"\x8f(")
+    (tmp_path / "batch").write_bytes(b"\x80\x04" + begin + b")" + b"2\x86" * 128 + end)
+    with pytest.raises(DataError, match="refused: it h"):
+        read_pickled_dict(tmp_path / "batch", 10_000)
