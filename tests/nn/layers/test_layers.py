@@ -84,6 +84,7 @@ def test_gelu_is_right_as_far_as_its_docstring_says_and_its_slope_of_a_billion_t
     with network.input_gradient():
         network.forward(x, training=True)
         dx = network.backward(np.ones_like(x))
+    assert dx is not None
     np.testing.assert_allclose(dx, (x > 0).astype(np.float32), atol=1e-6)
 
 
