@@ -200,7 +200,7 @@ def test_a_reader_that_has_gone_does_not_stop_a_training(command: list[str], tmp
 
 def test_a_terminal_that_knows_ascii_alone_gets_the_message(tmp_path: Path) -> None:
     pty = pytest.importorskip("pty", reason="needs a terminal")
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "NO_COLOR": "1"}
     ours, theirs = pty.openpty()
     with os.fdopen(ours, "rb", buffering=0) as screen:
         command = [sys.executable, "-m", "nnscratch", "train", "größe.yaml"]
