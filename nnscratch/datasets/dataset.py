@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnscratch.component import Component
+from nnscratch.datasets.description import Description
 from nnscratch.datasets.download import Progress, RemoteFile
 from nnscratch.errors import DataError
 
@@ -39,6 +40,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     feature_names: tuple[str, ...] | None = None
     target_names: tuple[str, ...] | None = None
+    description: Description = Description()
 
     def __post_init__(self) -> None:
         self._check_split("training", self.train_inputs, self.train_targets)
