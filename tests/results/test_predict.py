@@ -25,7 +25,8 @@ from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.evaluate import evaluate_run
 from nnscratch.results.predict import BATCH, predict
-from nnscratch.results.prediction_inputs import Item, items
+from nnscratch.results.prediction_inputs import items
+from nnscratch.results.prediction_tables import Item
 from nnscratch.runs.loaded import LoadedRun, load_run
 
 

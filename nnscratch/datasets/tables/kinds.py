@@ -122,7 +122,9 @@ def _number(table: TextTable, name: str, decimal: Decimal, is_target: bool) -> D
 
 
 def _date(name: str, known: pl.Series) -> Decision | None:
-    fitting = []
+    fitting: list[str] = []
+    if not known[:20].str.contains(r"\d").all():  # no need to try every format
+        return None
     for format in FORMATS:
         if not read_dates(known[:20], format)[1].any():
             values, bad = read_dates(known, format)
