@@ -17,7 +17,8 @@ from nnscratch.config.consistency import inconsistencies
 from nnscratch.config.document import parse_yaml, read_yaml
 from nnscratch.config.names import EXPECTED, FOLDER_NAME, folder_name, is_folder_name
 from nnscratch.config.node import Node, Place, Value, node_from_value
-from nnscratch.config.overrides import SOURCE, apply_overrides
+from nnscratch.config.override_value import SOURCE
+from nnscratch.config.overrides import apply_overrides
 from nnscratch.config.plugins import check_plugins
 from nnscratch.config.problems import in_order, problems_of
 from nnscratch.config.sections import (
