@@ -18,6 +18,7 @@ from nnscratch.nn.layers.activations import Activation
 from nnscratch.nn.regularization import L2
 from nnscratch.training.augmentation.augmentation import Augmentation
 from nnscratch.training.averaging import Averaging
+from nnscratch.training.metrics.known import monitorable
 from nnscratch.training.scaling import Scaling, TargetScaling
 
 ComponentType = TypeVar("ComponentType", bound=Component)
@@ -36,6 +37,14 @@ def _output_name(name: str) -> str:
             "text",
             f"unknown activation `{name[:60]}`{did_you_mean(name[:60], allowed)} (allowed: {', '.join(allowed)})",
         )
+    return name
+
+
+def _monitored_value(name: str) -> str:
+    allowed = monitorable()
+    if name not in allowed:
+        close = did_you_mean(name[:60], allowed)
+        raise PydanticCustomError("text", f"unknown value `{name[:60]}`{close} (allowed: {', '.join(allowed)})")
     return name
 
 
@@ -118,8 +127,9 @@ class TrainingConfig(Section):
 
     epochs: int = option(20, "passes over the training data", ge=0)
     batch_size: PositiveInteger = option(128, "examples per update")
-    monitor: Literal["val_accuracy", "val_loss"] | None = option(
-        None, "what makes weights the best; left out: val_accuracy, for regression val_loss"
+    monitor: Annotated[str, AfterValidator(_monitored_value)] | None = option(
+        None,
+        "what makes weights the best: val_loss or val_ and a metric; left out: val_accuracy, for regression val_loss",
     )
     early_stopping: EarlyStoppingConfig | None = option(None, "a patience in epochs, or more fields")
     clip_norm: PositiveNumber | None = option(None, "scale the gradient down to this norm")

@@ -36,6 +36,26 @@ class Loss(Component):
         Raises SettingError for settings that do not go with them.
         """
 
+    @classmethod
+    def probabilities(cls, y: Array, temperature: float = 1.0) -> Array:
+        """p (N, K) float64, rows that sum to 1, from the outputs y of a classifier.
+
+        With a loss that includes softmax y are logits, and p = softmax(y / temperature). With any other, y estimates
+        the probabilities itself (the mean squared error against 0 and 1 is least at P(class | x)):
+        p = max(y, 0) / sum, which leaves softmax outputs as they are; where no output is positive, y - min y stands
+        for it, so that the largest output always has the largest probability.
+        """
+        y = y.astype(np.float64)
+        if cls.includes_softmax:
+            y /= temperature
+            p = np.exp(y - np.max(y, axis=1, keepdims=True))
+        else:
+            lowest = np.min(y, axis=1, keepdims=True)
+            p = np.where(np.max(y, axis=1, keepdims=True) > 0, np.maximum(y, 0), y - lowest)
+            p[~np.any(p > 0, axis=1)] = 1
+        p /= np.sum(p, axis=1, keepdims=True)
+        return np.asarray(p)
+
     def __call__(self, y: Array, t: Array) -> tuple[float, Array]:
         """The value, and dy = d value / d y in a buffer that the next call overwrites."""
         raise NotImplementedError

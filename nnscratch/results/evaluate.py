@@ -16,6 +16,7 @@ from nnscratch.host.display import Display
 from nnscratch.host.json_text import json_text
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.results.drawing import pictures_may_fail
 from nnscratch.results.evaluation import Evaluation
 from nnscratch.results.measured import Classified, Regressed
@@ -77,12 +78,12 @@ def evaluate_split(loaded: LoadedRun, dataset: Dataset, splits: Splits, split: s
 
 def evaluation_of(loaded: LoadedRun, split: str, examples: Examples, score: Score, outputs: Array) -> Evaluation:
     """The Evaluation of the network's own outputs (N, K), which for a regression are of the scaled targets."""
-    t = examples.targets[examples.rows]
+    t, rng = examples.targets[examples.rows], RandomStreams(loaded.config.seed).stream("bootstrap")
     measured: Classified | Regressed
     if loaded.classes is not None:
-        measured = Classified.of(loaded.config, loaded.classes, t, outputs)
+        measured = Classified.of(loaded.classes, t, outputs, loaded.probabilities(outputs), rng)
     else:
-        measured = Regressed(loaded.target_names, t, loaded.target_affine.undo(outputs))
+        measured = Regressed.of(loaded.target_names, t, loaded.target_affine.undo(outputs), rng)
     note = _difference_from_training(loaded, split)
     return Evaluation(loaded.run.path, loaded.checkpoint, loaded.epoch, split, examples, score, measured, note)
 

@@ -156,6 +156,7 @@ def _evaluation_plots(evaluation: Evaluation, title: str) -> Iterator[Plot]:
             measured.class_scores, path, title=f"{title}: scores by class (examples)", **size
         ),
     )
+    yield _threshold_plot(measured, examples, title)
     bins = measured.reliability
     yield Plot(
         "reliability",
@@ -164,6 +165,31 @@ def _evaluation_plots(evaluation: Evaluation, title: str) -> Iterator[Plot]:
             bins.confidence, bins.accuracy, bins.count, bins.expected_calibration_error, path, title=title, **size
         ),
         is_for_telephones=False,
+    )
+
+
+def _threshold_plot(measured: Classified, examples: str, title: str) -> Plot:
+    from nnscratch.report.thresholds import RankedClass, roc_and_precision_recall
+
+    areas = {each.metric.name: each.text for each in measured.figures}
+    ranked = [
+        RankedClass(measured.classes[k], c.recall, c.precision, c.false_positive_rate, c.roc_auc, c.average_precision)
+        for k, c in measured.curves.items()
+    ]
+    against = (
+        f"{measured.classes[1]} against {measured.classes[0]}" if len(ranked) == 1 else "each class against all others"
+    )
+    return Plot(
+        "thresholds",
+        f"ROC and precision-recall curves of the {examples}, {against}: "
+        f"area {areas['roc_auc']}, average precision {areas['average_precision']}",
+        lambda path, **size: roc_and_precision_recall(
+            ranked,
+            path,
+            title=f"{title}: AUC {areas['roc_auc']}, average precision {areas['average_precision']}",
+            **size,
+        ),
+        f"What every threshold of the probability gives, {against}.",
     )
 
 
