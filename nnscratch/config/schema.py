@@ -25,7 +25,6 @@ from nnscratch.config.specification import (
     section_type,
 )
 from nnscratch.nn.layers.activations import Activation
-from nnscratch.training.metrics.known import monitorable
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -37,8 +36,6 @@ def json_schema() -> Schema:
     definitions: dict[str, Schema] = {}
     schema = _fields(Config, definitions)
     schema["properties"]["model"] = _model(definitions) | {"description": Config.model_fields["model"].description}
-    monitor = schema["properties"]["training"]["properties"]["monitor"]
-    monitor["anyOf"] = [{"enum": monitorable()}, {"type": "null"}]
     schema["required"].remove("name")  # taken from the file's name
     return {"$schema": DIALECT, "title": "nnscratch config", **schema, "$defs": definitions}
 

@@ -127,9 +127,11 @@ class TrainingConfig(Section):
 
     epochs: int = option(20, "passes over the training data", ge=0)
     batch_size: PositiveInteger = option(128, "examples per update")
-    monitor: Annotated[str, AfterValidator(_monitored_value)] | None = option(
-        None,
-        "what makes weights the best: val_loss or val_ and a metric; left out: val_accuracy, for regression val_loss",
+    monitor: Annotated[str, AfterValidator(_monitored_value)] | None = Field(
+        default=None,
+        description="what makes weights the best: val_loss, or val_ and a metric, which is then computed after every "
+        "epoch; left out: val_accuracy, for regression val_loss",
+        json_schema_extra={"anyOf": [{"enum": [*monitorable()]}, {"type": "null"}]},
     )
     early_stopping: EarlyStoppingConfig | None = option(None, "a patience in epochs, or more fields")
     clip_norm: PositiveNumber | None = option(None, "scale the gradient down to this norm")

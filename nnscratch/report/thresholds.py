@@ -14,7 +14,6 @@ from nnscratch.report.style import (
     BLACK,
     FAINT,
     INK,
-    MUTED,
     SMALL,
     WIDTH,
     add_legend,
@@ -60,7 +59,7 @@ def roc_and_precision_recall(
     worst = sorted(drawn, key=lambda each: each.average_precision)[:NAMED]
     named = [each for each in drawn if each in worst]
     across = 2 if width >= 6 else 1
-    rows_of_legend = -(-len(named) // (2 * across))
+    rows_of_legend = -(-(len(named) + (len(named) < len(drawn))) // across)
     figure = new_figure((4.0 if across == 2 else 7.4) + 0.22 * rows_of_legend, width)
     left, right = (figure.add_subplot(2 // across, across, place) for place in (1, 2))
     dress(left, title="ROC curve", x="false positive rate", y="recall (true positive rate)", grid="both")
@@ -76,9 +75,8 @@ def roc_and_precision_recall(
         return save(figure, path)
     left.plot([0, 1], [0, 1], color=BLACK, linestyle=":", linewidth=1.2)
     left.set_title("dotted: chance", loc="right", fontsize=SMALL + 0.5, color=INK)
-    for each in drawn:
-        if not any(each is one for one in named):
-            _draw(left, right, each, color=FAINT, linestyle="-", linewidth=1.2)
+    others = [each for each in drawn if not any(each is one for one in named)]
+    behind = [_draw(left, right, each, color=FAINT, linestyle="-", linewidth=1.2) for each in others]
     handles: list[Any] = []
     for index, each in enumerate(named):
         style = line_style(index)
@@ -88,11 +86,10 @@ def roc_and_precision_recall(
         f"{name}: AUC {each.roc_auc:.3f}, AP {each.average_precision:.3f}"
         for name, each in zip(names, named, strict=True)
     ]
+    if others:
+        handles.append(behind[0])
+        labels.append(f"the {len(others)} other classes, which do better")
     add_legend(figure, handles, labels, columns=min(2 if across == 2 else 1, len(labels)))
-    if len(named) < len(drawn):
-        right.set_title(
-            f"grey: {len(drawn) - len(named)} better classes", loc="right", fontsize=SMALL + 0.5, color=MUTED
-        )
     head(figure, title or "What every threshold gives")
     return save(figure, path)
 

@@ -86,9 +86,9 @@ def _scores(loaded: LoadedRun, evaluation: Evaluation | None, history: Sequence[
             notes = [*([examples] if figure.metric.name == shown[0] else []), *filter(None, parts)]
             lines.append(Headline(f"{title} {figure.metric.title}", figure.text, "; ".join(notes)))
     best = history[loaded.epoch - 1] if 0 < loaded.epoch <= len(history) else {}
-    for key in ("val_accuracy", "val_loss"):
+    for key in (loaded.config.training.monitor or "", "val_accuracy", "val_loss"):
         if key in best:
-            kind = key.removeprefix("val_")
+            kind = key.removeprefix("val_").replace("_", " ")
             note = f"epoch {loaded.epoch} of {len(history)}"
             lines.append(Headline(f"Validation {kind}", metric_value(key, best[key]), note))
             break

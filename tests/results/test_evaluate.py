@@ -159,7 +159,7 @@ def test_plots_of_the_evaluation_are_drawn_unless_unwanted(
 ) -> None:
     main(["evaluate", str(shapes_run)])
     drawn = {path.name for path in (shapes_run / "evaluation" / "test").glob("*.png")}
-    assert drawn == {"confusion_matrix.png", "per_class.png", "reliability.png"}
+    assert drawn == {"confusion_matrix.png", "per_class.png", "reliability.png", "thresholds.png"}
 
 
 def test_regression_gives_errors_per_target_and_no_accuracy(
