@@ -149,6 +149,9 @@ class EvaluationConfig(Section):
     test_time_augmentation: Literal["none", "flip", "flip_translate"] = option(
         "none", "average the predictions for changed copies of every image"
     )
+    calibrate: Literal["none", "temperature"] = option(
+        "none", "temperature: divide the outputs by the number that suits validation best, so that probabilities hold"
+    )
     test: bool = option(
         True, "score the test split when training is over; false while settings are still chosen by validation"
     )

@@ -19,13 +19,14 @@ from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.results.drawing import pictures_may_fail
 from nnscratch.results.evaluation import Evaluation
-from nnscratch.results.measured import Classified, Regressed
+from nnscratch.results.measured import Calibration, Classified, Regressed
 from nnscratch.results.pictures import draw_evaluation
 from nnscratch.runs import layout
 from nnscratch.runs.loaded import LoadedRun, load_run, use_threads_of
 from nnscratch.training.batches import Batches
 from nnscratch.training.evaluation import Score, evaluate
 from nnscratch.training.examples import Examples
+from nnscratch.training.metrics.probabilities import ExpectedCalibrationError
 from nnscratch.training.scaling import scale_targets
 
 SPLITS = ("test", "val", "train")
@@ -81,11 +82,19 @@ def evaluation_of(loaded: LoadedRun, split: str, examples: Examples, score: Scor
     t, rng = examples.targets[examples.rows], RandomStreams(loaded.config.seed).stream("bootstrap")
     measured: Classified | Regressed
     if loaded.classes is not None:
-        measured = Classified.of(loaded.classes, t, outputs, loaded.probabilities(outputs), rng)
+        p, calibration = loaded.probabilities(outputs), _calibration(loaded, t, outputs)
+        measured = Classified.of(loaded.classes, t, np.argmax(outputs, axis=1), p, rng, calibration)
     else:
         measured = Regressed.of(loaded.target_names, t, loaded.target_affine.undo(outputs), rng)
     note = _difference_from_training(loaded, split)
     return Evaluation(loaded.run.path, loaded.checkpoint, loaded.epoch, split, examples, score, measured, note)
+
+
+def _calibration(loaded: LoadedRun, t: Array, y: Array) -> Calibration | None:
+    if loaded.temperature == 1:
+        return None
+    before = loaded.config.loss.component.probabilities(y)
+    return Calibration(loaded.temperature, ExpectedCalibrationError()(t, before))
 
 
 def _difference_from_training(loaded: LoadedRun, split: str) -> str:

@@ -58,15 +58,23 @@ class Figure:
         return f"{decimal(low)} to {decimal(high)}"
 
 
-def figures_of_labels(t: Array, p: Array, confusion: Array, rng: np.random.Generator) -> tuple[Figure, ...]:
-    """Every metric of labels t (N,), probabilities p (N, K) and the confusion matrix (K, K) of what was predicted."""
+def figures_of_labels(
+    t: Array, p: Array, confusion: Array, rng: np.random.Generator, calibrated: str = ""
+) -> tuple[Figure, ...]:
+    """Every metric of labels t (N,), probabilities p (N, K) and the confusion matrix (K, K) of what was predicted.
+
+    `calibrated` is what is to be said of the probabilities' calibration.
+    """
     K, counts = p.shape[1], ClassCounts.of(confusion)
     found = intervals.of_counts(confusion, OF_COUNTS, rng)
     columns = np.column_stack([log_losses(t, p), brier_scores(t, p)])
     found |= intervals.of_means(
         columns, {"log_loss": lambda means: means[:, 0], "brier_score": lambda means: means[:, 1]}, rng
     )
-    beside = {"accuracy": f"always the largest class: {percent(majority_share(counts))}"}
+    beside = {
+        "accuracy": f"always the largest class: {percent(majority_share(counts))}",
+        "expected_calibration_error": calibrated,
+    }
     metrics = [each for each in metrics_of("classification") if each.name != "top5_accuracy" or K > 5]
     values = {name: float(figure(counts)) for name, figure in OF_COUNTS.items()}
     values |= {each.name: each(t, p) for each in metrics if each.name not in values}

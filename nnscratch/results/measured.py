@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.report.formats import decimal, percent
 from nnscratch.report.values import ClassScores
 from nnscratch.results.figures import Figure, figures_of_labels, figures_of_numbers, figures_to_dict, majority_share
 from nnscratch.training.metrics.classification import ClassCounts, confusion_matrix
@@ -21,6 +22,17 @@ from nnscratch.training.metrics.regression import (
     r2_score,
     root_mean_squared_error,
 )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The temperature of the probabilities, and the calibration error that they had without it."""
+
+    temperature: float
+    error_before: float
+
+    def __str__(self) -> str:
+        return f"{percent(self.error_before)} before temperature {decimal(self.temperature)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +52,20 @@ class Classified:
     figures: tuple[Figure, ...]
     curves: Mapping[int, ThresholdCurve]
     """By class, each against all others."""
+    calibration: Calibration | None = None
 
     @classmethod
-    def of(cls, classes: tuple[str, ...], t: Array, y: Array, p: Array, rng: np.random.Generator) -> Classified:
-        """From labels (N,), raw outputs (N, K) and what they give for probabilities."""
-        predicted, rows = np.argmax(y, axis=1), np.arange(len(t))
+    def of(
+        cls,
+        classes: tuple[str, ...],
+        t: Array,
+        predicted: Array,
+        p: Array,
+        rng: np.random.Generator,
+        calibration: Calibration | None = None,
+    ) -> Classified:
+        """From labels (N,), predicted classes (N,) and probabilities (N, K)."""
+        rows = np.arange(len(t))
         confidence = p[rows, predicted]
         counts = confusion_matrix(t, predicted, len(classes))
         return cls(
@@ -56,8 +77,9 @@ class Classified:
             counts=counts,
             by_class=ClassCounts.of(counts),
             reliability=reliability(confidence, predicted == t),
-            figures=figures_of_labels(t, p, counts, rng),
+            figures=figures_of_labels(t, p, counts, rng, str(calibration) if calibration is not None else ""),
             curves=curves_by_class(t, p),
+            calibration=calibration,
         )
 
     @property
@@ -78,6 +100,7 @@ class Classified:
         return {
             "majority_share": majority_share(f),
             **figures_to_dict(self.figures),
+            **self._calibrated(),
             "macro_precision": float(f.macro(f.precision)),
             "macro_recall": float(f.macro(f.recall)),
             "per_class": [
@@ -87,6 +110,12 @@ class Classified:
             ],
             "confusion_matrix": self.counts.tolist(),
         }
+
+    def _calibrated(self) -> dict[str, float]:
+        if self.calibration is None:
+            return {}
+        before = self.calibration.error_before
+        return {"temperature": self.calibration.temperature, "expected_calibration_error_before": before}
 
     def _areas(self, index: int) -> dict[str, float | None]:
         curve = self.curves.get(index)

@@ -169,13 +169,13 @@ def _threshold_plot(measured: Classified, examples: str, title: str) -> Plot:
         "thresholds",
         f"ROC and precision-recall curves of the {examples}, {against}: "
         f"area {areas['roc_auc']}, average precision {areas['average_precision']}",
-        lambda path, **size: roc_and_precision_recall(
+        partial(
+            roc_and_precision_recall,
             ranked,
-            path,
             title=f"{title}: AUC {areas['roc_auc']}, average precision {areas['average_precision']}",
-            **size,
         ),
         f"What every threshold of the probability gives, {against}.",
+        is_for_telephones=False,
     )
 
 
