@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,8 @@ from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.training.examples import Examples
+from nnscratch.training.metrics.known import LOGGED, metric_of
+from nnscratch.training.metrics.metric import Metric
 from nnscratch.training.recipe import Recipe
 from nnscratch.training.scaling import Affine, fit_targets
 from nnscratch.training.trainer import Trainer
@@ -199,6 +201,7 @@ def build_recipe(config: Config, dataset: Dataset, splits: Splits) -> Recipe:
         averaging=training.averaging.build() if training.averaging is not None else None,
         clip_norm=training.clip_norm,
         clip_value=training.clip_value,
+        monitored=_monitored_metric(config, dataset),
         test_time_augmentation=config.evaluation.test_time_augmentation,
     )
 
@@ -208,6 +211,28 @@ def monitored_value(config: Config, dataset: Dataset) -> str | None:
     if config.data.validation == 0:
         return None
     return config.training.monitor or ("val_accuracy" if dataset.task == "classification" else "val_loss")
+
+
+def _monitored_metric(config: Config, dataset: Dataset) -> Metric | None:
+    """The metric to compute after every epoch; loss and accuracy are logged anyway."""
+    value = monitored_value(config, dataset) or "val_loss"
+    metric = metric_of(value)
+    return metric() if metric is not None and value.partition("_")[2] not in LOGGED else None
+
+
+def _unmeasurable(config: Config, dataset: Dataset, splits: Splits) -> Iterator[Problem]:
+    """A problem when the monitored metric has no meaning for this data."""
+    value = config.training.monitor
+    metric = metric_of(value) if value is not None else None
+    if metric is None:
+        return
+    if metric.task != dataset.task:
+        yield config.problem("training.monitor", f"{dataset.task} has no {metric.title}; use val_loss")
+    elif splits.validation is not None:
+        t = splits.validation.targets[splits.validation.rows]
+        guess = np.full((len(t), dataset.outputs), 1 / dataset.outputs)
+        if np.isnan(metric()(t, guess)):
+            yield config.problem("training.monitor", f"has no meaning on this validation split: {metric.undefined}")
 
 
 def _misfits(config: Config, dataset: Dataset, splits: Splits) -> list[Problem]:
@@ -225,8 +250,7 @@ def _misfits(config: Config, dataset: Dataset, splits: Splits) -> list[Problem]:
     if size > len(splits.train):
         message = f"{size} is larger than the training split, which has {len(splits.train)} examples"
         problems.append(config.problem("training.batch_size", message))
-    if config.training.monitor == "val_accuracy" and dataset.task == "regression":
-        problems.append(config.problem("training.monitor", "regression has no accuracy; use val_loss"))
+    problems += _unmeasurable(config, dataset, splits)
     if config.evaluation.test_time_augmentation != "none" and len(dataset.input_shape) != 3:
         message = f"needs images, but {dataset.name} has inputs {dataset.input_shape}"
         problems.append(config.problem("evaluation.test_time_augmentation", message))

@@ -18,6 +18,7 @@ from nnscratch.nn.layers.activations import Activation
 from nnscratch.nn.regularization import L2
 from nnscratch.training.augmentation.augmentation import Augmentation
 from nnscratch.training.averaging import Averaging
+from nnscratch.training.metrics.known import monitorable
 from nnscratch.training.scaling import Scaling, TargetScaling
 
 ComponentType = TypeVar("ComponentType", bound=Component)
@@ -36,6 +37,14 @@ def _output_name(name: str) -> str:
             "text",
             f"unknown activation `{name[:60]}`{did_you_mean(name[:60], allowed)} (allowed: {', '.join(allowed)})",
         )
+    return name
+
+
+def _monitored_value(name: str) -> str:
+    allowed = monitorable()
+    if name not in allowed:
+        close = did_you_mean(name[:60], allowed)
+        raise PydanticCustomError("text", f"unknown value `{name[:60]}`{close} (allowed: {', '.join(allowed)})")
     return name
 
 
@@ -118,8 +127,11 @@ class TrainingConfig(Section):
 
     epochs: int = option(20, "passes over the training data", ge=0)
     batch_size: PositiveInteger = option(128, "examples per update")
-    monitor: Literal["val_accuracy", "val_loss"] | None = option(
-        None, "what makes weights the best; left out: val_accuracy, for regression val_loss"
+    monitor: Annotated[str, AfterValidator(_monitored_value)] | None = Field(
+        default=None,
+        description="what makes weights the best: val_loss, or val_ and a metric, which is then computed after every "
+        "epoch; left out: val_accuracy, for regression val_loss",
+        json_schema_extra={"anyOf": [{"enum": [*monitorable()]}, {"type": "null"}]},
     )
     early_stopping: EarlyStoppingConfig | None = option(None, "a patience in epochs, or more fields")
     clip_norm: PositiveNumber | None = option(None, "scale the gradient down to this norm")
@@ -136,6 +148,9 @@ class EvaluationConfig(Section):
 
     test_time_augmentation: Literal["none", "flip", "flip_translate"] = option(
         "none", "average the predictions for changed copies of every image"
+    )
+    calibrate: Literal["none", "temperature"] = option(
+        "none", "temperature: divide the outputs by the number that suits validation best, so that probabilities hold"
     )
     test: bool = option(
         True, "score the test split when training is over; false while settings are still chosen by validation"
