@@ -117,7 +117,9 @@ class TrainingConfig(Section):
     """How long and how the network learns."""
 
     epochs: int = option(20, "passes over the training data", ge=0)
-    batch_size: PositiveInteger = option(128, "examples per update")
+    batch_size: PositiveInteger = option(
+        128, "examples per update; left out: 128, or an eighth of the training split where that is less"
+    )
     monitor: Literal["val_accuracy", "val_loss"] | None = option(
         None, "what makes weights the best; left out: val_accuracy, for regression val_loss"
     )
