@@ -30,6 +30,9 @@ from nnscratch.training.trainer import Trainer
 
 Tell = Callable[[str], None]
 
+UPDATES_AN_EPOCH = 8
+"""At least so many, where the config leaves the batch size to the data."""
+
 
 @dataclass(frozen=True)
 class Splits:
@@ -87,12 +90,17 @@ class Assembly:
 
 def prepare(config: Config, workplace: Workplace, display: Display) -> Assembly:
     """Loads the data and builds the network. Raises the UserError of whatever does not fit."""
-    return assemble(config, load_dataset(config, workplace.data_dir, display.say, display.download, workplace.download))
+    dataset = load_dataset(config, workplace.data_dir, display.say, display.download, workplace.download)
+    return assemble(config, dataset, display.say)
 
 
-def assemble(config: Config, dataset: Dataset) -> Assembly:
-    """The config's splits of that data, and its network. Raises ConfigError when layers do not fit."""
+def assemble(config: Config, dataset: Dataset, tell: Tell | None = None) -> Assembly:
+    """The config's splits of that data, and its network; what the config leaves to the data is filled in, and told.
+
+    Raises ConfigError when layers do not fit.
+    """
     splits = split_dataset(config, dataset)
+    config = fitted(config, splits, tell)
     return Assembly(config, dataset, splits, build_network(config, dataset.input_shape, dataset.outputs))
 
 
@@ -144,6 +152,22 @@ def split_dataset(config: Config, dataset: Dataset) -> Splits:
     inputs = dataset.train_inputs
     held_out = Examples(inputs, targets, pool[validation]) if len(validation) else None
     return Splits(Examples(inputs, targets, pool[train]), held_out, test)
+
+
+def fitted(config: Config, splits: Splits, tell: Tell | None = None) -> Config:
+    """The config with what it leaves to the data: below 1,024 training examples a batch is an eighth of them.
+
+    So an epoch makes eight updates or more. A batch size that is written stays as it is.
+    """
+    training, size = config.training, max(len(splits.train) // UPDATES_AN_EPOCH, 1)
+    if "batch_size" in training.model_fields_set or size >= training.batch_size:
+        return config
+    if tell is not None:
+        tell(
+            f"batch_size {size} in place of {training.batch_size}, for {UPDATES_AN_EPOCH} updates an epoch of "
+            f"{len(splits.train)} training examples (training.batch_size overrules)"
+        )
+    return config.model_copy(update={"training": training.model_copy(update={"batch_size": size})})
 
 
 def build_network(config: Config, input_shape: tuple[int, ...], outputs: int) -> Network:

@@ -126,7 +126,9 @@ class TrainingConfig(Section):
     """How long and how the network learns."""
 
     epochs: int = option(20, "passes over the training data", ge=0)
-    batch_size: PositiveInteger = option(128, "examples per update")
+    batch_size: PositiveInteger = option(
+        128, "examples per update; left out: 128, or an eighth of the training split where that is less"
+    )
     monitor: Annotated[str, AfterValidator(_monitored_value)] | None = Field(
         default=None,
         description="what makes weights the best: val_loss, or val_ and a metric, which is then computed after every "
