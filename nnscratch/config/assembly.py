@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nnscratch.config.config import Config
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.download import Progress as DownloadProgress
-from nnscratch.datasets.splits import limit_indices, split_indices
+from nnscratch.datasets.splits import fold_indices, limit_indices, split_indices
 from nnscratch.errors import ConfigError, DataError, Problem, SettingError, ShapeError, did_you_mean
 from nnscratch.host import machine
 from nnscratch.host.display import Display
@@ -142,13 +142,14 @@ def split_dataset(config: Config, dataset: Dataset) -> Splits:
     targets = dataset.train_targets
     pool = np.arange(len(targets)) if config.data.limit is None else limit_indices(targets, config.data.limit)
     rng = RandomStreams(config.seed).stream("validation split")
-    train, validation = split_indices(targets[pool], config.data.validation, rng, dataset.task == "classification")
-    test: Examples | None = None
-    if dataset.test_inputs is not None and dataset.test_targets is not None:
-        rows = np.arange(len(dataset.test_targets))
-        if config.data.limit is not None:
-            rows = limit_indices(dataset.test_targets, config.data.limit)
-        test = Examples(dataset.test_inputs, dataset.test_targets, rows)
+    is_labelled = dataset.task == "classification"
+    test = _test_examples(config, dataset)
+    if config.data.fold is not None:
+        number, of = config.data.fold.number, config.data.fold.of
+        rest, inside = fold_indices(targets[pool], number, of, RandomStreams(config.seed).stream("folds"), is_labelled)
+        test = Examples(dataset.train_inputs, targets, pool[inside])
+        pool = pool[rest]
+    train, validation = split_indices(targets[pool], config.data.validation, rng, is_labelled)
     inputs = dataset.train_inputs
     held_out = Examples(inputs, targets, pool[validation]) if len(validation) else None
     return Splits(Examples(inputs, targets, pool[train]), held_out, test)
@@ -168,6 +169,16 @@ def fitted(config: Config, splits: Splits, tell: Tell | None = None) -> Config:
             f"{len(splits.train)} training examples (training.batch_size overrules)"
         )
     return config.model_copy(update={"training": training.model_copy(update={"batch_size": size})})
+
+
+def _test_examples(config: Config, dataset: Dataset) -> Examples | None:
+    """The dataset's own test split."""
+    if dataset.test_inputs is None or dataset.test_targets is None:
+        return None
+    rows = np.arange(len(dataset.test_targets))
+    if config.data.limit is not None:
+        rows = limit_indices(dataset.test_targets, config.data.limit)
+    return Examples(dataset.test_inputs, dataset.test_targets, rows)
 
 
 def build_network(config: Config, input_shape: tuple[int, ...], outputs: int) -> Network:
