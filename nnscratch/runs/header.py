@@ -17,7 +17,7 @@ from nnscratch.training.progress import Progress
 
 LARGEST = 1 << 40
 """Numbers of an example, or outputs: more than any machine holds."""
-NOT_IN_ALL = ("progress", "optimizer_steps", "encoding")
+NOT_IN_ALL = ("progress", "optimizer_steps", "encoding", "temperature")
 """What `best`, or a run that was not trained on a table, does not have."""
 
 
@@ -47,6 +47,9 @@ class Header:
     encoding: Mapping[str, Any] | None = None
     """How a table's rows become inputs, as `TableEncoding.from_dict` takes it."""
 
+    temperature: float | None = None
+    """What outputs are divided by before softmax, when the weights were calibrated."""
+
     @property
     def table_encoding(self) -> TableEncoding | None:
         """How a table's rows become inputs; None without a table, and before there was such a thing."""
@@ -71,6 +74,8 @@ def header_of(checkpoint: Checkpoint, file: Path) -> Header:
         inputs = math.prod(header.input_shape)
         if not 0 < inputs <= LARGEST or min(header.input_shape) < 1 or not 0 < header.outputs <= LARGEST:
             raise ValueError(f"no network takes {tuple(header.input_shape)} and gives {header.outputs}")
+        if header.temperature is not None and not 0 < header.temperature < math.inf:
+            raise ValueError(f"there is no temperature {header.temperature}")
         for names, number, what in (
             (header.target_names, header.outputs, "targets"),
             (header.feature_names, inputs, "inputs"),

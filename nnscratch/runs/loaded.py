@@ -13,6 +13,7 @@ from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.errors import DataError, UserError
 from nnscratch.host import machine
+from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.network import Network
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.runs.directory import RunDirectory
@@ -47,6 +48,12 @@ class LoadedRun:
     """Inputs are uint8 pixels (H, W, C)."""
     encoding: TableEncoding | None
     """How a table's rows become inputs; None when the run was not trained on a table."""
+    temperature: float = 1.0
+    """What the outputs are divided by before softmax; 1 where nothing was calibrated."""
+
+    def probabilities(self, y: Array) -> Array:
+        """p (N, K) from the outputs y of a classifier, at the run's temperature."""
+        return self.config.loss.component.probabilities(y, self.temperature)
 
     def initial_network(self, train: Examples | None) -> Network | None:
         """Another network, with the weights that training started from, made again from the run's seed.
@@ -120,6 +127,7 @@ def load_run(path: Path, checkpoint: str = "best") -> LoadedRun:
         feature_names=_names(header.feature_names),
         takes_images=header.images,
         encoding=_encoding(header, config),
+        temperature=header.temperature or 1.0,
     )
 
 
