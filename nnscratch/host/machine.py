@@ -116,6 +116,16 @@ def describe(threads: int) -> Machine:
     )
 
 
+def peak_memory() -> int | None:
+    """The most bytes of memory that this process has held so far; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else 1024 * largest
+
+
 def command_line() -> list[str]:
     """The command as it was typed, but for passwords."""
     return [Path(sys.argv[0]).name if sys.argv[0] else "nnscratch", *map(without_password, sys.argv[1:])]
