@@ -19,6 +19,7 @@ def inconsistencies(root: Node) -> Iterator[Problem]:
     yield from _model(root)
     yield from _validation(root)
     yield from _loss(root)
+    yield from _fold(root)
     every = _given(root, "training", "checkpoint_every")
     if every is not None and not any(_given(every, unit) for unit in ("epochs", "steps", "minutes")):
         path = ("training", "checkpoint_every")
@@ -89,6 +90,14 @@ def _loss(root: Node) -> Iterator[Problem]:
         if last is not None and last.content == "softmax":
             path = ("model", "layers", len(layers.content) - 1)
             yield last.place.problem(path, f"the loss {loss.name} includes softmax; leave this last layer out")
+
+
+def _fold(root: Node) -> Iterator[Problem]:
+    number, of = _given(root, "data", "fold", "number"), _given(root, "data", "fold", "of")
+    if number is None or of is None or not isinstance(number.content, int) or not isinstance(of.content, int):
+        return
+    if number.content > of.content:
+        yield number.place.problem(("data", "fold", "number"), f"{number.content}, but there are {of.content} folds")
 
 
 def _given(root: Node, *path: str) -> Node | None:

@@ -58,6 +58,13 @@ def named(base: type[ComponentType], name: str, help: str) -> Any:
     return Field(default_factory=partial(Specification.named, base, name), description=help)
 
 
+class FoldConfig(Section):
+    """One of several equal parts of the training data: held out, and scored in place of the test split."""
+
+    number: PositiveInteger = Field(description="which part, from 1")
+    of: int = Field(description="how many parts there are", ge=2)
+
+
 class DataConfig(Section):
     """What is learned from."""
 
@@ -73,6 +80,9 @@ class DataConfig(Section):
     augment: Items[Specification[Augmentation]] = option((), "random changes of every training image")
     limit: PositiveInteger | None = option(
         None, "only N training and test examples: the first; with classes, the first of each, in proportion"
+    )
+    fold: FoldConfig | None = option(
+        None, "hold out one of equal parts of the training data as the test split: what `train --folds` sets"
     )
 
 
@@ -126,7 +136,9 @@ class TrainingConfig(Section):
     """How long and how the network learns."""
 
     epochs: int = option(20, "passes over the training data", ge=0)
-    batch_size: PositiveInteger = option(128, "examples per update")
+    batch_size: PositiveInteger = option(
+        128, "examples per update; left out: 128, or an eighth of the training split where that is less"
+    )
     monitor: Annotated[str, AfterValidator(_monitored_value)] | None = Field(
         default=None,
         description="what makes weights the best: val_loss, or val_ and a metric, which is then computed after every "

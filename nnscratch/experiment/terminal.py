@@ -30,6 +30,9 @@ class Terminal(Observer):
         sizes[-1] += "" if training.config.evaluation.test else " (not looked at)"
         say, steps = self._display.say, training.steps_per_epoch
         say(f"{dataset.name} ({dataset.origin}): {', '.join(sizes)}")
+        fold = training.config.data.fold
+        if fold is not None:
+            say(f"the test examples are fold {fold.number} of {fold.of} of the training data; its test split is unused")
         say(f"{count(training.trainer.network.parameters.size)} parameters; run in {training.run.path}")
         if progress.updates:
             say(f"resumed after epoch {progress.epoch}, step {progress.step}")

@@ -85,6 +85,31 @@ def test_averaged_weights_running_statistics_and_flipped_views_change_nothing_of
                                                                           abs=1e-5)  # fmt: skip
 
 
+@pytest.mark.parametrize("views", ["none", "flip"])
+@pytest.mark.parametrize("averaging", ["ema", "lookahead", "null"])
+def test_validation_figures_are_those_of_training_for_best_and_last_or_the_output_says_why_not(
+    averaging: str, views: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    config = tmp_path / "noisy.yaml"
+    config.write_text(
+        "data: {dataset: {name: shapes, train: 200, test: 20}, validation: 0.3, augment: [flip]}\n"
+        "model: {layers: [flatten, dense: 16, batch_norm, relu, dropout: 0.5, dense]}\n"
+        "loss: {name: cross_entropy, label_smoothing: 0.1, class_weights: balanced}\n"
+        f"evaluation: {{test_time_augmentation: {views}}}\n"
+        f"training: {{epochs: 3, batch_size: 20, averaging: {averaging}, monitor: val_accuracy}}\n"
+    )
+    main(["train", str(config), "--runs-dir", str(tmp_path), "--no-plots", "--quiet", "--threads", "1"])
+    run = tmp_path / "noisy"
+    of_epoch = {row["epoch"]: row for row in records(run) if "val_loss" in row}
+    for checkpoint in ("best", "last"):
+        result = evaluated(capsys, run, "--split", "val", "--checkpoint", checkpoint)
+        reported = of_epoch[result["epoch"]]
+        equal = (result["accuracy"], result["loss"]) == (reported["val_accuracy"], reported["val_loss"])
+        assert equal == (views == "none")
+        assert ("averaged over the views" in result.get("note", "")) == (views != "none")
+    assert result["epoch"] == 3
+
+
 def test_validation_figures_equal_those_of_the_best_epoch(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:
     result = evaluated(capsys, shapes_run, "--split", "val")
     best = records(shapes_run)[result["epoch"] - 1]
