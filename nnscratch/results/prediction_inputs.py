@@ -17,6 +17,7 @@ from typing import IO
 import numpy as np
 
 from nnscratch.datasets.formats.csv_file import Layout, detect_layout, is_number, read_rows
+from nnscratch.datasets.formats.folder import HIDDEN, SEEN, walk
 from nnscratch.datasets.formats.images import SUFFIXES, decode
 from nnscratch.datasets.formats.npy import read_npy_header
 from nnscratch.datasets.sources.csv_table import TARGET_NAMES, CSVTable
@@ -40,8 +41,8 @@ class Item:
 def items(loaded: LoadedRun, inputs: Iterable[str], listing: Iterable[str | bytes]) -> Iterator[Item]:
     """Every example in the inputs, in order. `-` stands for the paths in `listing`, one a line.
 
-    A folder gives every file in it and below that can be predicted, sorted. What cannot be opened is an Item whose
-    `read` raises.
+    A folder gives every file in it and below that can be predicted, by the rule and in the order of training. What
+    cannot be opened is an Item whose `read` raises.
     """
     for text in inputs:
         if text == "-":
@@ -73,23 +74,16 @@ def _items_of(loaded: LoadedRun, path: Path) -> Iterator[Item]:
 
 def _folder_items(loaded: LoadedRun, folder: Path) -> Iterator[Item]:
     is_empty = True
-    for file in _files_in(folder):
+    for file, reason in walk(folder):
+        if reason in (HIDDEN, SEEN) or not file.name.lower().endswith((*SUFFIXES, *ARRAY_SUFFIXES, ".csv")):
+            continue
         is_empty = False
-        if file.is_file():
+        if reason:  # a pipe would be waited for
+            yield _failure(str(file), DataError(f"{file}: not a file: {reason}"))
+        else:
             yield from _items_of(loaded, file)
-        else:  # a pipe would be waited for
-            yield _failure(str(file), DataError(f"{file}: not a file"))
     if is_empty:
         raise DataError(f"{folder}: no picture, array or CSV file in this folder")
-
-
-def _files_in(folder: Path) -> Iterator[Path]:
-    """Every file of a kind that can be predicted, below the folder; names sorted, hidden ones left out."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and name.lower().endswith((*SUFFIXES, *ARRAY_SUFFIXES, ".csv")):
-                yield Path(parent, name)
 
 
 def _failure(name: str, error: UserError) -> Item:
@@ -105,7 +99,7 @@ def _picture(loaded: LoadedRun, path: Path) -> Item:
     def read() -> Array:
         if not loaded.takes_images or len(shape) != 3 or shape[2] not in (1, 3):
             raise DataError(f"{path}: this run takes inputs of shape {shape}, not pictures", "give it CSV or NPY files")
-        return decode(path, *shape)
+        return decode(path, *shape, white=loaded.white if loaded.white and loaded.white > 255 else None)
 
     return Item(str(path), read)
 
@@ -208,6 +202,8 @@ def _stored_row(loaded: LoadedRun, layout: Layout, columns: list[int], row: list
 
 def _stored(loaded: LoadedRun, values: Array, name: str) -> Array:
     """The values as the data is stored: pixels uint8, features float32; UserError when they are not such values."""
+    if loaded.takes_images and values.dtype != np.uint8 and loaded.white is not None:
+        values = np.rint(values * (255 / loaded.white))
     if loaded.takes_images and values.dtype != np.uint8:
         if not (np.all(values == np.rint(values)) and np.all((values >= 0) & (values <= 255))):
             is_scaled = bool(np.all((values >= 0) & (values <= 1)))

@@ -43,6 +43,8 @@ class LoadedRun:
     """Of the columns of a table, when it had names."""
     takes_images: bool
     """Inputs are uint8 pixels (H, W, C)."""
+    white: float | None = None
+    """The stored value that is the pixel 255, where pixels had more than 8 bits or were fractions."""
 
     def initial_network(self, train: Examples | None) -> Network | None:
         """Another network, with the weights that training started from, made again from the run's seed.
@@ -107,6 +109,7 @@ def load_run(path: Path, checkpoint: str = "best") -> LoadedRun:
         target_names=_names(header.target_names) or tuple(f"y{index}" for index in range(outputs)),
         feature_names=_names(header.feature_names),
         takes_images=header.images,
+        white=header.white,
     )
 
 
