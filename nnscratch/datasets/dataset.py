@@ -51,6 +51,8 @@ class Dataset:
     """The stored value that became the pixel 255, where pixels were stored with more than 8 bits or as fractions."""
 
     def __post_init__(self) -> None:
+        if self.classes is not None:
+            object.__setattr__(self, "classes", tuple(map(_as_text, self.classes)))
         self._check_split("training", self.train_inputs, self.train_targets)
         for split, inputs, targets in (
             ("validation", self.validation_inputs, self.validation_targets),
@@ -132,6 +134,11 @@ class Dataset:
 
     def _error(self, message: str, hint: str | None = None) -> DataError:
         return DataError(f"dataset {self.name} ({self.origin}): {message}", hint)
+
+
+def _as_text(name: str) -> str:
+    r"""The name; of a folder whose name is no UTF-8 with the bytes that are none written out (`caf\xe9`)."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 class Source(Component):
