@@ -139,7 +139,7 @@ class Recorder:
         error.add_note(f"its traceback is in {run.path / layout.TRACEBACK}")
 
     def _header(self) -> Header:
-        dataset = self.training.dataset
+        dataset, encoding = self.training.dataset, self.training.encoding
         return Header(
             kind="last",
             best_epoch=self.best.epoch,
@@ -153,6 +153,7 @@ class Recorder:
             feature_names=dataset.feature_names,
             images=dataset.train_inputs.dtype == np.uint8,
             white=dataset.white,
+            encoding=encoding.to_dict() if encoding is not None else None,
             temperature=self._temperature,
         )
 
