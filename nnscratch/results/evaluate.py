@@ -191,19 +191,20 @@ def write_evaluation(loaded: LoadedRun, evaluation: Evaluation) -> None:
 
 
 def _predictions(evaluation: Evaluation) -> str:
-    """A row per example: its row in the dataset's arrays or its place in other data, the truth, the prediction."""
+    """A row per example: its file, row in the dataset's arrays or place in other data, the truth, the prediction."""
     measured, numbers = evaluation.measured, evaluation.places
+    first = "index" if evaluation.examples.names is None else "file"
     if isinstance(measured, Classified):
-        names = measured.classes
+        classes = measured.classes
         columns = (measured.t.tolist(), measured.predicted.tolist(), measured.confidence, measured.true_probability)
         rows: Iterable[Sequence[object]] = (
-            [number, names[true], names[predicted], int(true == predicted), f"{sure:.6f}", f"{of_true:.6f}"]
+            [number, classes[true], classes[predicted], int(true == predicted), f"{sure:.6f}", f"{of_true:.6f}"]
             for number, true, predicted, sure, of_true in zip(numbers, *columns, strict=True)
         )
-        return _csv(["index", "true", "predicted", "correct", "probability", "probability_of_true"], rows)
+        return _csv([first, "true", "predicted", "correct", "probability", "probability_of_true"], rows)
     header = [f"{what}_{name}" for what in ("true", "predicted") for name in measured.target_names]
     rows = ([number, *t, *y] for number, t, y in zip(numbers, measured.t.tolist(), measured.y.tolist(), strict=True))
-    return _csv(["index", *header], rows)
+    return _csv([first, *header], rows)
 
 
 def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nnscratch.config.names import folder_name
-from nnscratch.report.formats import count, decimal
+from nnscratch.report.formats import count, decimal, printable
 from nnscratch.report.tables import Column, Table, per_class_table, plain_table
 from nnscratch.results.decisions import Decision
 from nnscratch.results.figures import figures_table
@@ -77,8 +77,11 @@ class Evaluation:
 
     @property
     def places(self) -> list[Any]:
-        """What the examples are called: their rows in the dataset's arrays, or their places in other data."""
-        return list(self.subject.places) if self.subject.source is not None else list(self.examples.rows.tolist())
+        """What the examples are called: their files or rows in the dataset's arrays, or their places in other data."""
+        if self.subject.source is not None:
+            return list(self.subject.places)
+        rows, names = self.examples.rows.tolist(), self.examples.names
+        return list(rows) if names is None else [printable(names[row]) for row in rows]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in metrics.json and for --json."""

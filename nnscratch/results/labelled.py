@@ -16,7 +16,8 @@ from nnscratch.datasets.formats.images import SUFFIXES, quiet_pillow
 from nnscratch.datasets.formats.npy import read_npy
 from nnscratch.errors import DataError, did_you_mean
 from nnscratch.nn.compute.buffers import Array
-from nnscratch.results.prediction_inputs import Item, items
+from nnscratch.results.prediction_inputs import items
+from nnscratch.results.prediction_tables import Item
 from nnscratch.runs.loaded import LoadedRun
 from nnscratch.training.examples import Examples
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ class Examples:
     targets: Array
     rows: Array
     weights: Array | None = None
+    names: Sequence[str] | None = None
+    """What each of the M is called, where it has a name: its file."""
 
     @classmethod
     def all_of(cls, inputs: Array, targets: Array, weights: Array | None = None) -> Examples:
