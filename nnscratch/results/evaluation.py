@@ -48,7 +48,9 @@ class Evaluation:
         """The figures in one line, the table of classes or targets, and where everything is."""
         figures = [f"loss {decimal(self.score.loss)}"]
         if isinstance(self.measured, Classified):
-            figures.insert(0, f"accuracy {percent(self.score.accuracy)}")
+            share = self.measured.majority_share
+            beside = "" if share is None else f" (majority {percent(share, 1)})"
+            figures.insert(0, f"accuracy {percent(self.score.accuracy)}{beside}")
             if len(self.measured.classes) > 5:
                 figures.insert(1, f"top-5 {percent(self.measured.top5_accuracy)}")
             figures.append(f"calibration error {percent(self.measured.reliability.expected_calibration_error)}")

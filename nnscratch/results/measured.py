@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnscratch.config.config import Config
+from nnscratch.datasets.suspicions import majority_share
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.report.values import ClassScores
 from nnscratch.training.metrics import (
@@ -73,6 +74,11 @@ class Classified:
             reliability=reliability(confidence, predicted == t),
             top5_accuracy=top_k_accuracy(y, t, 5),
         )
+
+    @property
+    def majority_share(self) -> float | None:
+        """The share of the largest class, where classes are so uneven that an accuracy says little without it."""
+        return majority_share(self.t, len(self.classes))
 
     @property
     def class_scores(self) -> list[ClassScores]:

@@ -80,7 +80,9 @@ def _scores(loaded: LoadedRun, evaluation: Evaluation | None, history: Sequence[
             lines.append(Headline(f"{title} mean absolute error", decimal(figures["mean_absolute_error"])))
         else:
             error = evaluation.measured.reliability.expected_calibration_error
-            lines.append(Headline(f"{title} accuracy", percent(evaluation.score.accuracy), examples))
+            share = evaluation.measured.majority_share
+            beside = "" if share is None else f"; the largest class has {percent(share, 1)}"
+            lines.append(Headline(f"{title} accuracy", percent(evaluation.score.accuracy), f"{examples}{beside}"))
             lines.append(
                 Headline(f"{title} loss", decimal(evaluation.score.loss), f"calibration error {percent(error)}")
             )
