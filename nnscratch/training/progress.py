@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from nnscratch.training.metrics.known import goal_of
+from nnscratch.training.metrics.metric import Goal
+
 LARGEST = 2**53
 """A count that no training reaches; up to it, float64 is exact."""
 
@@ -96,14 +99,14 @@ def _is_number(value: object) -> bool:
 
 @dataclass(frozen=True)
 class Monitor:
-    """The logged value that says which epoch is best: losses and errors are to fall, everything else to rise."""
+    """The logged value that says which epoch is best; whether it is to rise or to fall, its metric says."""
 
     value: str
 
     @property
-    def goal(self) -> str:
+    def goal(self) -> Goal:
         """'minimize' or 'maximize'."""
-        return "minimize" if self.value.endswith("loss") else "maximize"
+        return goal_of(self.value)
 
     def best_epoch(self, history: Sequence[Mapping[str, float]]) -> int | None:
         """The epoch (from 1) with the best value; None before there is one.
