@@ -62,14 +62,15 @@ def evaluate(
     rich_help_panel=TRAIN_AND_USE,
     epilog=examples(
         "nnscratch predict runs/trial cat.png pictures/",
-        "nnscratch predict runs/trial rows.csv --csv",
+        "nnscratch predict runs/trial rows.csv --csv --keep id",
         "find . -name '*.jpg' | nnscratch predict runs/trial - --json",
     ),
 )
 def predict(
     run: Run,
     inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT...", help="Pictures, folders, .npy, .npz, .csv; -: paths on stdin.")
+        list[str],
+        typer.Argument(metavar="INPUT...", help="Pictures, folders, .npy, .npz, tables; -: paths or JSON on stdin."),
     ],
     top: Annotated[int, typer.Option("--top", help="How many of the likeliest classes to name.")] = 3,
     checkpoint: Checkpoint = "best",
@@ -77,13 +78,18 @@ def predict(
     threads: RunThreads = None,
     json: Annotated[bool, typer.Option("--json", help="A JSON list with an object for every input.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="A CSV table with a row for every input.")] = False,
+    keep: Annotated[
+        list[str] | None, typer.Option("--keep", help="A column of the input that goes into the output.")
+    ] = None,
     allow_plugins: AllowPlugins = False,
 ) -> None:
     """Say what a run's network makes of new inputs.
 
     Pictures (PNG, JPEG, GIF, BMP, WebP; any size and mode) are turned upright, put on white, converted to the colours
-    and resized to the size the network knows. Arrays and CSV rows hold what the training data holds: pixels 0..255, or
-    the features. An input that cannot be read is a row with its error, the others are predicted, the exit code is 1.
+    and resized to the size the network knows. Arrays hold what the training data holds: pixels 0..255, or features.
+    Tables (CSV, TSV, JSON, Parquet, XLSX) have the columns of the training data by name, in any order; the target and
+    others may be there. An input that cannot be read is a row with its error, the others are predicted, the exit code
+    is 1.
     """
     from nnscratch.results.predict import predict_run
 
@@ -91,7 +97,7 @@ def predict(
     if json and csv:
         raise UsageError("--json and --csv: one of them")
     listing = getattr(sys.stdin, "buffer", sys.stdin)
-    predictions = predict_run(path, inputs, listing, checkpoint=checkpoint, top=top, threads=threads)
+    predictions = predict_run(path, inputs, listing, checkpoint=checkpoint, top=top, threads=threads, keep=keep or ())
     stream_out(predictions, predictions.to_json() if json else predictions.to_csv() if csv else predictions.to_text())
 
 

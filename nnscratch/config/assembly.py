@@ -15,6 +15,7 @@ from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.download import Progress as DownloadProgress
 from nnscratch.datasets.report import DataReport, data_report, examined
 from nnscratch.datasets.splits import fold_indices, limit_indices, split_indices
+from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.errors import ConfigError, DataError, Problem, SettingError, ShapeError, did_you_mean
 from nnscratch.host import machine
 from nnscratch.host.display import Display
@@ -62,6 +63,8 @@ class Assembly:
     dataset: Dataset
     splits: Splits
     network: Network
+    encoding: TableEncoding | None = None
+    """How a table's rows became the inputs; None for data that are numbers as they come."""
     recorded: tuple[Affine, Affine] | None = None
     """The scaling of inputs and of targets that a run has already; None: the training split's own."""
 
@@ -100,20 +103,36 @@ class Assembly:
         return Trainer(self.network, recipe, self.affine, streams, workers, self.target_affine)
 
 
-def prepare(config: Config, workplace: Workplace, display: Display) -> Assembly:
+def prepare(config: Config, workplace: Workplace, display: Display, encoding: TableEncoding | None = None) -> Assembly:
     """Loads the data and builds the network. Raises the UserError of whatever does not fit."""
     dataset = load_dataset(config, workplace.data_dir, display.say, display.download, workplace.download)
-    return assemble(config, dataset, display.say)
+    return assemble(config, dataset, display.say, encoding)
 
 
-def assemble(config: Config, dataset: Dataset, tell: Tell | None = None) -> Assembly:
+def assemble(
+    config: Config, dataset: Dataset, tell: Tell | None = None, encoding: TableEncoding | None = None
+) -> Assembly:
     """The config's splits of that data, and its network; what the config leaves to the data is filled in, and told.
 
-    Raises ConfigError when layers do not fit.
+    A table is encoded as a run did it, else as its training rows say. Raises ConfigError when layers do not fit.
     """
+    dataset, encoding = encode_dataset(config, dataset, encoding)
     splits = split_dataset(config, dataset)
     config = fitted(config, splits, tell)
-    return Assembly(config, dataset, splits, build_network(config, dataset.input_shape, dataset.outputs))
+    network = build_network(config, dataset.input_shape, dataset.outputs)
+    return Assembly(config, dataset, splits, network, encoding)
+
+
+def encode_dataset(
+    config: Config, dataset: Dataset, encoding: TableEncoding | None = None
+) -> tuple[Dataset, TableEncoding | None]:
+    """The dataset with its table's columns as features, and how they became these; other data as they are."""
+    if dataset.schema is None:
+        return dataset, None
+    if encoding is None:
+        rows = split_dataset(config, dataset).train.rows
+        encoding = TableEncoding.fit(dataset.schema, dataset.train_inputs[rows])
+    return dataset.encoded(encoding), encoding
 
 
 def load_dataset(

@@ -40,6 +40,10 @@ def _output_name(name: str) -> str:
     return name
 
 
+def _scaling_for(dataset: Specification[Source] | None) -> Specification[Scaling]:
+    return Specification.named(Scaling, (dataset.component if dataset is not None else Source).default_scaling)
+
+
 def _monitored_value(name: str) -> str:
     allowed = monitorable()
     if name not in allowed:
@@ -71,7 +75,10 @@ class DataConfig(Section):
     dataset: Specification[Source] = Field(description="the data: a name, or {name: csv, target: price}")
     path: Text | None = option(None, "folder or file of your own data")
     validation: float = option(0.1, "share of the training data kept for validation; 0: none", ge=0, lt=1)
-    scaling: Specification[Scaling] = named(Scaling, "unit", "what inputs are scaled to")
+    scaling: Specification[Scaling] = Field(
+        default_factory=lambda data: _scaling_for(data.get("dataset")),
+        description="what inputs are scaled to (default: unit, for a table standardize)",
+    )
     target_scaling: TargetScaling = option(
         "standardize",
         "what a regression learns: targets of mean 0 and deviation 1 (losses are of these, predictions in their own "

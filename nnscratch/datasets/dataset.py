@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nnscratch.component import Component
 from nnscratch.datasets.description import Description
 from nnscratch.datasets.download import Progress, RemoteFile
+from nnscratch.datasets.tables.encoding import Schema, TableEncoding, digest_text
 from nnscratch.errors import DataError
 
 Array = NDArray[Any]
@@ -26,8 +27,10 @@ NO_DOWNLOAD_HINT = "`nnscratch train configs/quickstart.yaml` trains on built-in
 class Dataset:
     """Training and test arrays with their names; a DataError when they do not fit each other.
 
-    Inputs are (N, H, W, C) uint8 images or (N, D) float32 features. Targets are (N,) int64 labels, which count
-    from 0 through `classes`, or (N, K) float32 values when `classes` is None (regression).
+    Inputs are (N, H, W, C) uint8 images or (N, D) float32 features; with a `schema` they are the raw values of a
+    table's columns, (N, C) float64 with NaN for gaps, which `encoded` turns into features. Targets are (N,) int64
+    labels, which count from 0 through `classes`, or (N, K) float32 values when `classes` is None (regression), float64
+    where float32 has too few digits.
     """
 
     name: str
@@ -41,6 +44,9 @@ class Dataset:
     feature_names: tuple[str, ...] | None = None
     target_names: tuple[str, ...] | None = None
     description: Description = Description()
+    schema: Schema | None = None
+    raw_digest: str | None = None
+    """The digest of the raw values, when these are features made of them."""
 
     def __post_init__(self) -> None:
         if self.classes is not None:
@@ -73,8 +79,13 @@ class Dataset:
         return len(self.classes) if self.classes is not None else int(self.train_targets.shape[1])
 
     def digest(self) -> str:
-        """SHA-256, in hexadecimal, over shape, type and bytes of all four arrays; equal data, equal digest."""
-        state = hashlib.sha256()
+        """SHA-256, in hexadecimal, over shape, type and bytes of all four arrays; equal data, equal digest.
+
+        That of a table's features is the one of its raw values.
+        """
+        if self.raw_digest is not None:
+            return self.raw_digest
+        state = hashlib.sha256(digest_text(self.schema) if self.schema is not None else b"")
         for array in (self.train_inputs, self.train_targets, self.test_inputs, self.test_targets):
             if array is None:
                 state.update(b"none;")
@@ -84,13 +95,30 @@ class Dataset:
             state.update(contiguous.reshape(-1).view(np.uint8).data)
         return state.hexdigest()
 
+    def encoded(self, encoding: TableEncoding) -> Dataset:
+        """The dataset of the features that the encoding makes of these raw values."""
+        assert self.schema is not None
+        given = self.schema.columns
+        test = self.test_inputs
+        is_plain = self.schema.is_plain and not np.isnan(self.train_inputs).any()
+        return replace(
+            self,
+            train_inputs=encoding.encode(self.train_inputs, given),
+            test_inputs=encoding.encode(test, given) if test is not None else None,
+            feature_names=encoding.features,
+            description=replace(self.description, columns=encoding.describe(self.description.columns)),
+            schema=None,
+            # Numbers without gaps have the digest of their features, as before there were other tables.
+            raw_digest=None if is_plain else self.digest(),
+        )
+
     def _check_split(self, split: str, inputs: Array, targets: Array) -> None:
         if len(inputs) == 0:
             raise self._error(f"the {split} split is empty")
         if len(inputs) != len(targets):
             raise self._error(f"the {split} split has {len(inputs):,} inputs but {len(targets):,} targets")
         images = inputs.ndim == 4 and inputs.dtype == np.uint8
-        features = inputs.ndim == 2 and inputs.dtype == np.float32
+        features = inputs.ndim == 2 and inputs.dtype == (np.float32 if self.schema is None else np.float64)
         if not images and not features:
             raise self._error(
                 f"{split} inputs are {inputs.dtype} of shape {inputs.shape}; "
@@ -98,10 +126,10 @@ class Dataset:
             )
         if 0 in inputs.shape:
             raise self._error(f"{split} inputs of shape {inputs.shape} hold no values")
-        if features and not np.isfinite(inputs).all():
+        if features and self.schema is None and not np.isfinite(inputs).all():
             raise self._error(f"{split} inputs hold NaN or infinity", "remove or fill in the gaps first")
         if self.classes is None:
-            if targets.ndim != 2 or targets.dtype != np.float32 or targets.shape[1] == 0:
+            if targets.ndim != 2 or targets.dtype not in (np.float32, np.float64) or targets.shape[1] == 0:
                 raise self._error(f"regression targets are float32 (N, K), not {targets.dtype} {targets.shape}")
             if not np.isfinite(targets).all():
                 raise self._error(f"{split} targets hold NaN or infinity", "remove or fill in the gaps first")
@@ -132,6 +160,9 @@ class Source(Component):
 
     class_names: ClassVar[tuple[str, ...] | None] = None
     """The classes, where they are known without the data."""
+
+    default_scaling: ClassVar[str] = "unit"
+    """What its inputs are scaled to where a config does not say."""
 
     summary: ClassVar[str] = ""
     """What it is, in a few words, for `nnscratch data list`."""

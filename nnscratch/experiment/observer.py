@@ -12,6 +12,7 @@ from nnscratch.config.assembly import Splits, monitored_value
 from nnscratch.config.config import Config
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.report import DataReport
+from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.meta import Outcome, Status
 from nnscratch.training.evaluation import Score
@@ -28,6 +29,8 @@ class Training:
     dataset: Dataset
     splits: Splits
     trainer: Trainer
+    encoding: TableEncoding | None = None
+    """How a table's rows became inputs."""
 
     @property
     def steps_per_epoch(self) -> int:

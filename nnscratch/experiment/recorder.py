@@ -141,7 +141,7 @@ class Recorder:
         error.add_note(f"its traceback is in {run.path / layout.TRACEBACK}")
 
     def _header(self) -> Header:
-        dataset = self.training.dataset
+        dataset, encoding = self.training.dataset, self.training.encoding
         return Header(
             kind="last",
             best_epoch=self.best.epoch,
@@ -154,6 +154,7 @@ class Recorder:
             target_names=dataset.target_names,
             feature_names=dataset.feature_names,
             images=dataset.train_inputs.dtype == np.uint8,
+            encoding=encoding.to_dict() if encoding is not None else None,
             temperature=self._temperature,
         )
 

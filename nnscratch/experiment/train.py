@@ -126,7 +126,7 @@ def _session(
 def _new_recorder(run: RunDirectory, prepared: Assembly, trainer: Trainer, threads: int, data_dir: Path) -> Recorder:
     """The recorder of a run that starts from the beginning; its plugins are copied."""
     config, plugins = keep_plugins(run, prepared.config)
-    training = Training(run, config, prepared.dataset, prepared.splits, trainer)
+    training = Training(run, config, prepared.dataset, prepared.splits, trainer, prepared.encoding)
     return Recorder(training, threads, data_dir, plugins)
 
 
@@ -151,12 +151,12 @@ def _restored_recorder(
     check_config(run, trained, config)
     threads = machine.choose_threads(workplace.threads, header.machine)
     machine.set_blas_threads(threads)
-    prepared = prepare(config, workplace, display)
+    prepared = prepare(config, workplace, display, header.table_encoding)
     affine = scaling_of(checkpoint, file, prepared.dataset.input_shape)
     target_affine = target_scaling_of(checkpoint, file, prepared.dataset.outputs)
     require_weights(prepared.network, checkpoint, file)
     trainer = prepared.with_scaling(affine, target_affine).trainer(threads)
-    training = Training(run, config, prepared.dataset, prepared.splits, trainer)
+    training = Training(run, config, prepared.dataset, prepared.splits, trainer, prepared.encoding)
     recorder = Recorder(training, threads, workplace.data_dir)
     check_data(run, header.dataset, recorder.meta.dataset)
     recorder.best = restore(checkpoint, file, trainer)

@@ -53,7 +53,7 @@ def load_data(loaded: LoadedRun, workplace: Workplace, display: Display) -> tupl
     Data that fits but is not the same is used, with a warning.
     """
     dataset = load_dataset(loaded.config, workplace.data_dir, display.detail, display.download, workplace.download)
-    loaded.check_fits(dataset)
+    dataset = loaded.fitted(dataset)
     trained_on = loaded.run.read_meta().dataset.digest
     if trained_on is not None and trained_on != dataset.digest():
         display.warn(

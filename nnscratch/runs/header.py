@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.host.machine import Machine
 from nnscratch.runs.checkpoint import Checkpoint, damaged
 from nnscratch.runs.meta import Data
@@ -16,7 +17,8 @@ from nnscratch.training.progress import Progress
 
 LARGEST = 1 << 40
 """Numbers of an example, or outputs: more than any machine holds."""
-NOT_IN_ALL = ("progress", "optimizer_steps", "temperature")
+NOT_IN_ALL = ("progress", "optimizer_steps", "encoding", "temperature")
+"""What `best`, or a run that was not trained on a table, does not have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +44,16 @@ class Header:
     progress: Mapping[str, Any] | None = None
     """How far training has come, as `Progress.from_dict` takes it."""
     optimizer_steps: int | None = None
+    encoding: Mapping[str, Any] | None = None
+    """How a table's rows become inputs, as `TableEncoding.from_dict` takes it."""
+
     temperature: float | None = None
     """What outputs are divided by before softmax, when the weights were calibrated."""
+
+    @property
+    def table_encoding(self) -> TableEncoding | None:
+        """How a table's rows become inputs; None without a table, and before there was such a thing."""
+        return None if self.encoding is None else TableEncoding.from_dict(self.encoding)
 
     @property
     def epoch(self) -> int:
@@ -51,7 +61,7 @@ class Header:
         return self.best_epoch if self.progress is None or self.kind == "best" else int(self.progress["epoch"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, without those that `best` does not have."""
+        """Plain values, without those that not every checkpoint has."""
         return {key: value for key, value in asdict(self).items() if value is not None or key not in NOT_IN_ALL}
 
 
@@ -72,6 +82,8 @@ def header_of(checkpoint: Checkpoint, file: Path) -> Header:
         ):
             if names is not None and len(names) != number:
                 raise ValueError(f"there are {len(names)} names for {number} {what}")
+        if header.encoding is not None and len(TableEncoding.from_dict(header.encoding).features) != inputs:
+            raise ValueError(f"the encoding of its table does not give {inputs} inputs")
         if header.kind == "last":
             Progress.from_dict(header.progress or {})
     except ValueError as error:

@@ -107,7 +107,7 @@ def diagnose(path: Path, workplace: Workplace, display: Display) -> Diagnosis:
         findings += divergence_findings(meta.error or "not finite", learning_rate)
     try:
         dataset = load_dataset(loaded.config, workplace.data_dir, display.detail, download=False)
-        loaded.check_fits(dataset)
+        dataset = loaded.fitted(dataset)
     except DataError as error:
         notes.append(f"without the data only the records were read: {error.message}")
         if loaded.classes is None or not loaded.config.loss.component.includes_softmax:

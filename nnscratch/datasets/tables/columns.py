@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nnscratch.datasets.dataset import Array
+from nnscratch.datasets.tables.text import Array, Values
 
 if TYPE_CHECKING:
     import polars
 
 Missing = Literal["auto", "error", "drop", "mean", "median", "most_frequent"]
-Values = NDArray[np.float64]
 
 MOST_LEVELS = 50
 """Levels of a category that get a column of their own."""

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nnscratch.datasets.tables.columns import Values
 from nnscratch.datasets.tables.frames import pl
-from nnscratch.datasets.tables.text import CURRENCY, GAPS, number_pattern
+from nnscratch.datasets.tables.text import CURRENCY, GAPS, Values, number_pattern
 
 Bad = NDArray[np.bool_]
 

@@ -9,8 +9,6 @@ takes short rows and quotes that do not close without a word, so that `structure
 from __future__ import annotations
 
 import csv
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from nnscratch.datasets.dataset import Array
 from nnscratch.datasets.description import Guess
 from nnscratch.datasets.tables.containers import kind_of, read_bytes
 from nnscratch.datasets.tables.decoding import to_utf8
 from nnscratch.datasets.tables.dialect import LONGEST_LINE, Dialect, find_dialect, squeeze
 from nnscratch.datasets.tables.frames import pl
+from nnscratch.datasets.tables.json_text import json_cell, json_records
 from nnscratch.datasets.tables.structure import structure_of
+from nnscratch.datasets.tables.text import Array
 from nnscratch.errors import DataError
 
 SAMPLE_ROWS = 1000
@@ -56,7 +55,7 @@ class TextTable:
 
     def cell(self, name: str, row: int) -> str:
         """What stands in a cell, shortened."""
-        return str(self.column(name)[row])[:40]
+        return str(self.column(name)[int(row)])[:40]
 
     def take(self, rows: Array) -> TextTable:
         """Some of the rows, in that order."""
@@ -85,7 +84,7 @@ def read_table(path: Path, delimiter: str | None = None, header: bool | None = N
     guesses = [Guess("packed", packed)] if packed else []
     guesses.append(Guess("encoding", encoding, why))
     if text.lstrip()[:1] in (b"{", b"["):
-        records = _records(path, text)
+        records = json_records(path, text)
         if records is not None:
             return from_records(path, records, tuple(guesses))
     return _delimited(path, text, delimiter, header, guesses)
@@ -95,53 +94,9 @@ def from_records(path: Path, records: Sequence[tuple[int, dict[str, Any]]], gues
     """A table from JSON objects with the line of each: a column for each name that any of them has."""
     names = tuple(dict.fromkeys(name for _, record in records for name in record))
     columns = tuple(
-        pl.Series([_json_cell(record.get(name)) for _, record in records], dtype=pl.String) for name in names
+        pl.Series([json_cell(record.get(name)) for _, record in records], dtype=pl.String) for name in names
     )
     return TextTable(path, names, True, columns, np.array([line for line, _ in records]), guesses)
-
-
-def _json_cell(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    return json.dumps(value, ensure_ascii=False) if not isinstance(value, bool) else str(value).lower()
-
-
-class _Digits(str):
-    """A JSON number as it is written: no digit is lost."""
-
-
-def json_object(text: str) -> dict[str, Any]:
-    """The object in a JSON text, its numbers as text with all their digits. Raises ValueError when it is no object."""
-    value = json.loads(text, parse_float=_Digits, parse_int=_Digits)
-    if not isinstance(value, dict):
-        raise ValueError("not an object")
-    return value
-
-
-def _records(path: Path, text: bytes) -> list[tuple[int, dict[str, Any]]] | None:
-    """The objects of a JSON list, or of JSON lines; None when the text is no JSON, whatever it begins with."""
-    hint = "a table in JSON is a list of objects, [{...}, {...}], or an object in each line"
-    try:
-        whole = json.loads(text, parse_float=_Digits, parse_int=_Digits)
-    except ValueError as error:
-        found: list[tuple[int, dict[str, Any]]] = []
-        for number, line in enumerate(text.decode().split("\n"), start=1):
-            try:
-                found += [(number, json_object(line))] if line.strip() else []
-            except ValueError:
-                if found:
-                    raise DataError(f"{path}:{number}: no JSON object", hint) from error
-                if re.match(rb"\s*[\[{]\s*[\"{]", text):
-                    raise DataError(f"{path}: damaged JSON: {error}", hint) from error
-                return None
-        return found
-    if isinstance(whole, dict) and not any(isinstance(each, dict | list) for each in whole.values()):
-        whole = [whole]
-    if isinstance(whole, list) and whole and all(isinstance(each, dict) for each in whole):
-        return list(enumerate(whole, start=1))
-    raise DataError(f"{path} is JSON, but no table", hint)
 
 
 def _typed(path: Path, frame: pl.DataFrame, what: str) -> TextTable:
@@ -275,12 +230,15 @@ def _by_csv(path: Path, body: bytes, separator: str, dialect: Dialect) -> tuple[
     csv.field_size_limit(LONGEST_LINE)
     columns: list[list[str]] = [[] for _ in dialect.names]
     lines = []
-    reader = csv.reader(body.decode().splitlines(keepends=True), delimiter=separator, quotechar=dialect.quote or '"')
+    text, quote = body.decode(), dialect.quote or '"'
+    reader = csv.reader(text.splitlines(keepends=True), delimiter=separator, quotechar=quote)
     begin = dialect.first_line
     try:
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 if len(cells) != len(columns):
+                    if text.count(quote) % 2 and not any(True for _ in reader):
+                        raise DataError(f"{path}:{begin}: not valid CSV: a quote opens and is never closed")
                     raise _ragged(path, begin, len(cells), dialect)
                 for column, cell in zip(columns, cells, strict=True):
                     column.append(cell)

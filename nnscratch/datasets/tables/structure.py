@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnscratch.datasets.dataset import Array
+from nnscratch.datasets.tables.text import Array
 
 BLOCK = 1 << 22
 NEWLINE, ZERO = ord("\n"), ord("0")

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Values = NDArray[np.float64]
 
 GAPS = (
     "", "na", "n/a", "n.a.", "nan", "null", "none", "?", "-", "--", ".", "–", "—",
