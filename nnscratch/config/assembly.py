@@ -13,6 +13,7 @@ import numpy.typing as npt
 from nnscratch.config.config import Config
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.download import Progress as DownloadProgress
+from nnscratch.datasets.report import DataReport, data_report, examined
 from nnscratch.datasets.sources.own_data import LargeSource
 from nnscratch.datasets.splits import fold_indices, limit_indices, split_indices
 from nnscratch.datasets.tables.encoding import TableEncoding
@@ -49,6 +50,12 @@ class Splits:
         """The split called train, val or test."""
         return {"train": self.train, "val": self.validation, "test": self.test}[name]
 
+    def report(self, dataset: Dataset) -> DataReport:
+        """What there is to say of that dataset, whose splits these are."""
+        named = {"training": self.train, "validation": self.validation, "test": self.test}
+        parts = {name: (each.inputs, each.targets, each.rows) for name, each in named.items() if each is not None}
+        return data_report(dataset, parts)
+
 
 @dataclass(frozen=True, eq=False)
 class Assembly:
@@ -72,6 +79,11 @@ class Assembly:
     def target_affine(self) -> Affine:
         """How a regression's targets become those that the network learns."""
         return self.recorded[1] if self.recorded else fit_targets(self.splits.train, self.config.data.target_scaling)
+
+    @cached_property
+    def data_report(self) -> DataReport:
+        """What there is to say of the data and its splits before training."""
+        return self.splits.report(self.dataset)
 
     def with_scaling(self, affine: Affine, target_affine: Affine) -> Assembly:
         """The same with the scaling that a run has already."""
@@ -137,7 +149,7 @@ def load_dataset(
     if needs_folder and data_dir != DEFAULT_DATA and not data_dir.exists():
         raise _no_data_dir(data_dir, config.data.dataset.name)
     try:
-        dataset = _loaded(config, data_dir, path, tell, download, progress)
+        dataset = examined(_loaded(config, data_dir, path, tell, download, progress))
     except OSError as error:
         raise DataError(f"cannot read {error.filename or path or data_dir}: {error.strerror or error}") from error
     for note in dataset.notes:
