@@ -70,7 +70,7 @@ def share_threads(network: Network, threads: int) -> Workers:
     Where layers share out matrix products themselves, BLAS uses one; otherwise it uses them all, in turns with the
     element-wise work of the layers.
     """
-    set_blas_threads(1 if network.uses_own_threads else threads)
+    set_blas_threads(1)
     workers = Workers(threads)
     network.use_workers(workers)
     return workers
