@@ -13,7 +13,7 @@ the milliseconds that our own threads work on the weights of a large network.
 Where no thread can be started (`ulimit -u`, a container's limit of processes) OpenBLAS ends the process by SIGINT while
 it is loaded; with `OPENBLAS_NUM_THREADS=1` it starts none.
 
-What the user has set is never overridden.
+What the user has set is kept, but for a number of threads with which OpenBLAS would end the process.
 """
 
 from __future__ import annotations
@@ -180,18 +180,26 @@ def choose(
     else:
         chosen["OPENBLAS_THREAD_TIMEOUT"] = "20"
         reasons.append("OpenBLAS workers sleep 0.4 ms after a matrix product, so that our own threads get the cores")
-    if not starts_threads and "OPENBLAS_NUM_THREADS" not in environment:
+    if not starts_threads:
         chosen["OPENBLAS_NUM_THREADS"] = "1"
-        reasons.append("no threads can be started: OpenBLAS is told to start none")
+        asked = environment.get("OPENBLAS_NUM_THREADS")
+        instead = f", in place of OPENBLAS_NUM_THREADS={asked}" if asked is not None else ""
+        reasons.append(f"no threads can be started: OpenBLAS is told to start none{instead}")
     return Choice(chosen, tuple(reasons))
 
 
 def prepare() -> Choice:
     """Applies `choose` to this process and returns it."""
-    starts_threads = can_start_threads(available_cores() - 1)
+    starts_threads = can_start_threads(_blas_threads(os.environ.get("OPENBLAS_NUM_THREADS", "")) - 1)
     choice = choose(cpu_flags(), dict(os.environ), "numpy" in sys.modules, starts_threads)
     os.environ.update(choice.environment)
     return choice
+
+
+def _blas_threads(asked: str) -> int:
+    """How many threads OpenBLAS will have when OPENBLAS_NUM_THREADS is `asked`: at most one for each core."""
+    cores = available_cores()
+    return min(int(asked), cores) if asked.isdecimal() and int(asked) else cores
 
 
 def use_kernel_of(run: Path) -> None:

@@ -45,7 +45,7 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compare runs: their figures, the settings in which they differ, and their curves in one picture."""
-    from nnscratch.runs.listing import compare_runs
+    from nnscratch.runs.comparison import compare_runs
 
     finish(compare_runs(runs, runs_dir, output, against_time=against_time), json)
 

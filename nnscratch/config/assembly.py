@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nnscratch.config.config import Config
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.download import Progress as DownloadProgress
-from nnscratch.datasets.splits import limit_indices, split_indices
+from nnscratch.datasets.splits import fold_indices, limit_indices, split_indices
 from nnscratch.errors import ConfigError, DataError, Problem, SettingError, ShapeError, did_you_mean
 from nnscratch.host import machine
 from nnscratch.host.display import Display
@@ -22,11 +22,16 @@ from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.training.examples import Examples
+from nnscratch.training.metrics.known import LOGGED, metric_of
+from nnscratch.training.metrics.metric import Metric
 from nnscratch.training.recipe import Recipe
 from nnscratch.training.scaling import Affine, fit_targets
 from nnscratch.training.trainer import Trainer
 
 Tell = Callable[[str], None]
+
+UPDATES_AN_EPOCH = 8
+"""At least so many, where the config leaves the batch size to the data."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +90,17 @@ class Assembly:
 
 def prepare(config: Config, workplace: Workplace, display: Display) -> Assembly:
     """Loads the data and builds the network. Raises the UserError of whatever does not fit."""
-    return assemble(config, load_dataset(config, workplace.data_dir, display.say, display.download, workplace.download))
+    dataset = load_dataset(config, workplace.data_dir, display.say, display.download, workplace.download)
+    return assemble(config, dataset, display.say)
 
 
-def assemble(config: Config, dataset: Dataset) -> Assembly:
-    """The config's splits of that data, and its network. Raises ConfigError when layers do not fit."""
+def assemble(config: Config, dataset: Dataset, tell: Tell | None = None) -> Assembly:
+    """The config's splits of that data, and its network; what the config leaves to the data is filled in, and told.
+
+    Raises ConfigError when layers do not fit.
+    """
     splits = split_dataset(config, dataset)
+    config = fitted(config, splits, tell)
     return Assembly(config, dataset, splits, build_network(config, dataset.input_shape, dataset.outputs))
 
 
@@ -132,16 +142,43 @@ def split_dataset(config: Config, dataset: Dataset) -> Splits:
     targets = dataset.train_targets
     pool = np.arange(len(targets)) if config.data.limit is None else limit_indices(targets, config.data.limit)
     rng = RandomStreams(config.seed).stream("validation split")
-    train, validation = split_indices(targets[pool], config.data.validation, rng, dataset.task == "classification")
-    test: Examples | None = None
-    if dataset.test_inputs is not None and dataset.test_targets is not None:
-        rows = np.arange(len(dataset.test_targets))
-        if config.data.limit is not None:
-            rows = limit_indices(dataset.test_targets, config.data.limit)
-        test = Examples(dataset.test_inputs, dataset.test_targets, rows)
+    is_labelled = dataset.task == "classification"
+    test = _test_examples(config, dataset)
+    if config.data.fold is not None:
+        number, of = config.data.fold.number, config.data.fold.of
+        rest, inside = fold_indices(targets[pool], number, of, RandomStreams(config.seed).stream("folds"), is_labelled)
+        test = Examples(dataset.train_inputs, targets, pool[inside])
+        pool = pool[rest]
+    train, validation = split_indices(targets[pool], config.data.validation, rng, is_labelled)
     inputs = dataset.train_inputs
     held_out = Examples(inputs, targets, pool[validation]) if len(validation) else None
     return Splits(Examples(inputs, targets, pool[train]), held_out, test)
+
+
+def fitted(config: Config, splits: Splits, tell: Tell | None = None) -> Config:
+    """The config with what it leaves to the data: below 1,024 training examples a batch is an eighth of them.
+
+    So an epoch makes eight updates or more. A batch size that is written stays as it is.
+    """
+    training, size = config.training, max(len(splits.train) // UPDATES_AN_EPOCH, 1)
+    if "batch_size" in training.model_fields_set or size >= training.batch_size:
+        return config
+    if tell is not None:
+        tell(
+            f"batch_size {size} in place of {training.batch_size}, for {UPDATES_AN_EPOCH} updates an epoch of "
+            f"{len(splits.train)} training examples (training.batch_size overrules)"
+        )
+    return config.model_copy(update={"training": training.model_copy(update={"batch_size": size})})
+
+
+def _test_examples(config: Config, dataset: Dataset) -> Examples | None:
+    """The dataset's own test split."""
+    if dataset.test_inputs is None or dataset.test_targets is None:
+        return None
+    rows = np.arange(len(dataset.test_targets))
+    if config.data.limit is not None:
+        rows = limit_indices(dataset.test_targets, config.data.limit)
+    return Examples(dataset.test_inputs, dataset.test_targets, rows)
 
 
 def build_network(config: Config, input_shape: tuple[int, ...], outputs: int) -> Network:
@@ -199,6 +236,7 @@ def build_recipe(config: Config, dataset: Dataset, splits: Splits) -> Recipe:
         averaging=training.averaging.build() if training.averaging is not None else None,
         clip_norm=training.clip_norm,
         clip_value=training.clip_value,
+        monitored=_monitored_metric(config, dataset),
         test_time_augmentation=config.evaluation.test_time_augmentation,
     )
 
@@ -208,6 +246,28 @@ def monitored_value(config: Config, dataset: Dataset) -> str | None:
     if config.data.validation == 0:
         return None
     return config.training.monitor or ("val_accuracy" if dataset.task == "classification" else "val_loss")
+
+
+def _monitored_metric(config: Config, dataset: Dataset) -> Metric | None:
+    """The metric to compute after every epoch; loss and accuracy are logged anyway."""
+    value = monitored_value(config, dataset) or "val_loss"
+    metric = metric_of(value)
+    return metric() if metric is not None and value.partition("_")[2] not in LOGGED else None
+
+
+def _unmeasurable(config: Config, dataset: Dataset, splits: Splits) -> Iterator[Problem]:
+    """A problem when the monitored metric has no meaning for this data."""
+    value = config.training.monitor
+    metric = metric_of(value) if value is not None else None
+    if metric is None:
+        return
+    if metric.task != dataset.task:
+        yield config.problem("training.monitor", f"{dataset.task} has no {metric.title}; use val_loss")
+    elif splits.validation is not None:
+        t = splits.validation.targets[splits.validation.rows]
+        guess = np.full((len(t), dataset.outputs), 1 / dataset.outputs)
+        if np.isnan(metric()(t, guess)):
+            yield config.problem("training.monitor", f"has no meaning on this validation split: {metric.undefined}")
 
 
 def _misfits(config: Config, dataset: Dataset, splits: Splits) -> list[Problem]:
@@ -225,8 +285,7 @@ def _misfits(config: Config, dataset: Dataset, splits: Splits) -> list[Problem]:
     if size > len(splits.train):
         message = f"{size} is larger than the training split, which has {len(splits.train)} examples"
         problems.append(config.problem("training.batch_size", message))
-    if config.training.monitor == "val_accuracy" and dataset.task == "regression":
-        problems.append(config.problem("training.monitor", "regression has no accuracy; use val_loss"))
+    problems += _unmeasurable(config, dataset, splits)
     if config.evaluation.test_time_augmentation != "none" and len(dataset.input_shape) != 3:
         message = f"needs images, but {dataset.name} has inputs {dataset.input_shape}"
         problems.append(config.problem("evaluation.test_time_augmentation", message))

@@ -43,6 +43,8 @@ class Dataset:
     description: Description = Description()
 
     def __post_init__(self) -> None:
+        if self.classes is not None:
+            object.__setattr__(self, "classes", tuple(map(_as_text, self.classes)))
         self._check_split("training", self.train_inputs, self.train_targets)
         if (self.test_inputs is None) != (self.test_targets is None):
             raise self._error("test inputs and test targets come together or not at all")
@@ -113,6 +115,11 @@ class Dataset:
 
     def _error(self, message: str, hint: str | None = None) -> DataError:
         return DataError(f"dataset {self.name} ({self.origin}): {message}", hint)
+
+
+def _as_text(name: str) -> str:
+    r"""The name; of a folder whose name is no UTF-8 with the bytes that are none written out (`caf\xe9`)."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 class Source(Component):

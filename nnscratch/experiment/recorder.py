@@ -43,6 +43,8 @@ class Recorder:
         self.meta = _new_meta(training, threads, data_dir, plugins)
         self._config = training.config.to_yaml()  # once: every checkpoint holds it
         self.best = Best()
+        self._temperature: float | None = None
+        """Of the best weights, once they are calibrated."""
         self._best_written = 0
         """The epoch of best.npz, as far as this process has written it."""
         self._saved = _Saved.now(training.trainer.progress)
@@ -119,6 +121,11 @@ class Recorder:
             self.training.run.write_bytes(layout.BEST, checkpoint.encode())
             self._best_written = self.best.epoch
 
+    def calibrated(self, temperature: float) -> None:
+        """Writes best.npz again, with the temperature of its weights."""
+        self._temperature, self._best_written = temperature, 0
+        self.save_best()
+
     def kept(self) -> str:
         """What of this process's work a resume finds: `.../last.npz holds epoch 3, step 0, best.npz epoch 2`."""
         epoch, step = divmod(self._saved.updates, self.training.steps_per_epoch)
@@ -145,6 +152,7 @@ class Recorder:
             target_names=dataset.target_names,
             feature_names=dataset.feature_names,
             images=dataset.train_inputs.dtype == np.uint8,
+            temperature=self._temperature,
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
 from nnscratch.host.display import Display
 from nnscratch.report.formats import count, duration, metric_value
@@ -28,6 +30,9 @@ class Terminal(Observer):
         sizes[-1] += "" if training.config.evaluation.test else " (not looked at)"
         say, steps = self._display.say, training.steps_per_epoch
         say(f"{dataset.name} ({dataset.origin}): {', '.join(sizes)}")
+        fold = training.config.data.fold
+        if fold is not None:
+            say(f"the test examples are fold {fold.number} of {fold.of} of the training data; its test split is unused")
         say(f"{count(training.trainer.network.parameters.size)} parameters; run in {training.run.path}")
         if progress.updates:
             say(f"resumed after epoch {progress.epoch}, step {progress.step}")
@@ -39,7 +44,8 @@ class Terminal(Observer):
             self._display.show_progress(f"epoch {result.epoch}/{self._epochs}  loss {result.loss:.3f}", done)
 
     def epoch(self, result: EpochResult, is_best: bool) -> None:
-        self._display.say(epoch_line(result, self._epochs, is_best))
+        monitored = () if self._monitor is None or self._monitor.value in SHOWN else (self._monitor.value,)
+        self._display.say(epoch_line(result, self._epochs, is_best, monitored))
 
     def complete(self, summary: TrainingSummary) -> None:
         self._display.end_progress()
@@ -58,10 +64,10 @@ class Terminal(Observer):
         self._display.end_progress()
 
 
-def epoch_line(result: EpochResult, epochs: int, is_best: bool) -> str:
+def epoch_line(result: EpochResult, epochs: int, is_best: bool, also: Sequence[str] = ()) -> str:
     """`epoch  3/50  train_loss 1.4321  ...  1.9 s  best`."""
     width = len(str(epochs))
     parts = [f"epoch {result.epoch:>{width}}/{epochs}"]
-    parts += [f"{name} {metric_value(name, result.values[name])}" for name in SHOWN if name in result.values]
+    parts += [f"{name} {metric_value(name, result.values[name])}" for name in (*SHOWN, *also) if name in result.values]
     parts.append(duration(result.values["train_seconds"] + result.values.get("val_seconds", 0.0)))
     return "  ".join(parts) + ("  best" if is_best else "")

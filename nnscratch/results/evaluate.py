@@ -16,15 +16,17 @@ from nnscratch.host.display import Display
 from nnscratch.host.json_text import json_text
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.results.drawing import pictures_may_fail
 from nnscratch.results.evaluation import Evaluation
-from nnscratch.results.measured import Classified, Regressed
+from nnscratch.results.measured import Calibration, Classified, Regressed
 from nnscratch.results.pictures import draw_evaluation
 from nnscratch.runs import layout
 from nnscratch.runs.loaded import LoadedRun, load_run, use_threads_of
 from nnscratch.training.batches import Batches
 from nnscratch.training.evaluation import Score, evaluate
 from nnscratch.training.examples import Examples
+from nnscratch.training.metrics.probabilities import ExpectedCalibrationError
 from nnscratch.training.scaling import scale_targets
 
 SPLITS = ("test", "val", "train")
@@ -77,14 +79,22 @@ def evaluate_split(loaded: LoadedRun, dataset: Dataset, splits: Splits, split: s
 
 def evaluation_of(loaded: LoadedRun, split: str, examples: Examples, score: Score, outputs: Array) -> Evaluation:
     """The Evaluation of the network's own outputs (N, K), which for a regression are of the scaled targets."""
-    t = examples.targets[examples.rows]
+    t, rng = examples.targets[examples.rows], RandomStreams(loaded.config.seed).stream("bootstrap")
     measured: Classified | Regressed
     if loaded.classes is not None:
-        measured = Classified.of(loaded.config, loaded.classes, t, outputs)
+        p, calibration = loaded.probabilities(outputs), _calibration(loaded, t, outputs)
+        measured = Classified.of(loaded.classes, t, np.argmax(outputs, axis=1), p, rng, calibration)
     else:
-        measured = Regressed(loaded.target_names, t, loaded.target_affine.undo(outputs))
+        measured = Regressed.of(loaded.target_names, t, loaded.target_affine.undo(outputs), rng)
     note = _difference_from_training(loaded, split)
     return Evaluation(loaded.run.path, loaded.checkpoint, loaded.epoch, split, examples, score, measured, note)
+
+
+def _calibration(loaded: LoadedRun, t: Array, y: Array) -> Calibration | None:
+    if loaded.temperature == 1:
+        return None
+    before = loaded.config.loss.component.probabilities(y)
+    return Calibration(loaded.temperature, ExpectedCalibrationError()(t, before))
 
 
 def _difference_from_training(loaded: LoadedRun, split: str) -> str:

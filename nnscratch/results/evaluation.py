@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnscratch.report.formats import count, decimal, percent
+from nnscratch.report.formats import count, decimal
 from nnscratch.report.tables import Column, Table, per_class_table, plain_table
+from nnscratch.results.figures import figures_table
 from nnscratch.results.measured import Classified, Regressed
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.training.evaluation import Score
@@ -46,26 +47,24 @@ class Evaluation:
 
     def to_text(self) -> str:
         """The figures in one line, the table of classes or targets, and where everything is."""
-        figures = [f"loss {decimal(self.score.loss)}"]
-        if isinstance(self.measured, Classified):
-            figures.insert(0, f"accuracy {percent(self.score.accuracy)}")
-            if len(self.measured.classes) > 5:
-                figures.insert(1, f"top-5 {percent(self.measured.top5_accuracy)}")
-            figures.append(f"calibration error {percent(self.measured.reliability.expected_calibration_error)}")
-            table = per_class_table(self.measured.class_scores)
-        else:
-            table = _targets_table(self.measured)
+        measured = self.measured
+        parts = [plain_table(figures_table(measured.figures))]
+        if isinstance(measured, Classified):
+            parts.append(plain_table(per_class_table(measured.class_scores)))
+        elif len(measured.target_names) > 1:
+            parts.append(plain_table(_targets_table(measured)))
         note = f"\n{self.note}" if self.note else ""
         head = f"{self.run}, {self.checkpoint.name} (epoch {self.epoch}), {self.split}: "
         return (
-            f"{head}{count(self.score.examples)} examples\n{'  '.join(figures)}{note}\n\n{plain_table(table)}\n"
-            f"written to {RunDirectory(self.run).evaluation(self.split)}"
+            f"{head}{count(self.score.examples)} examples, loss {decimal(self.score.loss)}{note}\n\n"
+            + "\n".join(parts)
+            + f"\nwritten to {RunDirectory(self.run).evaluation(self.split)}"
         )
 
 
 def _targets_table(regressed: Regressed) -> Table:
-    columns = (Column("target"), Column("MSE", True), Column("MAE", True), Column("R2", True))
-    figures = regressed.to_dict()
-    rows = [*figures["per_target"], *([{"target": "mean", **figures}] if len(regressed.target_names) > 1 else [])]
-    keys = ("mean_squared_error", "mean_absolute_error", "r2")
-    return Table(columns, tuple((row["target"], *(decimal(row[key]) for key in keys)) for row in rows))
+    titles = ("MSE", "RMSE", "MAE", "median error", "R2")
+    columns = (Column("target"), *(Column(title, True) for title in titles))
+    rows = [[row["target"], *(decimal(row[figure.metric.name]) for figure in regressed.figures)]
+            for row in regressed.per_target]  # fmt: skip
+    return Table(columns, tuple(map(tuple, rows)))

@@ -144,11 +144,37 @@ def _evaluation_plots(evaluation: Evaluation, title: str) -> Iterator[Plot]:
         "Precision, recall and F1 of every class",
         partial(per_class, measured.class_scores, title=f"{title}: scores by class (examples)"),
     )
+    yield _threshold_plot(measured, examples, title)
     bins = measured.reliability
     yield Plot(
         "reliability",
         "Accuracy against confidence; the expected calibration error is " + percent(bins.expected_calibration_error),
         partial(reliability, bins.confidence, bins.accuracy, bins.count, bins.expected_calibration_error, title=title),
+        is_for_telephones=False,
+    )
+
+
+def _threshold_plot(measured: Classified, examples: str, title: str) -> Plot:
+    from nnscratch.report.thresholds import RankedClass, roc_and_precision_recall
+
+    areas = {each.metric.name: each.text for each in measured.figures}
+    ranked = [
+        RankedClass(measured.classes[k], c.recall, c.precision, c.false_positive_rate, c.roc_auc, c.average_precision)
+        for k, c in measured.curves.items()
+    ]
+    against = (
+        f"{measured.classes[1]} against {measured.classes[0]}" if len(ranked) == 1 else "each class against all others"
+    )
+    return Plot(
+        "thresholds",
+        f"ROC and precision-recall curves of the {examples}, {against}: "
+        f"area {areas['roc_auc']}, average precision {areas['average_precision']}",
+        partial(
+            roc_and_precision_recall,
+            ranked,
+            title=f"{title}: AUC {areas['roc_auc']}, average precision {areas['average_precision']}",
+        ),
+        f"What every threshold of the probability gives, {against}.",
         is_for_telephones=False,
     )
 

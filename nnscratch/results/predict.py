@@ -20,7 +20,6 @@ from nnscratch.errors import UsageError, UserError
 from nnscratch.host.json_text import json_text
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.report.formats import count, decimal, percent, printable
-from nnscratch.results.measured import probabilities
 from nnscratch.results.prediction_inputs import Item, items
 from nnscratch.runs.loaded import LoadedRun, load_run, use_threads_of
 from nnscratch.training.test_time_augmentation import averaged_outputs
@@ -165,7 +164,7 @@ def _read(item: Item) -> Array | str:
 
 def _answers(loaded: LoadedRun, y: Array, top: int) -> Iterator[Callable[[str], Prediction]]:
     """For every row of outputs, what makes the Prediction once the input's name is known."""
-    p = probabilities(loaded.config, y) if loaded.classes is not None and len(y) else y
+    p = loaded.probabilities(y) if loaded.classes is not None and len(y) else y
     values = loaded.target_affine.undo(y) if loaded.classes is None else y
     order = np.argsort(-y, axis=1, kind="stable")[:, :top].tolist() if y.ndim == 2 else []
     for row in range(len(y)):

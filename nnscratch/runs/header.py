@@ -16,7 +16,7 @@ from nnscratch.training.progress import Progress
 
 LARGEST = 1 << 40
 """Numbers of an example, or outputs: more than any machine holds."""
-ONLY_IN_LAST = ("progress", "optimizer_steps")
+NOT_IN_ALL = ("progress", "optimizer_steps", "temperature")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,8 @@ class Header:
     progress: Mapping[str, Any] | None = None
     """How far training has come, as `Progress.from_dict` takes it."""
     optimizer_steps: int | None = None
+    temperature: float | None = None
+    """What outputs are divided by before softmax, when the weights were calibrated."""
 
     @property
     def epoch(self) -> int:
@@ -50,7 +52,7 @@ class Header:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, without those that `best` does not have."""
-        return {key: value for key, value in asdict(self).items() if value is not None or key not in ONLY_IN_LAST}
+        return {key: value for key, value in asdict(self).items() if value is not None or key not in NOT_IN_ALL}
 
 
 def header_of(checkpoint: Checkpoint, file: Path) -> Header:
@@ -62,6 +64,8 @@ def header_of(checkpoint: Checkpoint, file: Path) -> Header:
         inputs = math.prod(header.input_shape)
         if not 0 < inputs <= LARGEST or min(header.input_shape) < 1 or not 0 < header.outputs <= LARGEST:
             raise ValueError(f"no network takes {tuple(header.input_shape)} and gives {header.outputs}")
+        if header.temperature is not None and not 0 < header.temperature < math.inf:
+            raise ValueError(f"there is no temperature {header.temperature}")
         for names, number, what in (
             (header.target_names, header.outputs, "targets"),
             (header.feature_names, inputs, "inputs"),

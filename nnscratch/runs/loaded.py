@@ -11,6 +11,7 @@ from nnscratch.config.config import Config, parse_config
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import DataError, UserError
 from nnscratch.host import machine
+from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.network import Network
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.runs.directory import RunDirectory
@@ -43,6 +44,12 @@ class LoadedRun:
     """Of the columns of a table, when it had names."""
     takes_images: bool
     """Inputs are uint8 pixels (H, W, C)."""
+    temperature: float = 1.0
+    """What the outputs are divided by before softmax; 1 where nothing was calibrated."""
+
+    def probabilities(self, y: Array) -> Array:
+        """p (N, K) from the outputs y of a classifier, at the run's temperature."""
+        return self.config.loss.component.probabilities(y, self.temperature)
 
     def initial_network(self, train: Examples | None) -> Network | None:
         """Another network, with the weights that training started from, made again from the run's seed.
@@ -107,6 +114,7 @@ def load_run(path: Path, checkpoint: str = "best") -> LoadedRun:
         target_names=_names(header.target_names) or tuple(f"y{index}" for index in range(outputs)),
         feature_names=_names(header.feature_names),
         takes_images=header.images,
+        temperature=header.temperature or 1.0,
     )
 
 

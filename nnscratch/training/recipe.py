@@ -11,6 +11,7 @@ from nnscratch.nn.regularization import L2
 from nnscratch.training.augmentation.augmentation import Augmentation
 from nnscratch.training.averaging import Averaging
 from nnscratch.training.measurements import clip_by_norm, clip_by_value
+from nnscratch.training.metrics.metric import Metric
 from nnscratch.training.optimizers import Optimizer
 from nnscratch.training.schedules import ConstantRate, Schedule
 from nnscratch.training.test_time_augmentation import Kind
@@ -30,6 +31,8 @@ class Recipe:
     averaging: Averaging | None = None
     clip_norm: float | None = None
     clip_value: float | None = None
+    monitored: Metric | None = None
+    """Computed on the validation split after every epoch, beside loss and accuracy."""
     test_time_augmentation: Kind = "none"
     """For the test; validation after every epoch looks at each image once."""
 

@@ -187,7 +187,7 @@ def test_a_message_has_file_line_column_path_suggestion_allowed_names_and_a_care
         ("training: {early_stopping: {}}", "training.early_stopping.patience: is required"),
         (
             "training: {monitor: val_acuracy}",
-            "training.monitor: expected val_accuracy or val_loss, got text 'val_acuracy'; did you mean val_accuracy?",
+            "training.monitor: unknown value `val_acuracy`; did you mean val_accuracy? (allowed: val_loss, ",
         ),
         (
             "training: {checkpoint_every: {}}",
@@ -274,7 +274,7 @@ training: {monitor: val_accuracy}
 
     assert problems(text) == [
         "loss: cross_entropy is for classes, but data.dataset.task is regression; use mean_squared_error",
-        "training.monitor: must be val_loss: regression has no accuracy",
+        "training.monitor: must be val_loss or a figure of regression, which has no accuracy",
     ]
 
 

@@ -20,7 +20,8 @@ from nnscratch.runs.loaded import LoadedRun, load_run
 from nnscratch.training.examples import Examples
 
 OF_IMAGES = {
-    "curves", "gradient_flow", "confusion_matrix", "per_class", "reliability", "predictions", "weights", "first_layer",
+    "curves", "gradient_flow", "confusion_matrix", "per_class", "thresholds", "reliability", "predictions", "weights",
+    "first_layer",
 }  # fmt: skip
 
 

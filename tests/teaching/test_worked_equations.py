@@ -34,7 +34,7 @@ from nnscratch.nn.layers import (
     Softmax,
     Tanh,
 )  # fmt: skip
-from nnscratch.nn.losses import CrossEntropy, Loss, MeanSquaredError
+from nnscratch.nn.losses import CrossEntropy, Huber, Loss, MeanAbsoluteError, MeanSquaredError
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.nn.regularization import L2
@@ -83,6 +83,9 @@ LOSSES: list[Loss] = [
     CrossEntropy(class_weights=(0.5, 2.0, 1.0, 1.0, 3.0)),
     CrossEntropy(label_smoothing=0.2, class_weights="balanced"),
     MeanSquaredError(),
+    MeanAbsoluteError(),
+    Huber(),
+    Huber(0.3),
 ]
 OPTIMIZERS: list[Optimizer] = [
     SGD(),
