@@ -66,7 +66,7 @@ def make_data(case: Case):
     return rng.integers(0, 256, (EXAMPLES, case.inputs), dtype=np.uint8), rng.integers(0, 10, EXAMPLES)
 
 
-def nnscratch_work(case: Case) -> Work:
+def nnscratch_work(case: Case, threads: int = CORES) -> Work:
     from nnscratch.host import machine
     from nnscratch.nn import regularization
     from nnscratch.nn.layers import Dense, ReLU
@@ -86,7 +86,7 @@ def nnscratch_work(case: Case) -> Work:
     network = Network([*layers, Dense()], (case.inputs,), outputs=10)
     streams = RandomStreams(0)
     network.initialize(streams)
-    workers = machine.share_threads(network, CORES)
+    workers = machine.share_threads(network, threads)
     recipe = Recipe(CrossEntropy(), Adam(RATE), epochs=10**9, batch_size=case.batch, l2=regularization.L2(L2))
     results = Trainer(network, recipe, Unit().fit(train), streams, workers).run(train)
 

@@ -13,8 +13,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from nnscratch.nn.compute.awake_threads import AwakeThreads
 from nnscratch.nn.compute.buffers import Array, Buffers
-from nnscratch.nn.compute.crew import Crew
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
@@ -32,7 +32,7 @@ class Workers:
 
     def __init__(self, threads: int = 1) -> None:
         self.threads = max(1, threads)
-        self._crew = Crew(self.threads - 1) if self.threads > 1 else None
+        self._others = AwakeThreads(self.threads - 1) if self.threads > 1 else None
         self._scratch = local()
         self._zeros: dict[npt.DTypeLike, Array] = {}
 
@@ -45,10 +45,10 @@ class Workers:
         Quick passes over few numbers in all stay in the calling thread.
         """
         waiting = iter(pieces)  # shared: a thread that the system holds up takes fewer
-        if self._crew is None or len(pieces) < 2 or numbers < LARGE:
+        if self._others is None or len(pieces) < 2 or numbers < LARGE:
             _series(function, waiting)
         else:
-            self._crew.run(partial(_series, function, waiting))
+            self._others.run(partial(_series, function, waiting))
 
     def elementwise(self, function: Callable[..., object], *arrays: Array) -> None:
         """function(*arrays) for a function that treats every number alone; large arrays (N, ...) go piece by piece."""

@@ -5,7 +5,7 @@ waits awake in Python takes the interpreter's lock from the thread that works. T
 (pthread_spin_lock), without that lock, as OpenBLAS's threads do; after some milliseconds without work they sleep.
 
 On a busy machine a thread may be held up in the middle of its work, and the others would wait for it, awake, in every
-operation. A crew that has waited for long works without the others for a while.
+operation. Who has waited for long works without the others for a while.
 """
 
 from __future__ import annotations
@@ -58,9 +58,8 @@ class SleepSignal:
     """One that is waited for asleep, for systems whose C library has no other."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lock.acquire()
-        self.give, self.take = self._lock.release, self._lock.acquire
+        semaphore = threading.Semaphore(0)
+        self.give, self.take = semaphore.release, semaphore.acquire
 
 
 try:
@@ -73,7 +72,7 @@ except (OSError, AttributeError, TypeError):
 
 
 class _Member:
-    """One thread of a crew, and what is handed to it."""
+    """One of the threads, and what is handed to it."""
 
     def __init__(self) -> None:
         self.go: Signal = FAST()
@@ -127,7 +126,7 @@ class _Member:
 
 
 class _Activity:
-    """What a crew shares with the thread that sends it to sleep."""
+    """What the threads share with the one that sends them to sleep."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -136,7 +135,7 @@ class _Activity:
         self.is_over = False
 
 
-class Crew:
+class AwakeThreads:
     """The calling thread and a number of others, which are started when there is work for the first time."""
 
     def __init__(self, others: int) -> None:
@@ -149,8 +148,8 @@ class Crew:
     def run(self, task: Task) -> None:
         """task() in every thread at once, and the end of all of them; raises what one of them raised.
 
-        The calling thread may be the only one: when the crew is at work already, and for a while after it had to wait
-        for long. So the tasks share out what there is to do, and one alone does it all.
+        The calling thread may be the only one: when the others are at work already, and for a while after it waited
+        for them. So the tasks share out what there is to do, and one alone does it all.
         """
         if perf_counter() < self._alone_until or not self._activity.lock.acquire(blocking=False):
             task()
@@ -198,7 +197,7 @@ class Crew:
 
 
 def _send_to_sleep(members: Sequence[_Member], activity: _Activity) -> None:
-    """Watches the crew while it is awake."""
+    """Watches the threads while they are awake."""
     while True:
         activity.is_awake.wait()
         runs = activity.runs
