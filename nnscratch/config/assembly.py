@@ -100,8 +100,8 @@ class Assembly:
     def trainer(self, threads: int, dtype: npt.DTypeLike = np.float32, recipe: Recipe | None = None) -> Trainer:
         """A training at its very start, on that many threads from now on; as the config says, or by another recipe."""
         recipe = recipe or self.recipe()  # before anything is allocated
-        streams = self.start(dtype)
         workers = machine.share_threads(self.network, threads)
+        streams = self.start(dtype, workers)
         return Trainer(self.network, recipe, self.affine, streams, workers, self.target_affine)
 
 
