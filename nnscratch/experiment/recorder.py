@@ -12,6 +12,7 @@ import numpy as np
 
 from nnscratch.experiment.observer import Training, TrainingSummary
 from nnscratch.host import machine
+from nnscratch.host.json_text import json_text
 from nnscratch.runs import layout
 from nnscratch.runs.header import Header
 from nnscratch.runs.meta import Data, Meta, Status
@@ -53,6 +54,7 @@ class Recorder:
         """Writes what a resume needs, before the first step."""
         self.set_status("running")
         self.training.run.write_text(layout.CONFIG, self._config)
+        self.training.run.write_text(layout.DATA_REPORT, json_text(self.training.data_report.to_dict()))
         self.save()
 
     def go_on(self) -> None:
@@ -152,6 +154,7 @@ class Recorder:
             target_names=dataset.target_names,
             feature_names=dataset.feature_names,
             images=dataset.train_inputs.dtype == np.uint8,
+            white=dataset.white,
             encoding=encoding.to_dict() if encoding is not None else None,
             temperature=self._temperature,
         )
