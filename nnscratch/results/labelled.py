@@ -14,10 +14,12 @@ import numpy as np
 
 from nnscratch.datasets.formats.images import SUFFIXES, quiet_pillow
 from nnscratch.datasets.formats.npy import read_npy
+from nnscratch.datasets.tables.encoding import TableEncoding
+from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.errors import DataError, did_you_mean
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.prediction_inputs import items
-from nnscratch.results.prediction_tables import Item
+from nnscratch.results.prediction_tables import Item, table_items
 from nnscratch.runs.loaded import LoadedRun
 from nnscratch.training.examples import Examples
 
@@ -42,7 +44,9 @@ def read_labelled(loaded: LoadedRun, path: Path) -> Labelled:
         return _folder(loaded, path)
     if path.suffix.lower() == ".npz":
         return _arrays(loaded, path)
-    raise DataError(f"{path}: labelled data is a table, an NPZ file or a folder per class")
+    if loaded.encoding is not None:
+        return _table(loaded, loaded.encoding, path)
+    raise DataError(f"{path}: labelled data of this run is an NPZ file or a folder per class")
 
 
 def unlabelled(loaded: LoadedRun, path: Path, reason: str) -> DataError:
@@ -94,6 +98,35 @@ def _arrays(loaded: LoadedRun, path: Path) -> Labelled:
         return Labelled(Examples.all_of(inputs, numbers_of(loaded, values, path)), places)
     targets, note = _labels(loaded.classes, values, names, path)
     return Labelled(Examples.all_of(inputs, targets), places, note)
+
+
+def _table(loaded: LoadedRun, encoding: TableEncoding, path: Path) -> Labelled:
+    """The rows of a table that has the run's columns and its target; rows without a target are left out."""
+    from nnscratch.datasets.tables.reader import read_table
+    from nnscratch.datasets.tables.targets import classes_in, numbers_in
+
+    settings = loaded.config.data.dataset.build()
+    told = (settings.delimiter, settings.header) if isinstance(settings, TableSettings) else (None, None)
+    table = read_table(path, *told)
+    wanted = encoding.schema.targets or loaded.target_names
+    missing = [name for name in wanted if name not in table.names]
+    if missing:
+        raise unlabelled(loaded, path, f"no column {', '.join(map(repr, missing))}, so nothing to compare with")
+    places, inputs = _read(loaded, table_items(loaded, path, ()))
+    if loaded.classes is None:
+        numbers = numbers_in(table, wanted)
+        known: Array = ~np.any(np.isnan(numbers), axis=1)
+        targets: Array = numbers_of(loaded, numbers[known], path)
+    else:
+        own = classes_in(table, wanted[0], loaded.classes)
+        known = np.array([each is not None for each in own])
+        targets = labels_of(loaded.classes, [each for each in own if each is not None], path)
+    if not known.any():
+        raise unlabelled(loaded, path, "no row has a target")
+    left_out = int(np.sum(~known))
+    note = f"{left_out:,} rows without a target are left out" if left_out else ""
+    kept = tuple(place for place, has_target in zip(places, known, strict=True) if has_target)
+    return Labelled(Examples.all_of(inputs[known], targets), kept, note)
 
 
 def _read(loaded: LoadedRun, read: Iterable[Item]) -> tuple[tuple[str, ...], Array]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.description import ColumnDescription, Description, Guess
-from nnscratch.datasets.sources.own_data import Splits, hold_out
+from nnscratch.datasets.sources.own_data import hold_out
 from nnscratch.datasets.tables.columns import Boolean, Category, Column
 from nnscratch.datasets.tables.encoding import Schema
 from nnscratch.datasets.tables.header import TARGET_NAMES
@@ -23,10 +23,12 @@ from nnscratch.datasets.tables.text import Array, Values
 from nnscratch.errors import DataError, did_you_mean
 
 
-def load_table(settings: TableSettings, name: str, file: Path, test_file: Path | None) -> Dataset:
-    """The dataset called `name` in a file, with a test file beside it or a part of it held out.
+def load_table(
+    settings: TableSettings, name: str, file: Path, validation_file: Path | None, test_file: Path | None
+) -> Dataset:
+    """The dataset called `name` in a file, with files of the other splits beside it or a test split held out.
 
-    Raises DataError for what does not fit the settings. A test file without the target, that nobody named, is none.
+    Raises DataError for what does not fit the settings. A test file without the target that nobody named is none.
     """
     table = read_table(file, settings.delimiter, settings.header)
     given = {**settings.columns, **dict.fromkeys(settings.ignore, "ignore")}
@@ -38,15 +40,17 @@ def load_table(settings: TableSettings, name: str, file: Path, test_file: Path |
     targets = choose_targets(table, target_names, settings.task, decimal, given)
     decisions = {each: decide(table, each, decimal, given) for each in table.names if each not in target_names}
     columns = _input_columns(file, decisions)
-    schema = Schema(columns, settings.missing, settings.unknown_levels, table.names, table.has_header)
+    schema = Schema(columns, settings.missing, settings.unknown_levels, table.names, table.has_header, targets.names)
     train = _rows_of(table, schema, targets)
     notes = _notes(table, targets, decisions, decimal) + [f"{n:,} {what}" for what, n in train.left_out.items()]
-    test, note = _test_rows(settings, test_file, table, schema, targets)
-    arrays: Splits = (
-        (train.inputs, train.targets, test.inputs, test.targets)
-        if test is not None
-        else hold_out(train.inputs, train.targets, settings.test, settings.seed, stratify=targets.classes is not None)
-    )
+    validation, _ = _other_rows(settings, validation_file, table, schema, targets)
+    test, note = _other_rows(settings, test_file, table, schema, targets)
+    whole = train
+    if test is None:
+        rows = np.arange(len(train.inputs))
+        kept, _, held_out, _ = hold_out(rows, train.targets, settings.test, settings.seed, targets.classes is not None)
+        train, test = whole.take(kept), whole.take(held_out) if held_out is not None else None
+    splits = {"train": train, "val": validation, "test": test}
     guesses = (
         Guess("file", str(file)),
         *table.guesses,
@@ -54,17 +58,23 @@ def load_table(settings: TableSettings, name: str, file: Path, test_file: Path |
         Guess("target", ", ".join(target_names), target_why, "data.dataset.target"),
         Guess("task", targets.why.partition(",")[0], targets.why.partition(", ")[2], "data.dataset.task"),
     )
-    warnings = (*(decision.warning for decision in decisions.values() if decision.warning), *_constant(train, columns))
-    left_out = train.left_out | (test.left_out if test is not None else {})
+    warnings = (*(decision.warning for decision in decisions.values() if decision.warning), *_constant(whole, columns))
+    left_out = {reason: number for rows in splits.values() if rows for reason, number in rows.left_out.items()}
     return Dataset(
         name,
-        *arrays,
+        train.inputs,
+        train.targets,
+        test.inputs if test else None,
+        test.targets if test else None,
         classes=targets.classes,
         origin=str(file),
         notes=(*notes, *note, *warnings),
         feature_names=tuple(column.name for column in columns),
         target_names=None if targets.classes is not None else target_names,
-        description=Description(guesses, _described(train, columns, decisions), left_out, warnings),
+        description=Description(guesses, _described(whole, columns, decisions), left_out, warnings),
+        validation_inputs=validation.inputs if validation else None,
+        validation_targets=validation.targets if validation else None,
+        example_names={split: rows.names for split, rows in splits.items() if rows},
         schema=schema,
     )
 
@@ -80,10 +90,10 @@ def _input_columns(file: Path, decisions: dict[str, Decision]) -> tuple[Column, 
     return columns
 
 
-def _test_rows(
+def _other_rows(
     settings: TableSettings, file: Path | None, table: TextTable, schema: Schema, targets: Targets
 ) -> tuple[_Rows | None, tuple[str, ...]]:
-    """The rows of the test file, if it is one; else what is to be said of it."""
+    """The rows of the file of another split, if it is one; else what is to be said of it."""
     if file is None:
         return None, ()
     other = read_table(file, settings.delimiter, settings.header)
@@ -103,7 +113,13 @@ class _Rows:
 
     inputs: Values
     targets: Array
+    names: tuple[str, ...]
     left_out: dict[str, int]
+
+    def take(self, rows: Array) -> _Rows:
+        """Some of them."""
+        names = tuple(self.names[row] for row in rows.tolist())
+        return _Rows(self.inputs[rows], self.targets[rows], names, self.left_out)
 
 
 def _rows_of(table: TextTable, schema: Schema, targets: Targets) -> _Rows:
@@ -124,11 +140,12 @@ def _rows_of(table: TextTable, schema: Schema, targets: Targets) -> _Rows:
         kept &= ~gaps
     if not kept.any():
         raise DataError(f"{table.path}: no row is left: {', '.join(left_out)}", "data.dataset.missing: auto fills gaps")
+    lines = table.lines
     if left_out:
-        inputs, answers = inputs[kept], answers[kept]
+        inputs, answers, lines = inputs[kept], answers[kept], lines[kept]
     if targets.classes is None:
         answers = _as_float32(answers)
-    return _Rows(inputs, answers, left_out)
+    return _Rows(inputs, answers, tuple(f"{table.path.name}:{line}" for line in lines.tolist()), left_out)
 
 
 def _as_float32(values: Values) -> Array:
