@@ -152,8 +152,9 @@ def load_dataset(
         dataset = examined(_loaded(config, data_dir, path, tell, download, progress))
     except OSError as error:
         raise DataError(f"cannot read {error.filename or path or data_dir}: {error.strerror or error}") from error
-    for note in dataset.notes:
-        tell(note)
+    if not dataset.description.guesses:  # which the data report tells, and all of them
+        for note in dataset.notes:
+            tell(note)
     return dataset
 
 

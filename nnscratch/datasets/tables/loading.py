@@ -54,14 +54,14 @@ def load_table(settings: TableSettings, name: str, file: Path, test_file: Path |
         Guess("target", ", ".join(target_names), target_why, "data.dataset.target"),
         Guess("task", targets.why.partition(",")[0], targets.why.partition(", ")[2], "data.dataset.task"),
     )
-    warnings = (*(decision.warning for decision in decisions.values() if decision.warning), *_constant(train, columns))
+    warnings = tuple(decision.warning for decision in decisions.values() if decision.warning)
     left_out = train.left_out | (test.left_out if test is not None else {})
     return Dataset(
         name,
         *arrays,
         classes=targets.classes,
         origin=str(file),
-        notes=(*notes, *note, *warnings),
+        notes=(*notes, *note),
         feature_names=tuple(column.name for column in columns),
         target_names=None if targets.classes is not None else target_names,
         description=Description(guesses, _described(train, columns, decisions), left_out, warnings),
@@ -208,19 +208,6 @@ def _notes(table: TextTable, targets: Targets, decisions: dict[str, Decision], d
             listed = name if re.fullmatch(r"[A-Za-z_]\w*", name) else json.dumps(name)
             notes.append(f"column {name!r} is left out: {decision.why} (columns: {{{listed}: category}} takes it)")
     return notes
-
-
-def _constant(train: _Rows, columns: tuple[Column, ...]) -> list[str]:
-    known = ~np.isnan(train.inputs)
-    low = np.min(train.inputs, axis=0, where=known, initial=np.inf)
-    high = np.max(train.inputs, axis=0, where=known, initial=-np.inf)
-    names = [
-        column.name for column, constant in zip(columns, (low >= high) & known.all(axis=0), strict=True) if constant
-    ]
-    if not names or len(train.inputs) < 2:
-        return []
-    shown = ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
-    return [f"{len(names)} column{'s have' if len(names) > 1 else ' has'} one value in every row: {shown}"]
 
 
 def _described(
