@@ -22,6 +22,7 @@ from nnscratch.host.workplace import DEFAULT_DATA, Workplace
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
+from nnscratch.training.augmentation.changes import Mixup
 from nnscratch.training.examples import Examples
 from nnscratch.training.metrics.known import LOGGED, metric_of
 from nnscratch.training.metrics.metric import Metric
@@ -166,12 +167,12 @@ def split_dataset(config: Config, dataset: Dataset) -> Splits:
     if config.data.fold is not None:
         number, of = config.data.fold.number, config.data.fold.of
         rest, inside = fold_indices(targets[pool], number, of, RandomStreams(config.seed).stream("folds"), is_labelled)
-        test = Examples(dataset.train_inputs, targets, pool[inside])
+        test = Examples(dataset.train_inputs, targets, pool[inside], dataset.train_weights)
         pool = pool[rest]
     train, validation = split_indices(targets[pool], config.data.validation, rng, is_labelled)
-    inputs = dataset.train_inputs
-    held_out = Examples(inputs, targets, pool[validation]) if len(validation) else None
-    return Splits(Examples(inputs, targets, pool[train]), held_out, test)
+    inputs, weights = dataset.train_inputs, dataset.train_weights
+    held_out = Examples(inputs, targets, pool[validation], weights) if len(validation) else None
+    return Splits(Examples(inputs, targets, pool[train], weights), held_out, test)
 
 
 def fitted(config: Config, splits: Splits, tell: Tell | None = None) -> Config:
@@ -197,7 +198,7 @@ def _test_examples(config: Config, dataset: Dataset) -> Examples | None:
     rows = np.arange(len(dataset.test_targets))
     if config.data.limit is not None:
         rows = limit_indices(dataset.test_targets, config.data.limit)
-    return Examples(dataset.test_inputs, dataset.test_targets, rows)
+    return Examples(dataset.test_inputs, dataset.test_targets, rows, dataset.test_weights)
 
 
 def build_network(config: Config, input_shape: tuple[int, ...], outputs: int) -> Network:
@@ -289,6 +290,16 @@ def _unmeasurable(config: Config, dataset: Dataset, splits: Splits) -> Iterator[
             yield config.problem("training.monitor", f"has no meaning on this validation split: {metric.undefined}")
 
 
+def _unweighable(config: Config, splits: Splits) -> Iterator[Problem]:
+    """Problems of weights: a split whose examples all count nothing, an augmentation that mixes examples."""
+    for name in ("train", "val", "test"):
+        examples = splits.named(name)
+        if examples is not None and examples.weights is not None and not examples.weights[examples.rows].any():
+            yield config.problem("data.dataset", f"every weight of the {name} split is 0")
+    if splits.train.weights is not None and any(each.component is Mixup for each in config.data.augment):
+        yield config.problem("data.augment", "mixup mixes examples, which cannot be done with weights")
+
+
 def _misfits(config: Config, dataset: Dataset, splits: Splits) -> list[Problem]:
     problems = []
     loss = config.loss.component
@@ -305,6 +316,7 @@ def _misfits(config: Config, dataset: Dataset, splits: Splits) -> list[Problem]:
         message = f"{size} is larger than the training split, which has {len(splits.train)} examples"
         problems.append(config.problem("training.batch_size", message))
     problems += _unmeasurable(config, dataset, splits)
+    problems += _unweighable(config, splits)
     if config.evaluation.test_time_augmentation != "none" and len(dataset.input_shape) != 3:
         message = f"needs images, but {dataset.name} has inputs {dataset.input_shape}"
         problems.append(config.problem("evaluation.test_time_augmentation", message))

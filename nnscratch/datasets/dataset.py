@@ -24,13 +24,25 @@ NO_DOWNLOAD_HINT = "`nnscratch train configs/quickstart.yaml` trains on built-in
 
 
 @dataclass(frozen=True, eq=False)
+class Origin:
+    """Where examples stand: rows (N,) of a table's file, counted from 0 without its header."""
+
+    path: Path
+    rows: Array
+
+    def take(self, rows: Array) -> Origin:
+        """Of some of the examples."""
+        return Origin(self.path, self.rows[rows])
+
+
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Training and test arrays with their names; a DataError when they do not fit each other.
 
     Inputs are (N, H, W, C) uint8 images or (N, D) float32 features; with a `schema` they are the raw values of a
     table's columns, (N, C) float64 with NaN for gaps, which `encoded` turns into features. Targets are (N,) int64
     labels, which count from 0 through `classes`, or (N, K) float32 values when `classes` is None (regression), float64
-    where float32 has too few digits.
+    where float32 has too few digits. Weights (N,), from 0 on, say how much each example counts in the loss.
     """
 
     name: str
@@ -47,6 +59,10 @@ class Dataset:
     schema: Schema | None = None
     raw_digest: str | None = None
     """The digest of the raw values, when these are features made of them."""
+    train_weights: Array | None = None
+    test_weights: Array | None = None
+    train_origin: Origin | None = None
+    test_origin: Origin | None = None
 
     def __post_init__(self) -> None:
         if self.classes is not None:
@@ -93,6 +109,8 @@ class Dataset:
             state.update(f"{array.shape} {array.dtype.newbyteorder('<').str};".encode())
             contiguous = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
             state.update(contiguous.reshape(-1).view(np.uint8).data)
+        for weights in (self.train_weights, self.test_weights):
+            state.update(np.ascontiguousarray(weights, "<f8").tobytes() if weights is not None else b"")
         return state.hexdigest()
 
     def encoded(self, encoding: TableEncoding) -> Dataset:

@@ -13,6 +13,7 @@ from nnscratch.report.tables import Column, Table, per_class_table, plain_table
 from nnscratch.results.decisions import Decision
 from nnscratch.results.figures import figures_table
 from nnscratch.results.measured import Classified, Regressed
+from nnscratch.results.subgroups import Subgroup, subgroups_table, subgroups_to_dict
 from nnscratch.results.timing import Timing
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.training.evaluation import Score
@@ -58,6 +59,9 @@ class Evaluation:
     decision: Decision | None = None
     """How two classes are told apart, where it is not by the larger probability."""
     timing: Timing | None = None
+    by: str = ""
+    """The column that the subgroups are made by."""
+    subgroups: tuple[Subgroup, ...] = ()
     failure = None
 
     @property
@@ -93,6 +97,7 @@ class Evaluation:
             **accuracy,
             **self.measured.to_dict(),
             **({"decision": self.decision.to_dict()} if self.decision is not None else {}),
+            **({"subgroups": subgroups_to_dict(self.by, self.subgroups)} if self.subgroups else {}),
             **({"timing": self.timing.to_dict()} if self.timing is not None else {}),
             **({"note": self.note} if self.note else {}),
         }
@@ -105,6 +110,8 @@ class Evaluation:
             parts.append(plain_table(per_class_table(measured.class_scores)))
         elif len(measured.target_names) > 1:
             parts.append(plain_table(_targets_table(measured)))
+        if self.subgroups:
+            parts.append(plain_table(subgroups_table(self.by, self.subgroups)))
         if self.timing is not None:
             parts.append(self.timing.to_text())
         said = [self.note, "" if self.decision is None else str(self.decision)]
