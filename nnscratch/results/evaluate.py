@@ -20,6 +20,7 @@ from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.losses import Loss
 from nnscratch.nn.random_streams import RandomStreams
+from nnscratch.report.formats import printable
 from nnscratch.results.decisions import Decision, Wanted
 from nnscratch.results.drawing import pictures_may_fail
 from nnscratch.results.evaluation import Evaluation, Subject
@@ -128,7 +129,7 @@ def evaluate_other(
     loss = loaded.config.loss.build()
     loss.prepare(labelled.examples.targets, loaded.outputs)
     score, outputs = _outputs(loaded, labelled.examples, loss)
-    subject = Subject(folder_name(path.stem, "data"), path, labelled.places)
+    subject = Subject(folder_name(path.stem, "data"), path)
     evaluation = evaluation_of(loaded, subject, labelled.examples, score, outputs, decision, groups)
     return replace(evaluation, note="\n".join(filter(None, [labelled.note, evaluation.note])))
 
@@ -217,19 +218,26 @@ def write_evaluation(loaded: LoadedRun, evaluation: Evaluation) -> None:
 
 
 def _predictions(evaluation: Evaluation) -> str:
-    """A row per example: its row in the dataset's arrays or its place in other data, the truth, the prediction."""
-    measured, numbers = evaluation.measured, evaluation.places
+    """A row per example: its row in the dataset's arrays or its own name, as a file, the truth, the prediction."""
+    measured, numbers = evaluation.measured, evaluation.examples.rows.tolist()
+    names = evaluation.examples.names
+    first = "index"
+    if names is not None:
+        first, numbers = (
+            ("example" if evaluation.subject.source is not None else "file"),
+            [printable(names[row]) for row in numbers],
+        )
     if isinstance(measured, Classified):
-        names = measured.classes
+        classes = measured.classes
         columns = (measured.t.tolist(), measured.predicted.tolist(), measured.confidence, measured.true_probability)
         rows: Iterable[Sequence[object]] = (
-            [number, names[true], names[predicted], int(true == predicted), f"{sure:.6f}", f"{of_true:.6f}"]
+            [number, classes[true], classes[predicted], int(true == predicted), f"{sure:.6f}", f"{of_true:.6f}"]
             for number, true, predicted, sure, of_true in zip(numbers, *columns, strict=True)
         )
-        return _csv(["index", "true", "predicted", "correct", "probability", "probability_of_true"], rows)
+        return _csv([first, "true", "predicted", "correct", "probability", "probability_of_true"], rows)
     header = [f"{what}_{name}" for what in ("true", "predicted") for name in measured.target_names]
     rows = ([number, *t, *y] for number, t, y in zip(numbers, measured.t.tolist(), measured.y.tolist(), strict=True))
-    return _csv(["index", *header], rows)
+    return _csv([first, *header], rows)
 
 
 def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

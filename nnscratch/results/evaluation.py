@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,6 @@ class Subject:
     name: str
     source: Path | None = None
     """Where the other data is."""
-    places: Sequence[str] = ()
-    """What its examples are called, in order."""
 
     @property
     def title(self) -> str:
@@ -78,11 +75,6 @@ class Evaluation:
     @property
     def folder(self) -> Path:
         return RunDirectory(self.run).evaluation(self.name)
-
-    @property
-    def places(self) -> list[Any]:
-        """What the examples are called: their rows in the dataset's arrays, or their places in other data."""
-        return list(self.subject.places) if self.subject.source is not None else list(self.examples.rows.tolist())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in metrics.json and for --json."""

@@ -33,10 +33,9 @@ CLASS_KEYS = ("classes", "class_names", "label_names", "target_names")
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Examples with their targets, what each is called, what was guessed, and the cells of a column asked for."""
+    """Examples with their targets and names, what was guessed, and the cells of a column asked for."""
 
     examples: Examples
-    places: tuple[str, ...]
     note: str = ""
     cells: tuple[str, ...] | None = None
 
@@ -77,7 +76,7 @@ def _folder(loaded: LoadedRun, folder: Path) -> Labelled:
     with quiet_pillow():
         places, inputs = _read(loaded, items(loaded, [str(file) for file, _ in files], ()))
     targets = np.array([label for _, label in files], np.int64)
-    return Labelled(Examples.all_of(inputs, targets), places)
+    return Labelled(Examples.all_of(inputs, targets, places))
 
 
 def _arrays(loaded: LoadedRun, path: Path) -> Labelled:
@@ -99,9 +98,9 @@ def _arrays(loaded: LoadedRun, path: Path) -> Labelled:
     if len(values) != len(inputs):
         raise DataError(f"{path}: {len(inputs):,} inputs, but {len(values):,} targets in {key}")
     if loaded.classes is None:
-        return Labelled(Examples.all_of(inputs, numbers_of(loaded, values, path)), places)
+        return Labelled(Examples.all_of(inputs, numbers_of(loaded, values, path), places))
     targets, note = _labels(loaded.classes, values, names, path)
-    return Labelled(Examples.all_of(inputs, targets), places, note)
+    return Labelled(Examples.all_of(inputs, targets, places), note)
 
 
 def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
@@ -143,7 +142,7 @@ def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
     left_out = len(table) - len(rows)
     note = f"{left_out:,} rows without a target are left out" if left_out else ""
     cells_by = None if by is None else tuple(str(cell) for cell in table.column(by).gather(rows).to_list())
-    return Labelled(Examples.all_of(inputs, targets, weights), places, note, cells_by)
+    return Labelled(Examples.all_of(inputs, targets, places, weights), note, cells_by)
 
 
 def _target_names(loaded: LoadedRun, settings: TableSettings, names: Sequence[str], path: Path) -> tuple[str, ...]:

@@ -131,7 +131,7 @@ def cells_of_split(loaded: LoadedRun, dataset: Dataset, splits: Splits, split: s
     """What stands in a column of the run's own table for every example of a split, read again from its file."""
     examples = splits.named(split)
     assert examples is not None
-    origin = dataset.train_origin if examples.inputs is dataset.train_inputs else dataset.test_origin
+    origin = dataset.origins.get("train" if examples.inputs is dataset.train_inputs else split)
     if origin is None:
         raise UsageError(f"--by {column}: {dataset.name} is no table", "groups are made by a column of a table")
     from nnscratch.datasets.tables.reader import read_table  # which imports polars

@@ -50,6 +50,7 @@ def load_table(settings: TableSettings, name: str, file: Path, test_file: Path |
     if test is None and settings.test:
         inside, outside = held_out_rows(whole.targets, settings.test, settings.seed, targets.classes is not None)
         train, test = whole.take(inside), whole.take(outside)
+    by_split = {"train": train} | ({"test": test} if test is not None else {})
     guesses = (
         Guess("file", str(file)),
         *table.guesses,
@@ -72,10 +73,8 @@ def load_table(settings: TableSettings, name: str, file: Path, test_file: Path |
         target_names=None if targets.classes is not None else target_names,
         description=Description(guesses, _described(whole, columns, decisions), left_out, warnings),
         schema=schema,
-        train_weights=train.weights,
-        test_weights=test.weights if test is not None else None,
-        train_origin=train.origin,
-        test_origin=test.origin if test is not None else None,
+        weights={split: rows.weights for split, rows in by_split.items() if rows.weights is not None},
+        origins={split: rows.origin for split, rows in by_split.items()},
     )
 
 
