@@ -20,6 +20,8 @@ from nnscratch.errors import DataError
 Array = NDArray[Any]
 Report = Callable[[str], None]
 
+WEIGHTS_COUNT = "every loss is a weighted mean, all other figures count each example once"
+
 NO_DOWNLOAD_HINT = "`nnscratch train configs/quickstart.yaml` trains on built-in data and needs no download"
 
 

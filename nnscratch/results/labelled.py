@@ -189,6 +189,9 @@ def _read(loaded: LoadedRun, read: Iterable[Item]) -> tuple[tuple[str, ...], Arr
 def _labels(classes: tuple[str, ...], values: Array, names: Array | None, path: Path) -> tuple[Array, str]:
     """Labels (N,) by the network's classes, and what was guessed of them."""
     flat = values.reshape(len(values), -1)
+    is_wide = flat.shape[1] == len(classes) > 1 and flat.dtype.kind in "biuf"
+    if is_wide and ((flat == 0) | (flat == 1)).all() and (flat.sum(axis=1) == 1).all():
+        return flat.argmax(axis=1), f"one-hot rows, in the order of the classes: {classes[0]}, {classes[1]}, ..."
     if flat.shape[1] != 1:
         raise DataError(f"{path}: labels of shape {values.shape}; they are one per example, (N,)")
     flat = np.char.decode(flat[:, 0], "utf-8") if flat.dtype.kind == "S" else flat[:, 0]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnscratch.datasets.dataset import Dataset, Origin
+from nnscratch.datasets.dataset import WEIGHTS_COUNT, Dataset, Origin
 from nnscratch.datasets.description import ColumnDescription, Description, Guess
 from nnscratch.datasets.sources.own_data import held_out_rows
 from nnscratch.datasets.tables.columns import Boolean, Category, Column, Number
@@ -84,7 +84,7 @@ def _weighted(settings: TableSettings, test: _Rows | None) -> list[str]:
         return []
     lacks = test is not None and test.weights is None
     return [
-        f"weights from {settings.weight!r}: every loss is a weighted mean, all other figures count each row once"
+        f"weights from {settings.weight!r}: {WEIGHTS_COUNT}"
         + (f"; {test.origin.path.name} has none, its rows count the same" if test is not None and lacks else "")
     ]
 
