@@ -234,7 +234,7 @@ def test_another_table_with_the_target_is_evaluated(shop: tuple[Path, Path], tmp
     evaluation = evaluate_run(run, Request(data=tmp_path / "new.csv"), workplace, Display(quiet=True))
     assert len(evaluation.measured.t) == 19
     (tmp_path / "none.csv").write_text("\n".join(line.rpartition(";")[0] for line in lines[:5]))
-    with pytest.raises(DataError, match="no column 'price', so nothing to compare with"):
+    with pytest.raises(DataError, match="no column 'price', so no labels"):
         evaluate_run(run, Request(data=tmp_path / "none.csv"), workplace, Display(quiet=True))
 
 

@@ -118,13 +118,6 @@ def _number(table: TextTable, name: str, decimal: Decimal, is_target: bool) -> D
         if not name or ID_NAME.fullmatch(name.lower()) or ID_NAME.fullmatch(name):
             what = "counts the rows" if counts else "is another number in every row"
             return Decision(None, f"a row's name: it {what}" + ("" if name else " and has no name"))
-        if counts and len(known) > 2:
-            return Decision(
-                column,
-                "every cell is a number",
-                f"column {name!r} counts the rows: where these are sorted it gives the answer away; "
-                f"columns: {{{name}: ignore}} leaves it out",
-            )
     return Decision(column, "every cell is a number" + (" or a gap" if len(known) < len(values) else ""))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from nnscratch.datasets.tables.columns import Boolean, Category, Column, Number
 from nnscratch.datasets.tables.kinds import FEW, Decimal, decide, natural_order
-from nnscratch.datasets.tables.parsing import as_text, gaps_in, known_cells, stripped
+from nnscratch.datasets.tables.parsing import as_text, known_cells
 from nnscratch.datasets.tables.reader import TextTable
 from nnscratch.datasets.tables.text import Array, looks_like_number
 from nnscratch.datasets.task import classes_or_quantity
@@ -137,27 +136,6 @@ def _classes(table: TextTable, column: Column, why: str) -> Targets:
     if len(classes) < 2:
         raise DataError(f"{table.path}: every row has the class {classes[0]!r}; there is nothing to learn")
     return Targets((name,), (column,), tuple(classes), numbers, why)
-
-
-def numbers_in(table: TextTable, names: Sequence[str]) -> Array:
-    """The numbers (N, K) in the target columns of another file of a regression, NaN for gaps; a DataError for text."""
-    values = np.empty((len(table), len(names)))
-    for index, name in enumerate(names):
-        column = decide(table, name, ".", {name: "number"}, is_target=True).column
-        assert column is not None
-        values[:, index], _ = column.read(table.column(name))
-    return values
-
-
-def classes_in(table: TextTable, name: str, classes: Sequence[str]) -> list[str | None]:
-    """The class in each row of another file, None for a gap; 1.0 is the class 1."""
-    cells = stripped(as_text(table.column(name)))
-    is_gap = gaps_in(cells).to_list()
-    found: list[str | None] = []
-    for cell, gap in zip(cells.to_list(), is_gap, strict=True):
-        whole = re.fullmatch(r"([+-]?\d+)\.0*", cell or "")
-        found.append(None if gap else cell if cell in classes or whole is None else whole[1])
-    return found
 
 
 def _no_number(table: TextTable, name: str, row: int) -> DataError:
