@@ -127,6 +127,9 @@ class TrainingConfig(Section):
     """How long and how the network learns."""
 
     epochs: int = option(20, "passes over the training data", ge=0)
+    minutes: PositiveNumber | None = option(
+        None, "train about so long instead: the epochs that fit are timed at the start, and kept as `epochs`"
+    )
     batch_size: PositiveInteger = option(128, "examples per update")
     monitor: Literal["val_accuracy", "val_loss"] | None = option(
         None, "what makes weights the best; left out: val_accuracy, for regression val_loss"

@@ -27,7 +27,8 @@ class DryRun:
     parameters: int
     training_flops: int
     examples: int
-    epochs: int
+    epochs: int | None
+    """None when a time budget decides."""
     memory: dict[str, int]
     failure = None
 
@@ -45,12 +46,13 @@ class DryRun:
             ],
             "parameters": self.parameters,
             "training_flops_per_example": self.training_flops,
-            "training_flops": self.training_flops * self.examples * self.epochs,
+            "training_flops": None if self.epochs is None else self.training_flops * self.examples * self.epochs,
             "memory": self.memory,
         }
 
     def to_text(self) -> str:
         total = sum(self.memory.values())
+        epochs = "as many epochs as fit into training.minutes" if self.epochs is None else f"{self.epochs} epochs"
         parts = ", ".join(f"{name} {megabytes(size)}" for name, size in self.memory.items())
         epoch = self.training_flops * self.examples / 1e12
         return "\n".join(
@@ -59,7 +61,7 @@ class DryRun:
                 "",
                 f"{count(self.parameters)} parameters",
                 f"training: {self.training_flops / 1e6:,.1f} MFLOP an example, {epoch:,.3f} TFLOP an epoch of "
-                + f"{count(self.examples)} examples, {self.epochs} epochs",
+                + f"{count(self.examples)} examples, {epochs}",
                 f"memory: about {megabytes(total)}: {parts}",
                 "nothing was written",
             ]
@@ -80,7 +82,7 @@ def dry_run(config: Config, workplace: Workplace, display: Display) -> DryRun:
         network.parameters.size,
         network.training_flops(),
         len(assembly.splits.train),
-        config.training.epochs,
+        config.training.epochs if config.training.minutes is None else None,
         {
             "dataset": sum(array.nbytes for array in arrays if array is not None),
             **Trainer.memory(network, assembly.recipe()),

@@ -15,6 +15,7 @@ from nnscratch.config.config import Config, Tell
 from nnscratch.config.numbers import Number
 from nnscratch.errors import DivergenceError, Interrupted, UsageError, UserError
 from nnscratch.experiment import crew
+from nnscratch.experiment.timing import fit_epochs
 from nnscratch.experiment.train import resume, train
 from nnscratch.host import machine
 from nnscratch.host.display import Display, LogDisplay
@@ -73,8 +74,12 @@ def repeat(
         Number(least=FEWEST, most=MOST, whole=True).require("--folds", folds)
         if config.data.fold is not None:
             raise UsageError("data.fold is set already: --folds sets it for every run", "leave it out of the config")
-    prepare(config, workplace, display)  # data that is missing is missed once, and fetched once
-    group = RunGroup.find_or_create(workplace.runs_dir, config, Repetitions(seeds=tuple(seeds), folds=folds))
+    prepared = prepare(config, workplace, display)  # data that is missing is missed once, and fetched once
+    wanted = Repetitions(seeds=tuple(seeds), folds=folds, minutes=config.training.minutes)
+    group = RunGroup.find(workplace.runs_dir, config, wanted)
+    if group is None:
+        threads = max(1, machine.choose_threads(workplace.threads) // how.workers)
+        group = RunGroup.create(workplace.runs_dir, fit_epochs(prepared, threads, display.say), wanted)
     return go_on(group, how, workplace, display)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nnscratch.config.assembly import Assembly, prepare
@@ -21,6 +22,7 @@ from nnscratch.experiment.resumption import (
 )
 from nnscratch.experiment.session import Session, draw
 from nnscratch.experiment.terminal import Terminal
+from nnscratch.experiment.timing import fit_epochs
 from nnscratch.experiment.watching import DiagnosisWatch
 from nnscratch.host import machine
 from nnscratch.host.display import Display
@@ -51,6 +53,7 @@ def train(
     threads = machine.choose_threads(workplace.threads)
     machine.set_blas_threads(threads)
     prepared = prepare(config, workplace, display)
+    prepared = replace(prepared, config=fit_epochs(prepared, threads, display.say))
     trainer = prepared.trainer(threads)  # before the folder: a bad config leaves none
 
     run = RunDirectory.create(workplace.runs_dir, config.name)
