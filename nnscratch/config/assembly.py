@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from nnscratch.errors import ConfigError, DataError, Problem, SettingError, Shap
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import DEFAULT_DATA, Workplace
+from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
@@ -43,6 +44,23 @@ class Splits:
 
 
 @dataclass(frozen=True, eq=False)
+class StartingWeights:
+    """Arrays by name, of a network that was trained before; those that it lacks start as they always do."""
+
+    parameters: Mapping[str, Array]
+    state: Mapping[str, Array]
+
+    def put_into(self, network: Network) -> None:
+        """Copies them over the network's own."""
+        for arrays, own in (
+            (self.parameters, network.parameters.named()),
+            (self.state, network.parameters.named_state()),
+        ):
+            for name, array in arrays.items():
+                own[name][...] = array
+
+
+@dataclass(frozen=True, eq=False)
 class Assembly:
     """Data and network of a config, checked against each other; `start` and `trainer` allocate, nothing before does."""
 
@@ -52,6 +70,8 @@ class Assembly:
     network: Network
     recorded: tuple[Affine, Affine] | None = None
     """The scaling of inputs and of targets that a run has already; None: the training split's own."""
+    starting: StartingWeights | None = None
+    """The trained weights that training starts from; None: those of the initializers."""
 
     @cached_property
     def affine(self) -> Affine:
@@ -73,7 +93,10 @@ class Assembly:
 
     def start(self, dtype: npt.DTypeLike = np.float32, workers: Workers | None = None) -> RandomStreams:
         """Gives the network the weights that training starts from, in that precision: the streams of the run."""
-        return start_network(self.config, self.network, self.affine, self.splits.train, dtype, workers)
+        streams = start_network(self.config, self.network, self.affine, self.splits.train, dtype, workers)
+        if self.starting is not None:
+            self.starting.put_into(self.network)
+        return streams
 
     def trainer(self, threads: int, dtype: npt.DTypeLike = np.float32, recipe: Recipe | None = None) -> Trainer:
         """A training at its very start, on that many threads from now on; as the config says, or by another recipe."""
@@ -157,13 +180,38 @@ def _test_examples(config: Config, dataset: Dataset) -> Examples | None:
 
 def build_network(config: Config, input_shape: tuple[int, ...], outputs: int) -> Network:
     """The network for inputs of that shape, built but not initialised. Raises ConfigError when layers do not fit."""
+    model = config.model
     try:
-        return Network(
-            config.build_layers(), input_shape, outputs=outputs, weight_init=config.model.weight_init.build()
+        network = Network(
+            config.build_layers(),
+            input_shape,
+            outputs=outputs,
+            weight_init=model.weight_init.build(),
+            freeze=model.freeze,
         )
     except ShapeError as error:
         path = ".".join(map(str, ("model", *error.position)))
         raise ConfigError([config.problem(path, error.reason)], error.hint) from None
+    known = array_names(network)
+    problems = [
+        config.problem(f"model.freeze.{index}", f"there is no layer or weight `{name}`{did_you_mean(name, known)}")
+        for index, name in enumerate(model.freeze)
+        if name not in known
+    ]
+    if model.freeze and not problems and not network.parameters.trainable_size:
+        problems.append(config.problem("model.freeze", "leaves nothing to train"))
+    if problems:
+        raise ConfigError(problems, "`nnscratch train CONFIG --dry-run` shows the layers and their names")
+    return network
+
+
+def array_names(network: Network) -> list[str]:
+    """By what a config may name weights: every array, and every layer that has some, `2.dense` and `2.dense.weight`."""
+    parameters = network.parameters
+    names = [name for each in (parameters.shapes, parameters.state_shapes) for name in each]
+    parts = [name.split(".") for name in names]
+    layers = (".".join(each[:stop]) for each in parts for stop in range(2, len(each), 1))
+    return list(dict.fromkeys([*layers, *parameters.shapes]))
 
 
 def start_network(

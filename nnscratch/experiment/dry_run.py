@@ -15,6 +15,7 @@ from nnscratch.nn.layer import LayerSummary
 from nnscratch.report.formats import count
 from nnscratch.report.tables import plain_table
 from nnscratch.results.network_table import network_table
+from nnscratch.runs.starting import start_from_run
 from nnscratch.runs.training_state import Best
 from nnscratch.training.trainer import Trainer
 
@@ -75,6 +76,7 @@ def dry_run(config: Config, workplace: Workplace, display: Display) -> DryRun:
     """
     refuse_to_unpack(config, workplace.data_dir)
     assembly = prepare(config, replace(workplace, download=False), display)
+    assembly, _ = start_from_run(assembly, workplace.runs_dir, display.say)
     network, dataset = assembly.network, assembly.dataset
     arrays = (dataset.train_inputs, dataset.train_targets, dataset.test_inputs, dataset.test_targets)
     return DryRun(

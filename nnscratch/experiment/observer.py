@@ -11,7 +11,7 @@ from nnscratch.config.assembly import Splits, monitored_value
 from nnscratch.config.config import Config
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.runs.directory import RunDirectory
-from nnscratch.runs.meta import Outcome, Status
+from nnscratch.runs.meta import Origin, Outcome, Status
 from nnscratch.training.evaluation import Score
 from nnscratch.training.progress import EarlyStopping, EpochResult, Monitor, StepResult
 from nnscratch.training.trainer import Trainer
@@ -26,6 +26,8 @@ class Training:
     dataset: Dataset
     splits: Splits
     trainer: Trainer
+    started_from: Origin | None = None
+    """The trained weights it started from, when it starts now."""
 
     @property
     def steps_per_epoch(self) -> int:

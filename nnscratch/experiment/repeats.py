@@ -29,6 +29,7 @@ from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.group import Member, Repetitions, RunGroup
 from nnscratch.runs.group_summary import GroupSummary, summarize_group
 from nnscratch.runs.kept_plugins import import_plugins
+from nnscratch.runs.starting import with_whole_path
 from nnscratch.runs.summary import summarize
 
 FEWEST, MOST = 2, 1000
@@ -74,6 +75,7 @@ def repeat(
         Number(least=FEWEST, most=MOST, whole=True).require("--folds", folds)
         if config.data.fold is not None:
             raise UsageError("data.fold is set already: --folds sets it for every run", "leave it out of the config")
+    config = with_whole_path(config, workplace.runs_dir)
     prepared = prepare(config, workplace, display)  # data that is missing is missed once, and fetched once
     wanted = Repetitions(seeds=tuple(seeds), folds=folds, minutes=config.training.minutes)
     group = RunGroup.find(workplace.runs_dir, config, wanted)

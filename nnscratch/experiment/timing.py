@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import replace
+
+import numpy as np
 
 from nnscratch.config.assembly import Assembly
 from nnscratch.config.config import Config, Tell
+from nnscratch.errors import DivergenceError
 from nnscratch.report.formats import count, duration
 from nnscratch.training.examples import Examples
 
@@ -24,16 +28,18 @@ def seconds_per_epoch(assembly: Assembly, threads: int, seconds: float) -> float
     recipe = replace(assembly.recipe(), test_time_augmentation="none")  # no epoch's validation uses it
     trainer = assembly.trainer(threads, recipe=recipe)
     batches = trainer.batches(assembly.splits.train)
-    trainer.step(batches, 0, 0, [])  # makes the buffers
+    with np.errstate(all="ignore"):
+        trainer.step(batches, 0, 0, [])  # makes the buffers
     taken, started = 0, time.perf_counter()
-    while not taken or time.perf_counter() - started < seconds:
-        taken += 1
-        trainer.step(batches, 0, taken % len(batches), [])
+    with suppress(DivergenceError), np.errstate(all="ignore"):  # many updates at the first learning rate may
+        while not taken or time.perf_counter() - started < seconds:
+            taken += 1
+            trainer.step(batches, 0, taken % len(batches), [])
     total = (time.perf_counter() - started) / taken * len(batches)
     validation = assembly.splits.validation
     if validation is not None:
         some = Examples(validation.inputs, validation.targets, validation.rows[:SCORED])
-        trainer.score(some)  # makes the buffers
+        trainer.score(some)  # makes the buffers, as the first update did
         started = time.perf_counter()
         trainer.score(some)
         total += (time.perf_counter() - started) / len(some) * len(validation)

@@ -47,10 +47,10 @@ class LoadedRun:
     def initial_network(self, train: Examples | None) -> Network | None:
         """Another network, with the weights that training started from, made again from the run's seed.
 
-        None when they were made from training examples and there are none here.
+        None when they were made from training examples and there are none here, or were another run's.
         """
         network = build_network(self.config, self.input_shape, self.outputs)
-        if network.starts_from_data and train is None:
+        if self.config.model.start_from is not None or (network.starts_from_data and train is None):
             return None
         start_network(self.config, network, self.affine, train)
         return network
