@@ -167,7 +167,10 @@ def _separator(lines: list[str], begin: int, given: str | None, quote: str | Non
     if given is not None:
         return given, "as configured" if told is not None else "the first line says sep="
     best, share_of_best, width_of_best = ",", 0.0, 1
-    for separator in SEPARATORS:
+    # A tab among cells that stand under each other is white space as the blanks are.
+    some = [line for line in lines[:200] if line.strip()]
+    is_aligned = all(re.search(r"[^\s] {2,}[^\s]", line) and "\t" in line for line in some)
+    for separator in (each for each in SEPARATORS if each != "\t" or not is_aligned):
         widths = Counter(len(row.cells) for row in _rows(lines[:200], begin, separator, quote))
         width, count = widths.most_common(1)[0] if widths else (1, 0)
         if width < 2:

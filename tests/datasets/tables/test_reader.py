@@ -165,6 +165,16 @@ def xlsx(rows: list[list[object]]) -> bytes:
         (",0,1\n0,5,6\n1,7,8\n", ("", "0", "1"), [tuple("056"), tuple("178")]),
         ("x y\n1,5 2,5\n2,5 3,5\n", ("x", "y"), [("1,5", "2,5"), ("2,5", "3,5")]),
         ("1,5;2,5\n2,5;3,5\n", ("column1", "column2"), [("1,5", "2,5"), ("2,5", "3,5")]),
+        (
+            '18.0   8\t"car a"\n19.0   4\t"car b"\n',
+            ("column1", "column2", "column3"),
+            [("18.0", "8", "car a"), ("19.0", "4", "car b")],
+        ),
+        (
+            "L,1,2,3\nR,1,1,2\nL,5,5,5\n",
+            ("column1", "column2", "column3", "column4"),
+            [tuple("L123"), tuple("R112"), tuple("L555")],
+        ),
         ("mpg cyl\nMazda 21 6\nVolvo 22 4\n", ("", "mpg", "cyl"), [("Mazda", "21", "6"), ("Volvo", "22", "4")]),
         ("first name,last, one\n1, 2,3\n4, 5,6\n", ("first name", "last", "one"), [("1", " 2", "3"), ("4", " 5", "6")]),
         ('id,text\n1,"a; b"\n2,"c; d"\n', ("id", "text"), [("1", "a; b"), ("2", "c; d")]),
@@ -245,6 +255,7 @@ NO_TABLES: dict[bytes, str] = {
     b"a,b,y\n1,2,cat\n1,2\n": r"mine\.csv:3: 2 columns, but the header has 3",
     b"a,b,y\n1,2,cat\n1,2,dog,9\n3,4,cat\n": r"mine\.csv:3: 4 columns, but the header has 3",
     b'a,b,y\n1,"2,cat\n3,4,dog\n': r"mine\.csv:2: ",
+    b"day,x,y\nMay 1, 2020,1,2\nMay 1, 2020,2,3\n": r"mine\.csv:1: the header has 3 names, the rows have 4 cells",
     b"a,a,y\n1,2,3\n": "two columns are called 'a'",
 }  # fmt: skip
 
