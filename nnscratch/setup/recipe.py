@@ -12,7 +12,7 @@ UPDATES = 3000
 """In a whole training, of small data; of large data an epoch alone may be more."""
 FEWEST_EPOCHS = 20
 LARGEST_BATCH = 128
-FEWEST_FOR_VALIDATION = 500
+FEWEST_FOR_VALIDATION = 1000
 """Fewer training examples are all learned from: a tenth of them chooses an epoch no better than chance does."""
 STRONGEST_L2 = 0.05
 
