@@ -14,12 +14,14 @@ from nnscratch.config.config import Config
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.download import Progress as DownloadProgress
 from nnscratch.datasets.report import DataReport, data_report, examined
+from nnscratch.datasets.sources.own_data import LargeSource
 from nnscratch.datasets.splits import fold_indices, limit_indices, split_indices
 from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.errors import ConfigError, DataError, Problem, SettingError, ShapeError, did_you_mean
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import DEFAULT_DATA, Workplace
+from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
@@ -98,8 +100,8 @@ class Assembly:
     def trainer(self, threads: int, dtype: npt.DTypeLike = np.float32, recipe: Recipe | None = None) -> Trainer:
         """A training at its very start, on that many threads from now on; as the config says, or by another recipe."""
         recipe = recipe or self.recipe()  # before anything is allocated
-        streams = self.start(dtype)
         workers = machine.share_threads(self.network, threads)
+        streams = self.start(dtype, workers)
         return Trainer(self.network, recipe, self.affine, streams, workers, self.target_affine)
 
 
@@ -147,13 +149,24 @@ def load_dataset(
     if needs_folder and data_dir != DEFAULT_DATA and not data_dir.exists():
         raise _no_data_dir(data_dir, config.data.dataset.name)
     try:
-        dataset = examined(config.data.dataset.build().load(data_dir, path, tell, download, progress))
+        dataset = examined(_loaded(config, data_dir, path, tell, download, progress))
     except OSError as error:
         raise DataError(f"cannot read {error.filename or path or data_dir}: {error.strerror or error}") from error
     if not dataset.description.guesses:  # which the data report tells, and all of them
         for note in dataset.notes:
             tell(note)
     return dataset
+
+
+def _loaded(
+    config: Config, data_dir: Path, path: Path | None, tell: Tell, download: bool, progress: DownloadProgress | None
+) -> Dataset:
+    source, in_memory = config.data.dataset.build(), config.data.in_memory
+    if isinstance(source, LargeSource):
+        return source.load(data_dir, path, tell, download, progress, in_memory)
+    if in_memory is False:
+        raise ConfigError([config.problem("data.in_memory", f"{source.name} is always read into memory; leave it out")])
+    return source.load(data_dir, path, tell, download, progress)
 
 
 def _no_data_dir(data_dir: Path, name: str) -> DataError:
@@ -170,21 +183,30 @@ def _no_data_dir(data_dir: Path, name: str) -> DataError:
 
 
 def split_dataset(config: Config, dataset: Dataset) -> Splits:
-    """Training, validation (stratified, from the config's seed) and test examples."""
-    targets = dataset.train_targets
-    pool = np.arange(len(targets)) if config.data.limit is None else limit_indices(targets, config.data.limit)
-    rng = RandomStreams(config.seed).stream("validation split")
+    """Training, validation (the data's own, or held out: stratified, from the config's seed) and test examples."""
+    limit, fraction, names = config.data.limit, config.data.validation, dataset.example_names
+
+    def limited(inputs: Array | None, targets: Array | None, split: str) -> Examples | None:
+        if inputs is None or targets is None:
+            return None
+        rows = np.arange(len(targets)) if limit is None else limit_indices(targets, limit)
+        return Examples(inputs, targets, rows, names=names.get(split))
+
+    pool = limited(dataset.train_inputs, dataset.train_targets, "train")
+    assert pool is not None
+    test = limited(dataset.test_inputs, dataset.test_targets, "test")
     is_labelled = dataset.task == "classification"
-    test = _test_examples(config, dataset)
     if config.data.fold is not None:
         number, of = config.data.fold.number, config.data.fold.of
-        rest, inside = fold_indices(targets[pool], number, of, RandomStreams(config.seed).stream("folds"), is_labelled)
-        test = Examples(dataset.train_inputs, targets, pool[inside])
-        pool = pool[rest]
-    train, validation = split_indices(targets[pool], config.data.validation, rng, is_labelled)
-    inputs = dataset.train_inputs
-    held_out = Examples(inputs, targets, pool[validation]) if len(validation) else None
-    return Splits(Examples(inputs, targets, pool[train]), held_out, test)
+        rng = RandomStreams(config.seed).stream("folds")
+        rest, inside = fold_indices(pool.targets[pool.rows], number, of, rng, is_labelled)
+        pool, test = replace(pool, rows=pool.rows[rest]), replace(pool, rows=pool.rows[inside])
+    if fraction > 0 and dataset.validation_inputs is not None:
+        return Splits(pool, limited(dataset.validation_inputs, dataset.validation_targets, "val"), test)
+    rng = RandomStreams(config.seed).stream("validation split")
+    train, validation = split_indices(pool.targets[pool.rows], fraction, rng, is_labelled)
+    held_out = replace(pool, rows=pool.rows[validation]) if len(validation) else None
+    return Splits(replace(pool, rows=pool.rows[train]), held_out, test)
 
 
 def fitted(config: Config, splits: Splits, tell: Tell | None = None) -> Config:
@@ -201,16 +223,6 @@ def fitted(config: Config, splits: Splits, tell: Tell | None = None) -> Config:
             f"{len(splits.train)} training examples (training.batch_size overrules)"
         )
     return config.model_copy(update={"training": training.model_copy(update={"batch_size": size})})
-
-
-def _test_examples(config: Config, dataset: Dataset) -> Examples | None:
-    """The dataset's own test split."""
-    if dataset.test_inputs is None or dataset.test_targets is None:
-        return None
-    rows = np.arange(len(dataset.test_targets))
-    if config.data.limit is not None:
-        rows = limit_indices(dataset.test_targets, config.data.limit)
-    return Examples(dataset.test_inputs, dataset.test_targets, rows)
 
 
 def build_network(config: Config, input_shape: tuple[int, ...], outputs: int) -> Network:

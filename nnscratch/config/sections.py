@@ -85,6 +85,10 @@ class DataConfig(Section):
         "units), or as they are",
     )
     augment: Items[Specification[Augmentation]] = option((), "random changes of every training image")
+    in_memory: bool | None = option(
+        None,
+        "pictures and arrays of your own: in memory, or decoded once into a file that is mapped; left out: by size",
+    )
     limit: PositiveInteger | None = option(
         None, "only N training and test examples: the first; with classes, the first of each, in proportion"
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -27,10 +27,10 @@ NO_DOWNLOAD_HINT = "`nnscratch train configs/quickstart.yaml` trains on built-in
 class Dataset:
     """Training and test arrays with their names; a DataError when they do not fit each other.
 
-    Inputs are (N, H, W, C) uint8 images or (N, D) float32 features; with a `schema` they are the raw values of a
-    table's columns, (N, C) float64 with NaN for gaps, which `encoded` turns into features. Targets are (N,) int64
-    labels, which count from 0 through `classes`, or (N, K) float32 values when `classes` is None (regression), float64
-    where float32 has too few digits.
+    Validation arrays are there where whoever made the data set them apart. Inputs are (N, H, W, C) uint8 images or
+    (N, D) float32 features; with a `schema` they are the raw values of a table's columns, (N, C) float64 with NaN for
+    gaps, which `encoded` turns into features. Targets are (N,) int64 labels, which count from 0 through `classes`, or
+    (N, K) float32 values when `classes` is None (regression), float64 where float32 has too few digits.
     """
 
     name: str
@@ -44,6 +44,13 @@ class Dataset:
     feature_names: tuple[str, ...] | None = None
     target_names: tuple[str, ...] | None = None
     description: Description = Description()
+    validation_inputs: Array | None = None
+    validation_targets: Array | None = None
+    example_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What each row of a split (train, val, test) is called, where it has a name: its file."""
+
+    white: float | None = None
+    """The stored value that became the pixel 255, where pixels were stored with more than 8 bits or as fractions."""
     schema: Schema | None = None
     raw_digest: str | None = None
     """The digest of the raw values, when these are features made of them."""
@@ -52,17 +59,21 @@ class Dataset:
         if self.classes is not None:
             object.__setattr__(self, "classes", tuple(map(_as_text, self.classes)))
         self._check_split("training", self.train_inputs, self.train_targets)
-        if (self.test_inputs is None) != (self.test_targets is None):
-            raise self._error("test inputs and test targets come together or not at all")
-        if self.test_inputs is not None and self.test_targets is not None:
-            self._check_split("test", self.test_inputs, self.test_targets)
-            if self.test_inputs.shape[1:] != self.train_inputs.shape[1:]:
+        for split, inputs, targets in (
+            ("validation", self.validation_inputs, self.validation_targets),
+            ("test", self.test_inputs, self.test_targets),
+        ):
+            if (inputs is None) != (targets is None):
+                raise self._error(f"{split} inputs and {split} targets come together or not at all")
+            if inputs is None or targets is None:
+                continue
+            self._check_split(split, inputs, targets)
+            if inputs.shape[1:] != self.train_inputs.shape[1:]:
                 raise self._error(
-                    f"a training example has shape {self.train_inputs.shape[1:]}, "
-                    f"a test example {self.test_inputs.shape[1:]}"
+                    f"a training example has shape {self.train_inputs.shape[1:]}, a {split} example {inputs.shape[1:]}"
                 )
-            if self.test_targets.shape[1:] != self.train_targets.shape[1:]:
-                raise self._error("training and test targets differ in their number of columns")
+            if targets.shape[1:] != self.train_targets.shape[1:]:
+                raise self._error(f"training and {split} targets differ in their number of columns")
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -78,15 +89,22 @@ class Dataset:
         """How many numbers a network must produce: classes, or target columns."""
         return len(self.classes) if self.classes is not None else int(self.train_targets.shape[1])
 
+    @property
+    def arrays(self) -> tuple[Array | None, ...]:
+        """Inputs and targets of training and test, and of validation where it is set apart."""
+        arrays = (self.train_inputs, self.train_targets, self.test_inputs, self.test_targets)
+        apart = self.validation_inputs is not None
+        return (*arrays, self.validation_inputs, self.validation_targets) if apart else arrays
+
     def digest(self) -> str:
-        """SHA-256, in hexadecimal, over shape, type and bytes of all four arrays; equal data, equal digest.
+        """SHA-256, in hexadecimal, over shape, type and bytes of all `arrays`; equal data, equal digest.
 
         That of a table's features is the one of its raw values.
         """
         if self.raw_digest is not None:
             return self.raw_digest
         state = hashlib.sha256(digest_text(self.schema) if self.schema is not None else b"")
-        for array in (self.train_inputs, self.train_targets, self.test_inputs, self.test_targets):
+        for array in self.arrays:
             if array is None:
                 state.update(b"none;")
                 continue
@@ -99,12 +117,13 @@ class Dataset:
         """The dataset of the features that the encoding makes of these raw values."""
         assert self.schema is not None
         given = self.schema.columns
-        test = self.test_inputs
+        test, validation = self.test_inputs, self.validation_inputs
         is_plain = self.schema.is_plain and not np.isnan(self.train_inputs).any()
         return replace(
             self,
             train_inputs=encoding.encode(self.train_inputs, given),
             test_inputs=encoding.encode(test, given) if test is not None else None,
+            validation_inputs=encoding.encode(validation, given) if validation is not None else None,
             feature_names=encoding.features,
             description=replace(self.description, columns=encoding.describe(self.description.columns)),
             schema=None,

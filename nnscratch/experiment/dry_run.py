@@ -80,7 +80,6 @@ def dry_run(config: Config, workplace: Workplace, display: Display) -> DryRun:
     refuse_to_unpack(config, workplace.data_dir)
     assembly = prepare(config, replace(workplace, download=False), display)
     network, dataset = assembly.network, assembly.dataset
-    arrays = (dataset.train_inputs, dataset.train_targets, dataset.test_inputs, dataset.test_targets)
     return DryRun(
         tuple(network.summaries),
         network.parameters.size,
@@ -88,7 +87,7 @@ def dry_run(config: Config, workplace: Workplace, display: Display) -> DryRun:
         len(assembly.splits.train),
         config.training.epochs,
         {
-            "dataset": sum(array.nbytes for array in arrays if array is not None),
+            "dataset": sum(array.nbytes for array in dataset.arrays if array is not None),
             **Trainer.memory(network, assembly.recipe()),
             "best weights": Best.nbytes(network.parameters),
         },

@@ -154,6 +154,7 @@ class Recorder:
             target_names=dataset.target_names,
             feature_names=dataset.feature_names,
             images=dataset.train_inputs.dtype == np.uint8,
+            white=dataset.white,
             encoding=encoding.to_dict() if encoding is not None else None,
             temperature=self._temperature,
         )

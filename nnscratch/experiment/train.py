@@ -49,7 +49,6 @@ def train(
     training has; `stop` is a request that is listening already: left out, the training listens itself.
     """
     threads = machine.choose_threads(workplace.threads)
-    machine.set_blas_threads(threads)
     prepared = prepare(config, workplace, display)
     trainer = prepared.trainer(threads)  # before the folder: a bad config leaves none
 
@@ -133,7 +132,6 @@ def _new_recorder(run: RunDirectory, prepared: Assembly, trainer: Trainer, threa
 def _fresh_recorder(run: RunDirectory, config: Config, workplace: Workplace, display: Display) -> Recorder:
     """The same for a run that is there, but has no checkpoint yet."""
     threads = machine.choose_threads(workplace.threads, run.read_meta().machine)
-    machine.set_blas_threads(threads)
     prepared = prepare(config, workplace, display)
     recorder = _new_recorder(run, prepared, prepared.trainer(threads), threads, workplace.data_dir)
     run.rewrite_metrics([])
@@ -150,7 +148,6 @@ def _restored_recorder(
     trained = parse_config(header.config, f"{file}: config")
     check_config(run, trained, config)
     threads = machine.choose_threads(workplace.threads, header.machine)
-    machine.set_blas_threads(threads)
     prepared = prepare(config, workplace, display, header.table_encoding)
     affine = scaling_of(checkpoint, file, prepared.dataset.input_shape)
     target_affine = target_scaling_of(checkpoint, file, prepared.dataset.outputs)

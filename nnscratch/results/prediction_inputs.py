@@ -16,6 +16,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from nnscratch.datasets.formats.folder import HIDDEN, SEEN, walk
 from nnscratch.datasets.formats.images import SUFFIXES, decode
 from nnscratch.datasets.formats.npy import MAGIC, read_npy_header
 from nnscratch.datasets.sources.csv_table import SUFFIXES as TABLE_SUFFIXES
@@ -38,8 +39,8 @@ def items(
 ) -> Iterator[Item]:
     """Every example in the inputs, in order. `-` stands for what `listing` has in its lines: paths, or JSON objects.
 
-    A folder gives every file in it and below that can be predicted, sorted. What cannot be opened is an Item whose
-    `read` raises. Items of tables have the cells of the columns `keep` with them.
+    A folder gives every file in it and below that can be predicted, by the rule and in the order of training. What
+    cannot be opened is an Item whose `read` raises. Items of tables have the cells of the columns `keep` with them.
     """
     for text in inputs:
         if text == "-":
@@ -112,25 +113,19 @@ def _is_table(loaded: LoadedRun, path: Path) -> bool:
 
 
 def _folder_items(loaded: LoadedRun, folder: Path, keep: Sequence[str]) -> Iterator[Item]:
+    """Every file of a kind that can be predicted, below the folder."""
+    suffixes = (*ARRAY_SUFFIXES, *((*SUFFIXES, ".csv") if loaded.takes_images else TABLE_SUFFIXES))
     is_empty = True
-    for file in _files_in(folder, loaded.takes_images):
+    for file, reason in walk(folder):
+        if reason in (HIDDEN, SEEN) or not file.name.lower().endswith(suffixes):
+            continue
         is_empty = False
-        if file.is_file():
+        if reason:  # a pipe would be waited for
+            yield failure(str(file), DataError(f"{file}: not a file: {reason}"))
+        else:
             yield from _items_of(loaded, file, keep)
-        else:  # a pipe would be waited for
-            yield failure(str(file), DataError(f"{file}: not a file"))
     if is_empty:
         raise DataError(f"{folder}: no picture, array or table in this folder")
-
-
-def _files_in(folder: Path, pictures: bool) -> Iterator[Path]:
-    """Every file of a kind that can be predicted, below the folder; names sorted, hidden ones left out."""
-    suffixes = (*ARRAY_SUFFIXES, *(SUFFIXES if pictures else ()), *(TABLE_SUFFIXES if not pictures else (".csv",)))
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and name.lower().endswith(suffixes):
-                yield Path(parent, name)
 
 
 def _picture(loaded: LoadedRun, path: Path) -> Item:
@@ -139,7 +134,7 @@ def _picture(loaded: LoadedRun, path: Path) -> Item:
     def read() -> Array:
         if not loaded.takes_images or len(shape) != 3 or shape[2] not in (1, 3):
             raise DataError(f"{path}: this run takes inputs of shape {shape}, not pictures", "give it CSV or NPY files")
-        return decode(path, *shape)
+        return decode(path, *shape, white=loaded.white if loaded.white and loaded.white > 255 else None)
 
     return Item(str(path), read)
 

@@ -11,6 +11,8 @@ from nnscratch.runs.loaded import LoadedRun
 
 def stored(loaded: LoadedRun, values: Array, name: str) -> Array:
     """The values of one example, in the network's input shape. Raises DataError when they are no such values."""
+    if loaded.takes_images and values.dtype != np.uint8 and loaded.white is not None:
+        values = np.rint(values * (255 / loaded.white))
     if loaded.takes_images and values.dtype != np.uint8:
         if not (np.all(values == np.rint(values)) and np.all((values >= 0) & (values <= 255))):
             is_scaled = bool(np.all((values >= 0) & (values <= 1)))

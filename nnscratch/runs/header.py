@@ -39,6 +39,8 @@ class Header:
     """Inputs are uint8 pixels (H, W, C)."""
     best_epoch: int
     """The epoch of the best weights so far; 0 before there are any."""
+    white: float | None = None
+    """The stored value that is the pixel 255, where pixels had more than 8 bits or were fractions."""
     dataset: Data = Data()
     machine: Machine = field(default_factory=Machine)
     progress: Mapping[str, Any] | None = None

@@ -48,6 +48,8 @@ class LoadedRun:
     """Inputs are uint8 pixels (H, W, C)."""
     encoding: TableEncoding | None
     """How a table's rows become inputs; None when the run was not trained on a table."""
+    white: float | None = None
+    """The stored value that is the pixel 255, where pixels had more than 8 bits or were fractions."""
     temperature: float = 1.0
     """What the outputs are divided by before softmax; 1 where nothing was calibrated."""
 
@@ -126,6 +128,7 @@ def load_run(path: Path, checkpoint: str = "best") -> LoadedRun:
         target_names=_names(header.target_names) or tuple(f"y{index}" for index in range(outputs)),
         feature_names=_names(header.feature_names),
         takes_images=header.images,
+        white=header.white,
         encoding=_encoding(header, config),
         temperature=header.temperature or 1.0,
     )
