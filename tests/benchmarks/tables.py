@@ -34,7 +34,7 @@ from nnscratch.datasets.tables.reader import read_table
 from nnscratch.experiment.train import train
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
-from nnscratch.results.evaluate import evaluate_run
+from nnscratch.results.evaluate import Request, evaluate_run
 from nnscratch.results.measured import Classified
 from nnscratch.setup.fitted_starter import write_fitted
 
@@ -141,7 +141,7 @@ def score(config: Config, folder: Path) -> float:
     workplace = Workplace(folder, folder / "runs", threads=1, plots=False)
     display = Display(json=True, quiet=True)
     summary = train(config, workplace, display)
-    measured = evaluate_run(summary.run, "test", "best", workplace, display).measured
+    measured = evaluate_run(summary.run, Request(), workplace, display).measured
     figures = {figure.metric.name: figure.value for figure in measured.figures}
     return float(figures["accuracy" if isinstance(measured, Classified) else "r2"])
 
