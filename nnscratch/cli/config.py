@@ -9,7 +9,7 @@ import typer
 
 from nnscratch.cli.help import SET_UP, examples
 from nnscratch.cli.options import DataDir, Json, Threads
-from nnscratch.cli.result import finish
+from nnscratch.cli.result import finish, stream_out
 from nnscratch.host.workplace import DEFAULT_DATA
 
 family = typer.Typer()
@@ -39,7 +39,8 @@ def schema() -> None:
     """Print the JSON Schema of configs, which editors complete from."""
     from nnscratch.setup.editor import editor_schema
 
-    finish(editor_schema())
+    schema = editor_schema()
+    stream_out(schema, [f"{schema.to_text()}\n"], is_data=True)
 
 
 @family.command(
