@@ -33,7 +33,7 @@ from nnscratch.runs.directory import RunDirectory, find_checkpoint
 from nnscratch.runs.header import header_of
 from nnscratch.runs.kept_plugins import keep_plugins
 from nnscratch.runs.meta import Origin
-from nnscratch.runs.starting import start_from_run
+from nnscratch.runs.starting import prepare_start
 from nnscratch.runs.training_state import require_weights, restore, scaling_of, target_scaling_of
 from nnscratch.training.trainer import Trainer
 
@@ -53,7 +53,6 @@ def train(
     training has; `stop` is a request that is listening already: left out, the training listens itself.
     """
     threads = machine.choose_threads(workplace.threads)
-    machine.set_blas_threads(threads)
     prepared, origin = _at_the_start(config, workplace, threads, display)
     trainer = prepared.trainer(threads)  # before the folder: a bad config leaves none
 
@@ -131,7 +130,7 @@ def _at_the_start(
     config: Config, workplace: Workplace, threads: int, display: Display
 ) -> tuple[Assembly, Origin | None]:
     """What a training begins with: trained weights in place, and as many epochs as fit into its time."""
-    prepared, origin = start_from_run(prepare(config, workplace, display), workplace.runs_dir, display.say)
+    prepared, origin = prepare_start(config, workplace, display)
     return replace(prepared, config=fit_epochs(prepared, threads, display.say)), origin
 
 
@@ -140,14 +139,13 @@ def _new_recorder(
 ) -> Recorder:
     """The recorder of a run that starts from the beginning; its plugins are copied."""
     config, plugins = keep_plugins(run, prepared.config)
-    training = Training(run, config, prepared.dataset, prepared.splits, trainer, origin)
+    training = Training(run, config, prepared.dataset, prepared.splits, trainer, prepared.encoding, origin)
     return Recorder(training, threads, data_dir, plugins)
 
 
 def _fresh_recorder(run: RunDirectory, config: Config, workplace: Workplace, display: Display) -> Recorder:
     """The same for a run that is there, but has no checkpoint yet."""
     threads = machine.choose_threads(workplace.threads, run.read_meta().machine)
-    machine.set_blas_threads(threads)
     prepared, origin = _at_the_start(config, workplace, threads, display)
     recorder = _new_recorder(run, prepared, prepared.trainer(threads), threads, workplace.data_dir, origin)
     run.rewrite_metrics([])
@@ -164,13 +162,12 @@ def _restored_recorder(
     trained = parse_config(header.config, f"{file}: config")
     check_config(run, trained, config)
     threads = machine.choose_threads(workplace.threads, header.machine)
-    machine.set_blas_threads(threads)
-    prepared = prepare(config, workplace, display)
+    prepared = prepare(config, workplace, display, header.table_encoding)
     affine = scaling_of(checkpoint, file, prepared.dataset.input_shape)
     target_affine = target_scaling_of(checkpoint, file, prepared.dataset.outputs)
     require_weights(prepared.network, checkpoint, file)
     trainer = prepared.with_scaling(affine, target_affine).trainer(threads)
-    training = Training(run, config, prepared.dataset, prepared.splits, trainer)
+    training = Training(run, config, prepared.dataset, prepared.splits, trainer, prepared.encoding)
     recorder = Recorder(training, threads, workplace.data_dir)
     check_data(run, header.dataset, recorder.meta.dataset)
     recorder.best = restore(checkpoint, file, trainer)

@@ -18,7 +18,7 @@ def is_trouble_of_the_machine(error: BaseException) -> bool:
     return any(
         isinstance(each, OSError)
         or (isinstance(each, MemoryError) and not _is_beyond_the_machine(each))
-        or (isinstance(each, RuntimeError) and "can't start new thread" in str(each))
+        or _is_refused_thread(each)
         for each in _history(error)
     )
 
@@ -34,10 +34,16 @@ def reason(error: BaseException) -> str:
         return error.message.splitlines()[0]
     if isinstance(error, MemoryError):
         return f"not enough memory: {error}" if str(error) else "not enough memory"
+    if _is_refused_thread(error) or (isinstance(error, BlockingIOError) and error.filename is None):
+        return "the system allows no more threads and processes (`ulimit -u`, or a container's limit)"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     lines = str(getattr(error, "orig", None) or error).strip().splitlines()
     return without_password(lines[0]) if lines else type(error).__name__
+
+
+def _is_refused_thread(error: BaseException) -> bool:
+    return isinstance(error, RuntimeError) and "can't start new thread" in str(error)
 
 
 def _history(error: BaseException) -> Iterator[BaseException]:

@@ -36,8 +36,8 @@ def duration(seconds: float | None) -> str:
 
 
 def metric_value(metric: str, value: float | None) -> str:
-    """An accuracy in per cent, anything else as a decimal."""
-    return percent(value) if metric.endswith("accuracy") else decimal(value)
+    """An accuracy or F1 in per cent, anything else as a decimal."""
+    return percent(value) if metric.endswith(("accuracy", "f1")) else decimal(value)
 
 
 def with_deviation(metric: str, mean: float, deviation: float) -> str:

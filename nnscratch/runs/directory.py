@@ -198,7 +198,7 @@ class RunDirectory:
 
     def write_text(self, name: str, text: str) -> None:
         """The same for text."""
-        self.write_bytes(name, text.encode())
+        self.write_bytes(name, text.encode("utf-8", "backslashreplace"))  # a path need not be UTF-8
 
     def write_meta(self, meta: Meta) -> None:
         self.write_text(layout.META, json_text(meta.to_dict(), indent=2) + "\n")

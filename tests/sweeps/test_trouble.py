@@ -60,7 +60,7 @@ TROUBLES: dict[str, Callable[[], Exception]] = {
     "No space left on device": no_space,
     "Input/output error": lambda: OSError(errno.EIO, os.strerror(errno.EIO)),
     "not enough memory": MemoryError,
-    "can't start new thread": lambda: RuntimeError("can't start new thread"),
+    "allows no more threads and processes": lambda: RuntimeError("can't start new thread"),
     "there is no cifar10 in data": lambda: DataError("there is no cifar10 in data"),
 }
 
