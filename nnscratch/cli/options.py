@@ -30,6 +30,10 @@ Arguments = Annotated[
 ]
 Run = Annotated[Path, typer.Argument(help="The run: its folder, or its name in --runs-dir.")]
 Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best, last or a file: whose weights to use.")]
+Target = Annotated[
+    list[str] | None,
+    typer.Option("--target", help="The column of a table to predict; several times for several numbers."),
+]
 
 # Where it works, and with what.
 RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Folder that runs are in.")]

@@ -50,5 +50,8 @@ def stream_out(ending: Ending, pieces: Iterable[str]) -> None:
     except BrokenPipeError:
         # The reader has gone (`nnscratch ... | head`); Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise UserError(f"cannot write the output: {error.strerror or error}") from None
     if ending.failure is not None:
         raise ending.failure

@@ -26,6 +26,7 @@ from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
+from nnscratch.training.augmentation.changes import Mixup
 from nnscratch.training.examples import Examples
 from nnscratch.training.metrics.known import LOGGED, metric_of
 from nnscratch.training.metrics.metric import Metric
@@ -158,8 +159,9 @@ def load_dataset(
         dataset = examined(_loaded(config, data_dir, path, tell, download, progress))
     except OSError as error:
         raise DataError(f"cannot read {error.filename or path or data_dir}: {error.strerror or error}") from error
-    for note in dataset.notes:
-        tell(note)
+    if not dataset.description.guesses:  # which the data report tells, and all of them
+        for note in dataset.notes:
+            tell(note)
     return dataset
 
 
@@ -195,7 +197,7 @@ def split_dataset(config: Config, dataset: Dataset) -> Splits:
         if inputs is None or targets is None:
             return None
         rows = np.arange(len(targets)) if limit is None else limit_indices(targets, limit)
-        return Examples(inputs, targets, rows, names=names.get(split))
+        return Examples(inputs, targets, rows, names.get(split), dataset.weights.get(split))
 
     pool = limited(dataset.train_inputs, dataset.train_targets, "train")
     assert pool is not None
@@ -321,6 +323,16 @@ def _unmeasurable(config: Config, dataset: Dataset, splits: Splits) -> Iterator[
             yield config.problem("training.monitor", f"has no meaning on this validation split: {metric.undefined}")
 
 
+def _unweighable(config: Config, splits: Splits) -> Iterator[Problem]:
+    """Problems of weights: a split whose examples all count nothing, an augmentation that mixes examples."""
+    for name in ("train", "val", "test"):
+        examples = splits.named(name)
+        if examples is not None and examples.weights is not None and not examples.weights[examples.rows].any():
+            yield config.problem("data.dataset", f"every weight of the {name} split is 0")
+    if splits.train.weights is not None and any(each.component is Mixup for each in config.data.augment):
+        yield config.problem("data.augment", "mixup mixes examples, which cannot be done with weights")
+
+
 def _misfits(config: Config, dataset: Dataset, splits: Splits) -> list[Problem]:
     problems = []
     loss = config.loss.component
@@ -337,6 +349,7 @@ def _misfits(config: Config, dataset: Dataset, splits: Splits) -> list[Problem]:
         message = f"{size} is larger than the training split, which has {len(splits.train)} examples"
         problems.append(config.problem("training.batch_size", message))
     problems += _unmeasurable(config, dataset, splits)
+    problems += _unweighable(config, splits)
     if config.evaluation.test_time_augmentation != "none" and len(dataset.input_shape) != 3:
         message = f"needs images, but {dataset.name} has inputs {dataset.input_shape}"
         problems.append(config.problem("evaluation.test_time_augmentation", message))

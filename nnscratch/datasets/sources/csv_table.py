@@ -27,6 +27,8 @@ class CSVTable(TableSettings, Source):
         if self.target == ():
             yield "target", "needs at least one column; leave it out to predict label, target, class, y or the last"
         targets = (self.target,) if isinstance(self.target, str) else self.target or ()
+        if self.weight is not None and self.weight in targets:
+            yield "weight", f"the target {self.weight!r} cannot be the weight, too"
         for name in targets:
             if name in self.ignore or self.columns.get(name) == "ignore":
                 yield "target", f"the target {name!r} cannot be left out"
