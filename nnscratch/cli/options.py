@@ -106,7 +106,7 @@ def read_config(
     arguments: list[str] | None,
     allow_plugins: bool,
     display: Display,
-    fields: Mapping[str, str | int | None] | None = None,
+    fields: Mapping[str, str | float | None] | None = None,
 ) -> Config:
     """The config among a command's arguments with its overrides, after the plugins it may import.
 

@@ -54,6 +54,9 @@ def evaluate(
             help="Of two classes: decide by the threshold that has this recall or precision on validation.",
         ),
     ] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="COLUMN", help="Figures for each group of a table's column, too.")
+    ] = None,
     timing: Annotated[bool, typer.Option("--timing", help="Say what a prediction costs here: time, memory.")] = False,
     checkpoint: Checkpoint = "best",
     runs_dir: RunsDir = DEFAULT_RUNS,
@@ -75,7 +78,7 @@ def evaluate(
 
     path = read_run(run, runs_dir, allow_plugins)
     workplace = workplace_of(path, data_dir, threads, plots=plots)
-    request = Request(split, checkpoint, data, threshold_for, timing)
+    request = Request(split, checkpoint, data, threshold_for, by, timing)
     finish(evaluate_run(path, request, workplace, display_for(json, quiet, verbose)), json)
 
 
