@@ -18,7 +18,7 @@ family = typer.Typer()
 
 @family.command(
     rich_help_panel=SET_UP,
-    short_help="Write a commented config, with --data one that fits your data.",
+    short_help="Write a commented config; with --data, for your data.",
     epilog=examples(
         "nnscratch init my_network.yaml && nnscratch train my_network.yaml",
         "nnscratch init houses.yaml --data houses.csv --target price",
