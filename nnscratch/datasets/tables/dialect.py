@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 
 from nnscratch.datasets.description import Guess
@@ -14,6 +15,8 @@ from nnscratch.datasets.tables.header import column_names, first_row_is_header
 from nnscratch.errors import DataError
 
 SAMPLE_LINES = 300
+SAMPLE_BYTES = 1 << 21
+"""Of wide tables fewer lines are looked at, but three at least."""
 MOST_COLUMNS = 100_000
 LONGEST_LINE = 1 << 24
 
@@ -128,7 +131,12 @@ def _first_lines(path: Path, text: bytes) -> list[str]:
     whole = pieces[:-1] if len(pieces) > SAMPLE_LINES or len(text) > LONGEST_LINE else pieces
     if not whole:
         raise DataError(f"{path}:1: a line of more than {LONGEST_LINE:,} bytes", "is it a table with a row per line?")
-    return [piece.decode("utf-8") for piece in whole]
+    sizes = accumulate(map(len, whole))
+    return [
+        piece.decode("utf-8")
+        for index, (piece, size) in enumerate(zip(whole, sizes, strict=True))
+        if index < 3 or size < SAMPLE_BYTES
+    ]
 
 
 def _rows(lines: list[str], begin: int, separator: str, quote: str | None) -> list[_Row]:

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import pickle
+import sys
 import zipfile
 from pathlib import Path
 
@@ -104,6 +105,13 @@ def test_an_excel_sheet_is_read_like_text(tmp_path: Path) -> None:
     table = read_table(tmp_path / "a.xlsx")
     assert table.names == ("size", "colour", "price")
     assert cells(table) == ROWS[:2]
+
+
+def test_an_excel_file_without_the_library_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fastexcel", None)
+    (tmp_path / "a.xlsx").write_bytes(xlsx([["a", "b"], [1, 2]]))
+    with pytest.raises(DataError, match=r"needs one more library\n.*nnscratch\[excel\]"):
+        read_table(tmp_path / "a.xlsx")
 
 
 def xlsx(rows: list[list[object]]) -> bytes:
