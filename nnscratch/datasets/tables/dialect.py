@@ -62,7 +62,7 @@ def find_dialect(path: Path, text: bytes, delimiter: str | None, header: bool | 
     """
     lines = _first_lines(path, text)
     told, begin = delimiter, 0
-    if (match := re.fullmatch(r"sep=(.)\s*", lines[0], re.IGNORECASE)) is not None:
+    if (match := re.fullmatch(r"sep=([\x09\x20-\x7e])\s*", lines[0], re.IGNORECASE)) is not None:
         delimiter, begin = delimiter or match[1], 1
     comments = []
     while begin < len(lines) and (not lines[begin].strip() or COMMENT.match(lines[begin])):
