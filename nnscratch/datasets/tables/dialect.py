@@ -225,9 +225,11 @@ def _footer(text: bytes, width: int, separator: str, quote: str | None) -> tuple
         if rows:
             cells = [cell.strip() for cell in rows[0].cells]
             first = next(cell for cell in cells if cell)
+            # Another row that begins so makes a category of it, and a quote may close a cell of many lines.
+            is_one_of_many = sum(other.lstrip("\"' ").startswith(first) for other in lines) > 1
             is_total = len(cells) > 1 and TOTAL.match(first) is not None and cells[0] in ("", first)
             is_remark = len(cells) == 1 and width > 2 and re.search(r"[^\W\d]{2}", first) is not None
-            if not is_total and not is_remark:
+            if is_one_of_many or not (is_total or is_remark) or line.count(quote or '"') % 2:
                 break
             removed += 1
         last -= 1

@@ -184,6 +184,12 @@ def xlsx(rows: list[list[object]]) -> bytes:
             ("column1", "column2", "column3", "column4"),
             [tuple("L123"), tuple("R112"), tuple("L555")],
         ),
+        (
+            "q,x,y\naverage,1,2\nlow,1,2\naverage,3,4\n",
+            ("q", "x", "y"),
+            [("average", "1", "2"), ("low", "1", "2"), ("average", "3", "4")],
+        ),
+        ('x,y,z\n1,2,"a\nb"\n1,2,"c\nmore text"\n', ("x", "y", "z"), [("1", "2", "a\nb"), ("1", "2", "c\nmore text")]),
         ("mpg cyl\nMazda 21 6\nVolvo 22 4\n", ("", "mpg", "cyl"), [("Mazda", "21", "6"), ("Volvo", "22", "4")]),
         ("first name,last, one\n1, 2,3\n4, 5,6\n", ("first name", "last", "one"), [("1", " 2", "3"), ("4", " 5", "6")]),
         ('id,text\n1,"a; b"\n2,"c; d"\n', ("id", "text"), [("1", "a; b"), ("2", "c; d")]),
