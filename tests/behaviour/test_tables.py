@@ -124,6 +124,7 @@ def test_csv_output_has_the_kept_columns(shop: tuple[Path, Path], capsys: pytest
         ("x;z\n1;2\n", "no column of the training data; it has 'x', 'z'"),
         ("a;b;c;d\n1;2;3;4\n", "no column of the training data"),
         ("colour;size;day\nred;1,5;01.03.2024\n", "has no column 'sold'"),
+        ("Colour;size;day;sold\nred;1,5;01.03.2024;no\n", "has no column 'colour'; did you mean Colour?"),
         ("<html></html>", "a web page"),
         ("", "the file is empty"),
     ],
