@@ -166,6 +166,8 @@ class _Reading:
         with quiet_pillow():
             # Pillow decodes without holding the interpreter's lock.
             seen = cpu.threaded_map(read, range(len(self.files)), min(8, cpu.usable_threads()))
+            if self.told and self.progress is not None:
+                self.progress("pictures", images.nbytes, images.nbytes)
             if self.unreadable and self.source.unreadable == "error":
                 raise self._error()
             peaks = {index: each[2] for index, each in enumerate(seen) if each is not None and each[2] is not None}
