@@ -135,8 +135,11 @@ def usable_threads() -> int:
 
 
 def has_room_for(threads: int) -> bool:
-    """Whether BLAS and the layers can each have so many threads, of which the calling one is the first."""
-    return can_start_threads(2 * (threads - 1))
+    """Whether BLAS and the layers can each have so many threads, of which the calling one is the first.
+
+    The layers' are watched by one more.
+    """
+    return can_start_threads(2 * (threads - 1) + (threads > 1))
 
 
 def threaded_map(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> list[Result]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from nnscratch.experiment.observer import Training, TrainingSummary
 from nnscratch.host import machine
+from nnscratch.host.json_text import json_text
 from nnscratch.runs import layout
 from nnscratch.runs.header import Header
 from nnscratch.runs.meta import Data, Meta, Status
@@ -53,6 +54,7 @@ class Recorder:
         """Writes what a resume needs, before the first step."""
         self.set_status("running")
         self.training.run.write_text(layout.CONFIG, self._config)
+        self.training.run.write_text(layout.DATA_REPORT, json_text(self.training.data_report.to_dict()))
         self.save()
 
     def go_on(self) -> None:
@@ -180,6 +182,7 @@ def _new_meta(training: Training, threads: int, data_dir: Path, plugins: Mapping
         parameters=training.trainer.network.parameters.size,
         machine=machine.describe(threads),
         plugins=plugins or before.plugins,
+        started_from=training.started_from or before.started_from,
     )
 
 

@@ -6,13 +6,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nnscratch.config.names import folder_name
 from nnscratch.report.formats import count, decimal
 from nnscratch.report.tables import Column, Table, per_class_table, plain_table
+from nnscratch.results.decisions import Decision
 from nnscratch.results.figures import figures_table
 from nnscratch.results.measured import Classified, Regressed
+from nnscratch.results.subgroups import Subgroup, subgroups_table, subgroups_to_dict
+from nnscratch.results.timing import Timing
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.training.evaluation import Score
 from nnscratch.training.examples import Examples
+
+SPLIT_NAMES = {"test": "test", "val": "validation", "train": "training"}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a network is evaluated on: a split of its own data by name, or other data in a file or folder."""
+
+    name: str
+    source: Path | None = None
+    """Where the other data is."""
+
+    @property
+    def title(self) -> str:
+        """`Validation`, or of other data its name."""
+        return SPLIT_NAMES[self.name].capitalize() if self.source is None else self.name
+
+    @property
+    def examples(self) -> str:
+        """`validation examples`, `examples of ward-b.csv`."""
+        return f"{SPLIT_NAMES[self.name]} examples" if self.source is None else f"examples of {self.source.name}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,13 +47,34 @@ class Evaluation:
     run: Path
     checkpoint: Path
     epoch: int
-    split: str
+    subject: Subject
     examples: Examples
     score: Score
     measured: Classified | Regressed
     note: str = ""
     """Why the figures are not those that training had for this split."""
+    decision: Decision | None = None
+    """How two classes are told apart, where it is not by the larger probability."""
+    timing: Timing | None = None
+    by: str = ""
+    """The column that the subgroups are made by."""
+    subgroups: tuple[Subgroup, ...] = ()
     failure = None
+
+    @property
+    def name(self) -> str:
+        """What it is kept as below evaluation/: a split, with what a threshold was chosen for, or other data."""
+        own = self.subject.name
+        if self.subject.source is not None and own in SPLIT_NAMES:
+            own = f"data-{own}"
+        if self.decision is None:
+            return own
+        wanted = self.decision.wanted
+        return folder_name(f"{own}-{wanted.kind}-of-{wanted.classes[wanted.positive]}-{wanted.value:g}", own)
+
+    @property
+    def folder(self) -> Path:
+        return RunDirectory(self.run).evaluation(self.name)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in metrics.json and for --json."""
@@ -37,11 +83,14 @@ class Evaluation:
             "run": str(self.run),
             "checkpoint": str(self.checkpoint),
             "epoch": self.epoch,
-            "split": self.split,
+            **({"split": self.subject.name} if self.subject.source is None else {"data": str(self.subject.source)}),
             "examples": self.score.examples,
             "loss": self.score.loss,
             **accuracy,
             **self.measured.to_dict(),
+            **({"decision": self.decision.to_dict()} if self.decision is not None else {}),
+            **({"subgroups": subgroups_to_dict(self.by, self.subgroups)} if self.subgroups else {}),
+            **({"timing": self.timing.to_dict()} if self.timing is not None else {}),
             **({"note": self.note} if self.note else {}),
         }
 
@@ -53,13 +102,16 @@ class Evaluation:
             parts.append(plain_table(per_class_table(measured.class_scores)))
         elif len(measured.target_names) > 1:
             parts.append(plain_table(_targets_table(measured)))
-        note = f"\n{self.note}" if self.note else ""
-        head = f"{self.run}, {self.checkpoint.name} (epoch {self.epoch}), {self.split}: "
-        return (
-            f"{head}{count(self.score.examples)} examples, loss {decimal(self.score.loss)}{note}\n\n"
-            + "\n".join(parts)
-            + f"\nwritten to {RunDirectory(self.run).evaluation(self.split)}"
-        )
+        if self.subgroups:
+            parts.append(plain_table(subgroups_table(self.by, self.subgroups)))
+        if self.timing is not None:
+            parts.append(self.timing.to_text())
+        said = [self.note, "" if self.decision is None else str(self.decision)]
+        on = self.subject.name if self.subject.source is None else f"other data, {self.subject.source}"
+        head = f"{self.run}, {self.checkpoint.name} (epoch {self.epoch}), {on}:"
+        size = f"{count(self.score.examples)} examples, loss {decimal(self.score.loss)}"
+        opening = f"{head} {size}" if len(head) + len(size) < 80 else f"{head}\n{size}"
+        return "\n".join([*filter(None, [opening, *said]), "", *parts, f"written to {self.folder}"])
 
 
 def _targets_table(regressed: Regressed) -> Table:

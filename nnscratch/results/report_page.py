@@ -25,7 +25,6 @@ from nnscratch.version import VERSION
 MISTAKES = 12
 INSIDE = ("gradient_flow", "weights", "first_layer")
 CLASS_PLOTS = ("per_class", "thresholds", "reliability", "predictions", "regression")
-SPLIT_TITLES = {"test": "Test", "val": "Validation", "train": "Training"}
 
 
 def write_report(loaded: LoadedRun, evaluation: Evaluation | None, pictures: Mapping[str, Picture]) -> Path:
@@ -75,7 +74,7 @@ def _subtitle(loaded: LoadedRun, meta: Meta) -> str:
 def _scores(loaded: LoadedRun, evaluation: Evaluation | None, history: Sequence[Mapping[str, float]]) -> list[Headline]:
     lines = []
     if evaluation is not None:
-        title, examples = SPLIT_TITLES[evaluation.split], f"{count(evaluation.score.examples)} examples"
+        title, examples = evaluation.subject.title, f"{count(evaluation.score.examples)} examples"
         if isinstance(evaluation.measured, Regressed):
             shown = ("r2", "mean_absolute_error")
         else:
@@ -123,7 +122,7 @@ def _mistakes(evaluation: Evaluation, classified: Classified) -> list[Mistake]:
                 predicted=names[int(classified.predicted[place])],
                 confidence=float(classified.confidence[place]),
                 png=image_png(examples.inputs[row]) if examples.inputs.ndim == 4 else None,
-                source=f"{evaluation.split} {row}",
+                source=f"{evaluation.subject.name} {row}",
             )
         )
     return shown

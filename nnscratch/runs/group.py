@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from nnscratch.config.config import Config, differences, load_config
+from nnscratch.config.overrides import override
 from nnscratch.config.plugins import imported_plugin, plugin_digests
 from nnscratch.errors import UsageError, UserError
 from nnscratch.host.appending import open_to_append
@@ -25,7 +26,7 @@ from nnscratch.report.files import write_atomically
 from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory, new_folder, take_lock
 from nnscratch.runs.kept_plugins import keep_plugins
-from nnscratch.runs.names import has_been_trained
+from nnscratch.runs.names import is_group
 from nnscratch.runs.reading import LONGEST_META, text_of
 from nnscratch.runs.records import read_record
 
@@ -86,15 +87,17 @@ class RunGroup:
         return cls(path, found)
 
     @classmethod
-    def find_or_create(cls, runs_dir: Path, config: Config, wanted: Repetitions) -> RunGroup:
-        """The group of that config there, with the wanted seeds added; else a new one, `<name>`, `<name>-2`, ...
-
-        The plugins of a new one are copied into it.
-        """
+    def find(cls, runs_dir: Path, config: Config, wanted: Repetitions) -> RunGroup | None:
+        """The group of that config there, with the wanted seeds added; None when there is none."""
         for path in _candidates(runs_dir, config.name):
             group = cls.open(path)
             if group._repeats(config, wanted):
                 return group._with(wanted)
+        return None
+
+    @classmethod
+    def create(cls, runs_dir: Path, config: Config, wanted: Repetitions) -> RunGroup:
+        """A new one, `<name>`, `<name>-2`, ...; the plugins of the config are copied into it."""
         try:
             runs_dir.mkdir(parents=True, exist_ok=True)
             path = new_folder(runs_dir, config.name)
@@ -134,6 +137,13 @@ class RunGroup:
             for label, folder, changes in named
         ]
 
+    def member_config(self, member: Member) -> Config:
+        """The config of one run; on W&B the runs of a group are one, too. Raises ConfigError."""
+        config = load_config(self.path / layout.CONFIG, member.overrides)
+        if config.wandb.group is None:
+            config = load_config(self.path / layout.CONFIG, [*member.overrides, override("wandb.group", self.name)])
+        return config
+
     @contextmanager
     def claimed(self, member: Member) -> Iterator[bool]:
         """Whether the run is this process's to train: no other has claimed it. The claim ends with the process."""
@@ -165,21 +175,6 @@ class RunGroup:
     def _write(self) -> None:
         values = {name: value for name, value in asdict(self.repetitions).items() if value not in (None, ())}
         write_atomically(self.path / layout.GROUP, (json_text(values, indent=2) + "\n").encode())
-
-
-def is_group(path: Path) -> bool:
-    """Whether the folder holds runs that repeat one config."""
-    return (path / layout.GROUP).is_file()
-
-
-def find_group(name: str | Path, runs_dir: Path) -> Path | None:
-    """The folder of the group at that path, or else of that name in `runs_dir`; None when a run, or nothing, is."""
-    for candidate in (Path(name), runs_dir / name):
-        if is_group(candidate):
-            return candidate
-        if has_been_trained(candidate):
-            return None
-    return None
 
 
 def _imported_digests(config: Config) -> dict[str, str]:

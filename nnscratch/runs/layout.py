@@ -4,6 +4,7 @@ from __future__ import annotations
 
 CONFIG = "config.yaml"
 META = "meta.json"
+DATA_REPORT = "data_report.json"
 METRICS = "metrics.jsonl"
 METRICS_TABLE = "metrics.csv"
 REPORT = "report.html"

@@ -12,6 +12,9 @@ from nnscratch.report.tables import plain_table, runs_table
 from nnscratch.report.values import RunSummary
 from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.group import RunGroup
+from nnscratch.runs.group_summary import summarize_group
+from nnscratch.runs.names import is_group
 from nnscratch.runs.summary import plain_summary, summarize
 
 
@@ -40,15 +43,20 @@ def list_runs(runs_dir: Path, *, everything: bool = False) -> RunsList:
         raise UserError(f"there is no folder {runs_dir}", "--runs-dir says where runs are")
     found = []
     for path in _run_folders(runs_dir, everything=everything):
-        started, summary = _summarized(RunDirectory(path))
+        started, summary = _summarized(path)
         found.append((started, path, replace(summary, name=str(path.relative_to(runs_dir)))))
     found.sort(key=lambda each: each[:2])
     return RunsList(runs_dir, tuple((path, summary) for _, path, summary in found))
 
 
-def _summarized(run: RunDirectory) -> tuple[str, RunSummary]:
+def _summarized(path: Path) -> tuple[str, RunSummary]:
     """When a run was started, and its line; of one that cannot be read, a line that says why: the others are shown."""
+    run = RunDirectory(path)
     try:
+        if is_group(path):
+            group = RunGroup.open(path)
+            started = [member.run.read_meta().started or "" for member in group.members]
+            return min(filter(None, started), default=""), summarize_group(group).as_row(run.name)
         return run.read_meta().started or "", summarize(run)
     except UserError as error:
         return "", RunSummary(run.name, "-", f"unreadable: {error.message}")
@@ -57,7 +65,10 @@ def _summarized(run: RunDirectory) -> tuple[str, RunSummary]:
 
 
 def _run_folders(runs_dir: Path, *, everything: bool) -> list[Path]:
-    """Folders with a config and checkpoints: a run holds no other run, so below one nothing is looked for."""
+    """Folders with a config and checkpoints: a run holds no other run, so below one nothing is looked for.
+
+    A group of runs is one; with `everything` its runs are found, too.
+    """
     found = []
     for parent, folders, names in os.walk(runs_dir):
         path = Path(parent)
@@ -65,6 +76,9 @@ def _run_folders(runs_dir: Path, *, everything: bool) -> list[Path]:
             found.append(path)
             folders.clear()
         elif path != runs_dir and not everything:
+            found += [path] if layout.GROUP in names else []
             folders.clear()
+        elif path != runs_dir and layout.GROUP in names:
+            found.append(path)
         folders[:] = [name for name in folders if not name.startswith(".")]
     return found

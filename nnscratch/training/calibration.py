@@ -7,9 +7,10 @@ import numpy as np
 from nnscratch.nn.compute.buffers import Array
 
 LARGEST = 100.0
-"""Of the temperature and of 1 / it: beyond, the validation split is met perfectly or not at all."""
+"""Of the temperature and of 1 / it: beyond, no outputs are right, or all are."""
 STEPS = 100
 CLOSE = 1e-9
+"""A change of 1 / T, beside it, and a slope of the log loss that are no longer worth a step."""
 
 
 def fit_temperature(y: Array, t: Array) -> float:
@@ -32,7 +33,7 @@ def fit_temperature(y: Array, t: Array) -> float:
         low, high = (low, b) if slope > 0 else (b, high)
         step = b - slope / curvature if curvature > 0 else high
         step = step if low < step < high else (low * high) ** 0.5
-        if abs(step - b) <= CLOSE * b:
+        if abs(step - b) <= CLOSE * b or abs(slope) <= CLOSE:
             break
         b = step
     return 1 / b

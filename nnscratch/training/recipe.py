@@ -39,7 +39,7 @@ class Recipe:
     @property
     def evaluation_batch_size(self) -> int:
         """Examples at a time when nothing is learned; the same everywhere, so that figures agree to the last digit."""
-        return max(self.batch_size, 256)
+        return evaluation_batch_size(self.batch_size)
 
     def clip(self, gradient: Array, norm: float) -> None:
         """Clips in place, by norm and then by value, as far as wanted; `norm` is |gradient|."""
@@ -51,3 +51,8 @@ class Recipe:
     def learning_rate_factor(self, number: int, steps_per_epoch: int, losses: Sequence[float]) -> float:
         """The schedule's factor for update `number`, from 0; losses are those of the epochs before."""
         return self.schedule(number, self.epochs * steps_per_epoch, steps_per_epoch, losses)
+
+
+def evaluation_batch_size(batch_size: int) -> int:
+    """Examples at a time when nothing is learned, in a training with batches of that size."""
+    return max(batch_size, 256)

@@ -278,6 +278,11 @@ training: {monitor: val_accuracy}
     ]
 
 
+def test_a_figure_of_numbers_cannot_be_monitored_with_a_loss_for_classes() -> None:
+    text = "data: {dataset: shapes}\nmodel: {hidden_layers: []}\ntraining: {monitor: val_r2}"
+    assert problems(text) == ["training.monitor: must be val_loss or a figure of classification, which has no R2"]
+
+
 def test_all_problems_are_reported_at_once_in_the_order_of_the_file() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_config("sed: 1\ndata: {dataset: shape, limit: 0}\nmodel: {layers: [dense: 0]}\nl2: x\n", "my.yaml")

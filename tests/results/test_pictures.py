@@ -102,7 +102,7 @@ def test_the_plots_show_the_one_look_at_the_test_split(
     main(["train", str(drawn_run / "config.yaml"), "--runs-dir", str(tmp_path), "--threads", "1", "--quiet"])
     (evaluation,) = shown
     result = json.loads((tmp_path / "little" / "meta.json").read_text())["result"]
-    assert evaluation.split == "test"
+    assert evaluation.subject.name == "test"
     assert evaluation.score.accuracy == result["test_accuracy"]
     assert isinstance(evaluation.measured, Classified)
     assert np.trace(evaluation.measured.counts) == pytest.approx(50 * result["test_accuracy"])

@@ -23,7 +23,7 @@ from nnscratch.datasets.sources.shapes import Shapes
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
-from nnscratch.results.evaluate import evaluate_run
+from nnscratch.results.evaluate import Request, evaluate_run
 from nnscratch.results.predict import BATCH, predict
 from nnscratch.results.prediction_inputs import items
 from nnscratch.results.prediction_tables import Item
@@ -79,7 +79,7 @@ def test_pictures_arrays_and_evaluation_agree(
     Image.fromarray(images[7]).save(tmp_path / "seven.png")
     np.save(tmp_path / "all.npy", images)
     np.savez_compressed(tmp_path / "all.npz", x_test=images, y_test=np.zeros(50))
-    evaluate_run(shapes_run, "test", "best", Workplace(tmp_path, threads=1, plots=False), Display(quiet=True))
+    evaluate_run(shapes_run, Request(), Workplace(tmp_path, threads=1, plots=False), Display(quiet=True))
     with (shapes_run / "evaluation" / "test" / "predictions.csv").open(newline="") as file:
         expected = [(row["predicted"], float(row["probability"])) for row in csv.DictReader(file)]
     rows = predicted(capsys, shapes_run, tmp_path / "all.npy", tmp_path / "all.npz", tmp_path / "seven.png")

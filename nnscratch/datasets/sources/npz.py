@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nnscratch.component import setting
-from nnscratch.datasets.dataset import Array, Dataset, Report
+from nnscratch.datasets.dataset import WEIGHTS_COUNT, Array, Dataset, Report
 from nnscratch.datasets.description import Description, Guess
 from nnscratch.datasets.download import Progress
 from nnscratch.datasets.formats.npy import MAGIC, NPYHeader, read_npy, read_npy_blocks, read_npy_header
@@ -34,6 +34,9 @@ _KEYS = {
     "val targets": ("y_val", "Y_val", "y_valid", "Y_valid", "y_validation", "val_labels", "val_y"),
     "test inputs": ("x_test", "X_test", "test_images", "test_x"),
     "test targets": ("y_test", "Y_test", "test_labels", "test_y"),
+    "train weights": ("sample_weight", "sample_weight_train"),
+    "val weights": ("sample_weight_val",),
+    "test weights": ("sample_weight_test",),
 }
 _CLASS_KEYS = ("classes", "class_names", "label_names", "target_names")
 SPLITS = ("train", "val", "test")
@@ -110,7 +113,12 @@ class NPZ(LargeSource):
         inputs, _ = storage.rows((total, *plan.shape), plan.dtype, made_from, fill)
         found = {split: inputs[starts[split] : starts[split] + len(each)] for split, each in rows.items()}
         labels = {split: targets.splits[split if split in plans else "train"][each] for split, each in rows.items()}
+        own = arrays.weights({split: len(each) for split, each in targets.splits.items()})
+        weights = {
+            split: own[of][each] for split, each in rows.items() if (of := split if split in plans else "train") in own
+        }
         description = _description(plans, targets, rows)
+        said = f"weights from {arrays.keys['train weights']}: {WEIGHTS_COUNT}" if "train" in weights else None
         return Dataset(
             self.name,
             found["train"],
@@ -119,12 +127,16 @@ class NPZ(LargeSource):
             labels.get("test"),
             classes=targets.classes,
             origin=str(file),
-            notes=tuple(f"{each.what}: {each.taken} ({each.why})" for each in description.guesses if each.why),
+            notes=(
+                *(f"{each.what}: {each.taken} ({each.why})" for each in description.guesses if each.why),
+                *([said] if said is not None else []),
+            ),
             target_names=None if targets.classes is not None else _names(labels["train"]),
             description=description,
             validation_inputs=found.get("val"),
             validation_targets=labels.get("val"),
             white=plan.white,
+            weights=weights,
         )
 
 
@@ -182,6 +194,23 @@ class _Arrays:
     def targets(self) -> dict[str, tuple[str, Array]]:
         """The targets by split, each with its name in the file."""
         return {split: (key := self.keys[f"{split} targets"], self._read(key)) for split in self.splits}
+
+    def weights(self, counts: Mapping[str, int]) -> dict[str, Array]:
+        """How much each example of a split counts, where the file says so."""
+        found = {}
+        for split in self.splits:
+            key = self.keys.get(f"{split} weights")
+            if key is None:
+                continue
+            values = self._read(key).reshape(-1)
+            if len(values) != counts[split]:
+                raise DataError(f"{self.file}: {counts[split]:,} {split} targets but {len(values):,} numbers in {key}")
+            if values.dtype.kind not in "biuf" or not (np.isfinite(values) & (values >= 0)).all():
+                raise DataError(
+                    f"{self.file}: {key} has what is no weight", "weights are numbers from 0 on: 0 counts not at all"
+                )
+            found[split] = values.astype(np.float64)
+        return found
 
     def names(self) -> Array | None:
         """The names of the classes, where there are any."""

@@ -6,14 +6,14 @@ Both are means over the batch. Targets are labels (N,) for classification or (N,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from nnscratch.component import Component
 from nnscratch.nn.compute.buffers import Array, Buffers
-from nnscratch.nn.equations import Equation
+from nnscratch.nn.equations import Equation, entry, largest
 
 
 @dataclass(eq=False)
@@ -80,14 +80,25 @@ class Loss(Component):
         """Which side of the loss's kinks every number of y falls on; None for a smooth loss."""
         return None
 
-    def worked(self, y: Array, t: Array, value: float, dy: Array) -> Iterator[Equation]:
+    def worked(self, y: Array, t: Array, value: float, dy: Array, w: Array | None = None) -> Iterator[Equation]:
         """The first example's loss by hand, its largest dy, and the mean over the batch, from the numbers of a call.
 
-        A loss brings `worked_example`; the mean is the same for all.
+        A loss brings `worked_example`; weights and the mean are the same for all.
         """
-        yield from self.worked_example(y, t, dy)
+        if w is None:
+            yield from self.worked_example(y, t, dy)
+            losses = self.per_example(y, t)
+            yield Equation.of("L", "sum_n(L_n) / N", {"L_n": losses, "N": len(losses)}, value)
+            return
+        unweighted = self(y, t)[1].copy()
+        (j,) = largest(unweighted[0])
+        for equation in self.worked_example(y, t, unweighted):
+            is_dy = equation.name == entry("dy", 0, j)
+            yield replace(equation, name=entry("du", 0, j)) if is_dy else equation
         losses = self.per_example(y, t)
-        yield Equation.of("L", "sum_n(L_n) / N", {"L_n": losses, "N": len(losses)}, value)
+        note = "w is the weight of the example, 1 on average over the training split"
+        yield Equation.of(entry("dy", 0, j), "w * du", {"w": w[0], "du": unweighted[0, j]}, dy[0, j], note)
+        yield Equation.of("L", "sum_n(w_n * L_n) / N", {"w_n": w, "L_n": losses, "N": len(losses)}, value)
 
     def worked_example(self, y: Array, t: Array, dy: Array) -> Iterator[Equation]:
         """What `worked` has of the first example."""
