@@ -123,7 +123,7 @@ class ImageFolder(LargeSource):
             guesses.append(Guess("test split", taken, "there is no folder test/", "data.dataset.test"))
         if "val" in splits:
             taken = f"{found.folders['val'].name}/"
-            guesses.append(Guess("validation split", taken, "in place of a share of training", "data.validation"))
+            guesses.append(Guess("validation", taken, "in place of a share of training", "data.validation"))
         if seen["white"] is not None:
             why = f"the brightest of {seen['deep']:,} pictures with more than 8 bits holds {seen['peak']:g}"
             guesses.append(Guess("white", f"{seen['white']:g}", why))
