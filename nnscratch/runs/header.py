@@ -17,8 +17,8 @@ from nnscratch.training.progress import Progress
 
 LARGEST = 1 << 40
 """Numbers of an example, or outputs: more than any machine holds."""
-NOT_IN_ALL = ("progress", "optimizer_steps", "encoding", "temperature")
-"""What `best`, or a run that was not trained on a table, does not have."""
+NOT_IN_ALL = ("progress", "optimizer_steps", "encoding", "temperature", "white")
+"""What `best`, or a run that was not trained on a table or on deep pixels, does not have."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,7 +51,7 @@ def recipe_for(dataset: Dataset) -> Recipe:
         learning_rate=2e-3 if is_table else 1e-3,
         epochs=epochs,
         batch_size=batch_size,
-        validation=0.1 if examples >= FEWEST_FOR_VALIDATION else 0,
+        validation=0.1 if examples >= FEWEST_FOR_VALIDATION or dataset.validation_inputs is not None else 0,
     )
 
 
