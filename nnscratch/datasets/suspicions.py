@@ -17,7 +17,7 @@ ALONE = 0.995
 """A column that predicts the target so well has the answer in it, or all of it."""
 FEWEST = 10
 """Of fewer examples any column may fit the target by chance."""
-MOST_CELLS = 2_000_000
+MOST_CELLS = 1_000_000
 """Of larger tables evenly spaced rows are looked at."""
 MOST_BYTES = 1 << 30
 """Inputs larger than this are not searched for identical examples."""
