@@ -17,6 +17,8 @@ ALONE = 0.995
 """A column that predicts the target so well has the answer in it, or all of it."""
 FEWEST = 10
 """Of fewer examples any column may fit the target by chance."""
+MANY = 20
+"""Of fewer rows any count may happen to be another in each."""
 MOST_CELLS = 1_000_000
 """Of larger tables evenly spaced rows are looked at."""
 MOST_BYTES = 1 << 30
@@ -34,11 +36,12 @@ class Shared:
 
 
 def column_suspicions(
-    values: Array, targets: Array, names: Sequence[str], categories: Collection[str] = ()
+    values: Array, targets: Array, names: Sequence[str], categories: Collection[str] = (), dates: Collection[str] = ()
 ) -> Iterator[str]:
     """Of the columns of values (N, C), NaN for gaps: constants, numbers of rows, and what alone predicts the target.
 
-    Targets are labels (N,) or numbers (N, K); the values of `categories` are codes without an order.
+    Targets are labels (N,) or numbers (N, K); the values of `categories` are codes without an order, and a date may well
+    be another in every row.
     """
     step = max(1, -(-values.size // MOST_CELLS))
     constants = []
@@ -47,9 +50,9 @@ def column_suspicions(
         known = column[~np.isnan(column)]
         if len(known) == len(column) > 1 and np.all(known == known[0]):
             constants.append(name)
-        elif name not in categories and len(known) == len(column) > 2 and _counts(column):
+        elif name not in (*categories, *dates) and (what := _names_rows(column)):
             yield (
-                f"column {name!r} counts the rows: where these are sorted it gives the answer away; "
+                f"column {name!r} {what}: where these are sorted it gives the answer away; "
                 f"leave it out unless it means something (data.dataset.ignore)"
             )
         elif _predicts_alone(column[::step], targets[::step], name in categories):
@@ -127,8 +130,17 @@ def shared_suspicions(shared: Sequence[Shared]) -> Iterator[str]:
         )
 
 
-def _counts(column: Array) -> bool:
-    return bool(column[0] in (0, 1) and np.all(np.diff(column) == 1))
+def _names_rows(column: Array) -> str:
+    """What makes a column look like numbers of rows: it counts them, or is unique and has hardly a number left out."""
+    steps = np.diff(column)
+    if len(column) <= 2 or np.isnan(column).any():
+        return ""
+    if column[0] in (0, 1) and np.all(steps == 1):
+        return "counts the rows"
+    if len(column) <= MANY or np.any(column != np.rint(column)) or len(np.unique(column)) < len(column):
+        return ""
+    is_dense, is_sorted = np.ptp(column) < 2 * len(column), np.all(steps > 0)
+    return "is another whole number in every row, as the names of rows are" if is_dense or is_sorted else ""
 
 
 def _predicts_alone(column: Array, targets: Array, is_category: bool) -> bool:
