@@ -40,8 +40,8 @@ def column_suspicions(
 ) -> Iterator[str]:
     """Of the columns of values (N, C), NaN for gaps: constants, numbers of rows, and what alone predicts the target.
 
-    Targets are labels (N,) or numbers (N, K); the values of `categories` are codes without an order, and a date may well
-    be another in every row.
+    Targets are labels (N,) or numbers (N, K); the values of `categories` are codes without an order, and a date may
+    well be another in every row.
     """
     step = max(1, -(-values.size // MOST_CELLS))
     constants = []
