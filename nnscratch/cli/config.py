@@ -9,7 +9,7 @@ import typer
 
 from nnscratch.cli.help import SET_UP, examples
 from nnscratch.cli.options import DataDir, Json, Target, Threads, display_for
-from nnscratch.cli.result import finish
+from nnscratch.cli.result import finish, stream_out
 from nnscratch.errors import UsageError
 from nnscratch.host.workplace import DEFAULT_DATA
 
@@ -56,7 +56,8 @@ def schema() -> None:
     """Print the JSON Schema of configs, which editors complete from."""
     from nnscratch.setup.editor import editor_schema
 
-    finish(editor_schema())
+    schema = editor_schema()
+    stream_out(schema, [f"{schema.to_text()}\n"], is_data=True)
 
 
 @family.command(

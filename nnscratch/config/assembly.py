@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 from nnscratch.config.config import Config
 from nnscratch.config.data import Splits, Tell, encode_dataset, fitted, load_dataset, split_dataset
+from nnscratch.config.named_weights import StartingWeights, require_frozen
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.report import DataReport
 from nnscratch.datasets.tables.encoding import TableEncoding
-from nnscratch.errors import ConfigError, Problem, SettingError, ShapeError, did_you_mean
+from nnscratch.errors import ConfigError, Problem, SettingError, ShapeError
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
-from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
@@ -29,23 +29,6 @@ from nnscratch.training.metrics.metric import Metric
 from nnscratch.training.recipe import Recipe
 from nnscratch.training.scaling import Affine, fit_targets
 from nnscratch.training.trainer import Trainer
-
-
-@dataclass(frozen=True, eq=False)
-class StartingWeights:
-    """Arrays by name, of a network that was trained before; those that it lacks start as they always do."""
-
-    parameters: Mapping[str, Array]
-    state: Mapping[str, Array]
-
-    def put_into(self, network: Network) -> None:
-        """Copies them over the network's own."""
-        for arrays, own in (
-            (self.parameters, network.parameters.named()),
-            (self.state, network.parameters.named_state()),
-        ):
-            for name, array in arrays.items():
-                own[name][...] = array
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,36 +108,13 @@ def build_network(config: Config, input_shape: tuple[int, ...], outputs: int) ->
     """The network for inputs of that shape, built but not initialised. Raises ConfigError when layers do not fit."""
     model = config.model
     try:
-        network = Network(
-            config.build_layers(),
-            input_shape,
-            outputs=outputs,
-            weight_init=model.weight_init.build(),
-            freeze=model.freeze,
-        )
+        layers, weight_init = config.build_layers(), model.weight_init.build()
+        network = Network(layers, input_shape, outputs=outputs, weight_init=weight_init, freeze=model.freeze)
     except ShapeError as error:
         path = ".".join(map(str, ("model", *error.position)))
         raise ConfigError([config.problem(path, error.reason)], error.hint) from None
-    known = array_names(network)
-    problems = [
-        config.problem(f"model.freeze.{index}", f"there is no layer or weight `{name}`{did_you_mean(name, known)}")
-        for index, name in enumerate(model.freeze)
-        if name not in known
-    ]
-    if model.freeze and not problems and not network.parameters.trainable_size:
-        problems.append(config.problem("model.freeze", "leaves nothing to train"))
-    if problems:
-        raise ConfigError(problems, "`nnscratch train CONFIG --dry-run` shows the layers and their names")
+    require_frozen(config, network)
     return network
-
-
-def array_names(network: Network) -> list[str]:
-    """By what a config may name weights: every array, and every layer that has some, `2.dense` and `2.dense.weight`."""
-    parameters = network.parameters
-    names = [name for each in (parameters.shapes, parameters.state_shapes) for name in each]
-    parts = [name.split(".") for name in names]
-    layers = (".".join(each[:stop]) for each in parts for stop in range(2, len(each), 1))
-    return list(dict.fromkeys([*layers, *parameters.shapes]))
 
 
 def start_network(

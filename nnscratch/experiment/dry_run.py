@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nnscratch.config.assembly import prepare
 from nnscratch.config.config import Config
 from nnscratch.datasets.report import DataReport
 from nnscratch.errors import DataError
@@ -17,7 +16,7 @@ from nnscratch.report.formats import count
 from nnscratch.report.tables import plain_table
 from nnscratch.results.data_text import whole_report_text
 from nnscratch.results.network_table import network_table
-from nnscratch.runs.starting import start_from_run
+from nnscratch.runs.starting import prepare_start
 from nnscratch.runs.training_state import Best
 from nnscratch.training.trainer import Trainer
 
@@ -81,8 +80,7 @@ def dry_run(config: Config, workplace: Workplace, display: Display) -> DryRun:
     Data that `train` would download or unpack first is a DataError too: nothing is written here.
     """
     refuse_to_unpack(config, workplace.data_dir)
-    assembly = prepare(config, replace(workplace, download=False), display)
-    assembly, _ = start_from_run(assembly, workplace.runs_dir, display.say)
+    assembly, _ = prepare_start(config, replace(workplace, download=False), display)
     network, dataset = assembly.network, assembly.dataset
     return DryRun(
         tuple(network.summaries),

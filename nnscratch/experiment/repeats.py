@@ -78,7 +78,7 @@ def repeat(
     config = with_whole_path(config, workplace.runs_dir)
     prepared = prepare(config, workplace, display)  # data that is missing is missed once, and fetched once
     wanted = Repetitions(seeds=tuple(seeds), folds=folds, minutes=config.training.minutes)
-    group = RunGroup.find(workplace.runs_dir, config, wanted)
+    group = RunGroup.find(workplace.runs_dir, prepared.config, wanted)
     if group is None:
         threads = max(1, machine.choose_threads(workplace.threads) // how.workers)
         group = RunGroup.create(workplace.runs_dir, fit_epochs(prepared, threads, display.say), wanted)

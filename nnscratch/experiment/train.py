@@ -33,7 +33,7 @@ from nnscratch.runs.directory import RunDirectory, find_checkpoint
 from nnscratch.runs.header import header_of
 from nnscratch.runs.kept_plugins import keep_plugins
 from nnscratch.runs.meta import Origin
-from nnscratch.runs.starting import start_from_run
+from nnscratch.runs.starting import prepare_start
 from nnscratch.runs.training_state import require_weights, restore, scaling_of, target_scaling_of
 from nnscratch.training.trainer import Trainer
 
@@ -130,7 +130,7 @@ def _at_the_start(
     config: Config, workplace: Workplace, threads: int, display: Display
 ) -> tuple[Assembly, Origin | None]:
     """What a training begins with: trained weights in place, and as many epochs as fit into its time."""
-    prepared, origin = start_from_run(prepare(config, workplace, display), workplace.runs_dir, display.say)
+    prepared, origin = prepare_start(config, workplace, display)
     return replace(prepared, config=fit_epochs(prepared, threads, display.say)), origin
 
 

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from nnscratch.config.assembly import Assembly, StartingWeights, array_names
+from nnscratch.config.assembly import Assembly, prepare
 from nnscratch.config.config import Config
 from nnscratch.config.data import Tell
+from nnscratch.config.named_weights import StartingWeights, array_names
 from nnscratch.errors import ConfigError, Problem, UserError, did_you_mean
+from nnscratch.host.display import Display
+from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.parameters import is_among
 from nnscratch.runs.checkpoint import Checkpoint, load_checkpoint
@@ -23,19 +26,29 @@ from nnscratch.runs.names import find_run
 from nnscratch.runs.training_state import scaling_of
 
 
-def start_from_run(assembly: Assembly, runs_dir: Path, tell: Tell) -> tuple[Assembly, Origin | None]:
-    """The same that starts as its config says, and where from: weights, running statistics and scaling of that run.
+def prepare_start(config: Config, workplace: Workplace, display: Display) -> tuple[Assembly, Origin | None]:
+    """As `prepare`, and where its weights are from: with weights, running statistics and scaling of `start_from`.
 
-    The config then names the run by its whole path. What is done with its scaling and its classes is told. Raises
-    ConfigError, with every array that does not fit, and UserError when there is no such run.
+    A table's columns become features as in that run. The config then names the run by its whole path. What is done
+    with its scaling and its classes is told. Raises ConfigError, with every array that does not fit, and UserError when
+    there is no such run.
     """
-    config = with_whole_path(assembly.config, runs_dir)
+    config = with_whole_path(config, workplace.runs_dir)
     if config.model.start_from is None:
-        return assembly, None
+        return prepare(config, workplace, display), None
     path = Path(config.model.start_from.run)
     file = path if path.is_file() else RunDirectory.open(path).best
     saved = load_checkpoint(file)
     header = header_of(saved, file)
+    assembly = prepare(config, workplace, display, header.table_encoding)
+    return _start_from(assembly, path, file, saved, header, display.say)
+
+
+def _start_from(
+    assembly: Assembly, path: Path, file: Path, saved: Checkpoint, header: Header, tell: Tell
+) -> tuple[Assembly, Origin]:
+    config = assembly.config
+    assert config.model.start_from is not None
     arrays, state = saved.section("parameters"), saved.section("state")
     shapes, state_shapes = assembly.network.parameters.shapes, assembly.network.parameters.state_shapes
     problems = list(_problems(assembly, {**arrays, **state}, {**shapes, **state_shapes}))
@@ -50,7 +63,7 @@ def start_from_run(assembly: Assembly, runs_dir: Path, tell: Tell) -> tuple[Asse
     tell(_told(starting, {**shapes, **state_shapes}, path, header))
     for line in _about_classes(assembly, header, starting):
         tell(line)
-    return _with_scaling(replace(assembly, config=config, starting=starting), saved, file, tell), origin
+    return _with_scaling(replace(assembly, starting=starting), saved, file, tell), origin
 
 
 def with_whole_path(config: Config, runs_dir: Path) -> Config:

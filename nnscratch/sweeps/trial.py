@@ -148,6 +148,7 @@ def _is_run_of(path: Path, config: Config, folder: Path) -> bool:
         return False
     ignored = ["name", "wandb.", "plugins", "model.start_from.run"]  # which the run has in full
     ignored += ["training.minutes", "training.epochs"] if config.training.minutes is not None else []
+    ignored += ["training.batch_size"] if "batch_size" not in config.training.model_fields_set else []
     same = all(where.startswith(tuple(ignored)) for where in differences(kept, config))
     return same and same_plugins and not RunDirectory(path).is_being_trained()
 
