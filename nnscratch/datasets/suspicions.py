@@ -121,12 +121,12 @@ def identical_examples(parts: Mapping[str, tuple[Array, Array]]) -> tuple[int, t
 
 
 def shared_suspicions(shared: Sequence[Shared]) -> Iterator[str]:
-    """Identical inputs in two splits make a score look better than it is."""
+    """Identical inputs in two splits: copies of one example make a score look better than it is."""
     for each in shared:
         inputs = f"{each.count:,} inputs are" if each.count > 1 else "1 input is"
         yield (
             f"{inputs} in {each.first} and in {each.second}, such as rows {each.rows[0]} and {each.rows[1]}: "
-            "the score there looks better than it is"
+            "the score there may look better than it is"
         )
 
 
