@@ -36,12 +36,17 @@ class Shared:
 
 
 def column_suspicions(
-    values: Array, targets: Array, names: Sequence[str], categories: Collection[str] = (), dates: Collection[str] = ()
+    values: Array,
+    targets: Array,
+    names: Sequence[str],
+    categories: Collection[str] = (),
+    dates: Collection[str] = (),
+    how: str = "",
 ) -> Iterator[str]:
     """Of the columns of values (N, C), NaN for gaps: constants, numbers of rows, and what alone predicts the target.
 
     Targets are labels (N,) or numbers (N, K); the values of `categories` are codes without an order, and a date may
-    well be another in every row.
+    well be another in every row. `how` says with which field a column is left out.
     """
     step = max(1, -(-values.size // MOST_CELLS))
     constants = []
@@ -53,12 +58,12 @@ def column_suspicions(
         elif name not in (*categories, *dates) and (what := _names_rows(column)):
             yield (
                 f"column {name!r} {what}: where these are sorted it gives the answer away; "
-                f"leave it out unless it means something (data.dataset.ignore)"
+                f"leave it out unless it means something{how}"
             )
         elif _predicts_alone(column[::step], targets[::step], name in categories):
             yield (
                 f"column {name!r} alone predicts the target: is it known before the answer is? "
-                f"if not, leave it out (data.dataset.ignore)"
+                f"if not, leave it out{how}"
             )
     if constants:
         shown = ", ".join(map(repr, constants[:5])) + (", ..." if len(constants) > 5 else "")
