@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 Values = NDArray[np.float64]
 
+ONE_COLUMN = 4.0  # inches: one column of a paper
 LETTER, LINE_OF_LEGEND = 0.075, 0.75  # inches: how wide a letter of a legend is, and what stands before it
 
 
@@ -88,9 +89,14 @@ def curves(
     if has_rates:
         _draw_rates(figure.add_subplot(grid[-1, :]), epoch_numbers(epochs), rates, best_epoch)
     if shown:
-        add_legend(figure, list(shown.values()), list(shown), columns=len(shown))
+        add_legend(figure, list(shown.values()), list(shown), columns=_legend_columns(max(map(len, shown)), width))
     head(figure, title)
     return save(figure, path)
+
+
+def _legend_columns(longest: int, width: float) -> int:
+    """How many labels of so many letters stand beside each other."""
+    return int(np.clip(width / (longest * LETTER + LINE_OF_LEGEND), 1, 4))
 
 
 def _draw_metric(axes: Axes, rows: Sequence[Row], metric: _Metric, best_epoch: int | None) -> dict[str, Line2D]:
@@ -125,7 +131,9 @@ def _draw_metric(axes: Axes, rows: Sequence[Row], metric: _Metric, best_epoch: i
                 [best_epoch], [at_best], linestyle=":", color=MUTED, linewidth=1.4, marker="*", markersize=13,
                 markerfacecolor="white", markeredgecolor=INK, zorder=5,
             )  # fmt: skip
-            note = f"{metric.text(at_best)} at the best epoch, {best_epoch}"
+            width = axes.get_figure(root=True).get_figwidth()  # type: ignore[union-attr]
+            best = f"epoch {best_epoch}" if width < ONE_COLUMN else f"the best epoch, {best_epoch}"
+            note = f"{metric.text(at_best)} at {best}"
             axes.set_title(note, loc="right", fontsize=SMALL + 0.5, color=INK)
     _note_divergence(axes, rows, numbers, metric)
     return shown
@@ -227,7 +235,7 @@ def gradient_flow(epochs: Sequence[Row], path: Path, *, title: str = "", width: 
     # With very many layers the ends of the colour scale are enough.
     named = layers if len(layers) <= 12 else [*layers[:3], layers[len(layers) // 2], *layers[-3:]]
     longest = min(max(map(len, named), default=0), int((width - LINE_OF_LEGEND) / LETTER))
-    columns = int(np.clip(width / (longest * LETTER + LINE_OF_LEGEND), 1, 4))
+    columns = _legend_columns(longest, width)
     legend_height = 0.2 * (len(named) // columns + 1)
     figure = new_figure((3.7 if width >= 6 else 6.4) + legend_height, width)
     numbers = epoch_numbers(epochs)

@@ -7,6 +7,7 @@ style and marker, so a plot printed in grey still reads. Nothing goes through py
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -88,9 +89,12 @@ def dress(
 
 
 def head(figure: Figure, title: str) -> None:
-    """The figure's own title, top left; nothing for an empty one."""
+    """The figure's own title, top left, in as many lines as the width asks for; nothing for an empty one."""
     if title:
-        figure.suptitle(plain(title, 90), x=0.01, ha="left", fontsize=TITLE + 1.5, color=INK, fontweight="bold")
+        size = TITLE + 1.5
+        letters = int(0.98 * 72 * figure.get_figwidth() / (0.66 * size))  # bold ones are two thirds as wide as high
+        lines = textwrap.wrap(plain(title, 90), max(letters, 10))
+        figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=size, color=INK, fontweight="bold")
 
 
 def add_legend(
