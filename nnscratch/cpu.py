@@ -70,20 +70,20 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
 
     The smallest of its group's quota and of those above. `root` is where /proc and /sys are.
     """
-    quotas = [quota for folder in _cpu_groups(root) if (quota := _quota_of(folder)) is not None]
+    quotas = [quota for folder in control_groups("cpu", root) if (quota := _quota_of(folder)) is not None]
     return min(quotas, default=None)
 
 
-def _cpu_groups(root: Path) -> Iterator[Path]:
-    """The folders that may hold a CPU quota of this process: its groups and those above, as they are mounted here."""
+def control_groups(controller: str, root: Path = Path("/")) -> Iterator[Path]:
+    """The folders that may hold this process's limits of cpu or memory: its groups and those above, as mounted here."""
     mounts = root / "sys" / "fs" / "cgroup"
     for line in _text(root / "proc" / "self" / "cgroup").splitlines():
         controllers, _, group = line.partition(":")[2].partition(":")
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
         path = PurePosixPath("/") / group
         # Inside a container the mounted folder may be the group itself, of which only the host knows the name.
-        for mount in (mounts / controllers, mounts / "cpu") if controllers else (mounts, mounts / "unified"):
+        for mount in (mounts / controllers, mounts / controller) if controllers else (mounts, mounts / "unified"):
             yield from (mount / each.relative_to("/") for each in (path, *path.parents) if ".." not in each.parts)
 
 
@@ -135,8 +135,11 @@ def usable_threads() -> int:
 
 
 def has_room_for(threads: int) -> bool:
-    """Whether BLAS and the layers can each have so many threads, of which the calling one is the first."""
-    return can_start_threads(2 * (threads - 1))
+    """Whether BLAS and the layers can each have so many threads, of which the calling one is the first.
+
+    The layers' are watched by one more.
+    """
+    return can_start_threads(2 * (threads - 1) + (threads > 1))
 
 
 def threaded_map(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> list[Result]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RIGHT, WRONG = "✓", "✗"
+WIDE = 6.0  # inches: from here on eight images stand side by side
 LINE = SMALL * 1.4 / 72  # inches from one line of text to the next
 
 
@@ -49,7 +50,7 @@ def predictions(
     classes: Sequence[str],
     path: Path,
     *,
-    columns: int = 8,
+    columns: int | None = None,
     title: str = "",
     width: float = WIDTH,
 ) -> Figure:
@@ -65,6 +66,7 @@ def predictions(
     total = len(images)
     if not len(truth) == len(guess) == len(probability) == total:
         raise ValueError("every image needs one true class, one predicted class and one confidence")
+    columns = columns or (8 if width >= WIDE else 4)
     columns = max(min(columns, total), 1)
     rows = max(-(-total // columns), 1)
     aspect = images.shape[1] / images.shape[2] if total else 1.0

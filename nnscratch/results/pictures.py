@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ import numpy as np
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.report.formats import count, percent
 from nnscratch.report.page import Picture
+from nnscratch.results.drawers import Job, draw_all
 from nnscratch.results.evaluation import Evaluation
 from nnscratch.results.measured import Classified, Regressed
 from nnscratch.runs import layout
@@ -24,13 +24,10 @@ from nnscratch.training.examples import Examples
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WIDE = 6.0  # inches: from here on panels stand side by side
-SPLIT_NAMES = {"test": "test", "val": "validation", "train": "training"}
-
 
 @dataclass(frozen=True)
 class Plot:
-    """A picture that can be drawn into a file, also as wide as `width` says in inches.
+    """A picture: `draw(path=...)` puts it into a file, also as wide as `width=...` says in inches.
 
     One that `is_for_telephones` is put on the page in a narrow version, too.
     """
@@ -56,12 +53,11 @@ def draw_for_paper(
 ) -> tuple[Path, ...]:
     """Draws the same pictures as .png, .pdf or .svg, `width` inches wide (None: as always), and gives their paths."""
     size = {} if width is None else {"width": width}
-    paths = []
-    for plot in _plots(loaded, evaluation, train):
-        name = f"{layout.PLOTS}/{plot.name}{suffix}"
-        loaded.run.write_bytes(name, _drawn(partial(plot.draw, **size), suffix))
-        paths.append(loaded.run.path / name)
-    return tuple(paths)
+    plots = list(_plots(loaded, evaluation, train))
+    names = [f"{layout.PLOTS}/{plot.name}{suffix}" for plot in plots]
+    for name, picture in zip(names, draw_all([Job(partial(plot.draw, **size), suffix) for plot in plots]), strict=True):
+        loaded.run.write_bytes(name, picture)
+    return tuple(loaded.run.path / name for name in names)
 
 
 def _plots(loaded: LoadedRun, evaluation: Evaluation | None, train: Examples | None) -> Iterator[Plot]:
@@ -74,28 +70,23 @@ def _plots(loaded: LoadedRun, evaluation: Evaluation | None, train: Examples | N
 
 def draw_evaluation(evaluation: Evaluation, run: RunDirectory) -> None:
     """Draws the pictures of one evaluation into its folder in the run."""
-    plots = _evaluation_plots(evaluation, f"{run.name}, {evaluation.split}")
-    _draw(plots, run, f"{layout.EVALUATION}/{evaluation.split}", with_narrow=False)
+    plots = _evaluation_plots(evaluation, f"{run.name}, {evaluation.name}")
+    _draw(plots, run, f"{layout.EVALUATION}/{evaluation.name}", with_narrow=False)
 
 
 def _draw(plots: Iterable[Plot], run: RunDirectory, folder: str, *, with_narrow: bool) -> dict[str, Picture]:
     from nnscratch.report.style import NARROW
 
+    drawn = list(plots)
+    narrow = [plot for plot in drawn if with_narrow and plot.is_for_telephones]
+    jobs = [*(Job(plot.draw) for plot in drawn), *(Job(partial(plot.draw, width=NARROW)) for plot in narrow)]
+    made = draw_all(jobs)
+    for_telephones = dict(zip((plot.name for plot in narrow), made[len(drawn) :], strict=True))
     pictures: dict[str, Picture] = {}
-    for plot in plots:
-        wide = _drawn(plot.draw)
+    for plot, wide in zip(drawn, made, strict=False):
         run.write_bytes(f"{folder}/{plot.name}.png", wide)
-        narrow = _drawn(partial(plot.draw, width=NARROW)) if with_narrow and plot.is_for_telephones else None
-        pictures[plot.name] = Picture(wide, plot.alt, plot.caption, narrow)
+        pictures[plot.name] = Picture(wide, plot.alt, plot.caption, for_telephones.get(plot.name))
     return pictures
-
-
-def _drawn(draw: Callable[[Path], Figure], suffix: str = ".png") -> bytes:
-    """What `draw` puts into a file: the run's own files are written by the run alone."""
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / f"picture{suffix}"
-        draw(path)
-        return path.read_bytes()
 
 
 def _history_plots(loaded: LoadedRun) -> Iterator[Plot]:
@@ -110,12 +101,12 @@ def _history_plots(loaded: LoadedRun) -> Iterator[Plot]:
     yield Plot(
         "curves",
         f"Loss and accuracy over {len(history)} epochs" + (f"; the best is epoch {best}" if best else ""),
-        lambda path, **size: curves(history, path, best_epoch=best, title=loaded.run.name, **size),
+        partial(curves, history, best_epoch=best, title=loaded.run.name),
     )
     yield Plot(
         "gradient_flow",
         "Gradient norm and update ratio of every layer over the epochs",
-        lambda path, **size: gradient_flow(history, path, title=f"{loaded.run.name}: layer by layer", **size),
+        partial(gradient_flow, history, title=f"{loaded.run.name}: layer by layer"),
         "Update ratios in the grey band, 1e-4 to 1e-2, are healthy.",
     )
 
@@ -125,14 +116,12 @@ def _evaluation_plots(evaluation: Evaluation, title: str) -> Iterator[Plot]:
     from nnscratch.report.classification import confusion_matrix, per_class, reliability
     from nnscratch.report.regression import regression_scatter
 
-    measured, examples = evaluation.measured, f"{SPLIT_NAMES[evaluation.split]} examples"
+    measured, examples = evaluation.measured, evaluation.subject.examples
     if isinstance(measured, Regressed):
         yield Plot(
             "regression",
             f"Predicted against true values of the {examples}, and their residuals",
-            lambda path, **size: regression_scatter(
-                measured.t, measured.y, path, targets=measured.target_names, title=title, **size
-            ),
+            partial(regression_scatter, measured.t, measured.y, targets=measured.target_names, title=title),
             is_for_telephones=False,
         )
         return
@@ -140,29 +129,50 @@ def _evaluation_plots(evaluation: Evaluation, title: str) -> Iterator[Plot]:
     yield Plot(
         "confusion_matrix",
         f"Confusion matrix of {len(measured.classes)} classes: {right}",
-        lambda path, **size: confusion_matrix(
+        partial(
+            confusion_matrix,
             measured.counts,
             measured.classes,
-            path,
             title=f"{title}: {percent(evaluation.score.accuracy)} right",
-            **size,
         ),
         f"The {examples}, with the weights of epoch {evaluation.epoch}.",
     )
     yield Plot(
         "per_class",
         "Precision, recall and F1 of every class",
-        lambda path, **size: per_class(
-            measured.class_scores, path, title=f"{title}: scores by class (examples)", **size
-        ),
+        partial(per_class, measured.class_scores, title=f"{title}: scores by class (examples)"),
     )
+    yield _threshold_plot(measured, examples, title)
     bins = measured.reliability
     yield Plot(
         "reliability",
         "Accuracy against confidence; the expected calibration error is " + percent(bins.expected_calibration_error),
-        lambda path, **size: reliability(
-            bins.confidence, bins.accuracy, bins.count, bins.expected_calibration_error, path, title=title, **size
+        partial(reliability, bins.confidence, bins.accuracy, bins.count, bins.expected_calibration_error, title=title),
+        is_for_telephones=False,
+    )
+
+
+def _threshold_plot(measured: Classified, examples: str, title: str) -> Plot:
+    from nnscratch.report.thresholds import RankedClass, roc_and_precision_recall
+
+    areas = {each.metric.name: each.text for each in measured.figures}
+    ranked = [
+        RankedClass(measured.classes[k], c.recall, c.precision, c.false_positive_rate, c.roc_auc, c.average_precision)
+        for k, c in measured.curves.items()
+    ]
+    against = (
+        f"{measured.classes[1]} against {measured.classes[0]}" if len(ranked) == 1 else "each class against all others"
+    )
+    return Plot(
+        "thresholds",
+        f"ROC and precision-recall curves of the {examples}, {against}: "
+        f"area {areas['roc_auc']}, average precision {areas['average_precision']}",
+        partial(
+            roc_and_precision_recall,
+            ranked,
+            title=f"{title}: AUC {areas['roc_auc']}, average precision {areas['average_precision']}",
         ),
+        f"What every threshold of the probability gives, {against}.",
         is_for_telephones=False,
     )
 
@@ -178,27 +188,22 @@ def _example_plots(evaluation: Evaluation, number: int = 16) -> Iterator[Plot]:
     is_right = measured.predicted == measured.t
     right, wrong = (rng.permutation(np.flatnonzero(where))[:number] for where in (is_right, ~is_right))
     chosen = np.concatenate([right, wrong])
-    kind = SPLIT_NAMES[evaluation.split]
+    kind = evaluation.subject.title
     in_all = int(np.count_nonzero(is_right))
     shown = f"{len(right)} of the {count(in_all)} right ones, {len(wrong)} of the {count(len(is_right) - in_all)} wrong"
 
-    def draw(path: Path, **size: float) -> Figure:
-        return predictions(
+    yield Plot(
+        "predictions",
+        f"Predictions of {kind.lower()} images: {shown}",
+        partial(
+            predictions,
             examples.inputs[examples.rows[chosen]],
             measured.t[chosen],
             measured.predicted[chosen],
             measured.confidence[chosen],
             measured.classes,
-            path,
-            columns=4 if size.get("width", WIDE) < WIDE else 8,
-            title=f"{kind.capitalize()} images: {shown}",
-            **size,
-        )
-
-    yield Plot(
-        "predictions",
-        f"Predictions of {kind} images: {shown}",
-        draw,
+            title=f"{kind} images: {shown}",
+        ),
         f"A random choice of each; {percent(evaluation.score.accuracy)} of all are right.",
     )
 
@@ -215,16 +220,14 @@ def _weight_plots(loaded: LoadedRun, train: Examples | None) -> Iterator[Plot]:
     yield Plot(
         "weights",
         f"Histograms of {len(final)} parameter arrays at initialisation and after training",
-        lambda path, **size: weight_histograms(
-            initial, final, path, title=f"{loaded.run.name}: weights before and after", **size
-        ),
+        partial(weight_histograms, initial, final, title=f"{loaded.run.name}: weights before and after"),
     )
     name, first = next(((name, W) for name, W in final.items() if W.ndim >= 2), ("", None))
     if first is not None and _looks_at_pixels(first, loaded.input_shape):
         yield Plot(
             "first_layer",
             f"The weights of {name} as images, one for each unit",
-            lambda path, **size: first_layer_weights(first, loaded.input_shape, path, **size),
+            partial(first_layer_weights, first, loaded.input_shape),
             "What each unit of the first layer looks for: grey is zero, bright positive, dark negative.",
             is_for_telephones=False,
         )

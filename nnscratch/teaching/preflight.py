@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,15 +12,17 @@ from typing import Any, Literal
 import numpy as np
 
 from nnscratch.config.advice import REMEDIES, advice
-from nnscratch.config.assembly import Assembly, Splits, prepare
+from nnscratch.config.assembly import Assembly, prepare
 from nnscratch.config.config import Config
-from nnscratch.datasets.dataset import Dataset
+from nnscratch.datasets.report import DataReport
+from nnscratch.datasets.suspicions import shared_suspicions
 from nnscratch.errors import DivergenceError, UserError
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.regularization import L2
 from nnscratch.report.formats import count, percent
+from nnscratch.results.data_text import whole_report_text
 from nnscratch.training.diagnosis.causes import BY_HEART, EDGE, causes
 from nnscratch.training.diagnosis.findings import Finding, Remedy, Setting, input_findings, start_findings
 from nnscratch.training.diagnosis.setting import magnitude, setting_of
@@ -59,6 +60,7 @@ class Preflight:
     """All checks of a config, that which shows the cause of the others first, and the plot of its range test."""
 
     name: str
+    data: DataReport
     checks: tuple[Check, ...]
     suggested_rate: float | None
     plot: Path | None
@@ -72,6 +74,7 @@ class Preflight:
     def to_dict(self) -> dict[str, Any]:
         return {
             "name": self.name,
+            "data": self.data.to_dict(),
             "passed": self.failure is None,
             "checks": [check.to_dict() for check in self.checks],
             "suggested_rate": self.suggested_rate,
@@ -81,17 +84,20 @@ class Preflight:
     def to_text(self) -> str:
         width = max(len(check.name) for check in self.checks)
         lines = [f"{check.state:<6}  {check.name:<{width}}  {check.answer}" for check in self.checks]
-        return "\n".join([*lines, *([f"plot in {self.plot}"] if self.plot is not None else [])])
+        return "\n".join(
+            [whole_report_text(self.data), "", *lines, *([f"plot in {self.plot}"] if self.plot is not None else [])]
+        )
 
 
 def preflight(config: Config, workplace: Workplace, display: Display) -> Preflight:
     """Runs every check. Raises what `train` would raise for a config or data that does not fit."""
     bench = _Bench(prepare(config, workplace, display), machine.choose_threads(workplace.threads))
+    data = bench.assembly.data_report
     checks = [
         *_start(bench),
         _one_batch(bench),
-        _leakage(bench.splits),
-        *_balance(bench.assembly.dataset, bench.splits),
+        _leakage(data),
+        *_balance(data),
     ]
     rates, losses = bench.learning_rate_range()
     suggestion = suggested_rate(rates, losses)
@@ -104,7 +110,7 @@ def preflight(config: Config, workplace: Workplace, display: Display) -> Preflig
         learning_rate_range(
             rates, losses, plot, suggestion=suggestion, title=f"{config.name}: learning-rate range test"
         )
-    return Preflight(config.name, tuple(explained(checks)), suggestion, plot)
+    return Preflight(config.name, data, tuple(explained(checks)), suggestion, plot)
 
 
 def explained(checks: Sequence[Check]) -> list[Check]:
@@ -231,45 +237,27 @@ def _one_batch(bench: _Bench) -> Check:
     return Check("learns one batch", state, said, found)
 
 
-def _leakage(splits: Splits) -> Check:
-    """Identical inputs in two splits make a score look better than it is."""
-    parts = {"training": splits.train, "validation": splits.validation, "test": splits.test}
-    seen = {name: _digests(examples) for name, examples in parts.items() if examples is not None}
-    names = list(seen)
-    shared = []
-    for index, first in enumerate(names):
-        for second in names[index + 1 :]:
-            common = seen[first].keys() & seen[second].keys()
-            if common:
-                digest = min(common, key=lambda each: seen[second][each])
-                rows = f"{seen[first][digest]} and {seen[second][digest]}"
-                shared.append(f"{count(len(common))} inputs are in {first} and in {second}, such as rows {rows}")
-    if shared:
-        return Check("no example in two splits", "look", "; ".join(shared))
-    return Check("no example in two splits", "ok", f"all inputs of {', '.join(names)} differ")
+def _leakage(report: DataReport) -> Check:
+    name, splits = "no example in two splits", ", ".join(report.examples)
+    if report.shared:
+        return Check(name, "look", "; ".join(shared_suspicions(report.shared)))
+    if report.repeated is None:
+        return Check(name, "look", f"{splits} are too large to be compared")
+    return Check(name, "ok", f"all inputs of {splits} differ" if len(report.examples) > 1 else "there is one split")
 
 
-def _digests(examples: Examples) -> dict[bytes, int]:
-    """The row of the first example with each content."""
-    found: dict[bytes, int] = {}
-    for row in examples.rows:
-        found.setdefault(hashlib.blake2b(examples.inputs[row].tobytes(), digest_size=16).digest(), int(row))
-    return found
-
-
-def _balance(dataset: Dataset, splits: Splits) -> Iterator[Check]:
-    if dataset.classes is None:
+def _balance(report: DataReport) -> Iterator[Check]:
+    if not report.classes:
         return
-    counts = np.bincount(splits.train.targets[splits.train.rows], minlength=len(dataset.classes))
-    least, most = int(counts.argmin()), int(counts.argmax())
-    said = f"from {count(int(counts[least]))} ({dataset.classes[least]}) to {count(int(counts[most]))} of a class"
+    counts = report.classes["training"]
+    least, most = min(counts, key=lambda name: counts[name]), max(counts, key=lambda name: counts[name])
+    said = f"from {count(counts[least])} ({least}) to {count(counts[most])} of a class"
     if counts[least] == 0:
-        yield Check("balance of classes", "failed", f"{dataset.classes[least]} has no training example")
+        yield Check("balance of classes", "failed", f"{least} has no training example")
     elif counts[most] > IMBALANCE * counts[least]:
-        balanced = REMEDIES["balanced classes"]
-        yield Check("balance of classes", "look", f"{said} ({dataset.classes[most]}); try {balanced}")
+        yield Check("balance of classes", "look", f"{said} ({most}); try {REMEDIES['balanced classes']}")
     else:
-        even = f"{count(int(counts[least]))} training examples of every class"
+        even = f"{count(counts[least])} training examples of every class"
         yield Check("balance of classes", "ok", even if counts[least] == counts[most] else said)
 
 

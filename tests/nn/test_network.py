@@ -202,7 +202,6 @@ def test_what_a_container_holds_in_a_dict_is_part_of_the_network() -> None:
     assert {"1.fork.left.0.conv.weight", "1.fork.right.0.conv.bias"} <= set(network.parameters.named())
     assert all(layer.workers is workers and layer.dtype is np.float64 for layer in network.walk())
     assert all(layer.moment.streams.seed == 5 for layer in network.walk())
-    assert network.uses_own_threads
 
 
 def test_a_container_asks_its_chains_what_the_network_asks_of_it() -> None:

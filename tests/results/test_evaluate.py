@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from nnscratch.cli import main
-from nnscratch.config.config import config_from_mapping
 from nnscratch.datasets.sources.shapes import Shapes
-from nnscratch.results.measured import probabilities
+from nnscratch.nn.losses import CrossEntropy, MeanSquaredError
 from nnscratch.runs.checkpoint import Checkpoint, load_checkpoint
 
 
@@ -185,7 +184,7 @@ def test_plots_of_the_evaluation_are_drawn_unless_unwanted(
 ) -> None:
     main(["evaluate", str(shapes_run)])
     drawn = {path.name for path in (shapes_run / "evaluation" / "test").glob("*.png")}
-    assert drawn == {"confusion_matrix.png", "per_class.png", "reliability.png"}
+    assert drawn == {"confusion_matrix.png", "per_class.png", "reliability.png", "thresholds.png"}
 
 
 def test_regression_gives_errors_per_target_and_no_accuracy(
@@ -274,13 +273,12 @@ def test_weights_of_another_network_are_refused_by_name(capsys: pytest.CaptureFi
 
 
 def test_probabilities_are_the_softmax_of_logits() -> None:
-    config = config_from_mapping({"data": {"dataset": "shapes"}, "model": {"hidden_layers": []}})
-    p = probabilities(config, np.log(np.array([[1.0, 3.0], [1.0, 1.0]])))
+    p = CrossEntropy.probabilities(np.log(np.array([[1.0, 3.0], [1.0, 1.0]])))
     assert p.tolist() == [pytest.approx([0.25, 0.75]), [0.5, 0.5]]
 
 
 def test_probabilities_without_softmax_are_the_positive_outputs_by_their_sum() -> None:
-    settings = {"data": {"dataset": "shapes"}, "model": {"hidden_layers": []}, "loss": "mean_squared_error"}
-    p = probabilities(config_from_mapping(settings), np.array([[0.9, 0.3, -0.1], [-1.0, -2.0, -3.0]]))
+    p = MeanSquaredError.probabilities(np.array([[0.9, 0.3, -0.1], [-1.0, -2.0, -3.0], [-1.0, -1.0, -1.0]]))
     assert p[0] == pytest.approx([0.75, 0.25, 0])
-    assert p[1] == pytest.approx([1 / 3] * 3)
+    assert p[1] == pytest.approx([2 / 3, 1 / 3, 0])  # the largest output keeps the largest probability
+    assert p[2] == pytest.approx([1 / 3] * 3)
