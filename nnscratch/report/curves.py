@@ -60,30 +60,47 @@ class _Metric:
         return percent(value) if self.is_fraction else decimal(value)
 
 
+LONG_TITLE = 10
+"""Letters; a longer one leaves little room beside it."""
+
 _LOSS = _Metric("Loss", "loss", is_fraction=False)
 _ACCURACY = _Metric("Accuracy", "accuracy", is_fraction=True)
+_NO_METRIC = ("loss", "accuracy", "seconds")
+
+
+def _further(rows: Sequence[Row]) -> list[_Metric]:
+    """What else was measured on validation after every epoch, because training was steered by it."""
+    names = dict.fromkeys(key.removeprefix("val_") for row in rows for key in row if key.startswith("val_"))
+    further = [name for name in names if name not in _NO_METRIC]
+    return [_Metric(_title(name), name, name.endswith(("accuracy", "f1"))) for name in further]
+
+
+def _title(name: str) -> str:
+    words = [word.upper() if word in ("f1", "r2", "roc", "auc") else word for word in name.split("_")]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
 def curves(
     epochs: Sequence[Row], path: Path, *, best_epoch: int | None = None, title: str = "", width: float = WIDTH
 ) -> Figure:
-    """Loss and accuracy of one run side by side, training against validation, the learning rate below.
+    """Loss, accuracy and what else was monitored, training against validation, with the learning rate below.
 
     Rows are those of metrics.csv. What no row has (accuracy in regression, validation without a split) is left out.
     Less than 6 inches wide, the panels stand below each other.
     """
-    metrics = [_LOSS, *([_ACCURACY] if _ACCURACY.has_values(epochs) else [])]
+    metrics = [_LOSS, *([_ACCURACY] if _ACCURACY.has_values(epochs) else []), *_further(epochs)]
     rates = column(epochs, "learning_rate")
     has_rates = bool(np.isfinite(rates).any())
 
-    across = len(metrics) if width >= 6 else 1
-    down = len(metrics) // across
+    across = min(len(metrics), 2) if width >= 6 else 1
+    down = -(-len(metrics) // across)
     heights = [*(3.4 for _ in range(down)), *([1.0] if has_rates else [])]
     figure = new_figure(0.6 + 0.9 * sum(heights), width)
     grid = figure.add_gridspec(len(heights), across, height_ratios=heights)
     shown: dict[str, Line2D] = {}
     for index, metric in enumerate(metrics):
-        axes = figure.add_subplot(grid[index // across, index % across])
+        is_alone = across > 1 and index % across == 0 and index == len(metrics) - 1
+        axes = figure.add_subplot(grid[index // across, slice(None) if is_alone else index % across])
         shown.update(_draw_metric(axes, epochs, metric, best_epoch))
     if has_rates:
         _draw_rates(figure.add_subplot(grid[-1, :]), epoch_numbers(epochs), rates, best_epoch)
@@ -125,7 +142,12 @@ def _draw_metric(axes: Axes, rows: Sequence[Row], metric: _Metric, best_epoch: i
                 [best_epoch], [at_best], linestyle=":", color=MUTED, linewidth=1.4, marker="*", markersize=13,
                 markerfacecolor="white", markeredgecolor=INK, zorder=5,
             )  # fmt: skip
-            note = f"{metric.text(at_best)} at the best epoch, {best_epoch}"
+            has_room = len(metric.title) <= LONG_TITLE
+            note = (
+                f"{metric.text(at_best)} at the best epoch, {best_epoch}"
+                if has_room
+                else f"best {metric.text(at_best)}"
+            )
             axes.set_title(note, loc="right", fontsize=SMALL + 0.5, color=INK)
     _note_divergence(axes, rows, numbers, metric)
     return shown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from nnscratch.training.metrics.intervals import Interval
 from nnscratch.training.metrics.known import metrics_of
 from nnscratch.training.metrics.metric import Metric
 from nnscratch.training.metrics.probabilities import brier_scores, log_losses
+from nnscratch.training.metrics.ranking import ThresholdCurve, mean_of_classes
 from nnscratch.training.metrics.regression import difference
 
 OF_COUNTS = {
@@ -59,9 +60,15 @@ class Figure:
 
 
 def figures_of_labels(
-    t: Array, p: Array, confusion: Array, rng: np.random.Generator, calibrated: str = ""
+    t: Array,
+    p: Array,
+    confusion: Array,
+    curves: Mapping[int, ThresholdCurve],
+    rng: np.random.Generator,
+    calibrated: str = "",
 ) -> tuple[Figure, ...]:
-    """Every metric of labels t (N,), probabilities p (N, K) and the confusion matrix (K, K) of what was predicted.
+    """Every metric of labels t (N,), probabilities p (N, K), the confusion matrix (K, K) of what was predicted
+    and the curves of the classes.
 
     `calibrated` is what is to be said of the probabilities' calibration.
     """
@@ -77,6 +84,8 @@ def figures_of_labels(
     }
     metrics = [each for each in metrics_of("classification") if each.name != "top5_accuracy" or K > 5]
     values = {name: float(figure(counts)) for name, figure in OF_COUNTS.items()}
+    values["roc_auc"] = mean_of_classes(each.roc_auc for each in curves.values())
+    values["average_precision"] = mean_of_classes(each.average_precision for each in curves.values())
     values |= {each.name: each(t, p) for each in metrics if each.name not in values}
     return tuple(_figure(each, values[each.name], found, beside) for each in metrics)
 

@@ -15,7 +15,7 @@ import pytest
 from nnscratch.cli import main
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
-from nnscratch.results.evaluate import evaluate_run
+from nnscratch.results.evaluate import Request, evaluate_run
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.runs.loaded import load_run
 from tests.conftest import train_quietly
@@ -70,9 +70,9 @@ def test_raw_rows_are_learned_and_predictions_are_in_the_targets_own_units(
 ) -> None:
     table, run = shop
     assert (
-        evaluate_run(
-            run, "test", "best", Workplace(table.parent, threads=1, plots=False), Display(quiet=True)
-        ).to_dict()["r2"]
+        evaluate_run(run, Request(), Workplace(table.parent, threads=1, plots=False), Display(quiet=True)).to_dict()[
+            "r2"
+        ]
         > 0.8
     )
     rows = predicted(capsys, run, table)
@@ -85,7 +85,7 @@ def test_predicting_the_test_rows_agrees_with_evaluating_them(
     shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     table, run = shop
-    evaluation = evaluate_run(run, "test", "best", Workplace(table.parent, threads=1, plots=False), Display(quiet=True))
+    evaluation = evaluate_run(run, Request(), Workplace(table.parent, threads=1, plots=False), Display(quiet=True))
     expected = sorted(np.ravel(evaluation.measured.y).tolist())  # type: ignore[union-attr]
     found = [row["values"]["price"] for row in predicted(capsys, run, table)]
     for value in expected:

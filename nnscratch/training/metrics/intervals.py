@@ -19,6 +19,8 @@ LEVEL = 0.95
 BLOCKS = 1024
 """Examples are drawn one by one up to here; of more, in as many blocks of examples at random."""
 
+DEAR = 10
+"""A cell that is drawn costs about as much as so many examples."""
 AT_ONCE = 2_000_000
 """Numbers of resamples in memory."""
 
@@ -32,12 +34,12 @@ def of_counts(
 
     Which cell an example of a resample falls into is multinomial, with the shares of the cells.
     """
-    N, (rows, columns) = int(confusion.sum()), np.nonzero(confusion)
-    shares = confusion[rows, columns] / N
+    rows, columns = np.nonzero(confusion)
+    counted = confusion[rows, columns]
     values: dict[str, list[Array]] = {name: [] for name in figures}
     at_once = max(1, AT_ONCE // len(rows))
     for start in range(0, RESAMPLES, at_once):
-        drawn = rng.multinomial(N, shares, min(at_once, RESAMPLES - start))
+        drawn = _drawn_again(counted, min(at_once, RESAMPLES - start), rng)
         is_right = rows == columns
         counts = ClassCounts(
             _summed(drawn[:, is_right], rows[is_right], len(confusion)),
@@ -47,6 +49,18 @@ def of_counts(
         for name, figure in figures.items():
             values[name].append(figure(counts))
     return {name: _between(np.concatenate(each)) for name, each in values.items()}
+
+
+def _drawn_again(counted: Array, resamples: int, rng: np.random.Generator) -> Array:
+    """(R, M): how many of N examples fall into each of M cells that hold so many of them, multinomial."""
+    N, M = int(counted.sum()), len(counted)
+    if M < N / DEAR:
+        return rng.multinomial(N, counted / N, resamples)
+    cell = np.repeat(np.arange(M), counted)
+    drawn = np.empty((resamples, M), np.int64)
+    for row in drawn:
+        row[:] = np.bincount(cell[rng.integers(0, N, N)], minlength=M)
+    return drawn
 
 
 def _summed(drawn: Array, classes: Array, K: int) -> Array:
@@ -68,7 +82,7 @@ def of_means(
     starts = np.arange(blocks) * N // blocks
     sums = np.add.reduceat(columns[order], starts, axis=0)
     sizes = np.diff(np.append(starts, N))
-    weights = rng.multinomial(blocks, np.full(blocks, 1 / blocks), RESAMPLES)
+    weights = _drawn_again(np.ones(blocks, np.int64), RESAMPLES, rng).astype(np.float64)
     means = (weights @ sums) / (weights @ sizes)[:, None]
     return {name: _between(figure(means)) for name, figure in figures.items()}
 
