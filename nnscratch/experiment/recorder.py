@@ -182,6 +182,7 @@ def _new_meta(training: Training, threads: int, data_dir: Path, plugins: Mapping
         parameters=training.trainer.network.parameters.size,
         machine=machine.describe(threads),
         plugins=plugins or before.plugins,
+        started_from=training.started_from or before.started_from,
     )
 
 
