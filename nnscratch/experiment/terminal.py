@@ -82,7 +82,9 @@ def with_majority(metric: str, value: float, majority: float | None) -> str:
     """`94.20 %`, and where classes are very uneven `94.20 % (majority 91.0 %)`."""
     shown = metric_value(metric, value)
     return (
-        shown if majority is None or not metric.endswith("accuracy") else f"{shown} (majority {percent(majority, 1)})"
+        shown
+        if majority is None or metric.partition("_")[2] != "accuracy"
+        else f"{shown} (majority {percent(majority, 1)})"
     )
 
 

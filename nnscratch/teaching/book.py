@@ -85,7 +85,9 @@ PAGES = (
     Page(
         "losses", "Losses", "loss",
         "What training minimises: a mean over the batch of a function of the outputs y and the targets t. Backward "
-        "starts from its gradient dy.",
+        "starts from its gradient dy. Where examples have weights w (a table's `data.dataset.weight`, an NPZ file's "
+        "`sample_weight`), it is the mean of w_n L_n with w of mean 1 over the split, and so the weighted mean of the "
+        "split; only losses are weighted, as in scikit-learn where `sample_weight` is given to `fit` alone.",
         Loss,
     ),
     Page(
