@@ -76,7 +76,8 @@ class Classified:
             true_probability=p[rows, t],
             counts=counts,
             by_class=ClassCounts.of(counts),
-            reliability=reliability(confidence, predicted == t),
+            # Of the probabilities, also where a threshold decides.
+            reliability=reliability(np.max(p, axis=1), np.argmax(p, axis=1) == t),
             figures=figures_of_labels(t, p, counts, curves, rng, str(calibration) if calibration is not None else ""),
             curves=curves,
             calibration=calibration,

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnscratch.report.curves import compare_curves, curves, gradient_flow, learning_rate_range
+from nnscratch.report.curves import compare_curves, curves, learning_rate_range
+from nnscratch.report.gradient_flow import gradient_flow
 from nnscratch.report.values import Row
 
 
