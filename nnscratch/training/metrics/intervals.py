@@ -27,6 +27,24 @@ AT_ONCE = 2_000_000
 Interval = tuple[float, float]
 
 
+def of_share(right: int, N: int) -> Interval:
+    """The interval of an accuracy, right / N: what drawing again without end comes to, from the binomial distribution.
+
+    Where none or all are right, a resample knows nothing else; there the interval is that of Clopper & Pearson (1934),
+    whose far end is the share under which as clear a result has a chance of 2.5 %.
+    """
+    tail = (1 - LEVEL) / 2
+    if right in (0, N):
+        far = tail ** (1 / N)
+        return (far, 1.0) if right else (0.0, 1 - far)
+    k = np.arange(N)
+    steps = np.log((N - k) / (k + 1)) + np.log(right) - np.log(N - right)  # log P(k + 1) - log P(k)
+    log_p = np.append(0.0, np.cumsum(steps))
+    cumulative = np.cumsum(np.exp(log_p - np.max(log_p)))
+    low, high = np.searchsorted(cumulative / cumulative[-1], [tail, 1 - tail])
+    return float(low / N), float(high / N)
+
+
 def of_counts(
     confusion: Array, figures: Mapping[str, Callable[[ClassCounts], Array]], rng: np.random.Generator
 ) -> dict[str, Interval]:
