@@ -119,7 +119,8 @@ PAGES = (
         "and predictions y in the targets' own units; each equals scikit-learn's. `training: {monitor: val_macro_f1}` "
         "computes one after every epoch and keeps the weights that are best by it; a sweep's metric is one that its "
         "config monitors. Figures come with 95 % bootstrap intervals: percentiles over 1,000 resamples of the split, "
-        "from the run's seed, an accuracy's from the binomial distribution itself. Where a figure has no meaning there is none, and it is said why.",
+        "from the run's seed, an accuracy's from the binomial distribution itself. Where a figure has no "
+        "meaning there is none, and it is said why.",
         Metric,
     ),
     Page("averaging", "Averaging", "training.averaging", "Averages of the weights along the way.", Averaging),
