@@ -9,6 +9,7 @@ from nnscratch.host.display import Display
 from nnscratch.report.formats import count, duration, metric_value, percent
 from nnscratch.results.data_text import report_text
 from nnscratch.runs.meta import Status
+from nnscratch.training.metrics.intervals import of_share
 from nnscratch.training.progress import EpochResult, Monitor, StepResult
 
 SHOWN = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
@@ -71,7 +72,9 @@ class Terminal(Observer):
         if test is not None:
             shown = f"test_loss {metric_value('test_loss', test.loss)}"
             if test.accuracy is not None:
-                shown = f"test_accuracy {with_majority('test_accuracy', test.accuracy, self._majority)}  {shown}"
+                low, high = of_share(round(test.accuracy * test.examples), test.examples)
+                accuracy = with_majority("test_accuracy", test.accuracy, self._majority)
+                shown = f"test_accuracy {accuracy}, 95 % interval {100 * low:.2f} to {percent(high)}  {shown}"
             self._display.result(shown)
         self._display.say(f"trained {duration(summary.train_seconds)}; results in {summary.run}")
 
@@ -83,7 +86,9 @@ def with_majority(metric: str, value: float, majority: float | None) -> str:
     """`94.20 %`, and where classes are very uneven `94.20 % (majority 91.0 %)`."""
     shown = metric_value(metric, value)
     return (
-        shown if majority is None or not metric.endswith("accuracy") else f"{shown} (majority {percent(majority, 1)})"
+        shown
+        if majority is None or metric.partition("_")[2] != "accuracy"
+        else f"{shown} (majority {percent(majority, 1)})"
     )
 
 

@@ -21,18 +21,17 @@ from nnscratch.report.style import (
     WIDTH,
     add_legend,
     column,
+    draw_line,
     dress,
     epoch_numbers,
     head,
     legend_columns,
     line_style,
     log_axis,
-    most_legend_letters,
     new_figure,
     nothing_to_show,
     percent_axis,
     plain,
-    plain_apart,
     save,
     wants_log_scale,
     whole_numbers,
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
 
 Values = NDArray[np.float64]
 
@@ -61,30 +59,47 @@ class _Metric:
         return percent(value) if self.is_fraction else decimal(value)
 
 
+LONG_TITLE = 10
+"""Letters; a longer one leaves little room beside it."""
+
 _LOSS = _Metric("Loss", "loss", is_fraction=False)
 _ACCURACY = _Metric("Accuracy", "accuracy", is_fraction=True)
+_NO_METRIC = ("loss", "accuracy", "seconds")
+
+
+def _further(rows: Sequence[Row]) -> list[_Metric]:
+    """What else was measured on validation after every epoch, because training was steered by it."""
+    names = dict.fromkeys(key.removeprefix("val_") for row in rows for key in row if key.startswith("val_"))
+    further = [name for name in names if name not in _NO_METRIC]
+    return [_Metric(_title(name), name, name.endswith(("accuracy", "f1"))) for name in further]
+
+
+def _title(name: str) -> str:
+    words = [word.upper() if word in ("f1", "r2", "roc", "auc") else word for word in name.split("_")]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
 def curves(
     epochs: Sequence[Row], path: Path, *, best_epoch: int | None = None, title: str = "", width: float = WIDTH
 ) -> Figure:
-    """Loss and accuracy of one run side by side, training against validation, the learning rate below.
+    """Loss, accuracy and what else was monitored, training against validation, with the learning rate below.
 
     Rows are those of metrics.csv. What no row has (accuracy in regression, validation without a split) is left out.
     Less than 6 inches wide, the panels stand below each other.
     """
-    metrics = [_LOSS, *([_ACCURACY] if _ACCURACY.has_values(epochs) else [])]
+    metrics = [_LOSS, *([_ACCURACY] if _ACCURACY.has_values(epochs) else []), *_further(epochs)]
     rates = column(epochs, "learning_rate")
     has_rates = bool(np.isfinite(rates).any())
 
-    across = len(metrics) if width >= 6 else 1
-    down = len(metrics) // across
+    across = min(len(metrics), 2) if width >= 6 else 1
+    down = -(-len(metrics) // across)
     heights = [*(3.4 for _ in range(down)), *([1.0] if has_rates else [])]
     figure = new_figure(0.6 + 0.9 * sum(heights), width)
     grid = figure.add_gridspec(len(heights), across, height_ratios=heights)
     shown: dict[str, Line2D] = {}
     for index, metric in enumerate(metrics):
-        axes = figure.add_subplot(grid[index // across, index % across])
+        is_alone = across > 1 and index % across == 0 and index == len(metrics) - 1
+        axes = figure.add_subplot(grid[index // across, slice(None) if is_alone else index % across])
         shown.update(_draw_metric(axes, epochs, metric, best_epoch))
     if has_rates:
         _draw_rates(figure.add_subplot(grid[-1, :]), epoch_numbers(epochs), rates, best_epoch)
@@ -107,7 +122,7 @@ def _draw_metric(axes: Axes, rows: Sequence[Row], metric: _Metric, best_epoch: i
         if not np.isfinite(values).any():
             continue
         drawn.append(values)
-        shown[label] = _draw_line(axes, numbers, values, color, dashes, marker)
+        shown[label] = draw_line(axes, numbers, values, color, dashes, marker)
     dress(axes, title=metric.title, x="epoch", grid="y")
     if not drawn:
         nothing_to_show(axes, "no finite value was recorded")
@@ -128,24 +143,15 @@ def _draw_metric(axes: Axes, rows: Sequence[Row], metric: _Metric, best_epoch: i
             )  # fmt: skip
             is_narrow = axes.get_figure(root=True).get_figwidth() < NARROW  # type: ignore[union-attr]
             best = f"{'epoch' if is_narrow else 'the best epoch,'} {best_epoch}"
-            axes.set_title(f"{metric.text(at_best)} at {best}", loc="right", fontsize=SMALL + 0.5, color=INK)
+            has_room = len(metric.title) <= LONG_TITLE
+            note = f"{metric.text(at_best)} at {best}" if has_room else f"best {metric.text(at_best)}"
+            axes.set_title(note, loc="right", fontsize=SMALL + 0.5, color=INK)
     _note_divergence(axes, rows, numbers, metric)
     return shown
 
 
-def _draw_line(axes: Axes, x: Values, y: Values, color: str, dashes: str, marker: str, width: float = 2.0) -> Line2D:
-    """Join the finite points, so that a metric recorded every few epochs is still a line."""
-    finite = np.isfinite(y)
-    few = np.count_nonzero(finite) <= 15
-    (line,) = axes.plot(
-        x[finite], y[finite], color=color, linestyle=dashes, marker=marker if few else None, markersize=4.5,
-        linewidth=width,
-    )  # fmt: skip
-    return line
-
-
 def _draw_rates(axes: Axes, numbers: Values, rates: Values, best_epoch: int | None) -> None:
-    _draw_line(axes, numbers, rates, INK, "-", ".", 1.5)
+    draw_line(axes, numbers, rates, INK, "-", ".", 1.5)
     dress(axes, x="epoch", y="learning\nrate")
     # The label is ours, not a user's, and its line break is meant.
     axes.set_ylabel("learning\nrate", fontsize=SMALL + 0.5, color=INK)
@@ -203,7 +209,7 @@ def compare_curves(runs: Mapping[str, Sequence[Row]], path: Path, *, title: str 
             if main is validation and np.isfinite(train).any():
                 axes.plot(numbers, train, color=style.color, linewidth=0.9, alpha=0.45)
             everything += [train, main]
-            handles[name] = _draw_line(axes, numbers, main, style.color, style.dashes, style.marker)
+            handles[name] = draw_line(axes, numbers, main, style.color, style.dashes, style.marker)
         dress(axes, title=metric.title, x="epoch")
         whole_numbers(axes)
         if metric.is_fraction:
@@ -248,7 +254,7 @@ def band_curves(groups: Mapping[str, Sequence[Sequence[Row]]], path: Path, *, ti
                 linewidth=0,
             )
             mean = np.nanmean(values, axis=0)
-            handles[f"{name}, {told}"] = _draw_line(axes, numbers, mean, style.color, style.dashes, style.marker)
+            handles[f"{name}, {told}"] = draw_line(axes, numbers, mean, style.color, style.dashes, style.marker)
             drawn.append(values.ravel())
         dress(axes, title=metric.title, x="epoch")
         whole_numbers(axes)
@@ -269,62 +275,6 @@ def _side_by_side(curves: Sequence[Values]) -> Values:
     return table
 
 
-def gradient_flow(epochs: Sequence[Row], path: Path, *, title: str = "", width: float = WIDTH) -> Figure:
-    """Gradient norm and update ratio of every layer over the epochs, on logarithmic axes.
-
-    Reads `gradient_norm/<layer>` and `update_ratio/<layer>`. The band marks ratios of 1e-4 to 1e-2: far below, a layer
-    hardly learns; far above, it jumps.
-    """
-    panels = (("gradient_norm/", "Gradient norm", "norm"), ("update_ratio/", "Update ratio", "|update| / |weights|"))
-    # dict.fromkeys keeps the network's own order of layers.
-    prefixes = tuple(prefix for prefix, _, _ in panels)
-    layers = list(dict.fromkeys(key.split("/", 1)[1] for row in epochs for key in row if key.startswith(prefixes)))
-    # With very many layers the ends of the colour scale are enough.
-    named = layers if len(layers) <= 12 else [*layers[:3], layers[len(layers) // 2], *layers[-3:]]
-    longest = min(max(map(len, named), default=0), most_legend_letters(width))
-    columns = legend_columns(longest, width)
-    legend_height = 0.2 * (len(named) // columns + 1)
-    figure = new_figure((3.7 if width >= 6 else 6.4) + legend_height, width)
-    numbers = epoch_numbers(epochs)
-    handles: dict[str, Line2D] = {}
-    band: Patch | None = None
-    for index, (prefix, heading, label) in enumerate(panels):
-        axes = figure.add_subplot(*((1, 2) if width >= 6 else (2, 1)), index + 1)
-        dress(axes, title=heading, x="epoch", y=label)
-        for position, layer in enumerate(layers):
-            values = column(epochs, prefix + layer)
-            values[~(values > 0)] = np.nan  # a logarithmic axis has no zero
-            if not np.isfinite(values).any():
-                continue
-            color, dashes, marker = _depth_style(position, len(layers))
-            handles[layer] = _draw_line(axes, numbers, values, color, dashes, marker, 1.6)
-        if axes.lines:
-            log_axis(axes)
-        else:
-            nothing_to_show(axes, "not recorded")
-        if prefix == "update_ratio/" and axes.lines:
-            band = axes.axhspan(1e-4, 1e-2, color="#dfe4ea", zorder=0)
-        whole_numbers(axes)
-    if handles:
-        labels = dict(zip(named, plain_apart(named, longest), strict=True))
-        shown = {labels[name]: handles[name] for name in named if name in handles}
-        bands = {} if band is None else {"healthy": band}
-        add_legend(figure, [*shown.values(), *bands.values()], [*shown, *bands], columns=columns)
-    head(figure, title)
-    return save(figure, path)
-
-
-def _depth_style(position: int, layers: int) -> tuple[str, str, str]:
-    """Few layers look distinct; many run from dark (first) to light (last)."""
-    style = line_style(position)
-    if layers <= 7:
-        return style.color, style.dashes, style.marker
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
-    return to_hex(colormaps["cividis"](0.9 * position / (layers - 1))), style.dashes, ""
-
-
 def learning_rate_range(
     rates: Sequence[float], losses: Sequence[float], path: Path, *, suggestion: float | None = None, title: str = ""
 ) -> Figure:
@@ -333,7 +283,7 @@ def learning_rate_range(
     y = np.where(np.isfinite(y), y, np.nan)
     figure = new_figure(3.6)
     axes = figure.add_subplot()
-    _draw_line(axes, x, y, BLUE, "-", "o")
+    draw_line(axes, x, y, BLUE, "-", "o")
     dress(axes, x="learning rate (logarithmic)", y="loss", grid="both")
     if wants_log_scale(x, 1.0):
         log_axis(axes, axis="x")

@@ -90,6 +90,8 @@ def _draw_pair(left: Axes, right: Axes, true: NDArray[np.float64], predicted: ND
     right.axhline(0.0, color=VERMILLION, linestyle="--", linewidth=1.6)
     few_ticks(left)
     few_ticks(right)
-    notes = {left: f"R² {r_squared(true, predicted):.3f}", right: f"mean absolute {np.abs(residuals).mean():.3g}"}
+    share = r_squared(true, predicted)
+    of_variance = f"R² {share:.3f}" if np.isfinite(share) else "no R²: a constant target"
+    notes = {left: of_variance, right: f"mean absolute {np.abs(residuals).mean():.3g}"}
     for axes, note in notes.items():
         axes.set_title(plain(note, 40), loc="right", fontsize=SMALL + 0.5, color=INK)

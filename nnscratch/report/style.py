@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.legend import Legend
+    from matplotlib.lines import Line2D
 
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SKY, ORANGE, BLACK = "#56B4E9", "#E69F00", "#000000"
@@ -216,6 +217,19 @@ def wants_log_scale(values: NDArray[np.float64], ratio: float = 50.0) -> bool:
     """Whether all values are positive and the largest is `ratio` times the smallest or more."""
     finite = values[np.isfinite(values)]
     return bool(finite.size) and bool(finite.min() > 0) and bool(finite.max() >= ratio * finite.min())
+
+
+def draw_line(
+    axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], color: str, dashes: str, marker: str, width: float = 2.0
+) -> Line2D:
+    """Join the finite points, so that a metric recorded every few epochs is still a line."""
+    finite = np.isfinite(y)
+    few = np.count_nonzero(finite) <= 15
+    (line,) = axes.plot(
+        x[finite], y[finite], color=color, linestyle=dashes, marker=marker if few else None, markersize=4.5,
+        linewidth=width,
+    )  # fmt: skip
+    return line
 
 
 def nothing_to_show(axes: Axes, reason: str) -> None:

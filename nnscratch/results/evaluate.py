@@ -176,7 +176,7 @@ def evaluation_of(
         y = loaded.target_affine.undo(outputs)
         measured = Regressed.of(loaded.target_names, t, y, rng)
         found = () if groups is None else groups.figures(t, y, rng)
-    note = _difference_from_training(loaded, subject)
+    note = _notes(loaded, subject)
     return Evaluation(
         loaded.run.path,
         loaded.checkpoint,
@@ -197,6 +197,13 @@ def _calibration(loaded: LoadedRun, t: Array, y: Array) -> Calibration | None:
         return None
     before = loaded.config.loss.component.probabilities(y)
     return Calibration(loaded.temperature, ExpectedCalibrationError()(t, before))
+
+
+def _notes(loaded: LoadedRun, subject: Subject) -> str:
+    """What a reader would not expect of the figures."""
+    is_raw = loaded.config.evaluation.calibrate != "none" and loaded.temperature == 1
+    raw = "not calibrated: the temperature belongs to the weights in best.npz" if is_raw else ""
+    return "\n".join(filter(None, [_difference_from_training(loaded, subject), raw]))
 
 
 def _difference_from_training(loaded: LoadedRun, subject: Subject) -> str:

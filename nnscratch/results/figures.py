@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,6 @@ from nnscratch.report.tables import Column, Table
 from nnscratch.training.metrics import intervals
 from nnscratch.training.metrics.classification import (
     ClassCounts,
-    accuracy,
     balanced_accuracy,
     cohen_kappa,
     macro_f1,
@@ -23,10 +22,10 @@ from nnscratch.training.metrics.intervals import Interval
 from nnscratch.training.metrics.known import metrics_of
 from nnscratch.training.metrics.metric import Metric
 from nnscratch.training.metrics.probabilities import brier_scores, log_losses
+from nnscratch.training.metrics.ranking import ThresholdCurve, mean_of_classes
 from nnscratch.training.metrics.regression import difference
 
 OF_COUNTS = {
-    "accuracy": accuracy,
     "balanced_accuracy": balanced_accuracy,
     "macro_f1": macro_f1,
     "cohen_kappa": cohen_kappa,
@@ -59,14 +58,21 @@ class Figure:
 
 
 def figures_of_labels(
-    t: Array, p: Array, confusion: Array, rng: np.random.Generator, calibrated: str = ""
+    t: Array,
+    p: Array,
+    confusion: Array,
+    curves: Mapping[int, ThresholdCurve],
+    rng: np.random.Generator,
+    calibrated: str = "",
 ) -> tuple[Figure, ...]:
-    """Every metric of labels t (N,), probabilities p (N, K) and the confusion matrix (K, K) of what was predicted.
+    """Every metric of labels t (N,), probabilities p (N, K), the confusion matrix (K, K) of what was predicted
+    and the curves of the classes.
 
     `calibrated` is what is to be said of the probabilities' calibration.
     """
     K, counts = p.shape[1], ClassCounts.of(confusion)
-    found = intervals.of_counts(confusion, OF_COUNTS, rng)
+    right, N = int(np.trace(confusion)), int(confusion.sum())
+    found = {"accuracy": intervals.of_share(right, N)} | intervals.of_counts(confusion, OF_COUNTS, rng)
     columns = np.column_stack([log_losses(t, p), brier_scores(t, p)])
     found |= intervals.of_means(
         columns, {"log_loss": lambda means: means[:, 0], "brier_score": lambda means: means[:, 1]}, rng
@@ -76,7 +82,9 @@ def figures_of_labels(
         "expected_calibration_error": calibrated,
     }
     metrics = [each for each in metrics_of("classification") if each.name != "top5_accuracy" or K > 5]
-    values = {name: float(figure(counts)) for name, figure in OF_COUNTS.items()}
+    values = {"accuracy": right / N} | {name: float(figure(counts)) for name, figure in OF_COUNTS.items()}
+    values["roc_auc"] = mean_of_classes(each.roc_auc for each in curves.values())
+    values["average_precision"] = mean_of_classes(each.average_precision for each in curves.values())
     values |= {each.name: each(t, p) for each in metrics if each.name not in values}
     return tuple(_figure(each, values[each.name], found, beside) for each in metrics)
 

@@ -137,8 +137,9 @@ def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
     places, inputs = _read(loaded, compress(table_items(loaded, path, ()), is_kept))
     weights = None
     if settings.weight is not None and settings.weight in table.names:
-        weights, _ = Number(settings.weight, decimal=decimal).read(table.column(settings.weight))
-        weights = np.nan_to_num(weights)[rows]
+        weights = Number(settings.weight, decimal=decimal).read(table.column(settings.weight))[0][rows]
+        if not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
+            raise DataError(f"{path}: the weights {settings.weight!r} are not all numbers from 0 on, or all are 0")
     left_out = len(table) - len(rows)
     note = f"{left_out:,} rows without a target are left out" if left_out else ""
     cells_by = None if by is None else tuple(str(cell) for cell in table.column(by).gather(rows).to_list())

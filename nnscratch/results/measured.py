@@ -67,7 +67,7 @@ class Classified:
         """From labels (N,), predicted classes (N,) and probabilities (N, K)."""
         rows = np.arange(len(t))
         confidence = p[rows, predicted]
-        counts = confusion_matrix(t, predicted, len(classes))
+        counts, curves = confusion_matrix(t, predicted, len(classes)), curves_by_class(t, p)
         return cls(
             classes=classes,
             t=t,
@@ -76,9 +76,10 @@ class Classified:
             true_probability=p[rows, t],
             counts=counts,
             by_class=ClassCounts.of(counts),
-            reliability=reliability(confidence, predicted == t),
-            figures=figures_of_labels(t, p, counts, rng, str(calibration) if calibration is not None else ""),
-            curves=curves_by_class(t, p),
+            # Of the probabilities, also where a threshold decides.
+            reliability=reliability(np.max(p, axis=1), np.argmax(p, axis=1) == t),
+            figures=figures_of_labels(t, p, counts, curves, rng, str(calibration) if calibration is not None else ""),
+            curves=curves,
             calibration=calibration,
         )
 

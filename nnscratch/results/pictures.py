@@ -91,7 +91,8 @@ def _draw(plots: Iterable[Plot], run: RunDirectory, folder: str, *, with_narrow:
 
 def _history_plots(loaded: LoadedRun) -> Iterator[Plot]:
     """Curves, and gradients layer by layer, from metrics.jsonl."""
-    from nnscratch.report.curves import curves, gradient_flow
+    from nnscratch.report.curves import curves
+    from nnscratch.report.gradient_flow import gradient_flow
 
     history = loaded.run.read_history()
     if not history:

@@ -19,6 +19,7 @@ from nnscratch.report.tables import Column, Table
 from nnscratch.results.figures import Figure, figures_of_labels, figures_of_numbers, figures_to_dict
 from nnscratch.runs.loaded import LoadedRun
 from nnscratch.training.metrics.classification import confusion_matrix
+from nnscratch.training.metrics.ranking import curves_by_class
 
 SHOWN = {
     "classification": ("accuracy", "balanced_accuracy", "macro_f1"),
@@ -85,7 +86,7 @@ class Groups:
                 figures = figures_of_numbers(t[rows], p[rows], rng)
             else:
                 confusion = confusion_matrix(t[rows], predicted[rows], p.shape[1])
-                figures = figures_of_labels(t[rows], p[rows], confusion, rng)
+                figures = figures_of_labels(t[rows], p[rows], confusion, curves_by_class(t[rows], p[rows]), rng)
             found.append(Subgroup(name, len(rows), figures))
         return tuple(found)
 

@@ -85,7 +85,9 @@ PAGES = (
     Page(
         "losses", "Losses", "loss",
         "What training minimises: a mean over the batch of a function of the outputs y and the targets t. Backward "
-        "starts from its gradient dy.",
+        "starts from its gradient dy. Where examples have weights w (a table's `data.dataset.weight`, an NPZ file's "
+        "`sample_weight`), it is the mean of w_n L_n with w of mean 1 over the split, and so the weighted mean of the "
+        "split; only losses are weighted, as in scikit-learn where `sample_weight` is given to `fit` alone.",
         Loss,
     ),
     Page(
@@ -117,7 +119,8 @@ PAGES = (
         "and predictions y in the targets' own units; each equals scikit-learn's. `training: {monitor: val_macro_f1}` "
         "computes one after every epoch and keeps the weights that are best by it; a sweep's metric is one that its "
         "config monitors. Figures come with 95 % bootstrap intervals: percentiles over 1,000 resamples of the split, "
-        "from the run's seed. Where a figure has no meaning there is none, and it is said why.",
+        "from the run's seed, an accuracy's from the binomial distribution itself. Where a figure has no "
+        "meaning there is none, and it is said why.",
         Metric,
     ),
     Page("averaging", "Averaging", "training.averaging", "Averages of the weights along the way.", Averaging),

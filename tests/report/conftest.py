@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from nnscratch.report.classification import confusion_matrix, per_class
-from nnscratch.report.curves import curves, gradient_flow
+from nnscratch.report.curves import curves
+from nnscratch.report.gradient_flow import gradient_flow
 from nnscratch.report.page import Headline, Mistake, Picture, ReportContents
 from nnscratch.report.samples import image_png
 from nnscratch.report.style import NARROW, WIDTH

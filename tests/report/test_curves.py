@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnscratch.report.curves import compare_curves, curves, gradient_flow, learning_rate_range
+from nnscratch.report.curves import compare_curves, curves, learning_rate_range
+from nnscratch.report.gradient_flow import gradient_flow
 from nnscratch.report.values import Row
 
 
@@ -101,3 +102,14 @@ def test_the_suggested_rate_is_marked(tmp_path: Path) -> None:
     assert axes.get_xscale() == "log"
     assert list(np.asarray(axes.lines[1].get_xdata())) == [0.01, 0.01]
     assert axes.get_title("right") == "suggested: 0.01"
+
+
+@pytest.mark.parametrize(
+    ("metric", "title"), [("macro_f1", "Macro F1"), ("median_absolute_error", "Median absolute error")]
+)
+def test_a_monitored_metric_has_a_panel_of_its_own(epochs: list[Row], tmp_path: Path, metric: str, title: str) -> None:
+    rows = [{**row, f"val_{metric}": 0.1 * index} for index, row in enumerate(epochs)]
+    figure = curves(rows, tmp_path / "curves.png", best_epoch=4)
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert title in titles
+    assert len(titles) == 1 + len(curves(epochs, tmp_path / "plain.png").axes)

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from nnscratch.errors import UsageError
 from nnscratch.report.classification import per_class
-from nnscratch.report.curves import curves, gradient_flow
+from nnscratch.report.curves import curves
+from nnscratch.report.gradient_flow import gradient_flow
 from nnscratch.report.parallel_coordinates import parallel_coordinates
 from nnscratch.report.regression import regression_scatter
 from nnscratch.report.style import BEGINNINGS, plain, plain_apart, save

@@ -313,6 +313,28 @@ def test_the_temperature_is_kept_in_the_run_and_applied_by_evaluate_and_predict(
     )
 
 
+def test_the_last_weights_are_not_calibrated_and_that_is_said(
+    capsys: pytest.CaptureFixture[str], two_classes: Path
+) -> None:
+    result = evaluated(capsys, two_classes, "--checkpoint", "last")
+    assert "temperature" not in result
+    assert "not calibrated" in result["note"]
+
+
+def test_a_constant_target_has_no_r2_and_says_so_in_words_and_in_json(
+    capsys: pytest.CaptureFixture[str], regression_run: Path, tmp_path: Path
+) -> None:
+    x = np.random.default_rng(8).normal(size=(30, 2)).astype(np.float32)
+    np.savez(tmp_path / "flat.npz", x=x, y=np.full((30, 2), 7.0))
+    result = evaluated(capsys, regression_run, "--data", str(tmp_path / "flat.npz"))
+    assert result["r2"] is None
+    assert result["undefined"] == {"r2": "the target is constant"}
+    assert [each["r2"] for each in result["per_target"]] == [None, None]
+    main(["evaluate", str(regression_run), "--data", str(tmp_path / "flat.npz")])
+    assert "has no meaning: the target is constant" in capsys.readouterr().out
+    assert (regression_run / "evaluation" / "flat" / "regression.png").is_file()
+
+
 def test_a_temperature_on_validation_does_not_raise_its_log_loss(
     capsys: pytest.CaptureFixture[str], two_classes: Path
 ) -> None:

@@ -236,9 +236,25 @@ def test_errors_and_losses_are_to_fall_and_all_else_to_rise() -> None:
 
 def test_the_interval_of_an_accuracy_is_that_of_a_binomial_share() -> None:
     # 900 of 1000 right: standard error sqrt(0.9 * 0.1 / 1000) = 0.0095, 1.96 of them each way.
+    assert intervals.of_share(900, 1000) == pytest.approx((0.9 - 1.96 * 0.0095, 0.9 + 1.96 * 0.0095), abs=0.001)
     counts = np.array([[500, 40], [60, 400]])
-    found = intervals.of_counts(counts, {"accuracy": accuracy}, np.random.default_rng(0))
-    assert found["accuracy"] == pytest.approx((0.9 - 1.96 * 0.0095, 0.9 + 1.96 * 0.0095), abs=0.002)
+    drawn = intervals.of_counts(counts, {"accuracy": accuracy}, np.random.default_rng(0))
+    assert intervals.of_share(900, 1000) == pytest.approx(drawn["accuracy"], abs=0.002)
+
+
+@pytest.mark.parametrize(("right", "N"), [(1, 3), (7, 40), (599, 600), (123_456, 1_000_000)])
+def test_the_interval_of_a_share_has_the_binomial_quantiles_of_scipy(
+    right: int, N: int, oracle: Callable[[str], Any]
+) -> None:
+    expected = oracle("scipy.stats").binom.ppf([0.025, 0.975], N, right / N) / N
+    assert intervals.of_share(right, N) == pytest.approx(tuple(expected), abs=1e-12)
+
+
+def test_all_right_of_a_few_examples_is_no_certainty() -> None:
+    low, high = intervals.of_share(50, 50)
+    assert low**50 == pytest.approx(0.025)
+    assert high == 1
+    assert intervals.of_share(0, 50) == pytest.approx((0.0, 1 - low))
 
 
 def test_intervals_of_counts_are_those_of_examples_drawn_again_one_by_one() -> None:
@@ -269,8 +285,6 @@ def test_the_interval_of_a_mean_is_its_standard_error_also_in_blocks(examples: i
 def test_an_interval_covers_the_true_accuracy_in_about_95_of_100_samples() -> None:
     rng, covered = np.random.default_rng(3), 0
     for _ in range(200):
-        right = int(rng.binomial(300, 0.8))
-        counts = np.array([[right, 300 - right], [0, 0]])
-        low, high = intervals.of_counts(counts, {"accuracy": accuracy}, rng)["accuracy"]
+        low, high = intervals.of_share(int(rng.binomial(300, 0.8)), 300)
         covered += low <= 0.8 <= high
     assert 180 <= covered <= 198

@@ -17,6 +17,7 @@ from typing import Any
 from nnscratch.experiment.mirrors.wandb import LONGEST_UPLOAD
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.layout import EVALUATION
+from nnscratch.training.metrics.known import goal_of
 
 
 def main() -> int:
@@ -85,10 +86,10 @@ def _begin(start: dict[str, Any], reply: Any) -> Any:
         **places,
         **group,
     )
-    for metric in ("val_accuracy", "train_accuracy"):
-        run.define_metric(metric, summary="max,last")
-    for metric in ("val_loss", "train_loss"):
-        run.define_metric(metric, summary="min,last")
+    monitored = (start["config"].get("training") or {}).get("monitor")
+    for value in {"val_accuracy", "train_accuracy", "val_loss", "train_loss", monitored or "val_loss"}:
+        best = "max" if goal_of(value) == "maximize" else "min"
+        run.define_metric(value, summary=f"{best},last")
     where = run.url if mode == "online" else f"offline in {Path(run.dir).parent}"
     reply(kind="ready", where=where)
     return run

@@ -19,10 +19,30 @@ LEVEL = 0.95
 BLOCKS = 1024
 """Examples are drawn one by one up to here; of more, in as many blocks of examples at random."""
 
+DEAR = 10
+"""A cell that is drawn costs about as much as so many examples."""
 AT_ONCE = 2_000_000
 """Numbers of resamples in memory."""
 
 Interval = tuple[float, float]
+
+
+def of_share(right: int, N: int) -> Interval:
+    """The interval of an accuracy, right / N: what drawing again without end comes to, from the binomial distribution.
+
+    Where none or all are right, a resample knows nothing else; there the interval is that of Clopper & Pearson (1934),
+    whose far end is the share under which as clear a result has a chance of 2.5 %.
+    """
+    tail = (1 - LEVEL) / 2
+    if right in (0, N):
+        far = tail ** (1 / N)
+        return (far, 1.0) if right else (0.0, 1 - far)
+    k = np.arange(N)
+    steps = np.log((N - k) / (k + 1)) + np.log(right) - np.log(N - right)  # log P(k + 1) - log P(k)
+    log_p = np.append(0.0, np.cumsum(steps))
+    cumulative = np.cumsum(np.exp(log_p - np.max(log_p)))
+    low, high = np.searchsorted(cumulative / cumulative[-1], [tail, 1 - tail])
+    return float(low / N), float(high / N)
 
 
 def of_counts(
@@ -32,12 +52,12 @@ def of_counts(
 
     Which cell an example of a resample falls into is multinomial, with the shares of the cells.
     """
-    N, (rows, columns) = int(confusion.sum()), np.nonzero(confusion)
-    shares = confusion[rows, columns] / N
+    rows, columns = np.nonzero(confusion)
+    counted = confusion[rows, columns]
     values: dict[str, list[Array]] = {name: [] for name in figures}
     at_once = max(1, AT_ONCE // len(rows))
     for start in range(0, RESAMPLES, at_once):
-        drawn = rng.multinomial(N, shares, min(at_once, RESAMPLES - start))
+        drawn = _drawn_again(counted, min(at_once, RESAMPLES - start), rng)
         is_right = rows == columns
         counts = ClassCounts(
             _summed(drawn[:, is_right], rows[is_right], len(confusion)),
@@ -47,6 +67,18 @@ def of_counts(
         for name, figure in figures.items():
             values[name].append(figure(counts))
     return {name: _between(np.concatenate(each)) for name, each in values.items()}
+
+
+def _drawn_again(counted: Array, resamples: int, rng: np.random.Generator) -> Array:
+    """(R, M): how many of N examples fall into each of M cells that hold so many of them, multinomial."""
+    N, M = int(counted.sum()), len(counted)
+    if M < N / DEAR:
+        return rng.multinomial(N, counted / N, resamples)
+    cell = np.repeat(np.arange(M), counted)
+    drawn = np.empty((resamples, M), np.int64)
+    for row in drawn:
+        row[:] = np.bincount(cell[rng.integers(0, N, N)], minlength=M)
+    return drawn
 
 
 def _summed(drawn: Array, classes: Array, K: int) -> Array:
@@ -68,7 +100,7 @@ def of_means(
     starts = np.arange(blocks) * N // blocks
     sums = np.add.reduceat(columns[order], starts, axis=0)
     sizes = np.diff(np.append(starts, N))
-    weights = rng.multinomial(blocks, np.full(blocks, 1 / blocks), RESAMPLES)
+    weights = _drawn_again(np.ones(blocks, np.int64), RESAMPLES, rng).astype(np.float64)
     means = (weights @ sums) / (weights @ sizes)[:, None]
     return {name: _between(figure(means)) for name, figure in figures.items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,7 +28,7 @@ class ThresholdCurve:
     @classmethod
     def of(cls, is_positive: Array, score: Array) -> ThresholdCurve:
         """From truth (N,) and score (N,)."""
-        order = np.argsort(-score, kind="stable")
+        order = np.argsort(score)[::-1]
         score, is_positive = score[order], is_positive[order]
         last = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)  # of equal scores, all count at once
         right = np.cumsum(is_positive)[last]
@@ -66,12 +67,12 @@ class ThresholdCurve:
 
 def curves_by_class(t: Array, p: Array) -> dict[int, ThresholdCurve]:
     """The curve of every class against all others, by class; of two classes the second's, the first's mirror image."""
-    K = p.shape[1]
-    return {k: ThresholdCurve.of(t == k, p[:, k]) for k in ((1,) if K == 2 else range(K))}
+    K, by_class = p.shape[1], np.ascontiguousarray(p.T)
+    return {k: ThresholdCurve.of(t == k, by_class[k]) for k in ((1,) if K == 2 else range(K))}
 
 
-def _mean(figures: list[float]) -> float:
-    """Over the classes that have one."""
+def mean_of_classes(figures: Iterable[float]) -> float:
+    """The mean over the classes that have a figure; NaN when none has."""
     defined = [each for each in figures if not np.isnan(each)]
     return float(np.mean(defined)) if defined else np.nan
 
@@ -90,7 +91,7 @@ class RocAuc(Metric):
     undefined: ClassVar[str] = "all examples are of one class"
 
     def __call__(self, t: Array, p: Array) -> float:
-        return _mean([curve.roc_auc for curve in curves_by_class(t, p).values()])
+        return mean_of_classes(curve.roc_auc for curve in curves_by_class(t, p).values())
 
 
 @dataclass(frozen=True)
@@ -106,4 +107,4 @@ class AveragePrecision(Metric):
     undefined: ClassVar[str] = "no example is of the second class"
 
     def __call__(self, t: Array, p: Array) -> float:
-        return _mean([curve.average_precision for curve in curves_by_class(t, p).values()])
+        return mean_of_classes(curve.average_precision for curve in curves_by_class(t, p).values())
