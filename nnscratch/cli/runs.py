@@ -75,6 +75,31 @@ def compare(
 
 
 @family.command(
+    short_help="Write a run's model card: digests, figures, looks at each split.",
+    epilog=examples("nnscratch evaluate runs/trial && nnscratch runs card runs/trial"),
+)
+def card(
+    run: Run,
+    runs_dir: RunsDir = DEFAULT_RUNS,
+    data_dir: RunDataDir = None,
+    json: Json = False,
+    allow_plugins: AllowPlugins = False,
+) -> None:
+    """Write model_card.md and model_card.json into a run: what there is to know of it for who relies on it.
+
+    Digests of data, config, code and weights, a gradient check of the trained weights, how often each split was looked
+    at, the figures of `nnscratch evaluate` with intervals and subgroups, the environment. Headings are left to fill in;
+    what is written there stays when the card is made again.
+    """
+    path = read_run(run, runs_dir, allow_plugins)
+    from nnscratch.results.model_card import write_card
+    from nnscratch.teaching.gradient_report import gradcheck_run
+
+    checked = gradcheck_run(path, workplace_of(path, data_dir, None), display_for(json, quiet=True))
+    finish(write_card(path, checked.to_dict()), json)
+
+
+@family.command(
     short_help="Train a run again beside it: bit-identical, or where it parts.",
     epilog=examples("nnscratch runs replay runs/trial"),
 )
