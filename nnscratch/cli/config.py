@@ -9,7 +9,7 @@ import typer
 
 from nnscratch.cli.help import SET_UP, examples
 from nnscratch.cli.options import DataDir, Json, Target, Threads, display_for
-from nnscratch.cli.result import finish
+from nnscratch.cli.result import finish, stream_out
 from nnscratch.errors import UsageError
 from nnscratch.host.workplace import DEFAULT_DATA
 
@@ -18,6 +18,7 @@ family = typer.Typer()
 
 @family.command(
     rich_help_panel=SET_UP,
+    short_help="Write a commented config; with --data, for your data.",
     epilog=examples(
         "nnscratch init my_network.yaml && nnscratch train my_network.yaml",
         "nnscratch init houses.yaml --data houses.csv --target price",
@@ -55,7 +56,8 @@ def schema() -> None:
     """Print the JSON Schema of configs, which editors complete from."""
     from nnscratch.setup.editor import editor_schema
 
-    finish(editor_schema())
+    schema = editor_schema()
+    stream_out(schema, [f"{schema.to_text()}\n"], is_data=True)
 
 
 @family.command(

@@ -14,7 +14,7 @@ from nnscratch.host.workplace import DEFAULT_DATA
 
 family = typer.Typer(
     cls=Group,
-    help="The datasets: which there are, fetched, verified; and your own described.",
+    help="Datasets: list, fetch, verify; describe your own.",
     no_args_is_help=True,
 )
 

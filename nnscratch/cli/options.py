@@ -32,7 +32,9 @@ Run = Annotated[Path, typer.Argument(help="The run: its folder, or its name in -
 Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best, last or a file: whose weights to use.")]
 Target = Annotated[
     list[str] | None,
-    typer.Option("--target", help="The column of a table to predict; several times for several numbers."),
+    typer.Option(
+        "--target", metavar="NAME", help="The column of a table to predict; several times for several numbers."
+    ),
 ]
 
 # Where it works, and with what.

@@ -122,7 +122,8 @@ def predict(
         raise UsageError("--json and --csv: one of them")
     listing = getattr(sys.stdin, "buffer", sys.stdin)
     predictions = predict_run(path, inputs, listing, checkpoint=checkpoint, top=top, threads=threads, keep=keep or ())
-    stream_out(predictions, predictions.to_json() if json else predictions.to_csv() if csv else predictions.to_text())
+    pieces = predictions.to_json() if json else predictions.to_csv() if csv else predictions.to_text()
+    stream_out(predictions, pieces, is_data=json or csv)
 
 
 @family.command(

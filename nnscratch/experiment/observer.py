@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nnscratch.config.assembly import Splits, monitored_value
+from nnscratch.config.assembly import monitored_value
 from nnscratch.config.config import Config
+from nnscratch.config.data import Splits
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.report import DataReport
 from nnscratch.datasets.tables.encoding import TableEncoding

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nnscratch.config.assembly import Splits, build_recipe, load_dataset, split_dataset
+from nnscratch.config.assembly import build_recipe
+from nnscratch.config.data import Splits, load_dataset, split_dataset
 from nnscratch.config.names import folder_name
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import UsageError, UserError, did_you_mean

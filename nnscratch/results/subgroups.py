@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nnscratch.config.assembly import Splits
+from nnscratch.config.data import Splits
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.datasets.tables.text import is_gap

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnscratch.config.assembly import build_network, encode_dataset, start_network
+from nnscratch.config.assembly import build_network, start_network
 from nnscratch.config.config import Config, parse_config
+from nnscratch.config.data import encode_dataset
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.datasets.tables.settings import TableSettings

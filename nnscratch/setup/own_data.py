@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnscratch.config.assembly import encode_dataset, load_dataset, split_dataset
 from nnscratch.config.config import Config, config_from_mapping
+from nnscratch.config.data import encode_dataset, load_dataset, split_dataset
 from nnscratch.config.yaml_core import dump_yaml
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.recognition import recognize

@@ -12,7 +12,7 @@ UPDATES = 3000
 """In a whole training, of small data; of large data an epoch alone may be more."""
 FEWEST_EPOCHS = 20
 LARGEST_BATCH = 128
-FEWEST_FOR_VALIDATION = 500
+FEWEST_FOR_VALIDATION = 1000
 """Fewer training examples are all learned from: a tenth of them chooses an epoch no better than chance does."""
 STRONGEST_L2 = 0.05
 
@@ -33,10 +33,11 @@ class Recipe:
 
 
 def recipe_for(dataset: Dataset) -> Recipe:
-    """The recipe for a dataset of N training examples.
+    """The recipe for a dataset of N training examples of D features.
 
     A penalty of 10 / N weighs as much as ten examples would: the weights stay near those of a linear model unless the
-    data speak for more. The cosine schedule ends with steps of 0, so that the last weights are as good as the best.
+    data speak for more. Of fewer than eight features, by which less can be overfitted, it is D / 8 of that. The cosine
+    schedule ends with steps of 0, so that the last weights are as good as the best.
     """
     examples = len(dataset.train_targets)
     batch_size = max(1, min(LARGEST_BATCH, examples // 16))
@@ -46,7 +47,7 @@ def recipe_for(dataset: Dataset) -> Recipe:
         loss="cross_entropy" if dataset.task == "classification" else "mean_squared_error",
         hidden_layers=_widths(examples) if is_table else None,
         layers=None if is_table else _convolutions(dataset.input_shape),
-        l2=_two_digits(min(STRONGEST_L2, 10 / examples)) if is_table else 5e-4,
+        l2=_penalty(examples, dataset.input_shape[0]) if is_table else 5e-4,
         learning_rate=2e-3 if is_table else 1e-3,
         epochs=epochs,
         batch_size=batch_size,
@@ -69,5 +70,6 @@ def _convolutions(shape: tuple[int, ...]) -> list[Any]:
     return [*layers, "flatten", {"dense": 64}, "relu", {"dropout": 0.3}, "dense"]
 
 
-def _two_digits(value: float) -> float:
-    return float(f"{value:.2g}")
+def _penalty(examples: int, features: int) -> float:
+    strength = min(STRONGEST_L2, 10 / examples) * min(1, features / 8)
+    return float(f"{strength:.2g}")

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nnscratch.config.assembly import assemble, load_dataset
+from nnscratch.config.assembly import assemble
 from nnscratch.config.config import Config
+from nnscratch.config.data import load_dataset
 from nnscratch.config.node import Value
 from nnscratch.config.overrides import override
 from nnscratch.datasets.dataset import Dataset

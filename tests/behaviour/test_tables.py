@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from nnscratch.cli import main
+from nnscratch.errors import DataError
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
-from nnscratch.results.evaluate import evaluate_run
+from nnscratch.results.evaluate import Request, evaluate_run
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.runs.loaded import load_run
 from tests.conftest import train_quietly
@@ -70,9 +71,9 @@ def test_raw_rows_are_learned_and_predictions_are_in_the_targets_own_units(
 ) -> None:
     table, run = shop
     assert (
-        evaluate_run(
-            run, "test", "best", Workplace(table.parent, threads=1, plots=False), Display(quiet=True)
-        ).to_dict()["r2"]
+        evaluate_run(run, Request(), Workplace(table.parent, threads=1, plots=False), Display(quiet=True)).to_dict()[
+            "r2"
+        ]
         > 0.8
     )
     rows = predicted(capsys, run, table)
@@ -85,7 +86,7 @@ def test_predicting_the_test_rows_agrees_with_evaluating_them(
     shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     table, run = shop
-    evaluation = evaluate_run(run, "test", "best", Workplace(table.parent, threads=1, plots=False), Display(quiet=True))
+    evaluation = evaluate_run(run, Request(), Workplace(table.parent, threads=1, plots=False), Display(quiet=True))
     expected = sorted(np.ravel(evaluation.measured.y).tolist())  # type: ignore[union-attr]
     found = [row["values"]["price"] for row in predicted(capsys, run, table)]
     for value in expected:
@@ -210,3 +211,39 @@ def test_a_target_of_a_thousand_million_and_some_is_predicted_to_the_digit(
     run = train_quietly(settings(tmp_path / "a.csv", **changes), tmp_path / "runs")
     found = [row["values"]["y"] for row in predicted(capsys, run, tmp_path / "a.csv")]
     assert np.max(np.abs(np.array(found) - (1_000_000_000 + np.arange(60)))) < 1
+
+
+def test_predictions_of_a_split_name_the_rows_file_and_line(shop: tuple[Path, Path]) -> None:
+    table, run = shop
+    evaluate_run(run, Request(), Workplace(table.parent, threads=1, plots=False), Display(quiet=True))
+    with (run / "evaluation" / "test" / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = table.read_text(encoding="cp1252").splitlines()
+    for row in rows:
+        name, _, line = row["file"].partition(":")
+        assert name == "shop.csv"
+        price = lines[int(line) - 1].rpartition(";")[2].removesuffix(" €").replace(".", "").replace(",", ".")
+        assert float(row["true_price"]) == pytest.approx(float(price), abs=1e-3)
+
+
+def test_another_table_with_the_target_is_evaluated(shop: tuple[Path, Path], tmp_path: Path) -> None:
+    table, run = shop
+    lines = table.read_text(encoding="cp1252").splitlines()
+    (tmp_path / "new.csv").write_text("\n".join([*lines[:20], "9;red;1,5;01.03.2024;no;NA"]))
+    workplace = Workplace(tmp_path, threads=1, plots=False)
+    evaluation = evaluate_run(run, Request(data=tmp_path / "new.csv"), workplace, Display(quiet=True))
+    assert len(evaluation.measured.t) == 19
+    (tmp_path / "none.csv").write_text("\n".join(line.rpartition(";")[0] for line in lines[:5]))
+    with pytest.raises(DataError, match="no column 'price', so no labels"):
+        evaluate_run(run, Request(data=tmp_path / "none.csv"), workplace, Display(quiet=True))
+
+
+def test_a_folder_has_a_table_for_each_split(tmp_path: Path) -> None:
+    write_shop(tmp_path / "all.csv")
+    header, *rows = (tmp_path / "all.csv").read_text(encoding="cp1252").splitlines()
+    (tmp_path / "all.csv").unlink()
+    for name, part in (("train", rows[:60]), ("val", rows[60:75]), ("test", rows[75:])):
+        (tmp_path / f"{name}.csv").write_text("\n".join([header, *part]))
+    run = train_quietly(settings(tmp_path, training={"epochs": 1, "batch_size": 16}), tmp_path / "runs")
+    data = load_run(run).run.read_meta().dataset
+    assert (data.train, data.validation, data.test) == (60, 15, 15)

@@ -127,7 +127,7 @@ def test_a_monitored_figure_that_the_data_cannot_have_is_refused_before_training
     tmp_path: Path, task: str, monitor: str, said: str
 ) -> None:
     y = np.zeros(40, np.int64 if task == "classification" else np.float32)
-    y[:3] = 1  # of one class but for three, which all fall into the training split
+    y[:3] = 1 if task == "classification" else 0.5  # of one class but for three, which all fall into the training split
     np.savez(tmp_path / "d.npz", x=np.arange(40, dtype=np.float32)[:, None], y=y)
     made = assembly(
         tmp_path,

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from nnscratch.datasets.formats.folder import natural
 from nnscratch.datasets.tables.columns import Boolean, Category, Column, Date, Number
 from nnscratch.datasets.tables.frames import pl
 from nnscratch.datasets.tables.parsing import FORMATS, as_text, known_cells, read_dates, read_numbers
@@ -203,13 +204,8 @@ def _not_of_kind(table: TextTable, name: str, column: Column) -> DataError:
 
 
 def natural_order(names: Sequence[str]) -> list[str]:
-    """Text sorted as people do: 1, 2, 10; case counts only between equals."""
-
-    def key(name: str) -> tuple[list[tuple[int, int | str]], str]:
-        pieces = re.split(r"(\d+)", name.lower())
-        return [(0, int(piece)) if piece.isdigit() else (1, piece) for piece in pieces if piece], name
-
-    return sorted(names, key=key)
+    """Text sorted as people do: 1, 2, 10; cat2, cat10."""
+    return sorted(names, key=lambda name: (natural(name), name))
 
 
 def read_column(table: TextTable, column: Column) -> Values:

@@ -23,10 +23,12 @@ from nnscratch.datasets.tables.text import Array, Values
 from nnscratch.errors import DataError, did_you_mean
 
 
-def load_table(settings: TableSettings, name: str, file: Path, test_file: Path | None) -> Dataset:
-    """The dataset called `name` in a file, with a test file beside it or a part of it held out.
+def load_table(
+    settings: TableSettings, name: str, file: Path, validation_file: Path | None, test_file: Path | None
+) -> Dataset:
+    """The dataset called `name` in a file, with files of the other splits beside it or a test split held out.
 
-    Raises DataError for what does not fit the settings. A test file without the target, that nobody named, is none.
+    Raises DataError for what does not fit the settings. A test file without the target that nobody named is none.
     """
     table = read_table(file, settings.delimiter, settings.header)
     given = {**settings.columns, **dict.fromkeys(settings.ignore, "ignore")}
@@ -42,15 +44,17 @@ def load_table(settings: TableSettings, name: str, file: Path, test_file: Path |
     }
     columns = _input_columns(file, decisions)
     weight = None if settings.weight is None else Number(settings.weight, decimal=decimal)
-    schema = Schema(columns, settings.missing, settings.unknown_levels, table.names, table.has_header)
+    schema = Schema(columns, settings.missing, settings.unknown_levels, table.names, table.has_header, targets.names)
     whole = _rows_of(table, schema, targets, weight)
     notes = _notes(table, targets, decisions, decimal) + [f"{n:,} {what}" for what, n in whole.left_out.items()]
-    test, note = _test_rows(settings, test_file, table, schema, targets, weight)
+    validation, _ = _other_rows(settings, validation_file, table, schema, targets, weight)
+    test, note = _other_rows(settings, test_file, table, schema, targets, weight)
     train = whole
     if test is None and settings.test:
         inside, outside = held_out_rows(whole.targets, settings.test, settings.seed, targets.classes is not None)
         train, test = whole.take(inside), whole.take(outside)
-    by_split = {"train": train} | ({"test": test} if test is not None else {})
+    splits = {"train": train, "val": validation, "test": test}
+    by_split = {split: rows for split, rows in splits.items() if rows is not None}
     guesses = (
         Guess("file", str(file)),
         *table.guesses,
@@ -59,7 +63,7 @@ def load_table(settings: TableSettings, name: str, file: Path, test_file: Path |
         Guess("task", targets.why.partition(",")[0], targets.why.partition(", ")[2], "data.dataset.task"),
     )
     warnings = tuple(decision.warning for decision in decisions.values() if decision.warning)
-    left_out = whole.left_out | (test.left_out if test is not None else {})
+    left_out = {reason: number for rows in by_split.values() for reason, number in rows.left_out.items()}
     return Dataset(
         name,
         train.inputs,
@@ -72,6 +76,9 @@ def load_table(settings: TableSettings, name: str, file: Path, test_file: Path |
         feature_names=tuple(column.name for column in columns),
         target_names=None if targets.classes is not None else target_names,
         description=Description(guesses, _described(whole, columns, decisions), left_out, warnings),
+        validation_inputs=validation.inputs if validation is not None else None,
+        validation_targets=validation.targets if validation is not None else None,
+        example_names={split: rows.names for split, rows in by_split.items()},
         schema=schema,
         weights={split: rows.weights for split, rows in by_split.items() if rows.weights is not None},
         origins={split: rows.origin for split, rows in by_split.items()},
@@ -100,7 +107,7 @@ def _input_columns(file: Path, decisions: dict[str, Decision]) -> tuple[Column, 
     return columns
 
 
-def _test_rows(
+def _other_rows(
     settings: TableSettings,
     file: Path | None,
     table: TextTable,
@@ -108,7 +115,7 @@ def _test_rows(
     targets: Targets,
     weight: Number | None,
 ) -> tuple[_Rows | None, tuple[str, ...]]:
-    """The rows of the test file, if it is one; else what is to be said of it."""
+    """The rows of the file of another split, if it is one; else what is to be said of it."""
     if file is None:
         return None, ()
     other = read_table(file, settings.delimiter, settings.header)
@@ -128,6 +135,8 @@ class _Rows:
 
     inputs: Values
     targets: Array
+    names: tuple[str, ...]
+    """The file and line of each."""
     left_out: dict[str, int]
     origin: Origin
     weights: Values | None
@@ -135,7 +144,8 @@ class _Rows:
     def take(self, rows: Array) -> _Rows:
         """Some of them."""
         weights = None if self.weights is None else self.weights[rows]
-        return _Rows(self.inputs[rows], self.targets[rows], self.left_out, self.origin.take(rows), weights)
+        names = tuple(self.names[row] for row in rows.tolist())
+        return _Rows(self.inputs[rows], self.targets[rows], names, self.left_out, self.origin.take(rows), weights)
 
 
 def _rows_of(table: TextTable, schema: Schema, targets: Targets, weight: Number | None) -> _Rows:
@@ -162,7 +172,8 @@ def _rows_of(table: TextTable, schema: Schema, targets: Targets, weight: Number 
         answers = _as_float32(answers)
     rows = np.flatnonzero(kept)
     weights = None if weight is None or weight.name not in table.names else _weights(table, weight, rows)
-    return _Rows(inputs, answers, left_out, Origin(table.path, rows), weights)
+    names = tuple(f"{table.path.name}:{line}" for line in table.lines[rows].tolist())
+    return _Rows(inputs, answers, names, left_out, Origin(table.path, rows), weights)
 
 
 def _weights(table: TextTable, column: Number, rows: Array) -> Values:

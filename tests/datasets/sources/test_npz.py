@@ -169,7 +169,7 @@ def test_many_whole_numbers_are_a_quantity_as_in_a_table(tmp_path: Path) -> None
 
 
 def test_a_validation_split_in_the_file_is_the_validation_split(tmp_path: Path) -> None:
-    splits = {"x_train": IMAGES, "y_train": LABELS, "x_val": IMAGES[:3] + 1, "y_val": LABELS[:3]}
+    splits: dict[str, np.ndarray] = {"x_train": IMAGES, "y_train": LABELS, "x_val": IMAGES[:3] + 1, "y_val": LABELS[:3]}
     dataset = load(tmp_path, splits, NPZ(test=0.2))
     assert dataset.validation_inputs is not None
     assert np.array_equal(dataset.validation_inputs[..., 0], IMAGES[:3] + 1)
