@@ -94,6 +94,8 @@ class GroupSummary:
 
     def to_text(self) -> str:
         """The table, the line, and what the figures mean."""
+        if not self.scores:
+            return f"{plain_table(self.table()) if self.runs else ''}{self.headline()}\nruns in {self.path}"
         spread = f"± is the standard deviation between {self.kind}, the interval that of the mean (Student's t)"
         spread += (
             "\nfolds share training examples, which widens the interval (Nadeau & Bengio 2003)" if self.folds else ""
@@ -132,7 +134,8 @@ def summarize_group(group: RunGroup, failure: UserError | None = None) -> GroupS
     begun = [member for member in group.members if member.run.config.is_file()]
     _require_same_data(group, begun)
     runs = {member.label: (member.run.path, summarize(member.run)) for member in begun}
-    is_tested = any(run.test is not None for _, run in runs.values()) or not runs
+    completed = [run for _, run in runs.values() if run.status == "completed"]
+    is_tested = not completed or any(run.test is not None for run in completed)
     folds, kind = group.repetitions.folds, group.repetitions.kind
     return GroupSummary(
         group.path, kind, len(group.members), runs, "test" if is_tested else "validation", folds, failure
