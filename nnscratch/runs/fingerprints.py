@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from nnscratch.host.json_text import json_text
+from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.parameters import Parameters
 from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
@@ -36,7 +37,7 @@ class Fingerprint:
     @classmethod
     def of(cls, epoch: int, first_step: int, losses: Sequence[float], parameters: Parameters) -> Fingerprint:
         named = {**parameters.named(), **parameters.named_state()}
-        digests = {name: hashlib.sha256(array.tobytes()).hexdigest()[:16] for name, array in named.items()}
+        digests = {name: _digest(array) for name, array in named.items()}
         return cls(epoch, first_step, base64.b64encode(np.array(losses, "<f8").tobytes()).decode(), digests)
 
     @property
@@ -47,6 +48,10 @@ class Fingerprint:
         except ValueError:
             return {}
         return dict(enumerate(values, self.first_step))
+
+
+def _digest(array: Array) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).hexdigest()[:16]
 
 
 def append_fingerprint(run: RunDirectory, fingerprint: Fingerprint) -> None:
