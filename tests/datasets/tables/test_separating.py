@@ -158,3 +158,17 @@ def test_folds_of_an_order_are_refused(tmp_path: Path) -> None:
     config = config_from_mapping({"data": {**data, "fold": {"number": 1, "of": 3}}, "model": {"hidden_layers": []}})
     with pytest.raises(ConfigError, match="trained on what comes after them"):
         split_dataset(config, load_dataset(config, tmp_path, NO_TELL))
+
+
+def test_the_last_examples_of_arrays_are_held_out(tmp_path: Path) -> None:
+    x = np.arange(100, dtype=np.float32).reshape(100, 1)
+    np.savez(tmp_path / "series.npz", x_train=x, y_train=x * 2 + 0.5)
+    dataset = {"name": "npz", "split": "last", "task": "regression"}
+    data = {"dataset": dataset, "path": str(tmp_path / "series.npz"), "validation": 0.25}
+    config = config_from_mapping({"data": data, "model": {"hidden_layers": []}, "loss": "mean_squared_error"})
+    found = load_dataset(config, tmp_path, NO_TELL)
+    splits = split_dataset(config, found)
+    assert splits.validation is not None
+    assert splits.test is not None
+    parts = [each.inputs[each.rows].ravel().tolist() for each in (splits.train, splits.validation, splits.test)]
+    assert parts == [list(range(60)), list(range(60, 80)), list(range(80, 100))]
