@@ -35,6 +35,11 @@ class GroupSummary:
         return next((run.metric for _, run in self.runs.values()), "accuracy")
 
     @property
+    def title(self) -> str:
+        """What its figures are: `test`, which is an accuracy, or `test loss`."""
+        return self.split if self.metric == "accuracy" else f"{self.split} {self.metric}"
+
+    @property
     def scores(self) -> dict[str, float]:
         """The figure of each completed run, by label."""
         found = {label: getattr(run, self.split) for label, (_, run) in self.runs.items() if run.status == "completed"}
@@ -85,12 +90,12 @@ class GroupSummary:
             f"{found.count} {self.kind}" if found.count == self.total else f"{found.count} of {self.total} {self.kind}"
         )
         if found.deviation is None or found.low is None or found.high is None:
-            return f"{self.split} {metric_value(self.metric, found.mean)} ({counted}: no interval from one figure)"
+            return f"{self.title} {metric_value(self.metric, found.mean)} ({counted}: no interval from one figure)"
         scale = 100 if self.metric.endswith("accuracy") else 1
         digits = digits_of(scale * found.deviation)
         low, high = (f"{scale * value:.{digits}f}" for value in (found.low, found.high))
         shown = with_deviation(self.metric, found.mean, found.deviation)
-        return f"{self.split} {shown} ({counted}, 95 % interval {low} to {high})"
+        return f"{self.title} {shown} ({counted}, 95 % interval {low} to {high})"
 
     def to_text(self) -> str:
         """The table, the line, and what the figures mean."""

@@ -245,6 +245,16 @@ def test_resume_goes_on_with_a_group(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert told["count"] == 2
 
 
+def test_a_loss_is_called_one(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [f"{a:.3f},{2 * a + rng.normal():.3f}" for a in rng.normal(size=60)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,y", *rows]) + "\n")
+    data = {"dataset": {"name": "csv", "target": "y", "task": "regression"}, "path": str(tmp_path / "t.csv")}
+    summary = run_group(tmp_path, seeds=(1, 2), data=data, model={"hidden_layers": []}, loss="mean_squared_error")
+    assert summary.headline().startswith("test loss ")
+    assert "%" not in summary.headline().partition("(")[0]
+
+
 def test_folds_of_a_table_keep_its_groups_and_tell_of_rows_they_do_not_use(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
