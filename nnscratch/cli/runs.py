@@ -7,10 +7,23 @@ from typing import Annotated, Literal
 
 import typer
 
+from nnscratch import cpu
 from nnscratch.cli.help import Group, examples
-from nnscratch.cli.options import AllowPlugins, Json, Quiet, Run, RunsDir, display_for, read_run
+from nnscratch.cli.options import (
+    AllowPlugins,
+    Json,
+    Quiet,
+    Run,
+    RunDataDir,
+    RunsDir,
+    RunThreads,
+    display_for,
+    read_run,
+    workplace_of,
+)
 from nnscratch.cli.result import finish
 from nnscratch.host.workplace import DEFAULT_RUNS
+from nnscratch.runs.names import find_run
 
 family = typer.Typer(cls=Group, help="The runs there are: listing, comparing and mirroring them.", no_args_is_help=True)
 
@@ -59,6 +72,56 @@ def compare(
     from nnscratch.runs.comparison import compare_runs
 
     finish(compare_runs(runs, runs_dir, output, against_time=against_time, format=format), json)
+
+
+@family.command(
+    short_help="Write a run's model card: digests, figures, looks at each split.",
+    epilog=examples("nnscratch evaluate runs/trial && nnscratch runs card runs/trial"),
+)
+def card(
+    run: Run,
+    runs_dir: RunsDir = DEFAULT_RUNS,
+    data_dir: RunDataDir = None,
+    json: Json = False,
+    allow_plugins: AllowPlugins = False,
+) -> None:
+    """Write model_card.md and model_card.json into a run: what there is to know of it for who relies on it.
+
+    Digests of data, config, code and weights, a gradient check of the trained weights, how often each split was looked
+    at, the figures of `nnscratch evaluate` with intervals and subgroups, the environment. Headings are left to fill in;
+    what is written there stays when the card is made again.
+    """
+    path = read_run(run, runs_dir, allow_plugins)
+    from nnscratch.results.model_card import write_card
+    from nnscratch.teaching.gradient_report import gradcheck_run
+
+    checked = gradcheck_run(path, workplace_of(path, data_dir, None), display_for(json, quiet=True))
+    finish(write_card(path, checked.to_dict()), json)
+
+
+@family.command(
+    short_help="Train a run again beside it: bit-identical, or where it parts.",
+    epilog=examples("nnscratch runs replay runs/trial"),
+)
+def replay(
+    run: Run,
+    runs_dir: RunsDir = DEFAULT_RUNS,
+    data_dir: RunDataDir = None,
+    threads: RunThreads = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    allow_plugins: AllowPlugins = False,
+) -> None:
+    """Train a run again beside it, as far as it came: bit-identical, or the first step and array that differ.
+
+    Compared are the loss of every step, the weights after every epoch, and all of the last checkpoint. The test split
+    is not looked at. Exit code 1 when the run does not repeat.
+    """
+    cpu.use_kernel_of(find_run(run, runs_dir))  # before anything imports NumPy
+    path = read_run(run, runs_dir, allow_plugins)
+    from nnscratch.experiment.replay import replay as replay_run
+
+    finish(replay_run(path, workplace_of(path, data_dir, threads), display_for(json, quiet)), json)
 
 
 @family.command(

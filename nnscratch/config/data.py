@@ -13,7 +13,7 @@ from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.download import Progress as DownloadProgress
 from nnscratch.datasets.report import DataReport, data_report, examined
 from nnscratch.datasets.sources.own_data import LargeSource
-from nnscratch.datasets.splits import fold_indices, limit_indices, split_indices
+from nnscratch.datasets.splits import fold_indices, hold_out, limit_indices
 from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.errors import ConfigError, DataError, did_you_mean
 from nnscratch.host.workplace import DEFAULT_DATA
@@ -117,15 +117,23 @@ def split_dataset(config: Config, dataset: Dataset) -> Splits:
     assert pool is not None
     test = limited(dataset.test_inputs, dataset.test_targets, "test")
     is_labelled = dataset.task == "classification"
+    groups, order = dataset.separation.groups.get("train"), dataset.separation.order
     if config.data.fold is not None:
         number, of = config.data.fold.number, config.data.fold.of
         rng = RandomStreams(config.seed).stream("folds")
-        rest, inside = fold_indices(pool.targets[pool.rows], number, of, rng, is_labelled)
+        if order is not None:
+            said = "has folds trained on what comes after them, which split: last rules out; leave one of them out"
+            raise ConfigError([config.problem("data.fold", said)])
+        of_rows = groups[pool.rows] if groups is not None else None
+        rest, inside = fold_indices(pool.targets[pool.rows], number, of, rng, is_labelled, of_rows)
         pool, test = replace(pool, rows=pool.rows[rest]), replace(pool, rows=pool.rows[inside])
     if fraction > 0 and dataset.validation_inputs is not None:
         return Splits(pool, limited(dataset.validation_inputs, dataset.validation_targets, "val"), test)
     rng = RandomStreams(config.seed).stream("validation split")
-    train, validation = split_indices(pool.targets[pool.rows], fraction, rng, is_labelled)
+    train, validation = hold_out(
+        pool.targets[pool.rows], fraction, rng, is_labelled,
+        groups=None if groups is None else groups[pool.rows], order=None if order is None else order[pool.rows],
+    )  # fmt: skip
     held_out = replace(pool, rows=pool.rows[validation]) if len(validation) else None
     return Splits(replace(pool, rows=pool.rows[train]), held_out, test)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nnscratch.component import Component
 from nnscratch.datasets.description import Description
 from nnscratch.datasets.download import Progress, RemoteFile
+from nnscratch.datasets.separation import Separation
 from nnscratch.datasets.tables.encoding import Schema, TableEncoding, digest_text
 from nnscratch.errors import DataError
 
@@ -72,6 +73,8 @@ class Dataset:
     weights: Mapping[str, Array] = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict)
     """By split, of a table."""
+    separation: Separation = Separation()
+    """What decides which examples may be in different splits."""
 
     def __post_init__(self) -> None:
         if self.classes is not None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from nnscratch.datasets.dataset import Array, Dataset
 from nnscratch.datasets.description import Description
+from nnscratch.datasets.separation import shared_groups
 from nnscratch.datasets.suspicions import (
     Shared,
     class_suspicions,
@@ -86,7 +87,10 @@ def data_report(dataset: Dataset, parts: Parts) -> DataReport:
     repeated, shared = identical if identical is not None else (None, ())
     labels = {name: targets[rows] for name, (_, targets, rows) in parts.items()}
     train = next(iter(labels.values()))
-    warnings = [*dataset.description.warnings, *shared_suspicions(shared)]
+    sources = {id(dataset.validation_inputs): "val", id(dataset.test_inputs): "test", id(dataset.train_inputs): "train"}
+    of_source = {name: (sources.get(id(inputs), ""), taken) for name, (inputs, taken) in rows.items()}
+    suspicions = (*shared_suspicions(shared), *shared_groups(dataset.separation, of_source))
+    warnings = [*dataset.description.warnings, *suspicions]
     classes: dict[str, dict[str, int]] = {}
     ranges: tuple[TargetRange, ...] = ()
     majority = None

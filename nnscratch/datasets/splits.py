@@ -65,21 +65,73 @@ def _shares(sizes: Array, fraction: float, wanted: int, rng: np.random.Generator
     return kept
 
 
-def fold_indices(targets: Array, number: int, of: int, rng: np.random.Generator, stratify: bool) -> tuple[Array, Array]:
+def hold_out(
+    targets: Array,
+    fraction: float,
+    rng: np.random.Generator,
+    stratify: bool,
+    *,
+    groups: Array | None = None,
+    order: Array | None = None,
+    field: str = "data.validation",
+) -> tuple[Array, Array]:
+    """Training and held-out indices, as `split_indices`; whole groups, or the last by an order, where there is one."""
+    if fraction == 0 or (groups is None and order is None):
+        return split_indices(targets, fraction, rng, stratify, field)
+    count = len(targets)
+    wanted = min(max(round(fraction * count), 1), count - 1)
+    if order is not None:
+        inside = np.sort(np.argsort(order, kind="stable")[count - wanted :])
+    else:
+        assert groups is not None
+        inside = _some_groups(groups, wanted, rng, field)
+    return np.setdiff1d(np.arange(count, dtype=np.int64), inside), inside.astype(np.int64)
+
+
+def _some_groups(groups: Array, wanted: int, rng: np.random.Generator, field: str) -> Array:
+    """The indices of groups drawn at random, about `wanted` in all: each that brings their number nearer to it."""
+    names, members, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    if len(names) < 2:
+        raise DataError(f"{field}: there is one group alone, of which no part can be held out", "leave split_by out")
+    taken, total = np.zeros(len(names), dtype=bool), 0
+    order = rng.permutation(len(names))
+    for group in order:
+        if abs(total + sizes[group] - wanted) < abs(total - wanted) and taken.sum() < len(names) - 1:
+            taken[group] = True
+            total += sizes[group]
+    if not taken.any():  # the smallest is nearest, however large
+        taken[order[np.argmin(sizes[order])]] = True
+    return np.flatnonzero(taken[members])
+
+
+def fold_indices(
+    targets: Array, number: int, of: int, rng: np.random.Generator, stratify: bool, groups: Array | None = None
+) -> tuple[Array, Array]:
     """The indices outside and inside one of `of` folds, counted from 1: int64, sorted.
 
+    With `groups` each is in one fold, the largest first into the fold that has fewest examples.
     Every example is in one fold. Folds differ by one example at most; with `stratify` (labels only), in every class.
     Raises DataError when there are fewer examples than folds.
     """
     count = len(targets)
     if count < of:
         raise DataError(f"data.fold: {count} examples cannot be cut into {of} folds", "use fewer folds")
+    everything = np.arange(count, dtype=np.int64)
+    if groups is not None:
+        names, members, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+        if len(names) < of:
+            raise DataError(f"data.fold: {len(names)} groups cannot be cut into {of} folds", "use fewer folds")
+        shuffled, filled, fold = rng.permutation(len(names)), np.zeros(of), np.zeros(len(names), dtype=np.int64)
+        for group in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
+            fold[group] = np.argmin(filled)
+            filled[fold[group]] += sizes[group]
+        is_inside = fold[members] == number - 1
+        return everything[~is_inside], everything[is_inside]
     order = rng.permutation(count)
     if stratify and targets.ndim == 1:
         order = order[np.argsort(targets[order], kind="stable")]
     inside = np.zeros(count, dtype=bool)
     inside[order[number - 1 :: of]] = True
-    everything = np.arange(count, dtype=np.int64)
     return everything[~inside], everything[inside]
 
 

@@ -15,6 +15,7 @@ from nnscratch.host import machine
 from nnscratch.host.json_text import json_text
 from nnscratch.runs import layout
 from nnscratch.runs.header import Header
+from nnscratch.runs.looks import Look, note_look
 from nnscratch.runs.meta import Data, Meta, Status
 from nnscratch.runs.training_state import Best, best_checkpoint, last_checkpoint
 from nnscratch.training.evaluation import Score
@@ -97,6 +98,7 @@ class Recorder:
         """Writes the one look at the test split."""
         values = {"test_loss": score.loss} | ({} if score.accuracy is None else {"test_accuracy": score.accuracy})
         self.training.run.record({"record": "test", "epoch": self.best.epoch, **values})
+        note_look(self.training.run, Look("test", "train", score.examples, layout.BEST))
 
     def save_if_due(self) -> None:
         """Writes the checkpoints when so many steps, epochs or minutes have passed as the config says."""

@@ -13,6 +13,7 @@ from types import TracebackType
 from nnscratch.config.assembly import prepare
 from nnscratch.config.config import Config, Tell
 from nnscratch.config.numbers import Number
+from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import DivergenceError, Interrupted, UsageError, UserError
 from nnscratch.experiment import crew
 from nnscratch.experiment.timing import fit_epochs
@@ -23,7 +24,7 @@ from nnscratch.host.interruption import StopRequest
 from nnscratch.host.json_text import json_text
 from nnscratch.host.workplace import Workplace
 from nnscratch.report.files import write_atomically
-from nnscratch.report.formats import duration, metric_value
+from nnscratch.report.formats import count, duration, metric_value
 from nnscratch.results.drawing import pictures_may_fail
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.group import Member, Repetitions, RunGroup
@@ -77,12 +78,24 @@ def repeat(
             raise UsageError("data.fold is set already: --folds sets it for every run", "leave it out of the config")
     config = with_whole_path(config, workplace.runs_dir)
     prepared = prepare(config, workplace, display)  # data that is missing is missed once, and fetched once
+    if folds is not None:
+        _tell_of_unused_rows(prepared.dataset, display)
     wanted = Repetitions(seeds=tuple(seeds), folds=folds, minutes=config.training.minutes)
     group = RunGroup.find(workplace.runs_dir, prepared.config, wanted)
     if group is None:
         threads = max(1, machine.choose_threads(workplace.threads) // how.workers)
         group = RunGroup.create(workplace.runs_dir, fit_epochs(prepared, threads, display.say), wanted)
     return go_on(group, how, workplace, display)
+
+
+def _tell_of_unused_rows(dataset: Dataset, display: Display) -> None:
+    """Says when folds leave rows of a table unused that were held out of the same file."""
+    test = dataset.origins.get("test")
+    if test is not None and test.path == dataset.origins["train"].path:
+        rows = count(len(test.rows))
+        display.say(
+            f"{rows} rows are held out as a test split that folds do not use: data.dataset.test=0 folds them, too"
+        )
 
 
 def go_on(group: RunGroup, how: How, workplace: Workplace, display: Display) -> GroupSummary:

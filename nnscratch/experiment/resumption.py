@@ -45,17 +45,22 @@ def check_data(run: RunDirectory, then: Data, now: Data) -> None:
         )
 
 
-def warn_of_another_machine(then: Machine, now: Machine, display: Display) -> None:
-    """Says what of the machine has changed, and that the run will not repeat bit for bit."""
-    for what, old, new in (
+def other_machine(then: Machine, now: Machine) -> list[tuple[str, object, object]]:
+    """What of two machines may change the numbers that a training comes to, where they differ."""
+    pairs: list[tuple[str, object, object]] = [
         ("NumPy", then.numpy, now.numpy),
         ("nnscratch", then.nnscratch, now.nnscratch),
         ("BLAS kernel", then.kernel, now.kernel),
         ("number of threads", then.threads, now.threads),
         ("CPU", then.cpu, now.cpu),
-    ):
-        if old != new:
-            display.warn(f"the run was started with another {what} ({old}, now {new}): it will not repeat bit for bit")
+    ]
+    return [(what, old, new) for what, old, new in pairs if old != new]
+
+
+def warn_of_another_machine(then: Machine, now: Machine, display: Display) -> None:
+    """Says what of the machine has changed, and that the run will not repeat bit for bit."""
+    for what, old, new in other_machine(then, now):
+        display.warn(f"the run was started with another {what} ({old}, now {new}): it will not repeat bit for bit")
 
 
 def finished(training: Training, meta: Meta, display: Display) -> TrainingSummary | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nnscratch.config.assembly import Assembly, prepare
 from nnscratch.config.config import Config, load_config, parse_config
+from nnscratch.experiment.fingerprinting import Fingerprinting
 from nnscratch.experiment.mirrors.mirror import open_mirrors
 from nnscratch.experiment.mirrors.wandb import wandb_mode
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
@@ -121,7 +122,13 @@ def _session(
     stop: StopRequest | None,
 ) -> Session:
     """The session, with all who are told of it in their order."""
-    told = [Terminal(display), DiagnosisWatch(display.warn), *open_mirrors(wandb, display), *observers]
+    told = [
+        Terminal(display),
+        DiagnosisWatch(display.warn),
+        Fingerprinting(),
+        *open_mirrors(wandb, display),
+        *observers,
+    ]
     words = () if wandb == "off" else ("--wandb", wandb)
     return Session(recorder, workplace, display, told, stop, words)
 

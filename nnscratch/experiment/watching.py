@@ -25,7 +25,9 @@ class DiagnosisWatch(Observer):
         self._watch = watch(loss, training.trainer, examples, lambda finding: self._tell(sentence(finding)))
 
     def step(self, result: StepResult) -> None:
-        if result.epoch == result.step == 1 and self._watch is not None:
+        # Weights of another run begin where that one ended: their first loss is no guess.
+        is_drawn = self._training is not None and self._training.config.model.start_from is None
+        if result.epoch == result.step == 1 and self._watch is not None and is_drawn:
             self._watch.first_loss(result.loss)
 
     def epoch(self, result: EpochResult, is_best: bool) -> None:

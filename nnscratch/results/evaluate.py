@@ -32,6 +32,7 @@ from nnscratch.results.subgroups import Groups, cells_of_split
 from nnscratch.results.timing import time_predictions
 from nnscratch.runs import layout
 from nnscratch.runs.loaded import LoadedRun, load_run, use_threads_of
+from nnscratch.runs.looks import Look, note_look
 from nnscratch.training.batches import Batches
 from nnscratch.training.evaluation import Score, evaluate
 from nnscratch.training.examples import Examples
@@ -217,6 +218,7 @@ def _difference_from_training(loaded: LoadedRun, subject: Subject) -> str:
 def write_evaluation(loaded: LoadedRun, evaluation: Evaluation) -> None:
     """metrics.json, predictions.csv and, of a classifier, confusion_matrix.csv; each whole or not at all."""
     run, folder = loaded.run, f"{layout.EVALUATION}/{evaluation.name}"
+    note_look(run, Look(evaluation.name, "evaluate", evaluation.score.examples, evaluation.checkpoint.name))
     run.write_text(f"{folder}/metrics.json", json_text(evaluation.to_dict(), indent=2) + "\n")
     run.write_text(f"{folder}/predictions.csv", _predictions(evaluation))
     if isinstance(evaluation.measured, Classified):

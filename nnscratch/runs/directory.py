@@ -213,7 +213,11 @@ class RunDirectory:
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Appends one line to metrics.jsonl; when the disk refuses, no part of it and a UserError."""
-        path = self.place(layout.METRICS)
+        self.append(layout.METRICS, record)
+
+    def append(self, name: str, record: Mapping[str, Any]) -> None:
+        """Appends one line to that file of the run, likewise."""
+        path = self.place(name)
         try:
             with open_to_append(path) as file:
                 size = file.seek(0, os.SEEK_END)

@@ -97,10 +97,10 @@ class GroupComparison:
                 limits = f"{scale * found.low:.{digits}f} to {scale * found.high:.{digits}f}"
             cells = (name, line.data, count(line.parameters), line.status, shown, limits)
             rows.append((*cells, duration(line.seconds)))
-        splits = {summary.split for _, summary in self.groups}
+        titles = {summary.title for _, summary in self.groups}
         headings = (
             Column("group"), Column("data"), Column("parameters", True), Column("runs"),
-            Column(" or ".join(sorted(splits)), True), Column("95 % interval", True), Column("time", True),
+            Column(" or ".join(sorted(titles)), True), Column("95 % interval", True), Column("time", True),
         )  # fmt: skip
         return Table(headings, tuple(rows))
 

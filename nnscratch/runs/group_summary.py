@@ -35,6 +35,11 @@ class GroupSummary:
         return next((run.metric for _, run in self.runs.values()), "accuracy")
 
     @property
+    def title(self) -> str:
+        """What its figures are: `test`, which is an accuracy, or `test loss`."""
+        return self.split if self.metric == "accuracy" else f"{self.split} {self.metric}"
+
+    @property
     def scores(self) -> dict[str, float]:
         """The figure of each completed run, by label."""
         found = {label: getattr(run, self.split) for label, (_, run) in self.runs.items() if run.status == "completed"}
@@ -85,15 +90,17 @@ class GroupSummary:
             f"{found.count} {self.kind}" if found.count == self.total else f"{found.count} of {self.total} {self.kind}"
         )
         if found.deviation is None or found.low is None or found.high is None:
-            return f"{self.split} {metric_value(self.metric, found.mean)} ({counted}: no interval from one figure)"
+            return f"{self.title} {metric_value(self.metric, found.mean)} ({counted}: no interval from one figure)"
         scale = 100 if self.metric.endswith("accuracy") else 1
         digits = digits_of(scale * found.deviation)
         low, high = (f"{scale * value:.{digits}f}" for value in (found.low, found.high))
         shown = with_deviation(self.metric, found.mean, found.deviation)
-        return f"{self.split} {shown} ({counted}, 95 % interval {low} to {high})"
+        return f"{self.title} {shown} ({counted}, 95 % interval {low} to {high})"
 
     def to_text(self) -> str:
         """The table, the line, and what the figures mean."""
+        if not self.scores:
+            return f"{plain_table(self.table()) if self.runs else ''}{self.headline()}\nruns in {self.path}"
         spread = f"± is the standard deviation between {self.kind}, the interval that of the mean (Student's t)"
         spread += (
             "\nfolds share training examples, which widens the interval (Nadeau & Bengio 2003)" if self.folds else ""
@@ -132,7 +139,8 @@ def summarize_group(group: RunGroup, failure: UserError | None = None) -> GroupS
     begun = [member for member in group.members if member.run.config.is_file()]
     _require_same_data(group, begun)
     runs = {member.label: (member.run.path, summarize(member.run)) for member in begun}
-    is_tested = any(run.test is not None for _, run in runs.values()) or not runs
+    completed = [run for _, run in runs.values() if run.status == "completed"]
+    is_tested = not completed or any(run.test is not None for run in completed)
     folds, kind = group.repetitions.folds, group.repetitions.kind
     return GroupSummary(
         group.path, kind, len(group.members), runs, "test" if is_tested else "validation", folds, failure

@@ -78,6 +78,7 @@ def with_whole_path(config: Config, runs_dir: Path) -> Config:
 def _problems(assembly: Assembly, found: Mapping[str, Array], needed: Mapping[str, Shape]) -> Iterator[Problem]:
     config, start = assembly.config, assembly.config.model.start_from
     assert start is not None
+    name_of_run = Path(start.run).name
     known = [*array_names(assembly.network), *found]
     for index, name in enumerate(start.fresh):
         where = f"model.start_from.fresh.{index}"
@@ -90,13 +91,13 @@ def _problems(assembly: Assembly, found: Mapping[str, Array], needed: Mapping[st
             continue
         if name not in found:
             close = did_you_mean(name, [each for each in found if each not in needed])
-            yield config.problem("model.start_from", f"{start.run} has no {name}{close}")
+            yield config.problem("model.start_from", f"{name_of_run} has no {name}{close}")
         elif found[name].shape != shape:
-            said = f"{name} has shape {found[name].shape} in {start.run}, here {shape}"
+            said = f"{name} has shape {found[name].shape} in {name_of_run}, here {shape}"
             yield config.problem("model.start_from", said)
     for name in found:
         if name not in needed and not is_among(name, start.fresh):
-            yield config.problem("model.start_from", f"{start.run} has {name}, the network has not")
+            yield config.problem("model.start_from", f"{name_of_run} has {name}, the network has not")
 
 
 def _kept(arrays: Mapping[str, Array], shapes: Mapping[str, Shape], fresh: tuple[str, ...]) -> dict[str, Array]:

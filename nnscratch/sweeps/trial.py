@@ -19,6 +19,7 @@ from nnscratch.host.interruption import TAKEN_OVER, StopRequest
 from nnscratch.host.trouble import is_out_of_memory, is_trouble_of_the_machine, reason
 from nnscratch.report.files import write_atomically
 from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.starting import with_whole_path
 from nnscratch.sweeps.assignment import Assignment
 from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.sampling import trial_seed
@@ -121,7 +122,7 @@ def trial_config(definition: SweepDefinition, trial: Trial, seed: int) -> Config
 
 
 def _train(study: Study, trial: Trial, assignment: Assignment, observer: TrialObserver, stop: StopRequest) -> None:
-    config = trial_config(study.definition, trial, study.seed)
+    config = with_whole_path(trial_config(study.definition, trial, study.seed), assignment.workplace.runs_dir)
     display, wandb = LogDisplay(), assignment.wandb
     if wandb is None and config.wandb.mode != "off":  # which a resume does not take from the run's own config
         wandb = config.wandb.mode
@@ -146,7 +147,7 @@ def _is_run_of(path: Path, config: Config, folder: Path) -> bool:
         same_plugins = plugin_digests(kept.plugins, path) == plugin_digests(config.plugins, folder)
     except UserError:
         return False
-    ignored = ["name", "wandb.", "plugins", "model.start_from.run"]  # which the run has in full
+    ignored = ["name", "wandb.", "plugins"]
     ignored += ["training.minutes", "training.epochs"] if config.training.minutes is not None else []
     ignored += ["training.batch_size"] if "batch_size" not in config.training.model_fields_set else []
     same = all(where.startswith(tuple(ignored)) for where in differences(kept, config))

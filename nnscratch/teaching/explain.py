@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from nnscratch.config.advice import AGAINST_DIVERGENCE
-from nnscratch.config.assembly import prepare
 from nnscratch.config.config import Config
 from nnscratch.errors import DivergenceError, UsageError
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
+from nnscratch.runs.starting import prepare_start
 from nnscratch.teaching.explanation import Explanation
 from nnscratch.teaching.recording import Recording
 from nnscratch.training.trainer import Trainer
@@ -24,7 +24,7 @@ def explain(config: Config, workplace: Workplace, display: Display, *, sample: i
 
     Raises UsageError when training is over before that step.
     """
-    assembly = prepare(config, workplace, display)
+    assembly, _ = prepare_start(config, workplace, display)
     trainer = assembly.trainer(machine.choose_threads(workplace.threads), np.float64)
     batches = trainer.batches(assembly.splits.train)
     steps, epochs = len(batches), config.training.epochs

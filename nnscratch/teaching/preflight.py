@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nnscratch.config.advice import REMEDIES, advice
-from nnscratch.config.assembly import Assembly, prepare
+from nnscratch.config.assembly import Assembly
 from nnscratch.config.config import Config
 from nnscratch.datasets.report import DataReport
 from nnscratch.datasets.suspicions import shared_suspicions
@@ -23,6 +23,7 @@ from nnscratch.host.workplace import Workplace
 from nnscratch.nn.regularization import L2
 from nnscratch.report.formats import count, percent
 from nnscratch.results.data_text import whole_report_text
+from nnscratch.runs.starting import prepare_start
 from nnscratch.training.diagnosis.causes import BY_HEART, EDGE, causes
 from nnscratch.training.diagnosis.findings import Finding, Remedy, Setting, input_findings, start_findings
 from nnscratch.training.diagnosis.setting import magnitude, setting_of
@@ -91,7 +92,7 @@ class Preflight:
 
 def preflight(config: Config, workplace: Workplace, display: Display) -> Preflight:
     """Runs every check. Raises what `train` would raise for a config or data that does not fit."""
-    bench = _Bench(prepare(config, workplace, display), machine.choose_threads(workplace.threads))
+    bench = _Bench(prepare_start(config, workplace, display)[0], machine.choose_threads(workplace.threads))
     data = bench.assembly.data_report
     checks = [
         *_start(bench),

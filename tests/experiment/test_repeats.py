@@ -243,3 +243,33 @@ def test_resume_goes_on_with_a_group(tmp_path: Path, capsys: pytest.CaptureFixtu
     told = json.loads(capsys.readouterr().out)
     assert [run["label"] for run in told["runs"]] == ["seed 1", "seed 2"]
     assert told["count"] == 2
+
+
+def test_a_loss_is_called_one(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [f"{a:.3f},{2 * a + rng.normal():.3f}" for a in rng.normal(size=60)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,y", *rows]) + "\n")
+    data = {"dataset": {"name": "csv", "target": "y", "task": "regression"}, "path": str(tmp_path / "t.csv")}
+    summary = run_group(tmp_path, seeds=(1, 2), data=data, model={"hidden_layers": []}, loss="mean_squared_error")
+    assert summary.headline().startswith("test loss ")
+    assert "%" not in summary.headline().partition("(")[0]
+
+
+def test_folds_of_a_table_keep_its_groups_and_tell_of_rows_they_do_not_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = [f"p{row // 4},{a:.3f},{'yes' if a > 0 else 'no'}" for row, a in enumerate(rng.normal(size=120))]
+    (tmp_path / "t.csv").write_text("\n".join(["patient,a,sick", *rows]) + "\n")
+    data = {"dataset": {"name": "csv", "target": "sick", "split_by": "patient"}, "path": str(tmp_path / "t.csv")}
+    config = {"name": "t", "data": data, "model": {"hidden_layers": []}, "training": {"epochs": 1}}
+    workplace = Workplace(tmp_path / "data", tmp_path / "runs", threads=1, plots=False)
+    summary = repeat(config_from_mapping(config), (), 3, How(), workplace, Display())
+    assert "24 rows are held out as a test split that folds do not use: data.dataset.test=0" in capsys.readouterr().out
+    patients: list[set[int]] = []
+    for member in RunGroup.open(summary.path).members:
+        prepared = prepare(load_config(member.run.config), workplace, Display(quiet=True))
+        assert prepared.splits.test is not None
+        file_rows = prepared.dataset.origins["train"].rows[prepared.splits.test.rows]
+        patients.append({row // 4 for row in file_rows.tolist()})
+    assert sum(map(len, patients)) == len(set.union(*patients)) == 24

@@ -18,6 +18,7 @@ from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.loaded import load_run
+from nnscratch.runs.starting import prepare_start
 
 LAYERS: list[Any] = [
     {"name": "conv", "channels": 16, "kernel": 3},
@@ -184,3 +185,27 @@ def test_runs_of_a_group_start_from_a_run_beside_the_group(tmp_path: Path) -> No
     assert summary.path.name == "g"
     found = arrays_of(summary.path / "seed-2")
     assert all(np.array_equal(array, found[name]) for name, array in arrays_of(before).items())
+
+
+def test_a_loss_that_trained_weights_begin_with_is_not_compared_with_guessing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretrained(tmp_path)
+    trained(tmp_path, name="drawn", data__scaling="none", training__epochs=1)
+    assert "loss at start far from guessing" in capsys.readouterr().err
+    trained(tmp_path, name="tuned", data__scaling="none", training__epochs=1, model__start_from="before")
+    assert "loss at start far from guessing" not in capsys.readouterr().err
+
+
+def test_trained_weights_are_there_in_float64_too_for_explain_and_gradients(tmp_path: Path) -> None:
+    before = pretrained(tmp_path)
+    data = {"dataset": {"name": "shapes", "train": 20, "test": 10}, "validation": 0}
+    config = {"data": data, "model": {"layers": LAYERS, "start_from": "before"}, "training": {"batch_size": 4}}
+    workplace = Workplace(tmp_path / "data", tmp_path / "runs", threads=1)
+    assembly, origin = prepare_start(config_from_mapping(config), workplace, Display(quiet=True))
+    assembly.start(np.float64)
+    expected = arrays_of(before)
+    for name, array in assembly.network.parameters.named().items():
+        assert array.dtype == np.float64
+        np.testing.assert_array_equal(array, expected[name])
+    assert origin is not None

@@ -31,6 +31,13 @@ class CSVTable(TableSettings, Source):
         targets = (self.target,) if isinstance(self.target, str) else self.target or ()
         if self.weight is not None and self.weight in targets:
             yield "weight", f"the target {self.weight!r} cannot be the weight, too"
+        for field, name in (("split_by", self.split_by), ("order_by", self.order_by)):
+            if name is not None and name in (*targets, self.weight):
+                yield field, f"{name!r} is the target or the weight"
+        if self.split_by is not None and self.split == "last":
+            yield "split_by", "keeps groups together, split: last cuts by an order; keep one of them"
+        if self.order_by is not None and self.split != "last":
+            yield "order_by", "has no effect without split: last"
         for name in targets:
             if name in self.ignore or self.columns.get(name) == "ignore":
                 yield "target", f"the target {name!r} cannot be left out"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -17,10 +17,11 @@ from nnscratch.datasets.dataset import WEIGHTS_COUNT, Array, Dataset, Report
 from nnscratch.datasets.description import Description, Guess
 from nnscratch.datasets.download import Progress
 from nnscratch.datasets.formats.npy import MAGIC, NPYHeader, read_npy, read_npy_blocks, read_npy_header
+from nnscratch.datasets.separation import Separation
 from nnscratch.datasets.sources.array_inputs import InputPlan, Span, plan_inputs, together
 from nnscratch.datasets.sources.array_targets import Targets, Task, targets_of
 from nnscratch.datasets.sources.own_data import LargeSource, required_path
-from nnscratch.datasets.splits import split_indices
+from nnscratch.datasets.splits import hold_out
 from nnscratch.datasets.storage import Storage, available_memory
 from nnscratch.errors import DataError
 
@@ -53,6 +54,7 @@ class NPZ(LargeSource):
         "auto", "auto: classification for text, one-hot rows and few different whole numbers, regression for others"
     )
     test: float = setting(0.2, "fraction held out as the test split when the file has none", ge=0, lt=1)
+    split: Literal["random", "last"] = setting("random", "which examples are held out, for test and for validation")
     seed: int = setting(0, "which examples are held out", ge=0)
 
     def load(
@@ -80,7 +82,10 @@ class NPZ(LargeSource):
         if "test" not in rows and self.test > 0:
             rng, labels = np.random.default_rng(self.seed), targets.splits["train"]
             stratify = targets.classes is not None
-            rows["train"], rows["test"] = split_indices(labels, self.test, rng, stratify, field="data.dataset.test")
+            order = np.arange(len(labels)) if self.split == "last" else None
+            rows["train"], rows["test"] = hold_out(
+                labels, self.test, rng, stratify, order=order, field="data.dataset.test"
+            )
         return {split: rows[split] for split in SPLITS if split in rows}
 
     def _dataset(
@@ -94,7 +99,7 @@ class NPZ(LargeSource):
     ) -> Dataset:
         plan, stat = plans["train"], file.stat()
         starts = dict(zip(rows, np.cumsum([0, *map(len, rows.values())]), strict=False))
-        made_from = f"{file.name!r} {stat.st_size} {stat.st_mtime_ns};{self.test};{self.seed};{self.task}"
+        made_from = f"{file.name!r} {stat.st_size} {stat.st_mtime_ns};{self.test};{self.split};{self.seed};{self.task}"
 
         def fill(out: Array) -> Mapping[str, Any]:
             for split, each in plans.items():
@@ -137,6 +142,7 @@ class NPZ(LargeSource):
             validation_targets=labels.get("val"),
             white=plan.white,
             weights=weights,
+            separation=Separation(order=np.arange(len(rows["train"])) if self.split == "last" else None),
         )
 
 

@@ -11,13 +11,15 @@ import numpy as np
 
 from nnscratch.datasets.dataset import WEIGHTS_COUNT, Dataset, Origin
 from nnscratch.datasets.description import ColumnDescription, Description, Guess
-from nnscratch.datasets.sources.own_data import held_out_rows
+from nnscratch.datasets.separation import Separation
+from nnscratch.datasets.splits import hold_out
 from nnscratch.datasets.tables.columns import Boolean, Category, Column, Number
 from nnscratch.datasets.tables.encoding import Schema
 from nnscratch.datasets.tables.header import TARGET_NAMES
 from nnscratch.datasets.tables.kinds import Decision, decide, decimal_mark, read_column
 from nnscratch.datasets.tables.reader import TextTable, read_table
-from nnscratch.datasets.tables.settings import TableSettings
+from nnscratch.datasets.tables.separating import groups_of, order_of
+from nnscratch.datasets.tables.settings import Kind, TableSettings
 from nnscratch.datasets.tables.targets import Targets, choose_targets
 from nnscratch.datasets.tables.text import Array, Values
 from nnscratch.errors import DataError, did_you_mean
@@ -34,11 +36,7 @@ def load_table(
     Raises DataError for what does not fit the settings. A test file without the target that nobody named is none.
     """
     table = read_table(file, settings.delimiter, settings.header)
-    given = {**settings.columns, **dict.fromkeys(settings.ignore, "ignore")}
-    weights = () if settings.weight is None else (settings.weight,)
-    for field, names in (("ignore", settings.ignore), ("columns", tuple(settings.columns)), ("weight", weights)):
-        for each in names:
-            _check_column(table, each, field)
+    given, weights = _given(table, settings), () if settings.weight is None else (settings.weight,)
     decimal, decimal_why = decimal_mark(table, settings.decimal)
     target_names, target_why = _target_names(table, settings)
     targets = choose_targets(table, target_names, settings.task, decimal, given)
@@ -52,10 +50,8 @@ def load_table(
     notes = _notes(table, targets, decisions, decimal) + [f"{n:,} {what}" for what, n in whole.left_out.items()]
     validation, _ = _other_rows(settings, validation_file, table, schema, targets, weight)
     test, note = _other_rows(settings, test_file, table, schema, targets, weight)
-    train = whole
-    if test is None and settings.test:
-        inside, outside = held_out_rows(whole.targets, settings.test, settings.seed, targets.classes is not None)
-        train, test = whole.take(inside), whole.take(outside)
+    order = order_of(table, settings, decimal, whole.origin.rows)
+    train, test, order = _without_test(table, settings, whole, order, test, is_labelled=targets.classes is not None)
     splits = {"train": train, "val": validation, "test": test}
     by_split = {split: rows for split, rows in splits.items() if rows is not None}
     guesses = (
@@ -84,8 +80,41 @@ def load_table(
         example_names={split: rows.names for split, rows in by_split.items()},
         schema=schema,
         weights={split: rows.weights for split, rows in by_split.items() if rows.weights is not None},
-        origins={split: rows.origin for split, rows in by_split.items()},
+        origins=(origins := {split: rows.origin for split, rows in by_split.items()}),
+        separation=Separation(settings.split_by or "", groups_of(table, settings, origins), order),
     )
+
+
+def _given(table: TextTable, settings: TableSettings) -> dict[str, Kind]:
+    """The kinds of columns that the settings say. Raises DataError for a column that is not there."""
+    named = {"ignore": settings.ignore, "columns": tuple(settings.columns)}
+    single = {"weight": settings.weight, "split_by": settings.split_by, "order_by": settings.order_by}
+    named |= {field: (name,) for field, name in single.items() if name is not None}
+    for field, names in named.items():
+        for each in names:
+            _check_column(table, each, field)
+    groups: dict[str, Kind] = {} if settings.split_by is None else {settings.split_by: "ignore"}
+    return {**groups, **settings.columns, **dict.fromkeys(settings.ignore, "ignore")}
+
+
+def _without_test(
+    table: TextTable,
+    settings: TableSettings,
+    whole: _Rows,
+    order: Values | None,
+    test: _Rows | None,
+    *,
+    is_labelled: bool,
+) -> tuple[_Rows, _Rows | None, Values | None]:
+    """The rows to train with, those of the test split, held out when it has no file, and the order of the first."""
+    if test is not None or not settings.test:
+        return whole, test, order
+    groups = groups_of(table, settings, {"train": whole.origin}).get("train")
+    rng = np.random.default_rng(settings.seed)
+    inside, outside = hold_out(
+        whole.targets, settings.test, rng, is_labelled, groups=groups, order=order, field="data.dataset.test"
+    )
+    return whole.take(inside), whole.take(outside), None if order is None else order[inside]
 
 
 def _weighted(settings: TableSettings, test: _Rows | None) -> list[str]:

@@ -38,6 +38,11 @@ class TableSettings:
     )
     test: float = setting(0.2, "fraction held out as the test split when there is no test file", ge=0, lt=1)
     test_path: str | None = setting(None, "file with the test split; relative to the training file")
+    split_by: str | None = setting(
+        None, "column of groups, such as patients, none of which may be in two splits; no feature"
+    )
+    split: Literal["random", "last"] = setting("random", "which rows are held out, for test and for validation")
+    order_by: str | None = setting(None, "column of dates or numbers that says which rows are last; null: their order")
     ignore: tuple[str, ...] = setting((), "columns to leave out, such as a row number")
     header: bool | None = setting(None, "whether the first row names the columns; null: detect")
     delimiter: str | None = setting(None, 'character that separates the cells, " " for any white space; null: detect')
