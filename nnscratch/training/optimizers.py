@@ -52,12 +52,21 @@ class Optimizer(Component):
         """How many numbers `bind` allocates for these parameters."""
         return len(self.state_names) * parameters.trainable_size
 
-    def bind(self, parameters: Parameters, workers: Workers | None = None) -> None:
-        """Allocates the state for these parameters and cuts the vectors into chunks."""
+    def borders(self, parameters: Parameters, parts: int) -> list[int]:
+        """Where the trained part of theta is cut to be updated by so many processes: equally."""
+        return [parameters.trainable_size * part // parts for part in range(parts + 1)]
+
+    def bind(self, parameters: Parameters, workers: Workers | None = None, own: slice | None = None) -> None:
+        """Allocates the state for these parameters and cuts the vectors into chunks; of an `own` part, for that alone.
+
+        An own part lies between two `borders`.
+        """
         self.t = 0
         self.rate = self.learning_rate
         """The learning rate of what the chunks hold, before schedule and group."""
-        size = parameters.trainable_size
+        self.own = slice(0, parameters.trainable_size) if own is None else own
+        """The part of theta that `step` changes."""
+        size = self.own.stop - self.own.start
         self.workers = workers if workers is not None and size > 2 * CHUNK else Workers()  # else not worth the handover
         self.state = {name: np.zeros(size, parameters.theta.dtype) for name in self.state_names}
         self.chunks = [
@@ -68,11 +77,18 @@ class Optimizer(Component):
 
     def segments(self, parameters: Parameters) -> Iterable[Segment]:
         """The pieces of theta that `update` changes: all that is trained."""
-        return (segment for segment in parameters.segments if not segment.group.frozen)
+        trained = (segment for segment in parameters.segments if not segment.group.frozen)
+        return (part for segment in trained for part in self._own_part(segment))
+
+    def _own_part(self, segment: Segment) -> Iterator[Segment]:
+        start, stop = max(segment.start, self.own.start), min(segment.stop, self.own.stop)
+        if start < stop:
+            yield Segment(segment.group, start, stop)
 
     def chunk(self, parameters: Parameters, piece: slice, group: Group) -> Chunk:
         """That piece of theta and of all that goes with it."""
-        state = tuple(vector[piece] for vector in self.state.values())
+        place = slice(piece.start - self.own.start, piece.stop - self.own.start)
+        state = tuple(vector[place] for vector in self.state.values())
         return Chunk(parameters.theta[piece], parameters.gradient[piece], state, group)
 
     def step(self, factor: float = 1.0, l2: float = 0.0) -> None:
