@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "datasets": {"component", "errors", "version", "cpu"},
     "report": {"errors", "version"},
     "host": {"nn", "report.formats", "errors", "version", "cpu"},
+    "distributed": {"nn", "errors"},
     "config": GROUND,
     "runs": {"config", *GROUND},
     "results": {"runs", "config", *GROUND},
@@ -33,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "teaching": {"results", "runs", "config", *GROUND},
     "experiment": {"results", "runs", "config", *GROUND},
     "sweeps": {"experiment", "results", "runs", "config", *GROUND},
-    "cli": {"sweeps", "experiment", "teaching", "setup", "results", "runs", "config", *GROUND},
+    "cli": {"distributed", "sweeps", "experiment", "teaching", "setup", "results", "runs", "config", *GROUND},
     "__main__": {"cli"},
     "__init__": {"cpu", "version"},
 }

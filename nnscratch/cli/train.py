@@ -26,6 +26,7 @@ from nnscratch.cli.options import (
     read_run,
     workplace_of,
 )
+from nnscratch.cli.peers import communicator_of, observers_of, threads_of
 from nnscratch.cli.result import finish
 from nnscratch.errors import UsageError
 from nnscratch.host.workplace import DEFAULT_DATA, DEFAULT_RUNS, Workplace
@@ -87,14 +88,27 @@ def train(
     from nnscratch.experiment.train import resume as resume_run
     from nnscratch.experiment.train import train as train_config
 
-    display = display_for(json, quiet, verbose)
+    display, communicator = display_for(json, quiet, verbose), communicator_of(context)
+    threads, plots, observers = threads_of(context, threads), plots and not communicator.rank, observers_of(context)
     if resume is not None:
         path, changes = any_file_and_overrides(context, arguments or [])
         given = {each.partition("=")[0]: each for each in changes}
         _refuse_with_resume({"a config": path, "name=": given.get("name"), "seed=": given.get("seed")})
         run = read_run(resume, runs_dir, allow_plugins)
         workplace = workplace_of(run, data_dir, threads, plots=plots)
-        finish(resume_run(run, epochs, workplace, display, overrides=changes, wandb=wandb), json)
+        finish(
+            resume_run(
+                run,
+                epochs,
+                workplace,
+                display,
+                overrides=changes,
+                wandb=wandb,
+                observers=observers,
+                communicator=communicator,
+            ),
+            json,
+        )
         return
     fields = {"name": name, "seed": seed, "training.epochs": epochs, "wandb.mode": wandb}
     config = read_config(context, arguments, allow_plugins, display, fields)
@@ -102,7 +116,8 @@ def train(
     if dry_run:
         finish(describe(config, workplace, display), json)
     else:
-        finish(train_config(config, workplace, display, wandb=wandb), json)
+        trained = train_config(config, workplace, display, wandb=wandb, observers=observers, communicator=communicator)
+        finish(trained, json)
 
 
 def _refuse_with_resume(given: Mapping[str, object]) -> None:

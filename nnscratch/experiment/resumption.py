@@ -52,6 +52,7 @@ def warn_of_another_machine(then: Machine, now: Machine, display: Display) -> No
         ("nnscratch", then.nnscratch, now.nnscratch),
         ("BLAS kernel", then.kernel, now.kernel),
         ("number of threads", then.threads, now.threads),
+        ("number of ranks", then.ranks or 1, now.ranks or 1),
         ("CPU", then.cpu, now.cpu),
     ):
         if old != new:

@@ -1,0 +1,54 @@
+"""Whether this process was started as one of several by mpirun or srun: told by the environment, without MPI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nnscratch.errors import UsageError
+
+SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+"""How many processes: Open MPI's name, and that of MPICH, Intel MPI and their like."""
+RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID")
+LOCAL_SIZES = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How many processes were started together, which of them this is, and how many of them are on this machine."""
+
+    size: int
+    rank: int
+    local_size: int
+
+
+def launched(environment: Mapping[str, str]) -> Launch | None:
+    """What a launcher of MPI says of this process; None when it was started alone.
+
+    SLURM's number of tasks alone does not tell: sbatch sets it for a script that runs once. srun's step has that many
+    processes, and when srun starts them for MPI (--mpi=pmix or pmi2) there is a variable of that, too.
+    """
+    size = _number(environment, SIZES)
+    if size is None and any(name in environment for name in ("PMIX_RANK", "PMI_RANK", "PMI_FD")):
+        size = _number(environment, ("SLURM_STEP_NUM_TASKS",))
+    if size is None or size < 2:
+        return None
+    local_size = _number(environment, LOCAL_SIZES) or _slurm_tasks_here(environment) or size
+    return Launch(size, _number(environment, RANKS) or 0, local_size)
+
+
+def without_mpi4py(launch: Launch) -> UsageError:
+    """The refusal to train the same thing several times at once."""
+    return UsageError(
+        f"started as {launch.size} processes by mpirun or srun, but mpi4py is not installed: each would train alone",
+        "pip install 'nnscratch[mpi]' brings it and Open MPI; or start nnscratch without mpirun",
+    )
+
+
+def _slurm_tasks_here(environment: Mapping[str, str]) -> int | None:
+    """Of `2(x3),1`: the first node's, which has the most."""
+    return _number({"tasks": environment.get("SLURM_STEP_TASKS_PER_NODE", "").partition("(")[0]}, ("tasks",))
+
+
+def _number(environment: Mapping[str, str], names: tuple[str, ...]) -> int | None:
+    return next((int(environment[name]) for name in names if environment.get(name, "").isdecimal()), None)
