@@ -5,6 +5,7 @@ Rank 0 speaks, writes and decides; the others take part, with their output led t
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -36,6 +37,8 @@ def peers_of(arguments: Sequence[str]) -> Peers | None:
         return None
     if launch.rank:
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (to the end of the process)
+    else:
+        _see_the_launchers_terminal()
     if find_spec("mpi4py") is None:
         raise without_mpi4py(launch)
     return Peers(launch)
@@ -122,15 +125,34 @@ class Peers:
         from nnscratch.host.display import print_error
 
         communicator, lifeline = self._join()
+        sys.stderr = sys.__stderr__  # a moving bar may have it
         if communicator.rank == 0:
             hints = filter(None, [failure.hint, self.loss.note(str(failure))])
             print_error(str(UserError(str(failure), "; ".join(hints) or None)))
             lifeline.say_goodbye()
             communicator.abort(failure.exit_code)
         elif communicator.rank == 1:
-            sys.stderr = sys.__stderr__
             print_error(str(UserError(str(failure), self.loss.note(str(failure)))))
         os._exit(failure.exit_code)
+
+
+class _Redirected(io.TextIOWrapper):
+    """A pseudo-terminal of mpirun's, which goes on to a file or a pipe."""
+
+    def isatty(self) -> bool:
+        return False
+
+
+def _see_the_launchers_terminal() -> None:
+    """mpirun gives its processes a terminal even when its own output is led elsewhere: no bar is to move there."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        try:
+            target = os.readlink(f"/proc/{os.getppid()}/fd/{number}")
+        except OSError:
+            continue
+        if not target.startswith(("/dev/pts/", "/dev/tty")):
+            stream = _Redirected(getattr(sys, name).buffer, "utf-8", "backslashreplace", line_buffering=True)
+            setattr(sys, name, stream)
 
 
 def _is_everybodys(error: UserError) -> bool:

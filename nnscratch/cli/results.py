@@ -22,6 +22,7 @@ from nnscratch.cli.options import (
     read_run,
     workplace_of,
 )
+from nnscratch.cli.peers import communicator_of, threads_of
 from nnscratch.cli.result import finish, stream_out
 from nnscratch.errors import UsageError
 from nnscratch.host.workplace import DEFAULT_RUNS
@@ -35,6 +36,7 @@ family = typer.Typer()
     epilog=examples("nnscratch evaluate runs/trial", "nnscratch evaluate runs/trial --split val --json"),
 )
 def evaluate(
+    context: typer.Context,
     run: Run,
     split: Annotated[str, typer.Option("--split", help="test, val or train.")] = "test",
     checkpoint: Checkpoint = "best",
@@ -53,9 +55,10 @@ def evaluate(
     """
     from nnscratch.results.evaluate import evaluate_run
 
-    path = read_run(run, runs_dir, allow_plugins)
-    workplace = workplace_of(path, data_dir, threads, plots=plots)
-    finish(evaluate_run(path, split, checkpoint, workplace, display_for(json, quiet, verbose)), json)
+    path, communicator = read_run(run, runs_dir, allow_plugins), communicator_of(context)
+    workplace = workplace_of(path, data_dir, threads_of(context, threads), plots=plots)
+    display = display_for(json, quiet, verbose)
+    finish(evaluate_run(path, split, checkpoint, workplace, display, communicator), json)
 
 
 @family.command(
@@ -67,6 +70,7 @@ def evaluate(
     ),
 )
 def predict(
+    context: typer.Context,
     run: Run,
     inputs: Annotated[
         list[str], typer.Argument(metavar="INPUT...", help="Pictures, folders, .npy, .npz, .csv; -: paths on stdin.")
@@ -91,7 +95,15 @@ def predict(
     if json and csv:
         raise UsageError("--json and --csv: one of them")
     listing = getattr(sys.stdin, "buffer", sys.stdin)
-    predictions = predict_run(path, inputs, listing, checkpoint=checkpoint, top=top, threads=threads)
+    predictions = predict_run(
+        path,
+        inputs,
+        listing,
+        checkpoint=checkpoint,
+        top=top,
+        threads=threads_of(context, threads),
+        communicator=communicator_of(context),
+    )
     stream_out(predictions, predictions.to_json() if json else predictions.to_csv() if csv else predictions.to_text())
 
 

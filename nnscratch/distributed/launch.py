@@ -10,16 +10,14 @@ from nnscratch.errors import UsageError
 SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 """How many processes: Open MPI's name, and that of MPICH, Intel MPI and their like."""
 RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID")
-LOCAL_SIZES = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")
 
 
 @dataclass(frozen=True)
 class Launch:
-    """How many processes were started together, which of them this is, and how many of them are on this machine."""
+    """How many processes were started together, and which of them this is."""
 
     size: int
     rank: int
-    local_size: int
 
 
 def launched(environment: Mapping[str, str]) -> Launch | None:
@@ -33,8 +31,7 @@ def launched(environment: Mapping[str, str]) -> Launch | None:
         size = _number(environment, ("SLURM_STEP_NUM_TASKS",))
     if size is None or size < 2:
         return None
-    local_size = _number(environment, LOCAL_SIZES) or _slurm_tasks_here(environment) or size
-    return Launch(size, _number(environment, RANKS) or 0, local_size)
+    return Launch(size, _number(environment, RANKS) or 0)
 
 
 def without_mpi4py(launch: Launch) -> UsageError:
@@ -43,11 +40,6 @@ def without_mpi4py(launch: Launch) -> UsageError:
         f"started as {launch.size} processes by mpirun or srun, but mpi4py is not installed: each would train alone",
         "pip install 'nnscratch[mpi]' brings it and Open MPI; or start nnscratch without mpirun",
     )
-
-
-def _slurm_tasks_here(environment: Mapping[str, str]) -> int | None:
-    """Of `2(x3),1`: the first node's, which has the most."""
-    return _number({"tasks": environment.get("SLURM_STEP_TASKS_PER_NODE", "").partition("(")[0]}, ("tasks",))
 
 
 def _number(environment: Mapping[str, str], names: tuple[str, ...]) -> int | None:

@@ -16,6 +16,7 @@ from nnscratch.host.display import Display
 from nnscratch.host.json_text import json_text
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.communicator import ALONE, Communicator
 from nnscratch.results.drawing import pictures_may_fail
 from nnscratch.results.evaluation import Evaluation
 from nnscratch.results.measured import Classified, Regressed
@@ -30,14 +31,26 @@ from nnscratch.training.scaling import scale_targets
 SPLITS = ("test", "val", "train")
 
 
-def evaluate_run(path: Path, split: str, checkpoint: str, workplace: Workplace, display: Display) -> Evaluation:
-    """Evaluates a run's network on one of its splits and writes evaluation/<split>/ into the run."""
+def evaluate_run(
+    path: Path,
+    split: str,
+    checkpoint: str,
+    workplace: Workplace,
+    display: Display,
+    communicator: Communicator = ALONE,
+) -> Evaluation:
+    """Evaluates a run's network on one of its splits and writes evaluation/<split>/ into the run.
+
+    Processes that call it together share out the examples; rank 0 writes.
+    """
     if split not in SPLITS:
         raise UsageError(f"there is no split {split}{did_you_mean(split, SPLITS)}", f"one of {', '.join(SPLITS)}")
     loaded = load_run(path, checkpoint)
     use_threads_of(loaded, workplace.threads)
     dataset, splits = load_data(loaded, workplace, display)
-    evaluation = evaluate_split(loaded, dataset, splits, split)
+    evaluation = evaluate_split(loaded, dataset, splits, split, communicator)
+    if communicator.rank:
+        return evaluation
     write_evaluation(loaded, evaluation)
     if workplace.plots:
         with pictures_may_fail(display, f"the figures are in {loaded.run.evaluation(split)}"):
@@ -61,7 +74,9 @@ def load_data(loaded: LoadedRun, workplace: Workplace, display: Display) -> tupl
     return dataset, split_dataset(loaded.config, dataset)
 
 
-def evaluate_split(loaded: LoadedRun, dataset: Dataset, splits: Splits, split: str) -> Evaluation:
+def evaluate_split(
+    loaded: LoadedRun, dataset: Dataset, splits: Splits, split: str, communicator: Communicator = ALONE
+) -> Evaluation:
     """The network's figures on that split, computed in the batches that training computes them in."""
     examples = splits.named(split)
     if examples is None:
@@ -71,7 +86,7 @@ def evaluate_split(loaded: LoadedRun, dataset: Dataset, splits: Splits, split: s
     outputs = np.empty((len(examples), loaded.outputs), np.float32)
     scaled = scale_targets(examples, loaded.target_affine)
     batches = Batches(scaled, loaded.affine, recipe.evaluation_batch_size)
-    score = evaluate(loaded.network, recipe.loss, batches, outputs, recipe.test_time_augmentation)
+    score = evaluate(loaded.network, recipe.loss, batches, outputs, recipe.test_time_augmentation, communicator)
     return evaluation_of(loaded, split, examples, score, outputs)
 
 
