@@ -10,19 +10,29 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from nnscratch.distributed.launch import Launch, launched, without_mpi4py
-from nnscratch.errors import DivergenceError, Interrupted, UserError
+from nnscratch.errors import DivergenceError, Interrupted, UsageError, UserError
 
 if TYPE_CHECKING:
     import typer
 
     from nnscratch.distributed.lifeline import Failure, Lifeline
     from nnscratch.distributed.mpi import Processes
-    from nnscratch.experiment.observer import Observer
+    from nnscratch.experiment.loss_of_peers import LossOfPeers
+    from nnscratch.host.workplace import Workplace
     from nnscratch.nn.compute.communicator import Communicator
+
+
+class Together(TypedDict, total=False):
+    """What a training is given when several processes share it."""
+
+    communicator: Communicator
+    observers: Sequence[LossOfPeers]
+
 
 TOGETHER = ("train", "evaluate", "predict")
 """The commands that processes share out; of any other, each does the whole."""
@@ -52,16 +62,26 @@ def communicator_of(context: typer.Context) -> Communicator:
     return ALONE if peers is None else peers.communicator
 
 
-def observers_of(context: typer.Context) -> list[Observer]:
-    """Who is to be told of a training because of them."""
-    peers: Peers | None = context.obj
-    return [] if peers is None else [peers.loss]
-
-
 def threads_of(context: typer.Context, threads: int | None) -> int | None:
     """How many threads to use: as asked for, else this process's share; None leaves it to the command."""
     peers: Peers | None = context.obj
     return threads if threads is not None or peers is None else peers.threads()
+
+
+def share_of(context: typer.Context, workplace: Workplace) -> tuple[Workplace, Together]:
+    """This process's part in a training: its threads, whether it draws, and what joins it with the others."""
+    peers: Peers | None = context.obj
+    if peers is None:
+        return workplace, {}
+    leads, threads = peers.communicator.rank == 0, threads_of(context, workplace.threads)
+    shared = replace(workplace, threads=threads, plots=workplace.plots and leads)
+    return shared, {"communicator": peers.communicator, "observers": [peers.loss]}
+
+
+def refuse_several(context: typer.Context, what: str) -> None:
+    """Raises UsageError when mpirun started several processes for what they cannot share out."""
+    if context.obj is not None:
+        raise UsageError(f"{what} cannot be shared out by mpirun or srun", "start it as one process")
 
 
 class Peers:

@@ -8,12 +8,14 @@ from typing import Any
 
 from nnscratch.config.assembly import prepare
 from nnscratch.config.config import Config
+from nnscratch.datasets.report import DataReport
 from nnscratch.errors import DataError
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.layer import LayerSummary
 from nnscratch.report.formats import count
 from nnscratch.report.tables import plain_table
+from nnscratch.results.data_text import whole_report_text
 from nnscratch.results.network_table import network_table
 from nnscratch.runs.training_state import Best
 from nnscratch.training.trainer import Trainer
@@ -29,6 +31,7 @@ class DryRun:
     examples: int
     epochs: int
     memory: dict[str, int]
+    data: DataReport
     failure = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -47,6 +50,7 @@ class DryRun:
             "training_flops_per_example": self.training_flops,
             "training_flops": self.training_flops * self.examples * self.epochs,
             "memory": self.memory,
+            "data": self.data.to_dict(),
         }
 
     def to_text(self) -> str:
@@ -55,6 +59,8 @@ class DryRun:
         epoch = self.training_flops * self.examples / 1e12
         return "\n".join(
             [
+                whole_report_text(self.data),
+                "",
                 plain_table(network_table(self.layers)).rstrip("\n"),
                 "",
                 f"{count(self.parameters)} parameters",
@@ -74,7 +80,6 @@ def dry_run(config: Config, workplace: Workplace, display: Display) -> DryRun:
     refuse_to_unpack(config, workplace.data_dir)
     assembly = prepare(config, replace(workplace, download=False), display)
     network, dataset = assembly.network, assembly.dataset
-    arrays = (dataset.train_inputs, dataset.train_targets, dataset.test_inputs, dataset.test_targets)
     return DryRun(
         tuple(network.summaries),
         network.parameters.size,
@@ -82,10 +87,11 @@ def dry_run(config: Config, workplace: Workplace, display: Display) -> DryRun:
         len(assembly.splits.train),
         config.training.epochs,
         {
-            "dataset": sum(array.nbytes for array in arrays if array is not None),
+            "dataset": sum(array.nbytes for array in dataset.arrays if array is not None),
             **Trainer.memory(network, assembly.recipe()),
             "best weights": Best.nbytes(network.parameters),
         },
+        assembly.data_report,
     )
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from nnscratch.config.assembly import Splits, monitored_value
 from nnscratch.config.config import Config
 from nnscratch.datasets.dataset import Dataset
+from nnscratch.datasets.report import DataReport
+from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.meta import Outcome, Status
 from nnscratch.training.evaluation import Score
@@ -26,10 +29,17 @@ class Training:
     dataset: Dataset
     splits: Splits
     trainer: Trainer
+    encoding: TableEncoding | None = None
+    """How a table's rows became inputs."""
 
     @property
     def steps_per_epoch(self) -> int:
         return -(-len(self.splits.train) // self.config.training.batch_size)
+
+    @cached_property
+    def data_report(self) -> DataReport:
+        """What there is to say of the data before training."""
+        return self.splits.report(self.dataset)
 
     @property
     def monitor(self) -> Monitor | None:

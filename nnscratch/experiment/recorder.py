@@ -12,6 +12,7 @@ import numpy as np
 
 from nnscratch.experiment.observer import Training, TrainingSummary
 from nnscratch.host import machine
+from nnscratch.host.json_text import json_text
 from nnscratch.runs import layout
 from nnscratch.runs.header import Header
 from nnscratch.runs.meta import Data, Meta, Status
@@ -43,6 +44,8 @@ class Recorder:
         self.meta = _new_meta(training, threads, data_dir, plugins)
         self._config = training.config.to_yaml()  # once: every checkpoint holds it
         self.best = Best()
+        self._temperature: float | None = None
+        """Of the best weights, once they are calibrated."""
         self._best_written = 0
         """The epoch of best.npz, as far as this process has written it."""
         self._saved = _Saved.now(training.trainer.progress)
@@ -51,6 +54,7 @@ class Recorder:
         """Writes what a resume needs, before the first step."""
         self.set_status("running")
         self.training.run.write_text(layout.CONFIG, self._config)
+        self.training.run.write_text(layout.DATA_REPORT, json_text(self.training.data_report.to_dict()))
         self.save()
 
     def go_on(self) -> None:
@@ -128,6 +132,11 @@ class Recorder:
             self.training.run.write_bytes(layout.BEST, checkpoint.encode())
             self._best_written = self.best.epoch
 
+    def calibrated(self, temperature: float) -> None:
+        """Writes best.npz again, with the temperature of its weights."""
+        self._temperature, self._best_written = temperature, 0
+        self.save_best()
+
     def kept(self) -> str:
         """What of this process's work a resume finds: `.../last.npz holds epoch 3, step 0, best.npz epoch 2`."""
         epoch, step = divmod(self._saved.updates, self.training.steps_per_epoch)
@@ -141,7 +150,7 @@ class Recorder:
         error.add_note(f"its traceback is in {run.path / layout.TRACEBACK}")
 
     def _header(self) -> Header:
-        dataset = self.training.dataset
+        dataset, encoding = self.training.dataset, self.training.encoding
         return Header(
             kind="last",
             best_epoch=self.best.epoch,
@@ -154,6 +163,9 @@ class Recorder:
             target_names=dataset.target_names,
             feature_names=dataset.feature_names,
             images=dataset.train_inputs.dtype == np.uint8,
+            white=dataset.white,
+            encoding=encoding.to_dict() if encoding is not None else None,
+            temperature=self._temperature,
         )
 
 

@@ -54,7 +54,6 @@ def train(
     leads to the processes that train the run together, each of which calls this: rank 0 writes it.
     """
     threads = machine.choose_threads(workplace.threads)
-    machine.set_blas_threads(threads)
     prepared = prepare(config, workplace, display)
     trainer = prepared.trainer(threads, communicator=communicator)  # before the folder: a bad config leaves none
     require_alike(communicator, config, prepared.dataset)
@@ -134,7 +133,7 @@ def _session(
 def _new_recorder(run: RunDirectory, prepared: Assembly, trainer: Trainer, threads: int, data_dir: Path) -> Recorder:
     """The recorder of a run that starts from the beginning; its plugins are copied."""
     config, plugins = keep_plugins(run, prepared.config)
-    training = Training(run, config, prepared.dataset, prepared.splits, trainer)
+    training = Training(run, config, prepared.dataset, prepared.splits, trainer, prepared.encoding)
     return Recorder(training, threads, data_dir, plugins)
 
 
@@ -143,7 +142,6 @@ def _fresh_recorder(
 ) -> Recorder:
     """The same for a run that is there, but has no checkpoint yet."""
     threads = machine.choose_threads(workplace.threads, run.read_meta().machine)
-    machine.set_blas_threads(threads)
     prepared = prepare(config, workplace, display)
     trainer = prepared.trainer(threads, communicator=communicator)
     require_alike(communicator, config, prepared.dataset)
@@ -167,14 +165,13 @@ def _restored_recorder(
     trained = parse_config(header.config, f"{file}: config")
     check_config(run, trained, config)
     threads = machine.choose_threads(workplace.threads, header.machine)
-    machine.set_blas_threads(threads)
-    prepared = prepare(config, workplace, display)
+    prepared = prepare(config, workplace, display, header.table_encoding)
     affine = scaling_of(checkpoint, file, prepared.dataset.input_shape)
     target_affine = target_scaling_of(checkpoint, file, prepared.dataset.outputs)
     require_weights(prepared.network, checkpoint, file)
     trainer = prepared.with_scaling(affine, target_affine).trainer(threads, communicator=communicator)
     require_alike(communicator, config, prepared.dataset, file.read_bytes())
-    training = Training(run, config, prepared.dataset, prepared.splits, trainer)
+    training = Training(run, config, prepared.dataset, prepared.splits, trainer, prepared.encoding)
     recorder = Recorder(training, threads, workplace.data_dir)
     check_data(run, header.dataset, recorder.meta.dataset)
     recorder.best = restore(checkpoint, file, trainer)

@@ -175,6 +175,19 @@ class Display:
             self.warn(f"cannot write the log {log.name}: {error.strerror or error}")
 
 
+class LogDisplay(Display):
+    """Says everything to the run's log alone: the terminal belongs to who trains many."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+
+    def warn(self, text: str) -> None:
+        self.note(f"warning: {text}")
+
+    def result(self, text: str) -> None:
+        self.note(text)
+
+
 def print_error(text: str) -> None:
     """`error: ...` on standard error, whatever characters the text holds."""
     with suppress(OSError):  # a terminal that was closed

@@ -85,6 +85,8 @@ class Parameters:
         self._declared: dict[str, Declaration] = {}
         self._states: dict[str, Declaration] = {}
         self._slices: dict[str, slice] = {}
+        self._declared_numbers = {False: 0, True: 0}
+        """How many are declared that are not frozen, and that are: counted here, for every layer asks."""
         self.segments: tuple[Segment, ...] = ()
         self.chains = 0
         """How many chains of layers have declared what they need."""
@@ -113,7 +115,9 @@ class Parameters:
         an array of that shape.
         """
         initializer.require(shape)
-        self._add(self._declared, Declaration(self._scope + name, shape, fans, initializer, group or Group()))
+        declaration = Declaration(self._scope + name, shape, fans, initializer, group or Group())
+        self._add(self._declared, declaration)
+        self._declared_numbers[declaration.group.frozen] += declaration.size
 
     def declare_state(self, name: str, shape: Shape, initializer: Initializer) -> None:
         """Asks for an array that is kept and saved but not trained, which `state_array` gives after the allocation."""
@@ -143,7 +147,7 @@ class Parameters:
     @property
     def size(self) -> int:
         """How many numbers are declared, frozen ones included."""
-        return sum(each.size for each in self._declared.values())
+        return self._declared_numbers[False] + self._declared_numbers[True]
 
     @property
     def values_size(self) -> int:
@@ -153,7 +157,7 @@ class Parameters:
     @property
     def trainable_size(self) -> int:
         """How many numbers an optimizer changes; they are the front of `theta`."""
-        return sum(each.size for each in self._declared.values() if not each.group.frozen)
+        return self._declared_numbers[False]
 
     @property
     def trainable_names(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 CONFIG = "config.yaml"
 META = "meta.json"
+DATA_REPORT = "data_report.json"
 METRICS = "metrics.jsonl"
 METRICS_TABLE = "metrics.csv"
 REPORT = "report.html"
@@ -17,3 +18,5 @@ PLOTS = "plots"
 PLUGINS = "plugins"
 EVALUATION = "evaluation"
 LOCK = ".lock"
+GROUP = "group.json"
+"""Of a folder of runs that repeat one config: which they are."""

@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnscratch.config.assembly import build_network, start_network
+from nnscratch.config.assembly import build_network, encode_dataset, start_network
 from nnscratch.config.config import Config, parse_config
 from nnscratch.datasets.dataset import Dataset
+from nnscratch.datasets.tables.encoding import TableEncoding
+from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.errors import DataError, UserError
 from nnscratch.host import machine
+from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.network import Network
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.runs.directory import RunDirectory
-from nnscratch.runs.header import header_of
+from nnscratch.runs.header import Header, header_of
 from nnscratch.runs.training_state import require_weights, scaling_of, target_scaling_of
 from nnscratch.training.examples import Examples
 from nnscratch.training.scaling import Affine
@@ -43,6 +46,16 @@ class LoadedRun:
     """Of the columns of a table, when it had names."""
     takes_images: bool
     """Inputs are uint8 pixels (H, W, C)."""
+    encoding: TableEncoding | None
+    """How a table's rows become inputs; None when the run was not trained on a table."""
+    white: float | None = None
+    """The stored value that is the pixel 255, where pixels had more than 8 bits or were fractions."""
+    temperature: float = 1.0
+    """What the outputs are divided by before softmax; 1 where nothing was calibrated."""
+
+    def probabilities(self, y: Array) -> Array:
+        """p (N, K) from the outputs y of a classifier, at the run's temperature."""
+        return self.config.loss.component.probabilities(y, self.temperature)
 
     def initial_network(self, train: Examples | None) -> Network | None:
         """Another network, with the weights that training started from, made again from the run's seed.
@@ -55,8 +68,16 @@ class LoadedRun:
         start_network(self.config, network, self.affine, train)
         return network
 
-    def check_fits(self, dataset: Dataset) -> None:
-        """Raises DataError, with everything that differs, when the network was trained on data of another kind."""
+    def fitted(self, dataset: Dataset) -> Dataset:
+        """The dataset as the network takes it, a table encoded as in training.
+
+        Raises DataError, with everything that differs, when the network was trained on data of another kind.
+        """
+        dataset, _ = encode_dataset(self.config, dataset, self.encoding)
+        self._check_fits(dataset)
+        return dataset
+
+    def _check_fits(self, dataset: Dataset) -> None:
         expected, found = self.classes, dataset.classes
         problems = []
         if dataset.input_shape != self.input_shape:
@@ -107,7 +128,17 @@ def load_run(path: Path, checkpoint: str = "best") -> LoadedRun:
         target_names=_names(header.target_names) or tuple(f"y{index}" for index in range(outputs)),
         feature_names=_names(header.feature_names),
         takes_images=header.images,
+        white=header.white,
+        encoding=_encoding(header, config),
+        temperature=header.temperature or 1.0,
     )
+
+
+def _encoding(header: Header, config: Config) -> TableEncoding | None:
+    """How the run's table becomes inputs; before that was recorded, tables were numbers as they are."""
+    if header.table_encoding is None and issubclass(config.data.dataset.component, TableSettings):
+        return TableEncoding.of_numbers(header.feature_names or ())
+    return header.table_encoding
 
 
 def use_threads_of(loaded: LoadedRun, wanted: int | None) -> int:

@@ -182,8 +182,7 @@ def gradcheck_run(
     """The same for the trained weights of the run in that folder, on a batch of its training data."""
     loaded = load_run(path, checkpoint)
     dataset, data = _dataset(loaded.config, workplace, display)
-    loaded.check_fits(dataset)
-    assembly = assemble(loaded.config, dataset).with_scaling(loaded.affine, loaded.target_affine)
+    assembly = assemble(loaded.config, loaded.fitted(dataset)).with_scaling(loaded.affine, loaded.target_affine)
     _start(assembly, workplace)
     trained, parameters = loaded.network.parameters, assembly.network.parameters
     parameters.load(trained.named())

@@ -43,6 +43,8 @@ class Batches:
         """Batches in an epoch; the last may be shorter."""
         self._buffers = Buffers()
         self._order = examples.rows
+        weights = examples.relative_weights()
+        self._weights = None if weights is None else weights.astype(dtype)
 
     def __len__(self) -> int:
         return self.steps
@@ -58,6 +60,10 @@ class Batches:
     def _load(self, rows: Array) -> tuple[Array, Array]:
         examples = self.examples
         return self._scaled(self._gather("stored", examples.inputs, rows)), self._gather("t", examples.targets, rows)
+
+    def weights(self, index: int) -> Array | None:
+        """w (n,) of batch `index`, of mean 1 over the split; None where all examples count the same."""
+        return None if self._weights is None else self._weights[self.rows(index)]
 
     def _scaled(self, stored: Array) -> Array:
         return self.affine.apply(stored, self._buffers.get("x", stored.shape, self.dtype))
@@ -96,6 +102,11 @@ class TrainingBatches(Batches):
         self.communicator = communicator
         self._epoch: int | None = None
         """The epoch whose order `_order` is."""
+
+    def weights(self, index: int) -> Array | None:
+        """Those of this process's rows."""
+        weights = super().weights(index)
+        return None if weights is None else weights[self.part(index).rows]
 
     def part(self, step: int) -> Part:
         """Which rows of the batch of that step, from 0, are this process's."""

@@ -16,7 +16,7 @@ from nnscratch.training.test_time_augmentation import Kind, averaged_outputs
 
 @dataclass(frozen=True)
 class Score:
-    """Means over a split; accuracy is None for regression."""
+    """Means over a split; accuracy is None for regression. Weights of examples count in the loss alone."""
 
     loss: float
     accuracy: float | None
@@ -43,7 +43,7 @@ def evaluate(
         y = averaged_outputs(network, x, views)
         if outputs is not None:
             outputs[index * size : index * size + len(t)] = y
-        value, _ = loss(y, t)
+        value, _ = loss.weighted(y, t, batches.weights(index))
         of_batches[index] = float(value) * len(t), count_correct(y, t)
     if outputs is not None:
         shares = [communicator.share_of(rank, len(batches)).start for rank in range(communicator.size)]

@@ -40,6 +40,8 @@ class StepTaken(NamedTuple):
 
     t: Array
     """The targets of this process's rows of its batch, in a buffer that the next batch overwrites."""
+    w: Array | None
+    """The weights of these examples, where they have any."""
     examples: int
     """In the batch, of all processes."""
     loss: float
@@ -57,7 +59,7 @@ class StepTaken(NamedTuple):
 class TrainingStep:
     """A network's step from one theta to the next; epoch and step count from 0:
 
-        x, t = batch(epoch, step),  y = f(x),  L, dy = loss(y, t),  g = dL / dtheta, clipped
+        x, t, w = batch(epoch, step),  y = f(x),  L, dy = loss(y, t, w),  g = dL / dtheta, clipped
         theta = optimizer(theta, g + lambda W, rate * factor),  average = averaging(average, theta)
 
     It depends on (epoch, step), on the losses of the epochs before, and on what steps change: the parameters' values,
@@ -112,7 +114,8 @@ class TrainingStep:
         np.copyto(self._state_before, network.parameters.state)
         x, t = batches.batch(epoch, step)
         y = passes.forward(x, training=True)
-        value, dy = recipe.loss(y, t)
+        w = batches.weights(step)
+        value, dy = recipe.loss.weighted(y, t, w)
         if part.count != part.total:
             value, dy = value * (part.count / part.total), np.multiply(dy, part.count / part.total, out=dy)
         mixed_labels = t.ndim == 2 and batches.examples.targets.ndim == 1
@@ -145,7 +148,7 @@ class TrainingStep:
             values, total = network.parameters.values, recipe.epochs * steps
             recipe.averaging.update(self.average, values, number + 1, total, self._scratch)
         measures = self.measurements.after_update() if measured else None
-        return StepTaken(t, part.total, loss, int(correct), norm, measures, [count > 0 for count in said])
+        return StepTaken(t, w, part.total, loss, int(correct), norm, measures, [count > 0 for count in said])
 
     def optimizer_state(self) -> dict[str, Array]:
         """The optimizer's memory of the whole trained part of theta, by name; all processes ask for it together."""

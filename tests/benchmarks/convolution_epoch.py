@@ -60,10 +60,8 @@ def random_examples() -> Examples:
 def nnscratch_work(config: Config, threads: int) -> tuple[Work, int]:
     """The updates of `nnscratch train`, and the number of parameters."""
     from nnscratch.datasets.dataset import Dataset
-    from nnscratch.host import machine
     from nnscratch.training.progress import StepResult
 
-    machine.set_blas_threads(threads)
     train = random_examples()
     classes = tuple(map(str, range(CLASSES)))
     dataset = Dataset("random", train.inputs, train.targets, None, None, classes, "random numbers")

@@ -12,8 +12,10 @@ import pytest
 
 from nnscratch.cli import main
 from nnscratch.report.values import TimedAccuracy
+from nnscratch.runs.comparison import compare_runs
 from nnscratch.runs.directory import RunDirectory
-from nnscratch.runs.listing import compare_runs, list_runs, summarize
+from nnscratch.runs.listing import list_runs
+from nnscratch.runs.summary import summarize
 
 
 def listed(capsys: pytest.CaptureFixture[str], runs_dir: Path, *options: str) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ import pytest
 
 from nnscratch.cli import main
 from nnscratch.config.config import load_config
-from nnscratch.errors import UsageError, UserError
+from nnscratch.errors import ConfigError, UsageError, UserError
 from nnscratch.experiment.train import train
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
@@ -184,6 +184,28 @@ def test_missing_data_ends_a_sweep_before_its_first_trial(
         main(["sweep", str(file), "--runs-dir", str(tmp_path / "runs"), "--threads", "1"])
     assert caught.value.code == 4
     assert not (tmp_path / "runs" / "sweeps").exists()
+
+
+def test_a_sweep_may_be_for_any_metric_that_its_config_monitors(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    metric = {"name": "val_macro_f1", "goal": "maximize"}
+    training = {"epochs": 2, "batch_size": 20, "monitor": "val_macro_f1"}
+    result = run(write_sweep(tmp_path, {"training": training}, metric=metric, run_cap=2))
+    assert result.best is not None
+    assert result.best.value is not None
+    (row,) = csv.DictReader((Path(result.best.run) / "metrics.csv").read_text().splitlines()[:2])
+    assert 0 < float(row["val_macro_f1"]) <= 1
+
+
+def test_a_metric_that_no_trial_would_compute_is_refused_with_what_to_write(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    file = write_sweep(tmp_path, metric={"name": "val_brier_score", "goal": "minimize"})
+    with pytest.raises(ConfigError) as caught:
+        load_sweep(file)
+    (problem,) = caught.value.problems
+    assert problem.path == "metric.name"
+    assert "write `training: {monitor: val_brier_score}`" in problem.message
+    assert load_sweep(file, overrides=["training.monitor=val_brier_score"]).metric.goal == "minimize"
 
 
 @pytest.mark.parametrize(
