@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "setup": {"results", "runs", "config", *GROUND},
     "teaching": {"results", "runs", "config", *GROUND},
     "experiment": {"results", "runs", "config", *GROUND},
-    "sweeps": {"experiment", "results", "runs", "config", *GROUND},
+    "sweeps": {"distributed", "experiment", "results", "runs", "config", *GROUND},
     "cli": {"distributed", "sweeps", "experiment", "teaching", "setup", "results", "runs", "config", *GROUND},
     "__main__": {"cli"},
     "__init__": {"cpu", "version"},

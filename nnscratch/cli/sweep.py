@@ -50,6 +50,9 @@ def sweep(
     count: Annotated[int | None, typer.Option("--count", help="Trials in all, in place of the file's run_cap.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the search; left out: the config's.")] = None,
     workers: Annotated[int, typer.Option("--workers", help="Trials at a time; they share the threads out.")] = 1,
+    ranks_per_trial: Annotated[
+        int, typer.Option("--ranks-per-trial", help="Processes that train one trial together, by an mpirun of its own.")
+    ] = 1,
     storage: Annotated[
         str | None, typer.Option("--storage", help="postgresql://... or a journal file, shared between machines.")
     ] = None,
@@ -88,7 +91,19 @@ def sweep(
 
     file, changes = file_and_overrides(context, arguments or [])
     how = SweepOptions(
-        name, count, seed, workers, storage, lease, engine, plots is True, extend, allow_plugins, wandb, dry_run
+        name,
+        count,
+        seed,
+        workers,
+        storage,
+        lease,
+        engine,
+        plots is True,
+        extend,
+        allow_plugins,
+        wandb,
+        dry_run,
+        ranks_per_trial,
     )
     workplace = Workplace(data_dir, runs_dir, threads, plots is not False)
     finish(run_sweep(file, how, workplace, display_for(json, quiet, verbose), changes), json)

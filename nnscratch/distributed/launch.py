@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 
 from nnscratch.errors import UsageError
 
@@ -40,6 +45,17 @@ def without_mpi4py(launch: Launch) -> UsageError:
         f"started as {launch.size} processes by mpirun or srun, but mpi4py is not installed: each would train alone",
         "pip install 'nnscratch[mpi]' brings it and Open MPI; or start nnscratch without mpirun",
     )
+
+
+def mpirun_command(ranks: int) -> list[str]:
+    """The words before a command that start it as so many processes. Raises UsageError when there is no mpirun."""
+    beside = Path(sys.executable).parent / "mpirun"
+    mpirun = str(beside) if beside.exists() else shutil.which("mpirun")
+    if mpirun is None or find_spec("mpi4py") is None:
+        raise UsageError("there is no mpirun, or no mpi4py", "pip install 'nnscratch[mpi]' brings both")
+    # Several of them on one machine know nothing of each other: none may take a core for itself.
+    words = [mpirun, "--bind-to", "none", "-n", str(ranks)]
+    return words if ranks <= (os.cpu_count() or 1) else [*words, "--oversubscribe"]
 
 
 def _number(environment: Mapping[str, str], names: tuple[str, ...]) -> int | None:

@@ -15,7 +15,8 @@ from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.equations import Equation, entry, in_turn
 from nnscratch.nn.parameters import Parameters, Placement, Segment
-from nnscratch.training.optimizers import SGD, Chunk, Optimizer, decay_weights
+from nnscratch.training.chunks import Chunk
+from nnscratch.training.optimizers import SGD, Optimizer, decay_weights
 from nnscratch.training.update_equations import Before
 
 COEFFICIENTS = 3.4445, -4.7750, 2.0315

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -19,20 +18,8 @@ from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.equations import Equation, in_turn
 from nnscratch.nn.parameters import Group, Parameters, Segment
+from nnscratch.training.chunks import CHUNK, Chunk, part_of, pieces_of
 from nnscratch.training.update_equations import Before, Entry
-
-CHUNK = 1 << 18
-"""Numbers in a chunk: large enough that handing one to a thread costs little, small enough to stay in cache."""
-
-
-@dataclass(frozen=True, eq=False)
-class Chunk:
-    """A piece of theta with its gradient g and its part of the optimizer's state."""
-
-    theta: Array
-    g: Array
-    state: tuple[Array, ...]
-    group: Group
 
 
 @dataclass(eq=False)
@@ -78,12 +65,7 @@ class Optimizer(Component):
     def segments(self, parameters: Parameters) -> Iterable[Segment]:
         """The pieces of theta that `update` changes: all that is trained."""
         trained = (segment for segment in parameters.segments if not segment.group.frozen)
-        return (part for segment in trained for part in self._own_part(segment))
-
-    def _own_part(self, segment: Segment) -> Iterator[Segment]:
-        start, stop = max(segment.start, self.own.start), min(segment.stop, self.own.stop)
-        if start < stop:
-            yield Segment(segment.group, start, stop)
+        return (part for segment in trained for part in part_of(segment, self.own))
 
     def chunk(self, parameters: Parameters, piece: slice, group: Group) -> Chunk:
         """That piece of theta and of all that goes with it."""
@@ -130,14 +112,6 @@ class Optimizer(Component):
         values = {"theta": before.theta[at], "g": before.gradient[at], "t": self.t}
         old, new = ([vector[at] for vector in state.values()] for state in (before.state, self.state))
         return Entry(values, old, new, parameters.theta[at], group)
-
-
-def pieces_of(segment: Segment) -> list[slice]:
-    """The segment in equal pieces of about CHUNK numbers; none of them is a small remainder."""
-    size = segment.stop - segment.start
-    count = max(1, round(size / CHUNK))
-    borders = [segment.start + size * index // count for index in range(count + 1)]
-    return [slice(start, stop) for start, stop in pairwise(borders)]
 
 
 @dataclass(eq=False)

@@ -8,8 +8,8 @@ are timed (compute, reduce-scatter, update, all-gather, sums, waiting), and the 
     T(P) = C(b / P) + U / P + 2 4 n (P - 1) / (P B) + (2 (P - 1) + m log2 P) a
 
 is fitted to parts (C and U to one process, latency a and bandwidth B to exchanges of several sizes), compared with what
-was measured at P = 1, 2, 4, and asked for more machines. Needs the extra `mpi`; more processes than cores say nothing of
-speed.
+was measured at P = 1, 2, 4, and asked for more machines. Needs the extra `mpi`; more processes than cores say nothing
+of speed.
 """
 
 from __future__ import annotations
@@ -127,7 +127,10 @@ def exchanges(communicator: Any) -> dict[str, float]:
 
     sizes, times = [1 << power for power in range(8, 21, 2)], []
     for size in sizes:
-        vector, borders = np.ones(size, np.float32), [size * r // communicator.size for r in range(communicator.size + 1)]
+        vector, borders = (
+            np.ones(size, np.float32),
+            [size * r // communicator.size for r in range(communicator.size + 1)],
+        )
         several = []
         for _ in range(30):
             communicator.sum(np.zeros(1))

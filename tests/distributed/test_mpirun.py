@@ -48,6 +48,13 @@ schedule: cosine
 training: {epochs: 2, batch_size: 27, clip_norm: 1.0, averaging: ema}
 """
 
+SWEEP = """
+name: pair
+method: grid
+metric: {name: val_loss, goal: minimize}
+command: ["${env}", nnscratch, train, config.yaml, "${args_no_hyphens}"]
+parameters: {training.epochs: {value: 30}, seed: {values: [1, 2]}}
+"""
 FAILS_ON_RANK_1 = """
 import os
 from nnscratch.nn.layers.activations import ReLU
@@ -183,11 +190,11 @@ def test_a_divergence_is_told_once_and_leaves_the_status(folder: Path) -> None:
 def test_what_one_process_alone_runs_into_is_told_with_its_rank(folder: Path) -> None:
     (folder / "other.yaml").write_text(CONFIG.replace("train: 100", "train: 101"))
     (folder / "fails.py").write_text(FAILS_ON_RANK_1)
-    changes = ["plugins=[fails.py]", "--allow-plugins", "model.layers=[flatten, fails, dense: 10]"]
+    (folder / "plugin.yaml").write_text(f"{CONFIG}\nplugins: [fails.py]\n".replace("relu", "fails"))
     jobs = [
         mpirun(1, train(), [word.replace("config.yaml", "missing.yaml") for word in train()], cwd=folder),
         mpirun(1, train(), [word.replace("config.yaml", "other.yaml") for word in train()], cwd=folder),
-        mpirun(3, train(*changes), cwd=folder),
+        mpirun(3, [word.replace("config.yaml", "plugin.yaml") for word in train("--allow-plugins")], cwd=folder),
     ]
     (code, _, err), (another_code, _, another_err), (third_code, _, third_err) = map(ended, jobs)
     assert (code, another_code, third_code) == (2, 1, 1)
@@ -207,6 +214,28 @@ def test_a_wrong_config_is_told_once(folder: Path) -> None:
     assert code == 2
     assert err.count("did you mean optimizer?") == 1
     assert "rank 1" not in err
+
+
+def test_a_sweep_trains_each_trial_by_processes_of_its_own_and_goes_on_after_a_stop(folder: Path) -> None:
+    (folder / "sweep.yaml").write_text(SWEEP)
+    command = [*NNSCRATCH, "sweep", "sweep.yaml", "--ranks-per-trial", "2", "--threads", "2", "--no-plots", "--json"]
+    kept = subprocess.PIPE
+    environment = ENVIRONMENT | {"PATH": f"{Path(str(MPIRUN)).parent}{os.pathsep}{os.environ['PATH']}"}
+    sweep = subprocess.Popen(command, cwd=folder, env=environment, stdout=kept, stderr=kept, text=True)
+    first = folder / "runs/sweeps/pair/trials/trial-0000"
+    _wait_for(first / "checkpoints/best.npz", sweep)
+    sweep.send_signal(signal.SIGTERM)
+    code, _, err = ended(sweep)
+    assert code == 130
+    assert "--ranks-per-trial 2" in err
+    assert RunDirectory(first).read_meta().status == "interrupted"
+    again = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=2 * LIMIT
+    )
+    assert again.returncode == 0, again.stderr
+    trials = [RunDirectory(first.with_name(f"trial-000{number}")).read_meta() for number in range(2)]
+    assert [(meta.status, meta.machine.ranks, meta.machine.threads) for meta in trials] == [("completed", 2, 1)] * 2
+    assert [row["status"] for row in json.loads(again.stdout)["trials"]] == ["completed"] * 2
 
 
 def test_without_mpi4py_it_refuses_to_train_the_same_thing_twice(
