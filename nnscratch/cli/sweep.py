@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import typer
@@ -91,19 +92,8 @@ def sweep(
 
     file, changes = file_and_overrides(context, arguments or [])
     how = SweepOptions(
-        name,
-        count,
-        seed,
-        workers,
-        storage,
-        lease,
-        engine,
-        plots is True,
-        extend,
-        allow_plugins,
-        wandb,
-        dry_run,
-        ranks_per_trial,
+        name, count, seed, workers, storage, lease, engine, plots is True, extend, allow_plugins, wandb, dry_run
     )
+    how = replace(how, ranks=ranks_per_trial)
     workplace = Workplace(data_dir, runs_dir, threads, plots is not False)
     finish(run_sweep(file, how, workplace, display_for(json, quiet, verbose), changes), json)
