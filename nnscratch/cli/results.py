@@ -56,6 +56,9 @@ def evaluate(
             help="Of two classes: decide by the threshold that has this recall or precision on validation.",
         ),
     ] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="COLUMN", help="Figures for each group of a table's column, too.")
+    ] = None,
     timing: Annotated[bool, typer.Option("--timing", help="Say what a prediction costs here: time, memory.")] = False,
     checkpoint: Checkpoint = "best",
     runs_dir: RunsDir = DEFAULT_RUNS,
@@ -77,7 +80,7 @@ def evaluate(
 
     path, communicator = read_run(run, runs_dir, allow_plugins), communicator_of(context)
     workplace = workplace_of(path, data_dir, threads_of(context, threads), plots=plots)
-    request = Request(split, checkpoint, data, threshold_for, timing)
+    request = Request(split, checkpoint, data, threshold_for, by, timing)
     finish(evaluate_run(path, request, workplace, display_for(json, quiet, verbose), communicator), json)
 
 
@@ -131,7 +134,8 @@ def predict(
         keep=keep or (),
         communicator=communicator_of(context),
     )
-    stream_out(predictions, predictions.to_json() if json else predictions.to_csv() if csv else predictions.to_text())
+    pieces = predictions.to_json() if json else predictions.to_csv() if csv else predictions.to_text()
+    stream_out(predictions, pieces, is_data=json or csv)
 
 
 @family.command(

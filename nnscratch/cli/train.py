@@ -49,6 +49,9 @@ Folds = Annotated[
     int | None,
     typer.Option("--folds", help="Train once for each of N parts of the data, held out and scored."),
 ]
+Minutes = Annotated[
+    float | None, typer.Option("--minutes", help="Train about so long: the epochs that fit are timed, fixed and said.")
+]
 Workers = Annotated[
     int | None,
     typer.Option("--workers", help="Of --seeds or --folds: trainings at a time, which share the threads."),
@@ -69,6 +72,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the network and wh
         "nnscratch train configs/quickstart.yaml",
         "nnscratch train configs/cifar_best.yaml optimizer.learning_rate=3e-4 --epochs 5 --name trial",
         "nnscratch train configs/quickstart.yaml --seeds 42,43,44 --workers 2",
+        "nnscratch train configs/cifar_best.yaml --minutes 10",
         "nnscratch train --resume runs/trial --epochs 20",
         "nnscratch train --resume last training.early_stopping.patience=20",
     ),
@@ -83,6 +87,7 @@ def train(
     folds: Folds = None,
     workers: Workers = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training data.")] = None,
+    minutes: Minutes = None,
     runs_dir: RunsDir = DEFAULT_RUNS,
     data_dir: RunDataDir = None,
     threads: TrainThreads = None,
@@ -102,7 +107,8 @@ def train(
     With --seeds or --folds it is trained several times, in runs of their own in one folder: the end is their mean with
     its 95 % interval. The same command again goes on with what is left.
     """
-    new = {"--name": name, "--seed": seed, "--seeds": seeds, "--folds": folds, "--dry-run": dry_run or None}
+    new = {"--name": name, "--seed": seed, "--seeds": seeds, "--folds": folds, "--minutes": minutes}
+    new["--dry-run"] = dry_run or None
     workplace = Workplace(data_dir or DEFAULT_DATA, runs_dir, threads, plots)
     display = display_for(json, quiet, verbose)
     if resume is not None and (group := find_group(resume, runs_dir)) is not None:
@@ -120,7 +126,10 @@ def train(
     elif not arguments:
         raise UsageError("which config?", "nnscratch train CONFIG.yaml, or nnscratch train --resume RUN")
     else:
-        fields = {"name": name, "seed": seed, "training.epochs": epochs, "wandb.mode": wandb}
+        fields: dict[str, str | float | None] = {"name": name, "seed": seed, "wandb.mode": wandb}
+        fields |= {"training.epochs": epochs, "training.minutes": minutes}
+        if epochs is not None and minutes is not None:
+            raise UsageError("--epochs and --minutes: one of them")
         config = read_config(context, arguments, allow_plugins, display, fields)
         if seeds is not None or folds is not None:
             refuse_several(context, "what --seeds or --folds repeat")

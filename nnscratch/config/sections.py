@@ -97,6 +97,15 @@ class DataConfig(Section):
     )
 
 
+class StartConfig(Section):
+    """Which trained weights training starts from."""
+
+    short: ClassVar[str | None] = "run"
+
+    run: Text = Field(description="a run, whose best weights are taken, or one of its checkpoint files")
+    fresh: Items[Text] = option((), "layers, or single weights, that start anew: the last one, for other classes")
+
+
 class ModelConfig(Section):
     """The network: `hidden_layers` for a plain one, or `layers` for any other."""
 
@@ -109,6 +118,8 @@ class ModelConfig(Section):
     layers: Items[Specification[Layer]] | None = option(
         None, "every layer in order; nothing is added, a bare `dense` takes its width from the data"
     )
+    start_from: StartConfig | None = option(None, "a run whose trained weights these start as, or more fields")
+    freeze: Items[Text] = option((), "layers, or single weights, that are not trained: `0.conv`, `2.dense.weight`")
 
 
 class L2Config(Section):
@@ -147,6 +158,9 @@ class TrainingConfig(Section):
     """How long and how the network learns."""
 
     epochs: int = option(20, "passes over the training data", ge=0)
+    minutes: PositiveNumber | None = option(
+        None, "train about so long instead: the epochs that fit are timed at the start, and kept as `epochs`"
+    )
     batch_size: PositiveInteger = option(
         128, "examples per update; left out: 128, or an eighth of the training split where that is less"
     )

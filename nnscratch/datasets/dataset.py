@@ -20,7 +20,21 @@ from nnscratch.errors import DataError
 Array = NDArray[Any]
 Report = Callable[[str], None]
 
+WEIGHTS_COUNT = "every loss is a weighted mean, all other figures count each example once"
+
 NO_DOWNLOAD_HINT = "`nnscratch train configs/quickstart.yaml` trains on built-in data and needs no download"
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Where examples stand: rows (N,) of a table's file, counted from 0 without its header."""
+
+    path: Path
+    rows: Array
+
+    def take(self, rows: Array) -> Origin:
+        """Of some of the examples."""
+        return Origin(self.path, self.rows[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +44,8 @@ class Dataset:
     Validation arrays are there where whoever made the data set them apart. Inputs are (N, H, W, C) uint8 images or
     (N, D) float32 features; with a `schema` they are the raw values of a table's columns, (N, C) float64 with NaN for
     gaps, which `encoded` turns into features. Targets are (N,) int64 labels, which count from 0 through `classes`, or
-    (N, K) float32 values when `classes` is None (regression), float64 where float32 has too few digits.
+    (N, K) float32 values when `classes` is None (regression), float64 where float32 has too few digits. Weights (N,)
+    by split, from 0 on, say how much each example counts in the loss.
     """
 
     name: str
@@ -54,6 +69,9 @@ class Dataset:
     schema: Schema | None = None
     raw_digest: str | None = None
     """The digest of the raw values, when these are features made of them."""
+    weights: Mapping[str, Array] = field(default_factory=dict)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """By split, of a table."""
 
     def __post_init__(self) -> None:
         if self.classes is not None:
@@ -111,6 +129,8 @@ class Dataset:
             state.update(f"{array.shape} {array.dtype.newbyteorder('<').str};".encode())
             contiguous = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
             state.update(contiguous.reshape(-1).view(np.uint8).data)
+        for split, weights in sorted(self.weights.items()):
+            state.update(f"weights of {split};".encode() + np.ascontiguousarray(weights, "<f8").tobytes())
         return state.hexdigest()
 
     def encoded(self, encoding: TableEncoding) -> Dataset:

@@ -18,6 +18,7 @@ from nnscratch.datasets.suspicions import (
     majority_share,
     shared_suspicions,
 )
+from nnscratch.datasets.tables.columns import Boolean, Category
 
 Parts = Mapping[str, tuple[Array, Array, Array]]
 """Inputs, targets, and the rows of both that belong to it, by the name of the split; training first."""
@@ -64,10 +65,13 @@ class DataReport:
 
 def examined(dataset: Dataset) -> Dataset:
     """The dataset with what looks wrong with its columns among the warnings of its description."""
-    if dataset.train_inputs.ndim != 2 or dataset.feature_names is None:
+    inputs = dataset.train_inputs
+    if inputs.ndim != 2:
         return dataset
-    names, inputs = dataset.feature_names, dataset.train_inputs
-    found = column_suspicions(inputs, dataset.train_targets, names)
+    names = dataset.feature_names or tuple(str(number) for number in range(inputs.shape[1]))
+    columns = dataset.schema.columns if dataset.schema is not None else ()
+    categories = {column.name for column in columns if isinstance(column, Category | Boolean)}
+    found = column_suspicions(inputs, dataset.train_targets, names, categories)
     description = dataset.description
     warnings = (*description.warnings, *found)
     return replace(dataset, description=replace(description, warnings=warnings))

@@ -90,7 +90,13 @@ class Storage:
 def _filled(
     file: IO[bytes], shape: tuple[int, ...], dtype: Any, nbytes: int, fill: Fill
 ) -> tuple[Array, Mapping[str, Any]]:
-    _allocate(file, nbytes)
+    try:
+        _allocate(file, nbytes)
+    except OSError as error:
+        raise DataError(
+            f"{file.name}: no room for {nbytes:,} bytes of decoded rows: {error.strerror or error}",
+            "free some space, or set --data-dir to a folder that has it",
+        ) from error
     writable = mmap.mmap(file.fileno(), nbytes)  # never closed here: the traceback of an error may hold the array
     found = fill(np.frombuffer(writable, dtype).reshape(shape))
     writable.flush()
@@ -168,11 +174,3 @@ def _left_in(group: Path) -> int | None:
             reclaimable = sum(int(size) for name, size in cached if name in ("inactive_file", "active_file"))
             return max(0, most - int((group / used).read_text()) + reclaimable)
     return None
-
-
-def no_room(error: OSError, storage: Storage) -> DataError:
-    """What a full disk, or a folder that cannot be written, means for a cache."""
-    return DataError(
-        f"{storage.folder}: decoded rows cannot be put there: {error.strerror or error}",
-        "free some space, set --data-dir to a folder that has it, or set data.in_memory: true",
-    )

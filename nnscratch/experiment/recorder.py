@@ -191,6 +191,7 @@ def _new_meta(training: Training, threads: int, data_dir: Path, plugins: Mapping
         parameters=training.trainer.network.parameters.size,
         machine=machine.describe(threads, training.trainer.communicator.size),
         plugins=plugins or before.plugins,
+        started_from=training.started_from or before.started_from,
     )
 
 

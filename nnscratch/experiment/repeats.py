@@ -15,6 +15,7 @@ from nnscratch.config.config import Config, Tell
 from nnscratch.config.numbers import Number
 from nnscratch.errors import DivergenceError, Interrupted, UsageError, UserError
 from nnscratch.experiment import crew
+from nnscratch.experiment.timing import fit_epochs
 from nnscratch.experiment.train import resume, train
 from nnscratch.host import machine
 from nnscratch.host.display import Display, LogDisplay
@@ -28,6 +29,7 @@ from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.group import Member, Repetitions, RunGroup
 from nnscratch.runs.group_summary import GroupSummary, summarize_group
 from nnscratch.runs.kept_plugins import import_plugins
+from nnscratch.runs.starting import with_whole_path
 from nnscratch.runs.summary import summarize
 
 FEWEST, MOST = 2, 1000
@@ -73,8 +75,13 @@ def repeat(
         Number(least=FEWEST, most=MOST, whole=True).require("--folds", folds)
         if config.data.fold is not None:
             raise UsageError("data.fold is set already: --folds sets it for every run", "leave it out of the config")
-    prepare(config, workplace, display)  # data that is missing is missed once, and fetched once
-    group = RunGroup.find_or_create(workplace.runs_dir, config, Repetitions(seeds=tuple(seeds), folds=folds))
+    config = with_whole_path(config, workplace.runs_dir)
+    prepared = prepare(config, workplace, display)  # data that is missing is missed once, and fetched once
+    wanted = Repetitions(seeds=tuple(seeds), folds=folds, minutes=config.training.minutes)
+    group = RunGroup.find(workplace.runs_dir, prepared.config, wanted)
+    if group is None:
+        threads = max(1, machine.choose_threads(workplace.threads) // how.workers)
+        group = RunGroup.create(workplace.runs_dir, fit_epochs(prepared, threads, display.say), wanted)
     return go_on(group, how, workplace, display)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nnscratch.config.assembly import Assembly, prepare
@@ -21,6 +22,7 @@ from nnscratch.experiment.resumption import (
 )
 from nnscratch.experiment.session import Session, draw
 from nnscratch.experiment.terminal import Terminal
+from nnscratch.experiment.timing import fit_epochs
 from nnscratch.experiment.together import require_alike
 from nnscratch.experiment.watching import DiagnosisWatch
 from nnscratch.host import machine
@@ -32,6 +34,8 @@ from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.runs.directory import RunDirectory, find_checkpoint
 from nnscratch.runs.header import header_of
 from nnscratch.runs.kept_plugins import keep_plugins
+from nnscratch.runs.meta import Origin
+from nnscratch.runs.starting import prepare_start
 from nnscratch.runs.training_state import require_weights, restore, scaling_of, target_scaling_of
 from nnscratch.runs.unwritten import UnwrittenRun, create_run
 from nnscratch.training.trainer import Trainer
@@ -54,14 +58,14 @@ def train(
     leads to the processes that train the run together, each of which calls this: rank 0 writes it.
     """
     threads = machine.choose_threads(workplace.threads)
-    prepared = prepare(config, workplace, display)
+    prepared, origin = _at_the_start(config, workplace, threads, display, communicator)
     trainer = prepared.trainer(threads, communicator=communicator)  # before the folder: a bad config leaves none
-    require_alike(communicator, config, prepared.dataset)
+    require_alike(communicator, prepared.config, prepared.dataset)
 
     run = create_run(workplace.runs_dir, config.name, communicator)
     with run.locked():
         try:
-            recorder = _new_recorder(run, prepared, trainer, threads, workplace.data_dir)
+            recorder = _new_recorder(run, prepared, trainer, threads, workplace.data_dir, origin)
             recorder.begin()
         except BaseException:
             run.discard()
@@ -130,10 +134,20 @@ def _session(
     return Session(recorder, workplace, display, told, stop, words)
 
 
-def _new_recorder(run: RunDirectory, prepared: Assembly, trainer: Trainer, threads: int, data_dir: Path) -> Recorder:
+def _at_the_start(
+    config: Config, workplace: Workplace, threads: int, display: Display, communicator: Communicator
+) -> tuple[Assembly, Origin | None]:
+    """What a training begins with: trained weights in place, and as many epochs as fit into its time."""
+    prepared, origin = prepare_start(config, workplace, display)
+    return replace(prepared, config=fit_epochs(prepared, threads, display.say, communicator)), origin
+
+
+def _new_recorder(
+    run: RunDirectory, prepared: Assembly, trainer: Trainer, threads: int, data_dir: Path, origin: Origin | None
+) -> Recorder:
     """The recorder of a run that starts from the beginning; its plugins are copied."""
     config, plugins = keep_plugins(run, prepared.config)
-    training = Training(run, config, prepared.dataset, prepared.splits, trainer, prepared.encoding)
+    training = Training(run, config, prepared.dataset, prepared.splits, trainer, prepared.encoding, origin)
     return Recorder(training, threads, data_dir, plugins)
 
 
@@ -142,10 +156,10 @@ def _fresh_recorder(
 ) -> Recorder:
     """The same for a run that is there, but has no checkpoint yet."""
     threads = machine.choose_threads(workplace.threads, run.read_meta().machine)
-    prepared = prepare(config, workplace, display)
+    prepared, origin = _at_the_start(config, workplace, threads, display, communicator)
     trainer = prepared.trainer(threads, communicator=communicator)
-    require_alike(communicator, config, prepared.dataset)
-    recorder = _new_recorder(run, prepared, trainer, threads, workplace.data_dir)
+    require_alike(communicator, prepared.config, prepared.dataset)
+    recorder = _new_recorder(run, prepared, trainer, threads, workplace.data_dir, origin)
     run.rewrite_metrics([])
     recorder.begin()
     return recorder

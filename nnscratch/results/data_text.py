@@ -9,7 +9,7 @@ from nnscratch.datasets.description import ColumnDescription
 from nnscratch.datasets.report import DataReport
 from nnscratch.report.formats import count, decimal, percent, printable, shorten
 
-WIDTH, LABEL = 80, 15
+WIDTH, LABEL = 80, 16
 MOST_COLUMNS = 14
 """More columns than this are named by kind, not one to a line."""
 MOST_LEVELS, MOST_CLASSES = 6, 8
@@ -31,7 +31,8 @@ def report_text(report: DataReport) -> str:
         lines += _entry(target.name, f"from {least} to {most}, {mean} on average in training")
     lines += _columns(report.description.columns)
     for name, value in report.description.facts.items():
-        lines += _entry(name, str(value))
+        if name != "examples":  # of which there is a line already, as the splits are
+            lines += _entry(name, str(value))
     if report.repeated is not None:
         words = f"{count(report.repeated)} repeat another one" if report.repeated else "none repeats another one"
         lines += _entry("identical", f"of the training inputs {words}; {_shared(report)}")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nnscratch.config.assembly import Splits, build_recipe, load_dataset, split_dataset
+from nnscratch.config.assembly import build_recipe
+from nnscratch.config.data import Splits, load_dataset, split_dataset
 from nnscratch.config.names import folder_name
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import UsageError, UserError, did_you_mean
@@ -21,12 +22,14 @@ from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.communicator import ALONE, Communicator
 from nnscratch.nn.losses import Loss
 from nnscratch.nn.random_streams import RandomStreams
+from nnscratch.report.formats import printable
 from nnscratch.results.decisions import Decision, Wanted
 from nnscratch.results.drawing import pictures_may_fail
 from nnscratch.results.evaluation import Evaluation, Subject
 from nnscratch.results.labelled import read_labelled
 from nnscratch.results.measured import Calibration, Classified, Regressed
 from nnscratch.results.pictures import draw_evaluation
+from nnscratch.results.subgroups import Groups, cells_of_split
 from nnscratch.results.timing import time_predictions
 from nnscratch.runs import layout
 from nnscratch.runs.loaded import LoadedRun, load_run, use_threads_of
@@ -49,6 +52,8 @@ class Request:
     data: Path | None = None
     """Labelled data of one's own, in place of a split."""
     threshold_for: str | None = None
+    by: str | None = None
+    """A column of the table: figures for each of its groups, too."""
     timing: bool = False
 
 
@@ -70,11 +75,11 @@ def evaluate_run(
         dataset, splits = load_data(loaded, workplace, display)
         decision = None if wanted is None else _decide(loaded, wanted, dataset, splits, communicator)
     if request.data is not None:
-        evaluation = evaluate_other(loaded, request.data, decision, communicator)
+        evaluation = evaluate_other(loaded, request.data, decision, request.by, communicator)
     else:
         assert dataset is not None
         assert splits is not None
-        evaluation = evaluate_split(loaded, dataset, splits, request.split, decision, communicator)
+        evaluation = evaluate_split(loaded, dataset, splits, request.split, decision, request.by, communicator)
     if communicator.rank:
         return evaluation
     if request.timing:
@@ -108,6 +113,7 @@ def evaluate_split(
     splits: Splits,
     split: str,
     decision: Decision | None = None,
+    by: str | None = None,
     communicator: Communicator = ALONE,
 ) -> Evaluation:
     """The network's figures on that split, computed in the batches that training computes them in."""
@@ -115,24 +121,30 @@ def evaluate_split(
     if examples is None:
         there = [name for name in SPLITS if splits.named(name) is not None]
         raise UserError(f"{loaded.run.path} has no {split} split", f"--split takes {' or '.join(there)}")
+    groups = None if by is None else Groups.by(by, cells_of_split(loaded, dataset, splits, split, by))
     recipe = build_recipe(loaded.config, dataset, splits)
     score, outputs = _outputs(loaded, examples, recipe.loss, communicator)
-    return evaluation_of(loaded, Subject(split), examples, score, outputs, decision)
+    return evaluation_of(loaded, Subject(split), examples, score, outputs, decision, groups)
 
 
 def evaluate_other(
-    loaded: LoadedRun, path: Path, decision: Decision | None = None, communicator: Communicator = ALONE
+    loaded: LoadedRun,
+    path: Path,
+    decision: Decision | None = None,
+    by: str | None = None,
+    communicator: Communicator = ALONE,
 ) -> Evaluation:
     """The network's figures on labelled data that is none of its splits.
 
     A loss with balanced class weights takes them from that data.
     """
-    labelled = read_labelled(loaded, path)
+    labelled = read_labelled(loaded, path, by)
+    groups = None if by is None or labelled.cells is None else Groups.by(by, labelled.cells)
     loss = loaded.config.loss.build()
     loss.prepare(labelled.examples.targets, loaded.outputs)
     score, outputs = _outputs(loaded, labelled.examples, loss, communicator)
-    subject = Subject(folder_name(path.stem, "data"), path, labelled.places)
-    evaluation = evaluation_of(loaded, subject, labelled.examples, score, outputs, decision)
+    subject = Subject(folder_name(path.stem, "data"), path)
+    evaluation = evaluation_of(loaded, subject, labelled.examples, score, outputs, decision, groups)
     return replace(evaluation, note="\n".join(filter(None, [labelled.note, evaluation.note])))
 
 
@@ -165,6 +177,7 @@ def evaluation_of(
     score: Score,
     outputs: Array,
     decision: Decision | None = None,
+    groups: Groups | None = None,
 ) -> Evaluation:
     """The Evaluation of the network's own outputs (N, K), which for a regression are of the scaled targets."""
     t, rng = examples.targets[examples.rows], RandomStreams(loaded.config.seed).stream("bootstrap")
@@ -173,11 +186,24 @@ def evaluation_of(
         p, calibration = loaded.probabilities(outputs), _calibration(loaded, t, outputs)
         predicted = np.argmax(outputs, axis=1) if decision is None else decision.predict(p)
         measured = Classified.of(loaded.classes, t, predicted, p, rng, calibration)
+        found = () if groups is None else groups.figures(t, p, rng, predicted)
     else:
-        measured = Regressed.of(loaded.target_names, t, loaded.target_affine.undo(outputs), rng)
+        y = loaded.target_affine.undo(outputs)
+        measured = Regressed.of(loaded.target_names, t, y, rng)
+        found = () if groups is None else groups.figures(t, y, rng)
     note = _difference_from_training(loaded, subject)
     return Evaluation(
-        loaded.run.path, loaded.checkpoint, loaded.epoch, subject, examples, score, measured, note, decision
+        loaded.run.path,
+        loaded.checkpoint,
+        loaded.epoch,
+        subject,
+        examples,
+        score,
+        measured,
+        note,
+        decision,
+        by="" if groups is None else groups.column,
+        subgroups=found,
     )
 
 
@@ -208,9 +234,15 @@ def write_evaluation(loaded: LoadedRun, evaluation: Evaluation) -> None:
 
 
 def _predictions(evaluation: Evaluation) -> str:
-    """A row per example: its file, row in the dataset's arrays or place in other data, the truth, the prediction."""
-    measured, numbers = evaluation.measured, evaluation.places
-    first = "index" if evaluation.examples.names is None else "file"
+    """A row per example: its row in the dataset's arrays or its own name, as a file, the truth, the prediction."""
+    measured, numbers = evaluation.measured, evaluation.examples.rows.tolist()
+    names = evaluation.examples.names
+    first = "index"
+    if names is not None:
+        first, numbers = (
+            ("example" if evaluation.subject.source is not None else "file"),
+            [printable(names[row]) for row in numbers],
+        )
     if isinstance(measured, Classified):
         classes = measured.classes
         columns = (measured.t.tolist(), measured.predicted.tolist(), measured.confidence, measured.true_probability)

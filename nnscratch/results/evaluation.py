@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nnscratch.config.names import folder_name
-from nnscratch.report.formats import count, decimal, printable
+from nnscratch.report.formats import count, decimal
 from nnscratch.report.tables import Column, Table, per_class_table, plain_table
 from nnscratch.results.decisions import Decision
 from nnscratch.results.figures import figures_table
 from nnscratch.results.measured import Classified, Regressed
+from nnscratch.results.subgroups import Subgroup, subgroups_table, subgroups_to_dict
 from nnscratch.results.timing import Timing
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.training.evaluation import Score
@@ -28,8 +28,6 @@ class Subject:
     name: str
     source: Path | None = None
     """Where the other data is."""
-    places: Sequence[str] = ()
-    """What its examples are called, in order."""
 
     @property
     def title(self) -> str:
@@ -58,6 +56,9 @@ class Evaluation:
     decision: Decision | None = None
     """How two classes are told apart, where it is not by the larger probability."""
     timing: Timing | None = None
+    by: str = ""
+    """The column that the subgroups are made by."""
+    subgroups: tuple[Subgroup, ...] = ()
     failure = None
 
     @property
@@ -75,14 +76,6 @@ class Evaluation:
     def folder(self) -> Path:
         return RunDirectory(self.run).evaluation(self.name)
 
-    @property
-    def places(self) -> list[Any]:
-        """What the examples are called: their files or rows in the dataset's arrays, or their places in other data."""
-        if self.subject.source is not None:
-            return list(self.subject.places)
-        rows, names = self.examples.rows.tolist(), self.examples.names
-        return list(rows) if names is None else [printable(names[row]) for row in rows]
-
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in metrics.json and for --json."""
         accuracy = {} if self.score.accuracy is None else {"accuracy": self.score.accuracy}
@@ -96,6 +89,7 @@ class Evaluation:
             **accuracy,
             **self.measured.to_dict(),
             **({"decision": self.decision.to_dict()} if self.decision is not None else {}),
+            **({"subgroups": subgroups_to_dict(self.by, self.subgroups)} if self.subgroups else {}),
             **({"timing": self.timing.to_dict()} if self.timing is not None else {}),
             **({"note": self.note} if self.note else {}),
         }
@@ -108,6 +102,8 @@ class Evaluation:
             parts.append(plain_table(per_class_table(measured.class_scores)))
         elif len(measured.target_names) > 1:
             parts.append(plain_table(_targets_table(measured)))
+        if self.subgroups:
+            parts.append(plain_table(subgroups_table(self.by, self.subgroups)))
         if self.timing is not None:
             parts.append(self.timing.to_text())
         said = [self.note, "" if self.decision is None else str(self.decision)]

@@ -8,16 +8,22 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
 from nnscratch.datasets.formats.images import SUFFIXES, quiet_pillow
 from nnscratch.datasets.formats.npy import read_npy
-from nnscratch.errors import DataError, did_you_mean
+from nnscratch.datasets.tables.columns import Number
+from nnscratch.datasets.tables.header import TARGET_NAMES
+from nnscratch.datasets.tables.settings import TableSettings
+from nnscratch.datasets.tables.text import is_gap
+from nnscratch.errors import DataError, UsageError, did_you_mean
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.prediction_inputs import items
-from nnscratch.results.prediction_tables import Item
+from nnscratch.results.prediction_tables import Item, table_items
+from nnscratch.results.subgroups import require_column
 from nnscratch.runs.loaded import LoadedRun
 from nnscratch.training.examples import Examples
 
@@ -27,22 +33,23 @@ CLASS_KEYS = ("classes", "class_names", "label_names", "target_names")
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Examples with their targets, what each is called, and what was guessed."""
+    """Examples with their targets and names, what was guessed, and the cells of a column asked for."""
 
     examples: Examples
-    places: tuple[str, ...]
     note: str = ""
+    cells: tuple[str, ...] | None = None
 
 
-def read_labelled(loaded: LoadedRun, path: Path) -> Labelled:
+def read_labelled(loaded: LoadedRun, path: Path, by: str | None = None) -> Labelled:
     """The labelled examples of a file or folder. Raises DataError, which says how to `predict` without labels."""
     if not path.exists():
         raise DataError(f"{path} does not exist", "--data takes a table, an NPZ file or a folder per class")
-    if path.is_dir():
-        return _folder(loaded, path)
-    if path.suffix.lower() == ".npz":
-        return _arrays(loaded, path)
-    raise DataError(f"{path}: labelled data is a table, an NPZ file or a folder per class")
+    is_table = path.is_file() and path.suffix.lower() != ".npz"
+    if by is not None and not is_table:
+        raise UsageError(f"--by {by}: {path} is no table", "groups are made by a column of a table")
+    if is_table:
+        return _table(loaded, path, by)
+    return _folder(loaded, path) if path.is_dir() else _arrays(loaded, path)
 
 
 def unlabelled(loaded: LoadedRun, path: Path, reason: str) -> DataError:
@@ -69,7 +76,7 @@ def _folder(loaded: LoadedRun, folder: Path) -> Labelled:
     with quiet_pillow():
         places, inputs = _read(loaded, items(loaded, [str(file) for file, _ in files], ()))
     targets = np.array([label for _, label in files], np.int64)
-    return Labelled(Examples.all_of(inputs, targets), places)
+    return Labelled(Examples.all_of(inputs, targets, places))
 
 
 def _arrays(loaded: LoadedRun, path: Path) -> Labelled:
@@ -91,9 +98,81 @@ def _arrays(loaded: LoadedRun, path: Path) -> Labelled:
     if len(values) != len(inputs):
         raise DataError(f"{path}: {len(inputs):,} inputs, but {len(values):,} targets in {key}")
     if loaded.classes is None:
-        return Labelled(Examples.all_of(inputs, numbers_of(loaded, values, path)), places)
+        return Labelled(Examples.all_of(inputs, numbers_of(loaded, values, path), places))
     targets, note = _labels(loaded.classes, values, names, path)
-    return Labelled(Examples.all_of(inputs, targets), places, note)
+    return Labelled(Examples.all_of(inputs, targets, places), note)
+
+
+def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
+    """The rows of a table whose target has no gap; `by` is a column whose cells are wanted, too."""
+    if loaded.takes_images and path.suffix.lower() in SUFFIXES:
+        raise unlabelled(loaded, path, "a picture alone has no label; a folder for each class gives them")
+    from nnscratch.datasets.tables.kinds import decimal_mark  # these import polars
+    from nnscratch.datasets.tables.reader import read_table
+
+    source = loaded.config.data.dataset.build()
+    settings = source if isinstance(source, TableSettings) else TableSettings()
+    table = read_table(path, settings.delimiter, settings.header)
+    if by is not None:
+        require_column(by, table.names, str(path))
+    decimal, _ = decimal_mark(table, settings.decimal)
+    names = _target_names(loaded, settings, table.names, path)
+    columns = [table.column(name) for name in names]
+    if loaded.classes is None:
+        read = [Number(name, decimal=decimal).read(column) for name, column in zip(names, columns, strict=True)]
+        for name, (_, bad) in zip(names, read, strict=True):
+            if bad.any():
+                row = int(np.argmax(bad))
+                raise DataError(f"{table.place(row)}: the target {name!r} is {table.cell(name, row)!r}, not a number")
+        values = np.stack([each for each, _ in read], axis=1)
+        rows = np.flatnonzero(~np.isnan(values).any(axis=1))
+        targets = numbers_of(loaded, values[rows], path)
+    else:
+        cells = [str(cell).strip() for cell in columns[0].to_list()]
+        rows = np.array([row for row, cell in enumerate(cells) if not is_gap(cell)], np.int64)
+        targets = labels_of(loaded.classes, [_class_name(cells[row], loaded.classes) for row in rows], path)
+    if not len(rows):
+        raise unlabelled(loaded, path, f"every cell of the target {names[0]!r} is empty")
+    is_kept = np.isin(np.arange(len(table)), rows)
+    places, inputs = _read(loaded, compress(table_items(loaded, path, ()), is_kept))
+    weights = None
+    if settings.weight is not None and settings.weight in table.names:
+        weights, _ = Number(settings.weight, decimal=decimal).read(table.column(settings.weight))
+        weights = np.nan_to_num(weights)[rows]
+    left_out = len(table) - len(rows)
+    note = f"{left_out:,} rows without a target are left out" if left_out else ""
+    cells_by = None if by is None else tuple(str(cell) for cell in table.column(by).gather(rows).to_list())
+    return Labelled(Examples.all_of(inputs, targets, places, weights), note, cells_by)
+
+
+def _target_names(loaded: LoadedRun, settings: TableSettings, names: Sequence[str], path: Path) -> tuple[str, ...]:
+    """The columns with the targets: those that the run was told of or knows, else by the rule that training has."""
+    if loaded.classes is None and loaded.target_names and settings.target is None:
+        wanted = loaded.target_names
+    elif settings.target is not None:
+        wanted = (settings.target,) if isinstance(settings.target, str) else tuple(dict.fromkeys(settings.target))
+    else:
+        features = [] if loaded.encoding is None else [column.name for column in loaded.encoding.columns]
+        others = [name for name in names if name not in (*features, *settings.ignore, settings.weight)]
+        by_name = [name for known in TARGET_NAMES for name in others if name.lower() == known]
+        wanted = tuple((by_name or others[-1:])[:1])
+        if not wanted:
+            raise unlabelled(loaded, path, "no column beside the features, so no labels")
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise unlabelled(loaded, path, f"no column {', '.join(map(repr, missing))}, so no labels")
+    return wanted
+
+
+def _class_name(cell: str, classes: tuple[str, ...]) -> str:
+    """The cell as the classes are called: 1.0 is 1 where these are whole numbers."""
+    if cell in classes:
+        return cell
+    try:
+        value = float(cell)
+    except ValueError:
+        return cell
+    return str(int(value)) if value.is_integer() else cell
 
 
 def _read(loaded: LoadedRun, read: Iterable[Item]) -> tuple[tuple[str, ...], Array]:
@@ -110,6 +189,9 @@ def _read(loaded: LoadedRun, read: Iterable[Item]) -> tuple[tuple[str, ...], Arr
 def _labels(classes: tuple[str, ...], values: Array, names: Array | None, path: Path) -> tuple[Array, str]:
     """Labels (N,) by the network's classes, and what was guessed of them."""
     flat = values.reshape(len(values), -1)
+    is_wide = flat.shape[1] == len(classes) > 1 and flat.dtype.kind in "biuf"
+    if is_wide and ((flat == 0) | (flat == 1)).all() and (flat.sum(axis=1) == 1).all():
+        return flat.argmax(axis=1), f"one-hot rows, in the order of the classes: {classes[0]}, {classes[1]}, ..."
     if flat.shape[1] != 1:
         raise DataError(f"{path}: labels of shape {values.shape}; they are one per example, (N,)")
     flat = np.char.decode(flat[:, 0], "utf-8") if flat.dtype.kind == "S" else flat[:, 0]

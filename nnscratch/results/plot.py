@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nnscratch.config.assembly import Splits
+from nnscratch.config.data import Splits
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import DataError, UsageError, did_you_mean
 from nnscratch.host.display import Display

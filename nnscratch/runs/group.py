@@ -87,15 +87,17 @@ class RunGroup:
         return cls(path, found)
 
     @classmethod
-    def find_or_create(cls, runs_dir: Path, config: Config, wanted: Repetitions) -> RunGroup:
-        """The group of that config there, with the wanted seeds added; else a new one, `<name>`, `<name>-2`, ...
-
-        The plugins of a new one are copied into it.
-        """
+    def find(cls, runs_dir: Path, config: Config, wanted: Repetitions) -> RunGroup | None:
+        """The group of that config there, with the wanted seeds added; None when there is none."""
         for path in _candidates(runs_dir, config.name):
             group = cls.open(path)
             if group._repeats(config, wanted):
                 return group._with(wanted)
+        return None
+
+    @classmethod
+    def create(cls, runs_dir: Path, config: Config, wanted: Repetitions) -> RunGroup:
+        """A new one, `<name>`, `<name>-2`, ...; the plugins of the config are copied into it."""
         try:
             runs_dir.mkdir(parents=True, exist_ok=True)
             path = new_folder(runs_dir, config.name)

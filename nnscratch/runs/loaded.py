@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnscratch.config.assembly import build_network, encode_dataset, start_network
+from nnscratch.config.assembly import build_network, start_network
 from nnscratch.config.config import Config, parse_config
+from nnscratch.config.data import encode_dataset
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.datasets.tables.settings import TableSettings
@@ -60,10 +61,10 @@ class LoadedRun:
     def initial_network(self, train: Examples | None) -> Network | None:
         """Another network, with the weights that training started from, made again from the run's seed.
 
-        None when they were made from training examples and there are none here.
+        None when they were made from training examples and there are none here, or were another run's.
         """
         network = build_network(self.config, self.input_shape, self.outputs)
-        if network.starts_from_data and train is None:
+        if self.config.model.start_from is not None or (network.starts_from_data and train is None):
             return None
         start_network(self.config, network, self.affine, train)
         return network

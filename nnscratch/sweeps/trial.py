@@ -164,8 +164,10 @@ def _is_run_of(path: Path, config: Config, folder: Path) -> bool:
         same_plugins = plugin_digests(kept.plugins, path) == plugin_digests(config.plugins, folder)
     except UserError:
         return False
-    ignored = ("name", "wandb.", "plugins")
-    same = all(where.startswith(ignored) for where in differences(kept, config))
+    ignored = ["name", "wandb.", "plugins", "model.start_from.run"]  # which the run has in full
+    ignored += ["training.minutes", "training.epochs"] if config.training.minutes is not None else []
+    ignored += ["training.batch_size"] if "batch_size" not in config.training.model_fields_set else []
+    same = all(where.startswith(tuple(ignored)) for where in differences(kept, config))
     return same and same_plugins and not RunDirectory(path).is_being_trained()
 
 

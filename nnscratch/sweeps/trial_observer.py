@@ -10,7 +10,7 @@ from types import TracebackType
 
 import numpy as np
 
-from nnscratch.config.assembly import Splits
+from nnscratch.config.data import Splits
 from nnscratch.errors import UserError
 from nnscratch.experiment.observer import Observer, Training
 from nnscratch.host.interruption import TAKEN_OVER, Reason, StopRequest

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from nnscratch.config.assembly import Assembly, assemble, load_dataset
+from nnscratch.config.assembly import Assembly, assemble
 from nnscratch.config.config import Config
+from nnscratch.config.data import load_dataset
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import DataError, UserError
 from nnscratch.host import machine

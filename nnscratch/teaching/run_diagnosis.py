@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnscratch.config.advice import advice
-from nnscratch.config.assembly import Splits, load_dataset, split_dataset
+from nnscratch.config.data import Splits, load_dataset, split_dataset
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import DataError
 from nnscratch.host import machine

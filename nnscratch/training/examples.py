@@ -20,13 +20,15 @@ class Examples:
     inputs: Array
     targets: Array
     rows: Array
-    weights: Array | None = None
     names: Sequence[str] | None = None
     """What each of the M is called, where it has a name: its file."""
+    weights: Array | None = None
 
     @classmethod
-    def all_of(cls, inputs: Array, targets: Array, weights: Array | None = None) -> Examples:
-        return cls(inputs, targets, np.arange(len(inputs)), weights)
+    def all_of(
+        cls, inputs: Array, targets: Array, names: Sequence[str] | None = None, weights: Array | None = None
+    ) -> Examples:
+        return cls(inputs, targets, np.arange(len(inputs)), names, weights)
 
     def relative_weights(self) -> Array | None:
         """w (M,), of mean 1 over the rows of this split, so that the mean of w_n L_n is the weighted mean of L_n."""

@@ -89,14 +89,14 @@ class Progress:
                 raise ValueError(f"the progress has {name} {repr(value)[:60]}")
         rows = [values["measures"], *values["history"]]
         if not all(isinstance(row, Mapping) and all(_is_number(value) for value in row.values()) for row in rows):
-            raise ValueError("the progress holds a row that is not numbers by name")
+            raise ValueError("the progress holds a row that is not finite numbers by name")
         if len(values["history"]) != values["epoch"]:
             raise ValueError(f"the progress has {len(values['history'])} rows for {values['epoch']} epochs")
         return cls(**values)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from side_by_side import Timing, Work, measure, serve
 
 import nnscratch
-from nnscratch.config.assembly import Assembly, Splits, build_network
+from nnscratch.config.assembly import Assembly, build_network
 from nnscratch.config.config import Config, load_config
+from nnscratch.config.data import Splits
 from nnscratch.nn.layer import Layer, LayerSummary
 from nnscratch.nn.network import Network
 from nnscratch.training.examples import Examples

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).resolve().parent
-SCRIPTS = ["dense", "convolution", "convolution_epoch", "distributed", "end_to_end", "pytorch_training"]
+SCRIPTS = ["dense", "convolution", "convolution_epoch", "distributed", "end_to_end", "pytorch_training", "tables"]
 SMALLEST = {
     "dense": ["fashion"],
     "convolution": ["--batch=2", "--threads=1", "--shape", "5", "3", "4"],

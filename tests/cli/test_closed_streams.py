@@ -48,3 +48,9 @@ def test_what_is_predicted_from_a_closed_input_is_nothing(shapes_run: Path, tmp_
 def test_errors_keep_their_exit_code(tmp_path: Path) -> None:
     assert shell("nnscratch train none.yaml 2>&-", tmp_path).returncode == 2
     assert shell("nnscratch runs list --runs-dir . >&-", tmp_path).returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+def test_an_output_that_takes_no_more_is_one_line(tmp_path: Path) -> None:
+    done = shell("nnscratch schema > /dev/full", tmp_path)
+    assert (done.returncode, done.stderr) == (1, "error: cannot write the output: No space left on device\n")

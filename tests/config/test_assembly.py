@@ -127,11 +127,11 @@ def test_a_monitored_figure_that_the_data_cannot_have_is_refused_before_training
     tmp_path: Path, task: str, monitor: str, said: str
 ) -> None:
     y = np.zeros(40, np.int64 if task == "classification" else np.float32)
-    y[:3] = 1  # of one class but for three, which all fall into the training split
+    y[:3] = 1 if task == "classification" else 0.5  # of one class but for three, which all fall into the training split
     np.savez(tmp_path / "d.npz", x=np.arange(40, dtype=np.float32)[:, None], y=y)
     made = assembly(
         tmp_path,
-        data={"dataset": {"name": "npz", "task": task, "test": 0}, "path": str(tmp_path / "d.npz"), "validation": 0.1},
+        data={"dataset": {"name": "npz", "test": 0}, "path": str(tmp_path / "d.npz"), "validation": 0.1},
         model={"hidden_layers": []},
         loss="mean_squared_error",
         training={"batch_size": 5, "monitor": monitor},

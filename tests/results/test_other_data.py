@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,14 @@ import pytest
 from PIL import Image
 
 from nnscratch.cli import main
+from nnscratch.datasets.sources.npz import NPZ
 from nnscratch.datasets.sources.shapes import Shapes
+from nnscratch.host.display import Display
+from nnscratch.host.workplace import Workplace
 from nnscratch.nn.losses import CrossEntropy
 from nnscratch.results.decisions import Decision, Wanted
+from nnscratch.results.evaluate import load_data
+from nnscratch.results.subgroups import Groups, cells_of_split
 from nnscratch.runs.loaded import load_run
 
 Runs = dict[str, Any]
@@ -88,7 +94,7 @@ def test_a_folder_for_each_class_is_evaluated_with_classes_by_name(
     }
     with (shapes_run / "evaluation" / "mine" / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert all(f"/{row['true']}/" in row["index"] for row in rows)
+    assert all(f"/{row['true']}/" in row["example"] for row in rows)
 
 
 def test_other_data_without_labels_is_refused_with_the_way_to_predict(
@@ -128,6 +134,135 @@ def test_regression_is_evaluated_on_arrays_of_its_own(
     result = evaluated(capsys, regression_run, "--data", str(tmp_path / "new.npz"))
     assert result["r2"] > 0.9
     assert result["intervals"]["r2"][0] <= result["r2"] <= result["intervals"]["r2"][1]
+
+
+@pytest.fixture(scope="module")
+def wards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on a table with a weight and a column that is left out, in whose groups it is right more or less often."""
+    folder = tmp_path_factory.mktemp("wards")
+    for name, rows in (("ward", 600), ("other", 200)):
+        rng = np.random.default_rng(rows)
+        x, ward = rng.normal(size=(rows, 2)), rng.choice(["north", "west"], rows)
+        is_sick = x[:, 0] - x[:, 1] + np.where(ward == "west", 3.0, 0.1) * rng.normal(size=rows) > 0
+        lines = [
+            f"{a:.4f},{b:.4f},{w},{20 + n % 60},{1 + 3 * s:.1f},{'sick' if s else 'healthy'}"
+            for n, ((a, b), w, s) in enumerate(zip(x, ward, is_sick, strict=True))
+        ]
+        (folder / f"{name}.csv").write_text("\n".join(["a,b,ward,age,w,outcome", *lines, "1,1,west,30,1,"]) + "\n")
+    (folder / "run.yaml").write_text(
+        "data:\n  dataset: {csv: {target: outcome, weight: w, ignore: [ward, age]}}\n"
+        f"  path: {folder / 'ward.csv'}\n  scaling: standardize\nmodel: {{hidden_layers: [8]}}\n"
+        "training: {epochs: 8, batch_size: 32}\n"
+    )
+    main(["train", str(folder / "run.yaml"), "--runs-dir", str(folder), "--no-plots", "--quiet", "--threads", "1"])
+    return folder / "run"
+
+
+def test_a_table_of_other_data_is_evaluated_and_rows_without_a_target_are_left_out(
+    capsys: pytest.CaptureFixture[str], wards: Path
+) -> None:
+    result = evaluated(capsys, wards, "--data", str(wards.parent / "other.csv"))
+    assert result["examples"] == 200
+    assert "1 rows without a target are left out" in result["note"]
+    assert result["accuracy"] > result["majority_share"]
+    rows = list(csv.DictReader((wards / "evaluation" / "other" / "predictions.csv").read_text().splitlines()))
+    assert rows[0]["example"] == f"{wards.parent / 'other.csv'}:2"
+
+
+def test_a_table_without_the_target_is_refused_with_the_way_to_predict(
+    capsys: pytest.CaptureFixture[str], wards: Path
+) -> None:
+    (wards.parent / "bare.csv").write_text("a,b\n1,2\n")
+    said = failing(capsys, "evaluate", str(wards), "--data", str(wards.parent / "bare.csv"))
+    assert "no column 'outcome', so no labels" in said
+    assert "nnscratch predict" in said
+
+
+@pytest.mark.parametrize("options", [(), ("--data", "{folder}/other.csv")])
+def test_each_group_of_a_column_has_its_figures_also_of_a_column_that_is_no_feature(
+    capsys: pytest.CaptureFixture[str], wards: Path, options: tuple[str, ...]
+) -> None:
+    given = [each.format(folder=wards.parent) for each in options]
+    result = evaluated(capsys, wards, "--by", "ward", *given)
+    groups = {each["group"]: each for each in result["subgroups"]["groups"]}
+    assert set(groups) == {"north", "west"}
+    assert sum(each["examples"] for each in groups.values()) == result["examples"]
+    right = sum(each["examples"] * each["accuracy"] for each in groups.values())
+    assert right == pytest.approx(result["examples"] * result["accuracy"])
+    assert groups["north"]["accuracy"] > groups["west"]["accuracy"] + 0.1  # whose outcome is mostly noise
+
+
+def test_the_group_of_an_example_of_a_split_is_that_of_its_own_row(wards: Path) -> None:
+    loaded = load_run(wards)
+    dataset, splits = load_data(loaded, Workplace(wards.parent, threads=1), Display(quiet=True))
+    table = list(csv.DictReader((wards.parent / "ward.csv").read_text().splitlines()))
+    for split in ("train", "val", "test"):
+        examples = splits.named(split)
+        assert examples is not None
+        found = cells_of_split(loaded, dataset, splits, split, "outcome")
+        assert loaded.classes is not None
+        assert found == [loaded.classes[label] for label in examples.targets[examples.rows]]
+        a = cells_of_split(loaded, dataset, splits, split, "a")
+        np.testing.assert_allclose(examples.inputs[examples.rows][:, 0], np.array(a, float), rtol=1e-6)
+    assert len(table) == 601
+
+
+def test_numbers_are_grouped_in_quarters_and_gaps_by_themselves(capsys: pytest.CaptureFixture[str]) -> None:
+    groups = Groups.by("age", [*map(str, range(100)), "", "?"])
+    assert groups.names == ("0 to 24", "25 to 49", "50 to 74", "75 to 99", "(none)")
+    assert np.bincount(groups.of).tolist() == [25, 25, 25, 25, 2]
+    assert Groups.by("x", ["1", "2", "1.0"]).names == ("1", "2")
+    many = Groups.by("city", [f"c{number % 30:02}" for number in range(100)])
+    assert (len(many.names), many.names[-1]) == (13, "(18 others)")
+
+
+def test_groups_of_what_is_no_table_or_has_no_such_column_are_refused(
+    capsys: pytest.CaptureFixture[str], wards: Path, shapes_run: Path
+) -> None:
+    assert "did you mean ward?" in failing(capsys, "evaluate", str(wards), "--by", "wrad")
+    assert "is no table" in failing(capsys, "evaluate", str(shapes_run), "--by", "ward")
+
+
+def test_a_weight_column_is_no_feature_and_makes_the_loss_a_weighted_mean(
+    capsys: pytest.CaptureFixture[str], wards: Path
+) -> None:
+    loaded = load_run(wards)
+    assert loaded.feature_names == ("a", "b")
+    result = evaluated(capsys, wards)
+    dataset, splits = load_data(loaded, Workplace(wards.parent, threads=1), Display(quiet=True))
+    assert splits.test is not None
+    w, t = splits.test.weights, splits.test.targets
+    assert w is not None
+    assert w.tolist() == (1 + 3 * (t == 1)).tolist()
+    x = loaded.affine.apply(splits.test.inputs, np.empty_like(splits.test.inputs))
+    losses = CrossEntropy().per_example(loaded.network.forward(x), t)
+    assert result["loss"] == pytest.approx(float(np.average(losses, weights=w)), rel=1e-5)
+    assert result["log_loss"] == pytest.approx(float(np.mean(losses)), rel=1e-5)
+    assert dataset.digest() != replace(dataset, weights={}).digest()
+
+
+@pytest.mark.parametrize(("cell", "said"), [("-1", "run.csv:3: the weight 'w' is '-1'"), ("", "the weight 'w' is ''")])
+def test_a_weight_that_is_none_is_refused_with_its_place(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, cell: str, said: str
+) -> None:
+    rows = "".join(f"{number},{number % 2},{cell if number == 1 else 1}\n" for number in range(40))
+    (tmp_path / "run.csv").write_text("x,y,w\n" + rows)
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        f"data: {{dataset: {{csv: {{target: y, weight: w}}}}, path: {tmp_path / 'run.csv'}}}\n"
+        "model: {hidden_layers: []}\n"
+    )
+    assert said in failing(capsys, "train", str(config))
+
+
+def test_sample_weights_of_arrays_follow_their_examples_into_the_splits(tmp_path: Path) -> None:
+    x = np.arange(60, dtype=np.float32)[:, None]
+    np.savez(tmp_path / "w.npz", x=x, y=np.arange(60) % 2, sample_weight=np.arange(60) / 10)
+    dataset = NPZ().load(tmp_path, tmp_path / "w.npz", lambda _: None)
+    np.testing.assert_allclose(dataset.weights["train"], dataset.train_inputs[:, 0] / 10)
+    assert dataset.test_inputs is not None
+    np.testing.assert_allclose(dataset.weights["test"], dataset.test_inputs[:, 0] / 10)
+    assert any("sample_weight" in note for note in dataset.notes)
 
 
 def test_accuracy_has_the_share_of_the_largest_class_and_an_interval_beside_it(

@@ -237,6 +237,7 @@ def test_odd_runs_are_lines_of_their_own_and_the_others_are_listed(
         "words": ("metrics.jsonl", rows_with(shapes_run, train_loss="x", epoch="y")),
         "huge": ("metrics.jsonl", rows_with(shapes_run, train_loss=10**400, train_seconds=10**400)),
         "infinite": ("metrics.jsonl", rows_with(shapes_run, train_seconds=float("inf"))),
+        "vast": ("metrics.jsonl", rows_with(shapes_run, train_loss=-1e308, val_accuracy=1e308)),
         "config": ("config.yaml", "training: {epochs: [}"),
     }
     runs = tmp_path / "many"

@@ -330,7 +330,7 @@ def test_a_dry_run_says_trials_epochs_and_time_and_writes_nothing(
 def test_a_dry_run_of_a_search_counts_the_epochs_that_its_trials_draw(
     method: str, write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nnscratch.sweeps.estimate._time_steps", lambda *_: 2.0)
+    monkeypatch.setattr("nnscratch.sweeps.estimate.seconds_per_epoch", lambda *_: 2.0)
     band = {"type": "hyperband", "min_iter": 1}
     parameters = {"training.epochs": {"min": 1, "max": 9}, "training.batch_size": {"value": 10}}
     file = write_sweep(tmp_path, method=method, run_cap=300, parameters=parameters, early_terminate=band)

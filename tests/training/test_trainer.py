@@ -67,7 +67,7 @@ def test_an_example_of_weight_two_trains_like_two_of_it_and_one_of_weight_zero_l
 
 def test_weights_count_in_every_loss_also_over_batches_and_not_in_accuracy() -> None:
     train, weights = examples(70), np.random.default_rng(1).uniform(0, 4, 70)
-    weighted = Examples(train.inputs, train.targets, np.arange(10, 60), weights)
+    weighted = Examples(train.inputs, train.targets, np.arange(10, 60), weights=weights)
     trainer = trainer_for(train, Recipe(CrossEntropy(), SGD(learning_rate=1e-12), epochs=1, batch_size=7))
     (row,) = rows_of(trainer, weighted, weighted)
     outputs = np.empty((50, 4), np.float32)

@@ -27,6 +27,8 @@ class CSVTable(TableSettings, Source):
         if self.target == ():
             yield "target", "needs at least one column; leave it out to predict label, target, class, y or the last"
         targets = (self.target,) if isinstance(self.target, str) else self.target or ()
+        if self.weight is not None and self.weight in targets:
+            yield "weight", f"the target {self.weight!r} cannot be the weight, too"
         for name in targets:
             if name in self.ignore or self.columns.get(name) == "ignore":
                 yield "target", f"the target {name!r} cannot be left out"
@@ -39,7 +41,7 @@ class CSVTable(TableSettings, Source):
         download: bool = True,
         progress: Progress | None = None,
     ) -> Dataset:
-        """See `Source.load`. `path` is the file, or a folder with train.csv and perhaps test.csv."""
+        """See `Source.load`. `path` is the file, or a folder with train.csv and perhaps val.csv and test.csv."""
         # Polars, which takes a tenth of a second, is imported where a table is read.
         from nnscratch.datasets.tables.loading import load_table
 
@@ -48,13 +50,15 @@ class CSVTable(TableSettings, Source):
         test_file = _in_folder(place, "test") if place.is_dir() else None
         if self.test_path is not None:
             test_file = required_path(file.parent / self.test_path, self.name, "a table")
-        return load_table(self, self.name, file, test_file if test_file and test_file.is_file() else None)
+        validation_file = _in_folder(place, "val", "valid", "validation", "dev") if place.is_dir() else None
+        others = (each if each is not None and each.is_file() else None for each in (validation_file, test_file))
+        return load_table(self, self.name, file, *others)
 
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".csv.gz", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".zip")
 
 
-def _in_folder(folder: Path, name: str) -> Path:
-    """The table of that name in a folder: the .csv if none is there."""
-    found = (folder / f"{name}{suffix}" for suffix in SUFFIXES)
-    return next((file for file in found if file.is_file()), folder / f"{name}.csv")
+def _in_folder(folder: Path, *names: str) -> Path:
+    """The table of the first of these names in a folder: a .csv if none is there."""
+    found = (folder / f"{name}{suffix}" for name in names for suffix in SUFFIXES)
+    return next((file for file in found if file.is_file()), folder / f"{names[0]}.csv")

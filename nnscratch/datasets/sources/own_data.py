@@ -51,8 +51,15 @@ def hold_out(inputs: Array, targets: Array, fraction: float, seed: int, stratify
     """The examples with a fraction of them held out for testing (None for 0); the same for the same seed."""
     if fraction == 0:
         return inputs, targets, None, None
-    train, test = split_indices(targets, fraction, np.random.default_rng(seed), stratify, field="data.dataset.test")
+    train, test = held_out_rows(targets, fraction, seed, stratify)
     return inputs[train], targets[train], inputs[test], targets[test]
+
+
+def held_out_rows(targets: Array, fraction: float, seed: int, stratify: bool) -> tuple[Array, Array]:
+    """The rows to train with and those that `hold_out` holds out."""
+    if fraction == 0:
+        return np.arange(len(targets)), np.arange(0)
+    return split_indices(targets, fraction, np.random.default_rng(seed), stratify, field="data.dataset.test")
 
 
 def labels_from(values: list[str]) -> tuple[tuple[str, ...], dict[str, int]]:

@@ -106,6 +106,9 @@ class Number(Column):
 
         return read_numbers(cells, self.decimal)
 
+    def expected(self) -> str:
+        return "a number" if self.decimal == "." else "a number with a decimal comma"
+
     def _filling(self, known: Values, missing: Missing) -> float:
         if missing == "mean":
             return float(np.mean(known))
@@ -128,9 +131,9 @@ class Boolean(Column):
     """In small letters, that of 0 first."""
 
     def read(self, cells: polars.Series) -> tuple[Values, NDArray[np.bool_]]:
-        from nnscratch.datasets.tables.parsing import read_levels
+        from nnscratch.datasets.tables.parsing import read_booleans
 
-        return read_levels(cells, self.words, any_case=True, unknown=None)
+        return read_booleans(cells, self.words)
 
     def expected(self) -> str:
         return " or ".join(self.words)
@@ -180,7 +183,7 @@ class Category(Column):
     def read(self, cells: polars.Series) -> tuple[Values, NDArray[np.bool_]]:
         from nnscratch.datasets.tables.parsing import read_levels
 
-        return read_levels(cells, self.levels, any_case=False, unknown=UNKNOWN)
+        return read_levels(cells, self.levels, unknown=UNKNOWN)
 
     def expected(self) -> str:
         return "one of " + ", ".join(self.levels[:10]) + (", ..." if len(self.levels) > 10 else "")

@@ -31,6 +31,8 @@ class Schema:
     names: tuple[str, ...] = ()
     """All columns of the file, in order."""
     has_header: bool = True
+    targets: tuple[str, ...] = ()
+    """The columns to predict."""
 
     @property
     def is_plain(self) -> bool:
@@ -160,6 +162,7 @@ class TableEncoding:
             "unknown_levels": schema.unknown_levels,
             "names": list(schema.names),
             "has_header": schema.has_header,
+            "targets": list(schema.targets),
         }
 
     @classmethod
@@ -197,9 +200,10 @@ class _PlainSchema:
     unknown_levels: UnknownLevels
     names: tuple[str, ...]
     has_header: bool
+    targets: tuple[str, ...]
 
     def schema(self, columns: tuple[Column, ...]) -> Schema:
-        return Schema(columns, self.missing, self.unknown_levels, self.names, self.has_header)
+        return Schema(columns, self.missing, self.unknown_levels, self.names, self.has_header, self.targets)
 
 
 def _column(values: object) -> Column:

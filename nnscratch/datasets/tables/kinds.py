@@ -9,16 +9,16 @@ from typing import Literal
 
 import numpy as np
 
+from nnscratch.datasets.formats.folder import natural
 from nnscratch.datasets.tables.columns import Boolean, Category, Column, Date, Number
 from nnscratch.datasets.tables.frames import pl
 from nnscratch.datasets.tables.parsing import FORMATS, as_text, known_cells, read_dates, read_numbers
 from nnscratch.datasets.tables.reader import TextTable
-from nnscratch.datasets.tables.text import Values, number_pattern
+from nnscratch.datasets.tables.text import WORDS, Values, number_pattern
 from nnscratch.errors import DataError
 
 Decimal = Literal[".", ","]
 
-WORDS = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"))
 FEW = 20
 """With no more distinct values than this, text is a category whatever else it looks like."""
 LONG = 60
@@ -45,7 +45,7 @@ def decimal_mark(table: TextTable, given: Decimal | None) -> tuple[Decimal, str]
     for name, cells in zip(table.names, table.columns, strict=True):
         if cells.dtype == pl.Float64:
             values = cells.to_numpy()[:1000]
-            need["."] += [name] if np.any(values != np.rint(values)) else []
+            need["."] += [name] if np.any(np.mod(values, 1) > 0) else []
             continue
         known = known_cells(cells[:2000])
         if len(known):
@@ -74,6 +74,7 @@ def decide(
     known = known_cells(cells)
     if not len(known):
         return Decision(None, "every cell is a gap")
+    decimal = _fitting(known, decimal)
     _, bad = read_numbers(known, decimal)
     if not bad.any():
         if known.str.contains(r"^[+-]?0\d+$").any():
@@ -101,6 +102,12 @@ def decide(
     return decision
 
 
+def _fitting(known: pl.Series, decimal: Decimal) -> Decimal:
+    """The table's decimal mark, or the other where all numbers of this column have that one."""
+    other: Decimal = "," if decimal == "." else "."
+    return other if read_numbers(known, decimal)[1].any() and not read_numbers(known, other)[1].any() else decimal
+
+
 def _number(table: TextTable, name: str, decimal: Decimal, is_target: bool) -> Decision:
     column = Number(name, decimal=decimal)
     values, _ = column.read(table.column(name))
@@ -111,13 +118,6 @@ def _number(table: TextTable, name: str, decimal: Decimal, is_target: bool) -> D
         if not name or ID_NAME.fullmatch(name.lower()) or ID_NAME.fullmatch(name):
             what = "counts the rows" if counts else "is another number in every row"
             return Decision(None, f"a row's name: it {what}" + ("" if name else " and has no name"))
-        if counts and len(known) > 2:
-            return Decision(
-                column,
-                "every cell is a number",
-                f"column {name!r} counts the rows: where these are sorted it gives the answer away; "
-                f"columns: {{{name}: ignore}} leaves it out",
-            )
     return Decision(column, "every cell is a number" + (" or a gap" if len(known) < len(values) else ""))
 
 
@@ -165,18 +165,18 @@ def _as_configured(table: TextTable, name: str, decimal: Decimal, kind: str) -> 
     known = known_cells(as_text(cells))
     column: Column
     if kind == "number":
-        column = Number(name, decimal=decimal)
+        column = Number(name, decimal=_fitting(known, decimal))
     elif kind == "category":
         levels = natural_order(known.to_list())
         column = Category(name, levels=tuple(levels), own=len(levels))
     elif kind == "boolean":
         lower = set(known.str.to_lowercase())
-        words = next((pair for pair in (*WORDS, ("0", "1")) if lower <= set(pair)), None)
+        words = next((pair for pair in WORDS if lower <= set(pair)), None)
         if words is None:
             shown = ", ".join(sorted(lower)[:5])
             raise DataError(
                 f"{table.path}: column {name!r} is no boolean: it holds {shown}",
-                f"a boolean is {', '.join('/'.join(pair) for pair in WORDS)} or 0/1",
+                f"a boolean is {', '.join('/'.join(pair) for pair in WORDS)}",
             )
         column = Boolean(name, words=words)
     else:
@@ -204,13 +204,8 @@ def _not_of_kind(table: TextTable, name: str, column: Column) -> DataError:
 
 
 def natural_order(names: Sequence[str]) -> list[str]:
-    """Text sorted as people do: 1, 2, 10; case counts only between equals."""
-
-    def key(name: str) -> tuple[list[tuple[int, int | str]], str]:
-        pieces = re.split(r"(\d+)", name.lower())
-        return [(0, int(piece)) if piece.isdigit() else (1, piece) for piece in pieces if piece], name
-
-    return sorted(names, key=key)
+    """Text sorted as people do: 1, 2, 10; cat2, cat10."""
+    return sorted(names, key=lambda name: (natural(name), name))
 
 
 def read_column(table: TextTable, column: Column) -> Values:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nnscratch.datasets.dataset import Dataset
+from nnscratch.datasets.dataset import WEIGHTS_COUNT, Dataset, Origin
 from nnscratch.datasets.description import ColumnDescription, Description, Guess
-from nnscratch.datasets.sources.own_data import Splits, hold_out
-from nnscratch.datasets.tables.columns import Boolean, Category, Column
+from nnscratch.datasets.sources.own_data import held_out_rows
+from nnscratch.datasets.tables.columns import Boolean, Category, Column, Number
 from nnscratch.datasets.tables.encoding import Schema
 from nnscratch.datasets.tables.header import TARGET_NAMES
 from nnscratch.datasets.tables.kinds import Decision, decide, decimal_mark, read_column
@@ -23,30 +23,38 @@ from nnscratch.datasets.tables.text import Array, Values
 from nnscratch.errors import DataError, did_you_mean
 
 
-def load_table(settings: TableSettings, name: str, file: Path, test_file: Path | None) -> Dataset:
-    """The dataset called `name` in a file, with a test file beside it or a part of it held out.
+def load_table(
+    settings: TableSettings, name: str, file: Path, validation_file: Path | None, test_file: Path | None
+) -> Dataset:
+    """The dataset called `name` in a file, with files of the other splits beside it or a test split held out.
 
-    Raises DataError for what does not fit the settings. A test file without the target, that nobody named, is none.
+    Raises DataError for what does not fit the settings. A test file without the target that nobody named is none.
     """
     table = read_table(file, settings.delimiter, settings.header)
     given = {**settings.columns, **dict.fromkeys(settings.ignore, "ignore")}
-    for field, names in (("ignore", settings.ignore), ("columns", tuple(settings.columns))):
+    weights = () if settings.weight is None else (settings.weight,)
+    for field, names in (("ignore", settings.ignore), ("columns", tuple(settings.columns)), ("weight", weights)):
         for each in names:
             _check_column(table, each, field)
     decimal, decimal_why = decimal_mark(table, settings.decimal)
     target_names, target_why = _target_names(table, settings)
     targets = choose_targets(table, target_names, settings.task, decimal, given)
-    decisions = {each: decide(table, each, decimal, given) for each in table.names if each not in target_names}
+    decisions = {
+        each: decide(table, each, decimal, given) for each in table.names if each not in (*target_names, *weights)
+    }
     columns = _input_columns(file, decisions)
-    schema = Schema(columns, settings.missing, settings.unknown_levels, table.names, table.has_header)
-    train = _rows_of(table, schema, targets)
-    notes = _notes(table, targets, decisions, decimal) + [f"{n:,} {what}" for what, n in train.left_out.items()]
-    test, note = _test_rows(settings, test_file, table, schema, targets)
-    arrays: Splits = (
-        (train.inputs, train.targets, test.inputs, test.targets)
-        if test is not None
-        else hold_out(train.inputs, train.targets, settings.test, settings.seed, stratify=targets.classes is not None)
-    )
+    weight = None if settings.weight is None else Number(settings.weight, decimal=decimal)
+    schema = Schema(columns, settings.missing, settings.unknown_levels, table.names, table.has_header, targets.names)
+    whole = _rows_of(table, schema, targets, weight)
+    notes = _notes(table, targets, decisions, decimal) + [f"{n:,} {what}" for what, n in whole.left_out.items()]
+    validation, _ = _other_rows(settings, validation_file, table, schema, targets, weight)
+    test, note = _other_rows(settings, test_file, table, schema, targets, weight)
+    train = whole
+    if test is None and settings.test:
+        inside, outside = held_out_rows(whole.targets, settings.test, settings.seed, targets.classes is not None)
+        train, test = whole.take(inside), whole.take(outside)
+    splits = {"train": train, "val": validation, "test": test}
+    by_split = {split: rows for split, rows in splits.items() if rows is not None}
     guesses = (
         Guess("file", str(file)),
         *table.guesses,
@@ -54,19 +62,38 @@ def load_table(settings: TableSettings, name: str, file: Path, test_file: Path |
         Guess("target", ", ".join(target_names), target_why, "data.dataset.target"),
         Guess("task", targets.why.partition(",")[0], targets.why.partition(", ")[2], "data.dataset.task"),
     )
-    warnings = (*(decision.warning for decision in decisions.values() if decision.warning), *_constant(train, columns))
-    left_out = train.left_out | (test.left_out if test is not None else {})
+    warnings = tuple(decision.warning for decision in decisions.values() if decision.warning)
+    left_out = {reason: number for rows in by_split.values() for reason, number in rows.left_out.items()}
     return Dataset(
         name,
-        *arrays,
+        train.inputs,
+        train.targets,
+        test.inputs if test is not None else None,
+        test.targets if test is not None else None,
         classes=targets.classes,
         origin=str(file),
-        notes=(*notes, *note, *warnings),
+        notes=(*notes, *note, *_weighted(settings, test)),
         feature_names=tuple(column.name for column in columns),
         target_names=None if targets.classes is not None else target_names,
-        description=Description(guesses, _described(train, columns, decisions), left_out, warnings),
+        description=Description(guesses, _described(whole, columns, decisions), left_out, warnings),
+        validation_inputs=validation.inputs if validation is not None else None,
+        validation_targets=validation.targets if validation is not None else None,
+        example_names={split: rows.names for split, rows in by_split.items()},
         schema=schema,
+        weights={split: rows.weights for split, rows in by_split.items() if rows.weights is not None},
+        origins={split: rows.origin for split, rows in by_split.items()},
     )
+
+
+def _weighted(settings: TableSettings, test: _Rows | None) -> list[str]:
+    """What is to be said of weights."""
+    if settings.weight is None:
+        return []
+    lacks = test is not None and test.weights is None
+    return [
+        f"weights from {settings.weight!r}: {WEIGHTS_COUNT}"
+        + (f"; {test.origin.path.name} has none, its rows count the same" if test is not None and lacks else "")
+    ]
 
 
 def _input_columns(file: Path, decisions: dict[str, Decision]) -> tuple[Column, ...]:
@@ -80,10 +107,15 @@ def _input_columns(file: Path, decisions: dict[str, Decision]) -> tuple[Column, 
     return columns
 
 
-def _test_rows(
-    settings: TableSettings, file: Path | None, table: TextTable, schema: Schema, targets: Targets
+def _other_rows(
+    settings: TableSettings,
+    file: Path | None,
+    table: TextTable,
+    schema: Schema,
+    targets: Targets,
+    weight: Number | None,
 ) -> tuple[_Rows | None, tuple[str, ...]]:
-    """The rows of the test file, if it is one; else what is to be said of it."""
+    """The rows of the file of another split, if it is one; else what is to be said of it."""
     if file is None:
         return None, ()
     other = read_table(file, settings.delimiter, settings.header)
@@ -94,7 +126,7 @@ def _test_rows(
             f"of {table.path.name}",
         )
     needed = [*targets.names, *(column.name for column in schema.columns)]
-    return _rows_of(_same_columns(other, table, needed), schema, targets), ()
+    return _rows_of(_same_columns(other, table, needed), schema, targets, weight), ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,10 +135,20 @@ class _Rows:
 
     inputs: Values
     targets: Array
+    names: tuple[str, ...]
+    """The file and line of each."""
     left_out: dict[str, int]
+    origin: Origin
+    weights: Values | None
+
+    def take(self, rows: Array) -> _Rows:
+        """Some of them."""
+        weights = None if self.weights is None else self.weights[rows]
+        names = tuple(self.names[row] for row in rows.tolist())
+        return _Rows(self.inputs[rows], self.targets[rows], names, self.left_out, self.origin.take(rows), weights)
 
 
-def _rows_of(table: TextTable, schema: Schema, targets: Targets) -> _Rows:
+def _rows_of(table: TextTable, schema: Schema, targets: Targets, weight: Number | None) -> _Rows:
     answers, is_gap = targets.read(table)
     inputs = np.empty((len(table), len(schema.columns)))
     for index, column in enumerate(schema.columns):
@@ -128,7 +170,23 @@ def _rows_of(table: TextTable, schema: Schema, targets: Targets) -> _Rows:
         inputs, answers = inputs[kept], answers[kept]
     if targets.classes is None:
         answers = _as_float32(answers)
-    return _Rows(inputs, answers, left_out)
+    rows = np.flatnonzero(kept)
+    weights = None if weight is None or weight.name not in table.names else _weights(table, weight, rows)
+    names = tuple(f"{table.path.name}:{line}" for line in table.lines[rows].tolist())
+    return _Rows(inputs, answers, names, left_out, Origin(table.path, rows), weights)
+
+
+def _weights(table: TextTable, column: Number, rows: Array) -> Values:
+    """How much each of the rows counts; DataError for what is no number from 0 on."""
+    values, bad = column.read(table.column(column.name))
+    bad |= ~(np.isfinite(values) & (values >= 0))
+    if bad[rows].any():
+        row = int(rows[np.argmax(bad[rows])])
+        raise DataError(
+            f"{table.place(row)}: the weight {column.name!r} is {table.cell(column.name, row)!r}",
+            "weights are numbers from 0 on: 0 leaves a row out of the loss, 2 counts it twice",
+        )
+    return values[rows]
 
 
 def _as_float32(values: Values) -> Array:
@@ -163,7 +221,7 @@ def _target_names(table: TextTable, settings: TableSettings) -> tuple[tuple[str,
     known = next((name for name in TARGET_NAMES if name in lower), None)
     if known is not None:
         return (table.names[lower.index(known)],), "by its name"
-    rest = [name for name in table.names if name not in settings.ignore]
+    rest = [name for name in table.names if name not in settings.ignore and name != settings.weight]
     return ((rest or table.names)[-1],), "the last column, as none is called " + ", ".join(TARGET_NAMES)
 
 
@@ -208,19 +266,6 @@ def _notes(table: TextTable, targets: Targets, decisions: dict[str, Decision], d
             listed = name if re.fullmatch(r"[A-Za-z_]\w*", name) else json.dumps(name)
             notes.append(f"column {name!r} is left out: {decision.why} (columns: {{{listed}: category}} takes it)")
     return notes
-
-
-def _constant(train: _Rows, columns: tuple[Column, ...]) -> list[str]:
-    known = ~np.isnan(train.inputs)
-    low = np.min(train.inputs, axis=0, where=known, initial=np.inf)
-    high = np.max(train.inputs, axis=0, where=known, initial=-np.inf)
-    names = [
-        column.name for column, constant in zip(columns, (low >= high) & known.all(axis=0), strict=True) if constant
-    ]
-    if not names or len(train.inputs) < 2:
-        return []
-    shown = ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
-    return [f"{len(names)} column{'s have' if len(names) > 1 else ' has'} one value in every row: {shown}"]
 
 
 def _described(

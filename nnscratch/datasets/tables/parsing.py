@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnscratch.datasets.tables.frames import pl
-from nnscratch.datasets.tables.text import CURRENCY, GAPS, Values, number_pattern
+from nnscratch.datasets.tables.text import CURRENCY, GAPS, WORDS, Values, number_pattern
 
 Bad = NDArray[np.bool_]
 
@@ -49,7 +49,7 @@ def read_numbers(cells: pl.Series, decimal: str) -> tuple[Values, Bad]:
     """
     if cells.dtype == pl.Float64:
         values = cells.to_numpy()
-        return values, ~(np.abs(values) <= LARGEST)
+        return values, np.abs(values) > LARGEST
     text = stripped(cells)
     is_gap = gaps_in(text)
     # With a decimal comma, 1.234 has a thousands separator.
@@ -81,22 +81,26 @@ def _cleaned(text: pl.Series, decimal: str) -> pl.Series:
     return pl.select(pl.when(is_number).then(numbers)).to_series()
 
 
-def read_levels(
-    cells: pl.Series, levels: Sequence[str], *, any_case: bool, unknown: float | None
-) -> tuple[Values, Bad]:
-    """The place of each cell among the levels; another cell gets the code `unknown`, or is bad without one."""
-    text = as_text(cells)
-    text = stripped(text.str.to_lowercase() if any_case else text)
-    codes = text.replace_strict(
-        list(levels), [float(code) for code in range(len(levels))], default=None, return_dtype=pl.Float64
-    )
-    is_gap = gaps_in(text).to_numpy() & codes.is_null().to_numpy()
-    values = codes.fill_null(np.nan).to_numpy().copy()
-    others = np.isnan(values) & ~is_gap
-    if unknown is None:
-        return values, others
+def read_levels(cells: pl.Series, levels: Sequence[str], unknown: float) -> tuple[Values, Bad]:
+    """The place of each cell among the levels; `unknown` for any other, none of which is bad."""
+    values, others = _places(stripped(as_text(cells)), dict(zip(levels, range(len(levels)), strict=True)))
     values[others] = unknown
     return values, np.zeros(len(values), bool)
+
+
+def read_booleans(cells: pl.Series, words: tuple[str, str]) -> tuple[Values, Bad]:
+    """1 for yes and 0 for no, in these words or any others that people use, small letters or large."""
+    codes = {word: code for pair in WORDS for code, word in enumerate(pair)}
+    return _places(stripped(as_text(cells).str.to_lowercase()), codes | {words[0]: 0, words[1]: 1})
+
+
+def _places(text: pl.Series, codes: Mapping[str, int]) -> tuple[Values, Bad]:
+    """The code of each cell, NaN for others; and which of these are no gaps."""
+    found = text.replace_strict(
+        list(codes), [float(code) for code in codes.values()], default=None, return_dtype=pl.Float64
+    )
+    values = found.fill_null(np.nan).to_numpy().copy()
+    return values, np.isnan(values) & ~gaps_in(text).to_numpy()
 
 
 def read_dates(cells: pl.Series, format: str) -> tuple[Values, Bad]:
@@ -107,6 +111,8 @@ def read_dates(cells: pl.Series, format: str) -> tuple[Values, Bad]:
         text, format = "1 " + text, f"%d {format}"
     if "%d" not in format:
         text, format = "1970-01-01 " + text, f"%Y-%m-%d {format}"
+    if "%z" in format:
+        text = text.str.replace(r"[zZ]$", "+0000")
     moments = text.str.strptime(pl.Datetime("us"), format, strict=False, exact=True)
     if isinstance(moments.dtype, pl.Datetime) and moments.dtype.time_zone is not None:
         moments = moments.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
@@ -117,10 +123,10 @@ def read_dates(cells: pl.Series, format: str) -> tuple[Values, Bad]:
 
 
 def as_text(cells: pl.Series) -> pl.Series:
-    """The cells as text: whole numbers without a fraction."""
+    """The cells as text: whole numbers without a fraction, null for NaN."""
     if cells.dtype == pl.String:
         return cells
-    values = cells.to_numpy()
-    if np.all(values == np.rint(values)) and np.all(np.abs(values) < 2**53):
-        return cells.cast(pl.Int64).cast(pl.String)
-    return cells.cast(pl.String)
+    known = cells.fill_nan(None)
+    values = known.drop_nulls().to_numpy()
+    is_whole = np.all(values == np.rint(values)) and np.all(np.abs(values) < 2**53)
+    return (known.cast(pl.Int64) if is_whole else known).cast(pl.String)

@@ -21,7 +21,7 @@ from nnscratch.datasets.tables.containers import kind_of, read_bytes
 from nnscratch.datasets.tables.decoding import to_utf8
 from nnscratch.datasets.tables.dialect import LONGEST_LINE, Dialect, find_dialect, squeeze
 from nnscratch.datasets.tables.frames import pl
-from nnscratch.datasets.tables.json_text import json_cell, json_records
+from nnscratch.datasets.tables.json_text import Digits, json_cell, json_records
 from nnscratch.datasets.tables.structure import structure_of
 from nnscratch.datasets.tables.text import Array
 from nnscratch.errors import DataError
@@ -32,7 +32,10 @@ SAMPLE_ROWS = 1000
 
 @dataclass(frozen=True, eq=False)
 class TextTable:
-    """The cells of a file by column: String, or Float64 where every cell is a finite number; and each row's line."""
+    """The cells of a file by column, and each row's line.
+
+    A column is String, or Float64 where every cell is a number or, as NaN, a gap.
+    """
 
     path: Path
     names: tuple[str, ...]
@@ -93,10 +96,17 @@ def read_table(path: Path, delimiter: str | None = None, header: bool | None = N
 def from_records(path: Path, records: Sequence[tuple[int, dict[str, Any]]], guesses: tuple[Guess, ...]) -> TextTable:
     """A table from JSON objects with the line of each: a column for each name that any of them has."""
     names = tuple(dict.fromkeys(name for _, record in records for name in record))
-    columns = tuple(
-        pl.Series([json_cell(record.get(name)) for _, record in records], dtype=pl.String) for name in names
-    )
+    columns = tuple(_json_column([record.get(name) for _, record in records]) for name in names)
     return TextTable(path, names, True, columns, np.array([line for line, _ in records]), guesses)
+
+
+def _json_column(values: list[object]) -> pl.Series:
+    """Numbers of JSON, whose decimal mark is a point in any country, as numbers; long ones stay text."""
+    if all(value is None or (isinstance(value, Digits) and len(value) <= 15) for value in values):
+        numbers = [np.nan if value is None else float(value) for value in values]  # type: ignore[arg-type]
+        if not np.isnan(numbers).all():
+            return pl.Series(numbers, dtype=pl.Float64)
+    return pl.Series([json_cell(value) for value in values], dtype=pl.String)
 
 
 def _typed(path: Path, frame: pl.DataFrame, what: str) -> TextTable:
@@ -104,10 +114,8 @@ def _typed(path: Path, frame: pl.DataFrame, what: str) -> TextTable:
     columns = []
     for column in frame.get_columns():
         if column.dtype.is_float() or (column.dtype.is_integer() and column.dtype.to_python() is int):
-            values = column.cast(pl.Float64)
-            if not values.is_null().any() and values.is_finite().all():
-                columns.append(values)
-                continue
+            columns.append(column.cast(pl.Float64).fill_null(np.nan))
+            continue
         if column.dtype.is_nested() or column.dtype == pl.Binary:
             raise DataError(f"{path}: column {column.name!r} holds {column.dtype}, not one value a row")
         columns.append(column.cast(pl.String).fill_null(""))

@@ -33,6 +33,9 @@ class TableSettings:
     unknown_levels: UnknownLevels = setting(
         "other", "a level of a category that no training row has: counts as other, or is an error"
     )
+    weight: str | None = setting(
+        None, "column that says how much each row counts in the loss: 0 not at all, 2 twice; no feature"
+    )
     test: float = setting(0.2, "fraction held out as the test split when there is no test file", ge=0, lt=1)
     test_path: str | None = setting(None, "file with the test split; relative to the training file")
     ignore: tuple[str, ...] = setting((), "columns to leave out, such as a row number")

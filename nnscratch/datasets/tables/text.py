@@ -17,6 +17,9 @@ GAPS = (
 )  # fmt: skip
 """What stands for a missing value, in small letters."""
 
+WORDS = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"), ("0", "1"))
+"""How people write no and yes, in small letters."""
+
 CURRENCY = "$€£¥₹₽₩"
 _CURRENCY = rf"(?:[{CURRENCY}]|USD|EUR|GBP|CHF|JPY)"
 SIGN = r"[+\-−]?"
