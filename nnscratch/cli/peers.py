@@ -9,7 +9,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypedDict
@@ -36,8 +36,8 @@ class Together(TypedDict, total=False):
 
 TOGETHER = ("train", "evaluate", "predict")
 """The commands that processes share out; of any other, each does the whole."""
-END = 30.0
-"""Seconds that the others are waited for at the end."""
+END = 600.0
+"""Seconds that rank 0 may take to save and end; that it is gone is noticed at once."""
 
 
 def peers_of(arguments: Sequence[str]) -> Peers | None:
@@ -97,7 +97,6 @@ class Peers:
 
     def _join(self) -> tuple[Processes, Lifeline]:
         if self._joined is None:
-            from nnscratch.distributed.lifeline import Lifeline
             from nnscratch.distributed.mpi import Processes
             from nnscratch.experiment.loss_of_peers import LossOfPeers
 
@@ -109,7 +108,8 @@ class Peers:
                     "`pip install 'nnscratch[mpi]'` brings mpi4py with a mpirun of its kind",
                 )
             self.loss = LossOfPeers()
-            self._joined = communicator, Lifeline(communicator, self._lost)
+            self._joined = communicator, _lifeline(communicator, self._lost)
+            self._joined[1].watch()
         return self._joined
 
     def threads(self) -> int:
@@ -128,7 +128,10 @@ class Peers:
 
     def end(self, error: UserError) -> int:
         """Lets the others know that an error ends this process, and what it is; the code to exit with."""
-        communicator, lifeline = self._join()
+        try:
+            communicator, lifeline = self._join()
+        except UserError:  # there are no others to be told
+            return error.exit_code
         if communicator.rank == 0:
             lifeline.say_goodbye()
             if not lifeline.wait_for_others(2.0):
@@ -156,6 +159,20 @@ class Peers:
         os._exit(failure.exit_code)
 
 
+def _lifeline(communicator: Processes, lost: Callable[[Failure], None]) -> Lifeline:
+    """The lines to the others; without them the job ends, since nobody could be told anything."""
+    from nnscratch.distributed.lifeline import Lifeline
+    from nnscratch.host.display import print_error
+
+    try:
+        return Lifeline(communicator, lost)
+    except OSError as error:
+        sys.stderr = sys.__stderr__
+        print_error(f"rank {communicator.rank} and rank 0 cannot reach each other by TCP: {error}")
+        communicator.abort(1)
+        raise
+
+
 class _Redirected(io.TextIOWrapper):
     """A pseudo-terminal of mpirun's, which goes on to a file or a pipe."""
 
@@ -177,6 +194,6 @@ def _see_the_launchers_terminal() -> None:
 
 def _is_everybodys(error: UserError) -> bool:
     """Whether all processes end by it, at the same point: those that a step, or all together, decide on."""
-    return isinstance(error, DivergenceError) or (
-        isinstance(error, Interrupted) and not isinstance(error.__context__, KeyboardInterrupt)
-    )
+    if isinstance(error, Interrupted):  # one that was made of a KeyboardInterrupt is this process's alone
+        return error.__traceback__ is not None and not isinstance(error.__context__, KeyboardInterrupt)
+    return isinstance(error, DivergenceError)

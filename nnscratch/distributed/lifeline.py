@@ -13,7 +13,7 @@ import secrets
 import select
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -59,6 +59,9 @@ class Lifeline:
         """All others have said why they end, or are gone."""
         self._is_ending = threading.Event()
         self._meet(communicator)
+
+    def watch(self) -> None:
+        """From now on `lost` is called."""
         threading.Thread(target=self._watch, name="lifeline", daemon=True).start()
 
     def say_goodbye(self) -> None:
@@ -77,15 +80,17 @@ class Lifeline:
 
     def _meet(self, communicator: Communicator) -> None:
         listener = socket.create_server(("", 0), backlog=communicator.size) if self.rank == 0 else None
-        own = {"host": self.host, "port": 0, "token": ""}
+        hosts = communicator.texts(self.host)
+        own = {}
         if listener is not None:
-            own |= {"port": listener.getsockname()[1], "token": secrets.token_hex(16), "addresses": _addresses()}
-        told = [json.loads(text) for text in communicator.texts(json.dumps(own))]
-        first = told[0]
+            addresses = _addresses() if len({*hosts}) > 1 else []
+            own = {"port": listener.getsockname()[1], "token": secrets.token_hex(16), "addresses": addresses}
+        first = json.loads(communicator.texts(json.dumps(own))[0])
         if listener is None:
-            line = _connect(first, self.host)
+            addresses = ["127.0.0.1", *first["addresses"]] if hosts[0] == self.host else first["addresses"]
+            line = _connect(addresses, first["port"])
             line.sendall(json.dumps({"token": first["token"], "rank": self.rank}).encode() + b"\n")
-            self._lines[line] = 0, first["host"]
+            self._lines[line] = 0, hosts[0]
         else:
             with listener:
                 listener.settimeout(CONNECT_SECONDS)
@@ -95,7 +100,7 @@ class Lifeline:
                     greeting = _message(_read_line(line)) or {}
                     if hmac.compare_digest(str(greeting.get("token")), first["token"]):
                         rank = int(greeting["rank"])
-                        self._lines[line] = rank, told[rank]["host"]
+                        self._lines[line] = rank, hosts[rank]
                     else:
                         line.close()
         for line in self._lines:
@@ -152,23 +157,21 @@ def _message(text: bytes) -> dict[str, Any] | None:
 def _addresses() -> list[str]:
     """Where other machines may reach this one; the name first."""
     name = socket.gethostname()
-    found = [name, socket.getfqdn()]
+    found = [name]
     with suppress(OSError):
         found += [str(each[4][0]) for each in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)]
     return list(dict.fromkeys(found))
 
 
-def _connect(first: dict[str, Any], host: str) -> socket.socket:
-    """A line to rank 0, at the first of its addresses that answers."""
-    addresses = first["addresses"]
-    assert isinstance(addresses, list)
-    error: OSError | None = None
-    for address in ["127.0.0.1", *addresses] if first["host"] == host else addresses:
+def _connect(addresses: Sequence[str], port: int) -> socket.socket:
+    """A line to the first of the addresses that answers."""
+    error = OSError("it has no address")
+    for address in addresses:
         try:
-            return socket.create_connection((str(address), int(str(first["port"]))), CONNECT_SECONDS)
+            return socket.create_connection((address, port), CONNECT_SECONDS)
         except OSError as caught:
             error = caught
-    raise error or OSError("no address")
+    raise error
 
 
 def _notice_dead_machines(line: socket.socket) -> None:
