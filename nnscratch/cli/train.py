@@ -113,8 +113,7 @@ def train(
     display = display_for(json, quiet, verbose)
     if resume is not None and (group := find_group(resume, runs_dir)) is not None:
         _refuse_with_resume({**new, "a config or an override": arguments, "--epochs": epochs})
-        refuse_several(context, "the runs of a group")
-        finish(_go_on(group, workers or 1, workplace, display, wandb, allow_plugins), json)
+        finish(_go_on(context, group, workers or 1, workplace, display, wandb, allow_plugins), json)
     elif resume is not None:
         _refuse_with_resume({**new, "--workers": workers})
         resume = find_run(resume, runs_dir)
@@ -132,9 +131,8 @@ def train(
             raise UsageError("--epochs and --minutes: one of them")
         config = read_config(context, arguments, allow_plugins, display, fields)
         if seeds is not None or folds is not None:
-            refuse_several(context, "what --seeds or --folds repeat")
             _refuse_with_repeats({"--dry-run": dry_run or None, "--seed": seed if seeds is not None else None})
-            finish(_repeat(config, seeds, folds, workers or 1, workplace, display, wandb, allow_plugins), json)
+            finish(_repeat(context, config, seeds, folds, workers or 1, workplace, display, wandb, allow_plugins), json)
         elif workers is not None:
             raise UsageError("--workers shares out what --seeds or --folds repeat", "leave it out, or add --seeds")
         else:
@@ -169,6 +167,7 @@ def _resume(
 
 
 def _repeat(
+    context: typer.Context,
     config: Config,
     seeds: str | None,
     folds: int | None,
@@ -180,13 +179,21 @@ def _repeat(
 ) -> Result:
     from nnscratch.experiment.repeats import How, parse_seeds, repeat
 
+    refuse_several(context, "what --seeds or --folds repeat")
     numbers = parse_seeds(seeds) if seeds is not None else ()
     return repeat(config, numbers, folds, How(workers, allow_plugins, wandb), workplace, display)
 
 
 def _go_on(
-    group: Path, workers: int, workplace: Workplace, display: Display, wandb: str | None, allow_plugins: bool
+    context: typer.Context,
+    group: Path,
+    workers: int,
+    workplace: Workplace,
+    display: Display,
+    wandb: str | None,
+    allow_plugins: bool,
 ) -> Result:
+    refuse_several(context, "the runs of a group")
     begun = next(iter(sorted(group.glob("*/meta.json"))), None)
     if begun is not None:
         cpu.use_kernel_of(begun.parent)  # before anything imports NumPy
