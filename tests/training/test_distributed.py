@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -103,9 +104,8 @@ def images(targets: Array) -> Examples:
 
 
 LABELS = np.arange(TRAINED + 9) % CLASSES
-TRAIN = Examples(*vars(images(LABELS)).values())
-TRAIN = Examples(TRAIN.inputs, TRAIN.targets, np.arange(TRAINED))
-HELD_OUT = Examples(TRAIN.inputs, TRAIN.targets, np.arange(TRAINED, TRAINED + 9))
+TRAIN = replace(images(LABELS), rows=np.arange(TRAINED))
+HELD_OUT = replace(TRAIN, rows=np.arange(TRAINED, TRAINED + 9))
 
 
 def convolutional() -> list[Layer]:
@@ -217,6 +217,14 @@ def test_a_regression_is_trained_alike() -> None:
     _, kept, _ = trained(ALONE, train, loss=loss())
     for _, theirs, _ in together(4, lambda each: trained(each, train, loss=loss())):
         np.testing.assert_allclose(theirs["values"], kept["values"], rtol=1e-12, atol=1e-12)
+
+
+def test_examples_that_count_differently_are_trained_alike() -> None:
+    weighted = replace(TRAIN, weights=np.random.default_rng(2).uniform(0.1, 3.0, len(LABELS)))
+    _, kept, rows = trained(ALONE, weighted)
+    for _, theirs, their_rows in together(3, lambda each: trained(each, weighted)):
+        np.testing.assert_allclose(theirs["values"], kept["values"], rtol=1e-12, atol=1e-12)
+        assert their_rows[-1] == pytest.approx(rows[-1], rel=1e-11)
 
 
 def test_the_optimizers_memory_is_shared_out() -> None:
