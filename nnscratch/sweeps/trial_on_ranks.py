@@ -62,7 +62,7 @@ class Ranks:
                         _stop(process, at_once=stop.reason == TAKEN_OVER)
             except BaseException:
                 if process is not None:
-                    process.kill()
+                    _stop(process, at_once=True)
                 raise
             _tell(run, told, observer)
             said.seek(0)
@@ -97,7 +97,8 @@ class Ranks:
 
 
 def _stop(process: subprocess.Popen[str], at_once: bool) -> None:
-    process.send_signal(signal.SIGKILL if at_once else signal.SIGUSR1)
+    """With everything saved; or at once: mpirun passes SIGTERM on and kills a moment later."""
+    process.send_signal(signal.SIGTERM if at_once else signal.SIGUSR1)
     process.wait()
 
 
