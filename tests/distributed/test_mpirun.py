@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ MPIRUN = str(BESIDE) if BESIDE.exists() else shutil.which("mpirun")
 if MPIRUN is None:
     pytest.skip("needs mpirun, which the extra `mpi` brings", allow_module_level=True)
 
-LIMIT = 60
+LIMIT = 120
 """Seconds until a job counts as hanging; each takes two or three on two idle cores."""
 ALONE = {name: value for name, value in os.environ.items() if not name.startswith(("OMPI_", "PMIX_", "PRTE_"))}
 ENVIRONMENT = ALONE | {
@@ -53,7 +53,18 @@ name: pair
 method: grid
 metric: {name: val_loss, goal: minimize}
 command: ["${env}", nnscratch, train, config.yaml, "${args_no_hyphens}"]
-parameters: {training.epochs: {value: 8}, seed: {values: [1, 2]}}
+parameters: {training.epochs: {value: 5}, seed: {values: [1, 2]}}
+"""
+SLOW = """
+import time
+from nnscratch.nn.layers.activations import ReLU
+
+class Slow(ReLU):
+    name = "slow"
+
+    def forward(self, x, training):
+        time.sleep(0.1 if training else 0)
+        return super().forward(x, training)
 """
 FAILS_ON_RANK_1 = """
 import os
@@ -99,6 +110,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def slow(folder: Path) -> Path:
+    """The same with time for signals."""
+    (folder / "slow.py").write_text(SLOW)
+    (folder / "config.yaml").write_text(f"{CONFIG}\nplugins: [slow.py]\n".replace("relu", "slow"))
+    return folder
+
+
 def arrays(run: Path, name: str = "last") -> dict[str, Any]:
     with np.load(run / "checkpoints" / f"{name}.npz") as file:
         return {key: file[key] for key in file.files if key != "header"}
@@ -135,29 +154,37 @@ def test_three_processes_train_one_run_equal_to_that_of_one(folder: Path, monkey
     assert told == json.loads((written.parent / "metrics.json").read_text())
 
 
-def test_a_stopped_training_goes_on_bit_for_bit_and_with_another_number_of_processes(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_killed_and_stopped_training_goes_on_bit_for_bit_and_with_another_number_of_processes(
+    slow: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stopped = mpirun(2, train("training.epochs=3"), cwd=folder)
-    whole = mpirun(2, train("--name", "whole", "training.epochs=3"), cwd=folder)
-    run = folder / "runs/run"
-    _wait_for(run / "checkpoints/best.npz", stopped)
+    words, resume = (
+        train("--allow-plugins", "training.epochs=5"),
+        [*NNSCRATCH, "train", "--no-plots", "--allow-plugins"],
+    )
+    whole, killed = mpirun(2, [*words, "--name", "whole"], cwd=slow), mpirun(2, words, cwd=slow)
+    run = slow / "runs/run"
+    _wait_for(run / "checkpoints/best.npz", killed)
+    os.kill(_process_of(killed, 1), signal.SIGKILL)
+    assert ended(killed)[0] not in (0, 130)
+
+    stopped = mpirun(2, [*resume, "--resume", "runs/run"], cwd=slow)
+    _wait_until(lambda: len((run / "metrics.jsonl").read_text().splitlines()) >= 3, stopped)
     stopped.send_signal(signal.SIGUSR1)  # mpirun passes it on
     code, _, err = ended(stopped)
-    assert ended(whole)[0] == 0
     assert code == 130
     assert err.count("everything is saved in runs/run") == 1
     assert "nnscratch train --resume runs/run" in err
-    shutil.copytree(run, folder / "runs/other")
-    again = mpirun(2, [*NNSCRATCH, "train", "--resume", "runs/run", "--no-plots"], cwd=folder)
-    monkeypatch.chdir(folder)
-    main(["train", "--resume", "runs/other", "--no-plots"])
-    assert ended(again)[0] == 0
-    expected, repeated, differing = (arrays(folder / "runs" / name) for name in ("whole", "run", "other"))
+
+    shutil.copytree(run, slow / "runs/other")
+    again = mpirun(2, [*resume, "--resume", "runs/run"], cwd=slow)
+    monkeypatch.chdir(slow)
+    main([*resume[len(NNSCRATCH) :], "--resume", "runs/other"])
+    assert "another number of ranks (2, now 1)" in capsys.readouterr().err
+    assert ended(again)[0] == ended(whole)[0] == 0
+    expected, repeated, differing = (arrays(slow / "runs" / name) for name in ("whole", "run", "other"))
     for name, array in expected.items():
         np.testing.assert_array_equal(repeated[name], array, err_msg=name)
         np.testing.assert_allclose(differing[name], array, rtol=1e-3, atol=1e-5, err_msg=name)
-    assert "another number of ranks (2, now 1)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("victim", [1, 0])
@@ -216,13 +243,14 @@ def test_a_wrong_config_is_told_once(folder: Path) -> None:
     assert "rank 1" not in err
 
 
-def test_a_sweep_trains_each_trial_by_processes_of_its_own_and_goes_on_after_a_stop(folder: Path) -> None:
-    (folder / "sweep.yaml").write_text(SWEEP)
+def test_a_sweep_trains_each_trial_by_processes_of_its_own_and_goes_on_after_a_stop(slow: Path) -> None:
+    (slow / "sweep.yaml").write_text(SWEEP)
     command = [*NNSCRATCH, "sweep", "sweep.yaml", "--ranks-per-trial", "2", "--threads", "2", "--no-plots", "--json"]
+    command.append("--allow-plugins")
     kept = subprocess.PIPE
     environment = ENVIRONMENT | {"PATH": f"{Path(str(MPIRUN)).parent}{os.pathsep}{os.environ['PATH']}"}
-    sweep = subprocess.Popen(command, cwd=folder, env=environment, stdout=kept, stderr=kept, text=True)
-    first = folder / "runs/sweeps/pair/trials/trial-0000"
+    sweep = subprocess.Popen(command, cwd=slow, env=environment, stdout=kept, stderr=kept, text=True)
+    first = slow / "runs/sweeps/pair/trials/trial-0000"
     _wait_for(first / "checkpoints/best.npz", sweep)
     sweep.send_signal(signal.SIGTERM)
     code, _, err = ended(sweep)
@@ -230,7 +258,7 @@ def test_a_sweep_trains_each_trial_by_processes_of_its_own_and_goes_on_after_a_s
     assert "--ranks-per-trial 2" in err
     assert RunDirectory(first).read_meta().status == "interrupted"
     again = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=2 * LIMIT
+        command, cwd=slow, env=environment, capture_output=True, text=True, check=False, timeout=2 * LIMIT
     )
     assert again.returncode == 0, again.stderr
     trials = [RunDirectory(first.with_name(f"trial-000{number}")).read_meta() for number in range(2)]
@@ -253,12 +281,16 @@ def test_without_mpi4py_it_refuses_to_train_the_same_thing_twice(
 
 
 def _wait_for(file: Path, job: subprocess.Popen[str]) -> None:
+    _wait_until(file.exists, job)
+
+
+def _wait_until(happened: Callable[[], bool], job: subprocess.Popen[str]) -> None:
     until = time.monotonic() + LIMIT
-    while not file.exists() and job.poll() is None and time.monotonic() < until:
+    while not happened():
+        if job.poll() is not None or time.monotonic() > until:
+            job.kill()
+            raise AssertionError(f"it never happened: {ended(job)}")
         time.sleep(0.02)
-    if not file.exists():
-        job.kill()
-        raise AssertionError(f"there is no {file}: {ended(job)}")
 
 
 def _process_of(job: subprocess.Popen[str], rank: int) -> int:
