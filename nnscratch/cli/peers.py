@@ -36,6 +36,7 @@ class Together(TypedDict, total=False):
 
 TOGETHER = ("train", "evaluate", "predict")
 """The commands that processes share out; of any other, each does the whole."""
+BRINGS_BOTH = "`pip install 'nnscratch[mpi]'` brings mpi4py with a mpirun of its kind"
 END = 600.0
 """Seconds that rank 0 may take to save and end; that it is gone is noticed at once."""
 
@@ -97,7 +98,11 @@ class Peers:
 
     def _join(self) -> tuple[Processes, Lifeline]:
         if self._joined is None:
-            from nnscratch.distributed.mpi import Processes
+            try:
+                from nnscratch.distributed.mpi import Processes
+            except (ImportError, RuntimeError) as error:
+                said = str(error).splitlines()[0]
+                raise UsageError(f"mpi4py does not find an MPI library: {said}", BRINGS_BOTH) from None
             from nnscratch.experiment.loss_of_peers import LossOfPeers
 
             communicator = Processes()
@@ -105,7 +110,7 @@ class Peers:
                 raise UserError(
                     f"{self.launch.size} processes were started, but mpi4py's MPI finds {communicator.size} of them: "
                     "it is not the MPI of that mpirun or srun",
-                    "`pip install 'nnscratch[mpi]'` brings mpi4py with a mpirun of its kind",
+                    BRINGS_BOTH,
                 )
             self.loss = LossOfPeers()
             self._joined = communicator, _lifeline(communicator, self._lost)
