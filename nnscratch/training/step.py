@@ -122,9 +122,9 @@ class TrainingStep:
         correct = count_correct(y, np.argmax(t, axis=1) if mixed_labels else t) if part.count else 0
         passes.backward(dy)
         communicator.reduce_scatter(gradient, self.borders)
-        loss, correct, squares, *said = communicator.sum(
-            np.array([value, correct, sum_of_squares(own), *questions], np.float64)
-        ).tolist()
+        # A loss of one's own may give one of NumPy's numbers.
+        own_sums = np.array([float(value), correct, sum_of_squares(own), *questions], np.float64)
+        loss, correct, squares, *said = communicator.sum(own_sums).tolist()
         norm = math.sqrt(squares) if squares >= 0 else math.nan
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise self._diverged(x, t, epoch, step)
