@@ -26,14 +26,15 @@ ALLOWED: dict[str, set[str]] = {
     "datasets": {"component", "errors", "version", "cpu"},
     "report": {"errors", "version"},
     "host": {"nn", "report.formats", "errors", "version", "cpu"},
+    "distributed": {"nn", "errors"},
     "config": GROUND,
     "runs": {"config", *GROUND},
     "results": {"runs", "config", *GROUND},
     "setup": {"results", "runs", "config", *GROUND},
     "teaching": {"results", "runs", "config", *GROUND},
     "experiment": {"results", "runs", "config", *GROUND},
-    "sweeps": {"experiment", "results", "runs", "config", *GROUND},
-    "cli": {"sweeps", "experiment", "teaching", "setup", "results", "runs", "config", *GROUND},
+    "sweeps": {"distributed", "experiment", "results", "runs", "config", *GROUND},
+    "cli": {"distributed", "sweeps", "experiment", "teaching", "setup", "results", "runs", "config", *GROUND},
     "__main__": {"cli"},
     "__init__": {"cpu", "version"},
 }
@@ -52,6 +53,7 @@ HEAVY = (
     "pydantic",
     "sqlalchemy",
     "polars",
+    "mpi4py",
 )
 LONGEST_FILE, LONGEST_FUNCTION, LARGEST_SHARE = 350, 60, 1 / 5
 
@@ -182,7 +184,8 @@ def test_a_dry_run_imports_no_plots_no_tracking_and_no_search(tmp_path: Path) ->
     ]
     loaded = loaded_by(f"from nnscratch.cli import main\nmain({command!r})")
     assert "numpy" in loaded
-    assert not loaded & {"matplotlib", "wandb", "optuna", "pooch", "PIL", "torch", "sklearn", "sqlalchemy", "polars"}
+    heavy = {"matplotlib", "wandb", "optuna", "pooch", "PIL", "torch", "sklearn", "sqlalchemy", "polars", "mpi4py"}
+    assert not loaded & heavy
     assert not (tmp_path / "runs").exists()
 
 

@@ -11,6 +11,7 @@ import typer
 from nnscratch.cli import config, data, results, runs, sweep, teaching, train
 from nnscratch.cli.errors import as_user_error
 from nnscratch.cli.help import LOOK, SET_UP, Group, narrow_width
+from nnscratch.cli.peers import Peers, peers_of
 from nnscratch.errors import Interrupted, UsageError
 from nnscratch.version import VERSION
 
@@ -56,18 +57,22 @@ def main(arguments: list[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             # Files and pipes are UTF-8 whatever the terminal is; one that knows no umlauts gets the rest of the line.
             stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
+    peers = None
     try:
-        code = app(args=arguments, prog_name=app.info.name, standalone_mode=False)
+        peers = peers_of(sys.argv[1:] if arguments is None else arguments)
+        code = app(args=arguments, prog_name=app.info.name, standalone_mode=False, obj=peers)
         if code == Interrupted.exit_code:  # what Typer makes of Ctrl-C, without a word
             raise KeyboardInterrupt
+        if peers is not None:
+            peers.leave()
     except (Exception, KeyboardInterrupt) as error:
-        code = _end(error)
+        code = _end(error, peers)
     if isinstance(code, int) and code:
         sys.exit(code)
 
 
-def _end(error: Exception | KeyboardInterrupt) -> int:
-    """Says what went wrong; the exit code."""
+def _end(error: Exception | KeyboardInterrupt, peers: Peers | None) -> int:
+    """Says what went wrong, to other processes too; the exit code."""
     if type(error).__name__ == "NoArgsIsHelpError":  # a group of commands alone: its message is the help page
         print(error, file=sys.stderr)
         return UsageError.exit_code
@@ -75,4 +80,4 @@ def _end(error: Exception | KeyboardInterrupt) -> int:
 
     told = as_user_error(error)
     print_error(str(told))
-    return told.exit_code
+    return told.exit_code if peers is None else peers.end(told)

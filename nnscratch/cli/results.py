@@ -23,6 +23,7 @@ from nnscratch.cli.options import (
     read_run,
     workplace_of,
 )
+from nnscratch.cli.peers import communicator_of, threads_of
 from nnscratch.cli.result import finish, stream_out
 from nnscratch.errors import UsageError
 from nnscratch.host.workplace import DEFAULT_RUNS
@@ -40,6 +41,7 @@ family = typer.Typer()
     ),
 )
 def evaluate(
+    context: typer.Context,
     run: Run,
     split: Annotated[str, typer.Option("--split", help="test, val or train.")] = "test",
     data: Annotated[
@@ -76,10 +78,10 @@ def evaluate(
     """
     from nnscratch.results.evaluate import Request, evaluate_run
 
-    path = read_run(run, runs_dir, allow_plugins)
-    workplace = workplace_of(path, data_dir, threads, plots=plots)
+    path, communicator = read_run(run, runs_dir, allow_plugins), communicator_of(context)
+    workplace = workplace_of(path, data_dir, threads_of(context, threads), plots=plots)
     request = Request(split, checkpoint, data, threshold_for, by, timing)
-    finish(evaluate_run(path, request, workplace, display_for(json, quiet, verbose)), json)
+    finish(evaluate_run(path, request, workplace, display_for(json, quiet, verbose), communicator), json)
 
 
 @family.command(
@@ -91,6 +93,7 @@ def evaluate(
     ),
 )
 def predict(
+    context: typer.Context,
     run: Run,
     inputs: Annotated[
         list[str],
@@ -121,7 +124,16 @@ def predict(
     if json and csv:
         raise UsageError("--json and --csv: one of them")
     listing = getattr(sys.stdin, "buffer", sys.stdin)
-    predictions = predict_run(path, inputs, listing, checkpoint=checkpoint, top=top, threads=threads, keep=keep or ())
+    predictions = predict_run(
+        path,
+        inputs,
+        listing,
+        checkpoint=checkpoint,
+        top=top,
+        threads=threads_of(context, threads),
+        keep=keep or (),
+        communicator=communicator_of(context),
+    )
     pieces = predictions.to_json() if json else predictions.to_csv() if csv else predictions.to_text()
     stream_out(predictions, pieces, is_data=json or csv)
 

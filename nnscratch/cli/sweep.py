@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import typer
@@ -50,6 +51,9 @@ def sweep(
     count: Annotated[int | None, typer.Option("--count", help="Trials in all, in place of the file's run_cap.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the search; left out: the config's.")] = None,
     workers: Annotated[int, typer.Option("--workers", help="Trials at a time; they share the threads out.")] = 1,
+    ranks_per_trial: Annotated[
+        int, typer.Option("--ranks-per-trial", help="Processes that train one trial together, by an mpirun of its own.")
+    ] = 1,
     storage: Annotated[
         str | None, typer.Option("--storage", help="postgresql://... or a journal file, shared between machines.")
     ] = None,
@@ -90,5 +94,6 @@ def sweep(
     how = SweepOptions(
         name, count, seed, workers, storage, lease, engine, plots is True, extend, allow_plugins, wandb, dry_run
     )
+    how = replace(how, ranks=ranks_per_trial)
     workplace = Workplace(data_dir, runs_dir, threads, plots is not False)
     finish(run_sweep(file, how, workplace, display_for(json, quiet, verbose), changes), json)

@@ -26,6 +26,7 @@ from nnscratch.cli.options import (
     read_run,
     workplace_of,
 )
+from nnscratch.cli.peers import refuse_several, share_of
 from nnscratch.cli.result import Result, finish
 from nnscratch.errors import UsageError
 from nnscratch.host.workplace import DEFAULT_DATA, DEFAULT_RUNS, Workplace
@@ -112,14 +113,15 @@ def train(
     display = display_for(json, quiet, verbose)
     if resume is not None and (group := find_group(resume, runs_dir)) is not None:
         _refuse_with_resume({**new, "a config or an override": arguments, "--epochs": epochs})
-        finish(_go_on(group, workers or 1, workplace, display, wandb, allow_plugins), json)
+        finish(_go_on(context, group, workers or 1, workplace, display, wandb, allow_plugins), json)
     elif resume is not None:
         _refuse_with_resume({**new, "--workers": workers})
         resume = find_run(resume, runs_dir)
         cpu.use_kernel_of(resume)  # before anything imports NumPy
         changes = _overrides_of_a_run(context, arguments)
         run = read_run(resume, runs_dir, allow_plugins)
-        finish(_resume(run, epochs, workplace_of(run, data_dir, threads, plots=plots), display, changes, wandb), json)
+        workplace = workplace_of(run, data_dir, threads, plots=plots)
+        finish(_resume(context, run, epochs, workplace, display, changes, wandb), json)
     elif not arguments:
         raise UsageError("which config?", "nnscratch train CONFIG.yaml, or nnscratch train --resume RUN")
     else:
@@ -130,29 +132,42 @@ def train(
         config = read_config(context, arguments, allow_plugins, display, fields)
         if seeds is not None or folds is not None:
             _refuse_with_repeats({"--dry-run": dry_run or None, "--seed": seed if seeds is not None else None})
-            finish(_repeat(config, seeds, folds, workers or 1, workplace, display, wandb, allow_plugins), json)
+            finish(_repeat(context, config, seeds, folds, workers or 1, workplace, display, wandb, allow_plugins), json)
         elif workers is not None:
             raise UsageError("--workers shares out what --seeds or --folds repeat", "leave it out, or add --seeds")
         else:
-            finish(_train(config, workplace, display, wandb, dry_run), json)
+            finish(_train(context, config, workplace, display, wandb, dry_run), json)
 
 
-def _train(config: Config, workplace: Workplace, display: Display, wandb: str | None, dry_run: bool) -> Result:
+def _train(
+    context: typer.Context, config: Config, workplace: Workplace, display: Display, wandb: str | None, dry_run: bool
+) -> Result:
     from nnscratch.experiment.dry_run import dry_run as describe
     from nnscratch.experiment.train import train
 
-    return describe(config, workplace, display) if dry_run else train(config, workplace, display, wandb=wandb)
+    if dry_run:
+        return describe(config, workplace, display)
+    workplace, together = share_of(context, workplace)
+    return train(config, workplace, display, wandb=wandb, **together)
 
 
 def _resume(
-    run: Path, epochs: int | None, workplace: Workplace, display: Display, changes: list[str], wandb: str | None
+    context: typer.Context,
+    run: Path,
+    epochs: int | None,
+    workplace: Workplace,
+    display: Display,
+    changes: list[str],
+    wandb: str | None,
 ) -> Result:
     from nnscratch.experiment.train import resume
 
-    return resume(run, epochs, workplace, display, overrides=changes, wandb=wandb)
+    workplace, together = share_of(context, workplace)
+    return resume(run, epochs, workplace, display, overrides=changes, wandb=wandb, **together)
 
 
 def _repeat(
+    context: typer.Context,
     config: Config,
     seeds: str | None,
     folds: int | None,
@@ -164,13 +179,21 @@ def _repeat(
 ) -> Result:
     from nnscratch.experiment.repeats import How, parse_seeds, repeat
 
+    refuse_several(context, "what --seeds or --folds repeat")
     numbers = parse_seeds(seeds) if seeds is not None else ()
     return repeat(config, numbers, folds, How(workers, allow_plugins, wandb), workplace, display)
 
 
 def _go_on(
-    group: Path, workers: int, workplace: Workplace, display: Display, wandb: str | None, allow_plugins: bool
+    context: typer.Context,
+    group: Path,
+    workers: int,
+    workplace: Workplace,
+    display: Display,
+    wandb: str | None,
+    allow_plugins: bool,
 ) -> Result:
+    refuse_several(context, "the runs of a group")
     begun = next(iter(sorted(group.glob("*/meta.json"))), None)
     if begun is not None:
         cpu.use_kernel_of(begun.parent)  # before anything imports NumPy

@@ -19,6 +19,7 @@ from nnscratch.errors import ConfigError, Problem, SettingError, ShapeError
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
+from nnscratch.nn.compute.communicator import ALONE, Communicator
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
@@ -76,12 +77,21 @@ class Assembly:
             self.starting.put_into(self.network)
         return streams
 
-    def trainer(self, threads: int, dtype: npt.DTypeLike = np.float32, recipe: Recipe | None = None) -> Trainer:
-        """A training at its very start, on that many threads from now on; as the config says, or by another recipe."""
+    def trainer(
+        self,
+        threads: int,
+        dtype: npt.DTypeLike = np.float32,
+        recipe: Recipe | None = None,
+        communicator: Communicator = ALONE,
+    ) -> Trainer:
+        """A training at its very start, on that many threads from now on; as the config says, or by another recipe.
+
+        The communicator leads to the processes that train the same together; rank 0's weights are everybody's.
+        """
         recipe = recipe or self.recipe()  # before anything is allocated
         workers = machine.share_threads(self.network, threads)
         streams = self.start(dtype, workers)
-        return Trainer(self.network, recipe, self.affine, streams, workers, self.target_affine)
+        return Trainer(self.network, recipe, self.affine, streams, workers, self.target_affine, communicator)
 
 
 def prepare(config: Config, workplace: Workplace, display: Display, encoding: TableEncoding | None = None) -> Assembly:

@@ -100,26 +100,35 @@ class Recorder:
         self.training.run.record({"record": "test", "epoch": self.best.epoch, **values})
         note_look(self.training.run, Look("test", "train", score.examples, layout.BEST))
 
-    def save_if_due(self) -> None:
-        """Writes the checkpoints when so many steps, epochs or minutes have passed as the config says."""
+    def save_if_due(self, minutes_are_over: bool) -> None:
+        """Writes the checkpoints when so many steps or epochs have passed as the config says, or the minutes are."""
         every, progress = self.training.config.training.checkpoint_every, self.training.trainer.progress
         if (
             (every.steps and progress.updates - self._saved.updates >= every.steps)
             or (every.epochs and progress.epoch - self._saved.epoch >= every.epochs)
-            or (every.minutes and time.monotonic() - self._saved.time >= 60 * every.minutes)
+            or minutes_are_over
         ):
             self.save()
+
+    def minutes_are_over(self) -> bool:
+        """Whether so many minutes have passed since the last checkpoint as the config says."""
+        minutes = self.training.config.training.checkpoint_every.minutes
+        return minutes is not None and time.monotonic() - self._saved.time >= 60 * minutes
 
     def save(self) -> None:
         """last.npz, with everything a resume needs, then best.npz, with what evaluating needs, when it is new."""
         run, trainer = self.training.run, self.training.trainer
-        run.write_bytes(layout.LAST, last_checkpoint(trainer, self.best, self._header()).encode())
+        checkpoint = last_checkpoint(trainer, self.best, self._header())
+        if run.is_written:
+            run.write_bytes(layout.LAST, checkpoint.encode())
         run.keep_copy_of_last(trainer.progress.updates, self.training.config.training.keep_last)
         self._saved = _Saved.now(trainer.progress)
         self.save_best()
 
     def save_best(self) -> None:
         """best.npz, when it is new."""
+        if not self.training.run.is_written:
+            return
         checkpoint = best_checkpoint(self.training.trainer, self.best, self._header())
         if checkpoint is not None and not (self._best_written == self.best.epoch > 0):
             self.training.run.write_bytes(layout.BEST, checkpoint.encode())
@@ -182,7 +191,7 @@ def _new_meta(training: Training, threads: int, data_dir: Path, plugins: Mapping
         ),
         data_dir=str(data_dir.absolute()),
         parameters=training.trainer.network.parameters.size,
-        machine=machine.describe(threads),
+        machine=machine.describe(threads, training.trainer.communicator.size),
         plugins=plugins or before.plugins,
         started_from=training.started_from or before.started_from,
     )

@@ -52,6 +52,7 @@ def other_machine(then: Machine, now: Machine) -> list[tuple[str, object, object
         ("nnscratch", then.nnscratch, now.nnscratch),
         ("BLAS kernel", then.kernel, now.kernel),
         ("number of threads", then.threads, now.threads),
+        ("number of ranks", then.ranks or 1, now.ranks or 1),
         ("CPU", then.cpu, now.cpu),
     ]
     return [(what, old, new) for what, old, new in pairs if old != new]

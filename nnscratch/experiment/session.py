@@ -12,6 +12,7 @@ import numpy as np
 from nnscratch.config.advice import AGAINST_DIVERGENCE
 from nnscratch.errors import DivergenceError, Interrupted, UserError
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
+from nnscratch.experiment.questions import Questions
 from nnscratch.experiment.recorder import Recorder
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import TAKEN_OVER, StopRequest
@@ -59,13 +60,13 @@ class Session:
         """Trains to the end, tests the best weights once, draws the plots, and gives what came out."""
         summary: TrainingSummary | None = None
         try:
-            self.display.attach_log(self.training.run.place(layout.LOG))
+            if self.training.run.is_written:
+                self.display.attach_log(self.training.run.place(layout.LOG))
             self.recorder.set_status("running")
             for observer in self.observers:
                 observer.begin(self.training)
             with nullcontext(self.stop) if self.stop else StopRequest() as stop:
-                self._loop(stop)
-                if stop.wanted:
+                if self._loop(stop):
                     raise self._interrupted(stop)
                 summary = self._finish()
             return summary
@@ -91,11 +92,13 @@ class Session:
                 observer.end(self.recorder.meta.status, summary)
             self.display.close()
 
-    def _loop(self, stop: StopRequest) -> None:
+    def _loop(self, stop: StopRequest) -> bool:
+        """Trains to the end, or until somebody asks to stop: whether that is why it ended."""
+        questions = Questions(self.training.trainer.communicator, stop, self.recorder.minutes_are_over)
         if self.training.stops_early():  # a resumed run may have been due already
-            return
+            return questions.now().stop
         splits = self.training.splits
-        for result in self.training.trainer.run(splits.train, splits.validation):
+        for result in self.training.trainer.run(splits.train, splits.validation, questions.asked):
             if isinstance(result, StepResult):
                 for observer in self.observers:
                     observer.step(result)
@@ -105,10 +108,12 @@ class Session:
                     observer.epoch(result, is_best)
                 if self.training.stops_early():
                     self.display.say(self._why_early())
-                    return
-            if stop.wanted:
-                return
-            self.recorder.save_if_due()
+                    return questions.now().stop
+            answers = questions.after(result)
+            if answers.stop:
+                return True
+            self.recorder.save_if_due(answers.save)
+        return questions.now().stop
 
     def _why_early(self) -> str:
         monitor, stopping = self.training.monitor, self.training.config.training.early_stopping

@@ -24,11 +24,13 @@ from nnscratch.experiment.resumption import (
 from nnscratch.experiment.session import Session, draw
 from nnscratch.experiment.terminal import Terminal
 from nnscratch.experiment.timing import fit_epochs
+from nnscratch.experiment.together import require_alike
 from nnscratch.experiment.watching import DiagnosisWatch
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
 from nnscratch.host.workplace import Workplace
+from nnscratch.nn.compute.communicator import ALONE, Communicator
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.runs.directory import RunDirectory, find_checkpoint
 from nnscratch.runs.header import header_of
@@ -36,6 +38,7 @@ from nnscratch.runs.kept_plugins import keep_plugins
 from nnscratch.runs.meta import Origin
 from nnscratch.runs.starting import prepare_start
 from nnscratch.runs.training_state import require_weights, restore, scaling_of, target_scaling_of
+from nnscratch.runs.unwritten import UnwrittenRun, create_run
 from nnscratch.training.trainer import Trainer
 
 
@@ -47,17 +50,20 @@ def train(
     wandb: str | None = None,
     observers: Sequence[Observer] = (),
     stop: StopRequest | None = None,
+    communicator: Communicator = ALONE,
 ) -> TrainingSummary:
     """A new run from start to end. Raises DivergenceError and Interrupted after saving what there is.
 
     `wandb` is the mode of the mirror on W&B in place of the config's; `observers` are told after those that every
-    training has; `stop` is a request that is listening already: left out, the training listens itself.
+    training has; `stop` is a request that is listening already: left out, the training listens itself. `communicator`
+    leads to the processes that train the run together, each of which calls this: rank 0 writes it.
     """
     threads = machine.choose_threads(workplace.threads)
-    prepared, origin = _at_the_start(config, workplace, threads, display)
-    trainer = prepared.trainer(threads)  # before the folder: a bad config leaves none
+    prepared, origin = _at_the_start(config, workplace, threads, display, communicator)
+    trainer = prepared.trainer(threads, communicator=communicator)  # before the folder: a bad config leaves none
+    require_alike(communicator, prepared.config, prepared.dataset)
 
-    run = RunDirectory.create(workplace.runs_dir, config.name)
+    run = create_run(workplace.runs_dir, config.name, communicator)
     with run.locked():
         try:
             recorder = _new_recorder(run, prepared, trainer, threads, workplace.data_dir, origin)
@@ -65,7 +71,7 @@ def train(
         except BaseException:
             run.discard()
             raise
-        mode = wandb_mode(config.wandb.mode, wandb)
+        mode = "off" if communicator.rank else wandb_mode(config.wandb.mode, wandb)
         return _session(recorder, workplace, display, mode, observers, stop).train()
 
 
@@ -79,6 +85,7 @@ def resume(
     wandb: str | None = None,
     observers: Sequence[Observer] = (),
     stop: StopRequest | None = None,
+    communicator: Communicator = ALONE,
 ) -> TrainingSummary:
     """Continues a run in place to its config's last epoch, or to `epochs`; says so when nothing is left to do.
 
@@ -87,6 +94,7 @@ def resume(
     or an override says so: the run's config, which may be somebody else's, is not obeyed in it.
     """
     run, file = find_checkpoint(path)
+    run = UnwrittenRun(run.path) if communicator.rank else run
     with run.locked():
         run.remove_leftovers()
         changes = [*overrides, *([] if epochs is None else [f"training.epochs={epochs}"])]
@@ -94,9 +102,9 @@ def resume(
         if not file.exists():
             check_config(run, load_config(run.config), config)
             display.say(f"{run.path} was stopped before its first checkpoint: it starts from the beginning")
-            recorder = _fresh_recorder(run, config, workplace, display)
+            recorder = _fresh_recorder(run, config, workplace, display, communicator)
         else:
-            recorder = _restored_recorder(run, file, config, workplace, display)
+            recorder = _restored_recorder(run, file, config, workplace, display, communicator)
             summary = finished(recorder.training, run.read_meta(), display)
             if summary is not None:
                 if workplace.plots and not run.report.exists():  # killed while it was drawn
@@ -107,7 +115,7 @@ def resume(
                 return summary
             recorder.go_on()
         is_asked = any(each.partition("=")[0] in ("wandb", "wandb.mode") for each in overrides)
-        mode = wandb_mode(config.wandb.mode if is_asked else "off", wandb)
+        mode = "off" if communicator.rank else wandb_mode(config.wandb.mode if is_asked else "off", wandb)
         if mode == "off" and wandb is None and config.wandb.mode != "off":
             display.say(f"nothing is sent to W&B: --wandb {config.wandb.mode} goes on with the mirror there")
         return _session(recorder, workplace, display, mode, observers, stop).train()
@@ -134,11 +142,11 @@ def _session(
 
 
 def _at_the_start(
-    config: Config, workplace: Workplace, threads: int, display: Display
+    config: Config, workplace: Workplace, threads: int, display: Display, communicator: Communicator
 ) -> tuple[Assembly, Origin | None]:
     """What a training begins with: trained weights in place, and as many epochs as fit into its time."""
     prepared, origin = prepare_start(config, workplace, display)
-    return replace(prepared, config=fit_epochs(prepared, threads, display.say)), origin
+    return replace(prepared, config=fit_epochs(prepared, threads, display.say, communicator)), origin
 
 
 def _new_recorder(
@@ -150,18 +158,27 @@ def _new_recorder(
     return Recorder(training, threads, data_dir, plugins)
 
 
-def _fresh_recorder(run: RunDirectory, config: Config, workplace: Workplace, display: Display) -> Recorder:
+def _fresh_recorder(
+    run: RunDirectory, config: Config, workplace: Workplace, display: Display, communicator: Communicator
+) -> Recorder:
     """The same for a run that is there, but has no checkpoint yet."""
     threads = machine.choose_threads(workplace.threads, run.read_meta().machine)
-    prepared, origin = _at_the_start(config, workplace, threads, display)
-    recorder = _new_recorder(run, prepared, prepared.trainer(threads), threads, workplace.data_dir, origin)
+    prepared, origin = _at_the_start(config, workplace, threads, display, communicator)
+    trainer = prepared.trainer(threads, communicator=communicator)
+    require_alike(communicator, prepared.config, prepared.dataset)
+    recorder = _new_recorder(run, prepared, trainer, threads, workplace.data_dir, origin)
     run.rewrite_metrics([])
     recorder.begin()
     return recorder
 
 
 def _restored_recorder(
-    run: RunDirectory, file: Path, config: Config, workplace: Workplace, display: Display
+    run: RunDirectory,
+    file: Path,
+    config: Config,
+    workplace: Workplace,
+    display: Display,
+    communicator: Communicator,
 ) -> Recorder:
     """The training as the checkpoint left it; nothing in the run changes before everything is known to fit."""
     checkpoint = load_checkpoint(file)
@@ -173,7 +190,8 @@ def _restored_recorder(
     affine = scaling_of(checkpoint, file, prepared.dataset.input_shape)
     target_affine = target_scaling_of(checkpoint, file, prepared.dataset.outputs)
     require_weights(prepared.network, checkpoint, file)
-    trainer = prepared.with_scaling(affine, target_affine).trainer(threads)
+    trainer = prepared.with_scaling(affine, target_affine).trainer(threads, communicator=communicator)
+    require_alike(communicator, config, prepared.dataset, file.read_bytes())
     training = Training(run, config, prepared.dataset, prepared.splits, trainer, prepared.encoding)
     recorder = Recorder(training, threads, workplace.data_dir)
     check_data(run, header.dataset, recorder.meta.dataset)

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM or a closed terminal: stop after the present step. A second Ctrl-C stops at once."""
+"""Ctrl-C, SIGTERM, SIGUSR1 or a closed terminal: stop after the present step. A second Ctrl-C stops at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from types import FrameType, TracebackType
 from typing import Any, Final, Literal
 
-SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")  # Windows lacks the last two
+"""SIGUSR1 is what SLURM is asked for as a warning, and what mpirun passes on without killing soon after."""
 
 Reason = Literal["interrupted", "pruned", "taken over"]
 TAKEN_OVER: Final = "taken over"

@@ -37,6 +37,8 @@ class Machine:
     cpu: str | None = None
     cores: int | None = None
     threads: int | None = None
+    ranks: int | None = None
+    """Processes that trained together; None for one."""
     blas: Sequence[Mapping[str, str | None]] = ()
     blas_environment: Mapping[str, str] = field(default_factory=dict)
     git_commit: str | None = None
@@ -94,7 +96,7 @@ def choose_threads(wanted: int | None, trained_on: Machine | None = None) -> int
     return wanted or cpu.usable_threads()
 
 
-def describe(threads: int) -> Machine:
+def describe(threads: int, ranks: int = 1) -> Machine:
     """This machine, and the versions and settings that this process uses on it."""
     return Machine(
         nnscratch=VERSION,
@@ -104,6 +106,7 @@ def describe(threads: int) -> Machine:
         cpu=cpu.cpu_model(),
         cores=cpu.available_cores(),
         threads=threads,
+        ranks=ranks if ranks > 1 else None,
         blas=[
             {key: library.get(key) for key in ("internal_api", "version", "architecture", "threading_layer")}
             for library in blas_libraries()

@@ -7,6 +7,8 @@ from zlib import crc32
 
 import numpy as np
 
+from nnscratch.nn.compute.communicator import ALONE, Communicator
+
 
 @dataclass(frozen=True)
 class RandomStreams:
@@ -21,7 +23,15 @@ class RandomStreams:
 
 @dataclass
 class Moment:
-    """Which streams and which step it is, shared by the layers of a network that draw random numbers."""
+    """Which streams, which step, and which rows of the step's batch, shared by the layers of a network.
+
+    Of a batch that several processes share, a layer sees those from `first_row` on. Random numbers belong to the row
+    of the whole batch, and statistics are those of the whole batch.
+    """
 
     streams: RandomStreams = field(default_factory=lambda: RandomStreams(0))
     step: int = 0
+    communicator: Communicator = ALONE
+    first_row: int = 0
+    counts: bool = True
+    """Not for a process that the batch has no row for: it is lent another's, so that it takes part in the sums."""

@@ -19,6 +19,7 @@ from nnscratch.host.display import Display
 from nnscratch.host.json_text import json_text
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.communicator import ALONE, Communicator
 from nnscratch.nn.losses import Loss
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.report.formats import printable
@@ -57,8 +58,13 @@ class Request:
     timing: bool = False
 
 
-def evaluate_run(path: Path, request: Request, workplace: Workplace, display: Display) -> Evaluation:
-    """Evaluates a run's network on one of its splits, or on other data, and writes evaluation/<name>/ into the run."""
+def evaluate_run(
+    path: Path, request: Request, workplace: Workplace, display: Display, communicator: Communicator = ALONE
+) -> Evaluation:
+    """Evaluates a run's network on one of its splits, or on other data, and writes evaluation/<name>/ into the run.
+
+    Processes that call it together share out the examples; rank 0 writes.
+    """
     if request.split not in SPLITS:
         close = did_you_mean(request.split, SPLITS)
         raise UsageError(f"there is no split {request.split}{close}", f"one of {', '.join(SPLITS)}")
@@ -68,13 +74,15 @@ def evaluate_run(path: Path, request: Request, workplace: Workplace, display: Di
     dataset, splits, decision = None, None, None
     if request.data is None or wanted is not None:
         dataset, splits = load_data(loaded, workplace, display)
-        decision = None if wanted is None else _decide(loaded, wanted, dataset, splits)
+        decision = None if wanted is None else _decide(loaded, wanted, dataset, splits, communicator)
     if request.data is not None:
-        evaluation = evaluate_other(loaded, request.data, decision, request.by)
+        evaluation = evaluate_other(loaded, request.data, decision, request.by, communicator)
     else:
         assert dataset is not None
         assert splits is not None
-        evaluation = evaluate_split(loaded, dataset, splits, request.split, decision, request.by)
+        evaluation = evaluate_split(loaded, dataset, splits, request.split, decision, request.by, communicator)
+    if communicator.rank:
+        return evaluation
     if request.timing:
         evaluation = replace(evaluation, timing=time_predictions(loaded, evaluation.examples, threads))
     write_evaluation(loaded, evaluation)
@@ -107,6 +115,7 @@ def evaluate_split(
     split: str,
     decision: Decision | None = None,
     by: str | None = None,
+    communicator: Communicator = ALONE,
 ) -> Evaluation:
     """The network's figures on that split, computed in the batches that training computes them in."""
     examples = splits.named(split)
@@ -115,12 +124,16 @@ def evaluate_split(
         raise UserError(f"{loaded.run.path} has no {split} split", f"--split takes {' or '.join(there)}")
     groups = None if by is None else Groups.by(by, cells_of_split(loaded, dataset, splits, split, by))
     recipe = build_recipe(loaded.config, dataset, splits)
-    score, outputs = _outputs(loaded, examples, recipe.loss)
+    score, outputs = _outputs(loaded, examples, recipe.loss, communicator)
     return evaluation_of(loaded, Subject(split), examples, score, outputs, decision, groups)
 
 
 def evaluate_other(
-    loaded: LoadedRun, path: Path, decision: Decision | None = None, by: str | None = None
+    loaded: LoadedRun,
+    path: Path,
+    decision: Decision | None = None,
+    by: str | None = None,
+    communicator: Communicator = ALONE,
 ) -> Evaluation:
     """The network's figures on labelled data that is none of its splits.
 
@@ -130,13 +143,13 @@ def evaluate_other(
     groups = None if by is None or labelled.cells is None else Groups.by(by, labelled.cells)
     loss = loaded.config.loss.build()
     loss.prepare(labelled.examples.targets, loaded.outputs)
-    score, outputs = _outputs(loaded, labelled.examples, loss)
+    score, outputs = _outputs(loaded, labelled.examples, loss, communicator)
     subject = Subject(folder_name(path.stem, "data"), path)
     evaluation = evaluation_of(loaded, subject, labelled.examples, score, outputs, decision, groups)
     return replace(evaluation, note="\n".join(filter(None, [labelled.note, evaluation.note])))
 
 
-def _outputs(loaded: LoadedRun, examples: Examples, loss: Loss) -> tuple[Score, Array]:
+def _outputs(loaded: LoadedRun, examples: Examples, loss: Loss, communicator: Communicator) -> tuple[Score, Array]:
     outputs = np.empty((len(examples), loaded.outputs), np.float32)
     batches = Batches(
         scale_targets(examples, loaded.target_affine),
@@ -144,15 +157,17 @@ def _outputs(loaded: LoadedRun, examples: Examples, loss: Loss) -> tuple[Score, 
         evaluation_batch_size(loaded.config.training.batch_size),
     )
     views = loaded.config.evaluation.test_time_augmentation
-    return evaluate(loaded.network, loss, batches, outputs, views), outputs
+    return evaluate(loaded.network, loss, batches, outputs, views, communicator), outputs
 
 
-def _decide(loaded: LoadedRun, wanted: Wanted, dataset: Dataset, splits: Splits) -> Decision:
+def _decide(
+    loaded: LoadedRun, wanted: Wanted, dataset: Dataset, splits: Splits, communicator: Communicator
+) -> Decision:
     """The threshold that reaches what is wanted on the validation split."""
     examples = splits.validation
     if examples is None:
         raise UserError(f"{loaded.run.path} has no validation split to choose a threshold on", "data.validation=0.1")
-    _, outputs = _outputs(loaded, examples, build_recipe(loaded.config, dataset, splits).loss)
+    _, outputs = _outputs(loaded, examples, build_recipe(loaded.config, dataset, splits).loss, communicator)
     return Decision.choose(wanted, examples.targets[examples.rows], loaded.probabilities(outputs))
 
 

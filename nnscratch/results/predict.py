@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from nnscratch.datasets.formats.images import quiet_pillow
 from nnscratch.errors import UsageError, UserError
 from nnscratch.host.json_text import json_text
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.communicator import ALONE, Communicator
 from nnscratch.report.formats import count, decimal, percent, printable
 from nnscratch.results.prediction_inputs import items
 from nnscratch.results.prediction_tables import Item
@@ -129,18 +131,28 @@ def predict_run(
     top: int = 3,
     threads: int | None = None,
     keep: Sequence[str] = (),
+    communicator: Communicator = ALONE,
 ) -> Predictions:
-    """What the network of a run says of the inputs: see `prediction_inputs.items`."""
+    """What the network of a run says of the inputs: see `prediction_inputs.items`.
+
+    Processes that call it together, and read the predictions together, share out the inputs.
+    """
     if top < 1:
         raise UsageError(f"--top {top}: at least 1")
+    if communicator.size > 1 and "-" in inputs:
+        raise UsageError(
+            "-: mpirun does not pass on where standard input ends", "name the files or folders, or start one process"
+        )
     loaded = load_run(path, checkpoint)
     used = use_threads_of(loaded, threads)
-    stream = predict(loaded, items(loaded, inputs, listing, keep), top, used)
+    stream = predict(loaded, items(loaded, inputs, listing, keep), top, used, communicator)
     names = () if loaded.classes else loaded.target_names
     return Predictions(stream, names, min(top, len(loaded.classes or ())), keep)
 
 
-def predict(loaded: LoadedRun, inputs: Iterable[Item], top: int = 3, readers: int = 1) -> Iterator[Prediction]:
+def predict(
+    loaded: LoadedRun, inputs: Iterable[Item], top: int = 3, readers: int = 1, communicator: Communicator = ALONE
+) -> Iterator[Prediction]:
     """A Prediction for every input, in order; BATCH of them are in memory at a time."""
     stored = np.empty((BATCH, *loaded.input_shape), np.uint8 if loaded.takes_images else np.float32)
     x = np.empty(stored.shape, np.float32)
@@ -148,8 +160,9 @@ def predict(loaded: LoadedRun, inputs: Iterable[Item], top: int = 3, readers: in
     remaining = iter(inputs)
     while batch := list(islice(remaining, BATCH)):
         # Warning filters belong to the process: this outermost one puts back what the readers' own leave behind.
+        own = communicator.share(len(batch))
         with quiet_pillow() if loaded.takes_images else nullcontext():
-            read = cpu.threaded_map(_read, batch, readers)  # Pillow decodes without holding the interpreter's lock
+            read = cpu.threaded_map(_read, batch[own], readers)  # Pillow decodes without holding the interpreter's lock
         arrays = [each for each in read if not isinstance(each, str)]
         for index, array in enumerate(arrays):
             stored[index] = array
@@ -157,10 +170,25 @@ def predict(loaded: LoadedRun, inputs: Iterable[Item], top: int = 3, readers: in
         y = x[:0]
         if number:
             y = averaged_outputs(loaded.network, loaded.affine.apply(stored[:number], x[:number]), views)
+        errors = [each if isinstance(each, str) else None for each in read]
+        if communicator.size > 1:
+            errors, y = _of_all(errors, y, loaded.outputs, communicator)
         answers = _answers(loaded, y, top)
-        for item, each in zip(batch, read, strict=True):
-            answer = partial(Prediction, error=each) if isinstance(each, str) else next(answers)
+        for item, error in zip(batch, errors, strict=True):
+            answer = next(answers) if error is None else partial(Prediction, error=error)
             yield answer(item.name, kept=item.kept)
+
+
+def _of_all(
+    errors: list[str | None], y: Array, outputs: int, communicator: Communicator
+) -> tuple[list[str | None], Array]:
+    """What all processes found of a batch: the errors in its order, and the outputs of what had none."""
+    found: list[list[str | None]] = [json.loads(text) for text in communicator.texts(json.dumps(errors))]
+    borders = [0, *accumulate(outputs * sum(error is None for error in each) for each in found)]
+    together = np.empty(borders[-1], np.float32)
+    together[borders[communicator.rank] : borders[communicator.rank + 1]] = y.reshape(-1) if y.size else ()
+    communicator.all_gather(together, borders)
+    return [error for each in found for error in each], together.reshape(-1, outputs)
 
 
 def _read(item: Item) -> Array | str:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from nnscratch.errors import UsageError, UserError
 from nnscratch.host.appending import open_to_append, open_without_following
@@ -34,6 +34,9 @@ class RunDirectory:
 
     Who writes a file of the run asks `place` for its path, or has it written by `write_bytes` and the like.
     """
+
+    is_written: ClassVar[bool] = True
+    """Not by a process that only takes part in the training."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

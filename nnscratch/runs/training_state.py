@@ -58,7 +58,10 @@ class Best:
 
 
 def last_checkpoint(trainer: Trainer, best: Best, header: Header) -> Checkpoint:
-    """Everything that a resume needs; raises DivergenceError when some of it is not finite."""
+    """Everything that a resume needs, as one process would have it; processes that train together ask for it together.
+
+    Raises DivergenceError when some of it is not finite.
+    """
     trainer.require_finite()
     parameters = trainer.network.parameters
     arrays = _section("parameters", parameters.named()) | _section("state", parameters.named_state())
@@ -66,7 +69,7 @@ def last_checkpoint(trainer: Trainer, best: Best, header: Header) -> Checkpoint:
         theta, state = _parts(trainer.average, parameters)
         arrays |= _section("trained", parameters.named()) | _section("trained_state", parameters.named_state())
         arrays |= _section("parameters", parameters.named(theta)) | _section("state", parameters.named_state(state))
-    for name, vector in trainer.recipe.optimizer.state.items():
+    for name, vector in trainer.step.optimizer_state().items():
         whole = np.zeros_like(parameters.theta)
         whole[: vector.size] = vector
         arrays |= _section(f"optimizer/{name}", parameters.named(whole))
@@ -120,7 +123,7 @@ def restore(checkpoint: Checkpoint, path: Path, trainer: Trainer) -> Best:
     for name, vector in optimizer.state.items():
         whole = np.zeros_like(parameters.theta)
         parameters.load(checkpoint.section(f"optimizer/{name}"), whole)
-        vector[:] = whole[: vector.size]
+        vector[:] = whole[optimizer.own]
     optimizer.t = t
     trainer.progress = progress
     best = Best()

@@ -24,6 +24,8 @@ class Assignment:
     workplace: Workplace
     wandb: str | None = None
     """The mode of the trials' mirrors on W&B, in place of their configs'."""
+    ranks: int = 1
+    """Processes that train one trial together."""
 
     def open_study(self, extend: bool = False) -> Study:
         """The study with the trials to take from."""

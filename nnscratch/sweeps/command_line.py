@@ -10,6 +10,7 @@ from pathlib import Path
 from nnscratch.config.assembly import prepare
 from nnscratch.config.names import EXPECTED, is_folder_name
 from nnscratch.config.numbers import Number
+from nnscratch.distributed.launch import mpirun_command
 from nnscratch.errors import Interrupted, UsageError, UserError, without_password
 from nnscratch.host import machine
 from nnscratch.host.display import Display
@@ -51,12 +52,17 @@ class SweepOptions:
     """The mode of the trials' mirrors on W&B, in place of their configs'."""
     dry_run: bool = False
     """Whether it is only estimated."""
+    ranks: int = 1
+    """Processes that train one trial together."""
 
     def check(self) -> None:
         """Raises UsageError for a number or a name without a meaning."""
         if self.name is not None and not is_folder_name(self.name):
             raise UsageError(f"--name {self.name}: {EXPECTED}")
         Number(least=1, most=1000, whole=True).require("--workers", self.workers)
+        Number(least=1, most=100_000, whole=True).require("--ranks-per-trial", self.ranks)
+        if self.ranks > 1:
+            mpirun_command(self.ranks)
         Number(above=0).require("--lease", self.lease_seconds)
         if self.count is not None:
             Number(least=1, whole=True).require("--count", self.count)
@@ -101,6 +107,7 @@ def sweep(
                 download=False,
             ),
             how.wandb,
+            how.ranks,
         )
         study = assignment.open_study(how.extend)
         write_atomically(folder / "sweep.yaml", file.read_bytes())
@@ -167,6 +174,7 @@ def _interrupted(
         "--storage": None if how.storage is None else without_password(how.storage),
         "--lease": None if how.lease_seconds == LEASE_SECONDS else how.lease_seconds,
         "--workers": None if how.workers == 1 else how.workers,
+        "--ranks-per-trial": None if how.ranks == 1 else how.ranks,
         "--threads": workplace.threads,
         "--wandb": how.wandb,
     }

@@ -25,6 +25,7 @@ from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.sampling import trial_seed
 from nnscratch.sweeps.study import LeaseLostError, Study, Trial
 from nnscratch.sweeps.trial_observer import Heartbeat, TrialObserver, TrialStop
+from nnscratch.sweeps.trial_on_ranks import Ranks
 from nnscratch.sweeps.trouble import Patience
 
 OF_THE_DATA = ("data.dataset", "data.path", "data.limit", "data.validation")
@@ -111,6 +112,17 @@ def trial_changes(definition: SweepDefinition, trial: Trial, seed: int) -> tuple
 
 def trial_config(definition: SweepDefinition, trial: Trial, seed: int) -> Config:
     """The config of a trial. Raises ConfigError when its values do not go together."""
+    return definition.command.load(_all_changes(definition, trial, seed))
+
+
+def trial_words(definition: SweepDefinition, trial: Trial, seed: int) -> list[str]:
+    """The words after `nnscratch train` that make this config."""
+    command, changes = definition.command, _all_changes(definition, trial, seed)
+    left_out = command.left_out(changes)
+    return [str(command.config), *command.overrides, *(each for each in changes if each not in left_out)]
+
+
+def _all_changes(definition: SweepDefinition, trial: Trial, seed: int) -> tuple[str, ...]:
     changes = [*trial_changes(definition, trial, seed), f"name=trial-{trial.number:04d}"]
     base = definition.command.load()
     if base.wandb.group is None:
@@ -118,7 +130,7 @@ def trial_config(definition: SweepDefinition, trial: Trial, seed: int) -> Config
     for field, value in (("project", definition.project), ("entity", definition.entity)):
         if value is not None and getattr(base.wandb, field) is None:
             changes.append(override(f"wandb.{field}", value))
-    return definition.command.load(tuple(changes))
+    return tuple(changes)
 
 
 def _train(study: Study, trial: Trial, assignment: Assignment, observer: TrialObserver, stop: StopRequest) -> None:
@@ -130,11 +142,17 @@ def _train(study: Study, trial: Trial, assignment: Assignment, observer: TrialOb
     expected = workplace.runs_dir / config.name
     if expected.is_dir() and not RunDirectory(expected).config.exists():
         RunDirectory(expected).discard()  # killed before there was anything in it
-    for path in dict.fromkeys([Path(trial.run) if trial.run else expected, expected]):
-        if _is_run_of(path, config, study.definition.command.config.parent):
-            resume(path, None, workplace, display, wandb=wandb, observers=[observer], stop=stop)
-            return
-    train(config, workplace, display, wandb=wandb, observers=[observer], stop=stop)
+    candidates = dict.fromkeys([Path(trial.run) if trial.run else expected, expected])
+    begun = (path for path in candidates if _is_run_of(path, config, study.definition.command.config.parent))
+    path = next(begun, None)
+    if assignment.ranks > 1:
+        words = trial_words(study.definition, trial, study.seed)
+        ranks = Ranks(assignment.ranks, workplace, assignment.allow_plugins, wandb)
+        ranks.train(config, words, observer, stop, path)
+    elif path is not None:
+        resume(path, None, workplace, display, wandb=wandb, observers=[observer], stop=stop)
+    else:
+        train(config, workplace, display, wandb=wandb, observers=[observer], stop=stop)
 
 
 def _is_run_of(path: Path, config: Config, folder: Path) -> bool:

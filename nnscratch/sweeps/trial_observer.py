@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 
@@ -92,15 +92,23 @@ class TrialObserver(Observer):
         """The largest accuracy that tells nothing; None when nothing is classified."""
 
     def begin(self, training: Training) -> None:
-        self.run, self._epochs = training.run, training.config.training.epochs
-        self.chance = chance_level(training.splits)
-        progress = training.trainer.progress
-        for row in progress.history:  # of a process before, which could not tell
+        epochs, progress = training.config.training.epochs, training.trainer.progress
+        self.begin_run(training.run, epochs, progress.history, progress.updates, chance_level(training.splits))
+
+    def begin_run(
+        self,
+        run: RunDirectory,
+        epochs: int,
+        history: Sequence[Mapping[str, float]],
+        updates: int,
+        chance: float | None,
+    ) -> None:
+        """The same of a training that is another process's."""
+        self.run, self._epochs, self.chance = run, epochs, chance
+        for row in history:  # of a process before, which could not tell
             self._note(int(row["epoch"]), row)
         with suppress(LeaseLostError):
-            self._patience(
-                lambda: self._study.begin(self._trial.number, training.run.path, self._epochs, progress.updates)
-            )
+            self._patience(lambda: self._study.begin(self._trial.number, run.path, self._epochs, updates))
         if self._trial.due is not None:
             self._stop.ask("pruned")
 

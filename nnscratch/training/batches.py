@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from nnscratch.nn.compute.buffers import Array, Buffers
+from nnscratch.nn.compute.communicator import ALONE, Communicator
 from nnscratch.nn.random_streams import RandomStreams
-from nnscratch.training.augmentation.augmentation import Augmentation, Origins, change, move, moved_pixels
+from nnscratch.training.augmentation.augmentation import Augmentation, Change, Origins, change, move, moved_pixels
 from nnscratch.training.examples import Examples
 from nnscratch.training.read_ahead import BATCHES, ReadAhead
 from nnscratch.training.scaling import Affine
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows of a batch that a process has: from `start` on, so many of all."""
+
+    start: int
+    count: int
+    total: int
+
+    @property
+    def rows(self) -> slice:
+        """These rows; the first of the batch in their place when there are none."""
+        return slice(self.start, self.start + self.count) if self.count else slice(0, 1)
 
 
 class Batches:
@@ -41,8 +57,11 @@ class Batches:
 
     def load(self, index: int) -> tuple[Array, Array]:
         """x (n, ...) and t (n, ...) of batch `index`."""
-        rows, examples = self.rows(index), self.examples
         self._ahead.ask(self.rows(index + BATCHES))
+        return self._load(self.rows(index))
+
+    def _load(self, rows: Array) -> tuple[Array, Array]:
+        examples = self.examples
         return self._scaled(self._gather("stored", examples.inputs, rows)), self._gather("t", examples.targets, rows)
 
     def weights(self, index: int) -> Array | None:
@@ -66,7 +85,8 @@ class TrainingBatches(Batches):
     """The batches to learn from: `batch(epoch, step)` is the same whenever it is asked for.
 
     Every epoch has its own random order, and every augmentation of every batch its own random numbers. `classes` is how
-    many classes the labels can have, for augmentations that mix them.
+    many classes the labels can have, for augmentations that mix them. Of a batch that processes share, each gets its
+    rows; what is random is drawn for the whole batch, so that a row gets the same whoever it falls to.
     """
 
     def __init__(
@@ -78,17 +98,37 @@ class TrainingBatches(Batches):
         augmentations: Sequence[Augmentation] = (),
         classes: int = 0,
         dtype: npt.DTypeLike = np.float32,
+        communicator: Communicator = ALONE,
     ) -> None:
         super().__init__(examples, affine, batch_size, dtype)
         self.streams, self.augmentations, self.classes = streams, augmentations, classes
+        self.communicator = communicator
         self._epoch: int | None = None
         """The epoch whose order `_order` is."""
 
+    def weights(self, index: int) -> Array | None:
+        """Those of this process's rows."""
+        weights = super().weights(index)
+        return None if weights is None else weights[self.part(index).rows]
+
+    def part(self, step: int) -> Part:
+        """Which rows of the batch of that step, from 0, are this process's."""
+        total = min(self.batch_size, len(self.examples) - step * self.batch_size)
+        own = self.communicator.share(total)
+        return Part(own.start, own.stop - own.start, total)
+
     def batch(self, epoch: int, step: int) -> tuple[Array, Array]:
-        """x and t of that step, both numbers from 0; t may be mixed to a distribution over the classes (n, K)."""
+        """x and t of this process's rows in that step, both numbers from 0; t may be mixed to distributions (n, K).
+
+        A process that has no rows gets one that does not count.
+        """
         if epoch != self._epoch:
             self._order, self._epoch = self.order(epoch), epoch
-        return self._augmented(epoch, step) if self.augmentations else self.load(step)
+        own = self.part(step).rows
+        self._ahead.ask(self.rows(step + BATCHES))
+        if not self.augmentations:
+            return self._load(self.rows(step)[own])
+        return self._augmented(epoch, step, own)
 
     def order(self, epoch: int) -> Array:
         """The row numbers in that epoch's order."""
@@ -96,17 +136,22 @@ class TrainingBatches(Batches):
         self.streams.stream("shuffle", epoch).shuffle(order)
         return order
 
-    def _augmented(self, epoch: int, step: int) -> tuple[Array, Array]:
-        """Images (n, H, W, C), moved as bytes and changed as numbers."""
+    def _augmented(self, epoch: int, step: int, own: slice) -> tuple[Array, Array]:
+        """Images (n, H, W, C), moved as bytes and changed as numbers.
+
+        A change may look at other rows of the batch (mixup does) and draws its numbers for all of them: where there is
+        one, everybody makes the whole batch and takes the own rows of it.
+        """
         rows, inputs = self.rows(step), self.examples.inputs
-        self._ahead.ask(self.rows(step + BATCHES))
         drawn = [
             (augmentation, self.streams.stream(f"augmentation {number} {augmentation.name}", epoch, step))
             for number, augmentation in enumerate(self.augmentations)
         ]
         origins = Origins.unmoved(len(rows), *inputs.shape[1:3])
-        if move(drawn, origins, epoch, rows):
-            stored = moved_pixels(inputs, rows, origins, self._buffers)
-        else:
-            stored = self._gather("stored", inputs, rows)
-        return change(drawn, self._scaled(stored), self._gather("t", self.examples.targets, rows), self.classes)
+        moved = move(drawn, origins, epoch, rows)
+        changes = any(isinstance(each, Change) for each in self.augmentations)
+        if not changes:
+            rows, origins = rows[own], Origins(origins.down[own], origins.across[own])
+        stored = moved_pixels(inputs, rows, origins, self._buffers) if moved else self._gather("stored", inputs, rows)
+        x, t = change(drawn, self._scaled(stored), self._gather("t", self.examples.targets, rows), self.classes)
+        return (x[own], t[own]) if changes else (x, t)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
 from nnscratch.errors import DivergenceError
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.communicator import ALONE, Communicator
 from nnscratch.nn.losses import Loss
 from nnscratch.nn.network import Network
 from nnscratch.nn.parameters import Parameters
@@ -22,42 +24,46 @@ def diverged(place: str, when: str) -> DivergenceError:
     return DivergenceError(f"training diverged {when}: {place} is the first that is not finite; the step was not taken")
 
 
-def locate(network: Network, loss: Loss, x: Array, t: Array) -> str:
-    """The first array of a step that holds nan or infinity, found by repeating the step layer by layer."""
+def locate(network: Network, loss: Loss, x: Array, t: Array, communicator: Communicator = ALONE) -> str:
+    """The first array of a step that holds nan or infinity, found by repeating the step layer by layer.
+
+    Processes that share the batch repeat it together, up to the first that any of them finds.
+    """
     with np.errstate(all="ignore"):
-        place = not_finite(network.parameters.named())
-        if place is not None:
-            return f"the weights {place}"
-        if not np.isfinite(x).all():
-            return "the input batch"
-        y = x
-        for layer in network.layers:
-            y = layer.forward(y, training=True)
-            if not np.isfinite(y).all():
-                return f"the output of layer {layer.path}"
-        largest = float(np.max(np.abs(y)))
-        value, dy = loss(y, t)
-        if not math.isfinite(value):
-            return f"the loss ({value}), from outputs up to {largest:.3g}"
-        return _locate_backward(network, dy)
+        for place in _places(network, loss, x, t):
+            found = communicator.first_text(place)
+            if found is not None:
+                return found
+    return "nothing when repeated: memory or hardware is at fault"
 
 
-def _locate_backward(network: Network, dy: Array) -> str:
+def _places(network: Network, loss: Loss, x: Array, t: Array) -> Iterator[str | None]:
+    """Array by array of a step: what to call it, when it holds nan or infinity, else None."""
+    place = not_finite(network.parameters.named())
+    yield None if place is None else f"the weights {place}"
+    yield _unless_finite(x, "the input batch")
+    y = x
+    for layer in network.layers:
+        y = layer.forward(y, training=True)
+        yield _unless_finite(y, f"the output of layer {layer.path}")
+    largest = float(np.max(np.abs(y)))
+    value, dy = loss(y, t)
+    yield None if math.isfinite(value) else f"the loss ({value}), from outputs up to {largest:.3g}"
     gradients = network.parameters.named(network.parameters.gradient)
     passed: Array | None = dy
-    if not np.isfinite(dy).all():
-        return "the gradient of the loss"
+    yield _unless_finite(dy, "the gradient of the loss")
     for layer in reversed(network.layers):
         if passed is None:
             break
         passed = layer.backward(passed)
-        own = {name: array for name, array in gradients.items() if name.startswith(layer.path + ".")}
-        place = not_finite(own)
-        if place is not None:
-            return f"the gradient of {place}"
-        if passed is not None and not np.isfinite(passed).all():
-            return f"the gradient that layer {layer.path} passes on"
-    return "nothing when repeated: memory or hardware is at fault"
+        place = not_finite({name: array for name, array in gradients.items() if name.startswith(layer.path + ".")})
+        yield None if place is None else f"the gradient of {place}"
+        if passed is not None:
+            yield _unless_finite(passed, f"the gradient that layer {layer.path} passes on")
+
+
+def _unless_finite(array: Array, name: str) -> str | None:
+    return None if np.isfinite(array).all() else name
 
 
 def not_finite(arrays: dict[str, Array]) -> str | None:
@@ -72,12 +78,17 @@ def named_vectors(parameters: Parameters, optimizer: Optimizer) -> dict[str, Arr
     return named | {f"the optimizer's {name}": vector for name, vector in optimizer.state.items()}
 
 
-def guarded_step(optimizer: Optimizer, parameters: Parameters, factor: float, l2: float) -> str | None:
-    """One optimizer step, taken back when it leaves nan or infinity: where, or None when all went well."""
+def guarded_step(
+    optimizer: Optimizer, parameters: Parameters, factor: float, l2: float, communicator: Communicator = ALONE
+) -> str | None:
+    """One optimizer step, taken back when it leaves nan or infinity: where, or None when all went well.
+
+    Processes that update a part each take it back together.
+    """
     vectors = [parameters.theta, *optimizer.state.values()]
     before, t = [vector.copy() for vector in vectors], optimizer.t
     optimizer.step(factor, l2)
-    place = not_finite(named_vectors(parameters, optimizer))
+    place = communicator.first_text(not_finite(named_vectors(parameters, optimizer)))
     if place is not None:
         optimizer.t = t
         for vector, values in zip(vectors, before, strict=True):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.communicator import ALONE, Communicator
 from nnscratch.nn.losses import Loss
 from nnscratch.nn.network import Network
 from nnscratch.training.batches import Batches
@@ -23,21 +24,32 @@ class Score:
 
 
 def evaluate(
-    network: Network, loss: Loss, batches: Batches, outputs: Array | None = None, views: Kind = "none"
+    network: Network,
+    loss: Loss,
+    batches: Batches,
+    outputs: Array | None = None,
+    views: Kind = "none",
+    communicator: Communicator = ALONE,
 ) -> Score:
     """The mean loss (without penalty) and the accuracy over all batches; the raw outputs go into `outputs` (N, K).
 
-    The outputs are averaged over that kind of views of every image.
+    The outputs are averaged over that kind of views of every image. Processes share out the batches, and all get what
+    one alone would.
     """
-    total, correct, seen = 0.0, 0, 0
-    for index, (x, t) in enumerate(batches):
+    seen, size = len(batches.examples), batches.batch_size
+    of_batches = np.zeros((len(batches), 2))
+    for index in range(len(batches))[communicator.share(len(batches))]:
+        x, t = batches.load(index)
         y = averaged_outputs(network, x, views)
         if outputs is not None:
-            outputs[seen : seen + len(t)] = y
+            outputs[index * size : index * size + len(t)] = y
         value, _ = loss.weighted(y, t, batches.weights(index))
-        total += float(value) * len(t)
-        correct += count_correct(y, t)
-        seen += len(t)
+        of_batches[index] = float(value) * len(t), count_correct(y, t)
+    if outputs is not None:
+        shares = [communicator.share_of(rank, len(batches)).start for rank in range(communicator.size)]
+        rows = [*(min(start * size, seen) for start in shares), seen]
+        communicator.all_gather(outputs.reshape(-1), [row * outputs[0].size for row in rows])
+    total, correct = (sum(column) for column in communicator.sum(of_batches).T.tolist())
     accuracy = correct / seen if batches.examples.targets.ndim == 1 else None
     return Score(total / seen, accuracy, seen)
 

@@ -54,7 +54,7 @@ class LayerMeasurements:
     def _norms(self, vector: Array) -> dict[str, float]:
         arrays: Mapping[str, Array] = self.parameters.named(vector)
         return {
-            layer: float(np.sqrt(sum(_sum_of_squares(arrays[name]) for name in names)))
+            layer: float(np.sqrt(sum(sum_of_squares(arrays[name]) for name in names)))
             for layer, names in self._layers.items()
         }
 
@@ -62,10 +62,11 @@ class LayerMeasurements:
 def global_norm(gradient: Array) -> float:
     """|g| over the whole vector; nan or inf exactly when some entry is nan or inf."""
     # One BLAS call: its threads are still awake from the backward pass, ours would have to be woken.
-    return float(np.sqrt(_sum_of_squares(gradient)))
+    return float(np.sqrt(sum_of_squares(gradient)))
 
 
-def _sum_of_squares(array: Array) -> float:
+def sum_of_squares(array: Array) -> float:
+    """|array|^2, which may be beyond float32's range; nan or inf exactly when some entry is nan or inf."""
     with np.errstate(over="ignore"):
         total = float(np.vdot(array, array))
     if not np.isfinite(total) and np.isfinite(array).all():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,10 +15,14 @@ from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.equations import Equation, entry, in_turn
 from nnscratch.nn.parameters import Parameters, Placement, Segment
-from nnscratch.training.optimizers import SGD, Chunk, Optimizer, decay_weights
+from nnscratch.training.chunks import Chunk
+from nnscratch.training.optimizers import SGD, Optimizer, decay_weights
 from nnscratch.training.update_equations import Before
 
 COEFFICIENTS = 3.4445, -4.7750, 2.0315
+
+NUMBERS_PER_PRODUCT = 40
+"""An iteration on a matrix whose shorter side is so long takes about as long as all of SGD's passes over it."""
 
 
 @dataclass(eq=False)
@@ -62,9 +67,22 @@ class Muon(Optimizer):
         if self.normalize and self.weight_decay:
             yield "weight_decay", "has no effect on matrices whose length `normalize` sets: use sgd_weight_decay"
 
-    def bind(self, parameters: Parameters, workers: Workers | None = None) -> None:
-        self.hidden = hidden_matrices(parameters)
-        super().bind(parameters, workers)
+    def borders(self, parameters: Parameters, parts: int) -> list[int]:
+        """Cut so that no hidden matrix is, and everybody has about as many operations as far as that goes."""
+        places, costs = [0], [0.0]
+        for each in sorted(hidden_matrices(parameters), key=lambda matrix: matrix.place.start):
+            size, shorter = each.place.stop - each.place.start, min(math.prod(each.shape[:-1]), each.shape[-1])
+            between = costs[-1] + each.place.start - places[-1]
+            places += [each.place.start, each.place.stop]
+            costs += [between, between + size * (1 + self.iterations * shorter / NUMBERS_PER_PRODUCT)]
+        costs.append(costs[-1] + parameters.trainable_size - places[-1])
+        places.append(parameters.trainable_size)
+        return [_nearest(costs[-1] * part / parts, places, costs) for part in range(parts + 1)]
+
+    def bind(self, parameters: Parameters, workers: Workers | None = None, own: slice | None = None) -> None:
+        theirs = slice(0, parameters.trainable_size) if own is None else own
+        self.hidden = [each for each in hidden_matrices(parameters) if theirs.start <= each.place.start < theirs.stop]
+        super().bind(parameters, workers, own)
         self.rate = self.sgd_learning_rate
         decay = self.weight_decay if self.sgd_weight_decay is None else self.sgd_weight_decay
         self.sgd = SGD(self.sgd_learning_rate, self.sgd_momentum, nesterov=self.sgd_momentum > 0, weight_decay=decay)
@@ -190,6 +208,14 @@ class Muon(Optimizer):
         yield from in_turn({"A": "sum_i(X_ij**2)", "B": "b * A + c * sum_k(A_jk**2)"}, values, at=(j, j))
         values = {"a": a, "X": X[i, j], "X_ik": X[i], "B_kj": B[:, j]}
         yield Equation.of(entry("O", *place), "a * X + sum_k(X_ik * B_kj)", values, made, note)
+
+
+def _nearest(cost: float, places: Sequence[int], costs: Sequence[float]) -> int:
+    """The place up to which the costs come nearest to that; a hidden matrix, every second piece, is not cut."""
+    index = min(max(bisect_left(costs, cost), 1), len(costs) - 1)
+    if index % 2:
+        return places[index - 1] + round(cost - costs[index - 1])
+    return places[index] if costs[index] - cost <= cost - costs[index - 1] else places[index - 1]
 
 
 def hidden_matrices(parameters: Parameters) -> list[Placement]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -19,20 +18,8 @@ from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.equations import Equation, in_turn
 from nnscratch.nn.parameters import Group, Parameters, Segment
+from nnscratch.training.chunks import CHUNK, Chunk, part_of, pieces_of
 from nnscratch.training.update_equations import Before, Entry
-
-CHUNK = 1 << 18
-"""Numbers in a chunk: large enough that handing one to a thread costs little, small enough to stay in cache."""
-
-
-@dataclass(frozen=True, eq=False)
-class Chunk:
-    """A piece of theta with its gradient g and its part of the optimizer's state."""
-
-    theta: Array
-    g: Array
-    state: tuple[Array, ...]
-    group: Group
 
 
 @dataclass(eq=False)
@@ -52,12 +39,21 @@ class Optimizer(Component):
         """How many numbers `bind` allocates for these parameters."""
         return len(self.state_names) * parameters.trainable_size
 
-    def bind(self, parameters: Parameters, workers: Workers | None = None) -> None:
-        """Allocates the state for these parameters and cuts the vectors into chunks."""
+    def borders(self, parameters: Parameters, parts: int) -> list[int]:
+        """Where the trained part of theta is cut to be updated by so many processes: equally."""
+        return [parameters.trainable_size * part // parts for part in range(parts + 1)]
+
+    def bind(self, parameters: Parameters, workers: Workers | None = None, own: slice | None = None) -> None:
+        """Allocates the state for these parameters and cuts the vectors into chunks; of an `own` part, for that alone.
+
+        An own part lies between two `borders`.
+        """
         self.t = 0
         self.rate = self.learning_rate
         """The learning rate of what the chunks hold, before schedule and group."""
-        size = parameters.trainable_size
+        self.own = slice(0, parameters.trainable_size) if own is None else own
+        """The part of theta that `step` changes."""
+        size = self.own.stop - self.own.start
         self.workers = workers if workers is not None and size > 2 * CHUNK else Workers()  # else not worth the handover
         self.state = {name: np.zeros(size, parameters.theta.dtype) for name in self.state_names}
         self.chunks = [
@@ -68,11 +64,13 @@ class Optimizer(Component):
 
     def segments(self, parameters: Parameters) -> Iterable[Segment]:
         """The pieces of theta that `update` changes: all that is trained."""
-        return (segment for segment in parameters.segments if not segment.group.frozen)
+        trained = (segment for segment in parameters.segments if not segment.group.frozen)
+        return (part for segment in trained for part in part_of(segment, self.own))
 
     def chunk(self, parameters: Parameters, piece: slice, group: Group) -> Chunk:
         """That piece of theta and of all that goes with it."""
-        state = tuple(vector[piece] for vector in self.state.values())
+        place = slice(piece.start - self.own.start, piece.stop - self.own.start)
+        state = tuple(vector[place] for vector in self.state.values())
         return Chunk(parameters.theta[piece], parameters.gradient[piece], state, group)
 
     def step(self, factor: float = 1.0, l2: float = 0.0) -> None:
@@ -114,14 +112,6 @@ class Optimizer(Component):
         values = {"theta": before.theta[at], "g": before.gradient[at], "t": self.t}
         old, new = ([vector[at] for vector in state.values()] for state in (before.state, self.state))
         return Entry(values, old, new, parameters.theta[at], group)
-
-
-def pieces_of(segment: Segment) -> list[slice]:
-    """The segment in equal pieces of about CHUNK numbers; none of them is a small remainder."""
-    size = segment.stop - segment.start
-    count = max(1, round(size / CHUNK))
-    borders = [segment.start + size * index // count for index in range(count + 1)]
-    return [slice(start, stop) for start, stop in pairwise(borders)]
 
 
 @dataclass(eq=False)

@@ -22,6 +22,8 @@ class StepResult:
     step: int
     steps_per_epoch: int
     loss: float
+    asked: Sequence[bool] = ()
+    """What of the training's questions some process said yes to."""
 
 
 @dataclass(frozen=True)

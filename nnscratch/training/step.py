@@ -11,13 +11,14 @@ import numpy as np
 
 from nnscratch.errors import DivergenceError
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.communicator import ALONE, Communicator
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.network import Network
 from nnscratch.nn.parameters import Parameters
 from nnscratch.training.batches import TrainingBatches
 from nnscratch.training.divergence import LARGE, diverged, guarded_step, locate
 from nnscratch.training.evaluation import count_correct
-from nnscratch.training.measurements import LayerMeasurements, global_norm
+from nnscratch.training.measurements import LayerMeasurements, sum_of_squares
 from nnscratch.training.recipe import Recipe
 
 
@@ -38,9 +39,11 @@ class StepTaken(NamedTuple):
     """What a step saw and did."""
 
     t: Array
-    """The targets of its batch, in a buffer that the next batch overwrites."""
+    """The targets of this process's rows of its batch, in a buffer that the next batch overwrites."""
     w: Array | None
-    """The weights of its examples, where they have any."""
+    """The weights of these examples, where they have any."""
+    examples: int
+    """In the batch, of all processes."""
     loss: float
     """Of the batch, before the update, without penalty."""
     correct: int
@@ -49,6 +52,8 @@ class StepTaken(NamedTuple):
     """Before clipping."""
     measures: Mapping[str, float] | None
     """Of every layer, gradient norm and update ratio; None in most steps."""
+    asked: Sequence[bool]
+    """Which of the questions somebody said yes to, of all processes."""
 
 
 class TrainingStep:
@@ -59,13 +64,22 @@ class TrainingStep:
 
     It depends on (epoch, step), on the losses of the epochs before, and on what steps change: the parameters' values,
     the optimizer's memory and `average`. Nothing else is kept, so that any step can be asked for.
+
+    Processes that share the batch take the step together. With rows n of N, each has n / N of L and of dy, so that the
+    sum over the processes is L and g. Then each updates a part of theta, and is sent the others' (Rajbhandari et al.
+    2020, stage 1): time and memory of the optimizer are divided by the number of processes.
     """
 
-    def __init__(self, network: Network, recipe: Recipe, workers: Workers) -> None:
-        self.network, self.recipe = network, recipe
+    def __init__(self, network: Network, recipe: Recipe, workers: Workers, communicator: Communicator = ALONE) -> None:
+        self.network, self.recipe, self.communicator = network, recipe, communicator
+        network.moment.communicator = communicator
         parameters = network.parameters
-        recipe.optimizer.bind(parameters, workers)
+        communicator.copy_from_first(parameters.values)
+        self.borders = recipe.optimizer.borders(parameters, communicator.size)
+        self.own = slice(*self.borders[communicator.rank : communicator.rank + 2])
+        recipe.optimizer.bind(parameters, workers, self.own)
         self.gradient = parameters.gradient[: parameters.trainable_size]
+        self.theta = parameters.theta[: parameters.trainable_size]
         self.measurements = LayerMeasurements(parameters)
         self.average: Array | None = parameters.values.copy() if recipe.averaging else None
         """theta and the running statistics, averaged over the steps."""
@@ -85,49 +99,68 @@ class TrainingStep:
         step: int,
         losses: Sequence[float],
         onlooker: Onlooker | None = None,
+        questions: Sequence[bool] = (),
     ) -> StepTaken:
-        """Takes the step.
+        """Takes the step. `questions` are put to all processes at once: whether somebody says yes.
 
         Raises DivergenceError, the weights as they were, when the loss, a gradient or the next weights are not finite.
         """
         network, recipe, gradient, steps = self.network, self.recipe, self.gradient, batches.steps
-        number = epoch * steps + step
+        communicator, own = self.communicator, gradient[self.own]
+        number, part = epoch * steps + step, batches.part(step)
         passes = network if onlooker is None else onlooker
-        network.moment.step = number
+        network.moment.step, network.moment.first_row, network.moment.counts = number, part.start, part.count > 0
         # Running statistics see a batch before its loss is known.
         np.copyto(self._state_before, network.parameters.state)
         x, t = batches.batch(epoch, step)
         y = passes.forward(x, training=True)
         w = batches.weights(step)
         value, dy = recipe.loss.weighted(y, t, w)
-        loss = float(value)  # a loss of one's own may give one of NumPy's numbers
+        if part.count != part.total:
+            value, dy = value * (part.count / part.total), np.multiply(dy, part.count / part.total, out=dy)
         mixed_labels = t.ndim == 2 and batches.examples.targets.ndim == 1
-        correct = count_correct(y, np.argmax(t, axis=1) if mixed_labels else t)
-        if not math.isfinite(loss):
-            raise self._diverged(x, t, epoch, step)
+        correct = count_correct(y, np.argmax(t, axis=1) if mixed_labels else t) if part.count else 0
         passes.backward(dy)
-        norm = global_norm(gradient)
-        if not math.isfinite(norm):
+        communicator.reduce_scatter(gradient, self.borders)
+        # A loss of one's own may give one of NumPy's numbers.
+        own_sums = np.array([float(value), correct, sum_of_squares(own), *questions], np.float64)
+        loss, correct, squares, *said = communicator.sum(own_sums).tolist()
+        norm = math.sqrt(squares) if squares >= 0 else math.nan
+        if not (math.isfinite(loss) and math.isfinite(norm)):
             raise self._diverged(x, t, epoch, step)
 
         measured = self.measurements.is_due(step, steps)
         if measured:
+            communicator.all_gather(gradient, self.borders)
             self.measurements.before_update()
-        recipe.clip(gradient, norm)
+        recipe.clip(own, norm)
         factor = recipe.learning_rate_factor(number, steps, losses)
-        l2 = recipe.l2.coefficient(len(t))
+        l2 = recipe.l2.coefficient(part.total)
         # Checked, and taken back if need be, when it is the first or something is large.
         if number and max(loss, norm, recipe.optimizer.learning_rate * factor, l2) < LARGE:
             recipe.optimizer.step(factor, l2)
         else:
             self._guarded_update(factor, l2, epoch, step)
+        communicator.all_gather(self.theta, self.borders)
         if onlooker is not None:
             onlooker.updated(factor, l2)
         if recipe.averaging and self.average is not None and self._scratch is not None:
             values, total = network.parameters.values, recipe.epochs * steps
             recipe.averaging.update(self.average, values, number + 1, total, self._scratch)
         measures = self.measurements.after_update() if measured else None
-        return StepTaken(t, w, loss, correct, norm, measures)
+        return StepTaken(t, w, part.total, loss, int(correct), norm, measures, [count > 0 for count in said])
+
+    def optimizer_state(self) -> dict[str, Array]:
+        """The optimizer's memory of the whole trained part of theta, by name; all processes ask for it together."""
+        parts = self.recipe.optimizer.state
+        if self.communicator.size == 1:
+            return parts
+        whole = {}
+        for name, vector in parts.items():
+            whole[name] = np.zeros(self.borders[-1], vector.dtype)
+            whole[name][self.own] = vector
+            self.communicator.all_gather(whole[name], self.borders)
+        return whole
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
@@ -145,7 +178,7 @@ class TrainingStep:
 
     def _guarded_update(self, factor: float, l2: float, epoch: int, step: int) -> None:
         parameters = self.network.parameters
-        place = guarded_step(self.recipe.optimizer, parameters, factor, l2)
+        place = guarded_step(self.recipe.optimizer, parameters, factor, l2, self.communicator)
         if place is not None:
             np.copyto(parameters.state, self._state_before)
             raise diverged(f"{place} after the update", _when(epoch, step))
@@ -154,7 +187,7 @@ class TrainingStep:
         """The error that names the first array that is not finite, found by repeating the step."""
         state = self.network.parameters.state
         np.copyto(state, self._state_before)
-        place = locate(self.network, self.recipe.loss, x.copy(), t)
+        place = locate(self.network, self.recipe.loss, x.copy(), t, self.communicator)
         np.copyto(state, self._state_before)
         return diverged(place, _when(epoch, step))
 

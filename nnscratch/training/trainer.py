@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
 
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.communicator import ALONE, Communicator
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
@@ -39,10 +40,11 @@ class Trainer:
         streams: RandomStreams,
         workers: Workers | None = None,
         target_affine: Affine = UNCHANGED,
+        communicator: Communicator = ALONE,
     ) -> None:
         self.network, self.recipe, self.streams = network, recipe, streams
-        self.affine, self.target_affine = affine, target_affine
-        self.step = TrainingStep(network, recipe, workers or Workers())
+        self.affine, self.target_affine, self.communicator = affine, target_affine, communicator
+        self.step = TrainingStep(network, recipe, workers or Workers(), communicator)
         self.progress = Progress()
 
     @staticmethod
@@ -62,9 +64,15 @@ class Trainer:
         """theta and the running statistics, averaged over the steps; None without averaging."""
         return self.step.average
 
-    def run(self, train: Examples, validation: Examples | None = None) -> Iterator[StepResult | EpochResult]:
+    def run(
+        self,
+        train: Examples,
+        validation: Examples | None = None,
+        questions: Callable[[], Sequence[bool]] = tuple,
+    ) -> Iterator[StepResult | EpochResult]:
         """Trains from wherever `progress` is to the recipe's last epoch.
 
+        Of what `questions` gives in every step, its result says what some process said yes to: the same for all.
         Raises DivergenceError, the weights still finite, when the loss, a gradient or the next weights are not.
         """
         progress = self.progress
@@ -76,10 +84,10 @@ class Trainer:
             while progress.step < steps:
                 started = time.perf_counter()
                 with np.errstate(all="ignore"):  # what overflows is found by explicit checks, and named
-                    taken = self.step(batches, progress.epoch, progress.step, losses)
+                    taken = self.step(batches, progress.epoch, progress.step, losses, questions=questions())
                 self._count(taken)
                 progress.train_seconds += time.perf_counter() - started
-                yield StepResult(progress.epoch + 1, progress.step, steps, taken.loss)
+                yield StepResult(progress.epoch + 1, progress.step, steps, taken.loss, taken.asked)
             with np.errstate(all="ignore"):
                 values = self._epoch_values(batches, losses, held_out)
             progress.start_next_epoch()
@@ -102,6 +110,7 @@ class Trainer:
             self.recipe.augmentations,
             classes=self.network.output_shape[0],
             dtype=self.network.parameters.theta.dtype,
+            communicator=self.communicator,
         )
 
     def score(self, examples: Examples, outputs: Array | None = None) -> Score:
@@ -112,7 +121,8 @@ class Trainer:
         """
         batches = self._evaluation_batches(examples)
         with self.weights_that_count(), np.errstate(all="ignore"):
-            return evaluate(self.network, self.recipe.loss, batches, outputs, self.recipe.test_time_augmentation)
+            views = self.recipe.test_time_augmentation
+            return evaluate(self.network, self.recipe.loss, batches, outputs, views, self.communicator)
 
     def weights_that_count(self) -> AbstractContextManager[None]:
         """Inside, the network holds the averaged weights when there are any; afterwards the trained ones again."""
@@ -128,6 +138,7 @@ class Trainer:
         """Raises DivergenceError when anything that a checkpoint would hold is not finite."""
         named = named_vectors(self.network.parameters, self.recipe.optimizer)
         place = not_finite(named if self.average is None else {**named, "the average of the weights": self.average})
+        place = self.communicator.first_text(place)
         if place is not None:
             raise diverged(place, f"by epoch {self.progress.epoch + 1}, step {self.progress.step}")
 
@@ -136,7 +147,7 @@ class Trainer:
         return Batches(scaled, self.affine, size, self.network.parameters.theta.dtype)
 
     def _count(self, taken: StepTaken) -> None:
-        progress, examples = self.progress, len(taken.t)
+        progress, examples = self.progress, taken.examples
         progress.step += 1
         progress.updates += 1
         progress.loss_sum += taken.loss * examples
@@ -156,7 +167,7 @@ class Trainer:
             started = time.perf_counter()
             y = self._outputs_to_measure(held_out)
             with self.weights_that_count():
-                score = evaluate(self.network, recipe.loss, held_out, y)
+                score = evaluate(self.network, recipe.loss, held_out, y, communicator=self.communicator)
             if not math.isfinite(score.loss):
                 raise diverged(f"the validation loss ({score.loss})", f"by the end of epoch {values['epoch']}")
             values["val_loss"] = score.loss

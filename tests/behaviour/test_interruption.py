@@ -28,7 +28,7 @@ from nnscratch.host.workplace import Workplace
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.training.progress import StepResult
 
-NUMBERS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+NUMBERS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)]
 
 
 class Signals(Observer):

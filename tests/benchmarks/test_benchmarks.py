@@ -13,9 +13,11 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 SCRIPTS = [
-    "dense",
+    "busy",
     "convolution",
     "convolution_epoch",
+    "dense",
+    "distributed",
     "end_to_end",
     "larger_than_memory",
     "pytorch_training",

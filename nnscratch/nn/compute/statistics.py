@@ -26,6 +26,13 @@ def column_sums(x: Array) -> Array:
     return np.asarray(np.ones(len(rows), x.dtype) @ rows)
 
 
+def pooled(M: Array, means: Array, variances: Array) -> tuple[int, Array, Array]:
+    """Number, mean and variance of parts together, from those of each: (P,), (P, C), (P, C) (Chan et al. 1979)."""
+    total, M = int(np.sum(M)), M[:, None]
+    mean = np.sum(M * means, axis=0) / total
+    return total, mean, np.sum(M * (variances + np.square(means - mean)), axis=0) / total
+
+
 class Features:
     """How arrays of one shape (N, ..., C) are cut into rows, and worked on by feature."""
 

@@ -59,10 +59,21 @@ class Workers:
         flat = [array.reshape(-1) for array in arrays]
         self.run(lambda piece: function(*(array[piece] for array in flat)), cut(first.size), first.size)
 
-    def enumerated(self, function: Callable[..., object], arrays: Sequence[Array], piece: int) -> None:
-        """function(number, *arrays) for every piece of that many numbers; all arrays (N, ...) are contiguous."""
-        flat, pieces = [array.reshape(-1) for array in arrays], cut(arrays[0].size, piece=piece)
-        self.run(lambda number: function(number, *(array[pieces[number]] for array in flat)), range(len(pieces)))
+    def enumerated(self, function: Callable[..., object], arrays: Sequence[Array], piece: int, before: int = 0) -> None:
+        """function(number, start, *arrays) for every piece of that many numbers; all arrays (N, ...) are contiguous.
+
+        The arrays are part of longer ones, with so many numbers before them, that are cut from their own beginning:
+        a piece's part of them starts at number `start` of it.
+        """
+        flat = [array.reshape(-1) for array in arrays]
+        first, stop = before // piece, before + arrays[0].size
+
+        def run(number: int) -> None:
+            start = max(number * piece, before)
+            own = slice(start - before, min((number + 1) * piece, stop) - before)
+            function(number, start - number * piece, *(array[own] for array in flat))
+
+        self.run(run, range(first, -(-stop // piece)))
 
     def by_rows(
         self, function: Callable[..., Result], arrays: Sequence[Array], pieces: Sequence[slice] | None = None

@@ -20,13 +20,18 @@ DRAWN = 1 << 18
 """Numbers that share a random stream; its cost is spread over them."""
 
 
+DRAWN_AT_ONCE = 4
+"""16-bit integers that the generator (PCG64) makes of one draw of 64 bits."""
+
+
 @dataclass(eq=False)
 class Dropout(Layer):
     """y = k x / (1 - rate) with k = 0 at probability `rate`, else 1; dx = k dy / (1 - rate). Not training: y = x.
 
     The division keeps the expected value, so that nothing changes afterwards. k comes from the stream of this layer
-    and step, a stream per piece of the batch: it does not depend on the threads, nor on other layers. It is drawn from
-    16 bits: the rate, in the division too, is the nearest multiple of 1 / 65536 below 1.
+    and step, a stream per piece of the batch: it does not depend on the threads, on other layers, or on how many
+    processes share the batch. It is drawn from 16 bits: the rate, in the division too, is the nearest multiple of
+    1 / 65536 below 1.
 
     Derivation: k is a constant of the step: the slope of y is k / (1 - rate).
     """
@@ -46,7 +51,8 @@ class Dropout(Layer):
             return x if self.may_overwrite_x else self.forward_by(np.positive, x)
         self.kept = self.buffer("kept", x.shape, np.bool_)
         y = self.y_like(x)
-        self.workers.enumerated(self._drop, (x, self.kept, y), DRAWN)
+        before = self.moment.first_row * (x.size // len(x))
+        self.workers.enumerated(self._drop, (x, self.kept, y), DRAWN, before)
         return y
 
     def backward(self, dy: Array) -> Array | None:
@@ -54,9 +60,14 @@ class Dropout(Layer):
             return dy if self.may_overwrite_dy else self.backward_by(np.positive, dy)
         return self.backward_by(self._apply, dy, self.kept)
 
-    def _drop(self, piece: int, x: Array, kept: Array, y: Array) -> None:
+    def _drop(self, piece: int, start: int, x: Array, kept: Array, y: Array) -> None:
+        """Of a piece, the numbers from `start` on."""
         rng = self.moment.streams.stream("dropout " + self.path, self.moment.step, piece)
-        np.greater_equal(rng.integers(0, LEVELS, x.size, np.uint16), self.dropped, out=kept)
+        skipped, surplus = divmod(start, DRAWN_AT_ONCE)
+        if skipped:
+            rng.bit_generator.advance(skipped)  # type: ignore[attr-defined]
+        levels = rng.integers(0, LEVELS, surplus + x.size, np.uint16)
+        np.greater_equal(levels[surplus:], self.dropped, out=kept)
         self._apply(x, kept, y)
 
     def _apply(self, numbers: Array, kept: Array, out: Array) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from nnscratch.component import setting
 from nnscratch.nn.compute.buffers import Array, Shape
-from nnscratch.nn.compute.statistics import Features, column_sums
+from nnscratch.nn.compute.statistics import Features, column_sums, pooled
 from nnscratch.nn.equations import Equation, in_turn, largest
 from nnscratch.nn.initializers import Constant, Zeros
 from nnscratch.nn.layer import Layer
@@ -22,10 +22,10 @@ from nnscratch.nn.parameters import Group, Parameters
 class BatchNorm(Layer):
     """y = gamma x^ + beta,  x^ = (x - mu) / s,  s = sqrt(v + epsilon)                  (Ioffe & Szegedy 2015)
 
-    mu and v are mean and variance of each feature (of images: each channel) over the batch, M numbers each; when not
-    training, running averages of them: m mu_run + (1 - m) mu, and so for M / (M - 1) v, the unbiased variance.
-    One number has no variance: with M = 1 the running averages are used in training, too, and stay as they are. So they
-    do in a layer that is frozen whole, whose weights were trained with them.
+    mu and v are mean and variance of each feature (of images: each channel) over the batch, M numbers each, whichever
+    processes share it; when not training, running averages of them: m mu_run + (1 - m) mu, and so for M / (M - 1) v,
+    the unbiased variance. One number has no variance: with M = 1 the running averages are used in training, too, and
+    stay as they are. So they do in a layer that is frozen whole, whose weights were trained with them.
 
     Gradients: dbeta = sum dy,  dgamma = sum dy x^,  dx = gamma / s (dy - dbeta / M - x^ dgamma / M): mu and v depend on
     x too; running averages do not, which is the case M = infinity. Both passes are affine per feature, so that x^
@@ -73,10 +73,11 @@ class BatchNorm(Layer):
 
     def forward(self, x: Array, training: bool) -> Array:
         self.x, self.features = x, Features(x.shape, self.workers)
-        M = x.size // x.shape[-1]
-        if training and M > 1 and not self.is_frozen:
-            self.M: float = M
-            self.mean, variance = self.features.mean_and_variance(x)
+        of_batch = self._of_batch(x) if training and not self.is_frozen else None
+        if of_batch is not None:
+            M, self.mean, variance = of_batch
+            # A row that is not of the batch changes none of its statistics: to it they are constants.
+            self.M: float = M if self.moment.counts else math.inf
             self._update_running(self.mean, variance, M)
         else:
             self.M = math.inf
@@ -94,11 +95,22 @@ class BatchNorm(Layer):
         self.dbeta[...], self.dgamma[...] = dbeta, dgamma
         if not self.needs_dx:
             return None
+        dbeta, dgamma = self.moment.communicator.sum(np.stack([dbeta, dgamma]))
         # dx = gamma / s (dy - dbeta / M - x^ dgamma / M) = a dy + b x + c
         a = self.gamma.astype(np.float64) / self.s
         b = -a * dgamma / (M * self.s)
         c = -a * dbeta / M - b * self.mean
         return self.features.affine_in_two(a, dy, b, x, c, out=self.dx_like(dy))
+
+    def _of_batch(self, x: Array) -> tuple[int, Array, Array] | None:
+        """M, mu and v of the batch, of all processes that share it; None for one number."""
+        M, C, communicator = x.size // x.shape[-1], x.shape[-1], self.moment.communicator
+        if communicator.size == 1:
+            return (M, *self.features.mean_and_variance(x)) if M > 1 else None
+        counted = M if self.moment.counts else 0
+        of_all = communicator.stack(np.concatenate([[counted], *self.features.mean_and_variance(x)]))
+        M, mean, variance = pooled(of_all[:, 0], of_all[:, 1 : 1 + C], of_all[:, 1 + C :])
+        return (M, mean, variance) if M > 1 else None
 
     def _update_running(self, mean: Array, variance: Array, M: int) -> None:
         m, unbiased = self.momentum, variance * (M / (M - 1))

@@ -52,11 +52,13 @@ def test_an_error_in_a_piece_reaches_the_caller() -> None:
 def test_enumerated_gives_every_piece_its_number_and_its_part_of_every_array() -> None:
     x, y = np.arange(10.0).reshape(5, 2), np.zeros((5, 2))
 
-    def number(piece: int, x: np.ndarray, y: np.ndarray) -> None:
-        y[:] = 100 * piece + x
+    def number(piece: int, start: int, x: np.ndarray, y: np.ndarray) -> None:
+        y[:] = 1000 * piece + 100 * start + x
 
     Workers(2).enumerated(number, (x, y), 4)
-    assert y.ravel().tolist() == [0, 1, 2, 3, 104, 105, 106, 107, 208, 209]
+    assert y.ravel().tolist() == [0, 1, 2, 3, 1004, 1005, 1006, 1007, 2008, 2009]
+    Workers(2).enumerated(number, (x, y), 4, before=7)
+    assert y.ravel().tolist() == [1300, 2001, 2002, 2003, 2004, 3005, 3006, 3007, 3008, 4009]
 
 
 @pytest.mark.parametrize("threads", [1, 3])

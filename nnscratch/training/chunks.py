@@ -1,0 +1,38 @@
+"""The flat vector of parameters, cut: into parts that processes own, and into pieces for cores and their caches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.parameters import Group, Segment
+
+CHUNK = 1 << 18
+"""Numbers in a chunk: large enough that handing one to a thread costs little, small enough to stay in cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """A piece of theta with its gradient g and its part of the optimizer's state."""
+
+    theta: Array
+    g: Array
+    state: tuple[Array, ...]
+    group: Group
+
+
+def part_of(segment: Segment, own: slice) -> Iterator[Segment]:
+    """What of the segment lies in that part of the vector, if anything."""
+    start, stop = max(segment.start, own.start), min(segment.stop, own.stop)
+    if start < stop:
+        yield Segment(segment.group, start, stop)
+
+
+def pieces_of(segment: Segment) -> list[slice]:
+    """The segment in equal pieces of about CHUNK numbers; none of them is a small remainder."""
+    size = segment.stop - segment.start
+    count = max(1, round(size / CHUNK))
+    borders = [segment.start + size * index // count for index in range(count + 1)]
+    return [slice(start, stop) for start, stop in pairwise(borders)]
