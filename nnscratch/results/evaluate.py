@@ -80,7 +80,7 @@ def evaluation_of(loaded: LoadedRun, split: str, examples: Examples, score: Scor
     t = examples.targets[examples.rows]
     measured: Classified | Regressed
     if loaded.classes is not None:
-        measured = Classified.of(loaded.config, loaded.classes, t, outputs)
+        measured = Classified.of(loaded.classes, t, outputs, loaded.record.includes_softmax)
     else:
         measured = Regressed(loaded.target_names, t, loaded.target_affine.undo(outputs))
     note = _difference_from_training(loaded, split)
@@ -89,7 +89,7 @@ def evaluation_of(loaded: LoadedRun, split: str, examples: Examples, score: Scor
 
 def _difference_from_training(loaded: LoadedRun, split: str) -> str:
     """Why the val figures are not training's own; empty where they are."""
-    views = loaded.config.evaluation.test_time_augmentation
+    views = loaded.record.views
     if split != "val" or views == "none":
         return ""
     return f"averaged over the views of test_time_augmentation: {views}, as val_loss during training is not"

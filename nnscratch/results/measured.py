@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from nnscratch.config.config import Config
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.report.values import ClassScores
 from nnscratch.training.metrics import (
@@ -23,15 +22,15 @@ from nnscratch.training.metrics import (
 )
 
 
-def probabilities(config: Config, y: Array) -> Array:
+def probabilities(y: Array, includes_softmax: bool) -> Array:
     """p (N, K) float64, rows that sum to 1, from the outputs y of a classifier.
 
-    With a loss that includes softmax (cross_entropy) y are logits: p = softmax(y). With any other, y estimates the
+    Where the loss includes softmax (cross_entropy) y are logits: p = softmax(y). With any other, y estimates the
     probabilities itself (the mean squared error against 0 and 1 is least at P(class | x)): p = max(y, 0) / sum, which
     leaves softmax outputs as they are; where no output is positive, all classes are equally likely.
     """
     y = y.astype(np.float64)
-    if config.loss.component.includes_softmax:
+    if includes_softmax:
         p = np.exp(y - np.max(y, axis=1, keepdims=True))
     else:
         p = np.maximum(y, 0)
@@ -57,9 +56,9 @@ class Classified:
     top5_accuracy: float
 
     @classmethod
-    def of(cls, config: Config, classes: tuple[str, ...], t: Array, y: Array) -> Classified:
+    def of(cls, classes: tuple[str, ...], t: Array, y: Array, includes_softmax: bool) -> Classified:
         """From labels (N,) and raw outputs (N, K)."""
-        p, predicted, rows = probabilities(config, y), np.argmax(y, axis=1), np.arange(len(t))
+        p, predicted, rows = probabilities(y, includes_softmax), np.argmax(y, axis=1), np.arange(len(t))
         confidence = p[rows, predicted]
         counts = confusion_matrix(t, predicted, len(classes))
         return cls(

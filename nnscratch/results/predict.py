@@ -135,7 +135,7 @@ def predict(loaded: LoadedRun, inputs: Iterable[Item], top: int = 3, readers: in
     """A Prediction for every input, in order; BATCH of them are in memory at a time."""
     stored = np.empty((BATCH, *loaded.input_shape), np.uint8 if loaded.takes_images else np.float32)
     x = np.empty(stored.shape, np.float32)
-    views = loaded.config.evaluation.test_time_augmentation
+    views = loaded.record.views
     remaining = iter(inputs)
     while batch := list(islice(remaining, BATCH)):
         # Warning filters belong to the process: this outermost one puts back what the readers' own leave behind.
@@ -165,7 +165,7 @@ def _read(item: Item) -> Array | str:
 
 def _answers(loaded: LoadedRun, y: Array, top: int) -> Iterator[Callable[[str], Prediction]]:
     """For every row of outputs, what makes the Prediction once the input's name is known."""
-    p = probabilities(loaded.config, y) if loaded.classes is not None and len(y) else y
+    p = probabilities(y, loaded.record.includes_softmax) if loaded.classes is not None and len(y) else y
     values = loaded.target_affine.undo(y) if loaded.classes is None else y
     order = np.argsort(-y, axis=1, kind="stable")[:, :top].tolist() if y.ndim == 2 else []
     for row in range(len(y)):

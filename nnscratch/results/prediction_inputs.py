@@ -131,7 +131,7 @@ def _rows_of(loaded: LoadedRun, file: IO[bytes], name: str) -> Iterator[Item]:
     shape, dtype = header.shape, header.dtype
     if dtype.kind not in "biuf":
         raise DataError(f"{name}: an array of {dtype}, not of numbers")
-    count, per_row = _as_rows(loaded, shape, name)
+    count, per_row = as_rows(loaded, shape, name)
     if header.is_fortran and len(shape) > 1:
         raise DataError(f"{name}: the array is in Fortran order", "save numpy.ascontiguousarray(x)")
     size = per_row * dtype.itemsize
@@ -144,7 +144,7 @@ def _rows_of(loaded: LoadedRun, file: IO[bytes], name: str) -> Iterator[Item]:
         yield Item(place, partial(_stored, loaded, values, place))
 
 
-def _as_rows(loaded: LoadedRun, shape: tuple[int, ...], name: str) -> tuple[int, int]:
+def as_rows(loaded: LoadedRun, shape: tuple[int, ...], name: str) -> tuple[int, int]:
     """How many examples an array of that shape holds, and how many numbers each has."""
     wanted = loaded.input_shape
     size = math.prod(wanted)
@@ -207,6 +207,11 @@ def _stored_row(loaded: LoadedRun, layout: Layout, columns: list[int], row: list
 
 
 def _stored(loaded: LoadedRun, values: Array, name: str) -> Array:
+    """One example as `as_stored` gives it, of the network's input shape."""
+    return as_stored(loaded, values, name).reshape(loaded.input_shape)
+
+
+def as_stored(loaded: LoadedRun, values: Array, name: str) -> Array:
     """The values as the data is stored: pixels uint8, features float32; UserError when they are not such values."""
     if loaded.takes_images and values.dtype != np.uint8:
         if not (np.all(values == np.rint(values)) and np.all((values >= 0) & (values <= 255))):
@@ -219,7 +224,7 @@ def _stored(loaded: LoadedRun, values: Array, name: str) -> Array:
             values = values.astype(np.float32)
         if not np.isfinite(values).all():
             raise DataError(f"{name}: holds a value that is not a finite number")
-    return values.reshape(loaded.input_shape)
+    return values
 
 
 def _reason(error: Exception) -> str:

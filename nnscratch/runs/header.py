@@ -11,12 +11,14 @@ from typing import Any, Literal
 from nnscratch.host.machine import Machine
 from nnscratch.runs.checkpoint import Checkpoint, damaged
 from nnscratch.runs.meta import Data
+from nnscratch.runs.network_record import NetworkRecord
 from nnscratch.runs.records import read_record
 from nnscratch.training.progress import Progress
 
 LARGEST = 1 << 40
 """Numbers of an example, or outputs: more than any machine holds."""
-ONLY_IN_LAST = ("progress", "optimizer_steps")
+MAY_BE_LEFT_OUT = ("progress", "optimizer_steps", "network")
+"""`best` has no progress, and what was written before there was a network record has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,8 @@ class Header:
     progress: Mapping[str, Any] | None = None
     """How far training has come, as `Progress.from_dict` takes it."""
     optimizer_steps: int | None = None
+    network: NetworkRecord | None = None
+    """The network that the config describes; None in checkpoints from before it was kept."""
 
     @property
     def epoch(self) -> int:
@@ -49,8 +53,8 @@ class Header:
         return self.best_epoch if self.progress is None or self.kind == "best" else int(self.progress["epoch"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, without those that `best` does not have."""
-        return {key: value for key, value in asdict(self).items() if value is not None or key not in ONLY_IN_LAST}
+        """Plain values, without those that there are none of."""
+        return {key: value for key, value in asdict(self).items() if value is not None or key not in MAY_BE_LEFT_OUT}
 
 
 def header_of(checkpoint: Checkpoint, file: Path) -> Header:
@@ -68,6 +72,8 @@ def header_of(checkpoint: Checkpoint, file: Path) -> Header:
         ):
             if names is not None and len(names) != number:
                 raise ValueError(f"there are {len(names)} names for {number} {what}")
+        if header.network is None and checkpoint.header.get("network") is not None:
+            raise ValueError("the network is not one")
         if header.kind == "last":
             Progress.from_dict(header.progress or {})
     except ValueError as error:
