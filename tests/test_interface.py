@@ -93,7 +93,8 @@ def test_rows_are_taken_as_arrays_lists_dicts_and_files(
     model = nnscratch.load(table_run)
     assert (model.feature_names, model.target_names, model.classes) == (("a", "b"), ("total", "twice"), None)
     rows = [[1, 2], [3, 4.5]]
-    for x in (rows, tuple(map(tuple, rows)), np.array(rows), [np.array(each) for each in rows], tmp_path / "rows.csv"):
+    given: list[Any] = [rows, ((1, 2), (3, 4.5)), np.array(rows), [np.array(each) for each in rows]]
+    for x in (*given, tmp_path / "rows.csv"):
         np.testing.assert_array_equal(model.predict(x), expected.astype(np.float32))
     dicts: list[dict[str, Any]] = [{"b": 2, "a": 1, "note": "not a column"}, {"a": np.float32(3), "b": 4.5}]
     np.testing.assert_array_equal(model.predict(dicts), expected.astype(np.float32))
@@ -190,10 +191,10 @@ def test_a_run_from_before_networks_were_kept_answers_too(pictures: Array) -> No
     assert model.predict(pictures).shape == (50,)
 
 
-def test_training_takes_overrides_of_sections_and_of_paths(tmp_path: Path) -> None:
+def test_training_takes_overrides_of_sections(tmp_path: Path) -> None:
     run = nnscratch.train(
         ROOT / "configs" / "smoke.yaml", runs_dir=tmp_path, threads=1, plots=False, quiet=True,
-        name="own", training={"epochs": 2}, **{"optimizer.learning_rate": 3e-4},
+        name="own", training={"epochs": 2}, optimizer={"learning_rate": 3e-4},
     )  # fmt: skip
     assert run.path == tmp_path / "own"
     assert [row["epoch"] for row in run.history] == [1, 2]
@@ -204,7 +205,7 @@ def test_training_takes_overrides_of_sections_and_of_paths(tmp_path: Path) -> No
 
 def test_a_misspelled_override_trains_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean learning_rate"):
-        nnscratch.train(ROOT / "configs" / "smoke.yaml", runs_dir=tmp_path / "runs", **{"optimizer.leraning_rate": 0.1})
+        nnscratch.train(ROOT / "configs" / "smoke.yaml", runs_dir=tmp_path / "runs", optimizer={"leraning_rate": 0.1})
     assert not (tmp_path / "runs").exists()
 
 

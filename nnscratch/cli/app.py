@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nnscratch.cli import config, data, results, runs, sweep, teaching, train
+from nnscratch.cli import config, data, results, runs, sweep, take_away, teaching, train
 from nnscratch.cli.errors import as_user_error
 from nnscratch.cli.help import LOOK, SET_UP, Group
 from nnscratch.errors import Interrupted, UsageError
@@ -25,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for module in (train, results, sweep, teaching, config):
+for module in (train, results, sweep, teaching, take_away, config):
     app.add_typer(module.family)
 app.add_typer(runs.family, name="runs", rich_help_panel=LOOK)
 app.add_typer(data.family, name="data", rich_help_panel=SET_UP)
