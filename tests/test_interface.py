@@ -21,6 +21,7 @@ from nnscratch.cli import main
 from nnscratch.datasets.sources.shapes import Shapes
 from nnscratch.errors import ConfigError, DataError, UsageError, UserError
 from nnscratch.nn.compute.buffers import Array
+from tests.notebook import answers as answers_of_cells
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -237,6 +238,16 @@ def test_the_examples_in_the_documentation_run(
     monkeypatch.chdir(tmp_path)
     tested = doctest.testmod(interface)
     assert (tested.attempted > 10, tested.failed) == (True, 0)
+
+
+def test_the_notebook_gives_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "configs").mkdir()
+    shutil.copy(ROOT / "configs" / "smoke.yaml", tmp_path / "configs")
+    monkeypatch.chdir(tmp_path)
+    notebook = json.loads((ROOT / "docs" / "python.ipynb").read_text())
+    shown = [cell["outputs"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert answers_of_cells(notebook) == shown, "if this is wanted: python tests/notebook.py docs/python.ipynb"
+    assert len(shown) > 5
 
 
 def test_names_that_are_not_there_are_an_ordinary_error() -> None:

@@ -49,7 +49,7 @@ def export(
     quiet: Quiet = False,
     allow_plugins: AllowPlugins = False,
 ) -> None:
-    """Write a run's network for use elsewhere, and prove that it answers as the run does.
+    """Write a run's network for use elsewhere, with proof.
 
     onnx: one file for any ONNX runtime, from bytes or features to label and probability. safetensors: the weights by
     name, with config, scaling and classes in the header. numpy: a folder with a model.py that needs NumPy alone. Each

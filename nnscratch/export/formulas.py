@@ -18,13 +18,14 @@ def flatten(x: Array) -> Array:
 
 
 def dense(x: Array, W: Array, b: Any) -> Array:
-    """y = x W + b            x (N, D), W (D, units), b (units,)"""
+    """y = x W + b            x (N, D), W (D, units), b (units,)."""
     return np.asarray(x @ W + b)
 
 
 def conv(x: Array, W: Array, b: Any, stride: int, rows: tuple[int, int], columns: tuple[int, int]) -> Array:
-    """y[n, i, j, k] = b_k + sum_abc x[n, i s + a, j s + b, c] W[a, b, c, k]    x with that many rows and columns of
-    zeros before and after it
+    """y[n, i, j, k] = b_k + sum_abc x[n, i s + a, j s + b, c] W[a, b, c, k]    s the stride.
+
+    x is given so many rows and columns of zeros before and after it.
     """
     x = np.pad(x, ((0, 0), rows, columns, (0, 0)))
     kernel, _, _, channels = W.shape
@@ -54,56 +55,56 @@ def global_average_pool(x: Array) -> Array:
 
 
 def batch_norm(x: Array, gamma: Any, beta: Any, mu: Array, v: Array, epsilon: float) -> Array:
-    """y = gamma (x - mu) / sqrt(v + epsilon) + beta    mu and v the running averages: y = a x + c"""
+    """y = gamma (x - mu) / sqrt(v + epsilon) + beta    mu and v the running averages: y = a x + c."""
     a = gamma / np.sqrt(v.astype(np.float64) + epsilon)
     c = beta - a * mu
     return np.asarray(x * a.astype(np.float32) + c.astype(np.float32))
 
 
 def layer_norm(x: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
-    """y = gamma (x - mu) / sqrt(v + epsilon) + beta    mu and v of each example (of images: each pixel) itself"""
+    """y = gamma (x - mu) / sqrt(v + epsilon) + beta    mu and v of each example (of images: each pixel) itself."""
     mu, v = x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True)
     return np.asarray(gamma * ((x - mu) / np.sqrt(v + epsilon)) + beta)
 
 
 def scale(x: Array, factor: float) -> Array:
-    """y = factor x"""
+    """y = factor x."""
     return x * np.float32(factor)
 
 
 def relu(x: Array) -> Array:
-    """y = max(x, 0)"""
+    """y = max(x, 0)."""
     return np.maximum(x, 0)
 
 
 def leaky_relu(x: Array, slope: float) -> Array:
-    """y = max(x, slope x)"""
+    """y = max(x, slope x)."""
     return np.maximum(x, x * np.float32(slope))
 
 
 def sigmoid(x: Array) -> Array:
-    """y = 1 / (1 + e^-x)"""
+    """y = 1 / (1 + e^-x)."""
     return 1 / (1 + np.exp(np.minimum(-x, np.float32(80))))
 
 
 def tanh(x: Array) -> Array:
-    """y = tanh x"""
+    """y = tanh x."""
     return np.tanh(x)
 
 
 def gelu(x: Array) -> Array:
-    """y = x (1 + tanh u) / 2,  u = sqrt(2 / pi) (x + 0.044715 x^3)"""
+    """y = x (1 + tanh u) / 2,  u = sqrt(2 / pi) (x + 0.044715 x^3)."""
     u = np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * x * x * x)
     return np.asarray(x * (1 + np.tanh(u)) / 2)
 
 
 def silu(x: Array) -> Array:
-    """y = x / (1 + e^-x)"""
+    """y = x / (1 + e^-x)."""
     return np.asarray(x / (1 + np.exp(np.minimum(-x, np.float32(80)))))
 
 
 def softmax(x: Array) -> Array:
-    """y_i = e^x_i / sum_j e^x_j"""
+    """y_i = e^x_i / sum_j e^x_j."""
     e = np.exp(x - x.max(axis=-1, keepdims=True))
     return np.asarray(e / e.sum(axis=-1, keepdims=True))
 

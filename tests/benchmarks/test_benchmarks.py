@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).resolve().parent
-SCRIPTS = ["dense", "convolution", "convolution_epoch", "end_to_end", "pytorch_training"]
+SCRIPTS = ["dense", "convolution", "convolution_epoch", "end_to_end", "prediction", "pytorch_training"]
+LIBRARIES = ["torch", "jax", "sklearn", "onnx", "onnxruntime"]
 SMALLEST = {
     "dense": ["fashion"],
     "convolution": ["--batch=2", "--threads=1", "--shape", "5", "3", "4"],
+    "prediction": ["fashion"],
     "convolution_epoch": ["--batch=4", "--threads=1", "--report=report.json"],
 }
 
@@ -27,7 +29,9 @@ def test_every_script_is_tested() -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_benchmark_tells_how_to_use_it_without_the_libraries_it_compares(script: str) -> None:
-    without = "import sys, runpy; sys.modules.update(dict.fromkeys(['torch', 'jax', 'sklearn']))\n"
+    without = (
+        "import sys, runpy; sys.modules.update(dict.fromkeys(['torch', 'jax', 'sklearn', 'onnx', 'onnxruntime']))\n"
+    )
     program = f"{without}sys.argv[1:] = ['--help']; runpy.run_path({str(HERE / script)!r} + '.py', run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
