@@ -53,6 +53,7 @@ class Component:
         return ()
 
 
+Kind = TypeVar("Kind")
 ComponentType = TypeVar("ComponentType", bound=Component)
 
 
@@ -81,24 +82,28 @@ def from_plain(base: type[ComponentType], values: object, depth: int = 0) -> Com
     component = catalogue(base).get(str(values.get("name")))
     if component is None:
         raise ValueError(f"there is no {base.kind} {values.get('name')!r:.60} here")
-    settings = {each.name: each for each in fields(component) if each.init}  # type: ignore[arg-type]
-    hints, given = _hints(component), {}  # type: ignore[arg-type]  # mypy thinks that a class is not hashable
+    called = f"the {base.kind} {component.name}"
+    made = with_fields(component, {name: value for name, value in values.items() if name != "name"}, called, depth + 1)
+    for name, message in made.contradictions():
+        raise ValueError(f"in {name} of {called}, {message}")
+    return made
+
+
+def with_fields(kind: type[Kind], values: Mapping[str, Any], called: str, depth: int = 0) -> Kind:
+    """The dataclass with these plain values. Raises ValueError, in which it is `called` so, as `from_plain` does."""
+    settings = {each.name: each for each in fields(kind) if each.init}  # type: ignore[arg-type]
+    hints, given = _hints(kind), {}  # type: ignore[arg-type]  # mypy thinks that a class is not hashable
     for name, value in values.items():
-        if name == "name":
-            continue
         if name not in settings:
-            raise ValueError(f"the {base.kind} {component.name} has no {name!r:.60}")
+            raise ValueError(f"{called} has no {name!r:.60}")
         try:
-            given[name] = typed(hints[name], value, settings[name].metadata.get("bounds", {}), depth + 1)
+            given[name] = typed(hints[name], value, settings[name].metadata.get("bounds", {}), depth)
         except ValueError as error:
-            raise ValueError(f"in {name} of the {base.kind} {component.name}, {error}") from None
+            raise ValueError(f"in {name} of {called}, {error}") from None
     try:
-        made = component(**given)
+        return kind(**given)
     except TypeError as error:  # a field without a default is missing
         raise ValueError(str(error)) from None
-    for name, message in made.contradictions():
-        raise ValueError(f"in {name} of the {base.kind} {component.name}, {message}")
-    return made
 
 
 def typed(annotation: Any, value: Any, bounds: Mapping[str, float] = types.MappingProxyType({}), depth: int = 0) -> Any:
@@ -134,8 +139,8 @@ def typed(annotation: Any, value: Any, bounds: Mapping[str, float] = types.Mappi
 
 
 @cache
-def _hints(component: type[Component]) -> dict[str, Any]:
-    return get_type_hints(component)
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _is_scalar(annotation: Any, value: object) -> bool:

@@ -13,7 +13,7 @@ the milliseconds that our own threads work on the weights of a large network.
 Where no thread can be started (`ulimit -u`, a container's limit of processes) OpenBLAS ends the process by SIGINT while
 it is loaded; with `OPENBLAS_NUM_THREADS=1` it starts none.
 
-What the user has set is never overridden.
+What the user has set is kept, but for a number of threads with which OpenBLAS would end the process.
 """
 
 from __future__ import annotations
@@ -70,20 +70,20 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
 
     The smallest of its group's quota and of those above. `root` is where /proc and /sys are.
     """
-    quotas = [quota for folder in _cpu_groups(root) if (quota := _quota_of(folder)) is not None]
+    quotas = [quota for folder in control_groups("cpu", root) if (quota := _quota_of(folder)) is not None]
     return min(quotas, default=None)
 
 
-def _cpu_groups(root: Path) -> Iterator[Path]:
-    """The folders that may hold a CPU quota of this process: its groups and those above, as they are mounted here."""
+def control_groups(controller: str, root: Path = Path("/")) -> Iterator[Path]:
+    """The folders that may hold this process's limits of cpu or memory: its groups and those above, as mounted here."""
     mounts = root / "sys" / "fs" / "cgroup"
     for line in _text(root / "proc" / "self" / "cgroup").splitlines():
         controllers, _, group = line.partition(":")[2].partition(":")
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
         path = PurePosixPath("/") / group
         # Inside a container the mounted folder may be the group itself, of which only the host knows the name.
-        for mount in (mounts / controllers, mounts / "cpu") if controllers else (mounts, mounts / "unified"):
+        for mount in (mounts / controllers, mounts / controller) if controllers else (mounts, mounts / "unified"):
             yield from (mount / each.relative_to("/") for each in (path, *path.parents) if ".." not in each.parts)
 
 
@@ -135,8 +135,11 @@ def usable_threads() -> int:
 
 
 def has_room_for(threads: int) -> bool:
-    """Whether BLAS and the layers can each have so many threads, of which the calling one is the first."""
-    return can_start_threads(2 * (threads - 1))
+    """Whether BLAS and the layers can each have so many threads, of which the calling one is the first.
+
+    The layers' are watched by one more.
+    """
+    return can_start_threads(2 * (threads - 1) + (threads > 1))
 
 
 def threaded_map(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> list[Result]:
@@ -180,18 +183,26 @@ def choose(
     else:
         chosen["OPENBLAS_THREAD_TIMEOUT"] = "20"
         reasons.append("OpenBLAS workers sleep 0.4 ms after a matrix product, so that our own threads get the cores")
-    if not starts_threads and "OPENBLAS_NUM_THREADS" not in environment:
+    if not starts_threads:
         chosen["OPENBLAS_NUM_THREADS"] = "1"
-        reasons.append("no threads can be started: OpenBLAS is told to start none")
+        asked = environment.get("OPENBLAS_NUM_THREADS")
+        instead = f", in place of OPENBLAS_NUM_THREADS={asked}" if asked is not None else ""
+        reasons.append(f"no threads can be started: OpenBLAS is told to start none{instead}")
     return Choice(chosen, tuple(reasons))
 
 
 def prepare() -> Choice:
     """Applies `choose` to this process and returns it."""
-    starts_threads = can_start_threads(available_cores() - 1)
+    starts_threads = can_start_threads(_blas_threads(os.environ.get("OPENBLAS_NUM_THREADS", "")) - 1)
     choice = choose(cpu_flags(), dict(os.environ), "numpy" in sys.modules, starts_threads)
     os.environ.update(choice.environment)
     return choice
+
+
+def _blas_threads(asked: str) -> int:
+    """How many threads OpenBLAS will have when OPENBLAS_NUM_THREADS is `asked`: at most one for each core."""
+    cores = available_cores()
+    return min(int(asked), cores) if asked.isdecimal() and int(asked) else cores
 
 
 def use_kernel_of(run: Path) -> None:

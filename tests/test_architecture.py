@@ -42,7 +42,19 @@ ALLOWED: dict[str, set[str]] = {
 """Which parts of nnscratch each part may import, besides itself; docs/contributing.md draws it."""
 
 NUMPY_ONLY = ("nn", "training", "component")
-HEAVY = ("matplotlib", "wandb", "optuna", "pooch", "PIL", "torch", "sklearn", "rich", "pydantic", "sqlalchemy")
+HEAVY = (
+    "matplotlib",
+    "wandb",
+    "optuna",
+    "pooch",
+    "PIL",
+    "torch",
+    "sklearn",
+    "rich",
+    "pydantic",
+    "sqlalchemy",
+    "polars",
+)
 LONGEST_FILE, LONGEST_FUNCTION, LARGEST_SHARE = 350, 60, 1 / 5
 
 
@@ -172,7 +184,7 @@ def test_a_dry_run_imports_no_plots_no_tracking_and_no_search(tmp_path: Path) ->
     ]
     loaded = loaded_by(f"from nnscratch.cli import main\nmain({command!r})")
     assert "numpy" in loaded
-    assert not loaded & {"matplotlib", "wandb", "optuna", "pooch", "PIL", "torch", "sklearn", "sqlalchemy"}
+    assert not loaded & {"matplotlib", "wandb", "optuna", "pooch", "PIL", "torch", "sklearn", "sqlalchemy", "polars"}
     assert not (tmp_path / "runs").exists()
 
 

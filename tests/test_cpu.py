@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -129,7 +131,9 @@ def test_where_no_thread_can_be_started_one_is_used_and_more_are_refused(monkeyp
         raise RuntimeError("can't start new thread")
 
     assert choose(HASWELL, {}, False, starts_threads=False).environment["OPENBLAS_NUM_THREADS"] == "1"
-    assert "OPENBLAS_NUM_THREADS" not in choose(HASWELL, {"OPENBLAS_NUM_THREADS": "2"}, False, False).environment
+    asked = choose(HASWELL, {"OPENBLAS_NUM_THREADS": "2"}, False, starts_threads=False)
+    assert asked.environment["OPENBLAS_NUM_THREADS"] == "1"
+    assert "in place of OPENBLAS_NUM_THREADS=2" in " ".join(asked.reasons)
     monkeypatch.setattr(cpu, "available_cores", lambda: 2)
     monkeypatch.setattr(threading.Thread, "start", refuse)
     assert choose_threads(None) == choose_threads(1) == 1
@@ -149,3 +153,73 @@ def test_openblas_starts_where_it_can_start_no_threads(root: Path, tmp_path: Pat
         pytest.skip("the limit of the stack cannot be raised here")
     assert (done.returncode, done.stderr) == (0, "")
     assert "test_accuracy" in done.stdout
+
+
+def train_as_nobody(
+    limit: int, folder: Path, root: Path, *options: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """The training's end, by a user of its own who may have so many processes and threads; root is bound by no limit.
+
+    What that user may not reach from `/` is reached from `folder`, where it starts.
+    """
+    shutil.copy(root / "configs" / "smoke.yaml", folder)
+    folder.chmod(0o777)
+    arguments = [sys.executable, "-m", "nnscratch", "train", "smoke.yaml", "--no-plots", "--quiet", *options]
+    setpriv = shutil.which("setpriv")
+    if sys.platform != "linux" or os.geteuid() != 0 or setpriv is None:
+        pytest.skip("needs Linux, setpriv and root, who alone becomes another user")
+    reads = "+dac_override,+dac_read_search"  # this Python may lie in root's home
+    user = [setpriv, "--reuid=54321", "--regid=54321", "--clear-groups", f"--inh-caps={reads}"]
+    command = [*user, f"--ambient-caps={reads}", "bash", "-c", f'ulimit -u {limit}; exec "$0" "$@"', *arguments]
+    if subprocess.run([*command[: -len(arguments)], "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no other user can be become here")
+    rest = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
+    return subprocess.run(command, capture_output=True, text=True, env=rest | environment, cwd=folder, check=False)
+
+
+@pytest.mark.skipif(cpu.available_cores() < 2, reason="one core needs no second thread")
+@pytest.mark.parametrize(("limit", "environment"), [(1, {}), (2, {}), (1, {"OPENBLAS_NUM_THREADS": "2"})])
+def test_a_user_who_may_start_no_thread_trains_with_one(
+    limit: int, environment: dict[str, str], root: Path, tmp_path: Path
+) -> None:
+    done = train_as_nobody(limit, tmp_path, root, **environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "test_accuracy" in done.stdout
+
+
+@pytest.mark.skipif(cpu.available_cores() < 2, reason="one core needs no second thread")
+def test_more_threads_than_a_user_may_start_are_refused_with_the_cause(root: Path, tmp_path: Path) -> None:
+    done = train_as_nobody(1, tmp_path, root, "--threads", "2")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: 2 threads cannot be started: the system allows no more (`ulimit -u`")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture
+def cpu_group() -> Iterator[tuple[Path, Path]]:
+    """A new control group of the kernel for CPU time, and the file of it that takes a quota."""
+    mounts = Path("/sys/fs/cgroup")
+    is_v1 = (mounts / "cpu" / "cpu.cfs_quota_us").is_file()
+    group = (mounts / "cpu" if is_v1 else mounts) / f"nnscratch-test-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group can be made here: {error.strerror}")
+    try:
+        quota = group / ("cpu.cfs_quota_us" if is_v1 else "cpu.max")
+        if not quota.is_file():
+            pytest.skip("this machine's control groups have no quota of CPU time")
+        yield group, quota
+    finally:
+        group.rmdir()
+
+
+@pytest.mark.skipif(cpu.available_cores() < 2, reason="needs two cores")
+def test_a_real_control_groups_quota_decides_the_threads(cpu_group: tuple[Path, Path]) -> None:
+    group, quota = cpu_group
+    quota.write_text("50000")  # of a period of 100,000 microseconds
+    program = "from nnscratch import cpu; print(cpu.usable_threads(), cpu.cpu_quota(), cpu.thread_reasons()[0])"
+    command = ["bash", "-c", f'echo $$ > {group}/cgroup.procs && exec "$0" "$@"', sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("1 0.5 a CPU quota gives this container 0.5 of")

@@ -10,7 +10,7 @@ import typer
 
 from nnscratch.cli import config, data, results, runs, sweep, take_away, teaching, train
 from nnscratch.cli.errors import as_user_error
-from nnscratch.cli.help import LOOK, SET_UP, Group
+from nnscratch.cli.help import LOOK, SET_UP, Group, narrow_width
 from nnscratch.errors import Interrupted, UsageError
 from nnscratch.version import VERSION
 
@@ -23,7 +23,11 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 110,
+        "terminal_width": narrow_width(),
+    },
 )
 for module in (train, results, sweep, teaching, take_away, config):
     app.add_typer(module.family)

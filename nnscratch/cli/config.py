@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from nnscratch.cli.help import SET_UP, examples
-from nnscratch.cli.options import DataDir, Json, Threads
-from nnscratch.cli.result import finish
+from nnscratch.cli.options import DataDir, Json, Target, Threads, display_for
+from nnscratch.cli.result import finish, stream_out
+from nnscratch.errors import UsageError
 from nnscratch.host.workplace import DEFAULT_DATA
 
 family = typer.Typer()
@@ -17,13 +18,29 @@ family = typer.Typer()
 
 @family.command(
     rich_help_panel=SET_UP,
-    epilog=examples("nnscratch init my_network.yaml && nnscratch train my_network.yaml", "nnscratch init --list"),
+    short_help="Write a commented config; with --data, for your data.",
+    epilog=examples(
+        "nnscratch init my_network.yaml && nnscratch train my_network.yaml",
+        "nnscratch init houses.yaml --data houses.csv --target price",
+        "nnscratch init --list",
+    ),
 )
 def init(
     path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("config.yaml"),
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Your own data, read and fitted to: a table, an NPZ file, a folder.")
+    ] = None,
+    target: Target = None,
     shipped: Annotated[bool, typer.Option("--list", help="Name the configs that came with nnscratch instead.")] = False,
 ) -> None:
-    """Write a commented config to start from."""
+    """Write a commented config to start from; with --data one that fits it, from the target to the epochs."""
+    if target and data is None:
+        raise UsageError("--target names a column of --data", "nnscratch init my.yaml --data my.csv --target price")
+    if data is not None and not shipped:
+        from nnscratch.setup.fitted_starter import write_fitted
+
+        finish(write_fitted(path, data, target or [], DEFAULT_DATA, display_for(json=False)))
+        return
     if shipped:
         from nnscratch.setup.shipped import shipped_configs
 
@@ -39,7 +56,8 @@ def schema() -> None:
     """Print the JSON Schema of configs, which editors complete from."""
     from nnscratch.setup.editor import editor_schema
 
-    finish(editor_schema())
+    schema = editor_schema()
+    stream_out(schema, [f"{schema.to_text()}\n"], is_data=True)
 
 
 @family.command(

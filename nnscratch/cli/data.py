@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from nnscratch.cli.help import Group, examples
-from nnscratch.cli.options import DataDir, Json, Quiet, display_for
+from nnscratch.cli.options import DataDir, Json, Quiet, Target, display_for
 from nnscratch.cli.result import finish
 from nnscratch.host.workplace import DEFAULT_DATA
 
 family = typer.Typer(
-    cls=Group, help="The datasets: which there are, fetching and verifying them.", no_args_is_help=True
+    cls=Group,
+    help="Datasets: list, fetch, verify; describe your own.",
+    no_args_is_help=True,
 )
 
 
@@ -50,3 +53,18 @@ def verify(
     from nnscratch.setup.data import verify_dataset
 
     finish(verify_dataset(name, data_dir, display_for(json)), json)
+
+
+@family.command(
+    short_help="Say what is found in your own data, and how a config reads it.",
+    epilog=examples("nnscratch data describe houses.csv --target price", "nnscratch data describe pictures/ --json"),
+)
+def describe(
+    path: Annotated[Path, typer.Argument(help="A table, an NPZ file, or a folder of pictures or with train.csv.")],
+    target: Target = None,
+    json: Json = False,
+) -> None:
+    """Say what is found and guessed in your own data, what looks wrong, and the `data:` block of a config for it."""
+    from nnscratch.setup.own_data import read_own_data
+
+    finish(read_own_data(path, target or [], DEFAULT_DATA, display_for(json)), json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 from typer.core import TyperGroup
@@ -10,6 +11,8 @@ TRAIN_AND_USE, LOOK, UNDERSTAND = "Train and use", "Look", "Understand"
 TAKE_AWAY, SET_UP = "Take away", "Set up"
 PURPOSES = (TRAIN_AND_USE, LOOK, UNDERSTAND, TAKE_AWAY, SET_UP)
 """What a command is for: its `rich_help_panel`, which is Typer's word for it; rich itself is not used for help."""
+
+NARROWEST = 30
 
 
 class Group(TyperGroup):
@@ -27,6 +30,12 @@ class Group(TyperGroup):
             if rows:
                 with formatter.section(purpose or "Commands"):
                     formatter.write_dl(rows)
+
+
+def narrow_width() -> int | None:
+    """The width of help pages in a terminal so narrow that Typer would write over its edge; else it decides."""
+    columns = shutil.get_terminal_size().columns
+    return max(columns, NARROWEST) if columns < 52 else None
 
 
 def examples(*commands: str) -> str:

@@ -30,6 +30,12 @@ Arguments = Annotated[
 ]
 Run = Annotated[Path, typer.Argument(help="The run: its folder, or its name in --runs-dir.")]
 Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best, last or a file: whose weights to use.")]
+Target = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target", metavar="NAME", help="The column of a table to predict; several times for several numbers."
+    ),
+]
 
 # Where it works, and with what.
 RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Folder that runs are in.")]
@@ -100,7 +106,7 @@ def read_config(
     arguments: list[str] | None,
     allow_plugins: bool,
     display: Display,
-    fields: Mapping[str, str | int | None] | None = None,
+    fields: Mapping[str, str | float | None] | None = None,
 ) -> Config:
     """The config among a command's arguments with its overrides, after the plugins it may import.
 

@@ -33,22 +33,29 @@ def finish(result: Result, json: bool = False) -> None:
     from nnscratch.host.json_text import json_text
 
     text = json_text(result.to_dict()) if json else result.to_text()
-    stream_out(result, [f"{text}\n"] if text else [])
+    stream_out(result, [f"{text}\n"] if text else [], is_data=json)
 
 
-def stream_out(ending: Ending, pieces: Iterable[str]) -> None:
+def stream_out(ending: Ending, pieces: Iterable[str], *, is_data: bool = False) -> None:
     """The same for what is printed while it is made: only then it is known whether something failed.
+
+    In a terminal lines are made to fit, but for data that programs read.
 
     Names come from anybody's files: no character of theirs controls the terminal, in whatever text they stand.
     """
+    from nnscratch.host.display import for_terminal
     from nnscratch.report.formats import printable_lines
 
     try:
         for piece in pieces:
-            sys.stdout.write(printable_lines(piece))
+            text = printable_lines(piece)
+            sys.stdout.write(text if is_data else for_terminal(text, sys.stdout))
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has gone (`nnscratch ... | head`); Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise UserError(f"cannot write the output: {error.strerror or error}") from None
     if ending.failure is not None:
         raise ending.failure

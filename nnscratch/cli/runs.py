@@ -33,7 +33,10 @@ def list_all(
 
 @family.command(
     short_help="Compare runs: figures, settings that differ, curves in one picture.",
-    epilog=examples("nnscratch runs compare runs/quickstart runs/quickstart-2"),
+    epilog=examples(
+        "nnscratch runs compare runs/quickstart runs/quickstart-2",
+        "nnscratch runs compare runs/a runs/b runs/c --format markdown",
+    ),
 )
 def compare(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Folders of runs, or names in --runs-dir.")],
@@ -41,13 +44,21 @@ def compare(
     against_time: Annotated[
         bool, typer.Option("--against-time", help="Draw accuracy against training time instead of curves.")
     ] = False,
+    format: Annotated[
+        Literal["text", "markdown", "latex", "csv"],
+        typer.Option("--format", help="Of the figures; beside text, nothing else is shown or drawn."),
+    ] = "text",
     runs_dir: RunsDir = DEFAULT_RUNS,
     json: Json = False,
 ) -> None:
-    """Compare runs: their figures, the settings in which they differ, and their curves in one picture."""
-    from nnscratch.runs.listing import compare_runs
+    """Compare runs: their figures, the settings in which they differ, and their curves in one picture.
 
-    finish(compare_runs(runs, runs_dir, output, against_time=against_time), json)
+    Of groups of runs (`train --seeds`, `--folds`) also by how much each differs from the first, with the 95 % interval
+    of the paired difference, and how many seeds it would take when that is not clear.
+    """
+    from nnscratch.runs.comparison import compare_runs
+
+    finish(compare_runs(runs, runs_dir, output, against_time=against_time, format=format), json)
 
 
 @family.command(

@@ -2,44 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from nnscratch.config.config import Config
+from nnscratch.config.data import Splits, Tell, encode_dataset, fitted, load_dataset, split_dataset
+from nnscratch.config.named_weights import StartingWeights, require_frozen
 from nnscratch.datasets.dataset import Dataset
-from nnscratch.datasets.download import Progress as DownloadProgress
-from nnscratch.datasets.splits import limit_indices, split_indices
-from nnscratch.errors import ConfigError, DataError, Problem, SettingError, ShapeError, did_you_mean
+from nnscratch.datasets.report import DataReport
+from nnscratch.datasets.tables.encoding import TableEncoding
+from nnscratch.errors import ConfigError, Problem, SettingError, ShapeError
 from nnscratch.host import machine
 from nnscratch.host.display import Display
-from nnscratch.host.workplace import DEFAULT_DATA, Workplace
+from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
+from nnscratch.training.augmentation.changes import Mixup
 from nnscratch.training.examples import Examples
+from nnscratch.training.metrics.known import LOGGED, metric_of
+from nnscratch.training.metrics.metric import Metric
 from nnscratch.training.recipe import Recipe
 from nnscratch.training.scaling import Affine, fit_targets
 from nnscratch.training.trainer import Trainer
-
-Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Splits:
-    """The examples of each split; a split that does not exist is None."""
-
-    train: Examples
-    validation: Examples | None
-    test: Examples | None
-
-    def named(self, name: str) -> Examples | None:
-        """The split called train, val or test."""
-        return {"train": self.train, "val": self.validation, "test": self.test}[name]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +39,12 @@ class Assembly:
     dataset: Dataset
     splits: Splits
     network: Network
+    encoding: TableEncoding | None = None
+    """How a table's rows became the inputs; None for data that are numbers as they come."""
     recorded: tuple[Affine, Affine] | None = None
     """The scaling of inputs and of targets that a run has already; None: the training split's own."""
+    starting: StartingWeights | None = None
+    """The trained weights that training starts from; None: those of the initializers."""
 
     @cached_property
     def affine(self) -> Affine:
@@ -63,6 +56,11 @@ class Assembly:
         """How a regression's targets become those that the network learns."""
         return self.recorded[1] if self.recorded else fit_targets(self.splits.train, self.config.data.target_scaling)
 
+    @cached_property
+    def data_report(self) -> DataReport:
+        """What there is to say of the data and its splits before training."""
+        return self.splits.report(self.dataset)
+
     def with_scaling(self, affine: Affine, target_affine: Affine) -> Assembly:
         """The same with the scaling that a run has already."""
         return replace(self, recorded=(affine, target_affine))
@@ -73,86 +71,50 @@ class Assembly:
 
     def start(self, dtype: npt.DTypeLike = np.float32, workers: Workers | None = None) -> RandomStreams:
         """Gives the network the weights that training starts from, in that precision: the streams of the run."""
-        return start_network(self.config, self.network, self.affine, self.splits.train, dtype, workers)
+        streams = start_network(self.config, self.network, self.affine, self.splits.train, dtype, workers)
+        if self.starting is not None:
+            self.starting.put_into(self.network)
+        return streams
 
     def trainer(self, threads: int, dtype: npt.DTypeLike = np.float32, recipe: Recipe | None = None) -> Trainer:
         """A training at its very start, on that many threads from now on; as the config says, or by another recipe."""
         recipe = recipe or self.recipe()  # before anything is allocated
-        streams = self.start(dtype)
         workers = machine.share_threads(self.network, threads)
+        streams = self.start(dtype, workers)
         return Trainer(self.network, recipe, self.affine, streams, workers, self.target_affine)
 
 
-def prepare(config: Config, workplace: Workplace, display: Display) -> Assembly:
+def prepare(config: Config, workplace: Workplace, display: Display, encoding: TableEncoding | None = None) -> Assembly:
     """Loads the data and builds the network. Raises the UserError of whatever does not fit."""
-    return assemble(config, load_dataset(config, workplace.data_dir, display.say, display.download, workplace.download))
+    dataset = load_dataset(config, workplace.data_dir, display.say, display.download, workplace.download)
+    return assemble(config, dataset, display.say, encoding)
 
 
-def assemble(config: Config, dataset: Dataset) -> Assembly:
-    """The config's splits of that data, and its network. Raises ConfigError when layers do not fit."""
-    splits = split_dataset(config, dataset)
-    return Assembly(config, dataset, splits, build_network(config, dataset.input_shape, dataset.outputs))
+def assemble(
+    config: Config, dataset: Dataset, tell: Tell | None = None, encoding: TableEncoding | None = None
+) -> Assembly:
+    """The config's splits of that data, and its network; what the config leaves to the data is filled in, and told.
 
-
-def load_dataset(
-    config: Config, data_dir: Path, tell: Tell, progress: DownloadProgress | None = None, download: bool = True
-) -> Dataset:
-    """The dataset the config names. Raises DataError when it is missing or damaged.
-
-    A data folder that somebody named and that is not there is an error before any download: it may be a slip.
+    A table is encoded as a run did it, else as its training rows say. Raises ConfigError when layers do not fit.
     """
-    path = Path(config.data.path) if config.data.path is not None else None
-    needs_folder = path is None and bool(config.data.dataset.component.downloads)
-    if needs_folder and data_dir != DEFAULT_DATA and not data_dir.exists():
-        raise _no_data_dir(data_dir, config.data.dataset.name)
-    try:
-        dataset = config.data.dataset.build().load(data_dir, path, tell, download, progress)
-    except OSError as error:
-        raise DataError(f"cannot read {error.filename or path or data_dir}: {error.strerror or error}") from error
-    for note in dataset.notes:
-        tell(note)
-    return dataset
-
-
-def _no_data_dir(data_dir: Path, name: str) -> DataError:
-    missing = data_dir
-    while not missing.parent.exists():
-        missing = missing.parent
-    beside = [each.name for each in missing.parent.iterdir() if each.is_dir()] if missing.parent.is_dir() else []
-    where = "" if missing == data_dir else f": there is no {missing.name} in {missing.parent}"
-    return DataError(
-        f"the data folder {data_dir} does not exist{where}{did_you_mean(missing.name, beside)}",
-        f"--data-dir or NNSCRATCH_DATA_DIR says where the data is; "
-        f"`nnscratch data fetch {name} --data-dir {data_dir}` puts it there",
-    )
-
-
-def split_dataset(config: Config, dataset: Dataset) -> Splits:
-    """Training, validation (stratified, from the config's seed) and test examples."""
-    targets = dataset.train_targets
-    pool = np.arange(len(targets)) if config.data.limit is None else limit_indices(targets, config.data.limit)
-    rng = RandomStreams(config.seed).stream("validation split")
-    train, validation = split_indices(targets[pool], config.data.validation, rng, dataset.task == "classification")
-    test: Examples | None = None
-    if dataset.test_inputs is not None and dataset.test_targets is not None:
-        rows = np.arange(len(dataset.test_targets))
-        if config.data.limit is not None:
-            rows = limit_indices(dataset.test_targets, config.data.limit)
-        test = Examples(dataset.test_inputs, dataset.test_targets, rows)
-    inputs = dataset.train_inputs
-    held_out = Examples(inputs, targets, pool[validation]) if len(validation) else None
-    return Splits(Examples(inputs, targets, pool[train]), held_out, test)
+    dataset, encoding = encode_dataset(config, dataset, encoding)
+    splits = split_dataset(config, dataset)
+    config = fitted(config, splits, tell)
+    network = build_network(config, dataset.input_shape, dataset.outputs)
+    return Assembly(config, dataset, splits, network, encoding)
 
 
 def build_network(config: Config, input_shape: tuple[int, ...], outputs: int) -> Network:
     """The network for inputs of that shape, built but not initialised. Raises ConfigError when layers do not fit."""
+    model = config.model
     try:
-        return Network(
-            config.build_layers(), input_shape, outputs=outputs, weight_init=config.model.weight_init.build()
-        )
+        layers, weight_init = config.build_layers(), model.weight_init.build()
+        network = Network(layers, input_shape, outputs=outputs, weight_init=weight_init, freeze=model.freeze)
     except ShapeError as error:
         path = ".".join(map(str, ("model", *error.position)))
         raise ConfigError([config.problem(path, error.reason)], error.hint) from None
+    require_frozen(config, network)
+    return network
 
 
 def start_network(
@@ -199,6 +161,7 @@ def build_recipe(config: Config, dataset: Dataset, splits: Splits) -> Recipe:
         averaging=training.averaging.build() if training.averaging is not None else None,
         clip_norm=training.clip_norm,
         clip_value=training.clip_value,
+        monitored=_monitored_metric(config, dataset),
         test_time_augmentation=config.evaluation.test_time_augmentation,
     )
 
@@ -208,6 +171,38 @@ def monitored_value(config: Config, dataset: Dataset) -> str | None:
     if config.data.validation == 0:
         return None
     return config.training.monitor or ("val_accuracy" if dataset.task == "classification" else "val_loss")
+
+
+def _monitored_metric(config: Config, dataset: Dataset) -> Metric | None:
+    """The metric to compute after every epoch; loss and accuracy are logged anyway."""
+    value = monitored_value(config, dataset) or "val_loss"
+    metric = metric_of(value)
+    return metric() if metric is not None and value.partition("_")[2] not in LOGGED else None
+
+
+def _unmeasurable(config: Config, dataset: Dataset, splits: Splits) -> Iterator[Problem]:
+    """A problem when the monitored metric has no meaning for this data."""
+    value = config.training.monitor
+    metric = metric_of(value) if value is not None else None
+    if metric is None:
+        return
+    if metric.task != dataset.task:
+        yield config.problem("training.monitor", f"{dataset.task} has no {metric.title}; use val_loss")
+    elif splits.validation is not None:
+        t = splits.validation.targets[splits.validation.rows]
+        guess = np.full((len(t), dataset.outputs), 1 / dataset.outputs)
+        if np.isnan(metric()(t, guess)):
+            yield config.problem("training.monitor", f"has no meaning on this validation split: {metric.undefined}")
+
+
+def _unweighable(config: Config, splits: Splits) -> Iterator[Problem]:
+    """Problems of weights: a split whose examples all count nothing, an augmentation that mixes examples."""
+    for name in ("train", "val", "test"):
+        examples = splits.named(name)
+        if examples is not None and examples.weights is not None and not examples.weights[examples.rows].any():
+            yield config.problem("data.dataset", f"every weight of the {name} split is 0")
+    if splits.train.weights is not None and any(each.component is Mixup for each in config.data.augment):
+        yield config.problem("data.augment", "mixup mixes examples, which cannot be done with weights")
 
 
 def _misfits(config: Config, dataset: Dataset, splits: Splits) -> list[Problem]:
@@ -225,8 +220,8 @@ def _misfits(config: Config, dataset: Dataset, splits: Splits) -> list[Problem]:
     if size > len(splits.train):
         message = f"{size} is larger than the training split, which has {len(splits.train)} examples"
         problems.append(config.problem("training.batch_size", message))
-    if config.training.monitor == "val_accuracy" and dataset.task == "regression":
-        problems.append(config.problem("training.monitor", "regression has no accuracy; use val_loss"))
+    problems += _unmeasurable(config, dataset, splits)
+    problems += _unweighable(config, splits)
     if config.evaluation.test_time_augmentation != "none" and len(dataset.input_shape) != 3:
         message = f"needs images, but {dataset.name} has inputs {dataset.input_shape}"
         problems.append(config.problem("evaluation.test_time_augmentation", message))

@@ -17,6 +17,7 @@ from nnscratch.config.consistency import inconsistencies
 from nnscratch.config.document import parse_yaml, read_yaml
 from nnscratch.config.names import EXPECTED, FOLDER_NAME, folder_name, is_folder_name
 from nnscratch.config.node import Node, Place, Value, node_from_value
+from nnscratch.config.override_value import SOURCE
 from nnscratch.config.overrides import apply_overrides
 from nnscratch.config.plugins import check_plugins
 from nnscratch.config.problems import in_order, problems_of
@@ -87,6 +88,8 @@ class Config(Section):
         keys = tuple(int(key) if key.isdecimal() else key for key in path.split("."))
         node, depth = self._written.root.nearest(keys)
         place = node.place if depth == len(keys) else node.key or node.place
+        if depth < len(keys) and place.source == SOURCE:  # it set a neighbour of what is left to its default
+            place, depth = self._written.root.place, 0
         return (place if depth else Place(place.source)).problem(path, message)
 
     def build_layers(self) -> list[Layer]:

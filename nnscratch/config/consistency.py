@@ -11,6 +11,7 @@ from nnscratch.component import catalogue
 from nnscratch.config.node import KeyPath, Node
 from nnscratch.errors import Problem
 from nnscratch.nn.losses import Loss
+from nnscratch.training.metrics.known import metric_of
 
 
 def inconsistencies(root: Node) -> Iterator[Problem]:
@@ -18,6 +19,7 @@ def inconsistencies(root: Node) -> Iterator[Problem]:
     yield from _model(root)
     yield from _validation(root)
     yield from _loss(root)
+    yield from _fold(root)
     every = _given(root, "training", "checkpoint_every")
     if every is not None and not any(_given(every, unit) for unit in ("epochs", "steps", "minutes")):
         path = ("training", "checkpoint_every")
@@ -48,10 +50,13 @@ def _validation(root: Node) -> Iterator[Problem]:
     validation = _given(root, "data", "validation")
     if validation is None or validation.content != 0 or isinstance(validation.content, bool):
         return
-    for field in ("early_stopping", "monitor"):
-        if (node := _given(root, "training", field)) is not None:
-            message = "needs a validation split, but data.validation is 0"
-            yield _at_key(node, ("training", field), message)
+    needing = [(("training", field), _given(root, "training", field)) for field in ("early_stopping", "monitor")]
+    calibrate = _given(root, "evaluation", "calibrate")
+    if calibrate is not None and calibrate.content != "none":
+        needing.append((("evaluation", "calibrate"), calibrate))
+    for path, node in needing:
+        if node is not None:
+            yield _at_key(node, path, "needs a validation split, but data.validation is 0")
 
 
 def _loss(root: Node) -> Iterator[Problem]:
@@ -69,14 +74,30 @@ def _loss(root: Node) -> Iterator[Problem]:
             ("loss",), f"{loss.name} is for classes, but data.dataset.task is regression; use {others[0]}"
         )
     monitor = _given(root, "training", "monitor")
-    if monitor is not None and monitor.content == "val_accuracy" and (regression or "classification" not in loss.tasks):
-        yield monitor.place.problem(("training", "monitor"), "must be val_loss: regression has no accuracy")
+    metric = metric_of(monitor.content) if monitor is not None and isinstance(monitor.content, str) else None
+    if monitor is not None and metric is not None:
+        tasks = ("regression",) if regression else loss.tasks
+        if metric.task not in tasks:
+            message = f"must be val_loss or a figure of {tasks[0]}, which has no {metric.title}"
+            yield monitor.place.problem(("training", "monitor"), message)
+    calibrate = _given(root, "evaluation", "calibrate")
+    if calibrate is not None and calibrate.content == "temperature" and (regression or not loss.includes_softmax):
+        message = "temperature divides what goes into softmax: it needs classes and the loss cross_entropy"
+        yield calibrate.place.problem(("evaluation", "calibrate"), message)
     layers = _given(root, "model", "layers")
     if loss.includes_softmax and layers is not None and isinstance(layers.content, list) and layers.content:
         last = _given(layers.content[-1], "name")
         if last is not None and last.content == "softmax":
             path = ("model", "layers", len(layers.content) - 1)
             yield last.place.problem(path, f"the loss {loss.name} includes softmax; leave this last layer out")
+
+
+def _fold(root: Node) -> Iterator[Problem]:
+    number, of = _given(root, "data", "fold", "number"), _given(root, "data", "fold", "of")
+    if number is None or of is None or not isinstance(number.content, int) or not isinstance(of.content, int):
+        return
+    if number.content > of.content:
+        yield number.place.problem(("data", "fold", "number"), f"{number.content}, but there are {of.content} folds")
 
 
 def _given(root: Node, *path: str) -> Node | None:

@@ -18,6 +18,7 @@ from nnscratch.nn.layers.activations import Activation
 from nnscratch.nn.regularization import L2
 from nnscratch.training.augmentation.augmentation import Augmentation
 from nnscratch.training.averaging import Averaging
+from nnscratch.training.metrics.known import monitorable
 from nnscratch.training.scaling import Scaling, TargetScaling
 
 ComponentType = TypeVar("ComponentType", bound=Component)
@@ -39,6 +40,18 @@ def _output_name(name: str) -> str:
     return name
 
 
+def _scaling_for(dataset: Specification[Source] | None) -> Specification[Scaling]:
+    return Specification.named(Scaling, (dataset.component if dataset is not None else Source).default_scaling)
+
+
+def _monitored_value(name: str) -> str:
+    allowed = monitorable()
+    if name not in allowed:
+        close = did_you_mean(name[:60], allowed)
+        raise PydanticCustomError("text", f"unknown value `{name[:60]}`{close} (allowed: {', '.join(allowed)})")
+    return name
+
+
 def option(default: object, help: str, **bounds: float) -> Any:
     """A field that may be left out."""
     return Field(default=default, description=help, **bounds)  # type: ignore[call-overload]
@@ -49,22 +62,48 @@ def named(base: type[ComponentType], name: str, help: str) -> Any:
     return Field(default_factory=partial(Specification.named, base, name), description=help)
 
 
+class FoldConfig(Section):
+    """One of several equal parts of the training data: held out, and scored in place of the test split."""
+
+    number: PositiveInteger = Field(description="which part, from 1")
+    of: int = Field(description="how many parts there are", ge=2)
+
+
 class DataConfig(Section):
     """What is learned from."""
 
     dataset: Specification[Source] = Field(description="the data: a name, or {name: csv, target: price}")
     path: Text | None = option(None, "folder or file of your own data")
     validation: float = option(0.1, "share of the training data kept for validation; 0: none", ge=0, lt=1)
-    scaling: Specification[Scaling] = named(Scaling, "unit", "what inputs are scaled to")
+    scaling: Specification[Scaling] = Field(
+        default_factory=lambda data: _scaling_for(data.get("dataset")),
+        description="what inputs are scaled to (default: unit, for a table standardize)",
+    )
     target_scaling: TargetScaling = option(
         "standardize",
         "what a regression learns: targets of mean 0 and deviation 1 (losses are of these, predictions in their own "
         "units), or as they are",
     )
     augment: Items[Specification[Augmentation]] = option((), "random changes of every training image")
+    in_memory: bool | None = option(
+        None,
+        "pictures and arrays of your own: in memory, or decoded once into a file that is mapped; left out: by size",
+    )
     limit: PositiveInteger | None = option(
         None, "only N training and test examples: the first; with classes, the first of each, in proportion"
     )
+    fold: FoldConfig | None = option(
+        None, "hold out one of equal parts of the training data as the test split: what `train --folds` sets"
+    )
+
+
+class StartConfig(Section):
+    """Which trained weights training starts from."""
+
+    short: ClassVar[str | None] = "run"
+
+    run: Text = Field(description="a run, whose best weights are taken, or one of its checkpoint files")
+    fresh: Items[Text] = option((), "layers, or single weights, that start anew: the last one, for other classes")
 
 
 class ModelConfig(Section):
@@ -79,6 +118,8 @@ class ModelConfig(Section):
     layers: Items[Specification[Layer]] | None = option(
         None, "every layer in order; nothing is added, a bare `dense` takes its width from the data"
     )
+    start_from: StartConfig | None = option(None, "a run whose trained weights these start as, or more fields")
+    freeze: Items[Text] = option((), "layers, or single weights, that are not trained: `0.conv`, `2.dense.weight`")
 
 
 class L2Config(Section):
@@ -117,9 +158,17 @@ class TrainingConfig(Section):
     """How long and how the network learns."""
 
     epochs: int = option(20, "passes over the training data", ge=0)
-    batch_size: PositiveInteger = option(128, "examples per update")
-    monitor: Literal["val_accuracy", "val_loss"] | None = option(
-        None, "what makes weights the best; left out: val_accuracy, for regression val_loss"
+    minutes: PositiveNumber | None = option(
+        None, "train about so long instead: the epochs that fit are timed at the start, and kept as `epochs`"
+    )
+    batch_size: PositiveInteger = option(
+        128, "examples per update; left out: 128, or an eighth of the training split where that is less"
+    )
+    monitor: Annotated[str, AfterValidator(_monitored_value)] | None = Field(
+        default=None,
+        description="what makes weights the best: val_loss, or val_ and a metric, which is then computed after every "
+        "epoch; left out: val_accuracy, for regression val_loss",
+        json_schema_extra={"anyOf": [{"enum": [*monitorable()]}, {"type": "null"}]},
     )
     early_stopping: EarlyStoppingConfig | None = option(None, "a patience in epochs, or more fields")
     clip_norm: PositiveNumber | None = option(None, "scale the gradient down to this norm")
@@ -136,6 +185,9 @@ class EvaluationConfig(Section):
 
     test_time_augmentation: Literal["none", "flip", "flip_translate"] = option(
         "none", "average the predictions for changed copies of every image"
+    )
+    calibrate: Literal["none", "temperature"] = option(
+        "none", "temperature: divide the outputs by the number that suits validation best, so that probabilities hold"
     )
     test: bool = option(
         True, "score the test split when training is over; false while settings are still chosen by validation"

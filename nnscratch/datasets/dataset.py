@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -14,20 +14,38 @@ from numpy.typing import NDArray
 from nnscratch.component import Component
 from nnscratch.datasets.description import Description
 from nnscratch.datasets.download import Progress, RemoteFile
+from nnscratch.datasets.tables.encoding import Schema, TableEncoding, digest_text
 from nnscratch.errors import DataError
 
 Array = NDArray[Any]
 Report = Callable[[str], None]
 
+WEIGHTS_COUNT = "every loss is a weighted mean, all other figures count each example once"
+
 NO_DOWNLOAD_HINT = "`nnscratch train configs/quickstart.yaml` trains on built-in data and needs no download"
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Where examples stand: rows (N,) of a table's file, counted from 0 without its header."""
+
+    path: Path
+    rows: Array
+
+    def take(self, rows: Array) -> Origin:
+        """Of some of the examples."""
+        return Origin(self.path, self.rows[rows])
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Training and test arrays with their names; a DataError when they do not fit each other.
 
-    Inputs are (N, H, W, C) uint8 images or (N, D) float32 features. Targets are (N,) int64 labels, which count
-    from 0 through `classes`, or (N, K) float32 values when `classes` is None (regression).
+    Validation arrays are there where whoever made the data set them apart. Inputs are (N, H, W, C) uint8 images or
+    (N, D) float32 features; with a `schema` they are the raw values of a table's columns, (N, C) float64 with NaN for
+    gaps, which `encoded` turns into features. Targets are (N,) int64 labels, which count from 0 through `classes`, or
+    (N, K) float32 values when `classes` is None (regression), float64 where float32 has too few digits. Weights (N,)
+    by split, from 0 on, say how much each example counts in the loss.
     """
 
     name: str
@@ -41,20 +59,39 @@ class Dataset:
     feature_names: tuple[str, ...] | None = None
     target_names: tuple[str, ...] | None = None
     description: Description = Description()
+    validation_inputs: Array | None = None
+    validation_targets: Array | None = None
+    example_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What each row of a split (train, val, test) is called, where it has a name: its file."""
+
+    white: float | None = None
+    """The stored value that became the pixel 255, where pixels were stored with more than 8 bits or as fractions."""
+    schema: Schema | None = None
+    raw_digest: str | None = None
+    """The digest of the raw values, when these are features made of them."""
+    weights: Mapping[str, Array] = field(default_factory=dict)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """By split, of a table."""
 
     def __post_init__(self) -> None:
+        if self.classes is not None:
+            object.__setattr__(self, "classes", tuple(map(_as_text, self.classes)))
         self._check_split("training", self.train_inputs, self.train_targets)
-        if (self.test_inputs is None) != (self.test_targets is None):
-            raise self._error("test inputs and test targets come together or not at all")
-        if self.test_inputs is not None and self.test_targets is not None:
-            self._check_split("test", self.test_inputs, self.test_targets)
-            if self.test_inputs.shape[1:] != self.train_inputs.shape[1:]:
+        for split, inputs, targets in (
+            ("validation", self.validation_inputs, self.validation_targets),
+            ("test", self.test_inputs, self.test_targets),
+        ):
+            if (inputs is None) != (targets is None):
+                raise self._error(f"{split} inputs and {split} targets come together or not at all")
+            if inputs is None or targets is None:
+                continue
+            self._check_split(split, inputs, targets)
+            if inputs.shape[1:] != self.train_inputs.shape[1:]:
                 raise self._error(
-                    f"a training example has shape {self.train_inputs.shape[1:]}, "
-                    f"a test example {self.test_inputs.shape[1:]}"
+                    f"a training example has shape {self.train_inputs.shape[1:]}, a {split} example {inputs.shape[1:]}"
                 )
-            if self.test_targets.shape[1:] != self.train_targets.shape[1:]:
-                raise self._error("training and test targets differ in their number of columns")
+            if targets.shape[1:] != self.train_targets.shape[1:]:
+                raise self._error(f"training and {split} targets differ in their number of columns")
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -70,17 +107,49 @@ class Dataset:
         """How many numbers a network must produce: classes, or target columns."""
         return len(self.classes) if self.classes is not None else int(self.train_targets.shape[1])
 
+    @property
+    def arrays(self) -> tuple[Array | None, ...]:
+        """Inputs and targets of training and test, and of validation where it is set apart."""
+        arrays = (self.train_inputs, self.train_targets, self.test_inputs, self.test_targets)
+        apart = self.validation_inputs is not None
+        return (*arrays, self.validation_inputs, self.validation_targets) if apart else arrays
+
     def digest(self) -> str:
-        """SHA-256, in hexadecimal, over shape, type and bytes of all four arrays; equal data, equal digest."""
-        state = hashlib.sha256()
-        for array in (self.train_inputs, self.train_targets, self.test_inputs, self.test_targets):
+        """SHA-256, in hexadecimal, over shape, type and bytes of all `arrays`; equal data, equal digest.
+
+        That of a table's features is the one of its raw values.
+        """
+        if self.raw_digest is not None:
+            return self.raw_digest
+        state = hashlib.sha256(digest_text(self.schema) if self.schema is not None else b"")
+        for array in self.arrays:
             if array is None:
                 state.update(b"none;")
                 continue
             state.update(f"{array.shape} {array.dtype.newbyteorder('<').str};".encode())
             contiguous = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
             state.update(contiguous.reshape(-1).view(np.uint8).data)
+        for split, weights in sorted(self.weights.items()):
+            state.update(f"weights of {split};".encode() + np.ascontiguousarray(weights, "<f8").tobytes())
         return state.hexdigest()
+
+    def encoded(self, encoding: TableEncoding) -> Dataset:
+        """The dataset of the features that the encoding makes of these raw values."""
+        assert self.schema is not None
+        given = self.schema.columns
+        test, validation = self.test_inputs, self.validation_inputs
+        is_plain = self.schema.is_plain and not np.isnan(self.train_inputs).any()
+        return replace(
+            self,
+            train_inputs=encoding.encode(self.train_inputs, given),
+            test_inputs=encoding.encode(test, given) if test is not None else None,
+            validation_inputs=encoding.encode(validation, given) if validation is not None else None,
+            feature_names=encoding.features,
+            description=replace(self.description, columns=encoding.describe(self.description.columns)),
+            schema=None,
+            # Numbers without gaps have the digest of their features, as before there were other tables.
+            raw_digest=None if is_plain else self.digest(),
+        )
 
     def _check_split(self, split: str, inputs: Array, targets: Array) -> None:
         if len(inputs) == 0:
@@ -88,7 +157,7 @@ class Dataset:
         if len(inputs) != len(targets):
             raise self._error(f"the {split} split has {len(inputs):,} inputs but {len(targets):,} targets")
         images = inputs.ndim == 4 and inputs.dtype == np.uint8
-        features = inputs.ndim == 2 and inputs.dtype == np.float32
+        features = inputs.ndim == 2 and inputs.dtype == (np.float32 if self.schema is None else np.float64)
         if not images and not features:
             raise self._error(
                 f"{split} inputs are {inputs.dtype} of shape {inputs.shape}; "
@@ -96,10 +165,10 @@ class Dataset:
             )
         if 0 in inputs.shape:
             raise self._error(f"{split} inputs of shape {inputs.shape} hold no values")
-        if features and not np.isfinite(inputs).all():
+        if features and self.schema is None and not np.isfinite(inputs).all():
             raise self._error(f"{split} inputs hold NaN or infinity", "remove or fill in the gaps first")
         if self.classes is None:
-            if targets.ndim != 2 or targets.dtype != np.float32 or targets.shape[1] == 0:
+            if targets.ndim != 2 or targets.dtype not in (np.float32, np.float64) or targets.shape[1] == 0:
                 raise self._error(f"regression targets are float32 (N, K), not {targets.dtype} {targets.shape}")
             if not np.isfinite(targets).all():
                 raise self._error(f"{split} targets hold NaN or infinity", "remove or fill in the gaps first")
@@ -115,6 +184,11 @@ class Dataset:
         return DataError(f"dataset {self.name} ({self.origin}): {message}", hint)
 
 
+def _as_text(name: str) -> str:
+    r"""The name; of a folder whose name is no UTF-8 with the bytes that are none written out (`caf\xe9`)."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 class Source(Component):
     """A way to obtain a `Dataset`; the fields of a concrete source are its YAML fields."""
 
@@ -125,6 +199,9 @@ class Source(Component):
 
     class_names: ClassVar[tuple[str, ...] | None] = None
     """The classes, where they are known without the data."""
+
+    default_scaling: ClassVar[str] = "unit"
+    """What its inputs are scaled to where a config does not say."""
 
     summary: ClassVar[str] = ""
     """What it is, in a few words, for `nnscratch data list`."""

@@ -66,6 +66,8 @@ class Deadline:
         create = connection._create_connection
 
         def opened(*arguments: Any, **options: Any) -> socket.socket:
+            if self.is_over:
+                raise TimeoutError
             made: socket.socket = create(*arguments, **options)
             self._sockets.append(socket.socket(made.family, made.type, fileno=os.dup(made.fileno())))
             return made

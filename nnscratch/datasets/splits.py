@@ -65,6 +65,24 @@ def _shares(sizes: Array, fraction: float, wanted: int, rng: np.random.Generator
     return kept
 
 
+def fold_indices(targets: Array, number: int, of: int, rng: np.random.Generator, stratify: bool) -> tuple[Array, Array]:
+    """The indices outside and inside one of `of` folds, counted from 1: int64, sorted.
+
+    Every example is in one fold. Folds differ by one example at most; with `stratify` (labels only), in every class.
+    Raises DataError when there are fewer examples than folds.
+    """
+    count = len(targets)
+    if count < of:
+        raise DataError(f"data.fold: {count} examples cannot be cut into {of} folds", "use fewer folds")
+    order = rng.permutation(count)
+    if stratify and targets.ndim == 1:
+        order = order[np.argsort(targets[order], kind="stable")]
+    inside = np.zeros(count, dtype=bool)
+    inside[order[number - 1 :: of]] = True
+    everything = np.arange(count, dtype=np.int64)
+    return everything[~inside], everything[inside]
+
+
 def limit_indices(targets: Array, limit: int) -> Array:
     """The first `limit` examples with the classes in proportion: int64, sorted, no randomness.
 

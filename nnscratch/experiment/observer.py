@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nnscratch.config.assembly import Splits, monitored_value
+from nnscratch.config.assembly import monitored_value
 from nnscratch.config.config import Config
+from nnscratch.config.data import Splits
 from nnscratch.datasets.dataset import Dataset
+from nnscratch.datasets.report import DataReport
+from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.runs.directory import RunDirectory
-from nnscratch.runs.meta import Outcome, Status
+from nnscratch.runs.meta import Origin, Outcome, Status
 from nnscratch.training.evaluation import Score
 from nnscratch.training.progress import EarlyStopping, EpochResult, Monitor, StepResult
 from nnscratch.training.trainer import Trainer
@@ -26,10 +30,19 @@ class Training:
     dataset: Dataset
     splits: Splits
     trainer: Trainer
+    encoding: TableEncoding | None = None
+    """How a table's rows became inputs."""
+    started_from: Origin | None = None
+    """The trained weights it started from, when it starts now."""
 
     @property
     def steps_per_epoch(self) -> int:
         return -(-len(self.splits.train) // self.config.training.batch_size)
+
+    @cached_property
+    def data_report(self) -> DataReport:
+        """What there is to say of the data before training."""
+        return self.splits.report(self.dataset)
 
     @property
     def monitor(self) -> Monitor | None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from nnscratch.experiment.observer import Training, TrainingSummary
 from nnscratch.host import machine
+from nnscratch.host.json_text import json_text
 from nnscratch.runs import layout
 from nnscratch.runs.header import Header
 from nnscratch.runs.meta import Data, Meta, Status
@@ -44,6 +45,8 @@ class Recorder:
         self.meta = _new_meta(training, threads, data_dir, plugins)
         self._config = training.config.to_yaml()  # once: every checkpoint holds it
         self.best = Best()
+        self._temperature: float | None = None
+        """Of the best weights, once they are calibrated."""
         self._best_written = 0
         """The epoch of best.npz, as far as this process has written it."""
         self._saved = _Saved.now(training.trainer.progress)
@@ -52,6 +55,7 @@ class Recorder:
         """Writes what a resume needs, before the first step."""
         self.set_status("running")
         self.training.run.write_text(layout.CONFIG, self._config)
+        self.training.run.write_text(layout.DATA_REPORT, json_text(self.training.data_report.to_dict()))
         self.save()
 
     def go_on(self) -> None:
@@ -120,6 +124,11 @@ class Recorder:
             self.training.run.write_bytes(layout.BEST, checkpoint.encode())
             self._best_written = self.best.epoch
 
+    def calibrated(self, temperature: float) -> None:
+        """Writes best.npz again, with the temperature of its weights."""
+        self._temperature, self._best_written = temperature, 0
+        self.save_best()
+
     def kept(self) -> str:
         """What of this process's work a resume finds: `.../last.npz holds epoch 3, step 0, best.npz epoch 2`."""
         epoch, step = divmod(self._saved.updates, self.training.steps_per_epoch)
@@ -133,7 +142,7 @@ class Recorder:
         error.add_note(f"its traceback is in {run.path / layout.TRACEBACK}")
 
     def _header(self) -> Header:
-        dataset = self.training.dataset
+        dataset, encoding = self.training.dataset, self.training.encoding
         return Header(
             kind="last",
             best_epoch=self.best.epoch,
@@ -147,6 +156,9 @@ class Recorder:
             feature_names=dataset.feature_names,
             images=dataset.train_inputs.dtype == np.uint8,
             network=NetworkRecord.of(self.training.config),
+            white=dataset.white,
+            encoding=encoding.to_dict() if encoding is not None else None,
+            temperature=self._temperature,
         )
 
 
@@ -172,6 +184,7 @@ def _new_meta(training: Training, threads: int, data_dir: Path, plugins: Mapping
         parameters=training.trainer.network.parameters.size,
         machine=machine.describe(threads),
         plugins=plugins or before.plugins,
+        started_from=training.started_from or before.started_from,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nnscratch.config.assembly import Assembly, prepare
@@ -21,6 +22,7 @@ from nnscratch.experiment.resumption import (
 )
 from nnscratch.experiment.session import Session, draw
 from nnscratch.experiment.terminal import Terminal
+from nnscratch.experiment.timing import fit_epochs
 from nnscratch.experiment.watching import DiagnosisWatch
 from nnscratch.host import machine
 from nnscratch.host.display import Display
@@ -30,6 +32,8 @@ from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.runs.directory import RunDirectory, find_checkpoint
 from nnscratch.runs.header import header_of
 from nnscratch.runs.kept_plugins import keep_plugins
+from nnscratch.runs.meta import Origin
+from nnscratch.runs.starting import prepare_start
 from nnscratch.runs.training_state import require_weights, restore, scaling_of, target_scaling_of
 from nnscratch.training.trainer import Trainer
 
@@ -49,14 +53,13 @@ def train(
     training has; `stop` is a request that is listening already: left out, the training listens itself.
     """
     threads = machine.choose_threads(workplace.threads)
-    machine.set_blas_threads(threads)
-    prepared = prepare(config, workplace, display)
+    prepared, origin = _at_the_start(config, workplace, threads, display)
     trainer = prepared.trainer(threads)  # before the folder: a bad config leaves none
 
     run = RunDirectory.create(workplace.runs_dir, config.name)
     with run.locked():
         try:
-            recorder = _new_recorder(run, prepared, trainer, threads, workplace.data_dir)
+            recorder = _new_recorder(run, prepared, trainer, threads, workplace.data_dir, origin)
             recorder.begin()
         except BaseException:
             run.discard()
@@ -123,19 +126,28 @@ def _session(
     return Session(recorder, workplace, display, told, stop, words)
 
 
-def _new_recorder(run: RunDirectory, prepared: Assembly, trainer: Trainer, threads: int, data_dir: Path) -> Recorder:
+def _at_the_start(
+    config: Config, workplace: Workplace, threads: int, display: Display
+) -> tuple[Assembly, Origin | None]:
+    """What a training begins with: trained weights in place, and as many epochs as fit into its time."""
+    prepared, origin = prepare_start(config, workplace, display)
+    return replace(prepared, config=fit_epochs(prepared, threads, display.say)), origin
+
+
+def _new_recorder(
+    run: RunDirectory, prepared: Assembly, trainer: Trainer, threads: int, data_dir: Path, origin: Origin | None
+) -> Recorder:
     """The recorder of a run that starts from the beginning; its plugins are copied."""
     config, plugins = keep_plugins(run, prepared.config)
-    training = Training(run, config, prepared.dataset, prepared.splits, trainer)
+    training = Training(run, config, prepared.dataset, prepared.splits, trainer, prepared.encoding, origin)
     return Recorder(training, threads, data_dir, plugins)
 
 
 def _fresh_recorder(run: RunDirectory, config: Config, workplace: Workplace, display: Display) -> Recorder:
     """The same for a run that is there, but has no checkpoint yet."""
     threads = machine.choose_threads(workplace.threads, run.read_meta().machine)
-    machine.set_blas_threads(threads)
-    prepared = prepare(config, workplace, display)
-    recorder = _new_recorder(run, prepared, prepared.trainer(threads), threads, workplace.data_dir)
+    prepared, origin = _at_the_start(config, workplace, threads, display)
+    recorder = _new_recorder(run, prepared, prepared.trainer(threads), threads, workplace.data_dir, origin)
     run.rewrite_metrics([])
     recorder.begin()
     return recorder
@@ -150,13 +162,12 @@ def _restored_recorder(
     trained = parse_config(header.config, f"{file}: config")
     check_config(run, trained, config)
     threads = machine.choose_threads(workplace.threads, header.machine)
-    machine.set_blas_threads(threads)
-    prepared = prepare(config, workplace, display)
+    prepared = prepare(config, workplace, display, header.table_encoding)
     affine = scaling_of(checkpoint, file, prepared.dataset.input_shape)
     target_affine = target_scaling_of(checkpoint, file, prepared.dataset.outputs)
     require_weights(prepared.network, checkpoint, file)
     trainer = prepared.with_scaling(affine, target_affine).trainer(threads)
-    training = Training(run, config, prepared.dataset, prepared.splits, trainer)
+    training = Training(run, config, prepared.dataset, prepared.splits, trainer, prepared.encoding)
     recorder = Recorder(training, threads, workplace.data_dir)
     check_data(run, header.dataset, recorder.meta.dataset)
     recorder.best = restore(checkpoint, file, trainer)

@@ -110,8 +110,9 @@ def softmax(x: Array) -> Array:
 
 
 def positive_share(y: Array) -> Array:
-    """p = max(y, 0) / sum; where no output is positive, all classes are equally likely."""
-    p = np.maximum(y, 0)
+    """p = max(y, 0) / sum; where no output is positive, y - min y in its place; of equals, all are equally likely."""
+    lowest, highest = y.min(axis=1, keepdims=True), y.max(axis=1, keepdims=True)
+    p = np.where(highest > 0, np.maximum(y, 0), y - lowest)
     p[~(p > 0).any(axis=1)] = 1
     return np.asarray(p / p.sum(axis=1, keepdims=True))
 

@@ -148,10 +148,11 @@ def _answers(loaded: LoadedRun, module: Module) -> list[str]:
             "",
         ]
     formula = formulas.softmax if loaded.record.includes_softmax else formulas.positive_share
+    cooled = f" / {loaded.temperature!r}" if loaded.record.includes_softmax and loaded.temperature != 1 else ""
     return [
         "def probabilities(inputs: Array) -> Array:",
         '    """The probability (N, K) of each of W["classes"]."""',
-        f"    return {module.needs(formula)}(outputs(inputs).astype(np.float64))",
+        f"    return {module.needs(formula)}(outputs(inputs).astype(np.float64){cooled})",
         "",
         "",
         "def predict(inputs: Array) -> Array:",

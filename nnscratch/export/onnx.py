@@ -156,14 +156,18 @@ def _label_and_probability(loaded: LoadedRun, graph: Graph, y: str) -> list[Any]
     names = graph.array("classes", np.array(loaded.classes, object))
     graph.rename(graph.add("Gather", names, graph.add("ArgMax", y, axis=1, keepdims=0)), "label")
     if loaded.record.includes_softmax:
+        if loaded.temperature != 1:
+            y = graph.add("Div", y, graph.numbers(loaded.temperature))
         p = graph.add("Softmax", y, axis=-1)
     else:
-        # p = max(y, 0) / sum; where no output is positive, all classes are equally likely
-        positive = graph.add("Relu", y)
-        total = graph.add("ReduceSum", positive, graph.integers(1), keepdims=1)
-        is_there = graph.add("Greater", total, graph.numbers(0.0))
-        share = graph.add("Div", positive, graph.add("Where", is_there, total, graph.numbers(1.0)))
-        p = graph.add("Where", is_there, share, graph.numbers(1 / loaded.outputs))
+        # p = max(y, 0) / sum; where no output is positive, y - min y in its place; of equals, all equally likely
+        axis, zero, one = graph.integers(1), graph.numbers(0.0), graph.numbers(1.0)
+        is_some = graph.add("Greater", graph.add("ReduceMax", y, axis, keepdims=1), zero)
+        above = graph.add("Sub", y, graph.add("ReduceMin", y, axis, keepdims=1))
+        p = graph.add("Where", is_some, graph.add("Relu", y), above)
+        is_none = graph.add("Equal", graph.add("ReduceMax", p, axis, keepdims=1), zero)
+        p = graph.add("Where", is_none, one, p)
+        p = graph.add("Div", p, graph.add("ReduceSum", p, axis, keepdims=1))
     graph.rename(p, "probability")
     return [
         helper.make_tensor_value_info("label", TensorProto.STRING, [BATCH]),

@@ -15,7 +15,6 @@ from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.report.formats import count
 from nnscratch.results.evaluate import load_data
-from nnscratch.results.measured import probabilities
 from nnscratch.results.model import Model
 from nnscratch.runs.loaded import LoadedRun
 
@@ -81,7 +80,7 @@ def prove(format: Format, path: Path, loaded: LoadedRun, examples: Examples) -> 
     answers = format.answer(path, loaded, examples.stored)
     if loaded.classes is None:
         return _of_values(loaded, examples, y, answers.numbers)
-    p = probabilities(y, loaded.record.includes_softmax)
+    p = loaded.probabilities(y)
     return _of_labels(loaded, examples, p, np.argmax(y, axis=1), answers)
 
 

@@ -16,8 +16,8 @@ import numpy as np
 from nnscratch.errors import UserError
 from nnscratch.export.format import Answers, Format, description
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.losses import CrossEntropy, MeanSquaredError
 from nnscratch.report.files import write_atomically
-from nnscratch.results.measured import probabilities
 from nnscratch.runs.loaded import LoadedRun
 from nnscratch.runs.network_record import NetworkRecord
 from nnscratch.runs.records import read_record
@@ -62,7 +62,8 @@ class SafeTensors(Format):
         y = averaged_outputs(network, x, record.views)
         if "classes" not in header:
             return Answers(_affine(header["target_scaling"]).undo(y))
-        p = probabilities(y, record.includes_softmax)
+        loss = CrossEntropy if record.includes_softmax else MeanSquaredError
+        p = loss.probabilities(y, float(header["temperature"]))
         return Answers(p, np.array(json.loads(header["classes"]))[np.argmax(y, axis=1)])
 
 
@@ -72,6 +73,7 @@ def header_of(loaded: LoadedRun) -> dict[str, str]:
         "config": loaded.config_text,
         "network": json.dumps(asdict(loaded.record)),
         "scaling": _json(loaded.affine),
+        "temperature": repr(loaded.temperature),
     }
     return header if loaded.classes is not None else header | {"target_scaling": _json(loaded.target_affine)}
 

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import sys
-import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from nnscratch.host.appending import open_to_append
+from nnscratch.host.fitting import fitted
 from nnscratch.report.formats import printable_lines
 
 if TYPE_CHECKING:
@@ -175,6 +175,19 @@ class Display:
             self.warn(f"cannot write the log {log.name}: {error.strerror or error}")
 
 
+class LogDisplay(Display):
+    """Says everything to the run's log alone: the terminal belongs to who trains many."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+
+    def warn(self, text: str) -> None:
+        self.note(f"warning: {text}")
+
+    def result(self, text: str) -> None:
+        self.note(text)
+
+
 def print_error(text: str) -> None:
     """`error: ...` on standard error, whatever characters the text holds."""
     with suppress(OSError):  # a terminal that was closed
@@ -184,30 +197,22 @@ def print_error(text: str) -> None:
 def for_terminal(text: str, stream: IO[str]) -> str:
     """`text` as `stream` shows it best: in a terminal lines are broken between words, and what matters has a colour.
 
-    Errors are red, warnings yellow, the best epochs green, unless NO_COLOR is set or the terminal is dumb. What is
+    Errors are red, warnings yellow, what is best green, unless NO_COLOR is set or the terminal is dumb. What is
     no terminal gets the text as it is.
     """
     if not stream.isatty():
         return text
-    width = shutil.get_terminal_size().columns
-    in_colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return "\n".join(_line_for_terminal(line, width, in_colour) for line in text.split("\n"))
+    text = fitted(text, shutil.get_terminal_size().columns)
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return "\n".join(map(_coloured, text.split("\n")))
 
 
-def _line_for_terminal(line: str, width: int, in_colour: bool) -> str:
-    if len(line) > width:
-        indent = line[: len(line) - len(line.lstrip())]
-        # A figure stays with its name and its unit: `val_loss 0.949` is one word here.
-        glued = re.sub(r"(?<=\S) (?=\S)", "\0", line) if "  " in line.strip() else line
-        rows = textwrap.wrap(
-            glued, width, subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False
-        )
-        line = "\n".join(rows).replace("\0", " ")
-    if not in_colour:
-        return line
+def _coloured(line: str) -> str:
     for word, colour in (("error:", RED), ("warning:", YELLOW)):
         if line.startswith(word):
             return f"{colour}{word}{PLAIN}{line[len(word) :]}"
-    if line.startswith("epoch ") and line.endswith(" best"):
-        return f"{line[:-4]}{GREEN}best{PLAIN}"
+    if re.match(r"best(:| epoch)", line) or (line.endswith(" best") and re.match(r"epoch \d|  ", line)):
+        head, best, tail = line.rpartition("best") if line.endswith("best") else line.partition("best")
+        return f"{head}{GREEN}{best}{PLAIN}{tail}"
     return line

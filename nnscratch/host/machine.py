@@ -65,12 +65,11 @@ def set_blas_threads(threads: int) -> None:
 
 
 def share_threads(network: Network, threads: int) -> Workers:
-    """Gives the threads to a network, and returns them: they are shared by its layers and by BLAS.
+    """Gives the threads to a network, and returns them: its layers share out their matrix products, too.
 
-    Where layers share out matrix products themselves, BLAS uses one; otherwise it uses them all, in turns with the
-    element-wise work of the layers.
+    So each product of BLAS uses one thread: two of its own that wait for each other stand still on a busy machine.
     """
-    set_blas_threads(1 if network.uses_own_threads else threads)
+    set_blas_threads(1)
     workers = Workers(threads)
     network.use_workers(workers)
     return workers
@@ -114,6 +113,16 @@ def describe(threads: int) -> Machine:
         },
         git_commit=checked_out_commit(),
     )
+
+
+def peak_memory() -> int | None:
+    """The most bytes of memory that this process has held so far; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else 1024 * largest
 
 
 def command_line() -> list[str]:

@@ -138,6 +138,9 @@ def _worse(rows: list[ArrayCheck], found: Iterable[ArrayCheck]) -> list[ArrayChe
 
 
 def _of_loss(loss: Loss, batch: _Batch, before: _Batch) -> Function:
+    def kinks() -> Iterator[Array]:
+        yield from _kinks(loss, batch.x, batch.t)
+
     def gradient() -> dict[str, Array]:
         _value_and_gradient(loss, before.x, before.t)
         return {"loss dy": _value_and_gradient(loss, batch.x, batch.t)[1].copy()}
@@ -145,7 +148,7 @@ def _of_loss(loss: Loss, batch: _Batch, before: _Batch) -> Function:
     return Function(
         arrays={"loss dy": batch.x},
         value=lambda: _value_and_gradient(loss, batch.x, batch.t)[0],
-        kinks=tuple,
+        kinks=kinks,
         gradient=gradient,
         examples=len(batch.x),
     )
@@ -154,9 +157,16 @@ def _of_loss(loss: Loss, batch: _Batch, before: _Batch) -> Function:
 def _of_network(network: Network, loss: Loss, batch: _Batch, before: _Batch, l2: L2, views: Views) -> Function:
     parameters, N = network.parameters, len(batch.x)
 
+    last = np.empty(0)
+
     def value() -> float | np.floating[Any]:
-        value, _ = _value_and_gradient(loss, network.forward(batch.x.copy(), True), batch.t)
-        return value + l2.penalty(parameters, N)
+        nonlocal last
+        last = network.forward(batch.x.copy(), True).copy()
+        return _value_and_gradient(loss, last, batch.t)[0] + l2.penalty(parameters, N)
+
+    def kinks() -> Iterator[Array]:
+        yield from network.kinks()
+        yield from _kinks(loss, last, batch.t)
 
     def gradient() -> dict[str, Array]:
         _, dy = _value_and_gradient(loss, network.forward(before.x.copy(), True), before.t)
@@ -170,7 +180,7 @@ def _of_network(network: Network, loss: Loss, batch: _Batch, before: _Batch, l2:
         return {**_trainable(network, parameters.gradient.copy()), "input": dx}
 
     arrays = {**_trainable(network, parameters.theta), "input": batch.x}
-    return Function(arrays, value, network.kinks, gradient, N, lambda name: _not_written(network, views, name))
+    return Function(arrays, value, kinks, gradient, N, lambda name: _not_written(network, views, name))
 
 
 def _value_and_gradient(loss: Loss, y: Array, t: Array) -> tuple[float | np.floating[Any], Array]:
@@ -183,6 +193,13 @@ def _value_and_gradient(loss: Loss, y: Array, t: Array) -> tuple[float | np.floa
     if not isinstance(value, float | np.number) or not is_array(dy, y.shape):
         raise broken(method, result, f"the value, a number, and dy of shape {y.shape}")
     return value, dy
+
+
+def _kinks(loss: Loss, y: Array, t: Array) -> Iterator[Array]:
+    """Those of the loss; one of one's own may be a plain function, which has none."""
+    pattern = loss.kinks(y, t) if isinstance(loss, Loss) else None
+    if pattern is not None:
+        yield pattern
 
 
 def _trainable(network: Network, vector: Array) -> dict[str, Array]:

@@ -42,8 +42,6 @@ class Layer(Component):
     """
     returns_view: ClassVar[bool] = False
     """y is x under another shape."""
-    uses_own_threads: ClassVar[bool] = False
-    """The layer splits its work over `workers`, each with matrix products of its own: BLAS is to use one thread."""
 
     def __post_init__(self) -> None:
         self.buffers = Buffers()
@@ -270,11 +268,6 @@ class Chain:
             layer.want_dx(wanted)
             if summary.trainable:
                 return
-
-    @property
-    def uses_own_threads(self) -> bool:
-        """Whether some layer splits its work over threads of its own: BLAS is then to be set to one thread."""
-        return any(layer.uses_own_threads for layer in self.walk())
 
     @property
     def starts_from_data(self) -> bool:

@@ -38,10 +38,11 @@ class Network(Chain):
         *,
         outputs: int | None = None,
         weight_init: Initializer | None = None,
+        freeze: Sequence[str] = (),
     ) -> None:
         super().__init__(layers, dy_is_free=True)
         self.input_shape = tuple(input_shape)
-        self.parameters = Parameters(weight_init, outputs)
+        self.parameters = Parameters(weight_init, outputs, freeze)
         self.dtype: npt.DTypeLike = np.float32
         self.moment = Moment()
         self.workers = Workers()

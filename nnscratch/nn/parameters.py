@@ -7,9 +7,9 @@ what they need; the network then allocates once. What is not trained but kept (r
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -76,15 +76,21 @@ class Parameters:
     gradient: Array
     state: Array
 
-    def __init__(self, weight_init: Initializer | None = None, outputs: int | None = None) -> None:
+    def __init__(
+        self, weight_init: Initializer | None = None, outputs: int | None = None, freeze: Sequence[str] = ()
+    ) -> None:
         self.weight_init: Initializer = weight_init or He()
         """The initializer of layers that name none."""
         self.outputs = outputs
         """The width of a bare `dense`: the number of classes, or of regression targets."""
+        self.freeze = tuple(freeze)
+        """The arrays that keep their starting values: by name, or by the path of the layer that has them."""
         self._scope = ""
         self._declared: dict[str, Declaration] = {}
         self._states: dict[str, Declaration] = {}
         self._slices: dict[str, slice] = {}
+        self._declared_numbers = {False: 0, True: 0}
+        """How many are declared that are not frozen, and that are: counted here, for every layer asks."""
         self.segments: tuple[Segment, ...] = ()
         self.chains = 0
         """How many chains of layers have declared what they need."""
@@ -113,7 +119,12 @@ class Parameters:
         an array of that shape.
         """
         initializer.require(shape)
-        self._add(self._declared, Declaration(self._scope + name, shape, fans, initializer, group or Group()))
+        own = group or Group()
+        if is_among(self._scope + name, self.freeze):
+            own = replace(own, frozen=True)
+        declaration = Declaration(self._scope + name, shape, fans, initializer, own)
+        self._add(self._declared, declaration)
+        self._declared_numbers[declaration.group.frozen] += declaration.size
 
     def declare_state(self, name: str, shape: Shape, initializer: Initializer) -> None:
         """Asks for an array that is kept and saved but not trained, which `state_array` gives after the allocation."""
@@ -141,9 +152,24 @@ class Parameters:
         return vector[self._slices[declaration.name]].reshape(declaration.shape)
 
     @property
+    def freezes_this_layer(self) -> bool:
+        """Whether all of the layer that is being built keeps its starting values: its running statistics, too."""
+        return is_among(self._scope.removesuffix("."), self.freeze)
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """The shape of every declared array by its name."""
+        return {name: each.shape for name, each in self._declared.items()}
+
+    @property
+    def state_shapes(self) -> dict[str, Shape]:
+        """The same of what is kept but not trained."""
+        return {name: each.shape for name, each in self._states.items()}
+
+    @property
     def size(self) -> int:
         """How many numbers are declared, frozen ones included."""
-        return sum(each.size for each in self._declared.values())
+        return self._declared_numbers[False] + self._declared_numbers[True]
 
     @property
     def values_size(self) -> int:
@@ -153,7 +179,7 @@ class Parameters:
     @property
     def trainable_size(self) -> int:
         """How many numbers an optimizer changes; they are the front of `theta`."""
-        return sum(each.size for each in self._declared.values() if not each.group.frozen)
+        return self._declared_numbers[False]
 
     @property
     def trainable_names(self) -> tuple[str, ...]:
@@ -214,8 +240,8 @@ class Parameters:
 
     def require(self, arrays: Mapping[str, Array], state: Mapping[str, Array]) -> None:
         """Raises UserError when these are not the arrays of `load` and `load_state`; needs no allocated network."""
-        for found, declared in ((arrays, self._declared), (state, self._states)):
-            _require_alike(found, {name: each.shape for name, each in declared.items()})
+        for found, declared in ((arrays, self.shapes), (state, self.state_shapes)):
+            _require_alike(found, declared)
 
     def load(self, arrays: Mapping[str, Array], vector: Array | None = None) -> None:
         """Copies arrays by name into `theta` (or a vector like it); every name and shape must match, or nothing is."""
@@ -224,6 +250,11 @@ class Parameters:
     def load_state(self, arrays: Mapping[str, Array], vector: Array | None = None) -> None:
         """Copies arrays by name into `state`, or a vector like it."""
         copy_by_name(arrays, self.named_state(vector))
+
+
+def is_among(name: str, listed: Iterable[str]) -> bool:
+    """Whether the list has the array, or a layer that it is in: `2.dense` has `2.dense.weight`."""
+    return any(name == each or name.startswith(f"{each}.") for each in listed)
 
 
 def copy_by_name(arrays: Mapping[str, Array], targets: Mapping[str, Array]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -32,7 +33,10 @@ class L2:
         for segment in parameters.segments:
             if segment.group.decay and not segment.group.frozen and self.strength:
                 W = parameters.theta[segment.start : segment.stop]
-                total += float(np.dot(W, W))
+                with np.errstate(over="ignore"):
+                    squared = float(np.dot(W, W))
+                # Squares may leave the range of single precision where the weights do not.
+                total += squared if math.isfinite(squared) else float(np.sum(np.square(W, dtype=np.float64)))
         return 0.5 * self.coefficient(batch_size) * total
 
     def add_gradient(self, parameters: Parameters, batch_size: int) -> None:

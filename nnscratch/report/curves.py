@@ -214,6 +214,59 @@ def compare_curves(runs: Mapping[str, Sequence[Row]], path: Path, *, title: str 
     return save(figure, path)
 
 
+def band_curves(groups: Mapping[str, Sequence[Sequence[Row]]], path: Path, *, title: str = "") -> Figure:
+    """For each group of runs the mean validation curve, in a band from the lowest to the highest of its runs.
+
+    Training curves are drawn where there is one group alone, or no validation split.
+    """
+    everything = [rows for runs in groups.values() for rows in runs]
+    metrics = [_LOSS, *([_ACCURACY] if any(map(_ACCURACY.has_values, everything)) else [])]
+    splits = (
+        {"val": "validation: mean and range"}
+        if any(np.isfinite(column(rows, "val_loss")).any() for rows in everything)
+        else {}
+    )
+    splits |= {"train": "training: mean and range"} if len(groups) == 1 or not splits else {}
+    figure = new_figure(3.6 + 0.22 * len(groups))
+    handles: dict[str, Line2D] = {}
+    for index, metric in enumerate(metrics):
+        axes = figure.add_subplot(1, len(metrics), index + 1)
+        drawn: list[Values] = []
+        lines = [(name, runs, *each) for name, runs in groups.items() for each in splits.items()]
+        for position, (name, runs, split, told) in enumerate(lines):
+            table = _side_by_side([column(rows, f"{split}_{metric.suffix}") for rows in runs])
+            numbers = np.arange(1, table.shape[1] + 1)[np.isfinite(table).any(axis=0)]
+            values, style = table[:, numbers - 1], line_style(position)
+            axes.fill_between(
+                numbers,
+                np.nanmin(values, axis=0),
+                np.nanmax(values, axis=0),
+                color=style.color,
+                alpha=0.18,
+                linewidth=0,
+            )
+            mean = np.nanmean(values, axis=0)
+            handles[f"{name}, {told}"] = _draw_line(axes, numbers, mean, style.color, style.dashes, style.marker)
+            drawn.append(values.ravel())
+        dress(axes, title=metric.title, x="epoch")
+        whole_numbers(axes)
+        if metric.is_fraction:
+            percent_axis(axes)
+        elif drawn and wants_log_scale(np.concatenate(drawn)):
+            log_axis(axes)
+    add_legend(figure, list(handles.values()), list(handles), columns=2)
+    head(figure, title or "Means, and bands from the lowest to the highest run")
+    return save(figure, path)
+
+
+def _side_by_side(curves: Sequence[Values]) -> Values:
+    """A row per run, as long as the longest; NaN where another has gone further."""
+    table = np.full((len(curves), max(map(len, curves))), np.nan)
+    for row, values in zip(table, curves, strict=True):
+        row[: len(values)] = values
+    return table
+
+
 def gradient_flow(epochs: Sequence[Row], path: Path, *, title: str = "", width: float = WIDTH) -> Figure:
     """Gradient norm and update ratio of every layer over the epochs, on logarithmic axes.
 

@@ -36,8 +36,26 @@ def duration(seconds: float | None) -> str:
 
 
 def metric_value(metric: str, value: float | None) -> str:
-    """An accuracy in per cent, anything else as a decimal."""
-    return percent(value) if metric.endswith("accuracy") else decimal(value)
+    """An accuracy or F1 in per cent, anything else as a decimal."""
+    return percent(value) if metric.endswith(("accuracy", "f1")) else decimal(value)
+
+
+def with_deviation(metric: str, mean: float, deviation: float) -> str:
+    """'89.9 ± 0.3 %' for an accuracy; '0.412 ± 0.021' for anything else: as many digits as the deviation supports."""
+    scale, unit = (100.0, " %") if metric.endswith("accuracy") else (1.0, "")
+    digits = digits_of(scale * deviation)
+    return f"{scale * mean:.{digits}f} ± {scale * deviation:.{digits}f}{unit}"
+
+
+def digits_of(deviation: float) -> int:
+    """How many decimal places a figure with that spread deserves: one of the spread's own, two when it begins with 1.
+
+    At least one, and at most six.
+    """
+    if not 0 < deviation < math.inf:
+        return 2
+    place = -math.floor(math.log10(deviation))
+    return min(max(place + (deviation * 10.0**place < 2), 1), 6)
 
 
 def printable(text: str) -> str:

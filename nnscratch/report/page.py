@@ -90,6 +90,7 @@ class ReportContents:
     command: str = ""
     config: str = ""
     network: Table | None = None
+    figures: Table | None = None
     curves: Picture | None = None
     confusion_matrix: Picture | None = None
     most_confused: Table | None = None
@@ -128,6 +129,7 @@ class _Section:
 
 def _sections(contents: ReportContents) -> Iterator[_Section]:
     """All sections in the order of the page; one without data has an empty body."""
+    yield _Section("figures", "Figures", _table(contents.figures, "Figures, each with its 95 % bootstrap interval"))
     yield _Section("curves", "Curves", _picture(contents.curves))
     confusion = _picture(contents.confusion_matrix) + _table(contents.most_confused, "Most confused classes")
     yield _Section("confusion", "Confusion matrix", confusion)

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnscratch.report.formats import count, duration, metric_value, percent, printable, setting, shorten
+from nnscratch.report.formats import (
+    count,
+    duration,
+    metric_value,
+    percent,
+    printable,
+    setting,
+    shorten,
+    with_deviation,
+)
 from nnscratch.report.values import ClassScores, Goal, RunSummary, TrialSummary
 
 if TYPE_CHECKING:
@@ -126,7 +135,10 @@ def runs_table(runs: Sequence[RunSummary], *, title: str = "") -> Table:
         best = "-" if run.best_epoch is None else str(run.best_epoch)
         planned = f" of {run.planned_epochs}" if run.planned_epochs is not None else ""
         done = f"{run.epochs or 0}{planned}" if run.epochs or planned else "-"
-        validation, test = (metric_value(run.metric, value) for value in (run.validation, run.test))
+        validation = metric_value(run.metric, run.validation)
+        test = metric_value(run.metric, run.test)
+        if run.test is not None and run.test_deviation is not None:
+            test = with_deviation(run.metric, run.test, run.test_deviation)
         time = duration(run.seconds)
         rows.append((run.name, run.data, count(run.parameters), done, best, validation, test, time, run.status))
     headings = (

@@ -39,6 +39,8 @@ class RunSummary:
     test: float | None = None
     seconds: float | None = None
     planned_epochs: int | None = None
+    test_deviation: float | None = None
+    """Of a group of runs, whose figures are means: the standard deviation of `test`."""
 
 
 @dataclass(frozen=True)

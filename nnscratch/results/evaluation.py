@@ -6,12 +6,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnscratch.report.formats import count, decimal, percent
+from nnscratch.config.names import folder_name
+from nnscratch.report.formats import count, decimal
 from nnscratch.report.tables import Column, Table, per_class_table, plain_table
+from nnscratch.results.decisions import Decision
+from nnscratch.results.figures import figures_table
 from nnscratch.results.measured import Classified, Regressed
+from nnscratch.results.subgroups import Subgroup, subgroups_table, subgroups_to_dict
+from nnscratch.results.timing import Timing
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.training.evaluation import Score
 from nnscratch.training.examples import Examples
+
+SPLIT_NAMES = {"test": "test", "val": "validation", "train": "training"}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a network is evaluated on: a split of its own data by name, or other data in a file or folder."""
+
+    name: str
+    source: Path | None = None
+    """Where the other data is."""
+
+    @property
+    def title(self) -> str:
+        """`Validation`, or of other data its name."""
+        return SPLIT_NAMES[self.name].capitalize() if self.source is None else self.name
+
+    @property
+    def examples(self) -> str:
+        """`validation examples`, `examples of ward-b.csv`."""
+        return f"{SPLIT_NAMES[self.name]} examples" if self.source is None else f"examples of {self.source.name}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,13 +47,34 @@ class Evaluation:
     run: Path
     checkpoint: Path
     epoch: int
-    split: str
+    subject: Subject
     examples: Examples
     score: Score
     measured: Classified | Regressed
     note: str = ""
     """Why the figures are not those that training had for this split."""
+    decision: Decision | None = None
+    """How two classes are told apart, where it is not by the larger probability."""
+    timing: Timing | None = None
+    by: str = ""
+    """The column that the subgroups are made by."""
+    subgroups: tuple[Subgroup, ...] = ()
     failure = None
+
+    @property
+    def name(self) -> str:
+        """What it is kept as below evaluation/: a split, with what a threshold was chosen for, or other data."""
+        own = self.subject.name
+        if self.subject.source is not None and own in SPLIT_NAMES:
+            own = f"data-{own}"
+        if self.decision is None:
+            return own
+        wanted = self.decision.wanted
+        return folder_name(f"{own}-{wanted.kind}-of-{wanted.classes[wanted.positive]}-{wanted.value:g}", own)
+
+    @property
+    def folder(self) -> Path:
+        return RunDirectory(self.run).evaluation(self.name)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in metrics.json and for --json."""
@@ -36,36 +83,40 @@ class Evaluation:
             "run": str(self.run),
             "checkpoint": str(self.checkpoint),
             "epoch": self.epoch,
-            "split": self.split,
+            **({"split": self.subject.name} if self.subject.source is None else {"data": str(self.subject.source)}),
             "examples": self.score.examples,
             "loss": self.score.loss,
             **accuracy,
             **self.measured.to_dict(),
+            **({"decision": self.decision.to_dict()} if self.decision is not None else {}),
+            **({"subgroups": subgroups_to_dict(self.by, self.subgroups)} if self.subgroups else {}),
+            **({"timing": self.timing.to_dict()} if self.timing is not None else {}),
             **({"note": self.note} if self.note else {}),
         }
 
     def to_text(self) -> str:
         """The figures in one line, the table of classes or targets, and where everything is."""
-        figures = [f"loss {decimal(self.score.loss)}"]
-        if isinstance(self.measured, Classified):
-            figures.insert(0, f"accuracy {percent(self.score.accuracy)}")
-            if len(self.measured.classes) > 5:
-                figures.insert(1, f"top-5 {percent(self.measured.top5_accuracy)}")
-            figures.append(f"calibration error {percent(self.measured.reliability.expected_calibration_error)}")
-            table = per_class_table(self.measured.class_scores)
-        else:
-            table = _targets_table(self.measured)
-        note = f"\n{self.note}" if self.note else ""
-        head = f"{self.run}, {self.checkpoint.name} (epoch {self.epoch}), {self.split}: "
-        return (
-            f"{head}{count(self.score.examples)} examples\n{'  '.join(figures)}{note}\n\n{plain_table(table)}\n"
-            f"written to {RunDirectory(self.run).evaluation(self.split)}"
-        )
+        measured = self.measured
+        parts = [plain_table(figures_table(measured.figures))]
+        if isinstance(measured, Classified):
+            parts.append(plain_table(per_class_table(measured.class_scores)))
+        elif len(measured.target_names) > 1:
+            parts.append(plain_table(_targets_table(measured)))
+        if self.subgroups:
+            parts.append(plain_table(subgroups_table(self.by, self.subgroups)))
+        if self.timing is not None:
+            parts.append(self.timing.to_text())
+        said = [self.note, "" if self.decision is None else str(self.decision)]
+        on = self.subject.name if self.subject.source is None else f"other data, {self.subject.source}"
+        head = f"{self.run}, {self.checkpoint.name} (epoch {self.epoch}), {on}:"
+        size = f"{count(self.score.examples)} examples, loss {decimal(self.score.loss)}"
+        opening = f"{head} {size}" if len(head) + len(size) < 80 else f"{head}\n{size}"
+        return "\n".join([*filter(None, [opening, *said]), "", *parts, f"written to {self.folder}"])
 
 
 def _targets_table(regressed: Regressed) -> Table:
-    columns = (Column("target"), Column("MSE", True), Column("MAE", True), Column("R2", True))
-    figures = regressed.to_dict()
-    rows = [*figures["per_target"], *([{"target": "mean", **figures}] if len(regressed.target_names) > 1 else [])]
-    keys = ("mean_squared_error", "mean_absolute_error", "r2")
-    return Table(columns, tuple((row["target"], *(decimal(row[key]) for key in keys)) for row in rows))
+    titles = ("MSE", "RMSE", "MAE", "median error", "R2")
+    columns = (Column("target"), *(Column(title, True) for title in titles))
+    rows = [[row["target"], *(decimal(row[figure.metric.name]) for figure in regressed.figures)]
+            for row in regressed.per_target]  # fmt: skip
+    return Table(columns, tuple(map(tuple, rows)))

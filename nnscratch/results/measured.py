@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.report.formats import decimal, percent
 from nnscratch.report.values import ClassScores
-from nnscratch.training.metrics import (
-    ClassFigures,
-    Reliability,
-    class_figures,
-    confusion_matrix,
+from nnscratch.results.figures import Figure, figures_of_labels, figures_of_numbers, figures_to_dict, majority_share
+from nnscratch.training.metrics.classification import ClassCounts, confusion_matrix
+from nnscratch.training.metrics.probabilities import Reliability, reliability
+from nnscratch.training.metrics.ranking import ThresholdCurve, curves_by_class
+from nnscratch.training.metrics.regression import (
     mean_absolute_error,
     mean_squared_error,
+    median_absolute_error,
     r2_score,
-    reliability,
-    top_k_accuracy,
+    root_mean_squared_error,
 )
 
 
-def probabilities(y: Array, includes_softmax: bool) -> Array:
-    """p (N, K) float64, rows that sum to 1, from the outputs y of a classifier.
+@dataclass(frozen=True)
+class Calibration:
+    """The temperature of the probabilities, and the calibration error that they had without it."""
 
-    Where the loss includes softmax (cross_entropy) y are logits: p = softmax(y). With any other, y estimates the
-    probabilities itself (the mean squared error against 0 and 1 is least at P(class | x)): p = max(y, 0) / sum, which
-    leaves softmax outputs as they are; where no output is positive, all classes are equally likely.
-    """
-    y = y.astype(np.float64)
-    if includes_softmax:
-        p = np.exp(y - np.max(y, axis=1, keepdims=True))
-    else:
-        p = np.maximum(y, 0)
-        p[~np.any(p > 0, axis=1)] = 1
-    p /= np.sum(p, axis=1, keepdims=True)
-    return np.asarray(p)
+    temperature: float
+    error_before: float
+
+    def __str__(self) -> str:
+        return f"{percent(self.error_before)} before temperature {decimal(self.temperature)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +47,25 @@ class Classified:
     """What the network gave the true class."""
     counts: Array
     """The confusion matrix."""
-    figures: ClassFigures
+    by_class: ClassCounts
     reliability: Reliability
-    top5_accuracy: float
+    figures: tuple[Figure, ...]
+    curves: Mapping[int, ThresholdCurve]
+    """By class, each against all others."""
+    calibration: Calibration | None = None
 
     @classmethod
-    def of(cls, classes: tuple[str, ...], t: Array, y: Array, includes_softmax: bool) -> Classified:
-        """From labels (N,) and raw outputs (N, K)."""
-        p, predicted, rows = probabilities(y, includes_softmax), np.argmax(y, axis=1), np.arange(len(t))
+    def of(
+        cls,
+        classes: tuple[str, ...],
+        t: Array,
+        predicted: Array,
+        p: Array,
+        rng: np.random.Generator,
+        calibration: Calibration | None = None,
+    ) -> Classified:
+        """From labels (N,), predicted classes (N,) and probabilities (N, K)."""
+        rows = np.arange(len(t))
         confidence = p[rows, predicted]
         counts = confusion_matrix(t, predicted, len(classes))
         return cls(
@@ -68,15 +75,17 @@ class Classified:
             confidence=confidence,
             true_probability=p[rows, t],
             counts=counts,
-            figures=class_figures(counts),
+            by_class=ClassCounts.of(counts),
             reliability=reliability(confidence, predicted == t),
-            top5_accuracy=top_k_accuracy(y, t, 5),
+            figures=figures_of_labels(t, p, counts, rng, str(calibration) if calibration is not None else ""),
+            curves=curves_by_class(t, p),
+            calibration=calibration,
         )
 
     @property
     def class_scores(self) -> list[ClassScores]:
         """A row per class, for tables and plots."""
-        f = self.figures
+        f = self.by_class
         columns = (f.precision.tolist(), f.recall.tolist(), f.f1.tolist(), f.support.tolist())
         return [ClassScores(*row) for row in zip(self.classes, *columns, strict=True)]
 
@@ -87,19 +96,33 @@ class Classified:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        f = self.figures
+        f = self.by_class
         return {
-            "top5_accuracy": self.top5_accuracy,
-            "macro_precision": f.macro(f.precision),
-            "macro_recall": f.macro(f.recall),
-            "macro_f1": f.macro(f.f1),
-            "expected_calibration_error": self.reliability.expected_calibration_error,
+            "majority_share": majority_share(f),
+            **figures_to_dict(self.figures),
+            **self._calibrated(),
+            "macro_precision": float(f.macro(f.precision)),
+            "macro_recall": float(f.macro(f.recall)),
             "per_class": [
                 {"class": s.name, "precision": s.precision, "recall": s.recall, "f1": s.f1, "support": s.support}
-                for s in self.class_scores
+                | self._areas(index)
+                for index, s in enumerate(self.class_scores)
             ],
             "confusion_matrix": self.counts.tolist(),
         }
+
+    def _calibrated(self) -> dict[str, float]:
+        if self.calibration is None:
+            return {}
+        before = self.calibration.error_before
+        return {"temperature": self.calibration.temperature, "expected_calibration_error_before": before}
+
+    def _areas(self, index: int) -> dict[str, float | None]:
+        curve = self.curves.get(index)
+        if curve is None:
+            return {}
+        areas = {"roc_auc": curve.roc_auc, "average_precision": curve.average_precision}
+        return {name: None if np.isnan(value) else value for name, value in areas.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,14 +132,29 @@ class Regressed:
     target_names: tuple[str, ...]
     t: Array
     y: Array
+    figures: tuple[Figure, ...]
+
+    @classmethod
+    def of(cls, target_names: tuple[str, ...], t: Array, y: Array, rng: np.random.Generator) -> Regressed:
+        """From both, in the targets' own units."""
+        return cls(target_names, t, y, figures_of_numbers(t, y, rng))
+
+    @property
+    def per_target(self) -> list[dict[str, Any]]:
+        """The figures of each target; None for the R2 of a constant one."""
+        columns = {
+            "mean_squared_error": mean_squared_error(self.t, self.y),
+            "root_mean_squared_error": root_mean_squared_error(self.t, self.y),
+            "mean_absolute_error": mean_absolute_error(self.t, self.y),
+            "median_absolute_error": median_absolute_error(self.t, self.y),
+            "r2": r2_score(self.t, self.y),
+        }
+        return [
+            {"target": name}
+            | {key: None if np.isnan(column[k]) else float(column[k]) for key, column in columns.items()}
+            for k, name in enumerate(self.target_names)
+        ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: means over the targets (R2 too, as scikit-learn's), then each target."""
-        errors = (mean_squared_error(self.t, self.y), mean_absolute_error(self.t, self.y), r2_score(self.t, self.y))
-        keys = ("mean_squared_error", "mean_absolute_error", "r2")
-        return {key: float(np.mean(values)) for key, values in zip(keys, errors, strict=True)} | {
-            "per_target": [
-                {"target": name, **{key: float(values[index]) for key, values in zip(keys, errors, strict=True)}}
-                for index, name in enumerate(self.target_names)
-            ]
-        }
+        """Plain values for JSON: means over the targets, then each target."""
+        return figures_to_dict(self.figures) | {"per_target": self.per_target}

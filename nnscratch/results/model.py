@@ -14,10 +14,10 @@ import numpy as np
 from nnscratch.errors import DataError, UsageError, UserError, did_you_mean
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.network import Network
-from nnscratch.results.measured import probabilities
-from nnscratch.results.prediction_inputs import as_rows, as_stored, items
+from nnscratch.results.prediction_inputs import as_rows, items, stored_rows
+from nnscratch.results.prediction_tables import record_items
 from nnscratch.runs.loaded import LoadedRun
-from nnscratch.training.metrics import r2_score
+from nnscratch.training.metrics.regression import r2_score
 from nnscratch.training.test_time_augmentation import averaged_outputs
 
 Inputs: TypeAlias = Any
@@ -58,7 +58,8 @@ class Model:
     @property
     def feature_names(self) -> tuple[str, ...] | None:
         """The names of a table's columns; None when the data had none."""
-        return self._loaded.feature_names
+        encoding = self._loaded.encoding
+        return self._loaded.feature_names if encoding is None else tuple(column.name for column in encoding.columns)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -79,12 +80,12 @@ class Model:
         """The probability of each class (N, K), float64; the columns are `classes`. UsageError for a regression."""
         if self.classes is None:
             raise UsageError("a regression has no probabilities", "`predict` gives its values")
-        return probabilities(self.outputs(self.stored(x)), self._loaded.record.includes_softmax)
+        return self._loaded.probabilities(self.outputs(self.stored(x)))
 
     def score(self, x: Inputs, t: Any) -> float:
         """The share of right answers, for t the classes by name or number (N,); of a regression R^2, for t (N, K).
 
-        R^2 is the mean over the targets, as scikit-learn's.
+        R^2 is the mean over the targets, as scikit-learn's, of those that are not constant in t; NaN where all are.
         """
         predicted, t = self.predict(x), np.asarray(t)
         if self.classes is None:
@@ -102,7 +103,9 @@ class Model:
         if not len(t):
             raise DataError("there are no examples to score")
         if self.classes is None:
-            return float(np.mean(r2_score(t.astype(np.float64), predicted)))
+            r2 = r2_score(t.astype(np.float64), predicted)
+            varying = r2[~np.isnan(r2)]
+            return float(np.mean(varying)) if len(varying) else float("nan")
         return float(np.mean(predicted == t))
 
     def outputs(self, stored: Array) -> Array:
@@ -146,10 +149,10 @@ class Model:
         loaded = self._loaded
         if x.dtype.kind not in "biuf":
             raise DataError(f"x: an array of {x.dtype}, not of numbers")
-        if x.shape[1:] != loaded.input_shape:
-            number, _ = as_rows(loaded, x.shape, "x")
-            x = x.reshape(number, *loaded.input_shape)
-        return as_stored(loaded, x, "x")
+        if loaded.encoding is None and x.shape[1:] == loaded.input_shape:
+            return stored_rows(loaded, x, "x")
+        number, size = as_rows(loaded, x.shape, "x")
+        return stored_rows(loaded, x.reshape(number, size), "x")
 
     def _files(self, paths: Iterable[str | os.PathLike[str]]) -> Array:
         # An absolute path: a file may be called `-`, which stands for standard input elsewhere.
@@ -160,15 +163,26 @@ class Model:
         return stored
 
     def _rows(self, rows: list[Mapping[str, Any]]) -> Array:
-        names = self.feature_names
+        names, encoding = self.feature_names, self._loaded.encoding
         if names is None:
             raise DataError("x: dicts need columns with names, which the run's data had none of", "give an array")
+        if encoding is not None and not encoding.schema.is_plain:
+            return self._records(rows)
         values = np.empty((len(rows), len(names)))
         for number, row in enumerate(rows):
             for column, name in enumerate(names):
                 if name not in row:
                     raise DataError(f"x: row {number} has no {name!r}{did_you_mean(name, map(str, row))}")
-                if not isinstance(row[name], Real):
-                    raise DataError(f"x: row {number}: {name!r} is {row[name]!r:.40}, not a number")
-                values[number, column] = float(row[name])
-        return as_stored(self._loaded, values.reshape(len(rows), *self.input_shape), "x")
+                cell = np.nan if row[name] is None else row[name]
+                if not isinstance(cell, Real):
+                    raise DataError(f"x: row {number}: {name!r} is {cell!r:.40}, not a number")
+                values[number, column] = float(cell)
+        return stored_rows(self._loaded, values, "x")
+
+    def _records(self, rows: list[Mapping[str, Any]]) -> Array:
+        """Rows with text or dates, as JSON objects are read."""
+        plain = [
+            {name: cell.item() if isinstance(cell, np.generic) else cell for name, cell in row.items()} for row in rows
+        ]
+        found = list(record_items(self._loaded, list(enumerate(plain, start=1)), ()))
+        return np.stack([item.read() for item in found])

@@ -24,8 +24,6 @@ from nnscratch.training.examples import Examples
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SPLIT_NAMES = {"test": "test", "val": "validation", "train": "training"}
-
 
 @dataclass(frozen=True)
 class Plot:
@@ -72,8 +70,8 @@ def _plots(loaded: LoadedRun, evaluation: Evaluation | None, train: Examples | N
 
 def draw_evaluation(evaluation: Evaluation, run: RunDirectory) -> None:
     """Draws the pictures of one evaluation into its folder in the run."""
-    plots = _evaluation_plots(evaluation, f"{run.name}, {evaluation.split}")
-    _draw(plots, run, f"{layout.EVALUATION}/{evaluation.split}", with_narrow=False)
+    plots = _evaluation_plots(evaluation, f"{run.name}, {evaluation.name}")
+    _draw(plots, run, f"{layout.EVALUATION}/{evaluation.name}", with_narrow=False)
 
 
 def _draw(plots: Iterable[Plot], run: RunDirectory, folder: str, *, with_narrow: bool) -> dict[str, Picture]:
@@ -118,7 +116,7 @@ def _evaluation_plots(evaluation: Evaluation, title: str) -> Iterator[Plot]:
     from nnscratch.report.classification import confusion_matrix, per_class, reliability
     from nnscratch.report.regression import regression_scatter
 
-    measured, examples = evaluation.measured, f"{SPLIT_NAMES[evaluation.split]} examples"
+    measured, examples = evaluation.measured, evaluation.subject.examples
     if isinstance(measured, Regressed):
         yield Plot(
             "regression",
@@ -144,11 +142,37 @@ def _evaluation_plots(evaluation: Evaluation, title: str) -> Iterator[Plot]:
         "Precision, recall and F1 of every class",
         partial(per_class, measured.class_scores, title=f"{title}: scores by class (examples)"),
     )
+    yield _threshold_plot(measured, examples, title)
     bins = measured.reliability
     yield Plot(
         "reliability",
         "Accuracy against confidence; the expected calibration error is " + percent(bins.expected_calibration_error),
         partial(reliability, bins.confidence, bins.accuracy, bins.count, bins.expected_calibration_error, title=title),
+        is_for_telephones=False,
+    )
+
+
+def _threshold_plot(measured: Classified, examples: str, title: str) -> Plot:
+    from nnscratch.report.thresholds import RankedClass, roc_and_precision_recall
+
+    areas = {each.metric.name: each.text for each in measured.figures}
+    ranked = [
+        RankedClass(measured.classes[k], c.recall, c.precision, c.false_positive_rate, c.roc_auc, c.average_precision)
+        for k, c in measured.curves.items()
+    ]
+    against = (
+        f"{measured.classes[1]} against {measured.classes[0]}" if len(ranked) == 1 else "each class against all others"
+    )
+    return Plot(
+        "thresholds",
+        f"ROC and precision-recall curves of the {examples}, {against}: "
+        f"area {areas['roc_auc']}, average precision {areas['average_precision']}",
+        partial(
+            roc_and_precision_recall,
+            ranked,
+            title=f"{title}: AUC {areas['roc_auc']}, average precision {areas['average_precision']}",
+        ),
+        f"What every threshold of the probability gives, {against}.",
         is_for_telephones=False,
     )
 
@@ -164,13 +188,13 @@ def _example_plots(evaluation: Evaluation, number: int = 16) -> Iterator[Plot]:
     is_right = measured.predicted == measured.t
     right, wrong = (rng.permutation(np.flatnonzero(where))[:number] for where in (is_right, ~is_right))
     chosen = np.concatenate([right, wrong])
-    kind = SPLIT_NAMES[evaluation.split]
+    kind = evaluation.subject.title
     in_all = int(np.count_nonzero(is_right))
     shown = f"{len(right)} of the {count(in_all)} right ones, {len(wrong)} of the {count(len(is_right) - in_all)} wrong"
 
     yield Plot(
         "predictions",
-        f"Predictions of {kind} images: {shown}",
+        f"Predictions of {kind.lower()} images: {shown}",
         partial(
             predictions,
             examples.inputs[examples.rows[chosen]],
@@ -178,7 +202,7 @@ def _example_plots(evaluation: Evaluation, number: int = 16) -> Iterator[Plot]:
             measured.predicted[chosen],
             measured.confidence[chosen],
             measured.classes,
-            title=f"{kind.capitalize()} images: {shown}",
+            title=f"{kind} images: {shown}",
         ),
         f"A random choice of each; {percent(evaluation.score.accuracy)} of all are right.",
     )

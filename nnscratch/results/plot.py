@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nnscratch.config.assembly import Splits
+from nnscratch.config.data import Splits
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import DataError, UsageError, did_you_mean
 from nnscratch.host.display import Display
@@ -15,7 +15,7 @@ from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.report.style import BEGINNINGS
 from nnscratch.results.evaluate import evaluate_split, evaluation_of, load_data
-from nnscratch.results.evaluation import Evaluation
+from nnscratch.results.evaluation import Evaluation, Subject
 from nnscratch.results.pictures import draw_for_paper, draw_run
 from nnscratch.results.report_page import write_report
 from nnscratch.runs.directory import RunDirectory
@@ -83,7 +83,7 @@ def draw_trained(
     """
     loaded = replace(load_run(run.path), run=run)  # which is held, so that its writes are guarded
     if score is not None and outputs is not None and splits.test is not None:
-        evaluation = evaluation_of(loaded, "test", splits.test, score, outputs)
+        evaluation = evaluation_of(loaded, Subject("test"), splits.test, score, outputs)
     else:
         use_threads_of(loaded, None)
         evaluation = evaluate_split(loaded, dataset, splits, _shown_split(splits, tested=score is not None))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -20,8 +20,8 @@ from nnscratch.errors import UsageError, UserError
 from nnscratch.host.json_text import json_text
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.report.formats import count, decimal, percent, printable
-from nnscratch.results.measured import probabilities
-from nnscratch.results.prediction_inputs import Item, items
+from nnscratch.results.prediction_inputs import items
+from nnscratch.results.prediction_tables import Item
 from nnscratch.runs.loaded import LoadedRun, load_run, use_threads_of
 from nnscratch.training.test_time_augmentation import averaged_outputs
 
@@ -37,34 +37,40 @@ class Prediction:
     top: tuple[tuple[str, float], ...] = ()
     values: Mapping[str, float] | None = None
     error: str | None = None
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """Cells of its row in a table that were asked for."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json."""
+        own: dict[str, Any] = {"input": self.input, **({"kept": dict(self.kept)} if self.kept else {})}
         if self.error is not None:
-            return {"input": self.input, "error": self.error}
+            return {**own, "error": self.error}
         if self.values is not None:
-            return {"input": self.input, "values": dict(self.values)}
+            return {**own, "values": dict(self.values)}
         label, probability = self.top[0]
         top = [{"label": name, "probability": share} for name, share in self.top]
-        return {"input": self.input, "label": label, "probability": probability, "top": top}
+        return {**own, "label": label, "probability": probability, "top": top}
 
     def to_text(self) -> str:
         """One line for people."""
+        own = "  ".join([self.input, *(f"{name}={cell}" for name, cell in self.kept.items())])
         if self.error is not None:
-            return printable(f"{self.input}  error: {self.error}")
+            return printable(f"{own}  error: {self.error}")
         if self.values is not None:
-            return printable("  ".join([self.input, *(f"{name} {decimal(v, 6)}" for name, v in self.values.items())]))
+            return printable("  ".join([own, *(f"{name} {decimal(v, 6)}" for name, v in self.values.items())]))
         (label, probability), *others = self.top
         also = ", ".join(f"{name} {percent(share, 1)}" for name, share in others)
-        return printable(f"{self.input}  {label} {percent(probability, 1)}" + (f"  ({also})" if also else ""))
+        return printable(f"{own}  {label} {percent(probability, 1)}" + (f"  ({also})" if also else ""))
 
 
 class Predictions:
     """A stream of predictions: read once, in one of its forms, each piece of which is there as soon as it is made."""
 
-    def __init__(self, stream: Iterator[Prediction], target_names: tuple[str, ...], top: int) -> None:
-        """The columns of a table are `target_names` for a regression, and `top` classes else."""
-        self._stream, self._target_names, self._top = stream, target_names, top
+    def __init__(
+        self, stream: Iterator[Prediction], target_names: tuple[str, ...], top: int, keep: Sequence[str] = ()
+    ) -> None:
+        """The columns of a table are those to `keep`, and `target_names` for a regression, `top` classes else."""
+        self._stream, self._target_names, self._top, self._keep = stream, target_names, top, tuple(keep)
         self._made = self._failed = 0
 
     @property
@@ -94,16 +100,17 @@ class Predictions:
         yield "]\n" if self._made else "[]\n"
 
     def to_csv(self) -> Iterator[str]:
-        """Columns input, label, probability, label_2, probability_2, ..., error; or input, every target, error."""
+        """Columns input, those kept; label, probability, label_2, probability_2, ..., or every target; error."""
         names = list(self._target_names)
         for place in range(1, self._top + 1):
             names += [name if place == 1 else f"{name}_{place}" for name in ("label", "probability")]
-        yield _csv_row(["input", *names, "error"])
+        yield _csv_row(["input", *self._keep, *names, "error"])
         for prediction in self:
             cells: list[object] = [cell for pair in prediction.top for cell in pair]
             cells += (prediction.values or {}).values()
             cells = [""] * len(names) if prediction.error is not None else cells
-            yield _csv_row([prediction.input, *cells, prediction.error or ""])
+            kept = [prediction.kept.get(name, "") for name in self._keep]
+            yield _csv_row([prediction.input, *kept, *cells, prediction.error or ""])
 
 
 def _csv_row(cells: Sequence[object]) -> str:
@@ -121,14 +128,16 @@ def predict_run(
     checkpoint: str = "best",
     top: int = 3,
     threads: int | None = None,
+    keep: Sequence[str] = (),
 ) -> Predictions:
     """What the network of a run says of the inputs: see `prediction_inputs.items`."""
     if top < 1:
         raise UsageError(f"--top {top}: at least 1")
     loaded = load_run(path, checkpoint)
     used = use_threads_of(loaded, threads)
-    stream = predict(loaded, items(loaded, inputs, listing), top, used)
-    return Predictions(stream, () if loaded.classes else loaded.target_names, min(top, len(loaded.classes or ())))
+    stream = predict(loaded, items(loaded, inputs, listing, keep), top, used)
+    names = () if loaded.classes else loaded.target_names
+    return Predictions(stream, names, min(top, len(loaded.classes or ())), keep)
 
 
 def predict(loaded: LoadedRun, inputs: Iterable[Item], top: int = 3, readers: int = 1) -> Iterator[Prediction]:
@@ -150,7 +159,8 @@ def predict(loaded: LoadedRun, inputs: Iterable[Item], top: int = 3, readers: in
             y = averaged_outputs(loaded.network, loaded.affine.apply(stored[:number], x[:number]), views)
         answers = _answers(loaded, y, top)
         for item, each in zip(batch, read, strict=True):
-            yield Prediction(item.name, error=each) if isinstance(each, str) else next(answers)(item.name)
+            answer = partial(Prediction, error=each) if isinstance(each, str) else next(answers)
+            yield answer(item.name, kept=item.kept)
 
 
 def _read(item: Item) -> Array | str:
@@ -163,9 +173,9 @@ def _read(item: Item) -> Array | str:
         return f"unreadable: {type(error).__name__}: {error}"
 
 
-def _answers(loaded: LoadedRun, y: Array, top: int) -> Iterator[Callable[[str], Prediction]]:
+def _answers(loaded: LoadedRun, y: Array, top: int) -> Iterator[partial[Prediction]]:
     """For every row of outputs, what makes the Prediction once the input's name is known."""
-    p = probabilities(y, loaded.record.includes_softmax) if loaded.classes is not None and len(y) else y
+    p = loaded.probabilities(y) if loaded.classes is not None and len(y) else y
     values = loaded.target_affine.undo(y) if loaded.classes is None else y
     order = np.argsort(-y, axis=1, kind="stable")[:, :top].tolist() if y.ndim == 2 else []
     for row in range(len(y)):

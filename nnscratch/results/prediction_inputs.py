@@ -1,4 +1,4 @@
-"""What `predict` is given, one example at a time: pictures, folders, NPY and NPZ arrays, CSV rows, lists of paths.
+"""What `predict` is given, one example at a time: pictures, folders, NPY and NPZ arrays, tables, lists of paths.
 
 Arrays are read a row at a time from the file, compressed or not: a large file needs no more memory than a small one.
 """
@@ -8,95 +8,124 @@ from __future__ import annotations
 import math
 import os
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import groupby, islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
-from nnscratch.datasets.formats.csv_file import Layout, detect_layout, is_number, read_rows
+from nnscratch.datasets.formats.folder import HIDDEN, SEEN, walk
 from nnscratch.datasets.formats.images import SUFFIXES, decode
-from nnscratch.datasets.formats.npy import read_npy_header
-from nnscratch.datasets.sources.csv_table import TARGET_NAMES, CSVTable
+from nnscratch.datasets.formats.npy import MAGIC, read_npy_header
+from nnscratch.datasets.sources.csv_table import SUFFIXES as TABLE_SUFFIXES
+from nnscratch.datasets.tables.json_text import json_object
 from nnscratch.errors import DataError, UserError
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.results.prediction_tables import Item, failure, record_items, table_items
+from nnscratch.results.stored_values import as_stored
 from nnscratch.runs.loaded import LoadedRun
 
+JSON_LINES = 256
+"""Objects of standard input that are read at once."""
 ARRAY_SUFFIXES = (".npy", ".npz")
 INPUT_KEYS = ("x_test", "x", "X", "inputs", "images", "data", "features", "x_train")
 """Which array of an NPZ file is predicted, the first that is there, when it holds several."""
 
 
-@dataclass(frozen=True)
-class Item:
-    """One input: what it is called, and how its array, of the network's input shape, is read (a UserError if not)."""
+def items(
+    loaded: LoadedRun, inputs: Iterable[str], listing: Iterable[str | bytes], keep: Sequence[str] = ()
+) -> Iterator[Item]:
+    """Every example in the inputs, in order. `-` stands for what `listing` has in its lines: paths, or JSON objects.
 
-    name: str
-    read: Callable[[], Array]
-
-
-def items(loaded: LoadedRun, inputs: Iterable[str], listing: Iterable[str | bytes]) -> Iterator[Item]:
-    """Every example in the inputs, in order. `-` stands for the paths in `listing`, one a line.
-
-    A folder gives every file in it and below that can be predicted, sorted. What cannot be opened is an Item whose
-    `read` raises.
+    A folder gives every file in it and below that can be predicted, by the rule and in the order of training. What
+    cannot be opened is an Item whose `read` raises. Items of tables have the cells of the columns `keep` with them.
     """
     for text in inputs:
         if text == "-":
-            # A file name is bytes: what the terminal cannot decode must still be found.
-            names = (os.fsdecode(line).rstrip("\r\n") for line in listing)
-            for name in filter(str.strip, names):
-                yield from _items_of(loaded, Path(name))
+            yield from _listed_items(loaded, listing, keep)
         else:
-            yield from _items_of(loaded, Path(text))
+            yield from _items_of(loaded, Path(text), keep)
 
 
-def _items_of(loaded: LoadedRun, path: Path) -> Iterator[Item]:
-    suffix = path.suffix.lower()
+def _listed_items(loaded: LoadedRun, listing: Iterable[str | bytes], keep: Sequence[str]) -> Iterator[Item]:
+    # A file name is bytes: what the terminal cannot decode must still be found.
+    lines = ((number, os.fsdecode(line).rstrip("\r\n")) for number, line in enumerate(listing, start=1))
+    for is_json, group in groupby(lines, lambda line: line[1].lstrip().startswith("{")):
+        while is_json and (some := list(islice(group, JSON_LINES))):
+            yield from _json_items(loaded, some, keep)
+        for _, name in group:
+            if name.strip():
+                yield from _items_of(loaded, Path(name), keep)
+
+
+def _json_items(loaded: LoadedRun, lines: Sequence[tuple[int, str]], keep: Sequence[str]) -> Iterator[Item]:
+    records: list[tuple[int, dict[str, Any]]] = []
+    bad: dict[int, Item] = {}
+    for number, text in lines:
+        try:
+            records.append((number, json_object(text)))
+        except ValueError as error:
+            bad[number] = failure(f"-:{number}", DataError(f"no JSON object: {error}"))
+    try:
+        rows = {int(item.name.rpartition(":")[2]): item for item in record_items(loaded, records, keep)}
+    except DataError as error:
+        rows = {number: failure(f"-:{number}", error) for number, _ in records}
+    yield from ((rows | bad)[number] for number, _ in lines)
+
+
+def _items_of(loaded: LoadedRun, path: Path, keep: Sequence[str]) -> Iterator[Item]:
     try:
         if path.is_dir():
-            yield from _folder_items(loaded, path)
-        elif suffix in ARRAY_SUFFIXES:
+            yield from _folder_items(loaded, path, keep)
+        elif _is_array(path):
             yield from _array_items(loaded, path)
-        elif suffix == ".csv":
-            yield from _csv_items(loaded, path)
+        elif _is_table(loaded, path):
+            yield from table_items(loaded, path, keep)
         else:
             yield _picture(loaded, path)
     except UserError as error:
-        yield _failure(str(path), error)
+        yield failure(str(path), error)
     # A damaged archive can fail in zipfile in any way; whatever is wrong with one file, the others are predicted.
     except Exception as error:
-        yield _failure(str(path), DataError(f"{path}: unreadable: {_reason(error)}"))
+        yield failure(str(path), DataError(f"{path}: unreadable: {_reason(error)}"))
 
 
-def _folder_items(loaded: LoadedRun, folder: Path) -> Iterator[Item]:
+def _is_array(path: Path) -> bool:
+    """Whether a file is an NPY or an NPZ file, by what it begins with; by its name when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(6)
+    except OSError:
+        return path.suffix.lower() in ARRAY_SUFFIXES
+    return start == MAGIC or path.suffix.lower() in ARRAY_SUFFIXES
+
+
+def _is_table(loaded: LoadedRun, path: Path) -> bool:
+    """The run decides: rows for one that was trained on features, pictures for one of images, unless it is text."""
+    if not loaded.takes_images:
+        return True
+    if path.suffix.lower() in SUFFIXES or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return b"\x00" not in file.read(4096) and path.suffix.lower() != ""
+
+
+def _folder_items(loaded: LoadedRun, folder: Path, keep: Sequence[str]) -> Iterator[Item]:
+    """Every file of a kind that can be predicted, below the folder."""
+    suffixes = (*ARRAY_SUFFIXES, *((*SUFFIXES, ".csv") if loaded.takes_images else TABLE_SUFFIXES))
     is_empty = True
-    for file in _files_in(folder):
+    for file, reason in walk(folder):
+        if reason in (HIDDEN, SEEN) or not file.name.lower().endswith(suffixes):
+            continue
         is_empty = False
-        if file.is_file():
-            yield from _items_of(loaded, file)
-        else:  # a pipe would be waited for
-            yield _failure(str(file), DataError(f"{file}: not a file"))
+        if reason:  # a pipe would be waited for
+            yield failure(str(file), DataError(f"{file}: not a file: {reason}"))
+        else:
+            yield from _items_of(loaded, file, keep)
     if is_empty:
-        raise DataError(f"{folder}: no picture, array or CSV file in this folder")
-
-
-def _files_in(folder: Path) -> Iterator[Path]:
-    """Every file of a kind that can be predicted, below the folder; names sorted, hidden ones left out."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and name.lower().endswith((*SUFFIXES, *ARRAY_SUFFIXES, ".csv")):
-                yield Path(parent, name)
-
-
-def _failure(name: str, error: UserError) -> Item:
-    def read() -> Array:
-        raise error
-
-    return Item(name, read)
+        raise DataError(f"{folder}: no picture, array or table in this folder")
 
 
 def _picture(loaded: LoadedRun, path: Path) -> Item:
@@ -105,7 +134,7 @@ def _picture(loaded: LoadedRun, path: Path) -> Item:
     def read() -> Array:
         if not loaded.takes_images or len(shape) != 3 or shape[2] not in (1, 3):
             raise DataError(f"{path}: this run takes inputs of shape {shape}, not pictures", "give it CSV or NPY files")
-        return decode(path, *shape)
+        return decode(path, *shape, white=loaded.white if loaded.white and loaded.white > 255 else None)
 
     return Item(str(path), read)
 
@@ -137,16 +166,44 @@ def _rows_of(loaded: LoadedRun, file: IO[bytes], name: str) -> Iterator[Item]:
     size = per_row * dtype.itemsize
     for index in range(count):
         raw = file.read(size)
-        place = name if count == 1 and shape == loaded.input_shape else f"{name}[{index}]"
+        place = name if count == 1 and len(shape) == len(loaded.input_shape) else f"{name}[{index}]"
         if len(raw) < size:
             raise DataError(f"{name}: the file ends within row {index} of {count:,}", "is it complete?")
         values = np.frombuffer(raw, dtype)
-        yield Item(place, partial(_stored, loaded, values, place))
+        yield Item(place, partial(_stored_row, loaded, values, place))
+
+
+def _stored_row(loaded: LoadedRun, values: Array, name: str) -> Array:
+    return np.asarray(stored_rows(loaded, values[np.newaxis], name)[0])
+
+
+def stored_rows(loaded: LoadedRun, values: Array, name: str) -> Array:
+    """Examples (N, ...) from an array's numbers, a table's raw columns encoded. Raises DataError."""
+    encoding = loaded.encoding
+    if encoding is not None:
+        rows = values.astype(np.float64).reshape(len(values), len(encoding.columns))
+        if np.isinf(rows).any() or (encoding.schema.missing in ("error", "drop") and np.isnan(rows).any()):
+            raise DataError(f"{name}: holds a value that is not a finite number")
+        values = encoding.encode(rows)
+    return as_stored(loaded, values, name).reshape(len(values), *loaded.input_shape)
+
+
+def _array_shape(loaded: LoadedRun, name: str) -> tuple[int, ...]:
+    """The shape of one example in an array: of a table, its raw columns, which must be numbers."""
+    if loaded.encoding is None:
+        return loaded.input_shape
+    texts = [column.name for column in loaded.encoding.columns if column.kind not in ("number", "boolean")]
+    if texts:
+        raise DataError(
+            f"{name}: an array has numbers alone, and the run takes text or dates in {', '.join(map(repr, texts[:5]))}",
+            "give it a table: CSV, JSON, Parquet or XLSX",
+        )
+    return (len(loaded.encoding.columns),)
 
 
 def as_rows(loaded: LoadedRun, shape: tuple[int, ...], name: str) -> tuple[int, int]:
     """How many examples an array of that shape holds, and how many numbers each has."""
-    wanted = loaded.input_shape
+    wanted = _array_shape(loaded, name)
     size = math.prod(wanted)
     accepted = [wanted, (size,)]
     if wanted[-1] == 1 and len(wanted) == 3:
@@ -158,73 +215,6 @@ def as_rows(loaded: LoadedRun, shape: tuple[int, ...], name: str) -> tuple[int, 
     raise DataError(
         f"{name}: shape {shape} is neither one example {wanted} nor many (N, {', '.join(map(str, wanted))})"
     )
-
-
-def _csv_items(loaded: LoadedRun, path: Path) -> Iterator[Item]:
-    """The rows of a CSV file, as `path:2`, `path:3`, ... by their line."""
-    if not path.exists():
-        raise DataError(f"{path} does not exist")
-    source = loaded.config.data.dataset.build()
-    table = source if isinstance(source, CSVTable) else None
-    layout = detect_layout(path, table.delimiter if table else None, table.header if table else None)
-    columns = _columns(loaded, layout, path)
-    rows = read_rows(path, layout.delimiter)
-    if layout.has_header:
-        next(rows)
-    for line, row in rows:
-        name = f"{path}:{line}"
-        yield Item(name, partial(_stored_row, loaded, layout, columns, row, name))
-
-
-def _columns(loaded: LoadedRun, layout: Layout, path: Path) -> list[int]:
-    """Which columns are the network's inputs: by name where the header has the names of training, else by position.
-
-    Without the names, the file has exactly the inputs, or one column more that is called label, target, class or y.
-    """
-    names, wanted = layout.names, loaded.feature_names
-    if wanted is not None and layout.has_header:
-        missing = [name for name in wanted if name not in names]
-        if not missing:
-            return [names.index(name) for name in wanted]
-        if len(missing) < len(wanted):
-            raise DataError(f"{path}: no column {', '.join(missing[:10])}", "the run was trained with it")
-    size = math.prod(loaded.input_shape)
-    inputs = [index for index, name in enumerate(names) if name.lower() not in TARGET_NAMES]
-    if len(names) == size:
-        return list(range(size))
-    if len(inputs) == size:
-        return inputs
-    raise DataError(f"{path}: {len(names)} columns, but the network takes {size} numbers")
-
-
-def _stored_row(loaded: LoadedRun, layout: Layout, columns: list[int], row: list[str], name: str) -> Array:
-    if len(row) != len(layout.names):
-        raise DataError(f"{name}: {len(row)} columns, but the first row has {len(layout.names)}")
-    for index in columns:
-        if not is_number(row[index]):
-            raise DataError(f"{name}: column {layout.names[index]!r} is {row[index][:40]!r}, not a number")
-    return _stored(loaded, np.array([float(row[index]) for index in columns]), name)
-
-
-def _stored(loaded: LoadedRun, values: Array, name: str) -> Array:
-    """One example as `as_stored` gives it, of the network's input shape."""
-    return as_stored(loaded, values, name).reshape(loaded.input_shape)
-
-
-def as_stored(loaded: LoadedRun, values: Array, name: str) -> Array:
-    """The values as the data is stored: pixels uint8, features float32; UserError when they are not such values."""
-    if loaded.takes_images and values.dtype != np.uint8:
-        if not (np.all(values == np.rint(values)) and np.all((values >= 0) & (values <= 255))):
-            is_scaled = bool(np.all((values >= 0) & (values <= 1)))
-            advice = "; they look scaled to 0..1: give (255 * x).round().astype('uint8')" if is_scaled else ""
-            raise DataError(f"{name}: pixels must be whole numbers 0..255{advice}")
-        values = values.astype(np.uint8)
-    if not loaded.takes_images:
-        with np.errstate(over="ignore"):
-            values = values.astype(np.float32)
-        if not np.isfinite(values).all():
-            raise DataError(f"{name}: holds a value that is not a finite number")
-    return values
 
 
 def _reason(error: Exception) -> str:

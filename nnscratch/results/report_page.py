@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from nnscratch.host.workplace import Workplace
-from nnscratch.report.formats import count, decimal, duration, metric_value, percent
+from nnscratch.report.formats import count, duration, metric_value
 from nnscratch.report.page import Headline, Mistake, Picture, ReportContents, render_report
 from nnscratch.report.samples import image_png
 from nnscratch.report.tables import most_confused, per_class_table
 from nnscratch.results.evaluation import Evaluation
+from nnscratch.results.figures import figures_table
 from nnscratch.results.measured import Classified, Regressed
 from nnscratch.results.network_table import network_table
 from nnscratch.runs import layout
@@ -23,8 +24,7 @@ from nnscratch.version import VERSION
 
 MISTAKES = 12
 INSIDE = ("gradient_flow", "weights", "first_layer")
-CLASS_PLOTS = ("per_class", "reliability", "predictions", "regression")
-SPLIT_TITLES = {"test": "Test", "val": "Validation", "train": "Training"}
+CLASS_PLOTS = ("per_class", "thresholds", "reliability", "predictions", "regression")
 
 
 def write_report(loaded: LoadedRun, evaluation: Evaluation | None, pictures: Mapping[str, Picture]) -> Path:
@@ -45,6 +45,7 @@ def _contents(loaded: LoadedRun, evaluation: Evaluation | None, pictures: Mappin
         command=repeating_command(loaded, meta),
         config=run.config.read_text(encoding="utf-8"),
         network=network_table(tuple(loaded.network.summaries)),
+        figures=figures_table(evaluation.measured.figures) if evaluation else None,
         curves=pictures.get("curves"),
         confusion_matrix=pictures.get("confusion_matrix"),
         most_confused=most_confused(classified.counts, classified.classes) if classified else None,
@@ -73,21 +74,20 @@ def _subtitle(loaded: LoadedRun, meta: Meta) -> str:
 def _scores(loaded: LoadedRun, evaluation: Evaluation | None, history: Sequence[Mapping[str, float]]) -> list[Headline]:
     lines = []
     if evaluation is not None:
-        title, examples = SPLIT_TITLES[evaluation.split], f"{count(evaluation.score.examples)} examples"
+        title, examples = evaluation.subject.title, f"{count(evaluation.score.examples)} examples"
         if isinstance(evaluation.measured, Regressed):
-            figures = evaluation.measured.to_dict()
-            lines.append(Headline(f"{title} R2", decimal(figures["r2"]), examples))
-            lines.append(Headline(f"{title} mean absolute error", decimal(figures["mean_absolute_error"])))
+            shown = ("r2", "mean_absolute_error")
         else:
-            error = evaluation.measured.reliability.expected_calibration_error
-            lines.append(Headline(f"{title} accuracy", percent(evaluation.score.accuracy), examples))
-            lines.append(
-                Headline(f"{title} loss", decimal(evaluation.score.loss), f"calibration error {percent(error)}")
-            )
+            shown = ("accuracy", "macro_f1")
+        figures = {each.metric.name: each for each in evaluation.measured.figures}
+        for figure in (figures[name] for name in shown):
+            parts = [f"95 %: {figure.interval_text}" if figure.interval_text else "", figure.beside]
+            notes = [*([examples] if figure.metric.name == shown[0] else []), *filter(None, parts)]
+            lines.append(Headline(f"{title} {figure.metric.title}", figure.text, "; ".join(notes)))
     best = history[loaded.epoch - 1] if 0 < loaded.epoch <= len(history) else {}
-    for key in ("val_accuracy", "val_loss"):
+    for key in (loaded.config.training.monitor or "", "val_accuracy", "val_loss"):
         if key in best:
-            kind = key.removeprefix("val_")
+            kind = key.removeprefix("val_").replace("_", " ")
             note = f"epoch {loaded.epoch} of {len(history)}"
             lines.append(Headline(f"Validation {kind}", metric_value(key, best[key]), note))
             break
@@ -122,7 +122,7 @@ def _mistakes(evaluation: Evaluation, classified: Classified) -> list[Mistake]:
                 predicted=names[int(classified.predicted[place])],
                 confidence=float(classified.confidence[place]),
                 png=image_png(examples.inputs[row]) if examples.inputs.ndim == 4 else None,
-                source=f"{evaluation.split} {row}",
+                source=f"{evaluation.subject.name} {row}",
             )
         )
     return shown

@@ -48,7 +48,7 @@ class RunDirectory:
             if runs_dir.exists() and not runs_dir.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, "it is a file, not a folder")
             runs_dir.mkdir(parents=True, exist_ok=True)
-            path = _new_folder(runs_dir, name)
+            path = new_folder(runs_dir, name)
             for folder in (Path(layout.LOG).parent, layout.CHECKPOINTS, layout.PLOTS):
                 (path / folder).mkdir()
         except OSError as error:
@@ -125,7 +125,7 @@ class RunDirectory:
             raise UserError(f"cannot write into {self.path}: {error.strerror or error}") from None
         with handle:
             for _ in range(20):  # somebody may just look whether it is held
-                if _lock(handle):
+                if take_lock(handle):
                     break
                 time.sleep(0.01)
             else:
@@ -140,7 +140,7 @@ class RunDirectory:
         """Whether a process holds the run just now."""
         try:
             with open_without_following(self.path / layout.LOCK) as handle:
-                return not _lock(handle, shared=True)
+                return not take_lock(handle, shared=True)
         except OSError:
             return False
 
@@ -198,7 +198,7 @@ class RunDirectory:
 
     def write_text(self, name: str, text: str) -> None:
         """The same for text."""
-        self.write_bytes(name, text.encode())
+        self.write_bytes(name, text.encode("utf-8", "backslashreplace"))  # a path need not be UTF-8
 
     def write_meta(self, meta: Meta) -> None:
         self.write_text(layout.META, json_text(meta.to_dict(), indent=2) + "\n")
@@ -302,7 +302,8 @@ def find_checkpoint(path: Path) -> tuple[RunDirectory, Path]:
     return RunDirectory.open(folder), path
 
 
-def _new_folder(parent: Path, name: str) -> Path:
+def new_folder(parent: Path, name: str) -> Path:
+    """The first of <name>, <name>-2, ... that did not exist, made now."""
     number = 1
     while True:
         path = parent / (name if number == 1 else f"{name}-{number}")
@@ -314,7 +315,7 @@ def _new_folder(parent: Path, name: str) -> Path:
             return path
 
 
-def _lock(handle: IO[bytes], *, shared: bool = False) -> bool:
+def take_lock(handle: IO[bytes], *, shared: bool = False) -> bool:
     """Takes the lock of an open file, which ends with the process; False when another process has it.
 
     Many may have a shared one at once: who only looks is in nobody's way who looks, too.

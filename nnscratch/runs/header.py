@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.host.machine import Machine
 from nnscratch.runs.checkpoint import Checkpoint, damaged
 from nnscratch.runs.meta import Data
@@ -17,8 +18,8 @@ from nnscratch.training.progress import Progress
 
 LARGEST = 1 << 40
 """Numbers of an example, or outputs: more than any machine holds."""
-MAY_BE_LEFT_OUT = ("progress", "optimizer_steps", "network")
-"""`best` has no progress, and what was written before there was a network record has none."""
+NOT_IN_ALL = ("progress", "optimizer_steps", "encoding", "temperature", "network")
+"""What `best`, a run that was not trained on a table, or one from before it was kept does not have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,8 @@ class Header:
     """Inputs are uint8 pixels (H, W, C)."""
     best_epoch: int
     """The epoch of the best weights so far; 0 before there are any."""
+    white: float | None = None
+    """The stored value that is the pixel 255, where pixels had more than 8 bits or were fractions."""
     dataset: Data = Data()
     machine: Machine = field(default_factory=Machine)
     progress: Mapping[str, Any] | None = None
@@ -46,6 +49,16 @@ class Header:
     optimizer_steps: int | None = None
     network: NetworkRecord | None = None
     """The network that the config describes; None in checkpoints from before it was kept."""
+    encoding: Mapping[str, Any] | None = None
+    """How a table's rows become inputs, as `TableEncoding.from_dict` takes it."""
+
+    temperature: float | None = None
+    """What outputs are divided by before softmax, when the weights were calibrated."""
+
+    @property
+    def table_encoding(self) -> TableEncoding | None:
+        """How a table's rows become inputs; None without a table, and before there was such a thing."""
+        return None if self.encoding is None else TableEncoding.from_dict(self.encoding)
 
     @property
     def epoch(self) -> int:
@@ -53,8 +66,8 @@ class Header:
         return self.best_epoch if self.progress is None or self.kind == "best" else int(self.progress["epoch"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, without those that there are none of."""
-        return {key: value for key, value in asdict(self).items() if value is not None or key not in MAY_BE_LEFT_OUT}
+        """Plain values, without those that not every checkpoint has."""
+        return {key: value for key, value in asdict(self).items() if value is not None or key not in NOT_IN_ALL}
 
 
 def header_of(checkpoint: Checkpoint, file: Path) -> Header:
@@ -66,6 +79,8 @@ def header_of(checkpoint: Checkpoint, file: Path) -> Header:
         inputs = math.prod(header.input_shape)
         if not 0 < inputs <= LARGEST or min(header.input_shape) < 1 or not 0 < header.outputs <= LARGEST:
             raise ValueError(f"no network takes {tuple(header.input_shape)} and gives {header.outputs}")
+        if header.temperature is not None and not 0 < header.temperature < math.inf:
+            raise ValueError(f"there is no temperature {header.temperature}")
         for names, number, what in (
             (header.target_names, header.outputs, "targets"),
             (header.feature_names, inputs, "inputs"),
@@ -74,6 +89,8 @@ def header_of(checkpoint: Checkpoint, file: Path) -> Header:
                 raise ValueError(f"there are {len(names)} names for {number} {what}")
         if header.network is None and checkpoint.header.get("network") is not None:
             raise ValueError("the network is not one")
+        if header.encoding is not None and len(TableEncoding.from_dict(header.encoding).features) != inputs:
+            raise ValueError(f"the encoding of its table does not give {inputs} inputs")
         if header.kind == "last":
             Progress.from_dict(header.progress or {})
     except ValueError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 CONFIG = "config.yaml"
 META = "meta.json"
+DATA_REPORT = "data_report.json"
 METRICS = "metrics.jsonl"
 METRICS_TABLE = "metrics.csv"
 REPORT = "report.html"
@@ -18,3 +19,5 @@ PLUGINS = "plugins"
 EVALUATION = "evaluation"
 EXPORT = "export"
 LOCK = ".lock"
+GROUP = "group.json"
+"""Of a folder of runs that repeat one config: which they are."""

@@ -1,27 +1,21 @@
-"""`nnscratch runs list` and `runs compare`: what the runs in a folder are and how they differ."""
+"""`nnscratch runs list`: what the runs in a folder are."""
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-from nnscratch.config.config import load_config
-from nnscratch.config.document import read_yaml
-from nnscratch.config.node import Value
-from nnscratch.errors import ConfigError, UsageError, UserError
-from nnscratch.report.style import BEGINNINGS, picture_suffix
-from nnscratch.report.tables import Table, differences, plain_table, runs_table
-from nnscratch.report.values import RunSummary, TimedAccuracy
+from nnscratch.errors import UserError
+from nnscratch.report.tables import plain_table, runs_table
+from nnscratch.report.values import RunSummary
 from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
-from nnscratch.runs.meta import Meta, Status
-from nnscratch.runs.names import find_run
-from nnscratch.training.progress import Monitor
+from nnscratch.runs.group import RunGroup
+from nnscratch.runs.group_summary import summarize_group
+from nnscratch.runs.names import is_group
+from nnscratch.runs.summary import plain_summary, summarize
 
 
 @dataclass(frozen=True)
@@ -34,7 +28,7 @@ class RunsList:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json."""
-        return {"runs_dir": str(self.runs_dir), "runs": [_plain(path, summary) for path, summary in self.runs]}
+        return {"runs_dir": str(self.runs_dir), "runs": [plain_summary(path, summary) for path, summary in self.runs]}
 
     def to_text(self) -> str:
         """The table, or what to do when there are none."""
@@ -43,119 +37,26 @@ class RunsList:
         return plain_table(runs_table([summary for _, summary in self.runs])).rstrip("\n")
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Runs side by side: their figures, the settings in which they differ, and the picture of their curves."""
-
-    runs: tuple[tuple[Path, RunSummary], ...]
-    differences: Table
-    picture: Path | None
-    failure = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for --json; differences by setting, then by run, as YAML writes them."""
-        names = [column.title for column in self.differences.columns[1:]]
-        return {
-            "runs": [_plain(path, summary) for path, summary in self.runs],
-            "differences": {row[0]: dict(zip(names, row[1:], strict=True)) for row in self.differences.rows},
-            "picture": str(self.picture) if self.picture else None,
-        }
-
-    def to_text(self) -> str:
-        """Figures, then differences, then where the picture is."""
-        parts = [plain_table(runs_table([summary for _, summary in self.runs]))]
-        parts.append(plain_table(self.differences) if self.differences.rows else "the configurations are the same\n")
-        parts.append(f"picture in {self.picture}" if self.picture else "nothing to draw yet")
-        return "\n".join(parts)
-
-
 def list_runs(runs_dir: Path, *, everything: bool = False) -> RunsList:
     """The runs directly in runs_dir; with `everything` also those in folders below, such as a sweep's trials."""
     if not runs_dir.is_dir():
         raise UserError(f"there is no folder {runs_dir}", "--runs-dir says where runs are")
     found = []
     for path in _run_folders(runs_dir, everything=everything):
-        started, summary = _summarized(RunDirectory(path))
+        started, summary = _summarized(path)
         found.append((started, path, replace(summary, name=str(path.relative_to(runs_dir)))))
     found.sort(key=lambda each: each[:2])
     return RunsList(runs_dir, tuple((path, summary) for _, path, summary in found))
 
 
-def compare_runs(
-    names: Sequence[str], runs_dir: Path, output: Path | None = None, *, against_time: bool = False
-) -> Comparison:
-    """Compares runs given by path, or by name in runs_dir. The picture goes to `output`.
-
-    Without it, to comparisons/ in the folder of the first run. It shows the runs' curves, or with `against_time` what
-    accuracy each reached in how many minutes. Raises UsageError when a run does not exist.
-    """
-    if len(names) < 2:
-        raise UsageError("at least two runs are needed to compare", "nnscratch runs compare runs/a runs/b")
-    runs = [RunDirectory.open(find_run(name, runs_dir)) for name in names]
-    by_label = dict(zip(_labels(runs), runs, strict=True))
-    if len(by_label) < len(runs):
-        raise UsageError("a run is given twice")
-    settings = {label: {**_settings(run), "name": None} for label, run in by_label.items()}
-    summaries = tuple((run.path, replace(summarize(run), name=label)) for label, run in by_label.items())
-    name = "-".join(run.name for run in runs)[:100] + ("-against-time" if against_time else "")
-    target = output or runs[0].path.parent / "comparisons" / f"{name}.png"
-    beginning = BEGINNINGS[picture_suffix(target)]
-    try:
-        if target.exists() and not _begins_with(beginning, target):
-            kind = target.suffix[1:].upper()
-            raise UserError(
-                f"{target} exists and is no {kind}: it is not overwritten", "choose another name by --output"
-            )
-        if against_time:
-            drawn = _draw_against_time([summary for _, summary in summaries], list(settings.values()), target)
-        else:
-            drawn = _draw_curves(by_label, target)
-    except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror or error}", "--output says where") from None
-    return Comparison(summaries, differences(settings), target if drawn else None)
-
-
-def _begins_with(beginning: bytes, path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(beginning)) == beginning
-
-
-def _draw_curves(runs: Mapping[str, RunDirectory], picture: Path) -> bool:
-    """The runs' curves by epoch; False when no run has an epoch yet."""
-    histories = {label: history for label, run in runs.items() if (history := run.read_history())}
-    if histories:
-        from nnscratch.report.curves import compare_curves
-
-        compare_curves(histories, picture)
-    return bool(histories)
-
-
-def _draw_against_time(runs: Sequence[RunSummary], settings: Sequence[Mapping[str, Value]], picture: Path) -> bool:
-    """A point per tested run, or per set of them that differ in their seed alone: their means. False without any."""
-    from nnscratch.report.sweeps import accuracy_against_time
-
-    alike: dict[str, list[RunSummary]] = {}
-    for run, values in zip(runs, settings, strict=True):
-        if run.metric == "accuracy" and run.test is not None and run.seconds:
-            alike.setdefault(str({**values, "seed": None}), []).append(run)
-    points = [
-        TimedAccuracy(
-            label=same[0].name + (f", mean of {len(same)}" if len(same) > 1 else ""),
-            minutes=fmean(run.seconds or 0.0 for run in same) / 60,
-            accuracy=fmean(run.test or 0.0 for run in same),
-            group=same[0].data,
-            spread=_spread([run.test or 0.0 for run in same]),
-        )
-        for same in alike.values()
-    ]
-    if points:
-        accuracy_against_time(points, picture)
-    return bool(points)
-
-
-def _summarized(run: RunDirectory) -> tuple[str, RunSummary]:
+def _summarized(path: Path) -> tuple[str, RunSummary]:
     """When a run was started, and its line; of one that cannot be read, a line that says why: the others are shown."""
+    run = RunDirectory(path)
     try:
+        if is_group(path):
+            group = RunGroup.open(path)
+            started = [member.run.read_meta().started or "" for member in group.members]
+            return min(filter(None, started), default=""), summarize_group(group).as_row(run.name)
         return run.read_meta().started or "", summarize(run)
     except UserError as error:
         return "", RunSummary(run.name, "-", f"unreadable: {error.message}")
@@ -163,75 +64,11 @@ def _summarized(run: RunDirectory) -> tuple[str, RunSummary]:
         return "", RunSummary(run.name, "-", f"unreadable: {type(error).__name__}: {error}"[:200])
 
 
-def _spread(values: Sequence[float]) -> tuple[float, float] | None:
-    return (min(values), max(values)) if len(values) > 1 else None
-
-
-def summarize(run: RunDirectory) -> RunSummary:
-    """A run's line, from its files alone; what they do not say is None."""
-    meta, history, test = run.read_meta(), run.read_history(), run.read_test()
-    metric = "accuracy" if any("train_accuracy" in row for row in history) or "test_accuracy" in test else "loss"
-    best = _best_epoch(run, meta, history)
-    row = history[best - 1] if best is not None and 0 < best <= len(history) else {}
-    return RunSummary(
-        name=run.name,
-        data=meta.dataset.name or "-",
-        status=status(run, meta),
-        metric=metric,
-        parameters=meta.parameters,
-        best_epoch=best,
-        epochs=len(history) or None,
-        planned_epochs=_planned_epochs(run),
-        validation=_finite(row.get(f"val_{metric}")),
-        test=_finite(test.get(f"test_{metric}")),
-        seconds=_finite(sum(each.get("train_seconds", 0.0) for each in history)) if history else None,
-    )
-
-
-def status(run: RunDirectory, meta: Meta) -> Status:
-    """What the run says; killed when it says running but no process holds it."""
-    return "killed" if meta.status == "running" and not run.is_being_trained() else meta.status
-
-
-def _settings(run: RunDirectory) -> dict[str, Value]:
-    """Every setting of a run; as it is written where plugins, which comparing does not run, are needed to read it."""
-    try:
-        return load_config(run.config).to_dict()
-    except ConfigError:
-        written = read_yaml(run.config).value
-        if not isinstance(written, dict) or not written.get("plugins"):
-            raise
-        return written
-
-
-def _best_epoch(run: RunDirectory, meta: Meta, history: Sequence[Mapping[str, float]]) -> int | None:
-    """What training said at its end; before that, the best so far of the value the config monitors."""
-    said = meta.result.best.get("epoch") if meta.result is not None else None
-    if said:
-        return int(said)
-    if not any("val_loss" in row for row in history):
-        return len(history) or None
-    try:
-        monitored = load_config(run.config).training.monitor
-    except UserError:
-        monitored = None
-    default = "val_accuracy" if any("val_accuracy" in row for row in history) else "val_loss"
-    return Monitor(monitored or default).best_epoch(history)
-
-
-def _planned_epochs(run: RunDirectory) -> int | None:
-    """What its config says; read as it is written, so that a run with plugins is listed, too."""
-    if not run.config.is_file():  # a pipe would be waited for
-        return None
-    try:
-        node, depth = read_yaml(run.config).root.nearest(("training", "epochs"))
-    except ConfigError:
-        return None
-    return node.content if depth == 2 and isinstance(node.content, int) else None
-
-
 def _run_folders(runs_dir: Path, *, everything: bool) -> list[Path]:
-    """Folders with a config and checkpoints: a run holds no other run, so below one nothing is looked for."""
+    """Folders with a config and checkpoints: a run holds no other run, so below one nothing is looked for.
+
+    A group of runs is one; with `everything` its runs are found, too.
+    """
     found = []
     for parent, folders, names in os.walk(runs_dir):
         path = Path(parent)
@@ -239,20 +76,9 @@ def _run_folders(runs_dir: Path, *, everything: bool) -> list[Path]:
             found.append(path)
             folders.clear()
         elif path != runs_dir and not everything:
+            found += [path] if layout.GROUP in names else []
             folders.clear()
+        elif path != runs_dir and layout.GROUP in names:
+            found.append(path)
         folders[:] = [name for name in folders if not name.startswith(".")]
     return found
-
-
-def _labels(runs: Sequence[RunDirectory]) -> list[str]:
-    """The runs' names; their paths where two have one name."""
-    names = [run.name for run in runs]
-    return [name if names.count(name) == 1 else str(run.path) for name, run in zip(names, runs, strict=True)]
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _plain(path: Path, summary: RunSummary) -> dict[str, Any]:
-    return {"path": str(path), **asdict(summary)}

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnscratch.datasets.dataset import Dataset
+from nnscratch.datasets.tables.encoding import TableEncoding
+from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.errors import DataError, UserError
 from nnscratch.host import machine
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.losses import CrossEntropy, MeanSquaredError
 from nnscratch.nn.network import Network
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.runs.directory import RunDirectory
-from nnscratch.runs.header import header_of
+from nnscratch.runs.header import Header, header_of
 from nnscratch.runs.network_record import NetworkRecord
 from nnscratch.runs.training_state import require_weights, scaling_of, target_scaling_of
 from nnscratch.training.examples import Examples
@@ -49,6 +53,18 @@ class LoadedRun:
     """Of the columns of a table, when it had names."""
     takes_images: bool
     """Inputs are uint8 pixels (H, W, C)."""
+    encoding: TableEncoding | None
+    """How a table's rows become inputs; None when the run was not trained on a table."""
+    white: float | None = None
+    """The stored value that is the pixel 255, where pixels had more than 8 bits or were fractions."""
+    temperature: float = 1.0
+    """What the outputs are divided by before softmax; 1 where nothing was calibrated."""
+
+    def probabilities(self, y: Array) -> Array:
+        """p (N, K) from the outputs y of a classifier, at the run's temperature."""
+        # Losses differ in nothing else that probabilities depend on.
+        loss = CrossEntropy if self.record.includes_softmax else MeanSquaredError
+        return loss.probabilities(y, self.temperature)
 
     @cached_property
     def config(self) -> Config:
@@ -58,18 +74,28 @@ class LoadedRun:
     def initial_network(self, train: Examples | None) -> Network | None:
         """Another network, with the weights that training started from, made again from the run's seed.
 
-        None when they were made from training examples and there are none here.
+        None when they were made from training examples and there are none here, or were another run's.
         """
         from nnscratch.config.assembly import build_network, start_network
 
         network = build_network(self.config, self.input_shape, self.outputs)
-        if network.starts_from_data and train is None:
+        if self.config.model.start_from is not None or (network.starts_from_data and train is None):
             return None
         start_network(self.config, network, self.affine, train)
         return network
 
-    def check_fits(self, dataset: Dataset) -> None:
-        """Raises DataError, with everything that differs, when the network was trained on data of another kind."""
+    def fitted(self, dataset: Dataset) -> Dataset:
+        """The dataset as the network takes it, a table encoded as in training.
+
+        Raises DataError, with everything that differs, when the network was trained on data of another kind.
+        """
+        from nnscratch.config.data import encode_dataset
+
+        dataset, _ = encode_dataset(self.config, dataset, self.encoding)
+        self._check_fits(dataset)
+        return dataset
+
+    def _check_fits(self, dataset: Dataset) -> None:
         expected, found = self.classes, dataset.classes
         problems = []
         if dataset.input_shape != self.input_shape:
@@ -123,7 +149,17 @@ def load_run(path: Path, checkpoint: str = "best") -> LoadedRun:
         target_names=_names(header.target_names) or tuple(f"y{index}" for index in range(outputs)),
         feature_names=_names(header.feature_names),
         takes_images=header.images,
+        white=header.white,
+        encoding=header.table_encoding if header.network else _encoding(header, _config_of(header.config, file)),
+        temperature=header.temperature or 1.0,
     )
+
+
+def _encoding(header: Header, config: Config) -> TableEncoding | None:
+    """How the run's table becomes inputs; before that was recorded, tables were numbers as they are."""
+    if header.table_encoding is None and issubclass(config.data.dataset.component, TableSettings):
+        return TableEncoding.of_numbers(header.feature_names or ())
+    return header.table_encoding
 
 
 def use_threads_of(loaded: LoadedRun, wanted: int | None) -> int:

@@ -29,6 +29,15 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The trained weights that a run started from: the run, the epoch they are from, and the file's SHA-256."""
+
+    run: str | None = None
+    epoch: int = 0
+    digest: str | None = None
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What came of a training that went to its end."""
 
@@ -63,6 +72,8 @@ class Meta:
     machine: Machine = field(default_factory=Machine)
     plugins: Mapping[str, str] | None = None
     """The SHA-256 of each plugin by its file's name."""
+    started_from: Origin | None = None
+    """The run that its weights are from; None: they were drawn."""
     updated: str | None = None
     epochs: int | None = None
     train_seconds: float | None = None

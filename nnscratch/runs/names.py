@@ -28,8 +28,27 @@ def find_run(name: str | Path, runs_dir: Path) -> Path:
     raise no_run(path, runs_dir)
 
 
+def is_group(path: Path) -> bool:
+    """Whether the folder holds runs that repeat one config."""
+    return (path / layout.GROUP).is_file()
+
+
+def find_group(name: str | Path, runs_dir: Path) -> Path | None:
+    """The folder of the group at that path, or else of that name in `runs_dir`; None when a run, or nothing, is."""
+    for candidate in (Path(name), runs_dir / name):
+        if is_group(candidate):
+            return candidate
+        if _is_run(candidate):
+            return None
+    return None
+
+
 def no_run(path: Path, runs_dir: Path | None = None) -> UsageError:
     """The error for a run that does not exist. What it suggests is a run when typed in place of `path`."""
+    group = path if is_group(path) else runs_dir / path if runs_dir is not None else path
+    if is_group(group):
+        runs = ", ".join(str(group / each) for each in sorted(_runs_in(group))) or "none has begun"
+        return UsageError(f"{path} is a group of runs, not one", f"name one of them: {runs}")
     nearby = {each: str(path.parent / each) for each in _runs_in(path.parent)}
     if runs_dir is not None:
         nearby |= {each: str(path.parent / each) for each in _runs_in(runs_dir / path.parent)}

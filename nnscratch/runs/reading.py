@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 
 from nnscratch.errors import UserError
@@ -11,7 +10,8 @@ from nnscratch.errors import UserError
 LONGEST_META = 1 << 24
 LONGEST_METRICS = 1 << 30
 """Bytes of meta.json, and of metrics.jsonl: what is longer is not read."""
-FLOAT_MAX = sys.float_info.max
+LARGEST = 3.4e38
+"""What single precision holds: training measures nothing larger, and pictures of it would overflow."""
 
 
 def text_of(path: Path, longest: int) -> str:
@@ -32,7 +32,7 @@ def text_of(path: Path, longest: int) -> str:
 
 
 def number(value: object) -> float:
-    """The value, when it is a number that a float can hold; else NaN. Whole numbers stay whole."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -FLOAT_MAX <= value <= FLOAT_MAX:
+    """The value, when it is a number that single precision can hold; else NaN. Whole numbers stay whole."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
         return math.nan
     return value

@@ -7,7 +7,7 @@ trained_state/<name>         and their running statistics
 optimizer/<vector>/<name>    the optimizer's memory
 best/<name>, best_state      the best epoch's weights so far
 scaling/...                  how inputs are scaled
-target_scaling/...           how a regression's targets are
+target_scaling/...           how a regression's targets are; ..._rest is what float32 has no digits for
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nnscratch.nn.parameters import Parameters
 from nnscratch.runs.checkpoint import Checkpoint, damaged
 from nnscratch.runs.header import Header, header_of
 from nnscratch.training.progress import Progress
-from nnscratch.training.scaling import UNCHANGED, Affine
+from nnscratch.training.scaling import UNCHANGED, Affine, in_two_parts
 from nnscratch.training.trainer import Trainer
 
 
@@ -160,6 +160,7 @@ def target_scaling_of(checkpoint: Checkpoint, path: Path, outputs: int) -> Affin
 
 def _affine(checkpoint: Checkpoint, path: Path, section: str, expected: tuple[int, ...], what: str) -> Affine:
     scaling = checkpoint.section(section)
+    shapes = {name.removesuffix("_rest"): array.shape for name, array in scaling.items() if name.endswith("_rest")}
     for name in ("multiplier", "offset"):
         if name not in scaling:
             raise damaged(path, f"it lacks {section}/{name}")
@@ -168,9 +169,12 @@ def _affine(checkpoint: Checkpoint, path: Path, section: str, expected: tuple[in
             fits = np.broadcast_shapes(shape, expected) == expected
         except ValueError:
             fits = False
-        if not fits:
+        if not fits or shapes.get(name, shape) != shape:
             raise damaged(path, f"{section}/{name} has shape {shape}, {what} {expected}")
-    return Affine(scaling["multiplier"], scaling["offset"])
+    whole = {name: scaling[name] for name in ("multiplier", "offset")}
+    for name in shapes.keys() & whole.keys():
+        whole[name] = whole[name].astype(np.float64) + scaling[f"{name}_rest"]
+    return Affine(**whole)
 
 
 def _section(name: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
@@ -181,8 +185,13 @@ def _scaling(trainer: Trainer) -> dict[str, Array]:
     affines = {"scaling": trainer.affine}
     if trainer.target_affine is not UNCHANGED:
         affines["target_scaling"] = trainer.target_affine
-    named = {name: {"multiplier": affine.multiplier, "offset": affine.offset} for name, affine in affines.items()}
-    return {name: array for section, arrays in named.items() for name, array in _section(section, arrays).items()}
+    arrays = {}
+    for section, affine in affines.items():
+        for name, values in (("multiplier", affine.multiplier), ("offset", affine.offset)):
+            if values.dtype == np.float64:  # which a checkpoint does not hold
+                values, arrays[f"{section}/{name}_rest"] = in_two_parts(values)
+            arrays[f"{section}/{name}"] = values
+    return arrays
 
 
 def _parts(values: Array, parameters: Parameters) -> tuple[Array, Array]:

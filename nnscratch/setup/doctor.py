@@ -62,9 +62,10 @@ class Examination:
 
     def to_text(self) -> str:
         facts = self.machine
+        used = "1 thread" if facts.threads == 1 else f"{facts.threads} threads"
         lines = [
             f"nnscratch {facts.nnscratch}, Python {facts.python}, NumPy {facts.numpy}",
-            f"CPU: {facts.cpu}, {facts.cores} cores, {facts.threads} threads used",
+            f"CPU: {facts.cpu}, {facts.cores} cores, {used} used",
             f"BLAS: {facts.kernel or 'unknown: NumPy has a BLAS that threadpoolctl does not know'}",
             *(f"  {reason}" for reason in self.reasons),
             f"matrix product {SIZE} x {SIZE}: {self.gflops:.0f} GFLOP/s, one thread {self.gflops_one_thread:.0f}",

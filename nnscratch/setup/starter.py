@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nnscratch.datasets.report import DataReport
 from nnscratch.errors import UsageError, UserError
 from nnscratch.report.files import write_atomically
+from nnscratch.results.data_text import whole_report_text
 
 STARTER = """\
 # An nnscratch config. Train it:        nnscratch train FILE
@@ -62,26 +64,38 @@ def starter_config() -> str:
 
 @dataclass(frozen=True)
 class Starter:
-    """Where the starter config is."""
+    """Where the config is, and what was found in the data that it is for."""
 
     path: Path
+    data: DataReport | None = None
     failure = None
 
     def to_dict(self) -> dict[str, Any]:
-        return {"path": str(self.path)}
+        return {"path": str(self.path), **({"data": self.data.to_dict()} if self.data is not None else {})}
 
     def to_text(self) -> str:
-        return f"wrote {self.path}; train it with: nnscratch train {self.path}"
+        report = f"{whole_report_text(self.data)}\n\n" if self.data is not None else ""
+        return f"{report}wrote {self.path}; train it with: nnscratch train {self.path}"
 
 
 def write_starter(path: Path) -> Starter:
     """Writes the starter config; raises UsageError rather than touch a file that exists."""
+    require_new(path)
+    write_config(path, starter_config())
+    return Starter(path)
+
+
+def require_new(path: Path) -> None:
+    """Raises UsageError for a file that exists, and for one that is no YAML file."""
     if path.exists():
         raise UsageError(f"{path} exists already and is left as it is", "name another file: nnscratch init OTHER.yaml")
     if path.suffix not in (".yaml", ".yml"):
         raise UsageError(f"{path} is not the name of a YAML file", f"try: nnscratch init {path}.yaml")
+
+
+def write_config(path: Path, text: str) -> None:
+    """Writes the file as a whole. Raises UserError when the disk refuses."""
     try:
-        write_atomically(path, starter_config().encode())
+        write_atomically(path, text.encode())
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from None
-    return Starter(path)

@@ -14,6 +14,7 @@ from nnscratch.errors import Interrupted, UsageError, UserError, without_passwor
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
+from nnscratch.host.trouble import is_trouble_of_the_machine, reason
 from nnscratch.host.workplace import Workplace
 from nnscratch.report.files import write_atomically
 from nnscratch.sweeps.assignment import Assignment
@@ -23,7 +24,6 @@ from nnscratch.sweeps.estimate import SweepEstimate, estimate
 from nnscratch.sweeps.outcome import SweepSummary, conclude
 from nnscratch.sweeps.study import FINISHED, Study
 from nnscratch.sweeps.sweep_file import load_sweep
-from nnscratch.sweeps.trouble import is_trouble_of_the_machine, reason
 from nnscratch.sweeps.wandb_engine import WandbSweep, sweep_on_wandb
 from nnscratch.sweeps.worker import work, work_in_processes
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nnscratch.config.node import Value
+from nnscratch.config.node import Place, Value
 from nnscratch.config.overrides import override
 from nnscratch.report.values import Goal
 from nnscratch.sweeps.base_command import BaseCommand
@@ -25,6 +25,7 @@ class Metric:
     name: str
     goal: Goal
     target: float | None = None
+    place: Place | None = field(default=None, compare=False)
 
     def is_better(self, value: float, than: float) -> bool:
         return value > than if self.goal == "maximize" else value < than

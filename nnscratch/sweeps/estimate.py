@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nnscratch.config.assembly import Assembly, assemble, load_dataset
+from nnscratch.config.assembly import assemble
 from nnscratch.config.config import Config
+from nnscratch.config.data import load_dataset
 from nnscratch.config.node import Value
 from nnscratch.config.overrides import override
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import ConfigError, UserError
 from nnscratch.experiment.dry_run import refuse_to_unpack
+from nnscratch.experiment.timing import seconds_per_epoch
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
@@ -92,6 +93,8 @@ def estimate(
     ]
     epochs = round(sum(config.training.epochs for config in configs) * total / len(values))
     mean = sum(timed) / len(timed) if timed else None
+    if base.training.minutes is not None and mean:
+        epochs = round(total * max(1.0, 60 * base.training.minutes / mean))
     return SweepEstimate(
         name=definition.name,
         method=definition.method,
@@ -135,27 +138,7 @@ def _seconds_per_epoch(
     try:
         if (config.data.dataset, config.data.path) != (base.data.dataset, base.data.path):
             dataset = load_dataset(config, workplace.data_dir, display.detail, display.download, download=False)
-        return _time_steps(assemble(config, dataset), threads) if config.training.epochs else 0.0
+        epochs = config.training.epochs
+        return seconds_per_epoch(assemble(config, dataset), threads, SECONDS_EACH) if epochs else 0.0
     except (UserError, MemoryError):
         return None
-
-
-def _time_steps(assembly: Assembly, threads: int) -> float:
-    trainer = assembly.trainer(threads)
-    batches = trainer.batches(assembly.splits.train)
-    taken, began = 0, time.perf_counter()
-    started = began
-    for step in range(len(batches)):
-        trainer.step(batches, 0, step, [])
-        now = time.perf_counter()
-        if step == 0 and len(batches) > 1 and now - began < SECONDS_EACH:
-            started = now  # the first one makes the buffers
-            continue
-        taken += 1
-        if now - began > SECONDS_EACH:
-            break
-    seconds = (time.perf_counter() - started) / taken * len(batches)
-    validation = assembly.splits.validation
-    if validation is not None:  # forward alone is a third of a step
-        seconds *= 1 + len(validation) / len(assembly.splits.train) / 3
-    return seconds

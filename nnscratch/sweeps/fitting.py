@@ -14,6 +14,7 @@ from nnscratch.errors import ConfigError, Problem, UsageError
 from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.distributions import Integers, Interval
 from nnscratch.sweeps.search_space import Parameter
+from nnscratch.training.metrics.known import LOGGED
 
 
 def with_overrides(definition: SweepDefinition, overrides: Sequence[str]) -> SweepDefinition:
@@ -43,7 +44,7 @@ def fit(definition: SweepDefinition) -> SweepDefinition:
     Raises ConfigError with every value that the config refuses or takes for another, before anything is trained.
     """
     warnings = list(definition.warnings)
-    problems: list[Problem] = []
+    problems = list(_unlogged(definition))
     parameters = []
     for parameter in definition.parameters:
         fitted = parameter if definition.method == "grid" else _with_fractions(definition, parameter, warnings)
@@ -53,6 +54,18 @@ def fit(definition: SweepDefinition) -> SweepDefinition:
         raise ConfigError(in_order(problems))
     definition = replace(definition, parameters=tuple(parameters), warnings=tuple(warnings))
     return replace(definition, notes=tuple(dict.fromkeys(_notes(definition))))
+
+
+def _unlogged(definition: SweepDefinition) -> Iterator[Problem]:
+    """A problem when the metric is one that a trial does not compute."""
+    name = definition.metric.name
+    if name.partition("_")[2] in LOGGED or any(each.path == "training.monitor" for each in definition.parameters):
+        return
+    config = definition.command.config
+    if definition.command.load().training.monitor != name:
+        message = f"{name} is computed where it is monitored: write `training: {{monitor: {name}}}` in {config}"
+        place = definition.metric.place
+        yield place.problem("metric.name", message) if place is not None else Problem("metric.name", message)
 
 
 def _with_fractions(definition: SweepDefinition, parameter: Parameter, warnings: list[str]) -> Parameter:

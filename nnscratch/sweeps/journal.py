@@ -62,10 +62,13 @@ class JournalFile:
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
         with self._hold():
             drop_torn_line(self._path)
-            with self._path.open("ab") as file:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
+            try:
+                with self._path.open("ab") as file:
+                    file.write(text.encode())
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError as error:  # of a full disk the system does not say which
+                raise OSError(error.errno, error.strerror, str(self._path)) from None
 
     def damaged(self) -> UserError:
         """That the line which was read last is no entry."""

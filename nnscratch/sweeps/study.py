@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnscratch.config.node import Value
+from nnscratch.errors import UserError
 from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.identity import identify, identity
 from nnscratch.sweeps.sampling import suggest
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 FINISHED = ("completed", "pruned", "diverged", "failed")
+STATUSES = ("running", "interrupted", *FINISHED)
 MOST_DEATHS = 10  # a trial whose process dies every time must not keep a sweep from ending
 
 
@@ -300,7 +302,12 @@ class Study:
 
 def _trial(frozen: FrozenTrial) -> Trial:
     kept = frozen.user_attrs
-    status = str(kept.get("status", "running"))
+    status = kept.get("status", "running")
+    if status not in STATUSES:  # somebody else's word, which would be waited for without end
+        raise UserError(
+            f"the sweep's storage is damaged: trial {frozen.number} has the status {str(status)[:40]!r}",
+            "bring it back from a copy, or start anew under another --name",
+        )
     if not frozen.state.is_finished() and status in FINISHED:
         status = "running"  # killed between the last two writes: it is finished once more
     lease = kept.get("lease")

@@ -19,12 +19,15 @@ from nnscratch.sweeps.distributions import Mixture
 from nnscratch.sweeps.fitting import fit, with_overrides
 from nnscratch.sweeps.hyperband import Hyperband
 from nnscratch.sweeps.search_space import Parameter, read_parameters
+from nnscratch.training.metrics.known import goal_of, monitorable
 
 COUNT = Number(least=1, whole=True)
 MOST_COMBINATIONS = 1_000_000
 
 METHODS = ("grid", "random", "bayes")
-METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+METRICS = ("train_loss", "train_accuracy", *monitorable())
+
+_DIRECTIONS = {"maximize": "rise", "minimize": "fall"}
 
 KEYS = (
     "name", "description", "project", "entity", "program", "method", "metric", "parameters", "early_terminate",
@@ -128,10 +131,10 @@ class _Reader:
         if name is None or goal is None:
             return None
         wanted: Goal = "maximize" if goal == "maximize" else "minimize"
-        if (wanted == "maximize") != name.endswith("accuracy"):
+        if wanted != goal_of(name):
             place = node.nearest(("goal",))[0].place
-            self._wrong(place.problem("metric.goal", f"{wanted} {name}? an accuracy is to rise, a loss to fall"))
-        return Metric(name, wanted, target)
+            self._wrong(place.problem("metric.goal", f"{wanted} {name}? it is to {_DIRECTIONS[goal_of(name)]}"))
+        return Metric(name, wanted, target, node.nearest(("name",))[0].place)
 
     def _hyperband(self, metric: Metric | None) -> Hyperband | None:
         node = self.root.child("early_terminate")

@@ -14,15 +14,17 @@ from nnscratch.config.overrides import override
 from nnscratch.config.plugins import plugin_digests
 from nnscratch.errors import DataError, DivergenceError, Interrupted, UserError
 from nnscratch.experiment.train import resume, train
+from nnscratch.host.display import LogDisplay
 from nnscratch.host.interruption import TAKEN_OVER, StopRequest
+from nnscratch.host.trouble import is_out_of_memory, is_trouble_of_the_machine, reason
 from nnscratch.report.files import write_atomically
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.sweeps.assignment import Assignment
 from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.sampling import trial_seed
 from nnscratch.sweeps.study import LeaseLostError, Study, Trial
-from nnscratch.sweeps.trial_observer import Heartbeat, TrialDisplay, TrialObserver, TrialStop
-from nnscratch.sweeps.trouble import Patience, is_out_of_memory, is_trouble_of_the_machine, reason
+from nnscratch.sweeps.trial_observer import Heartbeat, TrialObserver, TrialStop
+from nnscratch.sweeps.trouble import Patience
 
 OF_THE_DATA = ("data.dataset", "data.path", "data.limit", "data.validation")
 """What decides whether there are examples to learn from."""
@@ -71,7 +73,7 @@ def _is_left_open(error: Exception, trial: Trial, study: Study, assignment: Assi
         try:
             config, base = trial_config(study.definition, trial, study.seed), study.definition.command.load()
             if any(path.startswith(OF_THE_DATA) for path in differences(config, base)):
-                prepare(base, assignment.workplace, TrialDisplay())
+                prepare(base, assignment.workplace, LogDisplay())
                 return False  # the data is there, but not what this trial makes of it
         except Exception:
             return True
@@ -120,7 +122,7 @@ def trial_config(definition: SweepDefinition, trial: Trial, seed: int) -> Config
 
 def _train(study: Study, trial: Trial, assignment: Assignment, observer: TrialObserver, stop: StopRequest) -> None:
     config = trial_config(study.definition, trial, study.seed)
-    display, wandb = TrialDisplay(), assignment.wandb
+    display, wandb = LogDisplay(), assignment.wandb
     if wandb is None and config.wandb.mode != "off":  # which a resume does not take from the run's own config
         wandb = config.wandb.mode
     workplace = replace(assignment.workplace, runs_dir=assignment.folder / "trials")
@@ -144,8 +146,10 @@ def _is_run_of(path: Path, config: Config, folder: Path) -> bool:
         same_plugins = plugin_digests(kept.plugins, path) == plugin_digests(config.plugins, folder)
     except UserError:
         return False
-    ignored = ("name", "wandb.", "plugins")
-    same = all(where.startswith(ignored) for where in differences(kept, config))
+    ignored = ["name", "wandb.", "plugins", "model.start_from.run"]  # which the run has in full
+    ignored += ["training.minutes", "training.epochs"] if config.training.minutes is not None else []
+    ignored += ["training.batch_size"] if "batch_size" not in config.training.model_fields_set else []
+    same = all(where.startswith(tuple(ignored)) for where in differences(kept, config))
     return same and same_plugins and not RunDirectory(path).is_being_trained()
 
 

@@ -10,10 +10,9 @@ from types import TracebackType
 
 import numpy as np
 
-from nnscratch.config.assembly import Splits
+from nnscratch.config.data import Splits
 from nnscratch.errors import UserError
 from nnscratch.experiment.observer import Observer, Training
-from nnscratch.host.display import Display
 from nnscratch.host.interruption import TAKEN_OVER, Reason, StopRequest
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.sweeps.study import LeaseLostError, Study, Trial
@@ -47,19 +46,6 @@ class TrialStop(StopRequest):
     @reason.setter
     def reason(self, value: Reason | None) -> None:
         self._reason = value
-
-
-class TrialDisplay(Display):
-    """Says everything to the run's log alone: the terminal belongs to the sweep."""
-
-    def __init__(self) -> None:
-        super().__init__(quiet=True)
-
-    def warn(self, text: str) -> None:
-        self.note(f"warning: {text}")
-
-    def result(self, text: str) -> None:
-        self.note(text)
 
 
 class Heartbeat:

@@ -28,6 +28,7 @@ from nnscratch.report.files import write_atomically
 from nnscratch.teaching.mathematics import to_tex
 from nnscratch.training.augmentation.augmentation import Augmentation
 from nnscratch.training.averaging import Averaging
+from nnscratch.training.metrics.metric import Metric
 from nnscratch.training.optimizers import Optimizer
 from nnscratch.training.scaling import Scaling
 from nnscratch.training.schedules import Schedule
@@ -109,6 +110,15 @@ PAGES = (
     Page(
         "augmentation", "Augmentation", "data.augment",
         "Random changes of training images that keep what they show.", Augmentation,
+    ),
+    Page(
+        "metrics", "Metrics", "training.monitor, as val_ and the name",
+        "What `evaluate` and the report say of a trained network, from labels t and probabilities p, or from numbers t "
+        "and predictions y in the targets' own units; each equals scikit-learn's. `training: {monitor: val_macro_f1}` "
+        "computes one after every epoch and keeps the weights that are best by it; a sweep's metric is one that its "
+        "config monitors. Figures come with 95 % bootstrap intervals: percentiles over 1,000 resamples of the split, "
+        "from the run's seed. Where a figure has no meaning there is none, and it is said why.",
+        Metric,
     ),
     Page("averaging", "Averaging", "training.averaging", "Averages of the weights along the way.", Averaging),
 )  # fmt: skip

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from nnscratch.config.assembly import Assembly, assemble, load_dataset
+from nnscratch.config.assembly import Assembly, assemble
 from nnscratch.config.config import Config
+from nnscratch.config.data import load_dataset
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import DataError, UserError
 from nnscratch.host import machine
@@ -182,8 +183,7 @@ def gradcheck_run(
     """The same for the trained weights of the run in that folder, on a batch of its training data."""
     loaded = load_run(path, checkpoint)
     dataset, data = _dataset(loaded.config, workplace, display)
-    loaded.check_fits(dataset)
-    assembly = assemble(loaded.config, dataset).with_scaling(loaded.affine, loaded.target_affine)
+    assembly = assemble(loaded.config, loaded.fitted(dataset)).with_scaling(loaded.affine, loaded.target_affine)
     _start(assembly, workplace)
     trained, parameters = loaded.network.parameters, assembly.network.parameters
     parameters.load(trained.named())

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -13,17 +12,21 @@ from typing import Any, Literal
 import numpy as np
 
 from nnscratch.config.advice import REMEDIES, advice
-from nnscratch.config.assembly import Assembly, Splits, prepare
+from nnscratch.config.assembly import Assembly, prepare
 from nnscratch.config.config import Config
-from nnscratch.datasets.dataset import Dataset
+from nnscratch.datasets.report import DataReport
+from nnscratch.datasets.suspicions import shared_suspicions
 from nnscratch.errors import DivergenceError, UserError
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.regularization import L2
 from nnscratch.report.formats import count, percent
-from nnscratch.training.diagnosis.findings import Finding, Setting, input_findings, start_findings
+from nnscratch.results.data_text import whole_report_text
+from nnscratch.training.diagnosis.causes import BY_HEART, EDGE, causes
+from nnscratch.training.diagnosis.findings import Finding, Remedy, Setting, input_findings, start_findings
 from nnscratch.training.diagnosis.setting import magnitude, setting_of
+from nnscratch.training.diagnosis.start import gradient_findings
 from nnscratch.training.examples import Examples
 from nnscratch.training.progress import EpochResult, StepResult
 from nnscratch.training.scaling import scale_targets
@@ -45,13 +48,19 @@ class Check:
     name: str
     state: State
     answer: str
+    findings: tuple[Finding, ...] = ()
+    """What the answer is a sign of."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": self.name, "state": self.state, "answer": self.answer}
 
 
 @dataclass(frozen=True)
 class Preflight:
-    """All checks of a config, and the plot of its learning-rate range test."""
+    """All checks of a config, that which shows the cause of the others first, and the plot of its range test."""
 
     name: str
+    data: DataReport
     checks: tuple[Check, ...]
     suggested_rate: float | None
     plot: Path | None
@@ -65,8 +74,9 @@ class Preflight:
     def to_dict(self) -> dict[str, Any]:
         return {
             "name": self.name,
+            "data": self.data.to_dict(),
             "passed": self.failure is None,
-            "checks": [asdict(check) for check in self.checks],
+            "checks": [check.to_dict() for check in self.checks],
             "suggested_rate": self.suggested_rate,
             "plot": str(self.plot) if self.plot is not None else None,
         }
@@ -74,17 +84,20 @@ class Preflight:
     def to_text(self) -> str:
         width = max(len(check.name) for check in self.checks)
         lines = [f"{check.state:<6}  {check.name:<{width}}  {check.answer}" for check in self.checks]
-        return "\n".join([*lines, *([f"plot in {self.plot}"] if self.plot is not None else [])])
+        return "\n".join(
+            [whole_report_text(self.data), "", *lines, *([f"plot in {self.plot}"] if self.plot is not None else [])]
+        )
 
 
 def preflight(config: Config, workplace: Workplace, display: Display) -> Preflight:
     """Runs every check. Raises what `train` would raise for a config or data that does not fit."""
     bench = _Bench(prepare(config, workplace, display), machine.choose_threads(workplace.threads))
+    data = bench.assembly.data_report
     checks = [
         *_start(bench),
         _one_batch(bench),
-        _leakage(bench.splits),
-        *_balance(bench.assembly.dataset, bench.splits),
+        _leakage(data),
+        *_balance(data),
     ]
     rates, losses = bench.learning_rate_range()
     suggestion = suggested_rate(rates, losses)
@@ -97,7 +110,25 @@ def preflight(config: Config, workplace: Workplace, display: Display) -> Preflig
         learning_rate_range(
             rates, losses, plot, suggestion=suggestion, title=f"{config.name}: learning-rate range test"
         )
-    return Preflight(config.name, tuple(checks), suggestion, plot)
+    return Preflight(config.name, data, tuple(explained(checks)), suggestion, plot)
+
+
+def explained(checks: Sequence[Check]) -> list[Check]:
+    """The checks with what to try, or with the cause that they follow from; the check that shows the cause is first."""
+    kept = causes(finding for check in checks for finding in check.findings)
+    told = []
+    for check in checks:
+        names = {finding.named() for finding in check.findings}
+        own = [each for each in kept if each.named() in names]
+        if own:
+            answer = "".join([check.answer, *(f"; try {advice(finding)}" for finding in own)])
+            told.append(replace(check, answer=answer, findings=tuple(own)))
+        elif check.findings:
+            cause = next(each for each in kept if names & set(each.consequences))
+            told.append(replace(check, answer=f"{check.answer}; follows from {cause.named()}, so begin there"))
+        else:
+            told.append(check)
+    return sorted(told, key=lambda check: not kept or kept[0] not in check.findings)
 
 
 @dataclass(frozen=True)
@@ -158,21 +189,23 @@ def suggested_rate(rates: list[float], losses: list[float]) -> float | None:
 
 
 def _start(bench: _Bench) -> Iterator[Check]:
-    """The inputs' size and the loss before the first update."""
+    """The inputs' size, and the loss and the gradient before the first update."""
     trainer = bench.trainer(batch_size=512, augmentations=())
     x, t = trainer.batches(bench.splits.train).batch(0, 0)
-    size = magnitude(x)
-    found = list(input_findings(size))
-    yield Check("scale of inputs", "look" if found else "ok", f"root mean square {size:.3g}{_tries(found)}")
+    yield _looked_at("scale of inputs", f"root mean square {magnitude(x):.3g}", input_findings(magnitude(x)))
+    network, loss = trainer.network, trainer.recipe.loss
     with np.errstate(all="ignore"):
-        loss, _ = trainer.recipe.loss(trainer.network.forward(x, training=True), t)
-    found = list(start_findings(loss, bench.setting))
-    said = f"{loss:.4g}, guessing gives {bench.setting.guessing:.4g}{_tries(found)}"
-    yield Check("loss at start", "look" if found else "ok", said)
+        value, _ = loss(network.forward(x, training=True), t)
+    said = f"{value:.4g}, guessing gives {bench.setting.guessing:.4g}"
+    yield _looked_at("loss at start", said, start_findings(value, bench.setting))
+    found = tuple(gradient_findings(network, loss, x, t))
+    said = "; ".join(finding.evidence for finding in found) or "the loss falls as it says"
+    yield _looked_at("first gradient", said, found)
 
 
-def _tries(findings: list[Finding]) -> str:
-    return "".join(f"; try {advice(finding)}" for finding in findings)
+def _looked_at(name: str, said: str, findings: Iterable[Finding]) -> Check:
+    found = tuple(findings)
+    return Check(name, "look" if found else "ok", said, found)
 
 
 def _one_batch(bench: _Bench) -> Check:
@@ -199,49 +232,32 @@ def _one_batch(bench: _Bench) -> Check:
     else:
         said = f"loss {loss:.3g} on {len(few)} examples after {step} steps, guessing gives {first:.3g}"
         state = "ok" if loss < 0.05 * first else "look" if loss < 0.5 * first else "failed"
-    try_this = "" if state == "ok" else "; try another optimizer.learning_rate, and `nnscratch gradcheck`"
-    return Check("learns one batch", state, said + try_this)
+    remedies: tuple[Remedy, ...] = ("another learning rate", "gradient check")
+    found = () if state == "ok" else (Finding(BY_HEART, None, said, remedies),)
+    return Check("learns one batch", state, said, found)
 
 
-def _leakage(splits: Splits) -> Check:
-    """Identical inputs in two splits make a score look better than it is."""
-    parts = {"training": splits.train, "validation": splits.validation, "test": splits.test}
-    seen = {name: _digests(examples) for name, examples in parts.items() if examples is not None}
-    names = list(seen)
-    shared = []
-    for index, first in enumerate(names):
-        for second in names[index + 1 :]:
-            common = seen[first].keys() & seen[second].keys()
-            if common:
-                digest = min(common, key=lambda each: seen[second][each])
-                rows = f"{seen[first][digest]} and {seen[second][digest]}"
-                shared.append(f"{count(len(common))} inputs are in {first} and in {second}, such as rows {rows}")
-    if shared:
-        return Check("no example in two splits", "look", "; ".join(shared))
-    return Check("no example in two splits", "ok", f"all inputs of {', '.join(names)} differ")
+def _leakage(report: DataReport) -> Check:
+    name, splits = "no example in two splits", ", ".join(report.examples)
+    if report.shared:
+        return Check(name, "look", "; ".join(shared_suspicions(report.shared)))
+    if report.repeated is None:
+        return Check(name, "look", f"{splits} are too large to be compared")
+    return Check(name, "ok", f"all inputs of {splits} differ" if len(report.examples) > 1 else "there is one split")
 
 
-def _digests(examples: Examples) -> dict[bytes, int]:
-    """The row of the first example with each content."""
-    found: dict[bytes, int] = {}
-    for row in examples.rows:
-        found.setdefault(hashlib.blake2b(examples.inputs[row].tobytes(), digest_size=16).digest(), int(row))
-    return found
-
-
-def _balance(dataset: Dataset, splits: Splits) -> Iterator[Check]:
-    if dataset.classes is None:
+def _balance(report: DataReport) -> Iterator[Check]:
+    if not report.classes:
         return
-    counts = np.bincount(splits.train.targets[splits.train.rows], minlength=len(dataset.classes))
-    least, most = int(counts.argmin()), int(counts.argmax())
-    said = f"from {count(int(counts[least]))} ({dataset.classes[least]}) to {count(int(counts[most]))} of a class"
+    counts = report.classes["training"]
+    least, most = min(counts, key=lambda name: counts[name]), max(counts, key=lambda name: counts[name])
+    said = f"from {count(counts[least])} ({least}) to {count(counts[most])} of a class"
     if counts[least] == 0:
-        yield Check("balance of classes", "failed", f"{dataset.classes[least]} has no training example")
+        yield Check("balance of classes", "failed", f"{least} has no training example")
     elif counts[most] > IMBALANCE * counts[least]:
-        balanced = REMEDIES["balanced classes"]
-        yield Check("balance of classes", "look", f"{said} ({dataset.classes[most]}); try {balanced}")
+        yield Check("balance of classes", "look", f"{said} ({most}); try {REMEDIES['balanced classes']}")
     else:
-        even = f"{count(int(counts[least]))} training examples of every class"
+        even = f"{count(counts[least])} training examples of every class"
         yield Check("balance of classes", "ok", even if counts[least] == counts[most] else said)
 
 
@@ -249,8 +265,14 @@ def _rate(config: Config, rates: list[float], losses: list[float], suggestion: f
     own = config.optimizer.build().learning_rate
     name = "learning rate"
     if suggestion is None:
-        return Check(name, "look", f"no rate up to {rates[-1] if rates else own:.2g} lowers the loss in {RATES} steps")
+        said = f"no rate up to {rates[-1] if rates else own:.2g} lowers the loss in {RATES} steps"
+        if len(losses) == RATES and losses[-1] < 1.3 * losses[0]:  # nor does any raise it
+            return _looked_at(name, said, [Finding("updates too small", None, said, ("larger learning rate",))])
+        return _looked_at(name, said, [Finding("underfitting", None, said, ("targets that fit inputs",))])
     best = rates[int(np.argmin(losses))]
     said = f"{own:g}; the loss is lowest at {best:.2g}, a tenth of which, {suggestion:.2g}, is a good start"
-    too_large, too_small = own > 3 * best, own < best / 300
-    return Check(name, "look" if too_large or too_small else "ok", said)
+    if own > 3 * best:
+        return _looked_at(name, said, [Finding(EDGE, None, said, ("smaller learning rate",))])
+    if own < best / 300:
+        return _looked_at(name, said, [Finding("updates too small", None, said, ("larger learning rate",))])
+    return Check(name, "ok", said)

@@ -67,7 +67,7 @@ class Recording:
     def sections(self, taken: StepTaken, step: int, total_steps: int) -> tuple[Section, ...]:
         """The step in order, once it is taken: number `step`, from 1, of so many."""
         y, dy, shown = self._y, self._dy, self.shown
-        equations = [*self.recipe.loss.worked(y, taken.t, taken.loss, dy), *self._penalty]
+        equations = [*self.recipe.loss.worked(y, taken.t, taken.loss, dy, taken.w), *self._penalty]
         arrays = [("y", y[:shown]), ("t", taken.t[:shown]), ("dy", dy[:shown])]
         loss = _section("loss", self.recipe.loss, arrays, equations)
         return *self._forward, loss, *self._backward, *self._updates, *self._averaging(step, total_steps)

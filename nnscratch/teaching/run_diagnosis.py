@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnscratch.config.advice import advice
-from nnscratch.config.assembly import Splits, load_dataset, split_dataset
+from nnscratch.config.data import Splits, load_dataset, split_dataset
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import DataError
 from nnscratch.host import machine
@@ -96,9 +96,9 @@ def _described(finding: Finding) -> dict[str, str | list[str] | None]:
 def diagnose(path: Path, workplace: Workplace, display: Display) -> Diagnosis:
     """Reads the run's records, and sends some held-out examples through its last weights."""
     run = RunDirectory.open(path)
-    machine.set_blas_threads(machine.choose_threads(workplace.threads))
     history, meta = run.read_history(), run.read_meta()
     loaded = load_run(path, "last")
+    machine.share_threads(loaded.network, machine.choose_threads(workplace.threads))
     notes: list[str] = []
     findings: list[Finding] = []
     units: list[UnitStatistics] = []
@@ -107,7 +107,7 @@ def diagnose(path: Path, workplace: Workplace, display: Display) -> Diagnosis:
         findings += divergence_findings(meta.error or "not finite", learning_rate)
     try:
         dataset = load_dataset(loaded.config, workplace.data_dir, display.detail, download=False)
-        loaded.check_fits(dataset)
+        dataset = loaded.fitted(dataset)
     except DataError as error:
         notes.append(f"without the data only the records were read: {error.message}")
         if loaded.classes is None or not loaded.config.loss.component.includes_softmax:

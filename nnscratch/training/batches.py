@@ -27,6 +27,8 @@ class Batches:
         """Batches in an epoch; the last may be shorter."""
         self._buffers = Buffers()
         self._order = examples.rows
+        weights = examples.relative_weights()
+        self._weights = None if weights is None else weights.astype(dtype)
 
     def __len__(self) -> int:
         return self.steps
@@ -39,6 +41,10 @@ class Batches:
         """x (n, ...) and t (n, ...) of batch `index`."""
         rows, examples = self.rows(index), self.examples
         return self._scaled(self._gather("stored", examples.inputs, rows)), self._gather("t", examples.targets, rows)
+
+    def weights(self, index: int) -> Array | None:
+        """w (n,) of batch `index`, of mean 1 over the split; None where all examples count the same."""
+        return None if self._weights is None else self._weights[self.rows(index)]
 
     def _scaled(self, stored: Array) -> Array:
         return self.affine.apply(stored, self._buffers.get("x", stored.shape, self.dtype))

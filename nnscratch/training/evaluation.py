@@ -15,7 +15,7 @@ from nnscratch.training.test_time_augmentation import Kind, averaged_outputs
 
 @dataclass(frozen=True)
 class Score:
-    """Means over a split; accuracy is None for regression."""
+    """Means over a split; accuracy is None for regression. Weights of examples count in the loss alone."""
 
     loss: float
     accuracy: float | None
@@ -30,11 +30,11 @@ def evaluate(
     The outputs are averaged over that kind of views of every image.
     """
     total, correct, seen = 0.0, 0, 0
-    for x, t in batches:
+    for index, (x, t) in enumerate(batches):
         y = averaged_outputs(network, x, views)
         if outputs is not None:
             outputs[seen : seen + len(t)] = y
-        value, _ = loss(y, t)
+        value, _ = loss.weighted(y, t, batches.weights(index))
         total += float(value) * len(t)
         correct += count_correct(y, t)
         seen += len(t)

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from nnscratch.training.metrics.known import goal_of
+from nnscratch.training.metrics.metric import Goal
+
 LARGEST = 2**53
 """A count that no training reaches; up to it, float64 is exact."""
 
@@ -84,30 +87,34 @@ class Progress:
                 raise ValueError(f"the progress has {name} {repr(value)[:60]}")
         rows = [values["measures"], *values["history"]]
         if not all(isinstance(row, Mapping) and all(_is_number(value) for value in row.values()) for row in rows):
-            raise ValueError("the progress holds a row that is not numbers by name")
+            raise ValueError("the progress holds a row that is not finite numbers by name")
         if len(values["history"]) != values["epoch"]:
             raise ValueError(f"the progress has {len(values['history'])} rows for {values['epoch']} epochs")
         return cls(**values)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True)
 class Monitor:
-    """The logged value that says which epoch is best: losses and errors are to fall, everything else to rise."""
+    """The logged value that says which epoch is best; whether it is to rise or to fall, its metric says."""
 
     value: str
 
     @property
-    def goal(self) -> str:
+    def goal(self) -> Goal:
         """'minimize' or 'maximize'."""
-        return "minimize" if self.value.endswith("loss") else "maximize"
+        return goal_of(self.value)
 
     def best_epoch(self, history: Sequence[Mapping[str, float]]) -> int | None:
-        """The earliest epoch (from 1) with the best value; None before there is one."""
-        best, at = -math.inf, None
+        """The epoch (from 1) with the best value; None before there is one.
+
+        Of several with that value the one with the lowest val_loss, and of these the earliest: on a few hundred
+        examples the accuracy of many epochs is the same.
+        """
+        best, at = (-math.inf, -math.inf), None
         for epoch, row in enumerate(history, 1):
             score = self._score(row)
             if score > best:
@@ -115,19 +122,23 @@ class Monitor:
         return at
 
     def epochs_without_improvement(self, history: Sequence[Mapping[str, float]], minimum_change: float = 0.0) -> int:
-        """How many of the last epochs brought no value better than the best before by more than minimum_change."""
-        best, waited = -math.inf, 0
+        """How many of the last epochs brought nothing better than the best before.
+
+        Better is a value that is so by more than minimum_change, or, with 0, an equal value of a lower val_loss.
+        """
+        best, waited = (-math.inf, -math.inf), 0
         for row in history:
             score = self._score(row)
-            if score > best + minimum_change:
+            if score[0] > best[0] + minimum_change or (minimum_change == 0 and score > best):
                 best, waited = score, 0
             else:
                 waited += 1
         return waited
 
-    def _score(self, row: Mapping[str, float]) -> float:
-        value = row.get(self.value, math.nan)
-        return -value if self.goal == "minimize" else value
+    def _score(self, row: Mapping[str, float]) -> tuple[float, float]:
+        """The value, and then -val_loss, both the larger the better; what is not known is never better."""
+        value, loss = row.get(self.value, math.nan), row.get("val_loss", math.inf)
+        return (-value if self.goal == "minimize" else value), -loss
 
 
 @dataclass(frozen=True)

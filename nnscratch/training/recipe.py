@@ -11,6 +11,7 @@ from nnscratch.nn.regularization import L2
 from nnscratch.training.augmentation.augmentation import Augmentation
 from nnscratch.training.averaging import Averaging
 from nnscratch.training.measurements import clip_by_norm, clip_by_value
+from nnscratch.training.metrics.metric import Metric
 from nnscratch.training.optimizers import Optimizer
 from nnscratch.training.schedules import ConstantRate, Schedule
 from nnscratch.training.test_time_augmentation import Kind
@@ -30,13 +31,15 @@ class Recipe:
     averaging: Averaging | None = None
     clip_norm: float | None = None
     clip_value: float | None = None
+    monitored: Metric | None = None
+    """Computed on the validation split after every epoch, beside loss and accuracy."""
     test_time_augmentation: Kind = "none"
     """For the test; validation after every epoch looks at each image once."""
 
     @property
     def evaluation_batch_size(self) -> int:
         """Examples at a time when nothing is learned; the same everywhere, so that figures agree to the last digit."""
-        return max(self.batch_size, 256)
+        return evaluation_batch_size(self.batch_size)
 
     def clip(self, gradient: Array, norm: float) -> None:
         """Clips in place, by norm and then by value, as far as wanted; `norm` is |gradient|."""
@@ -48,3 +51,8 @@ class Recipe:
     def learning_rate_factor(self, number: int, steps_per_epoch: int, losses: Sequence[float]) -> float:
         """The schedule's factor for update `number`, from 0; losses are those of the epochs before."""
         return self.schedule(number, self.epochs * steps_per_epoch, steps_per_epoch, losses)
+
+
+def evaluation_batch_size(batch_size: int) -> int:
+    """Examples at a time when nothing is learned, in a training with batches of that size."""
+    return max(batch_size, 256)

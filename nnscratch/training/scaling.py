@@ -19,7 +19,7 @@ from nnscratch.training.examples import Examples
 
 @dataclass(frozen=True)
 class Affine:
-    """x = stored * multiplier + offset, both float32 and broadcast over the batch."""
+    """x = stored * multiplier + offset, both broadcast over the batch; float32, for targets float64."""
 
     multiplier: Array
     offset: Array
@@ -32,8 +32,8 @@ class Affine:
         return out
 
     def undo(self, x: Array) -> Array:
-        """Stored values for x, in a new array."""
-        return np.asarray((x.astype(np.float64) - self.offset) / self.multiplier, np.float32)
+        """Stored values for x, in a new array of the type that the scaling has."""
+        return np.asarray((x.astype(np.float64) - self.offset) / self.multiplier, self.multiplier.dtype)
 
 
 def affine(multiplier: Array | float, offset: Array | float) -> Affine:
@@ -54,12 +54,24 @@ def fit_targets(train: Examples, scaling: TargetScaling) -> Affine:
     mean, deviation = np.mean(t, axis=0), np.std(t, axis=0)
     smallest = np.maximum(1e-12 * np.max(np.abs(t), axis=0), 1e-30)  # a constant's deviation is but rounding
     deviation = np.where(deviation > smallest, deviation, 1.0)
-    return affine(1 / deviation, -mean / deviation)
+    # Of times and large counters, float32 alone would lose the digits that differ.
+    return Affine(_rounded(1 / deviation), _rounded(-mean / deviation))
+
+
+def in_two_parts(values: Array) -> tuple[Array, Array]:
+    """Two float32 numbers for each float64 one, whose sum in float64 has 48 of its 53 bits: what checkpoints hold."""
+    high = values.astype(np.float32)
+    return high, (values - high).astype(np.float32)
+
+
+def _rounded(values: Array) -> Array:
+    high, low = in_two_parts(values)
+    return high.astype(np.float64) + low
 
 
 def scale_targets(examples: Examples, affine: Affine) -> Examples:
-    """The examples with the targets that the network learns; the very same when nothing changes."""
-    if affine is UNCHANGED or examples.targets.ndim == 1:
+    """The examples with the targets that the network learns, float32; the very same when nothing changes."""
+    if examples.targets.ndim == 1 or (affine is UNCHANGED and examples.targets.dtype == np.float32):
         return examples
     # In float64: a mean far above the deviation (years, prices) leaves few digits of the difference.
     t = examples.targets.astype(np.float64) * affine.multiplier + affine.offset

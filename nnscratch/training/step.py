@@ -39,6 +39,8 @@ class StepTaken(NamedTuple):
 
     t: Array
     """The targets of its batch, in a buffer that the next batch overwrites."""
+    w: Array | None
+    """The weights of its examples, where they have any."""
     loss: float
     """Of the batch, before the update, without penalty."""
     correct: int
@@ -52,7 +54,7 @@ class StepTaken(NamedTuple):
 class TrainingStep:
     """A network's step from one theta to the next; epoch and step count from 0:
 
-        x, t = batch(epoch, step),  y = f(x),  L, dy = loss(y, t),  g = dL / dtheta, clipped
+        x, t, w = batch(epoch, step),  y = f(x),  L, dy = loss(y, t, w),  g = dL / dtheta, clipped
         theta = optimizer(theta, g + lambda W, rate * factor),  average = averaging(average, theta)
 
     It depends on (epoch, step), on the losses of the epochs before, and on what steps change: the parameters' values,
@@ -96,7 +98,8 @@ class TrainingStep:
         np.copyto(self._state_before, network.parameters.state)
         x, t = batches.batch(epoch, step)
         y = passes.forward(x, training=True)
-        value, dy = recipe.loss(y, t)
+        w = batches.weights(step)
+        value, dy = recipe.loss.weighted(y, t, w)
         loss = float(value)  # a loss of one's own may give one of NumPy's numbers
         mixed_labels = t.ndim == 2 and batches.examples.targets.ndim == 1
         correct = count_correct(y, np.argmax(t, axis=1) if mixed_labels else t)
@@ -124,7 +127,7 @@ class TrainingStep:
             values, total = network.parameters.values, recipe.epochs * steps
             recipe.averaging.update(self.average, values, number + 1, total, self._scratch)
         measures = self.measurements.after_update() if measured else None
-        return StepTaken(t, loss, correct, norm, measures)
+        return StepTaken(t, w, loss, correct, norm, measures)
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:

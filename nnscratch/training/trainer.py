@@ -17,6 +17,7 @@ from nnscratch.training.batches import Batches, TrainingBatches
 from nnscratch.training.divergence import diverged, named_vectors, not_finite
 from nnscratch.training.evaluation import Score, evaluate
 from nnscratch.training.examples import Examples
+from nnscratch.training.metrics.metric import Metric
 from nnscratch.training.progress import EpochResult, Progress, StepResult
 from nnscratch.training.recipe import Recipe
 from nnscratch.training.scaling import UNCHANGED, Affine, scale_targets
@@ -153,13 +154,16 @@ class Trainer:
             values["train_accuracy"] = progress.correct / progress.seen
         if held_out is not None:
             started = time.perf_counter()
+            y = self._outputs_to_measure(held_out)
             with self.weights_that_count():
-                score = evaluate(self.network, recipe.loss, held_out)
+                score = evaluate(self.network, recipe.loss, held_out, y)
             if not math.isfinite(score.loss):
                 raise diverged(f"the validation loss ({score.loss})", f"by the end of epoch {values['epoch']}")
             values["val_loss"] = score.loss
             if score.accuracy is not None:
                 values["val_accuracy"] = score.accuracy
+            if recipe.monitored is not None and y is not None:
+                values[f"val_{recipe.monitored.name}"] = self._measured(recipe.monitored, held_out, y)
             values["val_seconds"] = time.perf_counter() - started
         factor = recipe.learning_rate_factor((progress.epoch + 1) * steps - 1, steps, losses)  # of the last update
         values["learning_rate"] = recipe.optimizer.learning_rate * factor
@@ -169,3 +173,15 @@ class Trainer:
         values["train_seconds"] = progress.train_seconds
         values["samples_per_second"] = progress.seen / max(progress.train_seconds, 1e-9)
         return values
+
+    def _outputs_to_measure(self, held_out: Batches) -> Array | None:
+        """Where the outputs on the validation split go when a metric of them is wanted."""
+        shape = (len(held_out.examples), *self.network.output_shape)
+        return np.empty(shape, np.float32) if self.recipe.monitored is not None else None
+
+    def _measured(self, metric: Metric, held_out: Batches, y: Array) -> float:
+        """The metric of outputs y on the validation split; of a regression, in the targets' own units."""
+        t = held_out.examples.targets[held_out.examples.rows]
+        if metric.task == "classification":
+            return metric(t, self.recipe.loss.probabilities(y))
+        return metric(self.target_affine.undo(t), self.target_affine.undo(y))

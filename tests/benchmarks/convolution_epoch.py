@@ -22,8 +22,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from side_by_side import Timing, Work, measure, serve
 
 import nnscratch
-from nnscratch.config.assembly import Assembly, Splits, build_network
+from nnscratch.config.assembly import Assembly, build_network
 from nnscratch.config.config import Config, load_config
+from nnscratch.config.data import Splits
 from nnscratch.nn.layer import Layer, LayerSummary
 from nnscratch.nn.network import Network
 from nnscratch.training.examples import Examples
@@ -60,10 +61,8 @@ def random_examples() -> Examples:
 def nnscratch_work(config: Config, threads: int) -> tuple[Work, int]:
     """The updates of `nnscratch train`, and the number of parameters."""
     from nnscratch.datasets.dataset import Dataset
-    from nnscratch.host import machine
     from nnscratch.training.progress import StepResult
 
-    machine.set_blas_threads(threads)
     train = random_examples()
     classes = tuple(map(str, range(CLASSES)))
     dataset = Dataset("random", train.inputs, train.targets, None, None, classes, "random numbers")

@@ -66,10 +66,9 @@ def make_data(case: Case):
     return rng.integers(0, 256, (EXAMPLES, case.inputs), dtype=np.uint8), rng.integers(0, 10, EXAMPLES)
 
 
-def nnscratch_work(case: Case) -> Work:
+def nnscratch_work(case: Case, threads: int = CORES) -> Work:
     from nnscratch.host import machine
     from nnscratch.nn import regularization
-    from nnscratch.nn.compute.workers import Workers
     from nnscratch.nn.layers import Dense, ReLU
     from nnscratch.nn.losses import CrossEntropy
     from nnscratch.nn.network import Network
@@ -81,15 +80,15 @@ def nnscratch_work(case: Case) -> Work:
     from nnscratch.training.scaling import Unit
     from nnscratch.training.trainer import Trainer
 
-    machine.set_blas_threads(CORES)
     inputs, targets = make_data(case)
     train = Examples.all_of(inputs, targets)
     layers = [layer for width in case.hidden for layer in (Dense(width), ReLU())]
     network = Network([*layers, Dense()], (case.inputs,), outputs=10)
     streams = RandomStreams(0)
     network.initialize(streams)
+    workers = machine.share_threads(network, threads)
     recipe = Recipe(CrossEntropy(), Adam(RATE), epochs=10**9, batch_size=case.batch, l2=regularization.L2(L2))
-    results = Trainer(network, recipe, Unit().fit(train), streams, Workers(CORES)).run(train)
+    results = Trainer(network, recipe, Unit().fit(train), streams, workers).run(train)
 
     def work(updates: int) -> None:
         while updates:

@@ -52,7 +52,7 @@ def run_of(case: str, folder: Path) -> LoadedRun:
     classes = tuple(f"class {number}" for number in range(10))
     return LoadedRun(
         RunDirectory(folder), checkpoint, 0, config.to_yaml(), record, network, affine(1 / 255, -0.5), UNCHANGED,
-        shape, 10, classes, classes, None, True,
+        shape, 10, classes, classes, None, True, None,
     )  # fmt: skip
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 import nnscratch
-from nnscratch.config.assembly import Assembly, prepare
+from nnscratch.config.assembly import Assembly, assemble, prepare
 from nnscratch.config.config import config_from_mapping
+from nnscratch.errors import ConfigError
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
@@ -94,3 +96,49 @@ def test_nothing_else_starts_a_network_or_makes_a_trainer() -> None:
                 if name in calls and not place.startswith("nn/") and place != calls[name]:
                     found.add((name, place))
     assert found == {(name, "config/assembly.py") for name in ("initialize", "fit_to", "Trainer")}
+
+
+def test_a_batch_size_that_is_left_out_is_cut_to_an_eighth_of_a_small_split_and_told(tmp_path: Path) -> None:
+    said: list[str] = []
+    config = config_from_mapping({"data": assembly(tmp_path).config.to_dict()["data"], "model": {"hidden_layers": []}})
+    made = prepare(config, Workplace(tmp_path), Display(quiet=True))
+    assert (len(made.splits.train), made.config.training.batch_size) == (48, 6)
+    assemble(config, made.dataset, said.append)
+    assert said == [
+        "batch_size 6 in place of 128, for 8 updates an epoch of 48 training examples (training.batch_size overrules)"
+    ]
+
+
+def test_a_batch_size_that_is_written_stays_and_is_refused_where_it_does_not_fit(tmp_path: Path) -> None:
+    assert assembly(tmp_path, training={"batch_size": 48}).config.training.batch_size == 48
+    with pytest.raises(ConfigError, match="49 is larger than the training split, which has 48 examples"):
+        assembly(tmp_path, training={"batch_size": 49}).recipe()
+
+
+@pytest.mark.parametrize(
+    ("task", "monitor", "said"),
+    [
+        ("classification", "val_roc_auc", "has no meaning on this validation split: all examples are of one class"),
+        ("regression", "val_r2", "has no meaning on this validation split: the target is constant"),
+        ("regression", "val_macro_f1", "regression has no macro F1; use val_loss"),
+    ],
+)
+def test_a_monitored_figure_that_the_data_cannot_have_is_refused_before_training(
+    tmp_path: Path, task: str, monitor: str, said: str
+) -> None:
+    y = np.zeros(40, np.int64 if task == "classification" else np.float32)
+    y[:3] = 1 if task == "classification" else 0.5  # of one class but for three, which all fall into the training split
+    np.savez(tmp_path / "d.npz", x=np.arange(40, dtype=np.float32)[:, None], y=y)
+    made = assembly(
+        tmp_path,
+        data={"dataset": {"name": "npz", "test": 0}, "path": str(tmp_path / "d.npz"), "validation": 0.1},
+        model={"hidden_layers": []},
+        loss="mean_squared_error",
+        training={"batch_size": 5, "monitor": monitor},
+    )
+    validation = made.splits.validation
+    assert validation is not None
+    if not monitor.endswith("f1"):
+        assert len(np.unique(validation.targets[validation.rows])) == 1
+    with pytest.raises(ConfigError, match=said):
+        made.recipe()

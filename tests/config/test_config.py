@@ -187,7 +187,7 @@ def test_a_message_has_file_line_column_path_suggestion_allowed_names_and_a_care
         ("training: {early_stopping: {}}", "training.early_stopping.patience: is required"),
         (
             "training: {monitor: val_acuracy}",
-            "training.monitor: expected val_accuracy or val_loss, got text 'val_acuracy'; did you mean val_accuracy?",
+            "training.monitor: unknown value `val_acuracy`; did you mean val_accuracy? (allowed: val_loss, ",
         ),
         (
             "training: {checkpoint_every: {}}",
@@ -274,8 +274,13 @@ training: {monitor: val_accuracy}
 
     assert problems(text) == [
         "loss: cross_entropy is for classes, but data.dataset.task is regression; use mean_squared_error",
-        "training.monitor: must be val_loss: regression has no accuracy",
+        "training.monitor: must be val_loss or a figure of regression, which has no accuracy",
     ]
+
+
+def test_a_figure_of_numbers_cannot_be_monitored_with_a_loss_for_classes() -> None:
+    text = "data: {dataset: shapes}\nmodel: {hidden_layers: []}\ntraining: {monitor: val_r2}"
+    assert problems(text) == ["training.monitor: must be val_loss or a figure of classification, which has no R2"]
 
 
 def test_all_problems_are_reported_at_once_in_the_order_of_the_file() -> None:

@@ -287,6 +287,13 @@ def test_the_caret_points_at_the_value() -> None:
     )
 
 
+def test_a_default_that_does_not_fit_is_not_laid_to_the_override_of_a_neighbour() -> None:
+    config = parse_config(PLAIN, "my.yaml", ["training.epochs=1"])
+    assert str(config.problem("training.batch_size", "is too large")) == "my.yaml  training.batch_size: is too large"
+    own = config.problem("training.epochs", "is too small")
+    assert str(own) == "training.epochs: is too small\n    training.epochs=1\n                    ^"
+
+
 def test_all_wrong_overrides_are_reported_beside_the_problems_of_the_file() -> None:
     message = refusal("seed=x", "trainin=1", text=PLAIN + "schedule: cosin\n")
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -72,3 +74,13 @@ def test_regression_has_as_many_outputs_as_target_columns() -> None:
 def test_arrays_that_do_not_fit_are_refused(changes: dict[str, np.ndarray], reason: str) -> None:
     with pytest.raises(DataError, match=reason):
         make(**changes)  # type: ignore[arg-type]
+
+
+def test_a_validation_split_of_the_datas_own_is_checked_and_part_of_the_digest() -> None:
+    plain = make()
+    apart = replace(plain, validation_inputs=IMAGES, validation_targets=LABELS)
+    assert apart.digest() != plain.digest()
+    with pytest.raises(DataError, match="validation inputs and validation targets come together"):
+        replace(plain, validation_inputs=IMAGES)
+    with pytest.raises(DataError, match="validation label 2 is outside"):
+        replace(plain, validation_inputs=IMAGES, validation_targets=LABELS + 1)

@@ -32,6 +32,7 @@ def loaded_run(
     weights: tuple[dict[str, Array], dict[str, Array]] | None = None,
     scaling: Affine | None = None,
     target_affine: Affine = UNCHANGED,
+    temperature: float = 1.0,
 ) -> LoadedRun:
     """The network of a config with these weights, or else with random ones and running statistics."""
     record = NetworkRecord.of(config)
@@ -63,6 +64,8 @@ def loaded_run(
         target_names=tuple(f"y{index}" for index in range(outputs)),
         feature_names=feature_names,
         takes_images=images,
+        encoding=None,
+        temperature=temperature,
     )
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
 from nnscratch.errors import SettingError
-from nnscratch.nn.losses import CrossEntropy, Loss, MeanSquaredError
+from nnscratch.nn.gradient_check import check_gradients, check_loss
+from nnscratch.nn.layers import Dense, Tanh
+from nnscratch.nn.losses import CrossEntropy, Huber, Loss, MeanAbsoluteError, MeanSquaredError
+from nnscratch.nn.network import Network
+from nnscratch.nn.random_streams import RandomStreams
 
 
 def numeric_gradient(loss: Loss, y: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -68,8 +75,15 @@ def test_mean_squared_error_takes_labels_as_vectors_with_a_one() -> None:
 
 @pytest.mark.parametrize(
     "loss",
-    [CrossEntropy(), CrossEntropy(0.2), CrossEntropy(0.2, class_weights=(1.0, 2.0, 0.5)), MeanSquaredError()],
-    ids=["cross_entropy", "smoothed", "weighted", "mean_squared_error"],
+    [
+        CrossEntropy(),
+        CrossEntropy(0.2),
+        CrossEntropy(0.2, class_weights=(1.0, 2.0, 0.5)),
+        MeanSquaredError(),
+        MeanAbsoluteError(),
+        Huber(0.7),
+    ],
+    ids=["cross_entropy", "smoothed", "weighted", "mean_squared_error", "mean_absolute_error", "huber"],
 )
 def test_a_loss_gradient_agrees_with_central_differences(loss: Loss) -> None:
     rng = np.random.default_rng(0)
@@ -79,8 +93,88 @@ def test_a_loss_gradient_agrees_with_central_differences(loss: Loss) -> None:
     np.testing.assert_allclose(loss(y, t)[1], expected, atol=1e-8)
 
 
-@pytest.mark.parametrize("loss", [CrossEntropy(0.1), MeanSquaredError()], ids=["cross_entropy", "mean_squared_error"])
+ONE_OF_EACH = [CrossEntropy(0.1), MeanSquaredError(), MeanAbsoluteError(), Huber(0.5)]
+
+
+@pytest.mark.parametrize("loss", ONE_OF_EACH, ids=lambda loss: loss.name)
 def test_the_losses_of_the_examples_average_to_the_value(loss: Loss) -> None:
     rng = np.random.default_rng(0)
     y, t = rng.standard_normal((6, 3)), rng.integers(0, 3, 6)
     assert loss(y.copy(), t)[0] == pytest.approx(float(np.mean(loss.per_example(y, t))))
+
+
+def test_mean_absolute_error_averages_distances_and_its_gradient_is_their_sign() -> None:
+    value, dy = MeanAbsoluteError()(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 0.0], [5.0, 4.0]]))
+    assert value == pytest.approx((2 + 2) / 4)
+    np.testing.assert_array_equal(dy, np.array([[0, 0.25], [-0.25, 0]]))
+
+
+def test_huber_is_half_the_square_up_to_delta_and_a_line_from_there() -> None:
+    value, dy = Huber(2.0)(np.array([[1.0, 7.0]]), np.zeros((1, 2)))
+    assert value == pytest.approx((0.5 * 1**2 + 2 * (7 - 2 / 2)) / 2)
+    np.testing.assert_allclose(dy, [[0.5, 1.0]])
+
+
+@pytest.mark.parametrize("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(0.7)], ids=lambda loss: loss.name)
+def test_losses_of_differences_equal_those_of_pytorch(loss: Loss, oracle: Callable[[str], Any]) -> None:
+    torch = oracle("torch")
+    theirs = {
+        "mean_squared_error": torch.nn.MSELoss(),
+        "mean_absolute_error": torch.nn.L1Loss(),
+        "huber": torch.nn.HuberLoss(delta=0.7),
+    }[loss.name]
+    rng = np.random.default_rng(3)
+    y, t = rng.standard_normal((7, 3)), rng.standard_normal((7, 3))
+    outputs = torch.tensor(y, requires_grad=True)
+    expected = theirs(outputs, torch.tensor(t))
+    expected.backward()
+    value, dy = loss(y, t)
+    assert value == pytest.approx(expected.item(), rel=1e-12)
+    np.testing.assert_allclose(dy, outputs.grad.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", [MeanAbsoluteError(), Huber(0.5)], ids=lambda loss: loss.name)
+def test_the_gradient_check_leaves_outputs_on_a_kink_of_the_loss_out_and_checks_the_others(loss: Loss) -> None:
+    on_a_kink = 0.0 if isinstance(loss, MeanAbsoluteError) else 0.5
+    row = check_loss(loss, np.array([[on_a_kink, 0.3, -4.0]]), np.zeros((1, 3)))
+    assert (row.checked, row.crossed_kinks, row.verdict) == (2, 1, "right")
+
+
+@pytest.mark.parametrize("loss", [MeanAbsoluteError(), Huber(0.5)], ids=lambda loss: loss.name)
+def test_the_gradient_check_of_a_network_finds_its_way_around_the_kinks_of_the_loss(loss: Loss) -> None:
+    network = Network([Dense(5), Tanh(), Dense(2)], (4,))
+    network.initialize(RandomStreams(0), np.float64)
+    rng = np.random.default_rng(1)
+    rows = check_gradients(network, loss, rng.standard_normal((6, 4)), rng.standard_normal((6, 2)))
+    assert {row.verdict for row in rows} == {"right"}
+
+
+def test_a_wrong_slope_of_a_loss_with_kinks_is_found() -> None:
+    class TwiceAsSteep(MeanAbsoluteError):
+        def derivative(self, difference: np.ndarray) -> None:
+            super().derivative(difference)
+            difference *= 2
+
+    row = check_loss(TwiceAsSteep(), np.array([[0.2, 0.3, -4.0]]), np.zeros((1, 3)))
+    assert row.verdict == "wrong"
+
+
+@pytest.mark.parametrize("loss", ONE_OF_EACH, ids=lambda loss: loss.name)
+def test_the_weighted_loss_is_the_mean_of_weighted_examples_and_its_gradient_agrees(loss: Loss) -> None:
+    rng = np.random.default_rng(0)
+    y, t, w = rng.standard_normal((5, 3)), rng.integers(0, 3, 5), np.array([0.0, 1.0, 2.0, 0.5, 1.5])
+    assert loss.weighted(y, t, w)[0] == pytest.approx(float(np.sum(w * loss.per_example(y, t)) / np.sum(w)))
+
+    class Weighted(Loss):
+        def __call__(self, y: np.ndarray, t: np.ndarray) -> tuple[float, np.ndarray]:
+            return loss.weighted(y, t, w)
+
+    expected = numeric_gradient(Weighted(), y, t)
+    np.testing.assert_allclose(loss.weighted(y, t, w)[1], expected, atol=1e-8)
+
+
+def test_an_example_of_weight_two_counts_as_two_of_weight_one() -> None:
+    y, t = np.array([[0.3], [1.0]]), np.array([[0.0], [4.0]])
+    twice = MeanSquaredError()(y[[0, 1, 1]], t[[0, 1, 1]])[0]
+    w = np.array([1.0, 2.0])
+    assert MeanSquaredError().weighted(y, t, w / w.mean())[0] == pytest.approx(twice)

@@ -13,7 +13,7 @@ import pytest
 
 from nnscratch.cli import main
 from nnscratch.datasets.sources.shapes import Shapes
-from nnscratch.results.measured import probabilities
+from nnscratch.nn.losses import CrossEntropy, MeanSquaredError
 from nnscratch.runs.checkpoint import Checkpoint, load_checkpoint
 
 
@@ -83,6 +83,31 @@ def test_averaged_weights_running_statistics_and_flipped_views_change_nothing_of
     assert [each["label"] for each in predictions] == [row["predicted"] for row in rows]
     assert [each["probability"] for each in predictions] == pytest.approx([float(row["probability"]) for row in rows],
                                                                           abs=1e-5)  # fmt: skip
+
+
+@pytest.mark.parametrize("views", ["none", "flip"])
+@pytest.mark.parametrize("averaging", ["ema", "lookahead", "null"])
+def test_validation_figures_are_those_of_training_for_best_and_last_or_the_output_says_why_not(
+    averaging: str, views: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    config = tmp_path / "noisy.yaml"
+    config.write_text(
+        "data: {dataset: {name: shapes, train: 200, test: 20}, validation: 0.3, augment: [flip]}\n"
+        "model: {layers: [flatten, dense: 16, batch_norm, relu, dropout: 0.5, dense]}\n"
+        "loss: {name: cross_entropy, label_smoothing: 0.1, class_weights: balanced}\n"
+        f"evaluation: {{test_time_augmentation: {views}}}\n"
+        f"training: {{epochs: 3, batch_size: 20, averaging: {averaging}, monitor: val_accuracy}}\n"
+    )
+    main(["train", str(config), "--runs-dir", str(tmp_path), "--no-plots", "--quiet", "--threads", "1"])
+    run = tmp_path / "noisy"
+    of_epoch = {row["epoch"]: row for row in records(run) if "val_loss" in row}
+    for checkpoint in ("best", "last"):
+        result = evaluated(capsys, run, "--split", "val", "--checkpoint", checkpoint)
+        reported = of_epoch[result["epoch"]]
+        equal = (result["accuracy"], result["loss"]) == (reported["val_accuracy"], reported["val_loss"])
+        assert equal == (views == "none")
+        assert ("averaged over the views" in result.get("note", "")) == (views != "none")
+    assert result["epoch"] == 3
 
 
 def test_validation_figures_equal_those_of_the_best_epoch(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:
@@ -159,7 +184,7 @@ def test_plots_of_the_evaluation_are_drawn_unless_unwanted(
 ) -> None:
     main(["evaluate", str(shapes_run)])
     drawn = {path.name for path in (shapes_run / "evaluation" / "test").glob("*.png")}
-    assert drawn == {"confusion_matrix.png", "per_class.png", "reliability.png"}
+    assert drawn == {"confusion_matrix.png", "per_class.png", "reliability.png", "thresholds.png"}
 
 
 def test_regression_gives_errors_per_target_and_no_accuracy(
@@ -248,11 +273,12 @@ def test_weights_of_another_network_are_refused_by_name(capsys: pytest.CaptureFi
 
 
 def test_probabilities_are_the_softmax_of_logits() -> None:
-    p = probabilities(np.log(np.array([[1.0, 3.0], [1.0, 1.0]])), includes_softmax=True)
+    p = CrossEntropy.probabilities(np.log(np.array([[1.0, 3.0], [1.0, 1.0]])))
     assert p.tolist() == [pytest.approx([0.25, 0.75]), [0.5, 0.5]]
 
 
 def test_probabilities_without_softmax_are_the_positive_outputs_by_their_sum() -> None:
-    p = probabilities(np.array([[0.9, 0.3, -0.1], [-1.0, -2.0, -3.0]]), includes_softmax=False)
+    p = MeanSquaredError.probabilities(np.array([[0.9, 0.3, -0.1], [-1.0, -2.0, -3.0], [-1.0, -1.0, -1.0]]))
     assert p[0] == pytest.approx([0.75, 0.25, 0])
-    assert p[1] == pytest.approx([1 / 3] * 3)
+    assert p[1] == pytest.approx([2 / 3, 1 / 3, 0])  # the largest output keeps the largest probability
+    assert p[2] == pytest.approx([1 / 3] * 3)

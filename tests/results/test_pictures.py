@@ -20,7 +20,8 @@ from nnscratch.runs.loaded import LoadedRun, load_run
 from nnscratch.training.examples import Examples
 
 OF_IMAGES = {
-    "curves", "gradient_flow", "confusion_matrix", "per_class", "reliability", "predictions", "weights", "first_layer",
+    "curves", "gradient_flow", "confusion_matrix", "per_class", "thresholds", "reliability", "predictions", "weights",
+    "first_layer",
 }  # fmt: skip
 
 
@@ -101,7 +102,7 @@ def test_the_plots_show_the_one_look_at_the_test_split(
     main(["train", str(drawn_run / "config.yaml"), "--runs-dir", str(tmp_path), "--threads", "1", "--quiet"])
     (evaluation,) = shown
     result = json.loads((tmp_path / "little" / "meta.json").read_text())["result"]
-    assert evaluation.split == "test"
+    assert evaluation.subject.name == "test"
     assert evaluation.score.accuracy == result["test_accuracy"]
     assert isinstance(evaluation.measured, Classified)
     assert np.trace(evaluation.measured.counts) == pytest.approx(50 * result["test_accuracy"])

@@ -23,9 +23,10 @@ from nnscratch.datasets.sources.shapes import Shapes
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
-from nnscratch.results.evaluate import evaluate_run
+from nnscratch.results.evaluate import Request, evaluate_run
 from nnscratch.results.predict import BATCH, predict
-from nnscratch.results.prediction_inputs import Item, items
+from nnscratch.results.prediction_inputs import items
+from nnscratch.results.prediction_tables import Item
 from nnscratch.runs.loaded import LoadedRun, load_run
 
 
@@ -65,7 +66,7 @@ def test_pictures_arrays_and_evaluation_agree(
     Image.fromarray(images[7]).save(tmp_path / "seven.png")
     np.save(tmp_path / "all.npy", images)
     np.savez_compressed(tmp_path / "all.npz", x_test=images, y_test=np.zeros(50))
-    evaluate_run(shapes_run, "test", "best", Workplace(tmp_path, threads=1, plots=False), Display(quiet=True))
+    evaluate_run(shapes_run, Request(), Workplace(tmp_path, threads=1, plots=False), Display(quiet=True))
     with (shapes_run / "evaluation" / "test" / "predictions.csv").open(newline="") as file:
         expected = [(row["predicted"], float(row["probability"])) for row in csv.DictReader(file)]
     rows = predicted(capsys, shapes_run, tmp_path / "all.npy", tmp_path / "all.npz", tmp_path / "seven.png")
@@ -193,7 +194,7 @@ def test_a_bad_cell_costs_its_row_only(
 ) -> None:
     (tmp_path / "new.csv").write_text("a,b\n1,2\n1,oops\n3,nan\n4,5\n")
     rows = predicted_with_failure(capsys, regression_run, tmp_path / "new.csv")
-    assert ["error" in row for row in rows] == [False, True, True, False]
+    assert ["error" in row for row in rows] == [False, True, False, False]
     assert "'oops', not a number" in rows[1]["error"]
 
 
@@ -202,7 +203,7 @@ def test_a_picture_for_a_network_of_tables_is_an_error(
 ) -> None:
     Image.fromarray(images[0]).save(tmp_path / "a.png")
     (row,) = predicted_with_failure(capsys, regression_run, tmp_path / "a.png")
-    assert "not pictures" in row["error"]
+    assert "is a PNG picture" in row["error"]
 
 
 def test_csv_output_has_a_column_for_every_place_and_an_error_column(

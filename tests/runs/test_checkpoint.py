@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -299,6 +300,14 @@ def test_wrong_counters_are_refused(change: dict[str, Any], run: Path, tmp_path:
     progress = load_checkpoint(run / "checkpoints" / "last.npz").header["progress"]
     spoil(run, {"progress": {**progress, **change}})
     assert "the progress" in resume_error(run, tmp_path)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_a_history_that_is_not_finite_is_refused(value: float, run: Path, tmp_path: Path) -> None:
+    progress = load_checkpoint(run / "checkpoints" / "last.npz").header["progress"]
+    history = [{**row, "val_loss": value} for row in progress["history"]]
+    spoil(run, {"progress": {**progress, "history": history}})
+    assert "a row that is not finite numbers" in resume_error(run, tmp_path)
 
 
 def test_a_damaged_last_checkpoint_names_the_one_to_continue_from(run: Path, tmp_path: Path) -> None:

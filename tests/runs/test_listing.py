@@ -12,8 +12,10 @@ import pytest
 
 from nnscratch.cli import main
 from nnscratch.report.values import TimedAccuracy
+from nnscratch.runs.comparison import compare_runs
 from nnscratch.runs.directory import RunDirectory
-from nnscratch.runs.listing import compare_runs, list_runs, summarize
+from nnscratch.runs.listing import list_runs
+from nnscratch.runs.summary import summarize
 
 
 def listed(capsys: pytest.CaptureFixture[str], runs_dir: Path, *options: str) -> list[dict[str, Any]]:
@@ -235,6 +237,7 @@ def test_odd_runs_are_lines_of_their_own_and_the_others_are_listed(
         "words": ("metrics.jsonl", rows_with(shapes_run, train_loss="x", epoch="y")),
         "huge": ("metrics.jsonl", rows_with(shapes_run, train_loss=10**400, train_seconds=10**400)),
         "infinite": ("metrics.jsonl", rows_with(shapes_run, train_seconds=float("inf"))),
+        "vast": ("metrics.jsonl", rows_with(shapes_run, train_loss=-1e308, val_accuracy=1e308)),
         "config": ("config.yaml", "training: {epochs: [}"),
     }
     runs = tmp_path / "many"

@@ -182,7 +182,7 @@ def test_text_in_the_command_may_look_like_a_number(
         ({"method": "bayesian"}, "did you mean bayes"),
         ({"method": "custom"}, "expected grid or random or bayes"),
         ({"metric": {"name": "val_acc", "goal": "maximize"}}, "did you mean val_accuracy"),
-        ({"metric": {"name": "val_loss", "goal": "maximize"}}, "a loss to fall"),
+        ({"metric": {"name": "val_loss", "goal": "maximize"}}, "maximize val_loss? it is to fall"),
         ({"metric": {"name": "val_loss", "impute": "worst"}}, "metric.impute: has no meaning here"),
         ({"metric": None}, "metric: is required"),
         ({"controller": {"type": "local"}}, "controller: has no meaning here"),

@@ -14,7 +14,7 @@ import pytest
 
 from nnscratch.cli import main
 from nnscratch.config.config import load_config
-from nnscratch.errors import UsageError, UserError
+from nnscratch.errors import ConfigError, UsageError, UserError
 from nnscratch.experiment.train import train
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
@@ -186,6 +186,28 @@ def test_missing_data_ends_a_sweep_before_its_first_trial(
     assert not (tmp_path / "runs" / "sweeps").exists()
 
 
+def test_a_sweep_may_be_for_any_metric_that_its_config_monitors(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    metric = {"name": "val_macro_f1", "goal": "maximize"}
+    training = {"epochs": 2, "batch_size": 20, "monitor": "val_macro_f1"}
+    result = run(write_sweep(tmp_path, {"training": training}, metric=metric, run_cap=2))
+    assert result.best is not None
+    assert result.best.value is not None
+    (row,) = csv.DictReader((Path(result.best.run) / "metrics.csv").read_text().splitlines()[:2])
+    assert 0 < float(row["val_macro_f1"]) <= 1
+
+
+def test_a_metric_that_no_trial_would_compute_is_refused_with_what_to_write(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    file = write_sweep(tmp_path, metric={"name": "val_brier_score", "goal": "minimize"})
+    with pytest.raises(ConfigError) as caught:
+        load_sweep(file)
+    (problem,) = caught.value.problems
+    assert problem.path == "metric.name"
+    assert "write `training: {monitor: val_brier_score}`" in problem.message
+    assert load_sweep(file, overrides=["training.monitor=val_brier_score"]).metric.goal == "minimize"
+
+
 @pytest.mark.parametrize(
     "how",
     [
@@ -308,7 +330,7 @@ def test_a_dry_run_says_trials_epochs_and_time_and_writes_nothing(
 def test_a_dry_run_of_a_search_counts_the_epochs_that_its_trials_draw(
     method: str, write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nnscratch.sweeps.estimate._time_steps", lambda *_: 2.0)
+    monkeypatch.setattr("nnscratch.sweeps.estimate.seconds_per_epoch", lambda *_: 2.0)
     band = {"type": "hyperband", "min_iter": 1}
     parameters = {"training.epochs": {"min": 1, "max": 9}, "training.batch_size": {"value": 10}}
     file = write_sweep(tmp_path, method=method, run_cap=300, parameters=parameters, early_terminate=band)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -360,6 +363,35 @@ def test_a_whole_line_of_a_journal_that_is_no_entry_is_named_with_its_number(
     with pytest.raises(UserError, match=f"study.journal:{lines.index(line) + 1} is damaged"):
         open_study(file)
     assert journal.stat().st_size == size
+
+
+@pytest.mark.parametrize("word", ["x", 7, None])
+def test_a_status_that_no_trial_can_have_is_damage_and_not_waited_for(
+    word: object, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    file = write_sweep(tmp_path)
+    study = open_study(file)
+    claimed = study.claim()
+    assert claimed is not None
+    study.finish(claimed.number, "completed", 0.5)
+    journal = tmp_path / "study.journal"
+    changed = journal.read_text().replace('"status":"completed"', f'"status":{json.dumps(word)}')
+    journal.write_text(changed)
+    with pytest.raises(UserError, match=f"damaged: trial 0 has the status '{word}'"):
+        open_study(file).trials()
+
+
+def test_a_full_disk_names_the_journal(
+    write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = open_study(write_sweep(tmp_path))
+
+    def no_space(number: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("nnscratch.sweeps.journal.os.fsync", no_space)
+    with pytest.raises(OSError, match=r"No space left on device: '.*study\.journal'"):
+        study.claim()
 
 
 def test_a_journal_that_is_damaged_while_a_sweep_runs_is_named_too(write_sweep: WriteSweep, tmp_path: Path) -> None:

@@ -17,12 +17,13 @@ from nnscratch.errors import DataError, Interrupted, UserError
 from nnscratch.experiment.train import train
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
+from nnscratch.host.trouble import is_trouble_of_the_machine
 from nnscratch.host.workplace import Workplace
 from nnscratch.report.files import write_atomically
 from nnscratch.sweeps.command_line import SweepOptions, sweep
 from nnscratch.sweeps.outcome import SweepSummary
 from nnscratch.sweeps.study import Study
-from nnscratch.sweeps.trouble import Patience, is_trouble_of_the_machine
+from nnscratch.sweeps.trouble import Patience
 
 WriteSweep = Callable[..., Path]
 
@@ -59,7 +60,7 @@ TROUBLES: dict[str, Callable[[], Exception]] = {
     "No space left on device": no_space,
     "Input/output error": lambda: OSError(errno.EIO, os.strerror(errno.EIO)),
     "not enough memory": MemoryError,
-    "can't start new thread": lambda: RuntimeError("can't start new thread"),
+    "allows no more threads and processes": lambda: RuntimeError("can't start new thread"),
     "there is no cifar10 in data": lambda: DataError("there is no cifar10 in data"),
 }
 

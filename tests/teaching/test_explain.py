@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree
@@ -186,3 +187,20 @@ def test_a_formula_that_cannot_be_computed_is_told_with_its_layer(
     monkeypatch.setattr(ReLU, "equations", {"y": "max(x, r)", "dx": "dy"})
     with pytest.raises(FormulaError, match=r"^forward 2\.relu: a formula names r, which has no value here"):
         story(tmp_path)
+
+
+def test_much_memory_is_said_before_it_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layers = [{"conv": {"channels": 16, "kernel": 3}}, "relu", {"max_pool": 8}, "flatten", "dense"]
+    sections = {"model": {"layers": layers}, "training": {"batch_size": 90}}
+    story(tmp_path, sections, step=1)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("nnscratch.teaching.explain.MUCH_MEMORY", 1)
+    tracemalloc.start()
+    story(tmp_path, sections, step=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    said = re.search(r"all 90 examples of the batch are kept in float64: about ([\d.]+) GB", capsys.readouterr().err)
+    assert said is not None
+    assert float(said[1]) == pytest.approx(peak / 1e9, rel=0.4)

@@ -20,6 +20,7 @@ from nnscratch.nn.layers import BatchNorm, Conv, Dense, Flatten, ReLU, Tanh
 from nnscratch.nn.losses import CrossEntropy
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
+from nnscratch.runs.directory import RunDirectory
 from nnscratch.teaching.run_diagnosis import Diagnosis, diagnose
 from nnscratch.training.diagnosis.causes import CONSEQUENCES, OPPOSITES, causes
 from nnscratch.training.diagnosis.findings import (
@@ -170,6 +171,22 @@ def test_all_training_examples_right_and_a_tenth_of_the_others_wrong_is_overfitt
     assert findings[0].consequences == ("updates too small in 1.dense",)
     fine = scores | {"val_accuracy": 0.94, "update_ratio/1.dense": 1e-3}
     assert not list(history_findings([row(n, 0.01 / n, **fine) for n in (1, 2, 3, 4)], SETTING))
+
+
+def test_a_training_that_knows_every_example_by_heart_overfits_and_no_rate_is_advised(tmp_path: Path) -> None:
+    found = diagnosed(
+        tmp_path,
+        data={"dataset": {"name": "shapes", "train": 900, "test": 20}, "scaling": "standardize", "validation": 0.33},
+        model={"hidden_layers": [64]},
+        optimizer={"name": "adam", "learning_rate": 0.003},
+        schedule="cosine",
+        training={"epochs": 25, "batch_size": 20},
+    )
+    end = RunDirectory.open(tmp_path / "runs" / "patient").read_history()[-1]
+    assert end["train_accuracy"] == 1.0
+    assert end["update_ratio/1.dense"] < 2e-6
+    assert [finding.problem for finding in found.findings] == ["overfitting"]
+    assert not any("learning rate" in remedy for remedy in found.findings[0].remedies)
 
 
 def test_a_loss_that_still_falls_is_too_short_and_one_that_stands_is_underfitting() -> None:

@@ -13,7 +13,8 @@ from nnscratch.config.config import config_from_mapping
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
-from nnscratch.teaching.preflight import Check, Preflight, preflight, suggested_rate
+from nnscratch.teaching.preflight import Check, Preflight, explained, preflight, suggested_rate
+from nnscratch.training.diagnosis.findings import Finding
 
 SHAPES: dict[str, object] = {"dataset": {"name": "shapes", "train": 200, "test": 50}, "scaling": "standardize"}
 
@@ -39,7 +40,7 @@ def own_data(tmp_path: Path, labels: Array, tested_again: int = 0) -> dict[str, 
 def test_a_sound_config_passes_every_check(tmp_path: Path) -> None:
     result = report(tmp_path, SHAPES, plots=True)
     assert {check.state for check in result.checks} == {"ok"}
-    assert len(result.checks) == 6
+    assert len(result.checks) == 7
     assert result.failure is None
     assert result.plot is not None
     assert result.plot.read_bytes().startswith(b"\x89PNG")
@@ -62,7 +63,34 @@ def test_unscaled_inputs_show_in_the_first_loss(tmp_path: Path) -> None:
     result = report(tmp_path, SHAPES | {"scaling": "none"})
     assert check(result, "scale of inputs").state == "look"
     assert check(result, "loss at start").state == "look"
-    assert "standardize" in check(result, "loss at start").answer
+    assert result.checks[0].name == "scale of inputs"
+    assert "try data.scaling: standardize" in result.checks[0].answer
+    assert "follows from unscaled inputs" in check(result, "loss at start").answer
+    assert "standardize" not in check(result, "loss at start").answer
+
+
+def test_a_rate_that_is_too_small_is_the_cause_of_a_batch_that_is_not_learned_and_comes_first(tmp_path: Path) -> None:
+    result = report(tmp_path, SHAPES, optimizer={"name": "adam", "learning_rate": 1e-8})
+    assert result.checks[0].name == "learning rate"
+    assert "try a larger optimizer.learning_rate" in result.checks[0].answer
+    batch = check(result, "learns one batch")
+    assert batch.state == "failed"
+    assert batch.answer.endswith("follows from updates too small, so begin there")
+
+
+def test_units_that_start_alike_are_the_cause_and_come_first(tmp_path: Path) -> None:
+    result = report(tmp_path, SHAPES, model={"hidden_layers": [16, 8], "weight_init": "zeros"})
+    assert result.checks[0].name == "first gradient"
+    assert "weight_init: he" in result.checks[0].answer
+    assert "follows from units start alike" in check(result, "learns one batch").answer
+
+
+def test_no_two_checks_advise_the_opposite() -> None:
+    large = Finding("dead units", "2.relu", "", ("smaller learning rate",))
+    small = Finding("underfitting", None, "", ("larger learning rate", "larger network"))
+    said = explained([Check("a", "look", "small", (small,)), Check("b", "look", "large", (large,))])
+    assert [each.answer.partition("; ")[0] for each in said] == ["large", "small"]
+    assert "larger optimizer.learning_rate" not in " ".join(each.answer for each in said)
 
 
 def test_images_in_two_splits_are_counted_with_an_example(tmp_path: Path) -> None:

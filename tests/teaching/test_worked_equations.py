@@ -34,7 +34,7 @@ from nnscratch.nn.layers import (
     Softmax,
     Tanh,
 )  # fmt: skip
-from nnscratch.nn.losses import CrossEntropy, Loss, MeanSquaredError
+from nnscratch.nn.losses import CrossEntropy, Huber, Loss, MeanAbsoluteError, MeanSquaredError
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.nn.regularization import L2
@@ -83,6 +83,9 @@ LOSSES: list[Loss] = [
     CrossEntropy(class_weights=(0.5, 2.0, 1.0, 1.0, 3.0)),
     CrossEntropy(label_smoothing=0.2, class_weights="balanced"),
     MeanSquaredError(),
+    MeanAbsoluteError(),
+    Huber(),
+    Huber(0.3),
 ]
 OPTIMIZERS: list[Optimizer] = [
     SGD(),
@@ -214,6 +217,18 @@ def test_every_loss_is_worked(loss: Loss, kind: str, N: int, K: int) -> None:
     assert by_name["L"] == value
     assert by_name["L_{0}"] == pytest.approx(loss.per_example(y, t)[0], rel=1e-12)
     assert value == pytest.approx(float(np.mean(loss.per_example(y, t))), rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_every_loss_is_worked_with_weights_of_examples(loss: Loss) -> None:
+    kind = "numbers" if "regression" in loss.tasks else "labels"
+    loss.prepare(np.arange(40) % 5 % 4, 5)
+    y, t, w = 3 * np.random.default_rng(0).standard_normal((3, 5)), targets(kind, 3, 5), np.array([0.4, 2.0, 0.6])
+    value, dy = loss.weighted(y, t, w)
+    dy = dy.copy()
+    assert check(loss.worked(y, t, value, dy, w), {"dy": dy, "L": None}) == {"dy"}
+    by_name = {equation.name: equation.value for equation in loss.worked(y, t, value, dy, w)}
+    assert by_name["L"] == value
 
 
 def test_under_label_smoothing_the_truth_is_no_longer_one_at_the_label() -> None:

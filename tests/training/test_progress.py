@@ -16,6 +16,21 @@ def test_the_best_epoch_is_the_earliest_with_the_highest_accuracy() -> None:
     assert Monitor("val_accuracy").best_epoch(rows("val_accuracy", [0.1, 0.5, 0.5, 0.4])) == 2
 
 
+def test_of_epochs_with_the_same_accuracy_the_one_with_the_lowest_loss_is_best() -> None:
+    history = [
+        {"val_accuracy": accuracy, "val_loss": loss}
+        for accuracy, loss in [(0.8, 0.9), (0.8, 0.5), (0.7, 0.1), (0.8, 0.5), (0.8, math.nan), (0.8, 0.6)]
+    ]
+    assert Monitor("val_accuracy").best_epoch(history) == 2
+
+
+def test_an_equal_accuracy_with_a_lower_loss_keeps_early_stopping_away() -> None:
+    history = [{"val_accuracy": 1.0, "val_loss": loss} for loss in (0.9, 0.8, 0.7, 0.7)]
+    monitor = Monitor("val_accuracy")
+    assert monitor.epochs_without_improvement(history) == 1
+    assert monitor.epochs_without_improvement(history, minimum_change=0.01) == 3
+
+
 def test_a_monitored_loss_is_to_fall() -> None:
     assert Monitor("val_loss").best_epoch(rows("val_loss", [3, 1, 2, 1])) == 2
 

@@ -50,6 +50,34 @@ def rows_of(trainer: Trainer, train: Examples, validation: Examples | None = Non
     return [dict(each.values) for each in trainer.run(train, validation) if isinstance(each, EpochResult)]
 
 
+def test_an_example_of_weight_two_trains_like_two_of_it_and_one_of_weight_zero_like_none() -> None:
+    base = examples(30)
+    counts = np.arange(30) % 3  # 0, 1 or 2 of each
+    weighted = Examples.all_of(base.inputs, base.targets, weights=counts.astype(np.float64))
+    repeated = Examples.all_of(np.repeat(base.inputs, counts, axis=0), np.repeat(base.targets, counts))
+    thetas, losses = [], []
+    for train in (weighted, repeated):
+        recipe = Recipe(CrossEntropy(), SGD(learning_rate=0.5), epochs=4, batch_size=len(train))
+        trainer = trainer_for(train, recipe, np.float64)
+        losses.append([row["train_loss"] for row in rows_of(trainer, train)])
+        thetas.append(trainer.network.parameters.theta)
+    np.testing.assert_allclose(thetas[0], thetas[1], rtol=1e-10, atol=1e-12)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-10)
+
+
+def test_weights_count_in_every_loss_also_over_batches_and_not_in_accuracy() -> None:
+    train, weights = examples(70), np.random.default_rng(1).uniform(0, 4, 70)
+    weighted = Examples(train.inputs, train.targets, np.arange(10, 60), weights=weights)
+    trainer = trainer_for(train, Recipe(CrossEntropy(), SGD(learning_rate=1e-12), epochs=1, batch_size=7))
+    (row,) = rows_of(trainer, weighted, weighted)
+    outputs = np.empty((50, 4), np.float32)
+    plain = trainer.score(Examples(train.inputs, train.targets, np.arange(10, 60)), outputs)
+    expected = np.average(CrossEntropy().per_example(outputs, train.targets[10:60]), weights=weights[10:60])
+    assert row["train_loss"] == pytest.approx(expected, rel=1e-5)
+    assert row["val_loss"] == pytest.approx(expected, rel=1e-5)
+    assert row["val_accuracy"] == plain.accuracy
+
+
 def test_the_loss_falls_and_the_validation_split_is_learned() -> None:
     train = examples(400)
     trainer = trainer_for(train, Recipe(CrossEntropy(), Adam(learning_rate=0.01), epochs=15, batch_size=32))

@@ -1,10 +1,16 @@
-"""Pictures from files: any common format and mode, as uint8 arrays of the shape a network wants."""
+"""Pictures from files: any common format and mode, as uint8 arrays of the shape a network wants.
+
+Whatever Pillow decodes by itself is read; EPS, which starts Ghostscript, and formats that only some scanners write are
+not. A picture is refused before it is decoded when that would take more memory or time than any photograph does.
+"""
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,14 +22,82 @@ from nnscratch.errors import DataError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
+SUFFIXES_OF = {
+    "PNG": (".png", ".apng"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "JPEG2000": (".jp2", ".j2k", ".jpx"),
+    "AVIF": (".avif",),
+    "DIB": (".dib",),
+    "ICO": (".ico",),
+    "PCX": (".pcx",),
+    "SGI": (".sgi", ".rgb", ".bw"),
+    "QOI": (".qoi",),
+    "TGA": (".tga",),
+}
+"""What is read, by Pillow's name, the likely ones first: the content decides, the suffix says which files to open."""
+FORMATS = tuple(SUFFIXES_OF)
+SUFFIXES = tuple(suffix for suffixes in SUFFIXES_OF.values() for suffix in suffixes)
 MOST_PIXELS = 64_000_000
 MOST_ON_A_SIDE = 65_535
+"""Pixels a picture may have, in all and in a row or column."""
 MOST_SCANS = 100
-"""Pixels a picture may have, in all and in a row or column, and times a JPEG may be gone over, which usually is done
-10 times at most: one that says it has more is refused before it is decoded."""
+MOST_SCANNED = 10 * MOST_PIXELS
+"""Times a JPEG may be gone over, usually at most 10, and pixels that this may touch in all: about ten seconds' work."""
+LARGEST_FILE = 1 << 30
+BYTES_A_PIXEL = 16
+"""What decoding holds for each pixel, at most: the picture, turned, over white, and as numbers of 32 bits."""
+LARGEST_AT_ONCE = 1 << 30
+"""Bytes that the pictures being decoded at one time may take; one alone always may."""
 BLOCK_PIXELS = 1 << 20
+WHITES = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0)
+"""What can count as white in numbers of more than 8 bits: fractions, and what 8, 10, 12, 14 and 16 bits hold."""
+
+
+class Room:
+    """So many bytes that threads share: who asks for more than is left waits, but one alone is always let in."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self._taken, self._changed = size, 0, threading.Condition()
+
+    @contextmanager
+    def take(self, size: int) -> Iterator[None]:
+        """Inside, so many bytes are taken."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken == 0 or self._taken + size <= self.size)
+            self._taken += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= size
+                self._changed.notify_all()
+
+
+DECODING = Room(LARGEST_AT_ONCE)
+"""Of this process, whoever decodes: readers of small pictures all work at once, those of huge ones in turn."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Pixels as a network wants them, and what the file held: its size, Pillow's mode, its brightest deep value."""
+
+    pixels: Array
+    """(height, width, channels) uint8."""
+    size: tuple[int, int]
+    """Width and height in the file."""
+    mode: str
+    peak: float | None
+    """The largest value where they have more than 8 bits; None for 8 bits."""
+
+
+def white_of(peak: float) -> float:
+    """The smallest of WHITES that is at least the peak, or the peak itself: 12 bits in 16 are not black."""
+    return next((white for white in WHITES if peak <= white), float(peak))
 
 
 @contextmanager
@@ -40,34 +114,39 @@ def quiet_pillow() -> Iterator[None]:
         yield
 
 
-def decode(path: Path, height: int, width: int, channels: int) -> Array:
-    """(height, width, channels) uint8, channels 1 (grey) or 3 (RGB), from a PNG, JPEG, GIF, BMP or WebP file.
+def decode(path: Path, height: int, width: int, channels: int, white: float | None = None) -> Array:
+    """The pixels (height, width, channels) of `read_picture`."""
+    return read_picture(path, height, width, channels, white).pixels
 
-    Turned as its EXIF orientation says, the first frame of an animation, transparency over white, 16 bits scaled
-    to 8, colours to grey by luminance, and another size resized to fit exactly, without keeping the aspect ratio
-    (area averaging when it shrinks, bicubic otherwise). Raises DataError, naming the file, for anything unreadable
-    or of more than MOST_PIXELS pixels. For use in threads, too: inside one `quiet_pillow()` around all of them.
+
+def read_picture(path: Path, height: int, width: int, channels: int, white: float | None = None) -> Picture:
+    """A picture from a file of one of FORMATS, with channels 1 (grey) or 3 (RGB), as uint8.
+
+    Turned as its EXIF orientation says, the first frame of an animation, transparency over white, colours to grey by
+    luminance, and another size resized to fit exactly, without keeping the aspect ratio (area averaging when it
+    shrinks, bicubic otherwise). Numbers of more than 8 bits are scaled so that `white` becomes 255, left out: what
+    `white_of` says of this picture alone. Raises DataError, naming the file, for anything unreadable or of more than
+    MOST_PIXELS pixels. For use in threads, too: inside one `quiet_pillow()` around all of them.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 or 3, not {channels}")
     try:
-        with Image.open(path, formats=FORMATS) as opened:
-            if opened.width * opened.height > MOST_PIXELS or max(opened.size) > MOST_ON_A_SIDE:
-                raise DataError(
-                    f"{path}: {opened.width:,} x {opened.height:,} pixels; at most {MOST_PIXELS:,} are decoded, and "
-                    f"{MOST_ON_A_SIDE:,} on a side",
-                    "make the picture smaller",
-                )
-            # Inside the compressed data no such pair of bytes stands: each one begins a scan.
-            if opened.info.get("progressive") and path.read_bytes().count(b"\xff\xda") > MOST_SCANS:
-                raise DataError(f"{path}: more than {MOST_SCANS} scans", "save the picture again")
+        # TGA has no mark by which it is known: only a file that is called so is tried as one.
+        formats = FORMATS if path.suffix.lower() == ".tga" else FORMATS[:-1]
+        with Image.open(path, formats=formats) as opened:
+            size, mode = opened.size, opened.mode
+            _refuse_bomb(path, opened)
             # A JPEG decodes at a half, a quarter or an eighth where that is still large enough.
             side = 2 * max(width, height)
             opened.draft(None, (side, side))
-            picture = ImageOps.exif_transpose(_eight_bits(opened))
-        flat = _over_white(picture).convert("L" if channels == 1 else "RGB")
+            with DECODING.take(BYTES_A_PIXEL * opened.width * opened.height):
+                eight, peak = _eight_bits(opened, white)
+                flat = _over_white(ImageOps.exif_transpose(eight)).convert("L" if channels == 1 else "RGB")
+                if flat.size != (width, height):
+                    shrinks = flat.width >= width and flat.height >= height
+                    flat = flat.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC)
     except DataError:
         raise
     except FileNotFoundError:
@@ -77,32 +156,58 @@ def decode(path: Path, height: int, width: int, channels: int) -> Array:
     # A damaged file can fail in any of Pillow's decoders, in any way.
     except Exception as error:
         unknown = isinstance(error, UnidentifiedImageError)
-        reason = "not a PNG, JPEG, GIF, BMP or WebP picture" if unknown else error
+        reason = "not a picture of a format that is read here" if unknown else error
+        hint = f"replace or remove the file; read are {', '.join(FORMATS)}" if unknown else "replace or remove the file"
+        raise DataError(f"{path}: unreadable: {reason or type(error).__name__}", hint) from error
+    return Picture(np.array(flat, dtype=np.uint8).reshape(height, width, channels), size, mode, peak)
+
+
+def _refuse_bomb(path: Path, opened: Image) -> None:
+    """A DataError for what would take more than its share of memory or time, judged before anything is decoded."""
+    pixels = opened.width * opened.height
+    if pixels > MOST_PIXELS or max(opened.size) > MOST_ON_A_SIDE:
         raise DataError(
-            f"{path}: unreadable: {reason or type(error).__name__}", "replace or remove the file"
-        ) from error
-    if flat.size != (width, height):
-        shrinks = flat.width >= width and flat.height >= height
-        flat = flat.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC)
-    return np.array(flat, dtype=np.uint8).reshape(height, width, channels)
+            f"{path}: {opened.width:,} x {opened.height:,} pixels; at most {MOST_PIXELS:,} are decoded, and "
+            f"{MOST_ON_A_SIDE:,} on a side",
+            "make the picture smaller",
+        )
+    if path.stat().st_size > LARGEST_FILE:
+        raise DataError(f"{path}: a picture of more than {LARGEST_FILE:,} bytes", "make the picture smaller")
+    if opened.info.get("progressive"):
+        # Inside the compressed data no such pair of bytes stands: each one begins a scan.
+        scans = path.read_bytes().count(b"\xff\xda")
+        if scans > MOST_SCANS or (scans > 10 and scans * pixels > MOST_SCANNED):
+            raise DataError(
+                f"{path}: {scans:,} scans of {pixels:,} pixels, more than any photograph has", "save the picture again"
+            )
 
 
-def _eight_bits(opened: Image) -> Image:
-    """The decoded picture with 8 bits per channel; 16-bit grey is scaled, where Pillow's convert would clip it."""
+def _eight_bits(opened: Image, white: float | None) -> tuple[Image, float | None]:
+    """The decoded picture with 8 bits per channel, and its largest value where it had more of them.
+
+    Pillow's own conversion would clip 16-bit grey. Of 16-bit colour it reads the upper 8 bits alone.
+    """
     from PIL import Image
 
+    is_deep_colour = any(";16" in str(tile[3]) for tile in getattr(opened, "tile", ())) and not opened.mode.startswith(
+        "I"
+    )
     opened.load()
-    if not opened.mode.startswith("I"):
-        return opened
-    values = np.asarray(opened)
+    if not is_deep_colour and not opened.mode.startswith(("I", "F")):
+        return opened, None
+    values, unit = np.asarray(opened), 257 if is_deep_colour else 1
+    peak = float(values.max(initial=0)) * unit
+    if not np.isfinite(peak):
+        raise ValueError("it holds NaN or infinity")
+    factor = unit * 255 / (white or white_of(peak))
     scaled = np.empty(values.shape, np.uint8)
     rows = max(1, BLOCK_PIXELS // opened.width)  # some at a time: float64 takes eight times the picture
     for start in range(0, len(values), rows):
-        block = values[start : start + rows] * (255 / 65535)
+        block = values[start : start + rows] * factor
         scaled[start : start + rows] = np.clip(np.rint(block), 0, 255)
-    grey = Image.fromarray(scaled)
-    grey.getexif().update(opened.getexif())
-    return grey
+    eight = Image.frombytes("L" if scaled.ndim == 2 else opened.mode, opened.size, scaled)
+    eight.getexif().update(opened.getexif())
+    return eight, peak
 
 
 def _over_white(picture: Image) -> Image:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -76,20 +77,50 @@ def read_npy(stream: IO[bytes], available: int, name: str) -> Array:
 
     Raises DataError as `read_npy_header` does. Memory is taken only when the numbers are there.
     """
+    header = _whole_header(stream, available, name)
+    array = np.empty(header.count, header.dtype)
+    _read_into(stream, array, name)
+    stream.read(1)  # to the end, where an archive's checksum is looked at
+    return array.reshape(header.shape, order="F" if header.is_fortran else "C")
+
+
+def read_npy_blocks(stream: IO[bytes], available: int, name: str, block: int = 1 << 24) -> Iterator[Array]:
+    """The rows of such a file in order, about `block` bytes of them at a time, in a buffer that the next overwrites.
+
+    Raises DataError as `read_npy` does. What is in Fortran's order has no rows in a row: it is read whole.
+    """
+    start = stream.tell()
+    header = _whole_header(stream, available, name)
+    if header.is_fortran and len(header.shape) > 1:
+        stream.seek(start)
+        yield read_npy(stream, available, name)
+        return
+    count, row = header.shape[0], math.prod(header.shape[1:])
+    rows = max(1, block // max(1, row * header.dtype.itemsize))
+    buffer = np.empty(min(rows, count) * row, header.dtype)
+    for first in range(0, count, rows):
+        number = min(rows, count - first)
+        _read_into(stream, buffer[: number * row], name)
+        yield buffer[: number * row].reshape(number, *header.shape[1:])
+    stream.read(1)
+
+
+def _whole_header(stream: IO[bytes], available: int, name: str) -> NPYHeader:
     header = read_npy_header(stream, name)
     left = available - stream.tell()
     if left != header.nbytes:
         raise damaged(name, f"its header says {header.nbytes:,} bytes of numbers, there are {left:,}")
-    array = np.empty(header.count, header.dtype)
-    view = array.view(np.uint8).data if header.nbytes else memoryview(b"")
+    return header
+
+
+def _read_into(stream: IO[bytes], array: Array, name: str) -> None:
+    view = array.view(np.uint8).data if array.nbytes else memoryview(b"")
     done = 0
     while done < len(view):
         number = stream.readinto(view[done:])  # type: ignore[attr-defined]
         if not number:
-            raise damaged(name, f"it ends after {done:,} of {header.nbytes:,} bytes of numbers")
+            raise damaged(name, f"it ends {len(view) - done:,} bytes of numbers too early")
         done += number
-    stream.read(1)  # to the end, where an archive's checksum is looked at
-    return array.reshape(header.shape, order="F" if header.is_fortran else "C")
 
 
 def damaged(name: str, reason: str) -> DataError:
@@ -132,7 +163,8 @@ def _dtype(text: str, name: str) -> np.dtype[Any]:
     if re.fullmatch(r"[<>|=]?O\d?", text):
         raise DataError(
             f"{name}: refused: an array of object holds pickled Python objects, which may run code",
-            "save plain arrays of numbers or fixed-width text",
+            "where you trust it: load it with allow_pickle=True, and save x = numpy.array(x.tolist()) in its place",
         )
     kind = "records" if text.startswith("[") else text if text.isprintable() else "?"
-    raise DataError(f"{name}: an array of {kind[:40]}, not of numbers or text")
+    mend = "numpy.lib.recfunctions.structured_to_unstructured(x)" if kind == "records" else "x.astype(float)"
+    raise DataError(f"{name}: an array of {kind[:40]}, not of numbers or text", f"save it again after x = {mend}")

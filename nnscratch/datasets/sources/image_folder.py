@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
+import itertools
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from nnscratch import cpu
 from nnscratch.component import setting
-from nnscratch.datasets.dataset import Array, Dataset, Report, Source
+from nnscratch.datasets.dataset import Array, Dataset, Report
+from nnscratch.datasets.description import Description, Guess
 from nnscratch.datasets.download import Progress
-from nnscratch.datasets.formats.images import SUFFIXES, decode, quiet_pillow
-from nnscratch.datasets.sources.own_data import Splits, hold_out, required_path
+from nnscratch.datasets.formats.images import Picture, quiet_pillow, read_picture, white_of
+from nnscratch.datasets.sources.own_data import LargeSource, required_path
+from nnscratch.datasets.sources.picture_folders import Listing, PictureFolders
+from nnscratch.datasets.splits import split_indices
+from nnscratch.datasets.storage import Storage
 from nnscratch.errors import DataError
 
-LARGEST = 8 << 30
-"""Bytes that all pictures together may take in memory."""
-
-VALIDATION_NAMES = ("val", "valid", "validation")
+NAMED_AT_ONCE = 20
+"""Unreadable files that a message names."""
+SPLITS = ("train", "val", "test")
 
 
 @dataclass
-class ImageFolder(Source):
-    """Images (N, size, size, channels) uint8 and their folders' names as classes, sorted."""
+class ImageFolder(LargeSource):
+    """Images (N, size, size, channels) uint8 and their folders' names as classes, in natural order."""
 
     name: ClassVar[str] = "image_folder"
-    summary: ClassVar[str] = "your own pictures: a folder per class, PNG, JPEG, GIF, BMP or WebP"
+    summary: ClassVar[str] = "your own pictures: a folder per class, PNG, JPEG, TIFF, GIF, BMP, WebP and others"
 
     size: int = setting(32, "height and width; other sizes are resized, aspect ratio not kept", ge=1, le=1024)
     mode: Literal["rgb", "grey"] = setting("rgb", "three channels, or one")
     test: float = setting(0.2, "fraction held out as the test split when there is no folder test/", ge=0, lt=1)
     seed: int = setting(0, "which pictures are held out", ge=0)
+    unreadable: Literal["error", "skip"] = setting("error", "what a picture that cannot be read means")
 
     def load(
         self,
@@ -41,90 +49,187 @@ class ImageFolder(Source):
         report: Report,
         download: bool = True,
         progress: Progress | None = None,
+        in_memory: bool | None = None,
     ) -> Dataset:
-        """See `Source.load`. `path` is the folder."""
+        """See `LargeSource.load`. `path` is the folder."""
         folder = required_path(path, self.name, "a folder with one folder of pictures per class")
         if not folder.is_dir():
             raise DataError(f"{folder} is a file", "data.path must be a folder with one folder of pictures per class")
-        has_splits = (folder / "train").is_dir() and (folder / "test").is_dir()
-        if not has_splits:
-            _refuse_other_splits(folder)
-        train_folder = folder / "train" if has_splits else folder
-        classes = _class_folders(train_folder)
-        files, labels = _listed(train_folder, classes)
-        report(f"reading {len(files):,} pictures from {train_folder}")
-        images = self._read_all(files)
-        arrays: Splits
-        if has_splits:
-            unknown = [name for name in _class_folders(folder / "test") if name not in classes]
-            if unknown:
-                raise DataError(f"{folder / 'test'}: the class {unknown[0]!r} is not in {train_folder}")
-            test_files, test_labels = _listed(folder / "test", classes)
-            arrays = (images, labels, self._read_all(test_files), test_labels)
-        else:
-            arrays = hold_out(images, labels, self.test, self.seed, stratify=True)
-        unread = sorted(entry.name for entry in folder.iterdir() if entry.name.lower() in VALIDATION_NAMES)
-        notes = [f"{name}/ is not read: data.validation takes its images from train/" for name in unread if has_splits]
-        return Dataset(self.name, *arrays, classes=classes, origin=str(folder), notes=tuple(notes))
+        found = PictureFolders.find(folder)
+        splits = self._with_test(found.listings)
+        files = [file for listing in splits.values() for file in listing.files]
+        report(f"reading {len(files):,} pictures from {folder}")
+        reading = _Reading(files, self, report, progress)
+        shape = (len(files), self.size, self.size, 3 if self.mode == "rgb" else 1)
+        storage = Storage(in_memory, data_dir / "cache", download, report)
+        pixels, seen = storage.rows(shape, np.uint8, self._made_from(folder, files), reading.fill)
+        return self._dataset(folder, found, splits, pixels, seen)
 
-    def _read_all(self, files: list[Path]) -> Array:
-        channels = 3 if self.mode == "rgb" else 1
-        shape = (len(files), self.size, self.size, channels)
-        if int(np.prod(shape, dtype=np.int64)) > LARGEST:
-            raise DataError(f"{len(files):,} pictures of {shape[1:]} need more than {LARGEST:,} bytes", "lower `size`")
-        images = np.empty(shape, np.uint8)
+    def _with_test(self, listings: Mapping[str, Listing]) -> dict[str, Listing]:
+        """The splits in the order of SPLITS, with a test split held out when there is none."""
+        splits = dict(listings)
+        if "test" not in splits and self.test > 0:
+            files, labels = splits["train"].files, splits["train"].labels
+            rng = np.random.default_rng(self.seed)
+            parts = split_indices(np.array(labels), self.test, rng, stratify=True, field="data.dataset.test")
+            for split, rows in zip(("train", "test"), parts, strict=True):
+                splits[split] = Listing([files[row] for row in rows], [labels[row] for row in rows])
+        return {split: splits[split] for split in SPLITS if split in splits}
 
-        def read(index: int) -> None:
-            images[index] = decode(files[index], self.size, self.size, channels)
+    def _made_from(self, folder: Path, files: Sequence[Path]) -> str:
+        """All that the pixels depend on: the pictures by name, size and time, in their order, and the settings."""
+        stats = ((file.relative_to(folder), file.stat()) for file in files)
+        return f"{self.mode};{self.unreadable};" + ";".join(
+            f"{str(name)!r} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats
+        )
 
-        # Pillow decodes without holding the interpreter's lock.
+    def _dataset(
+        self, folder: Path, found: PictureFolders, splits: Mapping[str, Listing], pixels: Array, seen: Mapping[str, Any]
+    ) -> Dataset:
+        skipped, start, row = frozenset(seen["skipped"]), 0, 0
+        arrays: dict[str, tuple[Array, Array] | tuple[None, None]] = dict.fromkeys(SPLITS, (None, None))
+        names: dict[str, tuple[str, ...]] = {}
+        for split, listing in splits.items():
+            kept = [index for index in range(len(listing.files)) if start + index not in skipped]
+            names[split] = tuple(str(listing.files[index].relative_to(folder)) for index in kept)
+            arrays[split] = pixels[row : row + len(kept)], np.array([listing.labels[index] for index in kept], np.int64)
+            start, row = start + len(listing.files), row + len(kept)
+        train, labels = arrays["train"]
+        if train is None or labels is None or not len(train):
+            raise DataError(f"{folder}: none of the training pictures can be read")
+        description = self._description(found, splits, seen)
+        return Dataset(
+            self.name,
+            train,
+            labels,
+            test_inputs=arrays["test"][0],
+            test_targets=arrays["test"][1],
+            classes=found.classes,
+            origin=str(folder),
+            notes=_notes(description, found),
+            description=description,
+            validation_inputs=arrays["val"][0],
+            validation_targets=arrays["val"][1],
+            example_names=names,
+            white=seen["white"],
+        )
+
+    def _description(
+        self, found: PictureFolders, splits: Mapping[str, Listing], seen: Mapping[str, Any]
+    ) -> Description:
+        guesses, warnings, left_out = list(found.guesses), list(found.warnings), found.left_out.copy()
+        if "test" in splits and "test" not in found.listings:
+            taken = f"{len(splits['test'].files):,} pictures held out"
+            guesses.append(Guess("test split", taken, "there is no folder test/", "data.dataset.test"))
+        if "val" in splits:
+            taken = f"{found.folders['val'].name}/"
+            guesses.append(Guess("validation split", taken, "in place of a share of training", "data.validation"))
+        if seen["white"] is not None:
+            why = f"the brightest of {seen['deep']:,} pictures with more than 8 bits holds {seen['peak']:g}"
+            guesses.append(Guess("white", f"{seen['white']:g}", why))
+        if seen["skipped"]:
+            left_out["unreadable pictures"] += len(seen["skipped"])
+            named = _first(seen["reasons"])
+            warnings.append(f"{len(seen['skipped']):,} pictures cannot be read and are left out: {named}")
+        wanted = f"{self.size}x{self.size}"
+        if set(seen["sizes"]) != {wanted}:
+            guesses.append(Guess("size", wanted, "every picture is resized to it", "data.dataset.size"))
+        facts = {
+            "pictures": sum(seen["sizes"].values()),
+            "sizes": _counted(seen["sizes"]),
+            "colours": _counted(seen["colours"]),
+        }
+        return Description(tuple(guesses), (), dict(+left_out), tuple(warnings), facts)
+
+
+class _Reading:
+    """The pictures on their way into an array, on several threads, and what was seen of them."""
+
+    def __init__(self, files: Sequence[Path], source: ImageFolder, report: Report, progress: Progress | None) -> None:
+        self.files, self.source, self.report, self.progress = files, source, report, progress
+        self.unreadable: dict[int, str] = {}
+        self.done = itertools.count(1)
+        self.started, self.told = time.monotonic(), 0.0
+
+    def fill(self, images: Array) -> Mapping[str, Any]:
+        """Reads every picture into its row; unreadable ones are an error, or leave no gap."""
+
+        def read(index: int) -> tuple[str, str, float | None] | None:
+            try:
+                picture = self._read(index, images, None)
+            except DataError as error:
+                self.unreadable[index] = error.message
+                return None
+            self._tell(next(self.done), images)
+            return "{}x{}".format(*picture.size), picture.mode, picture.peak
+
         with quiet_pillow():
-            cpu.threaded_map(read, range(len(files)), min(8, cpu.usable_threads()))
-        return images
+            # Pillow decodes without holding the interpreter's lock.
+            seen = cpu.threaded_map(read, range(len(self.files)), min(8, cpu.usable_threads()))
+            if self.unreadable and self.source.unreadable == "error":
+                raise self._error()
+            peaks = {index: each[2] for index, each in enumerate(seen) if each is not None and each[2] is not None}
+            white = white_of(max(peaks.values())) if peaks else None
+            for index, peak in peaks.items():
+                if white_of(peak) != white:  # scaled by what it holds alone: its brightness would be lost
+                    self._read(index, images, white)
+        skipped = sorted(self.unreadable)
+        return {
+            "rows": _close_gaps(images, skipped),
+            "skipped": skipped,
+            "reasons": [self.unreadable[index] for index in skipped[:NAMED_AT_ONCE]],
+            "white": white,
+            "peak": max(peaks.values(), default=None),
+            "deep": len(peaks),
+            "sizes": dict(Counter(each[0] for each in seen if each is not None).most_common()),
+            "colours": dict(Counter(each[1] for each in seen if each is not None).most_common()),
+        }
+
+    def _read(self, index: int, images: Array, white: float | None) -> Picture:
+        height, width, channels = images.shape[1:]
+        picture = read_picture(self.files[index], height, width, channels, white)
+        images[index] = picture.pixels
+        return picture
+
+    def _tell(self, done: int, images: Array) -> None:
+        now = time.monotonic()
+        if self.progress is not None and now - self.started > 2 and now - self.told > 0.2:
+            self.told = now
+            self.progress("pictures", done * images[0].nbytes, images.nbytes)
+
+    def _error(self) -> DataError:
+        reasons = [self.unreadable[index] for index in sorted(self.unreadable)]
+        first = "\n  ".join(reasons[:NAMED_AT_ONCE])
+        more = f"\n  and {len(reasons) - NAMED_AT_ONCE:,} more" if len(reasons) > NAMED_AT_ONCE else ""
+        if len(reasons) > 1:
+            first = f"{len(reasons):,} of {len(self.files):,} pictures cannot be read:\n  {first}{more}"
+        return DataError(first, "replace or remove what is damaged, or set data.dataset.unreadable: skip")
 
 
-def _refuse_other_splits(folder: Path) -> None:
-    """A DataError when a folder that is called like a split holds folders and no pictures: it would become a class."""
-    splits = []
-    for entry in sorted(folder.iterdir()):
-        if entry.is_dir() and entry.name.lower() in ("train", "test", *VALIDATION_NAMES):
-            inside = [each for each in entry.iterdir() if each.name[0] != "."]
-            pictures = any(each.suffix.lower() in SUFFIXES and each.is_file() for each in inside)
-            if not pictures and any(each.is_dir() for each in inside):
-                splits.append(f"{entry.name}/")
-    if splits:
-        raise DataError(
-            f"{folder}: {', '.join(splits)}: folders of folders are no classes; "
-            "what is read is train/CLASS/*.png and test/CLASS/*.png, or CLASS/*.png",
-            "name the two splits train/ and test/ (rename val/ to test/), or set data.path to the training folder: "
-            "data.dataset.test and data.validation hold images out of it",
-        )
+def _close_gaps(images: Array, skipped: Sequence[int]) -> int:
+    """Moves every row up over those that were skipped; how many rows are left."""
+    end = 0
+    for first, after in zip([-1, *skipped], [*skipped, len(images)], strict=True):
+        for row in range(first + 1, after):
+            if row != end:
+                images[end] = images[row]
+            end += 1
+    return end
 
 
-def _class_folders(folder: Path) -> tuple[str, ...]:
-    classes = tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != "."))
-    if len(classes) < 2:
-        found = f"only {classes[0]!r}" if classes else "none"
-        raise DataError(
-            f"{folder}: a folder per class is needed, at least two; found {found}",
-            f"lay the pictures out as {folder}/cat/1.png, {folder}/dog/2.png",
-        )
-    return classes
+def _notes(description: Description, found: PictureFolders) -> tuple[str, ...]:
+    """What a person should know before training, a line each."""
+    told = [f"{guess.what}: {guess.taken} ({guess.why})" for guess in found.guesses]
+    told += [f"{guess.what}: {guess.taken} ({guess.why})" for guess in description.guesses if guess.what == "white"]
+    if description.left_out:
+        told.append("not read: " + ", ".join(f"{count:,} {what}" for what, count in description.left_out.items()))
+    return (*told, *description.warnings)
 
 
-def _listed(folder: Path, classes: tuple[str, ...]) -> tuple[list[Path], Array]:
-    """Every picture and its label, in the order of the names, whatever order the file system has."""
-    files: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        inside = sorted((folder / name).rglob("*"))
-        members = [file for file in inside if file.suffix.lower() in SUFFIXES and file.is_file()]
-        if not members and (folder / name).is_dir():
-            raise DataError(
-                f"{folder / name}: no pictures in it ({', '.join(SUFFIXES)})", "add some, or remove the folder"
-            )
-        files += members
-        labels += [label] * len(members)
-    if not files:
-        raise DataError(f"{folder}: no pictures in it ({', '.join(SUFFIXES)})")
-    return files, np.array(labels, np.int64)
+def _counted(counts: Mapping[str, int], most: int = 5) -> str:
+    told = [f"{name} ({count:,})" for name, count in list(counts.items())[:most]]
+    return ", ".join(told) + (f" and {len(counts) - most:,} others" if len(counts) > most else "")
+
+
+def _first(reasons: Sequence[str], most: int = 5) -> str:
+    return "; ".join(reasons[:most]) + (" ..." if len(reasons) > most else "")

@@ -2,44 +2,55 @@
 
 from __future__ import annotations
 
-import math
-import os
 import zipfile
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from nnscratch.component import setting
-from nnscratch.datasets.dataset import Array, Dataset, Report, Source
+from nnscratch.datasets.dataset import WEIGHTS_COUNT, Array, Dataset, Report
+from nnscratch.datasets.description import Description, Guess
 from nnscratch.datasets.download import Progress
-from nnscratch.datasets.formats.npy import MAGIC, read_npy
-from nnscratch.datasets.sources.own_data import Splits, hold_out, labels_from, required_path
+from nnscratch.datasets.formats.npy import MAGIC, NPYHeader, read_npy, read_npy_blocks, read_npy_header
+from nnscratch.datasets.sources.array_inputs import InputPlan, Span, plan_inputs, together
+from nnscratch.datasets.sources.array_targets import Targets, Task, targets_of
+from nnscratch.datasets.sources.own_data import LargeSource, required_path
+from nnscratch.datasets.splits import split_indices
+from nnscratch.datasets.storage import Storage, available_memory
 from nnscratch.errors import DataError
 
 LARGEST = 16 << 30
-"""Bytes that the arrays may take once decompressed."""
+"""Bytes that targets and names may take once decompressed; they are in memory, whatever becomes of the inputs."""
 
 _KEYS = {
     "train inputs": ("x_train", "X_train", "train_images", "train_x", "x", "X", "images", "data", "inputs", "features"),
     "train targets": ("y_train", "Y_train", "train_labels", "train_y", "y", "Y", "labels", "targets", "target"),
+    "val inputs": ("x_val", "X_val", "x_valid", "X_valid", "x_validation", "val_images", "val_x"),
+    "val targets": ("y_val", "Y_val", "y_valid", "Y_valid", "y_validation", "val_labels", "val_y"),
     "test inputs": ("x_test", "X_test", "test_images", "test_x"),
     "test targets": ("y_test", "Y_test", "test_labels", "test_y"),
+    "train weights": ("sample_weight", "sample_weight_train"),
+    "val weights": ("sample_weight_val",),
+    "test weights": ("sample_weight_test",),
 }
 _CLASS_KEYS = ("classes", "class_names", "label_names", "target_names")
+SPLITS = ("train", "val", "test")
 
 
 @dataclass
-class NPZ(Source):
-    """uint8 images (N, H, W) or (N, H, W, C), or features (N, D); labels (N,), or float targets (regression)."""
+class NPZ(LargeSource):
+    """Images (N, H, W), (N, H, W, C) or (N, C, H, W), or features (N, D); labels, one-hot rows, or float targets."""
 
     name: ClassVar[str] = "npz"
     summary: ClassVar[str] = "your own arrays: an NPZ file with x_train, y_train and perhaps x_test, y_test"
 
-    task: Literal["auto", "classification", "regression"] = setting(
-        "auto", "auto: classification for whole-number or text targets, regression for float ones"
+    task: Task = setting(
+        "auto", "auto: classification for text, one-hot rows and few different whole numbers, regression for others"
     )
     test: float = setting(0.2, "fraction held out as the test split when the file has none", ge=0, lt=1)
     seed: int = setting(0, "which examples are held out", ge=0)
@@ -51,143 +62,233 @@ class NPZ(Source):
         report: Report,
         download: bool = True,
         progress: Progress | None = None,
+        in_memory: bool | None = None,
     ) -> Dataset:
-        """See `Source.load`. `path` is the NPZ file; nothing in it is unpickled."""
+        """See `LargeSource.load`. `path` is the NPZ file; nothing in it is unpickled."""
         file = required_path(path, self.name, "an NPZ file")
-        found = _read(file)
-        inputs, targets = _inputs(file, found["train inputs"]), found["train targets"]
-        test_targets = found.get("test targets")
-        classification = self._is_classification(targets)
-        classes: tuple[str, ...] | None = None
-        if classification:
-            classes, targets, test_targets = _labels(file, targets, test_targets, found.get("classes"))
-        else:
-            targets = _numbers(file, targets)
-            test_targets = _numbers(file, test_targets) if test_targets is not None else None
-        arrays: Splits
-        if test_targets is not None:
-            arrays = (inputs, targets, _inputs(file, found["test inputs"]), test_targets)
-        else:
-            if len(inputs) != len(targets):
-                raise DataError(f"{file}: {len(inputs):,} inputs but {len(targets):,} targets")
-            arrays = hold_out(inputs, targets, self.test, self.seed, stratify=classification)
-        names = None if classes is not None else tuple(f"y{index}" for index in range(targets.shape[1]))
-        return Dataset(self.name, *arrays, classes=classes, origin=str(file), target_names=names)
+        storage = Storage(in_memory, data_dir / "cache", download, report)
+        with _opened(file) as arrays:
+            targets = targets_of(str(file), arrays.targets(), arrays.names(), self.task)
+            counts = {split: len(each) for split, each in targets.splits.items()}
+            plans = arrays.plans(counts)
+            rows = self._rows(counts, targets)
+            return self._dataset(file, arrays, targets, plans, rows, storage)
 
-    def _is_classification(self, targets: Array) -> bool:
-        of_labels: bool = targets.dtype.kind in "iubU"
-        return of_labels if self.task == "auto" else self.task == "classification"
+    def _rows(self, counts: Mapping[str, int], targets: Targets) -> dict[str, Array]:
+        """Which rows of its array each split is; a test split that the file lacks is held out of those of train."""
+        rows = {split: np.arange(count) for split, count in counts.items()}
+        if "test" not in rows and self.test > 0:
+            rng, labels = np.random.default_rng(self.seed), targets.splits["train"]
+            stratify = targets.classes is not None
+            rows["train"], rows["test"] = split_indices(labels, self.test, rng, stratify, field="data.dataset.test")
+        return {split: rows[split] for split in SPLITS if split in rows}
+
+    def _dataset(
+        self,
+        file: Path,
+        arrays: _Arrays,
+        targets: Targets,
+        plans: Mapping[str, InputPlan],
+        rows: Mapping[str, Array],
+        storage: Storage,
+    ) -> Dataset:
+        plan, stat = plans["train"], file.stat()
+        starts = dict(zip(rows, np.cumsum([0, *map(len, rows.values())]), strict=False))
+        made_from = f"{file.name!r} {stat.st_size} {stat.st_mtime_ns};{self.test};{self.seed};{self.task}"
+
+        def fill(out: Array) -> Mapping[str, Any]:
+            for split, each in plans.items():
+                # A test split that is held out comes from the training array, so this array has rows for both.
+                place = np.empty(len(arrays.of_split(split)), np.int64)
+                for part in ("train", "test") if split == "train" and "test" not in plans else (split,):
+                    if part in rows:
+                        place[rows[part]] = starts[part] + np.arange(len(rows[part]))
+                done = 0
+                for block in arrays.blocks(split):
+                    out[place[done : done + len(block)]] = each.convert(block)
+                    done += len(block)
+            return {"rows": len(out)}
+
+        total = sum(map(len, rows.values()))
+        inputs, _ = storage.rows((total, *plan.shape), plan.dtype, made_from, fill)
+        found = {split: inputs[starts[split] : starts[split] + len(each)] for split, each in rows.items()}
+        labels = {split: targets.splits[split if split in plans else "train"][each] for split, each in rows.items()}
+        own = arrays.weights({split: len(each) for split, each in targets.splits.items()})
+        weights = {
+            split: own[of][each] for split, each in rows.items() if (of := split if split in plans else "train") in own
+        }
+        description = _description(plans, targets, rows)
+        said = f"weights from {arrays.keys['train weights']}: {WEIGHTS_COUNT}" if "train" in weights else None
+        return Dataset(
+            self.name,
+            found["train"],
+            labels["train"],
+            found.get("test"),
+            labels.get("test"),
+            classes=targets.classes,
+            origin=str(file),
+            notes=(
+                *(f"{each.what}: {each.taken} ({each.why})" for each in description.guesses if each.why),
+                *([said] if said is not None else []),
+            ),
+            target_names=None if targets.classes is not None else _names(labels["train"]),
+            description=description,
+            validation_inputs=found.get("val"),
+            validation_targets=labels.get("val"),
+            white=plan.white,
+            weights=weights,
+        )
 
 
-def _read(file: Path) -> dict[str, Array]:
-    """The arrays by what they are for; training inputs and targets are there, test ones both or neither."""
+def _names(targets: Array) -> tuple[str, ...]:
+    return tuple(f"y{index}" for index in range(targets.shape[1]))
+
+
+def _description(plans: Mapping[str, InputPlan], targets: Targets, rows: Mapping[str, Array]) -> Description:
+    plan, guesses = plans["train"], [*plans["train"].guesses, *targets.guesses]
+    if "test" in rows and "test" not in plans:
+        guesses.append(Guess("test split", f"{len(rows['test']):,} examples held out", "", "data.dataset.test"))
+    if "val" in plans:
+        guesses.append(
+            Guess("validation split", "the file's own", "in place of a share of training", "data.validation")
+        )
+    facts: dict[str, Any] = {"examples": {split: len(each) for split, each in rows.items()}}
+    if plan.dtype == np.uint8:
+        height, width, channels = plan.shape
+        facts |= {"sizes": f"{width}x{height}", "channels": channels}
+    return Description(guesses=tuple(guesses), facts=facts)
+
+
+class _Arrays:
+    """The arrays of an open NPZ file by what they are for."""
+
+    def __init__(self, file: Path, archive: zipfile.ZipFile) -> None:
+        self.file, self.archive = file, archive
+        self.members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+        self.keys = {
+            role: key
+            for role, names in (*_KEYS.items(), ("classes", _CLASS_KEYS))
+            if (key := next((name for name in names if name in self.members), None)) is not None
+        }
+        held = ", ".join(self.members) or "nothing"
+        for role in ("train inputs", "train targets"):
+            if role not in self.keys:
+                raise DataError(
+                    f"{file}: no array with the {role} ({', '.join(_KEYS[role])}); it holds {held}",
+                    "save it with np.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)",
+                )
+        for split in ("val", "test"):
+            if (f"{split} inputs" in self.keys) != (f"{split} targets" in self.keys):
+                raise DataError(f"{file}: x_{split} and y_{split} come together or not at all; it holds {held}")
+        self.splits = [split for split in SPLITS if f"{split} inputs" in self.keys]
+        self.headers = {split: self._header(self.keys[f"{split} inputs"]) for split in self.splits}
+
+    def name(self, key: str) -> str:
+        return f"{self.file}: {key}"
+
+    def of_split(self, split: str) -> range:
+        """The rows of a split's inputs."""
+        shape = self.headers[split].shape
+        return range(shape[0] if shape else 0)
+
+    def targets(self) -> dict[str, tuple[str, Array]]:
+        """The targets by split, each with its name in the file."""
+        return {split: (key := self.keys[f"{split} targets"], self._read(key)) for split in self.splits}
+
+    def weights(self, counts: Mapping[str, int]) -> dict[str, Array]:
+        """How much each example of a split counts, where the file says so."""
+        found = {}
+        for split in self.splits:
+            key = self.keys.get(f"{split} weights")
+            if key is None:
+                continue
+            values = self._read(key).reshape(-1)
+            if len(values) != counts[split]:
+                raise DataError(f"{self.file}: {counts[split]:,} {split} targets but {len(values):,} numbers in {key}")
+            if values.dtype.kind not in "biuf" or not (np.isfinite(values) & (values >= 0)).all():
+                raise DataError(
+                    f"{self.file}: {key} has what is no weight", "weights are numbers from 0 on: 0 counts not at all"
+                )
+            found[split] = values.astype(np.float64)
+        return found
+
+    def names(self) -> Array | None:
+        """The names of the classes, where there are any."""
+        return self._read(self.keys["classes"]) if "classes" in self.keys else None
+
+    def plans(self, counts: Mapping[str, int]) -> dict[str, InputPlan]:
+        """What to make of the inputs of each split."""
+
+        @cache
+        def span() -> Span:
+            unlike = [split for split in self.splits if self.headers[split].dtype != np.uint8]
+            return together({self.name(self.keys[f"{split} inputs"]): Span.of(self.blocks(split)) for split in unlike})
+
+        plans = {}
+        for split in self.splits:
+            name = self.name(self.keys[f"{split} inputs"])
+            number = len(self.of_split(split))
+            if number != counts[split]:
+                key, shape = self.keys[f"{split} inputs"], self.headers[split].shape
+                is_last = len(shape) > 1 and shape[-1] == counts[split]
+                hint = f"the last axis counts them: {key} = numpy.moveaxis({key}, -1, 0)" if is_last else None
+                raise DataError(
+                    f"{self.file}: {number:,} inputs but {counts[split]:,} targets in the {split} split", hint
+                )
+            plans[split] = plan_inputs(name, self.headers[split], span)
+            if (plans[split].shape, plans[split].dtype) != (plans["train"].shape, plans["train"].dtype):
+                raise DataError(
+                    f"{self.file}: a training example has shape {plans['train'].shape}, "
+                    f"one of the {split} split {plans[split].shape}"
+                )
+        return plans
+
+    def blocks(self, split: str) -> Iterator[Array]:
+        """The inputs of a split, some rows at a time."""
+        key = self.keys[f"{split} inputs"]
+        with self.archive.open(self.members[key]) as member:
+            yield from read_npy_blocks(member, self.members[key].file_size, self.name(key))
+
+    def _header(self, key: str) -> NPYHeader:
+        with self.archive.open(self.members[key]) as member:
+            return read_npy_header(member, self.name(key))
+
+    def _read(self, key: str) -> Array:
+        size, largest = self.members[key].file_size, min(LARGEST, available_memory())
+        if size > largest:
+            raise DataError(f"{self.name(key)}: {size:,} bytes decompressed; at most {largest:,} are read here")
+        with self.archive.open(self.members[key]) as member:
+            values = read_npy(member, size, self.name(key))
+        if values.dtype.kind != "S":
+            return values if values.ndim else values.reshape(1, 1, 1)
+        try:
+            return np.char.decode(values, "utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{self.name(key)} holds {error.object[:40]!r}, which is not UTF-8 text",
+                f"save it as text: numpy.char.decode({key}, 'latin-1'), or whatever its encoding is",
+            ) from error
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[_Arrays]:
+    """The arrays of an NPZ file; whatever is wrong with the file is a DataError."""
     try:
         with file.open("rb") as stream:
             if stream.read(len(MAGIC)) == MAGIC:
                 raise DataError(f"{file}: a single array, not an NPZ file", "save both: np.savez(path, x=..., y=...)")
         with zipfile.ZipFile(file) as archive:
-            members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
-            size = sum(member.file_size for member in members.values())
-            if size > (largest := _largest()):
-                raise DataError(f"{file}: {size:,} bytes decompressed; at most {largest:,} are read on this machine")
-            chosen = {role: _key([*members], names) for role, names in (*_KEYS.items(), ("classes", _CLASS_KEYS))}
-            for role in ("train inputs", "train targets"):
-                if chosen[role] is None:
-                    raise DataError(
-                        f"{file}: no array with the {role} ({', '.join(_KEYS[role])}); "
-                        f"it holds {', '.join(members) or 'nothing'}",
-                        "save it with np.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)",
-                    )
-            if (chosen["test inputs"] is None) != (chosen["test targets"] is None):
-                raise DataError(f"{file}: x_test and y_test come together or not at all; it holds {', '.join(members)}")
-            found: dict[str, Array] = {}
-            for role, key in chosen.items():
-                if key is not None:
-                    with archive.open(members[key]) as member:
-                        values = read_npy(member, members[key].file_size, f"{file}: {key}")
-                    found[role] = _as_text(file, key, values)
-            return found
-    except DataError:
+            yield _Arrays(file, archive)
+    except (DataError, MemoryError):
         raise
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise _unreadable(file, error) from error
     # A damaged archive can fail in zipfile in any way.
     except Exception as error:
-        raise DataError(
-            f"{file}: unreadable: {error or type(error).__name__}", "is it an NPZ file, and complete?"
-        ) from error
+        raise _unreadable(file, error) from error
 
 
-def _largest() -> int:
-    """LARGEST, or what memory this machine has, when it is less."""
-    with suppress(AttributeError, ValueError, OSError):  # Windows knows no sysconf
-        return min(LARGEST, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    return LARGEST
-
-
-def _key(keys: list[str], names: tuple[str, ...]) -> str | None:
-    return next((name for name in names if name in keys), None)
-
-
-def _as_text(file: Path, key: str, values: Array) -> Array:
-    """The array itself, or text in place of bytes, whose names would read b'cat'."""
-    if values.dtype.kind != "S":
-        return values
-    try:
-        return np.char.decode(values, "utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{file}: {key} holds {error.object[:40]!r}, which is not UTF-8 text",
-            f"save it as text: numpy.char.decode({key}, 'latin-1'), or whatever its encoding is",
-        ) from error
-
-
-def _inputs(file: Path, values: Array) -> Array:
-    if values.dtype == np.uint8 and values.ndim in (3, 4):
-        return np.ascontiguousarray(values if values.ndim == 4 else values[..., np.newaxis])
-    if values.ndim == 2 and values.dtype.kind in "biuf":
-        with np.errstate(over="ignore"):
-            return np.ascontiguousarray(values, dtype=np.float32)
-    raise DataError(
-        f"{file}: inputs are {values.dtype} of shape {values.shape}",
-        "images are uint8 (N, H, W) or (N, H, W, C) with values 0..255, features are numbers (N, D)",
-    )
-
-
-def _labels(
-    file: Path, targets: Array, test_targets: Array | None, names: Array | None
-) -> tuple[tuple[str, ...], Array, Array | None]:
-    """Class names, training labels, test labels; whole numbers from 0 are kept, anything else is numbered."""
-    both = [_one_column(file, split) for split in (targets, test_targets) if split is not None]
-    if names is not None:
-        classes = tuple(str(name) for name in names.ravel())
-        numbered = [split.astype(np.int64) for split in both if split.dtype.kind in "iub"]
-        if len(numbered) != len(both):
-            raise DataError(f"{file}: with class names, targets are whole numbers that count through them")
-    else:
-        classes, numbering = labels_from([str(value) for value in np.unique(both[0])])
-        numbered = []
-        for split in both:
-            distinct, inverse = np.unique(split, return_inverse=True)
-            unknown = [str(value) for value in distinct if str(value) not in numbering]
-            if unknown:
-                raise DataError(f"{file}: the class {unknown[0]!r} of the test targets is not in the training targets")
-            numbered.append(np.array([numbering[str(value)] for value in distinct], np.int64)[inverse])
-    return classes, numbered[0], numbered[1] if len(numbered) > 1 else None
-
-
-def _one_column(file: Path, targets: Array) -> Array:
-    if math.prod(targets.shape) != len(targets) if targets.ndim else True:
-        raise DataError(
-            f"{file}: targets of shape {targets.shape}; labels are one per example, (N,)",
-            "turn one-hot rows into labels with y.argmax(axis=1), or use task: regression",
-        )
-    flat = targets.reshape(-1)
-    if flat.dtype.kind == "f" and not (np.isfinite(flat).all() and (flat == np.rint(flat)).all()):
-        raise DataError(f"{file}: classification needs whole-number or text labels, not broken numbers")
-    return flat.astype(np.int64) if flat.dtype.kind in "fb" else flat
-
-
-def _numbers(file: Path, targets: Array) -> Array:
-    if targets.dtype.kind not in "biuf" or targets.ndim not in (1, 2):
-        raise DataError(f"{file}: regression targets are numbers (N,) or (N, K), not {targets.dtype} {targets.shape}")
-    with np.errstate(over="ignore"):
-        return targets.reshape(len(targets), -1).astype(np.float32)
+def _unreadable(file: Path, error: Exception) -> DataError:
+    return DataError(f"{file}: unreadable: {error or type(error).__name__}", "is it an NPZ file, and complete?")

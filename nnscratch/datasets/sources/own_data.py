@@ -6,12 +6,33 @@ from pathlib import Path
 
 import numpy as np
 
-from nnscratch.datasets.dataset import Array
+from nnscratch.datasets.dataset import Array, Dataset, Report, Source
+from nnscratch.datasets.download import Progress
+from nnscratch.datasets.formats.folder import natural
 from nnscratch.datasets.splits import split_indices
 from nnscratch.errors import ConfigError, DataError, Problem
 
 Splits = tuple[Array, Array, Array | None, Array | None]
 """Training inputs and targets, test inputs and targets."""
+
+
+class LargeSource(Source):
+    """A source whose rows need not be in memory."""
+
+    def load(
+        self,
+        data_dir: Path,
+        path: Path | None,
+        report: Report,
+        download: bool = True,
+        progress: Progress | None = None,
+        in_memory: bool | None = None,
+    ) -> Dataset:
+        """See `Source.load`; `in_memory` as in `storage.Storage`, whose caches lie in `cache/` of the data folder.
+
+        Without `download` nothing stays on the disk.
+        """
+        raise NotImplementedError
 
 
 def required_path(path: Path | None, source: str, what: str) -> Path:
@@ -30,15 +51,22 @@ def hold_out(inputs: Array, targets: Array, fraction: float, seed: int, stratify
     """The examples with a fraction of them held out for testing (None for 0); the same for the same seed."""
     if fraction == 0:
         return inputs, targets, None, None
-    train, test = split_indices(targets, fraction, np.random.default_rng(seed), stratify, field="data.dataset.test")
+    train, test = held_out_rows(targets, fraction, seed, stratify)
     return inputs[train], targets[train], inputs[test], targets[test]
 
 
+def held_out_rows(targets: Array, fraction: float, seed: int, stratify: bool) -> tuple[Array, Array]:
+    """The rows to train with and those that `hold_out` holds out."""
+    if fraction == 0:
+        return np.arange(len(targets)), np.arange(0)
+    return split_indices(targets, fraction, np.random.default_rng(seed), stratify, field="data.dataset.test")
+
+
 def labels_from(values: list[str]) -> tuple[tuple[str, ...], dict[str, int]]:
-    """The class names, sorted as numbers where all are numbers and as text otherwise, and their labels."""
+    """The class names, sorted as numbers or, where not all are, as people count (cat2, cat10), and their labels."""
     names = set(values)
     try:
         ordered = sorted(names, key=lambda name: (float(name), name))
     except ValueError:
-        ordered = sorted(names)
+        ordered = sorted(names, key=lambda name: (natural(name), name))
     return tuple(ordered), {name: label for label, name in enumerate(ordered)}

@@ -6,14 +6,14 @@ The pieces, and so the rounding of every result, do not depend on how many threa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from functools import partial
 from threading import local
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from nnscratch.nn.compute.awake_threads import AwakeThreads
 from nnscratch.nn.compute.buffers import Array, Buffers
 
 Piece = TypeVar("Piece")
@@ -32,7 +32,7 @@ class Workers:
 
     def __init__(self, threads: int = 1) -> None:
         self.threads = max(1, threads)
-        self._pool = ThreadPoolExecutor(self.threads - 1, "nnscratch") if self.threads > 1 else None
+        self._others = AwakeThreads(self.threads - 1) if self.threads > 1 else None
         self._scratch = local()
         self._zeros: dict[npt.DTypeLike, Array] = {}
 
@@ -44,20 +44,11 @@ class Workers:
 
         Quick passes over few numbers in all stay in the calling thread.
         """
-        if self._pool is None or len(pieces) < 2 or numbers < LARGE:
-            for piece in pieces:
-                function(piece)
-            return
         waiting = iter(pieces)  # shared: a thread that the system holds up takes fewer
-        # In the caller's context, so that np.errstate holds for all threads.
-        others = [self._pool.submit(copy_context().run, _series, function, waiting) for _ in range(1, self.threads)]
-        try:
+        if self._others is None or len(pieces) < 2 or numbers < LARGE:
             _series(function, waiting)
-        finally:
-            for other in others:  # none may go on writing after an error here
-                other.exception()
-        for other in others:
-            other.result()
+        else:
+            self._others.run(partial(_series, function, waiting))
 
     def elementwise(self, function: Callable[..., object], *arrays: Array) -> None:
         """function(*arrays) for a function that treats every number alone; large arrays (N, ...) go piece by piece."""

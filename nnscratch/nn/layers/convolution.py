@@ -41,7 +41,6 @@ class Conv(WeightedSum):
     name: ClassVar[str] = "conv"
     short: ClassVar[str | None] = "channels"
     backward_needs_input: ClassVar[bool] = True
-    uses_own_threads: ClassVar[bool] = True
 
     channels: int = setting(help="output channels", ge=1)
     kernel: int = setting(3, "height and width of the kernels", ge=1)

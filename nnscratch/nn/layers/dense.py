@@ -11,6 +11,7 @@ import numpy as np
 from nnscratch.component import setting
 from nnscratch.errors import ShapeError
 from nnscratch.nn.compute.buffers import Array, Shape
+from nnscratch.nn.compute.products import product
 from nnscratch.nn.equations import Equation, entry, largest
 from nnscratch.nn.initializers import Initializer
 from nnscratch.nn.layers.weighted_sum import WeightedSum
@@ -53,17 +54,17 @@ class Dense(WeightedSum):
 
     def forward(self, x: Array, training: bool) -> Array:
         self.x = x
-        y = np.matmul(x, self.W, out=self.buffer("y", (x.shape[0], self.W.shape[1])))
+        y = product(x, self.W, self.buffer("y", (x.shape[0], self.W.shape[1])), self.workers)
         if self.bias:
             y += self.b
         return y
 
     def backward(self, dy: Array) -> Array | None:
         if not self.frozen:
-            np.matmul(self.x.T, dy, out=self.dW)
+            product(self.x.T, dy, self.dW, self.workers)
         if self.bias:
             np.add.reduce(dy, axis=0, out=self.db)
-        return np.matmul(dy, self.W.T, out=self.buffer("dx", self.x.shape)) if self.needs_dx else None
+        return product(dy, self.W.T, self.buffer("dx", self.x.shape), self.workers) if self.needs_dx else None
 
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
         return 2 * input_shape[0] * output_shape[0]

@@ -24,7 +24,8 @@ class BatchNorm(Layer):
 
     mu and v are mean and variance of each feature (of images: each channel) over the batch, M numbers each; when not
     training, running averages of them: m mu_run + (1 - m) mu, and so for M / (M - 1) v, the unbiased variance.
-    One number has no variance: with M = 1 the running averages are used in training, too, and stay as they are.
+    One number has no variance: with M = 1 the running averages are used in training, too, and stay as they are. So they
+    do in a layer that is frozen whole, whose weights were trained with them.
 
     Gradients: dbeta = sum dy,  dgamma = sum dy x^,  dx = gamma / s (dy - dbeta / M - x^ dgamma / M): mu and v depend on
     x too; running averages do not, which is the case M = infinity. Both passes are affine per feature, so that x^
@@ -52,6 +53,7 @@ class BatchNorm(Layer):
         if self.shift:
             group = Group(decay=False, learning_rate_scale=self.shift_learning_rate)
             parameters.declare("shift", shape, Zeros(), group=group)
+        self.is_frozen = parameters.freezes_this_layer
         parameters.declare_state("running_mean", shape, Zeros())
         parameters.declare_state("running_variance", shape, Constant(1.0))
         return input_shape
@@ -72,7 +74,7 @@ class BatchNorm(Layer):
     def forward(self, x: Array, training: bool) -> Array:
         self.x, self.features = x, Features(x.shape, self.workers)
         M = x.size // x.shape[-1]
-        if training and M > 1:
+        if training and M > 1 and not self.is_frozen:
             self.M: float = M
             self.mean, variance = self.features.mean_and_variance(x)
             self._update_running(self.mean, variance, M)

@@ -7,7 +7,14 @@ from dataclasses import replace
 
 from nnscratch.training.diagnosis.findings import Finding, Remedy
 
-NOTHING_LEARNED = "one class always predicted", "training too short", "underfitting", "classes never predicted"
+BY_HEART = "one batch not learned"
+NOTHING_LEARNED = (
+    "one class always predicted",
+    "training too short",
+    "underfitting",
+    "classes never predicted",
+    BY_HEART,
+)
 STUCK = "vanishing gradients", "updates too small", *NOTHING_LEARNED
 UNITS_LOST = "saturated outputs", "saturated units", "dead units", *STUCK
 TOO_FAR = "exploding gradients", "updates too large", *UNITS_LOST
@@ -34,6 +41,7 @@ CONSEQUENCES: Mapping[str, tuple[str, ...]] = {
     "training too short": ("classes never predicted",),
     "underfitting": ("classes never predicted",),
     "classes never predicted": (),
+    BY_HEART: (),
 }
 """Every problem, causes first, and what else it makes a run show."""
 
@@ -74,8 +82,7 @@ def causes(findings: Iterable[Finding], told: Sequence[Finding] = ()) -> list[Fi
             kept.append(replace(finding, remedies=remedies))
         else:
             at = cause or 0
-            shown = f"{finding.problem} in {finding.layer}" if finding.layer else finding.problem
-            kept[at] = replace(kept[at], consequences=(*kept[at].consequences, shown))
+            kept[at] = replace(kept[at], consequences=(*kept[at].consequences, finding.named()))
     return kept[len(told) :]
 
 

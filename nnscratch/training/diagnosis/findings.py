@@ -56,6 +56,10 @@ class Finding:
     consequences: tuple[str, ...] = ()
     """Other problems that follow from this one."""
 
+    def named(self) -> str:
+        """`dead units in 2.relu`."""
+        return f"{self.problem} in {self.layer}" if self.layer else self.problem
+
 
 @dataclass(frozen=True)
 class Setting:

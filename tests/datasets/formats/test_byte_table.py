@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from nnscratch.datasets.formats import byte_table
 from nnscratch.datasets.formats.byte_table import read_byte_table
 from nnscratch.errors import DataError
 
@@ -31,13 +30,6 @@ def test_every_byte_comes_back(tmp_path: Path, table: np.ndarray, newline: str, 
     assert np.array_equal(read_byte_table(file, table.shape[1], "label"), table)
 
 
-def test_rows_that_cross_the_borders_of_blocks_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(byte_table, "BLOCK", 7)
-    table = np.arange(60, dtype=np.uint8).reshape(20, 3) * 4
-    text = "label,a,b\r\n" + "".join(",".join(map(str, row)) + "\r\n" for row in table.tolist())
-    assert np.array_equal(read_byte_table(written(tmp_path / "t.csv", text), 3, "label"), table)
-
-
 @pytest.mark.parametrize(
     ("rows", "place"),
     [
@@ -48,9 +40,8 @@ def test_rows_that_cross_the_borders_of_blocks_are_whole(tmp_path: Path, monkeyp
         ("1,2,3\n4,5,256\n", r":3:5: field 3 is '256'"),
         ("1,2,3\n4,5,-6\n", r":3:5: field 3 is '-6'"),
         ("1,2,3\n4,5.5,6\n", r":3:3: field 2 is '5.5'"),
-        ("1,2,3\n4, 5,6\n", r":3:3: field 2 is ' 5'"),
-        ("1,2,3\n4,0005,6\n", r":3:3: field 2 is '0005'"),
         ("1,2\n3,4,5,6\n", r":2: 2 columns"),
+        ("1,2\n", r":2: 2 columns"),
         ("1,2,3\n\n4,5,6\n", r":3: 1 columns"),
         ("", "no rows"),
     ],
@@ -64,10 +55,3 @@ def test_a_fault_is_named_by_file_line_and_column(tmp_path: Path, rows: str, pla
 def test_another_header_is_refused(tmp_path: Path, header: str) -> None:
     with pytest.raises(DataError, match=r":1: expected a header of 3 columns"):
         read_byte_table(written(tmp_path / "t.csv", header + "\n1,2,3\n"), 3, "label")
-
-
-def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(byte_table, "LONGEST_LINE", 1000)
-    monkeypatch.setattr(byte_table, "BLOCK", 100)
-    with pytest.raises(DataError, match="a line of more than"):
-        read_byte_table(written(tmp_path / "t.csv", "label,a,b\n" + "1," * 5000), 3, "label")

@@ -79,13 +79,21 @@ def test_labels_in_a_column_are_flattened(tmp_path: Path) -> None:
         ({"pixels": IMAGES, "y": LABELS}, r"no array with the train inputs .* it holds pixels, y"),
         ({"x": IMAGES, "y": LABELS[:3]}, "10 inputs but 3 targets"),
         ({"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES}, "come together or not at all"),
-        ({"x": IMAGES.astype(np.float32), "y": LABELS}, r"inputs are float32 of shape \(10, 4, 4\)"),
-        ({"x": IMAGES, "y": np.eye(10, dtype=np.int64)}, "labels are one per example"),
+        ({"x": IMAGES.astype(np.float32) - 9, "y": LABELS}, r"inputs are float32 of shape \(10, 4, 4\) from -9 to 150"),
+        ({"x": IMAGES, "y": np.ones((10, 3), np.int64)}, r"is not one-hot(.|\n)*y = y\.argmax\(axis=1\)"),
+        ({"x": IMAGES.transpose(1, 2, 0), "y": LABELS}, r"4 inputs but 10 targets(.|\n)*numpy\.moveaxis\(x, -1, 0\)"),
+        ({"x": IMAGES / np.nan, "y": LABELS}, r"NaN or infinity(.|\n)*x = numpy\.nan_to_num\(x\)"),
+        ({"x": IMAGES[None, None], "y": LABELS[:1]}, r"x = x\.reshape\(len\(x\), -1\)"),
+        ({"x": np.zeros(10, [("a", "f4"), ("b", "i4")]), "y": LABELS}, "structured_to_unstructured"),
+        ({"x": IMAGES / 255, "y": LABELS, "x_test": IMAGES * 1.0, "y_test": LABELS}, "different ranges: x 0 to 0.62"),
         ({"x": IMAGES, "y": np.int64(3)}, "labels are one per example"),
         ({"x": np.full((10, 2), np.nan), "y": LABELS}, "NaN or infinity"),
         ({"x": np.full((10, 2), 1e300), "y": LABELS}, "NaN or infinity"),
         ({"x": IMAGES[:0], "y": LABELS[:0]}, "is empty"),
-        ({"x": IMAGES, "y": LABELS + 5, "classes": np.array(["a", "b"])}, "label 6 is outside"),
+        (
+            {"x": IMAGES, "y": LABELS + 5, "classes": np.array(["a", "b"])},
+            "label 6 is outside 0..1, as there are 2 class names",
+        ),
         ({"x": IMAGES, "y": LABELS, "x_test": IMAGES, "y_test": LABELS + 1}, "class '2' of the test targets"),
         ({"x": np.array([object()]), "y": LABELS}, "refused: an array of object holds pickled Python objects"),
     ],
@@ -94,6 +102,86 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, arrays: dict[str, np
     with pytest.raises(DataError, match=reason) as caught:
         load(tmp_path, arrays)
     assert "mine.npz" in str(caught.value)
+
+
+COLOUR = np.random.default_rng(0).integers(0, 256, (10, 6, 5, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("saved", "white", "told"),
+    [
+        (np.moveaxis(COLOUR, -1, 1), None, "channel order: first (N, C, H, W) (x has shape (10, 3, 6, 5))"),
+        (COLOUR.astype(np.int64), 255, "pixels: int64, rounded to bytes (x holds 0 to 255)"),
+        (COLOUR.astype(np.float32), 255, "pixels: float32, rounded to bytes (x holds 0 to 255)"),
+        (COLOUR / 255, 1, "pixels: float64, 1 becomes 255 (x holds 0 to 1)"),
+        (np.round(COLOUR / 255 * 4095).astype(np.uint16), 4095, "pixels: uint16, 4095 becomes 255 (x holds 0 to 4095)"),
+        (np.asfortranarray(COLOUR), None, None),
+        (np.moveaxis(COLOUR / 255, -1, 1).astype(np.float32), 1, "pixels: float32, 1 becomes 255 (x holds 0 to 1)"),
+    ],
+)
+def test_pixels_are_taken_in_whatever_order_type_and_range_they_are_saved(
+    tmp_path: Path, saved: np.ndarray, white: float | None, told: str | None
+) -> None:
+    dataset = load(tmp_path, {"x": saved, "y": LABELS})
+    assert np.array_equal(dataset.train_inputs, COLOUR)
+    assert dataset.white == white
+    assert told is None or told in dataset.notes
+
+
+@pytest.mark.parametrize(
+    ("saved", "classes", "told"),
+    [
+        (np.eye(3)[LABELS * 2], ("0", "1", "2"), "targets: one-hot rows, 3 classes (y has shape (10, 3))"),
+        (np.eye(3, dtype=bool)[LABELS * 2], ("0", "1", "2"), "targets: one-hot rows, 3 classes (y has shape (10, 3))"),
+        (LABELS * 2.0, ("0", "2"), "task: classification (y holds 2 whole numbers)"),
+        (LABELS * 2 - 1, ("-1", "1"), "task: classification (y holds 2 whole numbers)"),
+        (LABELS * 2.0 - 1, ("-1", "1"), "task: classification (y holds 2 whole numbers)"),
+        (LABELS == 1, ("0", "1"), "task: classification (y holds true and false)"),
+        (LABELS.astype(np.uint16)[:, np.newaxis], ("0", "1"), "task: classification (y holds 2 whole numbers)"),
+    ],
+)
+def test_labels_are_taken_in_whatever_form_they_are_saved(
+    tmp_path: Path, saved: np.ndarray, classes: tuple[str, ...], told: str
+) -> None:
+    dataset = load(tmp_path, {"x": IMAGES, "y": saved})
+    assert dataset.classes == classes
+    assert [classes[label] for label in dataset.train_targets] == [classes[-1] if one else classes[0] for one in LABELS]
+    assert told in dataset.notes
+    assert load(tmp_path, {"x": IMAGES, "y": saved}, NPZ(task="regression", test=0)).task == "regression"
+
+
+def test_labels_that_count_from_one_fit_as_many_names(tmp_path: Path) -> None:
+    dataset = load(tmp_path, {"x": IMAGES, "y": LABELS + 1, "classes": np.array(["cat", "dog"])})
+    assert (dataset.classes, dataset.train_targets.tolist()) == (("cat", "dog"), LABELS.tolist())
+    assert "labels: 1 is cat (y counts from 1 to 2, and there are 2 names)" in dataset.notes
+    by_name: dict[str, np.ndarray] = {
+        "x": IMAGES,
+        "y": np.array(["dog", "cat"])[LABELS],
+        "classes": np.array(["cat", "dog"]),
+    }
+    assert load(tmp_path, by_name).train_targets.tolist() == (1 - LABELS).tolist()
+
+
+def test_many_whole_numbers_are_a_quantity_as_in_a_table(tmp_path: Path) -> None:
+    dataset = load(tmp_path, {"x": np.ones((100, 2)), "y": np.arange(100) * 3})
+    assert dataset.task == "regression"
+    assert "task: regression (y holds 100 different whole numbers in 100 rows)" in dataset.notes
+
+
+def test_a_validation_split_in_the_file_is_the_validation_split(tmp_path: Path) -> None:
+    splits: dict[str, np.ndarray] = {"x_train": IMAGES, "y_train": LABELS, "x_val": IMAGES[:3] + 1, "y_val": LABELS[:3]}
+    dataset = load(tmp_path, splits, NPZ(test=0.2))
+    assert dataset.validation_inputs is not None
+    assert np.array_equal(dataset.validation_inputs[..., 0], IMAGES[:3] + 1)
+    assert len(dataset.train_inputs) == 8
+    assert "validation split: the file's own (in place of a share of training)" in dataset.notes
+
+
+def test_an_object_array_is_refused_with_the_line_that_mends_it(tmp_path: Path) -> None:
+    held = np.empty(2, object)
+    held[:] = [[1, 2], [3, 4]]
+    with pytest.raises(DataError, match=r"refused(.|\n)*x = numpy\.array\(x\.tolist\(\)\)"):
+        load(tmp_path, {"x": held, "y": LABELS[:2]})
 
 
 def test_broken_numbers_cannot_be_labels(tmp_path: Path) -> None:
@@ -121,9 +209,9 @@ def test_a_flipped_byte_is_noticed(tmp_path: Path) -> None:
 
 
 def test_an_archive_that_expands_past_the_bound_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nnscratch.datasets.sources.npz.LARGEST", 1000)
+    monkeypatch.setattr("nnscratch.datasets.sources.npz.LARGEST", 500)
     np.savez_compressed(tmp_path / "mine.npz", x=np.zeros((100, 8, 8), np.uint8), y=np.zeros(100, np.int64))
-    with pytest.raises(DataError, match="bytes decompressed; at most 1,000"):
+    with pytest.raises(DataError, match="bytes decompressed; at most 500"):
         NPZ().load(tmp_path, tmp_path / "mine.npz", print)
 
 

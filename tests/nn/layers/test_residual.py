@@ -72,11 +72,6 @@ def test_what_does_not_fit_inside_a_residual_is_named_once_and_by_its_place_in_a
     assert refused.value.position == ("layers", 1, "shortcut", 1)
 
 
-def test_a_residual_with_convolutions_uses_threads_of_its_own() -> None:
-    assert Network([Residual((Conv(3),))], (4, 4, 3)).uses_own_threads
-    assert not Network([Residual((Tanh(),))], (4, 4, 3)).uses_own_threads
-
-
 def test_weights_inside_start_from_the_data_that_arrives_there() -> None:
     layer = Conv(2, 1, weight_init=Whitening(1e-9), bias=False)
     network = Network([Residual((Scale(2.0), layer), (Conv(2, 1),))], (4, 4, 1))

@@ -1,7 +1,4 @@
-"""What training minimises. A loss takes the network's raw outputs y and the targets t, and gives value and gradient.
-
-Both are means over the batch. Targets are labels (N,) for classification or (N, K) numbers for regression.
-"""
+"""Cross-entropy, which includes softmax: what a classifier usually minimises."""
 
 from __future__ import annotations
 
@@ -11,51 +8,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from nnscratch.component import Component, setting
+from nnscratch.component import setting
 from nnscratch.errors import SettingError
-from nnscratch.nn.compute.buffers import Array, Buffers
+from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.equations import Equation, entry, in_turn, largest
-
-
-@dataclass(eq=False)
-class Loss(Component):
-    """A mean over the batch of a differentiable function of outputs and targets."""
-
-    kind: ClassVar[str] = "loss"
-    tasks: ClassVar[tuple[str, ...]] = ("classification", "regression")
-    """What kinds of targets it takes."""
-    includes_softmax: ClassVar[bool] = False
-    """The network's outputs are logits: probabilities are their softmax."""
-
-    def __post_init__(self) -> None:
-        self.buffers = Buffers()
-
-    def prepare(self, targets: Array, outputs: int) -> None:
-        """Looks at the training targets once, before training, for what the loss takes from them (class weights).
-
-        Raises SettingError for settings that do not go with them.
-        """
-
-    def __call__(self, y: Array, t: Array) -> tuple[float, Array]:
-        """The value, and dy = d value / d y in a buffer that the next call overwrites."""
-        raise NotImplementedError
-
-    def per_example(self, y: Array, t: Array) -> Array:
-        """The loss of every example (N,); their mean is the value."""
-        raise NotImplementedError
-
-    def worked(self, y: Array, t: Array, value: float, dy: Array) -> Iterator[Equation]:
-        """The first example's loss by hand, its largest dy, and the mean over the batch, from the numbers of a call.
-
-        A loss brings `worked_example`; the mean is the same for all.
-        """
-        yield from self.worked_example(y, t, dy)
-        losses = self.per_example(y, t)
-        yield Equation.of("L", "sum_n(L_n) / N", {"L_n": losses, "N": len(losses)}, value)
-
-    def worked_example(self, y: Array, t: Array, dy: Array) -> Iterator[Equation]:
-        """What `worked` has of the first example."""
-        return iter(())
+from nnscratch.nn.losses.loss import Loss, one_hot
 
 
 @dataclass(eq=False)
@@ -151,7 +108,7 @@ class CrossEntropy(Loss):
     def worked_example(self, y: Array, t: Array, dy: Array) -> Iterator[Equation]:
         N, K = y.shape
         (j,), s = largest(dy[0]), self.label_smoothing
-        truth, words = _one_hot(t[:1], K)[0], "" if t.ndim == 2 else f"is 1 for the label {t[0]}, else 0"
+        truth, words = one_hot(t[:1], K)[0], "" if t.ndim == 2 else f"is 1 for the label {t[0]}, else 0"
         values: dict[str, Any] = {"y_k": y[0], "y_j": y[0, j], "t_k": truth, "t_j": truth[j], "s": s, "K": K, "N": N}
         weight = ""
         if self.weights is not None:
@@ -172,48 +129,3 @@ class CrossEntropy(Loss):
         values["q"] = values["q_k"][j]
         note = "" if s or not words else f"q {words}"
         yield Equation.of(entry("dy", 0, j), f"{weight}(p - q) / N", values, dy[0, j], note)
-
-
-@dataclass(eq=False)
-class MeanSquaredError(Loss):
-    """L = mean_nk (y_nk - t_nk)^2,   dy = 2 (y - t) / (N K)    (Legendre 1805)
-
-    The true derivative whatever comes before it: with softmax outputs, the softmax layer applies its own Jacobian.
-    y (N, K); t (N, K) numbers, or (N,) labels, which stand for vectors with a 1 at the label and 0 elsewhere.
-
-    Derivation: each of the N K squares has the derivative 2 (y - t), and the mean divides by their number.
-    """
-
-    name: ClassVar[str] = "mean_squared_error"
-
-    def __call__(self, y: Array, t: Array) -> tuple[float, Array]:
-        dy = self._difference(y, t)
-        value = float(np.vdot(dy, dy)) / y.size
-        dy *= 2 / y.size
-        return value, dy
-
-    def per_example(self, y: Array, t: Array) -> Array:
-        return np.asarray(np.mean(np.square(self._difference(y, t)), axis=1))
-
-    def _difference(self, y: Array, t: Array) -> Array:
-        difference = self.buffers.get("difference", y.shape, y.dtype)
-        if t.ndim == 1:
-            np.copyto(difference, y)
-            difference[np.arange(len(t)), t] -= 1
-        else:
-            np.subtract(y, t, out=difference)
-        return difference
-
-    def worked_example(self, y: Array, t: Array, dy: Array) -> Iterator[Equation]:
-        N, K = y.shape
-        truth, note = _one_hot(t[:1], K)[0], "" if t.ndim == 2 else f"t is 1 for the label {t[0]}, else 0"
-        values = {"y_k": y[0], "t_k": truth, "K": K, "N": N}
-        yield Equation.of(entry("L", 0), "sum_k((y_k - t_k)**2) / K", values, self.per_example(y[:1], t[:1])[0], note)
-        (j,) = largest(dy[0])
-        values |= {"y": y[0, j], "t": truth[j]}
-        yield Equation.of(entry("dy", 0, j), "2 * (y - t) / (N * K)", values, dy[0, j])
-
-
-def _one_hot(t: Array, K: int) -> Array:
-    """Labels (N,) as vectors (N, K) with a 1 at the label; what is a vector already stays."""
-    return t if t.ndim == 2 else (t[:, None] == np.arange(K)).astype(np.float64)

@@ -1,0 +1,116 @@
+"""The report on data before training: what was read, guessed and left out, what its splits hold, what looks wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from nnscratch.datasets.dataset import Array, Dataset
+from nnscratch.datasets.description import Description
+from nnscratch.datasets.suspicions import (
+    Shared,
+    class_suspicions,
+    column_suspicions,
+    identical_examples,
+    majority_share,
+    shared_suspicions,
+)
+from nnscratch.datasets.tables.columns import Boolean, Category
+
+Parts = Mapping[str, tuple[Array, Array, Array]]
+"""Inputs, targets, and the rows of both that belong to it, by the name of the split; training first."""
+
+
+@dataclass(frozen=True)
+class TargetRange:
+    """A regression's target in training: its smallest, mean and largest value."""
+
+    name: str
+    least: float
+    mean: float
+    most: float
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """Everything there is to say of data before training, as plain values."""
+
+    name: str
+    origin: str
+    task: str
+    input_shape: tuple[int, ...]
+    description: Description
+    examples: Mapping[str, int]
+    classes: Mapping[str, Mapping[str, int]]
+    """Of each split, the examples of each class; empty for regression."""
+    majority: float | None
+    """The share of the largest class in training where classes are very uneven."""
+    targets: tuple[TargetRange, ...]
+    repeated: int | None
+    """Training inputs that another is equal to; None where that was not looked for."""
+    shared: tuple[Shared, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What looks wrong, each a sentence."""
+        return self.description.warnings
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as in data_report.json and for --json."""
+        return asdict(self)
+
+
+def examined(dataset: Dataset) -> Dataset:
+    """The dataset with what looks wrong with its columns among the warnings of its description."""
+    inputs = dataset.train_inputs
+    if inputs.ndim != 2:
+        return dataset
+    names = dataset.feature_names or tuple(str(number) for number in range(inputs.shape[1]))
+    columns = dataset.schema.columns if dataset.schema is not None else ()
+    categories = {column.name for column in columns if isinstance(column, Category | Boolean)}
+    found = column_suspicions(inputs, dataset.train_targets, names, categories)
+    description = dataset.description
+    warnings = (*description.warnings, *found)
+    return replace(dataset, description=replace(description, warnings=warnings))
+
+
+def data_report(dataset: Dataset, parts: Parts) -> DataReport:
+    """The report on a dataset whose splits are these."""
+    rows = {name: (inputs, rows) for name, (inputs, _, rows) in parts.items()}
+    identical = identical_examples(rows)
+    repeated, shared = identical if identical is not None else (None, ())
+    labels = {name: targets[rows] for name, (_, targets, rows) in parts.items()}
+    train = next(iter(labels.values()))
+    warnings = [*dataset.description.warnings, *shared_suspicions(shared)]
+    classes: dict[str, dict[str, int]] = {}
+    ranges: tuple[TargetRange, ...] = ()
+    majority = None
+    if dataset.classes is not None:
+        for split, each in labels.items():
+            counts = np.bincount(each, minlength=len(dataset.classes)).tolist()
+            classes[split] = dict(zip(dataset.classes, counts, strict=True))
+        majority = majority_share(train, len(dataset.classes))
+        warnings += class_suspicions(train, dataset.classes)
+    else:
+        names = dataset.target_names or [f"target {number}" for number in range(1, train.shape[1] + 1)]
+        figures = (train.min(axis=0), train.mean(axis=0, dtype=np.float64), train.max(axis=0))
+        ranges = tuple(
+            TargetRange(name, float(least), float(mean), float(most))
+            for name, least, mean, most in zip(names, *figures, strict=True)
+        )
+    return DataReport(
+        name=dataset.name,
+        origin=dataset.origin,
+        task=dataset.task,
+        input_shape=dataset.input_shape,
+        description=replace(dataset.description, warnings=tuple(warnings)),
+        examples={name: len(each) for name, each in labels.items()},
+        classes=classes,
+        majority=majority,
+        targets=ranges,
+        repeated=repeated,
+        shared=shared,
+    )

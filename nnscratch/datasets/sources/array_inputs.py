@@ -1,0 +1,135 @@
+"""What arrays of inputs mean: features, or pixels in whatever order, type and range somebody saved them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnscratch.datasets.dataset import Array
+from nnscratch.datasets.description import Guess
+from nnscratch.datasets.formats.images import white_of
+from nnscratch.datasets.formats.npy import NPYHeader
+from nnscratch.errors import DataError
+
+COLOURS = (1, 3, 4)
+"""How many channels pictures have: grey, RGB, and RGB with transparency."""
+
+
+@dataclass
+class Span:
+    """The least and largest of some numbers, whether all are finite, and whether all are whole."""
+
+    low: float = np.inf
+    high: float = -np.inf
+    finite: bool = True
+    whole: bool = True
+
+    @classmethod
+    def of(cls, blocks: Iterable[Array]) -> Span:
+        """Of all blocks together."""
+        span = cls()
+        for block in blocks:
+            low, high = float(block.min()), float(block.max())
+            span.finite &= bool(np.isfinite(low) and np.isfinite(high))
+            span.low, span.high = min(span.low, low), max(span.high, high)
+            if block.dtype.kind == "f" and span.whole:
+                span.whole = bool((block == np.rint(block)).all())
+        return span
+
+
+def together(spans: Mapping[str, Span]) -> Span:
+    """The span of all splits. Raises DataError when some are fractions of white and others are not."""
+    if not spans:
+        return Span(0, 255)
+    fractions = [name for name, span in spans.items() if 0 < span.high <= 1]
+    if fractions and len(fractions) < len(spans):
+        told = ", ".join(f"{name.rpartition(': ')[2]} {span.low:g} to {span.high:g}" for name, span in spans.items())
+        raise DataError(
+            f"{fractions[0]}: the splits hold pixels of different ranges: {told}",
+            "scale them alike: x = (255 * x).round().astype('uint8') makes bytes of fractions",
+        )
+    every = spans.values()
+    return Span(
+        min(span.low for span in every),
+        max(span.high for span in every),
+        all(span.finite for span in every),
+        all(span.whole for span in every),
+    )
+
+
+@dataclass(frozen=True)
+class InputPlan:
+    """How the rows of an array become a dataset's inputs."""
+
+    shape: tuple[int, ...]
+    """Of one example."""
+    dtype: type[np.generic]
+    convert: Callable[[Array], Array]
+    """Rows as they are stored -> rows of `shape` and `dtype`."""
+    guesses: tuple[Guess, ...] = ()
+    white: float | None = None
+
+
+def plan_inputs(name: str, header: NPYHeader, span: Callable[[], Span]) -> InputPlan:
+    """What to make of an array of inputs. Raises DataError, with the line of NumPy that mends it."""
+    shape, kind = header.shape, header.dtype.kind
+    key = name.rpartition(": ")[2]
+    if kind in "biuf" and len(shape) in (1, 2):
+        guess = (Guess("inputs", "one number each", f"{key} has shape {shape}"),) if len(shape) == 1 else ()
+        return InputPlan(shape[1:] or (1,), np.float32, _as_features, guess)
+    if kind in "biuf" and len(shape) in (3, 4):
+        return _plan_pixels(name, key, header, span)
+    hint = "images are numbers (N, H, W), (N, H, W, C) or (N, C, H, W), features are numbers (N, D)"
+    if kind in "biuf" and len(shape) > 4:
+        hint += f": {key} = {key}.reshape(len({key}), -1) makes features of them"
+    elif kind == "U":
+        hint += f": {key} = {key}.astype(float), where the text is numbers"
+    elif kind == "c":
+        hint += f": {key} = abs({key})"
+    raise DataError(f"{name}: inputs are {header.dtype} of shape {shape}", hint)
+
+
+def _as_features(rows: Array) -> Array:
+    with np.errstate(over="ignore"):
+        return rows.reshape(len(rows), -1).astype(np.float32)
+
+
+def _plan_pixels(name: str, key: str, header: NPYHeader, span: Callable[[], Span]) -> InputPlan:
+    shape, guesses = header.shape, []
+    first, last = shape[1] in COLOURS, shape[-1] in COLOURS
+    is_first = len(shape) == 4 and first and not last
+    if len(shape) == 4 and (is_first or (first and last)):
+        taken = "first (N, C, H, W)" if is_first else "last (N, H, W, C)"
+        guesses.append(Guess("channel order", taken, f"{key} has shape {shape}"))
+    factor, white = 1.0, None
+    if header.dtype != np.uint8:
+        white = _white(name, key, header, span())
+        factor = 255 / white
+        what = "rounded to bytes" if factor == 1 else f"{white:g} becomes 255"
+        guesses.append(Guess("pixels", f"{header.dtype}, {what}", f"{key} holds {span().low:g} to {span().high:g}"))
+
+    def convert(rows: Array) -> Array:
+        if rows.dtype != np.uint8:
+            rows = np.rint(rows * factor).astype(np.uint8)
+        if rows.ndim == 3:
+            return rows[..., np.newaxis]
+        return np.moveaxis(rows, 1, -1) if is_first else rows
+
+    example = (*shape[2:], shape[1]) if is_first else shape[1:] if len(shape) == 4 else (*shape[1:], 1)
+    return InputPlan(example, np.uint8, convert, tuple(guesses), white)
+
+
+def _white(name: str, key: str, header: NPYHeader, span: Span) -> float:
+    """The value that is white. Raises DataError for numbers that are no pixels."""
+    if not span.finite:
+        raise DataError(f"{name}: pixels hold NaN or infinity", f"mend them with {key} = numpy.nan_to_num({key})")
+    if span.low < 0:
+        raise DataError(
+            f"{name}: inputs are {header.dtype} of shape {header.shape} from {span.low:g} to {span.high:g}; pixels "
+            "have no negative values",
+            f"mend them with {key} = numpy.rint(({key} - {key}.min()) / numpy.ptp({key}) * 255).astype('uint8'), or "
+            f"make features of them: {key} = {key}.reshape(len({key}), -1)",
+        )
+    return white_of(span.high)

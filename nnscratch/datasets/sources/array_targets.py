@@ -1,0 +1,158 @@
+"""What arrays of targets mean: labels in any of the forms people save them in, or the values of a regression."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from nnscratch.datasets.dataset import Array
+from nnscratch.datasets.description import Guess
+from nnscratch.datasets.sources.own_data import labels_from
+from nnscratch.datasets.task import classes_or_quantity
+from nnscratch.errors import DataError
+
+Task = Literal["auto", "classification", "regression"]
+FIELD = "data.dataset.task"
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Labels (N,) int64 with their classes, or values (N, K) float32 where there are none; by split."""
+
+    classes: tuple[str, ...] | None
+    splits: Mapping[str, Array]
+    guesses: tuple[Guess, ...] = ()
+
+
+def targets_of(file: str, splits: Mapping[str, tuple[str, Array]], names: Array | None, task: Task) -> Targets:
+    """The targets of every split, each given with the name of its array; train decides what they are.
+
+    Raises DataError, with the line of NumPy that mends it, for what cannot be learned.
+    """
+    key, train = splits["train"]
+    empty = [split for split, (_, values) in splits.items() if not len(values)]
+    if empty:
+        raise DataError(f"{file}: the {empty[0]} split is empty")
+    guesses: list[Guess] = []
+    plain = {split: (key, _flat(values)) for split, (key, values) in splits.items()}
+    if task != "regression" and all(_is_one_hot(values) for _, values in plain.values()):
+        width = {values.shape[1] for _, values in plain.values()}
+        if len(width) > 1:
+            raise DataError(f"{file}: one-hot targets of different widths: {', '.join(map(str, sorted(width)))}")
+        guesses.append(
+            Guess("targets", f"one-hot rows, {width.pop()} classes", f"{key} has shape {train.shape}", FIELD)
+        )
+        count = plain["train"][1].shape[1]
+        names = names if names is not None else np.arange(count)
+        plain = {split: (key, values.argmax(axis=1)) for split, (key, values) in plain.items()}
+        task = "classification"
+    values = plain["train"][1]
+    is_labels, reason = _decide(file, key, values, names, task)
+    if task == "auto":
+        kind = "classification" if is_labels else "regression"
+        guesses.append(Guess("task", kind, reason, FIELD))
+    if not is_labels:
+        return Targets(None, {split: _numbers(file, *each) for split, each in plain.items()}, tuple(guesses))
+    labels = {split: _labels(file, *each) for split, each in plain.items()}
+    if names is None:
+        classes, numbering = labels_from([str(value) for value in np.unique(labels["train"])])
+    else:
+        classes = tuple(str(name) for name in names.ravel())
+        numbering, guess = _numbering(file, key, classes, labels)
+        guesses += guess
+    return Targets(classes, _numbered(file, labels, numbering), tuple(guesses))
+
+
+def _flat(values: Array) -> Array:
+    """A column as the row that it is."""
+    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+
+
+def _is_one_hot(values: Array) -> bool:
+    if values.ndim != 2 or values.shape[1] < 2 or values.dtype.kind not in "biuf" or not len(values):
+        return False
+    return bool(((values == 0) | (values == 1)).all() and (values.sum(axis=1) == 1).all())
+
+
+def _decide(file: str, key: str, values: Array, names: Array | None, task: Task) -> tuple[bool, str]:
+    """Whether they are labels, and why."""
+    if task != "auto":
+        return task == "classification", "as configured"
+    if values.dtype.kind == "U":
+        return True, f"{key} holds text"
+    if names is not None:
+        return True, "the file names classes"
+    if values.dtype.kind == "b":
+        return True, f"{key} holds true and false"
+    if values.ndim == 1 and values.dtype.kind in "iuf" and len(values):
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise DataError(f"{file}: {key} holds NaN or infinity", f"leave those out: keep = numpy.isfinite({key})")
+        is_labels, what = classes_or_quantity(values)
+        return is_labels, f"{key} holds {what}"
+    if values.ndim > 1 and values.dtype.kind in "biu":
+        raise DataError(
+            f"{file}: {key} has shape {values.shape} and is not one-hot; labels are one per example, (N,)",
+            f"task: regression learns them as numbers; for one label each, {key} = {key}.argmax(axis=1)",
+        )
+    return False, f"{key} holds {values.shape[1] if values.ndim == 2 else 'other'} numbers for each example"
+
+
+def _labels(file: str, key: str, values: Array) -> Array:
+    """Labels (N,) as text or int64."""
+    if values.ndim != 1 or values.dtype.kind not in "biufU":
+        raise DataError(
+            f"{file}: {key} has shape {values.shape}; labels are one per example, (N,)",
+            f"turn scores into labels with {key} = {key}.argmax(axis=1), or use task: regression",
+        )
+    if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.rint(values)).all()):
+        raise DataError(
+            f"{file}: classification needs whole-number or text labels, not broken numbers",
+            f"task: regression learns them as they are; {key} = {key}.round().astype(int) makes labels of them",
+        )
+    return values.astype(np.int64) if values.dtype.kind in "fb" else values
+
+
+def _numbering(
+    file: str, key: str, classes: tuple[str, ...], labels: Mapping[str, Array]
+) -> tuple[dict[str, int], list[Guess]]:
+    """The label of each value, where the file names its classes."""
+    train = labels["train"]
+    if train.dtype.kind == "U":
+        return {name: label for label, name in enumerate(classes)}, []
+    first, last = min(int(each.min()) for each in labels.values()), max(int(each.max()) for each in labels.values())
+    if first == 1 and last == len(classes):
+        guess = Guess("labels", f"1 is {classes[0]}", f"{key} counts from 1 to {last}, and there are {last} names")
+        return {str(label + 1): label for label in range(last)}, [guess]
+    if first < 0 or last >= len(classes):
+        raise DataError(
+            f"{file}: the label {first if first < 0 else last} is outside 0..{len(classes) - 1}, "
+            f"as there are {len(classes)} class names",
+        )
+    return {str(label): label for label in range(len(classes))}, []
+
+
+def _numbered(file: str, labels: Mapping[str, Array], numbering: Mapping[str, int]) -> dict[str, Array]:
+    found = {}
+    for split, values in labels.items():
+        distinct, inverse = np.unique(values, return_inverse=True)
+        unknown = [str(value) for value in distinct if str(value) not in numbering]
+        if unknown:
+            whose = "class names" if split == "train" else "training targets"
+            raise DataError(
+                f"{file}: the class {', '.join(map(repr, unknown[:10]))} of the {split} targets is not in the {whose}"
+            )
+        found[split] = np.array([numbering[str(value)] for value in distinct], np.int64)[inverse]
+    return found
+
+
+def _numbers(file: str, key: str, values: Array) -> Array:
+    if values.dtype.kind not in "biuf" or values.ndim not in (1, 2):
+        raise DataError(
+            f"{file}: regression targets are numbers (N,) or (N, K), not {values.dtype} {values.shape}",
+            f"{key} = {key}.reshape(len({key}), -1) makes a row of each" if values.ndim > 2 else None,
+        )
+    with np.errstate(over="ignore"):
+        return values.reshape(len(values), -1).astype(np.float32)

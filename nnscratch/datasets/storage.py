@@ -1,0 +1,176 @@
+"""Where the rows of one's own data are: in memory, or, when that would be too much, in a file that is mapped.
+
+What is decoded once (pictures, compressed arrays) lies in `cache/` of the data folder as plain bytes, which the
+operating system loads page by page and drops again when memory is short. It is keyed by what it was made from, appears
+whole or not at all, and may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from nnscratch import cpu
+from nnscratch.datasets.dataset import Array, Report
+from nnscratch.errors import DataError
+
+FORMAT = "rows 1"
+"""Changes with what a cache holds: an older one is then not read."""
+SHARE_OF_MEMORY = 0.5
+"""Of the memory that this process can still get, which rows may take before they are mapped."""
+Fill = Callable[[Array], Mapping[str, Any]]
+"""Writes rows into an array and gives what was found on the way, in plain values; `rows` is how many there are."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where rows are put; `in_memory` is None for what fits into SHARE_OF_MEMORY."""
+
+    in_memory: bool | None
+    folder: Path
+    """Of the caches."""
+    keep: bool
+    """Whether a cache that is missing is kept for the next time."""
+    report: Report
+
+    def maps(self, nbytes: int) -> bool:
+        """Whether so many bytes are mapped."""
+        return nbytes > SHARE_OF_MEMORY * available_memory() if self.in_memory is None else not self.in_memory
+
+    def rows(self, shape: tuple[int, ...], dtype: Any, made_from: str, fill: Fill) -> tuple[Array, Mapping[str, Any]]:
+        """An array of at most shape[0] rows that `fill` has written, now or once before, and what it found.
+
+        `made_from` says everything that the rows depend on. Raises whatever `fill` raises, OSError for a full disk.
+        """
+        nbytes = int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
+        if not self.maps(nbytes):
+            array = np.empty(shape, dtype)
+            found = fill(array)
+            return array[: found["rows"]], found
+        key = hashlib.sha256(f"{FORMAT};{shape};{np.dtype(dtype).str};{made_from}".encode("utf-8", "surrogatepass"))
+        name = key.hexdigest()[:32]
+        about, bytes_file = self.folder / f"{name}.json", self.folder / f"{name}.rows"
+        if (cached := _cached(about, bytes_file, shape, dtype)) is not None:
+            self.report(f"rows decoded before are mapped from {bytes_file}")
+            return cached
+        if not self.keep:
+            with tempfile.TemporaryFile() as file:  # gone with the process, and with no name before
+                return _filled(file, shape, dtype, nbytes, fill)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with _lock(self.folder / f"{name}.lock", self.report):
+            if (cached := _cached(about, bytes_file, shape, dtype)) is not None:
+                return cached
+            self.report(f"{nbytes / 1e9:,.2f} GB of decoded rows are put into {bytes_file}, to be mapped, not loaded")
+            part = bytes_file.with_suffix(".part")  # of a process that was killed, if it is there: we have the lock
+            try:
+                with part.open("w+b") as file:
+                    array, found = _filled(file, shape, dtype, nbytes, fill)
+                    os.fsync(file.fileno())
+                os.replace(part, bytes_file)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
+            half = about.with_suffix(".json.part")
+            half.write_text(json.dumps(found), "utf-8")
+            os.replace(half, about)
+        return array, found
+
+
+def _filled(
+    file: IO[bytes], shape: tuple[int, ...], dtype: Any, nbytes: int, fill: Fill
+) -> tuple[Array, Mapping[str, Any]]:
+    try:
+        _allocate(file, nbytes)
+    except OSError as error:
+        raise DataError(
+            f"{file.name}: no room for {nbytes:,} bytes of decoded rows: {error.strerror or error}",
+            "free some space, or set --data-dir to a folder that has it",
+        ) from error
+    writable = mmap.mmap(file.fileno(), nbytes)  # never closed here: the traceback of an error may hold the array
+    found = fill(np.frombuffer(writable, dtype).reshape(shape))
+    writable.flush()
+    return _mapped(file, shape, dtype, found["rows"]), found
+
+
+def _allocate(file: IO[bytes], nbytes: int) -> None:
+    """Room on the disk now: a write through a mapping that finds none would kill the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, nbytes)
+    else:
+        file.truncate(nbytes)
+
+
+def _mapped(file: IO[bytes], shape: tuple[int, ...], dtype: Any, rows: int) -> Array:
+    whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return np.frombuffer(whole, dtype, count=int(np.prod(shape, dtype=object))).reshape(shape)[:rows]
+
+
+def _cached(
+    about: Path, bytes_file: Path, shape: tuple[int, ...], dtype: Any
+) -> tuple[Array, Mapping[str, Any]] | None:
+    """The rows and what was found, when both files are there and whole."""
+    with suppress(OSError, ValueError), bytes_file.open("rb") as file:
+        found = json.loads(about.read_text("utf-8"))
+        if isinstance(found, dict) and isinstance(rows := found.get("rows"), int) and 0 <= rows <= shape[0]:
+            return _mapped(file, shape, dtype, rows), found
+    return None
+
+
+@contextmanager
+def _lock(path: Path, report: Report) -> Iterator[None]:
+    """Inside, no other process makes the same cache; where a file system knows no locks, both make it."""
+    with path.open("w") as file:
+        if sys.platform != "win32":
+            import fcntl
+
+            with suppress(OSError):
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    report("another process is decoding the same data; waiting for it")
+                    fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def available_memory(root: Path = Path("/")) -> int:
+    """Bytes that this process can still get: of the machine, of its limits (ulimit), of its container."""
+    found = [_kilobytes(root / "proc" / "meminfo", "MemAvailable:")]
+    if sys.platform != "win32":
+        import resource
+
+        for limit, used in ((resource.RLIMIT_AS, "VmSize:"), (resource.RLIMIT_DATA, "VmData:")):
+            most = resource.getrlimit(limit)[0]
+            if most != resource.RLIM_INFINITY:
+                found.append(max(0, most - (_kilobytes(root / "proc" / "self" / "status", used) or 0)))
+    found += [_left_in(group) for group in cpu.control_groups("memory", root)]
+    known = [size for size in found if size is not None]
+    return min(known) if known else 4 << 30
+
+
+def _kilobytes(file: Path, field: str) -> int | None:
+    with suppress(OSError, ValueError, StopIteration):
+        line = next(line for line in file.read_text().splitlines() if line.startswith(field))
+        return int(line.split()[1]) * 1024
+    return None
+
+
+def _left_in(group: Path) -> int | None:
+    """What a control group (v2, v1) has left, where it has a limit; what it only caches counts as left."""
+    for limit, used in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
+        with suppress(OSError, ValueError):
+            most = int((group / limit).read_text())
+            cached = [line.split() for line in (group / "memory.stat").read_text().splitlines()]
+            reclaimable = sum(int(size) for name, size in cached if name in ("inactive_file", "active_file"))
+            return max(0, most - int((group / used).read_text()) + reclaimable)
+    return None

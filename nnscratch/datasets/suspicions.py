@@ -1,0 +1,183 @@
+"""What looks wrong with data as a whole, each a sentence that says what to do: of plain arrays, before any training."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+MOST_UNEVEN = 9.0
+"""Beyond so many examples of the largest class for each of the smallest, accuracy says little by itself."""
+ALONE = 0.995
+"""A column that predicts the target so well has the answer in it, or all of it."""
+FEWEST = 10
+"""Of fewer examples any column may fit the target by chance."""
+MOST_CELLS = 2_000_000
+"""Of larger tables evenly spaced rows are looked at."""
+MOST_BYTES = 1 << 30
+"""Inputs larger than this are not searched for identical examples."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """How many different inputs stand in both of two splits, and the rows of the first of them."""
+
+    first: str
+    second: str
+    count: int
+    rows: tuple[int, int]
+
+
+def column_suspicions(
+    values: Array, targets: Array, names: Sequence[str], categories: Collection[str] = ()
+) -> Iterator[str]:
+    """Of the columns of values (N, C), NaN for gaps: constants, numbers of rows, and what alone predicts the target.
+
+    Targets are labels (N,) or numbers (N, K); the values of `categories` are codes without an order.
+    """
+    step = max(1, -(-values.size // MOST_CELLS))
+    constants = []
+    for index, name in enumerate(names):
+        column = values[:, index]
+        known = column[~np.isnan(column)]
+        if len(known) == len(column) > 1 and np.all(known == known[0]):
+            constants.append(name)
+        elif name not in categories and len(known) == len(column) > 2 and _counts(column):
+            yield (
+                f"column {name!r} counts the rows: where these are sorted it gives the answer away; "
+                f"leave it out unless it means something (data.dataset.ignore)"
+            )
+        elif _predicts_alone(column[::step], targets[::step], name in categories):
+            yield (
+                f"column {name!r} alone predicts the target: is it known before the answer is? "
+                f"if not, leave it out (data.dataset.ignore)"
+            )
+    if constants:
+        shown = ", ".join(map(repr, constants[:5])) + (", ..." if len(constants) > 5 else "")
+        has = "columns have" if len(constants) > 1 else "column has"
+        yield f"{len(constants)} {has} one value in every row and can say nothing: {shown}"
+
+
+def class_suspicions(labels: Array, classes: Sequence[str]) -> Iterator[str]:
+    """Of training labels (N,): classes without examples or with one, and very uneven ones."""
+    counts = np.bincount(labels, minlength=len(classes))
+    for number, what in ((0, "no training example"), (1, "one training example")):
+        names = [name for name, each in zip(classes, counts, strict=True) if each == number]
+        if names:
+            shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+            have = "class has" if len(names) == 1 else "classes have"
+            yield f"{len(names)} {have} {what}, and cannot be learned: {shown}; collect more, or join classes"
+    share = majority_share(labels, len(classes))
+    if share is not None:
+        least, most = int(np.argmin(np.where(counts > 0, counts, counts.max()))), int(counts.argmax())
+        yield (
+            f"the classes are uneven, {counts[most]:,} of {classes[most]} to {counts[least]:,} of "
+            f"{classes[least]}: always saying {classes[most]} is right {100 * share:.1f} % of the time; "
+            "look at the classes one by one, and try loss: {name: cross_entropy, class_weights: balanced}"
+        )
+
+
+def majority_share(labels: Array, classes: int) -> float | None:
+    """The share of the largest class where classes are more uneven than MOST_UNEVEN to 1; None elsewhere."""
+    counts = np.bincount(labels, minlength=classes)
+    some = counts[counts > 0]
+    if len(some) == 0 or some.max() <= MOST_UNEVEN * some.min():
+        return None
+    return float(some.max() / some.sum())
+
+
+def identical_examples(parts: Mapping[str, tuple[Array, Array]]) -> tuple[int, tuple[Shared, ...]] | None:
+    """How many inputs of the first split repeat another of it, and what any two splits share; None where too large.
+
+    Each split is its inputs and the rows of them that belong to it.
+    """
+    if sum(inputs.nbytes // max(len(inputs), 1) * len(rows) for inputs, rows in parts.values()) > MOST_BYTES:
+        return None
+    seen: dict[str, dict[int, int]] = {}
+    repeated = []
+    for name, (inputs, rows) in parts.items():
+        found: dict[int, int] = {}
+        for row in rows.tolist():
+            found.setdefault(hash(inputs[row].tobytes()), row)  # 64 bits with a secret key: no two will agree by chance
+        seen[name] = found
+        repeated.append(len(rows) - len(found))
+    names = list(seen)
+    shared = []
+    for index, first in enumerate(names):
+        for second in names[index + 1 :]:
+            common = seen[first].keys() & seen[second].keys()
+            if common:
+                key = min(common, key=lambda each: seen[second][each])
+                shared.append(Shared(first, second, len(common), (seen[first][key], seen[second][key])))
+    return repeated[0], tuple(shared)
+
+
+def shared_suspicions(shared: Sequence[Shared]) -> Iterator[str]:
+    """Identical inputs in two splits make a score look better than it is."""
+    for each in shared:
+        inputs = f"{each.count:,} inputs are" if each.count > 1 else "1 input is"
+        yield (
+            f"{inputs} in {each.first} and in {each.second}, such as rows {each.rows[0]} and {each.rows[1]}: "
+            "the score there looks better than it is"
+        )
+
+
+def _counts(column: Array) -> bool:
+    return bool(column[0] in (0, 1) and np.all(np.diff(column) == 1))
+
+
+def _predicts_alone(column: Array, targets: Array, is_category: bool) -> bool:
+    known = ~np.isnan(column)
+    if known.sum() < FEWEST or known.mean() < 0.5:
+        return False
+    levels, codes, counts = np.unique(column[known], return_inverse=True, return_counts=True)
+    if len(levels) < 2 or (is_category and len(levels) * 5 > known.sum()):
+        return False
+    if targets.ndim == 1:
+        return _separates(codes, targets[known], is_category)
+    return any(_explains(codes, counts, t, is_category) for t in targets[known].astype(np.float64).T)
+
+
+def _separates(codes: Array, labels: Array, is_category: bool) -> bool:
+    """Whether levels, or for numbers one interval of them for each class, tell the classes apart."""
+    classes, labels = np.unique(labels, return_inverse=True)
+    if len(classes) < 2 or len(classes) > 20:
+        return False
+    table = np.bincount(codes * len(classes) + labels, minlength=(codes.max() + 1) * len(classes))
+    table = table.reshape(-1, len(classes))
+    most = table.sum(axis=0).max() / len(labels)
+    enough = max(ALONE, 1 - (1 - most) / 10)
+    if is_category or len(table) == 2:
+        return len(table) >= len(classes) and table.max(axis=1).sum() / len(labels) >= enough
+    if len(classes) == 2:
+        below = np.cumsum(table, axis=0)
+        above = below[-1] - below
+        right = np.maximum(below[:, 0] + above[:, 1], below[:, 1] + above[:, 0])
+        return bool(right.max() / len(labels) >= enough)
+    own = table.argmax(axis=1)
+    intervals = 1 + np.count_nonzero(np.diff(own))
+    return bool(intervals == len(classes) and table.max(axis=1).sum() / len(labels) >= enough)
+
+
+def _explains(codes: Array, counts: Array, t: Array, is_category: bool) -> bool:
+    """Whether the level says the number t, or t rises or falls with the value in almost every row."""
+    if np.ptp(t) == 0:
+        return False
+    if is_category:
+        means = np.bincount(codes, t) / counts
+        return bool(np.var(t - means[codes]) <= (1 - ALONE) * np.var(t))
+    _, of_target, target_counts = np.unique(t, return_inverse=True, return_counts=True)
+    a, b = _ranks(codes, counts), _ranks(of_target, target_counts)
+    return bool(abs(np.corrcoef(a, b)[0, 1]) >= 0.999)
+
+
+def _ranks(codes: Array, counts: Array) -> Array:
+    """The rank of each number, equal ones at their mean."""
+    ends = np.cumsum(counts)
+    ranks: Array = (ends - (counts - 1) / 2)[codes]
+    return ranks

@@ -1,0 +1,281 @@
+"""The kinds of columns: what each makes of its cells, what it learns from the training rows, which numbers it gives.
+
+A column goes through four forms: cells of text, one float64 number a row (`read`; NaN is a gap), the same column fitted
+to the training rows (`fit`), and a block of float32 features (`encode`).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnscratch.datasets.tables.text import Array, Values
+
+if TYPE_CHECKING:
+    import polars
+
+Missing = Literal["auto", "error", "drop", "mean", "median", "most_frequent"]
+
+MOST_LEVELS = 50
+"""Levels of a category that get a column of their own."""
+UNKNOWN = -1.0
+"""The code of a level that no training row has."""
+DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table; `fill` and `flag` are what `fit` found out about its gaps."""
+
+    kind: ClassVar[str] = ""
+
+    name: str
+    fill: float = 0.0
+    """What stands in for a gap."""
+    flag: bool = False
+    """Whether training rows have gaps, and a feature of its own says so."""
+
+    def fit(self, values: Values, missing: Missing) -> Column:
+        """The column fitted to training values (n,), NaN where there is a gap: what fills gaps, and more by kind."""
+        known = values[~np.isnan(values)]
+        return replace(self, fill=self._filling(known, missing) if len(known) else 0.0, flag=len(known) < len(values))
+
+    def encode(self, values: Values) -> Array:
+        """Features (n, width) float32 of values (n,), gaps filled; with `flag` the last is 1 where there was a gap."""
+        gaps = np.isnan(values)
+        filled = np.where(gaps, self.fill, values) if gaps.any() else values
+        block = np.asarray(self._encode(filled), np.float32)
+        return np.column_stack([block, gaps.astype(np.float32)]) if self.flag else block
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the features, in order."""
+        return (*self._features(), f"{self.name} is missing") if self.flag else self._features()
+
+    @property
+    def filled_with(self) -> str:
+        """What stands in for a gap, in words."""
+        return self._shown(self.fill)
+
+    @abstractmethod
+    def read(self, cells: polars.Series) -> tuple[Values, NDArray[np.bool_]]:
+        """A number for each cell, NaN for a gap, and which cells are neither."""
+
+    def expected(self) -> str:
+        """What a cell must be, for messages."""
+        return f"a {self.kind}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, the kind among them."""
+        return {"kind": self.kind, **asdict(self)}
+
+    def _filling(self, known: Values, missing: Missing) -> float:
+        return most_frequent(known)
+
+    def _features(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    @abstractmethod
+    def _encode(self, values: Values) -> Array: ...
+
+    @abstractmethod
+    def _shown(self, value: float) -> str: ...
+
+
+@dataclass(frozen=True)
+class Number(Column):
+    """A quantity: x - centre, where a float32 would lose the digits of x; else x itself."""
+
+    kind: ClassVar[str] = "number"
+
+    decimal: Literal[".", ","] = "."
+    centre: float = 0.0
+
+    def fit(self, values: Values, missing: Missing) -> Number:
+        fitted = super().fit(values, missing)
+        assert isinstance(fitted, Number)
+        return replace(fitted, centre=_centre(values[~np.isnan(values)]))
+
+    def read(self, cells: polars.Series) -> tuple[Values, NDArray[np.bool_]]:
+        from nnscratch.datasets.tables.parsing import read_numbers
+
+        return read_numbers(cells, self.decimal)
+
+    def expected(self) -> str:
+        return "a number" if self.decimal == "." else "a number with a decimal comma"
+
+    def _filling(self, known: Values, missing: Missing) -> float:
+        if missing == "mean":
+            return float(np.mean(known))
+        return most_frequent(known) if missing == "most_frequent" else float(np.median(known))
+
+    def _encode(self, values: Values) -> Array:
+        return np.asarray(values - self.centre)[:, np.newaxis]
+
+    def _shown(self, value: float) -> str:
+        return f"{value:.6g}"
+
+
+@dataclass(frozen=True)
+class Boolean(Column):
+    """Yes or no, in any of the pairs of words that people use: 1 or 0."""
+
+    kind: ClassVar[str] = "boolean"
+
+    words: tuple[str, str] = ("false", "true")
+    """In small letters, that of 0 first."""
+
+    def read(self, cells: polars.Series) -> tuple[Values, NDArray[np.bool_]]:
+        from nnscratch.datasets.tables.parsing import read_booleans
+
+        return read_booleans(cells, self.words)
+
+    def expected(self) -> str:
+        return " or ".join(self.words)
+
+    def _encode(self, values: Values) -> Array:
+        return values[:, np.newaxis]
+
+    def _shown(self, value: float) -> str:
+        return self.words[int(value)]
+
+
+@dataclass(frozen=True)
+class Category(Column):
+    """One of some levels: a 1 in the level's own feature, 0 in the others (one-hot).
+
+    Levels beyond the MOST_LEVELS most frequent, and those of a single training row where there are more than a dozen,
+    share the feature "other", as does a level that no training row had; without such a feature that is all zeros.
+    """
+
+    kind: ClassVar[str] = "category"
+
+    levels: tuple[str, ...] = ()
+    """Codes count through them. Fitted: those with a feature of their own, by name, then the rare ones."""
+    own: int = 0
+    """How many have a feature of their own."""
+
+    def fit(self, values: Values, missing: Missing) -> Category:
+        codes, counts = np.unique(values[values >= 0].astype(np.int64), return_counts=True)
+        order = codes[np.argsort(-counts, kind="stable")]
+        least = 2 if len(codes) > 12 else 1
+        often = {int(code) for code in order[:MOST_LEVELS] if counts[np.searchsorted(codes, code)] >= least}
+        by_code = sorted(codes.tolist(), key=lambda code: (code not in often, code))
+        fitted = replace(self, levels=tuple(self.levels[code] for code in by_code), own=len(often))
+        result = super(Category, fitted).fit(fitted.recode(values, self.levels), missing)
+        assert isinstance(result, Category)
+        return result
+
+    def recode(self, values: Values, levels: Sequence[str]) -> Values:
+        """The codes of this column for values that are codes of other levels."""
+        if tuple(levels) == self.levels:
+            return values
+        places = {level: code for code, level in enumerate(self.levels)}
+        table = np.array([*(places.get(level, UNKNOWN) for level in levels), UNKNOWN, np.nan])
+        places_in_table = np.where(values < 0, len(levels), np.nan_to_num(values, nan=len(levels) + 1))
+        return np.asarray(table[places_in_table.astype(np.int64)])
+
+    def read(self, cells: polars.Series) -> tuple[Values, NDArray[np.bool_]]:
+        from nnscratch.datasets.tables.parsing import read_levels
+
+        return read_levels(cells, self.levels, unknown=UNKNOWN)
+
+    def expected(self) -> str:
+        return "one of " + ", ".join(self.levels[:10]) + (", ..." if len(self.levels) > 10 else "")
+
+    def _features(self) -> tuple[str, ...]:
+        names = tuple(f"{self.name}: {level}" for level in self.levels[: self.own])
+        return (*names, f"{self.name}: other") if self.own < len(self.levels) else names
+
+    def _encode(self, values: Values) -> Array:
+        width = self.own + (self.own < len(self.levels))
+        block = np.zeros((len(values), width), np.float32)
+        place = np.where((values < 0) | (values >= self.own), self.own, values).astype(np.int64)
+        rows = np.flatnonzero(place < width)
+        block[rows, place[rows]] = 1
+        return block
+
+    def _shown(self, value: float) -> str:
+        return self.levels[int(value)] if self.levels else ""
+
+
+@dataclass(frozen=True)
+class Date(Column):
+    """A moment: days since the first, and where in the year, the week and the day it lies, as points on a circle."""
+
+    kind: ClassVar[str] = "date"
+
+    format: str = "%Y-%m-%d"
+    origin: float = 0.0
+    """The first moment of training, in seconds since 1970."""
+    parts: tuple[str, ...] = ()
+    """Those circles on which training rows differ: year, week, day."""
+
+    def fit(self, values: Values, missing: Missing) -> Date:
+        fitted = super().fit(values, missing)
+        assert isinstance(fitted, Date)
+        known = values[~np.isnan(values)]
+        if not len(known):
+            return fitted
+        parts = tuple(part for part in ("year", "week", "day") if np.ptp(_turn(known, part)) > 1e-9)
+        return replace(fitted, origin=float(np.min(known)), parts=parts)
+
+    def read(self, cells: polars.Series) -> tuple[Values, NDArray[np.bool_]]:
+        from nnscratch.datasets.tables.parsing import read_dates
+
+        return read_dates(cells, self.format)
+
+    def expected(self) -> str:
+        return f"a date like {self.format}"
+
+    def _filling(self, known: Values, missing: Missing) -> float:
+        return float(np.median(known))
+
+    def _features(self) -> tuple[str, ...]:
+        circles = (f"{self.name}: {function} of {part}" for part in self.parts for function in ("sin", "cos"))
+        return (f"{self.name}: days", *circles)
+
+    def _encode(self, values: Values) -> Array:
+        angles = [2 * np.pi * _turn(values, part) for part in self.parts]
+        circles = [function(angle) for angle in angles for function in (np.sin, np.cos)]
+        return np.column_stack([(values - self.origin) / DAY, *circles])
+
+    def _shown(self, value: float) -> str:
+        return str(np.datetime64(round(value), "s")).replace("T", " ").removesuffix(" 00:00:00")
+
+
+def _turn(seconds: Values, part: str) -> Values:
+    """How far through the year, the week (from Monday) or the day the moment lies: 0 to 1."""
+    if part == "day":
+        return np.asarray(np.mod(seconds, DAY) / DAY)
+    days = np.floor(seconds / DAY)
+    if part == "week":
+        return np.asarray(np.mod(days + 3, 7) / 7)  # 1970 began on a Thursday
+    date = days.astype("datetime64[D]")
+    year = date.astype("datetime64[Y]")
+    first, following = (each.astype("datetime64[D]").astype(np.float64) for each in (year, year + 1))
+    return np.asarray((days - first) / (following - first))
+
+
+def most_frequent(known: Values) -> float:
+    """The most frequent value; of several the least."""
+    values, counts = np.unique(known, return_counts=True)
+    return float(values[np.argmax(counts)])
+
+
+def _centre(known: Values) -> float:
+    """0 where float32 has the digits to tell the values apart, else their median, as a whole number."""
+    if not len(known):
+        return 0.0
+    deviation = float(np.std(known))
+    largest = float(np.max(np.abs(known)))
+    return float(np.rint(np.median(known))) if largest > 2**12 * deviation and largest > 2**12 else 0.0
+
+
+KINDS: dict[str, type[Column]] = {each.kind: each for each in (Number, Boolean, Category, Date)}
+"""By their YAML names."""

@@ -1,0 +1,55 @@
+"""Tables in JSON: a list of objects, or an object in each line."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from nnscratch.errors import DataError
+
+
+class Digits(str):
+    """A JSON number as it is written: no digit is lost."""
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """The object in a JSON text, its numbers as text with all their digits. Raises ValueError when it is no object."""
+    value = json.loads(text, parse_float=Digits, parse_int=Digits)
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    return value
+
+
+def json_records(path: Path, text: bytes) -> list[tuple[int, dict[str, Any]]] | None:
+    """The objects of a JSON list, or of JSON lines; None when the text is no JSON, whatever it begins with."""
+    hint = "a table in JSON is a list of objects, [{...}, {...}], or an object in each line"
+    try:
+        whole = json.loads(text, parse_float=Digits, parse_int=Digits)
+    except ValueError as error:
+        found: list[tuple[int, dict[str, Any]]] = []
+        for number, line in enumerate(text.decode().split("\n"), start=1):
+            try:
+                found += [(number, json_object(line))] if line.strip() else []
+            except ValueError:
+                if found:
+                    raise DataError(f"{path}:{number}: no JSON object", hint) from error
+                if re.match(rb"\s*[\[{]\s*[\"{]", text):
+                    raise DataError(f"{path}: damaged JSON: {error}", hint) from error
+                return None
+        return found
+    if isinstance(whole, dict) and not any(isinstance(each, dict | list) for each in whole.values()):
+        whole = [whole]
+    if isinstance(whole, list) and whole and all(isinstance(each, dict) for each in whole):
+        return list(enumerate(whole, start=1))
+    raise DataError(f"{path} is JSON, but no table", hint)
+
+
+def json_cell(value: object) -> str:
+    """What a CSV file would have in the place of a value of JSON."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    return json.dumps(value, ensure_ascii=False) if not isinstance(value, bool) else str(value).lower()

@@ -1,0 +1,288 @@
+"""From the files of a table to a Dataset: which column is the target, what the others are, which rows are taken."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nnscratch.datasets.dataset import WEIGHTS_COUNT, Dataset, Origin
+from nnscratch.datasets.description import ColumnDescription, Description, Guess
+from nnscratch.datasets.sources.own_data import held_out_rows
+from nnscratch.datasets.tables.columns import Boolean, Category, Column, Number
+from nnscratch.datasets.tables.encoding import Schema
+from nnscratch.datasets.tables.header import TARGET_NAMES
+from nnscratch.datasets.tables.kinds import Decision, decide, decimal_mark, read_column
+from nnscratch.datasets.tables.reader import TextTable, read_table
+from nnscratch.datasets.tables.settings import TableSettings
+from nnscratch.datasets.tables.targets import Targets, choose_targets
+from nnscratch.datasets.tables.text import Array, Values
+from nnscratch.errors import DataError, did_you_mean
+
+
+def load_table(
+    settings: TableSettings, name: str, file: Path, validation_file: Path | None, test_file: Path | None
+) -> Dataset:
+    """The dataset called `name` in a file, with files of the other splits beside it or a test split held out.
+
+    Raises DataError for what does not fit the settings. A test file without the target that nobody named is none.
+    """
+    table = read_table(file, settings.delimiter, settings.header)
+    given = {**settings.columns, **dict.fromkeys(settings.ignore, "ignore")}
+    weights = () if settings.weight is None else (settings.weight,)
+    for field, names in (("ignore", settings.ignore), ("columns", tuple(settings.columns)), ("weight", weights)):
+        for each in names:
+            _check_column(table, each, field)
+    decimal, decimal_why = decimal_mark(table, settings.decimal)
+    target_names, target_why = _target_names(table, settings)
+    targets = choose_targets(table, target_names, settings.task, decimal, given)
+    decisions = {
+        each: decide(table, each, decimal, given) for each in table.names if each not in (*target_names, *weights)
+    }
+    columns = _input_columns(file, decisions)
+    weight = None if settings.weight is None else Number(settings.weight, decimal=decimal)
+    schema = Schema(columns, settings.missing, settings.unknown_levels, table.names, table.has_header, targets.names)
+    whole = _rows_of(table, schema, targets, weight)
+    notes = _notes(table, targets, decisions, decimal) + [f"{n:,} {what}" for what, n in whole.left_out.items()]
+    validation, _ = _other_rows(settings, validation_file, table, schema, targets, weight)
+    test, note = _other_rows(settings, test_file, table, schema, targets, weight)
+    train = whole
+    if test is None and settings.test:
+        inside, outside = held_out_rows(whole.targets, settings.test, settings.seed, targets.classes is not None)
+        train, test = whole.take(inside), whole.take(outside)
+    splits = {"train": train, "val": validation, "test": test}
+    by_split = {split: rows for split, rows in splits.items() if rows is not None}
+    guesses = (
+        Guess("file", str(file)),
+        *table.guesses,
+        Guess("decimal mark", decimal, decimal_why or "no number has a decimal comma", "data.dataset.decimal"),
+        Guess("target", ", ".join(target_names), target_why, "data.dataset.target"),
+        Guess("task", targets.why.partition(",")[0], targets.why.partition(", ")[2], "data.dataset.task"),
+    )
+    warnings = tuple(decision.warning for decision in decisions.values() if decision.warning)
+    left_out = {reason: number for rows in by_split.values() for reason, number in rows.left_out.items()}
+    return Dataset(
+        name,
+        train.inputs,
+        train.targets,
+        test.inputs if test is not None else None,
+        test.targets if test is not None else None,
+        classes=targets.classes,
+        origin=str(file),
+        notes=(*notes, *note, *_weighted(settings, test)),
+        feature_names=tuple(column.name for column in columns),
+        target_names=None if targets.classes is not None else target_names,
+        description=Description(guesses, _described(whole, columns, decisions), left_out, warnings),
+        validation_inputs=validation.inputs if validation is not None else None,
+        validation_targets=validation.targets if validation is not None else None,
+        example_names={split: rows.names for split, rows in by_split.items()},
+        schema=schema,
+        weights={split: rows.weights for split, rows in by_split.items() if rows.weights is not None},
+        origins={split: rows.origin for split, rows in by_split.items()},
+    )
+
+
+def _weighted(settings: TableSettings, test: _Rows | None) -> list[str]:
+    """What is to be said of weights."""
+    if settings.weight is None:
+        return []
+    lacks = test is not None and test.weights is None
+    return [
+        f"weights from {settings.weight!r}: {WEIGHTS_COUNT}"
+        + (f"; {test.origin.path.name} has none, its rows count the same" if test is not None and lacks else "")
+    ]
+
+
+def _input_columns(file: Path, decisions: dict[str, Decision]) -> tuple[Column, ...]:
+    columns = tuple(decision.column for decision in decisions.values() if decision.column is not None)
+    if not columns:
+        reasons = "; ".join(f"{name!r}: {decision.why}" for name, decision in decisions.items())
+        raise DataError(
+            f"{file}: no column is left to learn from" + (f" ({reasons})" if reasons else ""),
+            "a row needs features beside its target",
+        )
+    return columns
+
+
+def _other_rows(
+    settings: TableSettings,
+    file: Path | None,
+    table: TextTable,
+    schema: Schema,
+    targets: Targets,
+    weight: Number | None,
+) -> tuple[_Rows | None, tuple[str, ...]]:
+    """The rows of the file of another split, if it is one; else what is to be said of it."""
+    if file is None:
+        return None, ()
+    other = read_table(file, settings.delimiter, settings.header)
+    lacks = [name for name in targets.names if table.has_header and name not in other.names]
+    if lacks and settings.test_path is None:
+        return None, (
+            f"{file.name} has no column {', '.join(map(repr, lacks))}: it can be predicted; the test split is held out "
+            f"of {table.path.name}",
+        )
+    needed = [*targets.names, *(column.name for column in schema.columns)]
+    return _rows_of(_same_columns(other, table, needed), schema, targets, weight), ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """The rows of a file that are taken: raw inputs (N, C) and targets; and how many are not, by reason."""
+
+    inputs: Values
+    targets: Array
+    names: tuple[str, ...]
+    """The file and line of each."""
+    left_out: dict[str, int]
+    origin: Origin
+    weights: Values | None
+
+    def take(self, rows: Array) -> _Rows:
+        """Some of them."""
+        weights = None if self.weights is None else self.weights[rows]
+        names = tuple(self.names[row] for row in rows.tolist())
+        return _Rows(self.inputs[rows], self.targets[rows], names, self.left_out, self.origin.take(rows), weights)
+
+
+def _rows_of(table: TextTable, schema: Schema, targets: Targets, weight: Number | None) -> _Rows:
+    answers, is_gap = targets.read(table)
+    inputs = np.empty((len(table), len(schema.columns)))
+    for index, column in enumerate(schema.columns):
+        inputs[:, index] = read_column(table, column)
+    left_out: dict[str, int] = {}
+    of_file = f"rows of {table.path.name}"
+    if schema.missing == "error":
+        _refuse_gaps(table, schema, inputs, targets, is_gap)
+    kept = ~is_gap
+    if is_gap.any():
+        left_out[f"{of_file} without a target"] = int(is_gap.sum())
+    if schema.missing == "drop":
+        gaps = np.isnan(inputs).any(axis=1) & kept
+        left_out |= {f"{of_file} with gaps": int(gaps.sum())} if gaps.any() else {}
+        kept &= ~gaps
+    if not kept.any():
+        raise DataError(f"{table.path}: no row is left: {', '.join(left_out)}", "data.dataset.missing: auto fills gaps")
+    if left_out:
+        inputs, answers = inputs[kept], answers[kept]
+    if targets.classes is None:
+        answers = _as_float32(answers)
+    rows = np.flatnonzero(kept)
+    weights = None if weight is None or weight.name not in table.names else _weights(table, weight, rows)
+    names = tuple(f"{table.path.name}:{line}" for line in table.lines[rows].tolist())
+    return _Rows(inputs, answers, names, left_out, Origin(table.path, rows), weights)
+
+
+def _weights(table: TextTable, column: Number, rows: Array) -> Values:
+    """How much each of the rows counts; DataError for what is no number from 0 on."""
+    values, bad = column.read(table.column(column.name))
+    bad |= ~(np.isfinite(values) & (values >= 0))
+    if bad[rows].any():
+        row = int(rows[np.argmax(bad[rows])])
+        raise DataError(
+            f"{table.place(row)}: the weight {column.name!r} is {table.cell(column.name, row)!r}",
+            "weights are numbers from 0 on: 0 leaves a row out of the loss, 2 counts it twice",
+        )
+    return values[rows]
+
+
+def _as_float32(values: Values) -> Array:
+    """The numbers as float32, unless that loses digits that tell them apart: dates, large counters."""
+    largest, deviation = np.max(np.abs(values), axis=0), np.std(values, axis=0)
+    return values if np.any((largest > 2**12) & (largest > 2**12 * deviation)) else values.astype(np.float32)
+
+
+def _refuse_gaps(table: TextTable, schema: Schema, inputs: Values, targets: Targets, is_gap: Array) -> None:
+    """Raises DataError, naming every column with gaps and the first place."""
+    gaps = np.isnan(inputs)
+    counts = {column.name: int(number) for column, number in zip(schema.columns, gaps.sum(axis=0), strict=True)}
+    counts |= {", ".join(targets.names): int(is_gap.sum())}
+    counts = {name: number for name, number in counts.items() if number}
+    if counts:
+        row = int(np.argmax(gaps.any(axis=1) | is_gap))
+        raise DataError(
+            f"{table.place(row)}: there are gaps in "
+            + ", ".join(f"{name!r} ({number:,})" for name, number in list(counts.items())[:10]),
+            "data.dataset.missing: auto fills them, drop leaves such rows out",
+        )
+
+
+def _target_names(table: TextTable, settings: TableSettings) -> tuple[tuple[str, ...], str]:
+    """The columns to predict, and how they were chosen."""
+    if settings.target is not None:
+        wanted = (settings.target,) if isinstance(settings.target, str) else settings.target
+        for name in wanted:
+            _check_column(table, name, "target")
+        return tuple(dict.fromkeys(wanted)), "as configured"
+    lower = [name.lower() for name in table.names]
+    known = next((name for name in TARGET_NAMES if name in lower), None)
+    if known is not None:
+        return (table.names[lower.index(known)],), "by its name"
+    rest = [name for name in table.names if name not in settings.ignore and name != settings.weight]
+    return ((rest or table.names)[-1],), "the last column, as none is called " + ", ".join(TARGET_NAMES)
+
+
+def _check_column(table: TextTable, name: str, field: str) -> None:
+    if name not in table.names:
+        shown = ", ".join(table.names[:20]) + (", ..." if len(table.names) > 20 else "")
+        raise DataError(
+            f"{table.path}: {field}: there is no column {name!r}{did_you_mean(name, table.names)}",
+            f"its columns are: {shown}",
+        )
+
+
+def _same_columns(table: TextTable, trained: TextTable, needed: list[str]) -> TextTable:
+    """A test file's table with the names of the training file's, which a file without a header lacks."""
+    if not (table.has_header and trained.has_header) and len(table.names) == len(trained.names):
+        return TextTable(table.path, trained.names, trained.has_header, table.columns, table.lines, table.guesses)
+    missing = [name for name in needed if name not in table.names]
+    if missing:
+        raise DataError(
+            f"{table.path} has no column {', '.join(map(repr, missing[:10]))}, which {trained.path} has",
+            f"its columns are: {', '.join(table.names[:20])}" + (", ..." if len(table.names) > 20 else ""),
+        )
+    return table
+
+
+def _notes(table: TextTable, targets: Targets, decisions: dict[str, Decision], decimal: str) -> list[str]:
+    """What a person should know of the guesses before training, a line each."""
+    notes = [f"{', '.join(targets.names)}: {targets.why}"]
+    encoding = next((guess for guess in table.guesses if guess.what == "encoding"), None)
+    if encoding is not None and encoding.taken not in ("UTF-8", "UTF-16"):
+        notes.append(f"{table.path.name} was read as {encoding.taken}: {encoding.why}")
+    if decimal == ",":
+        notes.append('numbers have a decimal comma (decimal: "." overrules)')
+    guessed = [guess for guess in table.guesses if guess.what == "header" and guess.why != "as configured"]
+    if guessed and guessed[0].taken == "yes" and any(re.fullmatch(r"-?\d+(\.\d+)?", name) for name in table.names):
+        notes.append(
+            f"the first row of {table.path.name} was taken for a header, though it holds numbers: "
+            "`header: false` reads it as an example"
+        )
+    for name, decision in decisions.items():
+        if decision.column is None and decision.why != "as configured":
+            listed = name if re.fullmatch(r"[A-Za-z_]\w*", name) else json.dumps(name)
+            notes.append(f"column {name!r} is left out: {decision.why} (columns: {{{listed}: category}} takes it)")
+    return notes
+
+
+def _described(
+    train: _Rows, columns: tuple[Column, ...], decisions: dict[str, Decision]
+) -> tuple[ColumnDescription, ...]:
+    found = []
+    places = {column.name: index for index, column in enumerate(columns)}
+    for name, decision in decisions.items():
+        if decision.column is None:
+            found.append(ColumnDescription(name, "left out", decision.why))
+            continue
+        values = train.inputs[:, places[name]]
+        levels: tuple[tuple[str, int], ...] = ()
+        if isinstance(decision.column, Category | Boolean):
+            words = decision.column.levels if isinstance(decision.column, Category) else decision.column.words
+            counts = np.bincount(values[values >= 0].astype(np.int64), minlength=len(words)).tolist()
+            levels = tuple(sorted(zip(words, counts, strict=True), key=lambda pair: -pair[1]))
+        gaps = int(np.isnan(values).sum())
+        found.append(ColumnDescription(name, decision.column.kind, decision.why, levels, gaps))  # type: ignore[arg-type]
+    return tuple(found)

@@ -1,0 +1,132 @@
+"""Cells of text to numbers: all cells of a column at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnscratch.datasets.tables.frames import pl
+from nnscratch.datasets.tables.text import CURRENCY, GAPS, WORDS, Values, number_pattern
+
+Bad = NDArray[np.bool_]
+
+LARGEST = float(np.finfo(np.float32).max)
+
+FORMATS = (
+    "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%d %H:%M:%S%z",
+    "%Y/%m/%d", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y.%m.%d",
+    "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d.%m.%y",
+    "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%y %H:%M",
+    "%d/%m/%y %H:%M", "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p",
+    "%m-%d-%Y", "%d-%m-%Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y",
+    "%a %b %d %H:%M:%S %Y", "%H:%M", "%H:%M:%S", "%I:%M %p", "%b %Y", "%B %Y",
+)  # fmt: skip
+
+
+def stripped(cells: pl.Series) -> pl.Series:
+    """The cells without blanks around them."""
+    return cells.str.strip_chars(" \t\r\n\u00a0\u202f\u3000")
+
+
+def gaps_in(cells: pl.Series) -> pl.Series:
+    """Which stripped cells stand for a missing value."""
+    return cells.is_null() | cells.str.to_lowercase().is_in(list(GAPS))
+
+
+def known_cells(cells: pl.Series) -> pl.Series:
+    """The distinct cells, stripped, that are no gap."""
+    different = stripped(cells.unique()).unique().drop_nulls()
+    return different.filter(~gaps_in(different))
+
+
+def read_numbers(cells: pl.Series, decimal: str) -> tuple[Values, Bad]:
+    """Numbers with that decimal mark; thousands separators, a currency and a percent sign are taken off (12 % is 12).
+
+    What a float32 cannot hold counts as bad.
+    """
+    if cells.dtype == pl.Float64:
+        values = cells.to_numpy()
+        return values, np.abs(values) > LARGEST
+    text = stripped(cells)
+    is_gap = gaps_in(text)
+    # With a decimal comma, 1.234 has a thousands separator.
+    numbers = (
+        text.cast(pl.Float64, strict=False)
+        if decimal == "."
+        else pl.repeat(None, len(text), dtype=pl.Float64, eager=True)
+    )
+    odd = (numbers.is_null() & ~is_gap).arg_true()
+    if len(odd):
+        numbers = numbers.scatter(odd, _cleaned(text.gather(odd), decimal))
+    values = numbers.fill_null(np.nan).to_numpy().copy()
+    gaps = is_gap.to_numpy()
+    values[gaps] = np.nan
+    bad = ~gaps & ~(np.abs(values) <= LARGEST)
+    return values, bad
+
+
+def _cleaned(text: pl.Series, decimal: str) -> pl.Series:
+    """The numbers in cells that are written for people; null for what is no number."""
+    is_number = text.str.contains(number_pattern(decimal))
+    plain = text.str.replace_all("−", "-").str.replace_all(rf"[{CURRENCY}%\s\u00a0\u202f'’]|USD|EUR|GBP|CHF|JPY", "")
+    plain = (
+        plain.str.replace_all(",", "", literal=True)
+        if decimal == "."
+        else (plain.str.replace_all(".", "", literal=True).str.replace_all(",", ".", literal=True))
+    )
+    numbers = plain.cast(pl.Float64, strict=False)
+    return pl.select(pl.when(is_number).then(numbers)).to_series()
+
+
+def read_levels(cells: pl.Series, levels: Sequence[str], unknown: float) -> tuple[Values, Bad]:
+    """The place of each cell among the levels; `unknown` for any other, none of which is bad."""
+    values, others = _places(stripped(as_text(cells)), dict(zip(levels, range(len(levels)), strict=True)))
+    values[others] = unknown
+    return values, np.zeros(len(values), bool)
+
+
+def read_booleans(cells: pl.Series, words: tuple[str, str]) -> tuple[Values, Bad]:
+    """1 for yes and 0 for no, in these words or any others that people use, small letters or large."""
+    codes = {word: code for pair in WORDS for code, word in enumerate(pair)}
+    return _places(stripped(as_text(cells).str.to_lowercase()), codes | {words[0]: 0, words[1]: 1})
+
+
+def _places(text: pl.Series, codes: Mapping[str, int]) -> tuple[Values, Bad]:
+    """The code of each cell, NaN for others; and which of these are no gaps."""
+    found = text.replace_strict(
+        list(codes), [float(code) for code in codes.values()], default=None, return_dtype=pl.Float64
+    )
+    values = found.fill_null(np.nan).to_numpy().copy()
+    return values, np.isnan(values) & ~gaps_in(text).to_numpy()
+
+
+def read_dates(cells: pl.Series, format: str) -> tuple[Values, Bad]:
+    """Seconds since 1970 (of a time without a date: since midnight)."""
+    text = stripped(as_text(cells))
+    is_gap = gaps_in(text)
+    if "%d" not in format and "%Y" in format:  # a month alone
+        text, format = "1 " + text, f"%d {format}"
+    if "%d" not in format:
+        text, format = "1970-01-01 " + text, f"%Y-%m-%d {format}"
+    if "%z" in format:
+        text = text.str.replace(r"[zZ]$", "+0000")
+    moments = text.str.strptime(pl.Datetime("us"), format, strict=False, exact=True)
+    if isinstance(moments.dtype, pl.Datetime) and moments.dtype.time_zone is not None:
+        moments = moments.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    values = (moments.dt.timestamp("us").cast(pl.Float64) / 1e6).fill_null(np.nan).to_numpy().copy()
+    gaps = is_gap.to_numpy()
+    values[gaps] = np.nan
+    return values, np.isnan(values) & ~gaps
+
+
+def as_text(cells: pl.Series) -> pl.Series:
+    """The cells as text: whole numbers without a fraction, null for NaN."""
+    if cells.dtype == pl.String:
+        return cells
+    known = cells.fill_nan(None)
+    values = known.drop_nulls().to_numpy()
+    is_whole = np.all(values == np.rint(values)) and np.all(np.abs(values) < 2**53)
+    return (known.cast(pl.Int64) if is_whole else known).cast(pl.String)

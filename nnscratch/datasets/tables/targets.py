@@ -1,0 +1,145 @@
+"""What a table is to predict: which columns, whether classes or numbers, and each row's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnscratch.datasets.tables.columns import Boolean, Category, Column, Number
+from nnscratch.datasets.tables.kinds import FEW, Decimal, decide, natural_order
+from nnscratch.datasets.tables.parsing import as_text, known_cells
+from nnscratch.datasets.tables.reader import TextTable
+from nnscratch.datasets.tables.text import Array, looks_like_number
+from nnscratch.datasets.task import classes_or_quantity
+from nnscratch.errors import DataError
+
+Task = Literal["auto", "classification", "regression"]
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """The target columns, what their cells are, and the classes (None: numbers are predicted)."""
+
+    names: tuple[str, ...]
+    columns: tuple[Column, ...]
+    classes: tuple[str, ...] | None
+    numbers: Array | None
+    """The classes as numbers, where they are whole numbers."""
+    why: str
+    """In words: "classification, as it holds text (3 classes)"."""
+
+    def read(self, table: TextTable) -> tuple[Array, NDArray[np.bool_]]:
+        """Labels (N,) int64, or numbers (N, K), for each row, and which rows have a gap there (and no meaning).
+
+        Raises DataError, with the place, for a cell that is neither a gap nor a number, and for a class that is new.
+        """
+        values = np.empty((len(table), len(self.columns)))
+        for index, column in enumerate(self.columns):
+            values[:, index], bad = column.read(table.column(column.name))
+            if bad.any():
+                raise _no_number(table, column.name, int(np.argmax(bad)))
+        gaps: NDArray[np.bool_] = np.any(np.isnan(values), axis=1)
+        if self.classes is None:
+            return values, gaps
+        (labels,) = values.T
+        if self.numbers is not None:
+            places = np.searchsorted(self.numbers, np.nan_to_num(labels)).clip(max=len(self.numbers) - 1)
+            labels = np.where(self.numbers[places] == labels, places, -1)
+        new = np.flatnonzero((labels < 0) & ~gaps)
+        if len(new):
+            raise DataError(
+                f"{table.place(new[0])}: the class {table.cell(self.names[0], new[0])!r} is not in the training file"
+            )
+        return np.where(gaps, 0, np.nan_to_num(labels)).astype(np.int64), gaps
+
+
+def choose_targets(
+    table: TextTable, names: Sequence[str], task: Task, decimal: Decimal, given: Mapping[str, str]
+) -> Targets:
+    """What is predicted, from the training file. Raises DataError for what can be neither classes nor numbers."""
+    if task == "classification" and len(names) > 1:
+        raise DataError("classification has one target column", "name one in `target`, or use task: regression")
+    columns = []
+    for name in names:
+        numbers = {name: "number"} if task == "regression" else {}
+        try:
+            column = decide(table, name, decimal, {**given, **numbers}, is_target=True).column
+        except DataError:
+            if task != "regression":
+                raise
+            _, bad = Number(name, decimal=decimal).read(table.column(name))
+            raise _no_number(table, name, int(np.argmax(bad))) from None
+        if column is None:
+            raise DataError(
+                f"{table.path}: every cell of the target {name!r} is a gap", "data.dataset.target names another"
+            )
+        if column.kind == "date":
+            raise DataError(f"{table.path}: the target {name!r} is a date", "give it as a number, of days or hours")
+        columns.append(column)
+    is_classes, why = _decide_task(table, columns, task)
+    if not is_classes:
+        for column in columns:
+            if not isinstance(column, Number):
+                _, bad = Number(column.name, decimal=decimal).read(table.column(column.name))
+                raise _no_number(table, column.name, int(np.argmax(bad)))
+        return Targets(tuple(names), tuple(columns), None, None, why)
+    return _classes(table, columns[0], why)
+
+
+def _decide_task(table: TextTable, columns: list[Column], task: Task) -> tuple[bool, str]:
+    """Whether it is classification, and why."""
+    if task != "auto":
+        return task == "classification", f"{task}, as configured"
+    if len(columns) > 1:
+        return False, "regression, as there are several targets"
+    (column,) = columns
+    if isinstance(column, Number):
+        values, _ = column.read(table.column(column.name))
+        is_classes, what = classes_or_quantity(values[~np.isnan(values)])
+        if is_classes:
+            return True, f"classification, as it holds {what} (task: regression overrules)"
+        return False, f"regression, as it holds {what} (task: classification overrules)"
+    levels = column.levels if isinstance(column, Category) else ()
+    looks = sum(map(looks_like_number, levels))
+    if len(levels) > FEW and (len(levels) * 2 > len(table) or looks * 2 > len(levels)):
+        what = "most of them numbers" if looks * 2 > len(levels) else "hardly one comes twice"
+        raise DataError(
+            f"{table.path}: the target {column.name!r} has {len(levels):,} different cells in {len(table):,} rows, "
+            f"{what}",
+            "data.dataset.task: classification makes a class of each, task: regression takes them as numbers; "
+            "data.dataset.target names another column",
+        )
+    return True, f"classification, as it holds text ({len(levels) or 2} classes)"
+
+
+def _classes(table: TextTable, column: Column, why: str) -> Targets:
+    """The classes of a target: its levels, or its whole numbers in their order."""
+    name, numbers = column.name, None
+    if isinstance(column, Number):
+        values, _ = column.read(table.column(name))
+        distinct = np.unique(values[~np.isnan(values)])
+        if np.all(distinct == np.rint(distinct)) and np.all(np.abs(distinct) < 2**53):
+            numbers = distinct
+    if numbers is not None:
+        classes = [str(int(number)) for number in numbers]
+    else:
+        known = known_cells(as_text(table.column(name)))
+        classes = natural_order(known.to_list())
+        if isinstance(column, Boolean) and len(classes) > 2:
+            classes = list(column.words)
+        else:
+            column = Category(name, levels=tuple(classes), own=len(classes))
+    if len(classes) < 2:
+        raise DataError(f"{table.path}: every row has the class {classes[0]!r}; there is nothing to learn")
+    return Targets((name,), (column,), tuple(classes), numbers, why)
+
+
+def _no_number(table: TextTable, name: str, row: int) -> DataError:
+    return DataError(
+        f"{table.place(row)}: the target {name!r} is {table.cell(name, row)!r}, not a number",
+        "regression needs numbers; for text use task: classification",
+    )

@@ -1,0 +1,235 @@
+"""`nnscratch train --seeds` and `--folds`: the trainings of a group, in this process or in several, to the end."""
+
+from __future__ import annotations
+
+import shlex
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+
+from nnscratch.config.assembly import prepare
+from nnscratch.config.config import Config, Tell
+from nnscratch.config.numbers import Number
+from nnscratch.errors import DivergenceError, Interrupted, UsageError, UserError
+from nnscratch.experiment import crew
+from nnscratch.experiment.timing import fit_epochs
+from nnscratch.experiment.train import resume, train
+from nnscratch.host import machine
+from nnscratch.host.display import Display, LogDisplay
+from nnscratch.host.interruption import StopRequest
+from nnscratch.host.json_text import json_text
+from nnscratch.host.workplace import Workplace
+from nnscratch.report.files import write_atomically
+from nnscratch.report.formats import duration, metric_value
+from nnscratch.results.drawing import pictures_may_fail
+from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.group import Member, Repetitions, RunGroup
+from nnscratch.runs.group_summary import GroupSummary, summarize_group
+from nnscratch.runs.kept_plugins import import_plugins
+from nnscratch.runs.starting import with_whole_path
+from nnscratch.runs.summary import summarize
+
+FEWEST, MOST = 2, 1000
+
+
+@dataclass(frozen=True)
+class How:
+    """How a group is trained: nothing of what comes out."""
+
+    workers: int = 1
+    allow_plugins: bool = False
+    wandb: str | None = None
+    """The mode of the runs' mirrors on W&B, in place of their config's."""
+
+    def check(self) -> None:
+        """Raises UsageError."""
+        Number(least=1, most=MOST, whole=True).require("--workers", self.workers)
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """The seeds of `42,43,44`. Raises UsageError for anything else."""
+    words = [word.strip() for word in text.split(",")]
+    wrong = [word for word in words if not (word.isascii() and word.isdecimal())]
+    if wrong or not FEWEST <= len(set(words)) <= MOST:
+        said = f"`{wrong[0]}` is not a seed" if wrong else f"from {FEWEST} to {MOST} different seeds are needed"
+        raise UsageError(f"--seeds {text}: {said}", "separate whole numbers by commas: --seeds 42,43,44")
+    return tuple(dict.fromkeys(map(int, words)))
+
+
+def repeat(
+    config: Config, seeds: Sequence[int], folds: int | None, how: How, workplace: Workplace, display: Display
+) -> GroupSummary:
+    """Trains the config with each seed, or with each fold held out, or goes on with that: what came of all.
+
+    The same command again goes on. Raises UserError when it cannot be trained.
+    """
+    how.check()
+    if bool(seeds) == (folds is not None):
+        raise UsageError(
+            "--seeds and --folds: one of them", "--seeds repeats training, --folds changes what is held out"
+        )
+    if folds is not None:
+        Number(least=FEWEST, most=MOST, whole=True).require("--folds", folds)
+        if config.data.fold is not None:
+            raise UsageError("data.fold is set already: --folds sets it for every run", "leave it out of the config")
+    config = with_whole_path(config, workplace.runs_dir)
+    prepared = prepare(config, workplace, display)  # data that is missing is missed once, and fetched once
+    wanted = Repetitions(seeds=tuple(seeds), folds=folds, minutes=config.training.minutes)
+    group = RunGroup.find(workplace.runs_dir, prepared.config, wanted)
+    if group is None:
+        threads = max(1, machine.choose_threads(workplace.threads) // how.workers)
+        group = RunGroup.create(workplace.runs_dir, fit_epochs(prepared, threads, display.say), wanted)
+    return go_on(group, how, workplace, display)
+
+
+def go_on(group: RunGroup, how: How, workplace: Workplace, display: Display) -> GroupSummary:
+    """Trains what is left of a group; no run is repeated, and none is lost."""
+    how.check()
+    threads = machine.choose_threads(workplace.threads)
+    own = replace(workplace, threads=max(1, threads // how.workers), download=False)
+    share = Share(group.path, own, how)
+    trouble: UserError | None = None
+    with RunDirectory(group.path).locked(), StopRequest() as stop:
+        _announce(group, display)
+        try:
+            if how.workers == 1:
+                share.work(stop, display.warn, display)
+            else:
+                with Watch(group, display):
+                    crew.work_in_processes(share, how.workers, stop, display.warn, lambda: _epochs(group.members))
+        except KeyboardInterrupt:  # the second one
+            stop.ask("interrupted")
+        except UserError as error:
+            trouble = error
+        if stop.wanted:
+            words = ["nnscratch", "train", "--resume", str(group.path), *workplace.words_to_repeat()]
+            words += ["--workers", str(how.workers)] if how.workers > 1 else []
+            words += ["--threads", str(workplace.threads)] if workplace.threads is not None else []
+            words += [] if workplace.plots else ["--no-plots"]
+            words += ["--allow-plugins"] if how.allow_plugins else []
+            words += ["--wandb", how.wandb] if how.wandb is not None else []
+            trouble = Interrupted(
+                f"interrupted; every run is saved in {group.path}", f"go on with: {shlex.join(words)}"
+            )
+        return conclude(group, trouble, display, workplace.plots)
+
+
+def _announce(group: RunGroup, display: Display) -> None:
+    members = group.members
+    done = sum(member.is_over for member in members)
+    display.say(f"{group.name}: {len(members)} {group.repetitions.kind}, runs in {group.path}")
+    if group.repetitions.folds is not None:
+        display.say("each fold of the training data is held out and scored once; the data's own test split is unused")
+    if done:
+        display.say(f"going on: {done} of {len(members)} runs are done")
+
+
+@dataclass(frozen=True)
+class Share:
+    """The work of each process: one run of the group after the other that nobody else is training."""
+
+    folder: Path
+    workplace: Workplace
+    how: How
+    again = "give the same command again"
+
+    def __call__(self, stop: StopRequest, tell: Tell) -> None:
+        if self.how.allow_plugins:
+            import_plugins(self.folder / "config.yaml")
+        self.work(stop, tell, LogDisplay())
+
+    def work(self, stop: StopRequest, tell: Tell, display: Display) -> None:
+        """Trains until no run of the group is left, or a stop is wanted. What others train is waited for."""
+        group = RunGroup.open(self.folder)
+        while not stop.wanted and (left := [member for member in group.members if not member.is_over]):
+            is_idle = True
+            for member in left:
+                with group.claimed(member) as is_ours:
+                    if is_ours and not member.is_over and not stop.wanted:
+                        is_idle = False
+                        display.say(f"{member.label} of {group.name}")
+                        self._train(group, member, stop, tell, display)
+            if is_idle:
+                time.sleep(crew.PAUSE)
+
+    def _train(self, group: RunGroup, member: Member, stop: StopRequest, tell: Tell, display: Display) -> None:
+        run, wandb = member.run, self.how.wandb
+        config = group.member_config(member)
+        if wandb is None and config.wandb.mode != "off":  # which a resume does not take from the run's own config
+            wandb = config.wandb.mode
+        if run.path.is_dir() and not run.config.exists():
+            run.discard()  # killed before there was anything in it
+        try:
+            if run.path.is_dir():
+                resume(run.path, None, self.workplace, display, wandb=wandb, stop=stop)
+            else:
+                train(config, replace(self.workplace, runs_dir=group.path), display, wandb=wandb, stop=stop)
+        except DivergenceError as error:
+            tell(f"{member.label}: {error.message}")
+        except Interrupted:
+            stop.ask("interrupted")
+
+
+class Watch:
+    """While it is entered, a thread looks at the runs, and shows how far they are and what they came to."""
+
+    def __init__(self, group: RunGroup, display: Display) -> None:
+        self._members, self._display = group.members, display
+        self._told = {member.label for member in self._members if member.is_over}
+        self._total = len(self._members) * group.config.training.epochs
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True, name="watch")
+
+    def __enter__(self) -> None:
+        self._display.start_progress(self._text(), self._total, _epochs(self._members))
+        self._thread.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        self._look()
+        self._display.end_progress()
+
+    def _watch(self) -> None:
+        while not self._over.wait(1.0):
+            self._look()
+
+    def _look(self) -> None:
+        for member in self._members:
+            if member.label not in self._told and member.is_over:
+                self._told.add(member.label)
+                run = summarize(member.run)
+                test = f"  test {metric_value(run.metric, run.test)}" if run.test is not None else ""
+                self._display.say(f"{member.label}  {run.status}{test}  trained {duration(run.seconds)}")
+        self._display.show_progress(self._text(), _epochs(self._members))
+
+    def _text(self) -> str:
+        return f"{len(self._told)} of {len(self._members)} runs"
+
+
+def _epochs(members: Sequence[Member]) -> int:
+    """How many epochs are trained in all."""
+    return sum(len(member.run.read_history()) for member in members)
+
+
+def conclude(group: RunGroup, trouble: UserError | None, display: Display, plots: bool) -> GroupSummary:
+    """Writes what depends on all runs: summary.json, and the curves with their bands."""
+    summary = summarize_group(group, trouble)
+    if trouble is None and not summary.scores:
+        failure = UserError(f"no run of {group.path} has a figure to take the mean of", "see the lines above")
+        summary = replace(summary, failure=failure)
+    write_atomically(group.path / "summary.json", (json_text(summary.to_dict(), indent=2) + "\n").encode())
+    histories = [history for member in group.members if (history := member.run.read_history())]
+    if plots and histories and trouble is None:
+        with pictures_may_fail(display, f"the figures are in {group.path}"):
+            from nnscratch.report.curves import band_curves
+
+            (group.path / "plots").mkdir(exist_ok=True)
+            band_curves({group.name: histories}, group.path / "plots" / "curves.png", title=summary.headline())
+            display.say(f"curves in {group.path / 'plots' / 'curves.png'}")
+    return summary

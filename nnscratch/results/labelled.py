@@ -1,0 +1,238 @@
+"""Labelled data that is none of a run's splits: a folder of pictures for each class, an NPZ file, a table.
+
+Inputs are read as `predict` reads them; classes are matched by name with those that the network knows.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from pathlib import Path
+
+import numpy as np
+
+from nnscratch.datasets.formats.images import SUFFIXES, quiet_pillow
+from nnscratch.datasets.formats.npy import read_npy
+from nnscratch.datasets.tables.columns import Number
+from nnscratch.datasets.tables.header import TARGET_NAMES
+from nnscratch.datasets.tables.settings import TableSettings
+from nnscratch.datasets.tables.text import is_gap
+from nnscratch.errors import DataError, UsageError, did_you_mean
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.results.prediction_inputs import items
+from nnscratch.results.prediction_tables import Item, table_items
+from nnscratch.results.subgroups import require_column
+from nnscratch.runs.loaded import LoadedRun
+from nnscratch.training.examples import Examples
+
+LABEL_KEYS = ("y_test", "Y_test", "test_labels", "y", "Y", "labels", "targets", "target", "y_train")
+CLASS_KEYS = ("classes", "class_names", "label_names", "target_names")
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Examples with their targets and names, what was guessed, and the cells of a column asked for."""
+
+    examples: Examples
+    note: str = ""
+    cells: tuple[str, ...] | None = None
+
+
+def read_labelled(loaded: LoadedRun, path: Path, by: str | None = None) -> Labelled:
+    """The labelled examples of a file or folder. Raises DataError, which says how to `predict` without labels."""
+    if not path.exists():
+        raise DataError(f"{path} does not exist", "--data takes a table, an NPZ file or a folder per class")
+    is_table = path.is_file() and path.suffix.lower() != ".npz"
+    if by is not None and not is_table:
+        raise UsageError(f"--by {by}: {path} is no table", "groups are made by a column of a table")
+    if is_table:
+        return _table(loaded, path, by)
+    return _folder(loaded, path) if path.is_dir() else _arrays(loaded, path)
+
+
+def unlabelled(loaded: LoadedRun, path: Path, reason: str) -> DataError:
+    """That there is nothing to compare predictions with."""
+    return DataError(f"{path}: {reason}", f"without labels: nnscratch predict {loaded.run.path} {path}")
+
+
+def _folder(loaded: LoadedRun, folder: Path) -> Labelled:
+    """Every picture in a folder that is called like its class."""
+    if loaded.classes is None:
+        raise DataError(f"{folder}: the run is a regression, which a folder per class has no numbers for")
+    folders = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if not folders:
+        raise unlabelled(loaded, folder, "no folder per class in it, so no labels")
+    _require_known(loaded.classes, [each.name for each in folders], folder)
+    files = [
+        (file, loaded.classes.index(each.name))
+        for each in folders
+        for file in sorted(each.rglob("*"))
+        if file.suffix.lower() in SUFFIXES and file.is_file()
+    ]
+    if not files:
+        raise DataError(f"{folder}: no pictures in it ({', '.join(SUFFIXES)})")
+    with quiet_pillow():
+        places, inputs = _read(loaded, items(loaded, [str(file) for file, _ in files], ()))
+    targets = np.array([label for _, label in files], np.int64)
+    return Labelled(Examples.all_of(inputs, targets, places))
+
+
+def _arrays(loaded: LoadedRun, path: Path) -> Labelled:
+    """The inputs and targets of an NPZ file: those of its test split when it has several."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sizes = {each.filename.removesuffix(".npy"): each.file_size for each in archive.infolist()}
+            key = next((name for name in LABEL_KEYS if name in sizes), None)
+            if key is None:
+                raise unlabelled(loaded, path, f"no labels: it holds {', '.join(sizes) or 'nothing'}, none called y")
+            found = {}
+            for name in (key, *(each for each in CLASS_KEYS if each in sizes)):
+                with archive.open(f"{name}.npy") as member:
+                    found[name] = read_npy(member, sizes[name], f"{path}: {name}")
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{path}: unreadable: {error}", "is it an NPZ file, and complete?") from error
+    places, inputs = _read(loaded, items(loaded, [str(path)], ()))
+    values, names = found.pop(key), next(iter(found.values()), None)
+    if len(values) != len(inputs):
+        raise DataError(f"{path}: {len(inputs):,} inputs, but {len(values):,} targets in {key}")
+    if loaded.classes is None:
+        return Labelled(Examples.all_of(inputs, numbers_of(loaded, values, path), places))
+    targets, note = _labels(loaded.classes, values, names, path)
+    return Labelled(Examples.all_of(inputs, targets, places), note)
+
+
+def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
+    """The rows of a table whose target has no gap; `by` is a column whose cells are wanted, too."""
+    if loaded.takes_images and path.suffix.lower() in SUFFIXES:
+        raise unlabelled(loaded, path, "a picture alone has no label; a folder for each class gives them")
+    from nnscratch.datasets.tables.kinds import decimal_mark  # these import polars
+    from nnscratch.datasets.tables.reader import read_table
+
+    source = loaded.config.data.dataset.build()
+    settings = source if isinstance(source, TableSettings) else TableSettings()
+    table = read_table(path, settings.delimiter, settings.header)
+    if by is not None:
+        require_column(by, table.names, str(path))
+    decimal, _ = decimal_mark(table, settings.decimal)
+    names = _target_names(loaded, settings, table.names, path)
+    columns = [table.column(name) for name in names]
+    if loaded.classes is None:
+        read = [Number(name, decimal=decimal).read(column) for name, column in zip(names, columns, strict=True)]
+        for name, (_, bad) in zip(names, read, strict=True):
+            if bad.any():
+                row = int(np.argmax(bad))
+                raise DataError(f"{table.place(row)}: the target {name!r} is {table.cell(name, row)!r}, not a number")
+        values = np.stack([each for each, _ in read], axis=1)
+        rows = np.flatnonzero(~np.isnan(values).any(axis=1))
+        targets = numbers_of(loaded, values[rows], path)
+    else:
+        cells = [str(cell).strip() for cell in columns[0].to_list()]
+        rows = np.array([row for row, cell in enumerate(cells) if not is_gap(cell)], np.int64)
+        targets = labels_of(loaded.classes, [_class_name(cells[row], loaded.classes) for row in rows], path)
+    if not len(rows):
+        raise unlabelled(loaded, path, f"every cell of the target {names[0]!r} is empty")
+    is_kept = np.isin(np.arange(len(table)), rows)
+    places, inputs = _read(loaded, compress(table_items(loaded, path, ()), is_kept))
+    weights = None
+    if settings.weight is not None and settings.weight in table.names:
+        weights, _ = Number(settings.weight, decimal=decimal).read(table.column(settings.weight))
+        weights = np.nan_to_num(weights)[rows]
+    left_out = len(table) - len(rows)
+    note = f"{left_out:,} rows without a target are left out" if left_out else ""
+    cells_by = None if by is None else tuple(str(cell) for cell in table.column(by).gather(rows).to_list())
+    return Labelled(Examples.all_of(inputs, targets, places, weights), note, cells_by)
+
+
+def _target_names(loaded: LoadedRun, settings: TableSettings, names: Sequence[str], path: Path) -> tuple[str, ...]:
+    """The columns with the targets: those that the run was told of or knows, else by the rule that training has."""
+    if loaded.classes is None and loaded.target_names and settings.target is None:
+        wanted = loaded.target_names
+    elif settings.target is not None:
+        wanted = (settings.target,) if isinstance(settings.target, str) else tuple(dict.fromkeys(settings.target))
+    else:
+        features = [] if loaded.encoding is None else [column.name for column in loaded.encoding.columns]
+        others = [name for name in names if name not in (*features, *settings.ignore, settings.weight)]
+        by_name = [name for known in TARGET_NAMES for name in others if name.lower() == known]
+        wanted = tuple((by_name or others[-1:])[:1])
+        if not wanted:
+            raise unlabelled(loaded, path, "no column beside the features, so no labels")
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise unlabelled(loaded, path, f"no column {', '.join(map(repr, missing))}, so no labels")
+    return wanted
+
+
+def _class_name(cell: str, classes: tuple[str, ...]) -> str:
+    """The cell as the classes are called: 1.0 is 1 where these are whole numbers."""
+    if cell in classes:
+        return cell
+    try:
+        value = float(cell)
+    except ValueError:
+        return cell
+    return str(int(value)) if value.is_integer() else cell
+
+
+def _read(loaded: LoadedRun, read: Iterable[Item]) -> tuple[tuple[str, ...], Array]:
+    """The places and the inputs of all; a DataError for the first that cannot be read: figures are of all or none."""
+    places, arrays = [], []
+    for item in read:
+        places.append(item.name)
+        arrays.append(item.read())
+    if not arrays:
+        raise DataError("there is no example in it")
+    return tuple(places), np.stack(arrays)
+
+
+def _labels(classes: tuple[str, ...], values: Array, names: Array | None, path: Path) -> tuple[Array, str]:
+    """Labels (N,) by the network's classes, and what was guessed of them."""
+    flat = values.reshape(len(values), -1)
+    is_wide = flat.shape[1] == len(classes) > 1 and flat.dtype.kind in "biuf"
+    if is_wide and ((flat == 0) | (flat == 1)).all() and (flat.sum(axis=1) == 1).all():
+        return flat.argmax(axis=1), f"one-hot rows, in the order of the classes: {classes[0]}, {classes[1]}, ..."
+    if flat.shape[1] != 1:
+        raise DataError(f"{path}: labels of shape {values.shape}; they are one per example, (N,)")
+    flat = np.char.decode(flat[:, 0], "utf-8") if flat.dtype.kind == "S" else flat[:, 0]
+    is_number = flat.dtype.kind in "iubf"
+    if is_number and not (np.isfinite(flat).all() and (flat == np.rint(flat)).all()):
+        raise DataError(f"{path}: the targets are broken numbers, the run's are classes: {', '.join(classes[:10])}")
+    own = [str(int(each)) if is_number else str(each) for each in flat]
+    if names is not None and is_number:
+        listed = [str(each) for each in names.ravel()]
+        if not all(0 <= int(each) < len(listed) for each in own):
+            raise DataError(f"{path}: a label counts past its {len(listed)} class names")
+        own = [listed[int(each)] for each in own]
+    elif is_number and not set(own) <= set(classes) and all(0 <= int(each) < len(classes) for each in own):
+        return flat.astype(np.int64), f"labels are numbers: 0 is taken for {classes[0]}, 1 for {classes[1]}, ..."
+    return labels_of(classes, own, path), ""
+
+
+def labels_of(classes: tuple[str, ...], names: Sequence[str], path: Path) -> Array:
+    """Labels (N,) of class names; DataError for what the network does not know."""
+    _require_known(classes, sorted(set(names)), path)
+    numbering = {name: label for label, name in enumerate(classes)}
+    return np.array([numbering[name] for name in names], np.int64)
+
+
+def _require_known(classes: tuple[str, ...], names: Iterable[str], path: Path) -> None:
+    unknown = [name for name in names if name not in classes]
+    if unknown:
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        raise DataError(
+            f"{path}: the network knows no class {unknown[0]!r}{more}{did_you_mean(unknown[0], classes)}",
+            f"its classes are {', '.join(classes[:20])}{', ...' if len(classes) > 20 else ''}",
+        )
+
+
+def numbers_of(loaded: LoadedRun, values: Array, path: Path) -> Array:
+    """Regression targets (N, K) float32."""
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{path}: targets of {values.dtype}; a regression's are numbers")
+    flat = values.reshape(len(values), -1).astype(np.float32)
+    if flat.shape[1] != loaded.outputs:
+        raise DataError(f"{path}: {flat.shape[1]} targets an example, the network gives {loaded.outputs}")
+    if not np.isfinite(flat).all():
+        raise DataError(f"{path}: a target is not a finite number")
+    return flat

@@ -1,0 +1,110 @@
+"""The rows of tables as inputs of a network: files of any format, and JSON objects, whichever columns they have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nnscratch.datasets.tables.encoding import TableEncoding
+from nnscratch.datasets.tables.header import TARGET_NAMES
+from nnscratch.datasets.tables.settings import TableSettings
+from nnscratch.errors import DataError, UserError
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.results.stored_values import stored
+from nnscratch.runs.loaded import LoadedRun
+
+if TYPE_CHECKING:
+    from nnscratch.datasets.tables.reader import TextTable
+
+BLOCK = 4096
+"""Rows that are encoded at once."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One input: what it is called, and how its array, of the network's input shape, is read (a UserError if not)."""
+
+    name: str
+    read: Callable[[], Array]
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """Cells of its row that go into the output."""
+
+
+def table_items(loaded: LoadedRun, path: Path, keep: Sequence[str]) -> Iterator[Item]:
+    """The rows of a table's file, as `path:2`, `path:3`, ... by their line."""
+    from nnscratch.datasets.tables.reader import read_table  # which imports polars
+
+    if not path.exists():
+        raise DataError(f"{path} does not exist")
+    settings = loaded.config.data.dataset.build()
+    told = (settings.delimiter, settings.header) if isinstance(settings, TableSettings) else (None, None)
+    yield from _rows(loaded, read_table(path, *told), keep)
+
+
+def record_items(
+    loaded: LoadedRun, records: Sequence[tuple[int, dict[str, Any]]], keep: Sequence[str]
+) -> Iterator[Item]:
+    """JSON objects with the line of each: a key that an object lacks is that object's error, null a gap."""
+    from nnscratch.datasets.tables.reader import from_records
+
+    encoding = loaded.encoding
+    if encoding is None:
+        raise DataError("JSON objects are rows of a table, and this run was trained on none", "give it paths")
+    complete: list[tuple[int, dict[str, Any]]] = []
+    for line, record in [*records, (0, {})]:
+        missing = [column.name for column in encoding.columns if column.name not in record] + [
+            name for name in keep if name not in record
+        ]
+        if not missing:
+            complete.append((line, record))
+            continue
+        if complete:
+            yield from _rows(loaded, from_records(Path("-"), complete, ()), keep)
+            complete = []
+        if line:
+            yield failure(f"-:{line}", DataError(f"no {', '.join(map(repr, missing[:10]))} in the object"))
+
+
+def failure(name: str, error: UserError) -> Item:
+    """An input that cannot be read, which says so when it is read."""
+
+    def read() -> Array:
+        raise error
+
+    return Item(name, read)
+
+
+def _rows(loaded: LoadedRun, table: TextTable, keep: Sequence[str]) -> Iterator[Item]:
+    missing = [name for name in keep if name not in table.names]
+    if missing:
+        raise DataError(f"{table.path} has no column {', '.join(map(repr, missing))} to keep")
+    encoding = loaded.encoding or _of_position(loaded, table)
+    encoding.places(table)  # a table that lacks a column is one error, not one for each row
+    for start in range(0, len(table), BLOCK):
+        part = table.take(np.arange(start, min(start + BLOCK, len(table))))
+        values, errors = encoding.read(part)
+        values[[row for row, error in enumerate(errors) if error is not None]] = np.nan
+        features = encoding.encode(values)
+        kept = {name: part.column(name).to_list() for name in keep}
+        for row, error in enumerate(errors):
+            name = part.place(row)
+            own = {key: str(cells[row]) for key, cells in kept.items()}
+            if error is not None:
+                yield Item(name, failure(name, DataError(f"{name}: {error}")).read, own)
+            else:
+                yield Item(name, partial(stored, loaded, features[row], name), own)
+
+
+def _of_position(loaded: LoadedRun, table: TextTable) -> TableEncoding:
+    """A table for a network that knows no names: it has exactly the inputs, or these and a target beside them."""
+    names, size = table.names, math.prod(loaded.input_shape)
+    inputs = [name for name in names if name.lower() not in TARGET_NAMES] if len(names) != size else names
+    if len(inputs) != size:
+        raise DataError(f"{table.path}: {len(names)} columns, but the network takes {size} numbers")
+    return TableEncoding.of_numbers(inputs)

@@ -1,0 +1,150 @@
+"""The figures of each group of examples: by the levels of a column, or by quarters of its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nnscratch.config.data import Splits
+from nnscratch.datasets.dataset import Dataset
+from nnscratch.datasets.tables.settings import TableSettings
+from nnscratch.datasets.tables.text import is_gap
+from nnscratch.errors import DataError, UsageError, did_you_mean
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.report.formats import count, decimal
+from nnscratch.report.tables import Column, Table
+from nnscratch.results.figures import Figure, figures_of_labels, figures_of_numbers, figures_to_dict
+from nnscratch.runs.loaded import LoadedRun
+from nnscratch.training.metrics.classification import confusion_matrix
+
+SHOWN = {
+    "classification": ("accuracy", "balanced_accuracy", "macro_f1"),
+    "regression": ("mean_absolute_error", "root_mean_squared_error", "r2"),
+}
+MOST = 12
+"""Levels with a group of their own, the largest; the others are one."""
+FEW = 8
+"""So many different numbers are levels; of more, quarters are made."""
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """A group for every example: its number (N,), and the groups' names."""
+
+    column: str
+    names: tuple[str, ...]
+    of: Array
+
+    @classmethod
+    def by(cls, column: str, cells: Sequence[str]) -> Groups:
+        """From what stands in a column: numbers in quarters, anything else by level, gaps in a group of their own."""
+        text = np.array(["" if is_gap(cell) else cell.strip() for cell in cells], object)
+        try:
+            values = np.array([float(each) if each else np.nan for each in text])
+        except ValueError:
+            return cls._of_levels(column, text)
+        distinct = np.unique(values[~np.isnan(values)])
+        if len(distinct) <= FEW:
+            return cls._of_levels(column, np.array([each and decimal(float(each), 6) for each in text], object))
+        edges = np.unique(np.quantile(values[~np.isnan(values)], [0.25, 0.5, 0.75]))
+        quarter = np.searchsorted(edges, values, side="left")
+        names: list[str] = []
+        of = np.zeros(len(values), np.int64)
+        for each in range(len(edges) + 1):
+            inside = (quarter == each) & ~np.isnan(values)
+            if inside.any():
+                of[inside] = len(names)
+                names.append(f"{decimal(values[inside].min())} to {decimal(values[inside].max())}")
+        if np.isnan(values).any():
+            of[np.isnan(values)] = len(names)
+            names.append("(none)")
+        return cls(column, tuple(names), of)
+
+    @classmethod
+    def _of_levels(cls, column: str, text: Array) -> Groups:
+        levels, inverse, counts = np.unique(text.astype(str), return_inverse=True, return_counts=True)
+        kept = np.sort(np.argsort(-counts, kind="stable")[:MOST])
+        names = [str(levels[each]) or "(none)" for each in kept]
+        number = np.full(len(levels), len(kept))
+        number[kept] = np.arange(len(kept))
+        if len(levels) > len(kept):
+            names.append(f"({len(levels) - len(kept)} others)")
+        return cls(column, tuple(names), number[inverse])
+
+    def figures(
+        self, t: Array, p: Array, rng: np.random.Generator, predicted: Array | None = None
+    ) -> tuple[Subgroup, ...]:
+        """Of every group: from labels, probabilities and the classes that are predicted, or from numbers t and p."""
+        found = []
+        for number, name in enumerate(self.names):
+            rows = np.flatnonzero(self.of == number)
+            if predicted is None:
+                figures = figures_of_numbers(t[rows], p[rows], rng)
+            else:
+                confusion = confusion_matrix(t[rows], predicted[rows], p.shape[1])
+                figures = figures_of_labels(t[rows], p[rows], confusion, rng)
+            found.append(Subgroup(name, len(rows), figures))
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class Subgroup:
+    """The figures of one group."""
+
+    name: str
+    examples: int
+    figures: tuple[Figure, ...]
+
+
+def subgroups_table(column: str, groups: Sequence[Subgroup]) -> Table:
+    """A row for each group: the first figure with its interval, two more."""
+    task = groups[0].figures[0].metric.task
+    chosen = [{each.metric.name: each for each in group.figures} for group in groups]
+    first, *others = SHOWN[task]
+    titles = [chosen[0][name].metric.title for name in (first, *others)]
+    columns = (
+        Column(column), Column("examples", True), Column(titles[0], True), Column("95 % interval", True),
+        *(Column(title, True) for title in titles[1:]),
+    )  # fmt: skip
+    rows = [
+        (
+            group.name, count(group.examples), own[first].text, own[first].interval_text,
+            *(own[name].text for name in others),
+        )
+        for group, own in zip(groups, chosen, strict=True)
+    ]  # fmt: skip
+    return Table(columns, tuple(rows))
+
+
+def subgroups_to_dict(column: str, groups: Sequence[Subgroup]) -> dict[str, Any]:
+    """Plain values for JSON."""
+    return {
+        "column": column,
+        "groups": [{"group": each.name, "examples": each.examples, **figures_to_dict(each.figures)} for each in groups],
+    }
+
+
+def cells_of_split(loaded: LoadedRun, dataset: Dataset, splits: Splits, split: str, column: str) -> list[str]:
+    """What stands in a column of the run's own table for every example of a split, read again from its file."""
+    examples = splits.named(split)
+    assert examples is not None
+    origin = dataset.origins.get("train" if examples.inputs is dataset.train_inputs else split)
+    if origin is None:
+        raise UsageError(f"--by {column}: {dataset.name} is no table", "groups are made by a column of a table")
+    from nnscratch.datasets.tables.reader import read_table  # which imports polars
+
+    settings = loaded.config.data.dataset.build()
+    told = (settings.delimiter, settings.header) if isinstance(settings, TableSettings) else (None, None)
+    table = read_table(origin.path, *told)
+    require_column(column, table.names, str(origin.path))
+    return [str(cell) for cell in table.column(column).gather(origin.rows[examples.rows]).to_list()]
+
+
+def require_column(column: str, names: Sequence[str], path: str) -> None:
+    """Raises DataError, with the closest name, when a table has no such column."""
+    if column not in names:
+        shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+        raise DataError(f"{path} has no column {column!r}{did_you_mean(column, names)}", f"its columns are: {shown}")

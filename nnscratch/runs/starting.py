@@ -1,0 +1,148 @@
+"""`model.start_from`: a training that starts from the weights of a run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from nnscratch.config.assembly import Assembly, prepare
+from nnscratch.config.config import Config
+from nnscratch.config.data import Tell
+from nnscratch.config.named_weights import StartingWeights, array_names
+from nnscratch.errors import ConfigError, Problem, UserError, did_you_mean
+from nnscratch.host.display import Display
+from nnscratch.host.workplace import Workplace
+from nnscratch.nn.compute.buffers import Array, Shape
+from nnscratch.nn.parameters import is_among
+from nnscratch.runs.checkpoint import Checkpoint, load_checkpoint
+from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.header import Header, header_of
+from nnscratch.runs.meta import Origin
+from nnscratch.runs.names import find_run
+from nnscratch.runs.training_state import scaling_of
+
+
+def prepare_start(config: Config, workplace: Workplace, display: Display) -> tuple[Assembly, Origin | None]:
+    """As `prepare`, and where its weights are from: with weights, running statistics and scaling of `start_from`.
+
+    A table's columns become features as in that run. The config then names the run by its whole path. What is done
+    with its scaling and its classes is told. Raises ConfigError, with every array that does not fit, and UserError when
+    there is no such run.
+    """
+    config = with_whole_path(config, workplace.runs_dir)
+    if config.model.start_from is None:
+        return prepare(config, workplace, display), None
+    path = Path(config.model.start_from.run)
+    file = path if path.is_file() else RunDirectory.open(path).best
+    saved = load_checkpoint(file)
+    header = header_of(saved, file)
+    assembly = prepare(config, workplace, display, header.table_encoding)
+    return _start_from(assembly, path, file, saved, header, display.say)
+
+
+def _start_from(
+    assembly: Assembly, path: Path, file: Path, saved: Checkpoint, header: Header, tell: Tell
+) -> tuple[Assembly, Origin]:
+    config = assembly.config
+    assert config.model.start_from is not None
+    arrays, state = saved.section("parameters"), saved.section("state")
+    shapes, state_shapes = assembly.network.parameters.shapes, assembly.network.parameters.state_shapes
+    problems = list(_problems(assembly, {**arrays, **state}, {**shapes, **state_shapes}))
+    if problems:
+        unlike = [name for name, shape in shapes.items() if name not in arrays or arrays[name].shape != shape]
+        layers = ", ".join(dict.fromkeys(name.rpartition(".")[0] for name in unlike)) or "..."
+        said = f"layers that are to start anew are named: start_from: {{run: {path.name}, fresh: [{layers}]}}"
+        raise ConfigError(problems, said)
+    fresh = config.model.start_from.fresh
+    starting = StartingWeights(_kept(arrays, shapes, fresh), _kept(state, state_shapes, fresh))
+    origin = Origin(str(path), header.epoch, hashlib.sha256(file.read_bytes()).hexdigest())
+    tell(_told(starting, {**shapes, **state_shapes}, path, header))
+    for line in _about_classes(assembly, header, starting):
+        tell(line)
+    return _with_scaling(replace(assembly, starting=starting), saved, file, tell), origin
+
+
+def with_whole_path(config: Config, runs_dir: Path) -> Config:
+    """The config that names the run it starts from by its whole path. Raises UsageError when there is none."""
+    start = config.model.start_from
+    if start is None:
+        return config
+    whole = start.model_copy(update={"run": str(find_run(start.run, runs_dir).absolute())})
+    return config.model_copy(update={"model": config.model.model_copy(update={"start_from": whole})})
+
+
+def _problems(assembly: Assembly, found: Mapping[str, Array], needed: Mapping[str, Shape]) -> Iterator[Problem]:
+    config, start = assembly.config, assembly.config.model.start_from
+    assert start is not None
+    known = [*array_names(assembly.network), *found]
+    for index, name in enumerate(start.fresh):
+        where = f"model.start_from.fresh.{index}"
+        if not any(is_among(each, [name]) for each in (*known, *needed)):
+            yield config.problem(where, f"there is no layer or weight `{name}`{did_you_mean(name, known)}")
+        elif is_among(name, config.model.freeze):
+            yield config.problem(where, f"{name} starts anew and is frozen: it would never learn anything")
+    for name, shape in needed.items():
+        if is_among(name, start.fresh):
+            continue
+        if name not in found:
+            close = did_you_mean(name, [each for each in found if each not in needed])
+            yield config.problem("model.start_from", f"{start.run} has no {name}{close}")
+        elif found[name].shape != shape:
+            said = f"{name} has shape {found[name].shape} in {start.run}, here {shape}"
+            yield config.problem("model.start_from", said)
+    for name in found:
+        if name not in needed and not is_among(name, start.fresh):
+            yield config.problem("model.start_from", f"{start.run} has {name}, the network has not")
+
+
+def _kept(arrays: Mapping[str, Array], shapes: Mapping[str, Shape], fresh: tuple[str, ...]) -> dict[str, Array]:
+    return {name: array for name, array in arrays.items() if name in shapes and not is_among(name, fresh)}
+
+
+def _told(starting: StartingWeights, shapes: Mapping[str, Shape], path: Path, header: Header) -> str:
+    taken = {**starting.parameters, **starting.state}
+    anew = [name for name in shapes if name not in taken]
+    said = f"starts from {path}, epoch {header.epoch}: {len(taken)} of {len(shapes)} arrays"
+    return said + (f"; anew: {', '.join(anew)}" if anew else "")
+
+
+def _about_classes(assembly: Assembly, header: Header, starting: StartingWeights) -> Iterator[str]:
+    """A line when the outputs meant something else, and the weights of the last layer are kept."""
+    before = header.classes if header.classes is not None else header.target_names
+    now = assembly.dataset.classes if assembly.dataset.classes is not None else assembly.dataset.target_names
+    last = list(assembly.network.parameters.shapes)[-1]
+    if last in starting.parameters and tuple(before or ()) != tuple(now or ()):
+        yield (
+            f"its outputs were {_listed(before)}, here they are {_listed(now)}; "
+            f"{last.rpartition('.')[0]} keeps its weights: model.start_from.fresh would start it anew"
+        )
+
+
+def _listed(names: object) -> str:
+    words = [str(each) for each in names] if isinstance(names, tuple | list) else []
+    shown = ", ".join(words[:4]) + (", ..." if len(words) > 4 else "")
+    return shown or "numbers"
+
+
+def _with_scaling(assembly: Assembly, saved: Checkpoint, file: Path, tell: Tell) -> Assembly:
+    """With the run's scaling of inputs, which its weights were trained with, when it fits; targets are scaled anew."""
+    try:
+        affine = scaling_of(saved, file, assembly.dataset.input_shape)
+    except UserError:
+        tell("inputs have another shape than there: they are scaled as data.scaling says, not as its weights know them")
+        return assembly
+    own = assembly.affine
+    if not (_equal(own.multiplier, affine.multiplier) and _equal(own.offset, affine.offset)):
+        tell("inputs are scaled as there, since its weights know them so: data.scaling does not count")
+    return assembly.with_scaling(affine, assembly.target_affine)
+
+
+def _equal(one: Array, other: Array) -> bool:
+    try:
+        return bool(np.allclose(one, other, rtol=1e-6, atol=1e-9))
+    except ValueError:
+        return False

@@ -1,0 +1,249 @@
+"""Tables from raw rows to predictions of raw rows: trained, resumed, evaluated and asked as people have them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nnscratch.cli import main
+from nnscratch.errors import DataError
+from nnscratch.host.display import Display
+from nnscratch.host.workplace import Workplace
+from nnscratch.results.evaluate import Request, evaluate_run
+from nnscratch.runs.checkpoint import load_checkpoint
+from nnscratch.runs.loaded import load_run
+from tests.conftest import train_quietly
+
+COLOURS = ("red", "blue", "green")
+
+
+def write_shop(path: Path, rows: int = 90) -> None:
+    """Prices that a colour, a size with gaps and a day decide, written as in Germany."""
+    rng = np.random.default_rng(0)
+    lines = ["id;colour;size;day;sold;price"]
+    for row in range(rows):
+        colour, size = int(rng.integers(3)), int(rng.integers(10, 60))
+        price = f"{1000 + 100 * colour + size},{row % 10}0".replace("1", "1.", 1)
+        cell = "" if row % 9 == 5 else f"{size},5"
+        lines.append(
+            f"{row};{COLOURS[colour]};{cell};{row % 28 + 1:02d}.03.2024;{'yes' if row % 2 else 'no'};{price} €"
+        )
+    path.write_text("\n".join(lines) + "\n", encoding="cp1252")
+
+
+def settings(path: Path, **changes: Any) -> dict[str, Any]:
+    return {
+        "name": "shop",
+        "data": {"dataset": {"name": "csv", "target": "price"}, "path": str(path)},
+        "model": {"hidden_layers": []},
+        "loss": "mean_squared_error",
+        "optimizer": {"name": "adam", "learning_rate": 0.05},
+        "training": {"epochs": 30, "batch_size": 16},
+        **changes,
+    }
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The table and a run that has learned it."""
+    folder = tmp_path_factory.mktemp("shop")
+    write_shop(folder / "shop.csv")
+    return folder / "shop.csv", train_quietly(settings(folder / "shop.csv"), folder / "runs")
+
+
+def predicted(capsys: pytest.CaptureFixture[str], run: Path, *words: str | Path) -> list[dict[str, Any]]:
+    capsys.readouterr()
+    with suppress(SystemExit):  # of a row with an error
+        main(["predict", str(run), "--json", *map(str, words)])
+    rows: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return rows
+
+
+def test_raw_rows_are_learned_and_predictions_are_in_the_targets_own_units(
+    shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, run = shop
+    assert (
+        evaluate_run(run, Request(), Workplace(table.parent, threads=1, plots=False), Display(quiet=True)).to_dict()[
+            "r2"
+        ]
+        > 0.8
+    )
+    rows = predicted(capsys, run, table)
+    assert len(rows) == 90
+    assert all(1000 < row["values"]["price"] < 1300 for row in rows)
+    assert load_run(run).encoding is not None
+
+
+def test_predicting_the_test_rows_agrees_with_evaluating_them(
+    shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, run = shop
+    evaluation = evaluate_run(run, Request(), Workplace(table.parent, threads=1, plots=False), Display(quiet=True))
+    expected = sorted(np.ravel(evaluation.measured.y).tolist())  # type: ignore[union-attr]
+    found = [row["values"]["price"] for row in predicted(capsys, run, table)]
+    for value in expected:
+        assert min(abs(each - value) for each in found) < 1e-2
+
+
+def test_columns_may_stand_in_any_order_with_others_beside_them_and_without_the_target(
+    shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    table, run = shop
+    rows = [line.split(";") for line in table.read_text(encoding="cp1252").splitlines()]
+    mixed = ["\t".join([row[4], "note", row[2], row[0], row[3], row[1]]) for row in rows]
+    (tmp_path / "mixed.tsv").write_text("\n".join(mixed) + "\n")
+    first = [row["values"] for row in predicted(capsys, run, table)]
+    again = predicted(capsys, run, tmp_path / "mixed.tsv", "--keep", "id")
+    assert [row["values"] for row in again] == first
+    assert [row["kept"] for row in again[:2]] == [{"id": "0"}, {"id": "1"}]
+    assert again[0]["input"] == f"{tmp_path}/mixed.tsv:2"
+
+
+def test_csv_output_has_the_kept_columns(shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    table, run = shop
+    main(["predict", str(run), str(table), "--csv", "--keep", "id", "--keep", "colour"])
+    header, row = list(csv.reader(io.StringIO(capsys.readouterr().out)))[:2]
+    assert header == ["input", "id", "colour", "price", "error"]
+    assert (row[0], row[1], row[2] in COLOURS) == (f"{table}:2", "0", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("x;z\n1;2\n", "no column of the training data; it has 'x', 'z'"),
+        ("a;b;c;d\n1;2;3;4\n", "no column of the training data"),
+        ("colour;size;day\nred;1,5;01.03.2024\n", "has no column 'sold'"),
+        ("<html></html>", "a web page"),
+        ("", "the file is empty"),
+    ],
+)
+def test_a_table_that_lacks_columns_is_refused_by_name_and_never_taken_by_position(
+    shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, error: str
+) -> None:
+    (tmp_path / "new.csv").write_text(text)
+    (row,) = predicted(capsys, shop[1], tmp_path / "new.csv")
+    assert error in row["error"]
+
+
+def test_one_bad_row_leaves_the_others_as_they_are(
+    shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    lines = shop[0].read_text(encoding="cp1252").splitlines()
+    (tmp_path / "new.csv").write_text("\n".join([*lines[:3], "9;red;big;01.03.2024;no;", "10;pink;;;yes;", lines[3]]))
+    rows = predicted(capsys, shop[1], tmp_path / "new.csv")
+    assert [row.get("error") for row in rows] == [
+        None,
+        None,
+        "column 'size' is 'big', not a number with a decimal comma",
+        None,
+        None,
+    ]
+    expected = [row["values"] for row in predicted(capsys, shop[1], shop[0])[:3]]
+    assert [rows[index]["values"] for index in (0, 1, 4)] == expected
+
+
+def test_a_dash_takes_json_objects_and_paths(
+    shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, run = shop
+    objects = [
+        {"colour": "red", "size": 20.5, "day": "01.03.2024", "sold": False},
+        {"colour": "red", "size": None, "day": "01.03.2024", "sold": "no", "id": 7},
+        {"colour": "red"},
+    ]
+    lines = [*map(json.dumps, objects), str(table), "{broken"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
+    rows = predicted(capsys, run, "-")
+    assert [row["input"] for row in (*rows[:4], rows[-1])] == ["-:1", "-:2", "-:3", f"{table}:2", "-:5"]
+    assert 1000 < rows[0]["values"]["price"] < 1060
+    assert "no 'size', 'day', 'sold' in the object" in rows[2]["error"]
+    assert "no JSON object" in rows[-1]["error"]
+    assert len(rows) == 94
+
+
+def test_a_resumed_table_ends_as_the_one_that_was_not_interrupted(tmp_path: Path) -> None:
+    write_shop(tmp_path / "shop.csv")
+    whole = train_quietly(settings(tmp_path / "shop.csv", training={"epochs": 4, "batch_size": 16}), tmp_path / "a")
+    half = train_quietly(settings(tmp_path / "shop.csv", training={"epochs": 2, "batch_size": 16}), tmp_path / "b")
+    main(["train", "--resume", str(half), "--epochs", "4", "--no-plots", "--quiet"])
+    ours, theirs = (load_checkpoint(run / "checkpoints" / "last.npz").arrays for run in (half, whole))
+    assert ours.keys() == theirs.keys()
+    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_file_without_names_can_itself_be_predicted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"{row % 7}.5,{'ab'[row % 2]},{row % 3}.25" for row in range(40)]
+    (tmp_path / "plain.data").write_text("\n".join(rows) + "\n")
+    data = {"dataset": {"name": "csv", "target": "column2"}, "path": str(tmp_path / "plain.data")}
+    changes = {"data": data, "loss": "cross_entropy", "training": {"epochs": 1, "batch_size": 16}}
+    run = train_quietly(settings(tmp_path / "plain.data", **changes), tmp_path / "runs")
+    labels = [row["label"] for row in predicted(capsys, run, tmp_path / "plain.data")]
+    (tmp_path / "inputs.txt").write_text("\n".join(f"{row.split(',')[0]} {row.split(',')[2]}" for row in rows))
+    assert [row["label"] for row in predicted(capsys, run, tmp_path / "inputs.txt")] == labels
+    assert len(labels) == 40
+
+
+def test_numbers_that_differ_in_their_eighth_digit_are_learned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"{10_000_000 + row % 2},{'ab'[row % 2]}\n" for row in range(40))
+    (tmp_path / "a.csv").write_text("a,y\n" + rows)
+    data = {"dataset": "csv", "path": str(tmp_path / "a.csv")}
+    changes = {"data": data, "loss": "cross_entropy", "training": {"epochs": 10, "batch_size": 8}}
+    run = train_quietly(settings(tmp_path / "a.csv", **changes), tmp_path / "runs")
+    assert [row["label"] for row in predicted(capsys, run, tmp_path / "a.csv")][:4] == ["a", "b", "a", "b"]
+
+
+def test_a_target_of_a_thousand_million_and_some_is_predicted_to_the_digit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.csv").write_text("a,y\n" + "".join(f"{row * 2},{1_000_000_000 + row}\n" for row in range(60)))
+    data = {"dataset": "csv", "path": str(tmp_path / "a.csv")}
+    changes = {"data": data, "training": {"epochs": 80, "batch_size": 16}}
+    run = train_quietly(settings(tmp_path / "a.csv", **changes), tmp_path / "runs")
+    found = [row["values"]["y"] for row in predicted(capsys, run, tmp_path / "a.csv")]
+    assert np.max(np.abs(np.array(found) - (1_000_000_000 + np.arange(60)))) < 1
+
+
+def test_predictions_of_a_split_name_the_rows_file_and_line(shop: tuple[Path, Path]) -> None:
+    table, run = shop
+    evaluate_run(run, Request(), Workplace(table.parent, threads=1, plots=False), Display(quiet=True))
+    with (run / "evaluation" / "test" / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = table.read_text(encoding="cp1252").splitlines()
+    for row in rows:
+        name, _, line = row["file"].partition(":")
+        assert name == "shop.csv"
+        price = lines[int(line) - 1].rpartition(";")[2].removesuffix(" €").replace(".", "").replace(",", ".")
+        assert float(row["true_price"]) == pytest.approx(float(price), abs=1e-3)
+
+
+def test_another_table_with_the_target_is_evaluated(shop: tuple[Path, Path], tmp_path: Path) -> None:
+    table, run = shop
+    lines = table.read_text(encoding="cp1252").splitlines()
+    (tmp_path / "new.csv").write_text("\n".join([*lines[:20], "9;red;1,5;01.03.2024;no;NA"]))
+    workplace = Workplace(tmp_path, threads=1, plots=False)
+    evaluation = evaluate_run(run, Request(data=tmp_path / "new.csv"), workplace, Display(quiet=True))
+    assert len(evaluation.measured.t) == 19
+    (tmp_path / "none.csv").write_text("\n".join(line.rpartition(";")[0] for line in lines[:5]))
+    with pytest.raises(DataError, match="no column 'price', so no labels"):
+        evaluate_run(run, Request(data=tmp_path / "none.csv"), workplace, Display(quiet=True))
+
+
+def test_a_folder_has_a_table_for_each_split(tmp_path: Path) -> None:
+    write_shop(tmp_path / "all.csv")
+    header, *rows = (tmp_path / "all.csv").read_text(encoding="cp1252").splitlines()
+    (tmp_path / "all.csv").unlink()
+    for name, part in (("train", rows[:60]), ("val", rows[60:75]), ("test", rows[75:])):
+        (tmp_path / f"{name}.csv").write_text("\n".join([header, *part]))
+    run = train_quietly(settings(tmp_path, training={"epochs": 1, "batch_size": 16}), tmp_path / "runs")
+    data = load_run(run).run.read_meta().dataset
+    assert (data.train, data.validation, data.test) == (60, 15, 15)

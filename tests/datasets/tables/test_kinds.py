@@ -1,0 +1,298 @@
+"""What the cells of a column are taken for, and the numbers that they become."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nnscratch.datasets.dataset import Dataset
+from nnscratch.datasets.sources.csv_table import CSVTable
+from nnscratch.datasets.tables.encoding import TableEncoding
+from nnscratch.errors import DataError
+
+NAN = float("nan")
+
+
+def column(tmp_path: Path, cells: list[str], separator: str = ";", **settings: Any) -> Dataset:
+    """A table with these cells in its column x, beside a column of numbers and a target of two classes."""
+    rows = [separator.join([cell, str(row * 7), "ab"[row % 2]]) for row, cell in enumerate(cells)]
+    (tmp_path / "mine.csv").write_text("\n".join([separator.join(["x", "other", "y"]), *rows]) + "\n")
+    return CSVTable(test=0, **settings).load(tmp_path, tmp_path / "mine.csv", print)
+
+
+def kind_of(dataset: Dataset) -> str:
+    return next(each.kind for each in dataset.description.columns if each.name == "x")
+
+
+def values(dataset: Dataset) -> list[float]:
+    raw: list[float] = dataset.train_inputs[:, 0].tolist()
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["1", "2.5", "-3e2"], [1, 2.5, -300]),
+        ([" 1 ", "+2", ".5"], [1, 2, 0.5]),
+        (["−5", "−1.5", "3"], [-5, -1.5, 3]),
+        (["12 %", "5%", "7.5 %"], [12, 5, 7.5]),
+        (["1,234", "12,345,678", "5"], [1234, 12345678, 5]),
+        (["1,234.50", "2,000.25", "1.5"], [1234.5, 2000.25, 1.5]),
+        (["1 234", "12 345", "5"], [1234, 12345, 5]),
+        (["1'234", "12'345", "5"], [1234, 12345, 5]),
+        (["$1,234.50", "-$5", "$ 7"], [1234.5, -5, 7]),
+        (["5 €", "€7", "8 EUR"], [5, 7, 8]),
+        (["1,5", "2,25", "3"], [1.5, 2.25, 3]),
+        (["1.234,5", "2.000", "3,25"], [1234.5, 2000, 3.25]),
+        (["1", "", "3"], [1, NAN, 3]),
+        *[(["1", gap, "3"], [1, NAN, 3]) for gap in ("NA", "N/A", "NaN", "nan", "null", "None", "?", "-", ".", "#N/A")],
+    ],
+)
+def test_numbers_as_people_write_them(tmp_path: Path, cells: list[str], expected: list[float]) -> None:
+    dataset = column(tmp_path, cells)
+    assert kind_of(dataset) == "number"
+    np.testing.assert_allclose(values(dataset), expected)
+
+
+def test_a_column_may_have_another_decimal_mark_than_the_table(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('a,b,c,y\n1.5,"1,5",2.5,k\n2.5,"2,5",0.5,l\n')
+    dataset = CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print)
+    assert dataset.train_inputs.tolist() == [[1.5, 1.5, 2.5], [2.5, 2.5, 0.5]]
+
+
+def test_a_decimal_mark_can_be_told(tmp_path: Path) -> None:
+    assert values(column(tmp_path, ["1.234", "2.345"], decimal=",")) == [1234, 2345]
+    assert values(column(tmp_path, ["1,234", "2,345"])) == [1234, 2345]
+    assert values(column(tmp_path, ["1,234", "2,345"], decimal=",")) == [1.234, 2.345]
+
+
+@pytest.mark.parametrize(
+    "cells", [["true", "False", "TRUE"], ["yes", "no", "Yes"], ["Y", "N", "Y"], ["t", "f", "t"], ["on", "off", "on"]]
+)
+def test_words_for_yes_and_no_are_booleans(tmp_path: Path, cells: list[str]) -> None:
+    dataset = column(tmp_path, cells)
+    assert (kind_of(dataset), values(dataset)) == ("boolean", [1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("cells", "seconds"),
+    [
+        (["1970-01-02", "1970-01-31"], [86400, 30 * 86400]),
+        (["1970-01-02 00:00:10", "1970-01-03 01:00:00"], [86410, 2 * 86400 + 3600]),
+        (["1970-01-02T00:00:10", "1970-01-03T01:00:00"], [86410, 2 * 86400 + 3600]),
+        (["1970-01-02T02:00:00+02:00", "1970-01-03T00:00:00Z"], [86400, 2 * 86400]),
+        (["1970/01/02", "1970/01/31"], [86400, 30 * 86400]),
+        (["02.01.1970", "31.01.1970"], [86400, 30 * 86400]),
+        (["01/02/1970", "01/31/1970"], [86400, 30 * 86400]),
+        (["02/01/1970", "31/01/1970"], [86400, 30 * 86400]),
+        (["2 Jan 1970", "31 Jan 1970"], [86400, 30 * 86400]),
+        (["Jan 2, 1970", "Jan 31, 1970"], [86400, 30 * 86400]),
+        (["00:10", "23:59"], [600, 86340]),
+        (["1970-01-02", "NA"], [86400, NAN]),
+    ],
+)
+def test_dates_and_times_are_seconds(tmp_path: Path, cells: list[str], seconds: list[float]) -> None:
+    dataset = column(tmp_path, cells)
+    assert kind_of(dataset) == "date"
+    np.testing.assert_allclose(values(dataset), seconds)
+
+
+def test_a_date_whose_month_could_be_its_day_is_warned_about(tmp_path: Path) -> None:
+    warnings = column(tmp_path, ["01/02/2024", "03/04/2024"]).description.warnings
+    assert any("month and day could be either" in warning for warning in warnings)
+    assert not column(tmp_path, ["01/02/2024", "03/14/2024"]).description.warnings
+
+
+@pytest.mark.parametrize(
+    ("cells", "levels"),
+    [
+        (["red", "blue", "red"], {"red": 2, "blue": 1}),
+        (["007", "7", "007"], {"007": 2, "7": 1}),
+        (["1_1", "11", "1_1"], {"1_1": 2, "11": 1}),
+        (["3+", "1", "2"], {"1": 1, "2": 1, "3+": 1}),
+        (["a", "NA", "b"], {"a": 1, "b": 1}),
+    ],
+)
+def test_text_is_a_category(tmp_path: Path, cells: list[str], levels: dict[str, int]) -> None:
+    dataset = column(tmp_path, cells)
+    assert kind_of(dataset) == "category"
+    assert dict(next(each.levels for each in dataset.description.columns if each.name == "x")) == levels
+
+
+@pytest.mark.parametrize(
+    ("cells", "why"),
+    [
+        ([f"name {row}" for row in range(30)], "names or free text: 30 different cells in 30 rows"),
+        (["word " * 20 + str(row % 12) for row in range(60)], "free text"),
+        (["NA", "", "?"], "every cell is a gap"),
+    ],
+)
+def test_what_says_nothing_of_other_rows_is_left_out_and_said(tmp_path: Path, cells: list[str], why: str) -> None:
+    dataset = column(tmp_path, cells)
+    (described,) = (each for each in dataset.description.columns if each.name == "x")
+    assert (described.kind, dataset.feature_names) == ("left out", ("other",))
+    assert why in described.why
+    assert any("column 'x' is left out" in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize(("name", "left_out"), [("id", True), ("", True), ("PassengerId", True), ("width", False)])
+def test_a_rows_name_is_left_out_and_another_count_is_not(tmp_path: Path, name: str, left_out: bool) -> None:
+    (tmp_path / "a.csv").write_text(
+        f"{name},b,y\n" + "".join(f"{row},{row % 3}.5,{'ab'[row % 2]}\n" for row in range(9))
+    )
+    dataset = CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print)
+    assert dataset.feature_names == (("b",) if left_out else (name, "b"))
+    kept = CSVTable(test=0, columns={name: "number"}).load(tmp_path, tmp_path / "a.csv", print)
+    assert kept.feature_names == (name, "b")
+
+
+def test_any_guess_can_be_overruled(tmp_path: Path) -> None:
+    cells = ["1", "2", "1"]
+    assert kind_of(column(tmp_path, cells, columns={"x": "category"})) == "category"
+    assert kind_of(column(tmp_path, ["0", "1", "1"], columns={"x": "boolean"})) == "boolean"
+    assert kind_of(column(tmp_path, ["007", "7", "8"], columns={"x": "number"})) == "number"
+    assert kind_of(column(tmp_path, cells, columns={"x": "ignore"})) == "left out"
+    names = [f"name {row}" for row in range(30)]
+    assert kind_of(column(tmp_path, names, columns={"x": "category"})) == "category"
+    with pytest.raises(DataError, match=r"mine\.csv:3: column 'x' is 'red', not a number"):
+        column(tmp_path, ["1", "red", "2"], columns={"x": "number"})
+    with pytest.raises(DataError, match="column 'x' is no boolean: it holds blue, red"):
+        column(tmp_path, ["red", "blue", "red"], columns={"x": "boolean"})
+    with pytest.raises(DataError, match="columns: there is no column 'z'"):
+        column(tmp_path, cells, columns={"z": "number"})
+
+
+def test_a_wrong_cell_among_many_numbers_is_an_error_and_among_few_a_warning(tmp_path: Path) -> None:
+    cells = [str(row) for row in range(40)]
+    with pytest.raises(DataError, match=r"mine\.csv:9: column 'x' is 'oops', not a number\n.*\{x: category\}"):
+        column(tmp_path, [*cells[:7], "oops", *cells[7:]])
+    dataset = column(tmp_path, ["1", "2", "3", "oops"])
+    assert kind_of(dataset) == "category"
+    assert any("'oops' is no number" in warning for warning in dataset.description.warnings)
+
+
+def encoded(dataset: Dataset) -> tuple[tuple[str, ...], list[list[float]]]:
+    assert dataset.schema is not None
+    encoding = TableEncoding.fit(dataset.schema, dataset.train_inputs)
+    features: list[list[float]] = dataset.encoded(encoding).train_inputs.round(4).tolist()
+    return encoding.features, features
+
+
+@pytest.mark.parametrize(("missing", "filled"), [("auto", 2), ("median", 2), ("mean", 4), ("most_frequent", 1)])
+def test_a_gap_is_filled_and_flagged(tmp_path: Path, missing: str, filled: float) -> None:
+    features, rows = encoded(column(tmp_path, ["1", "", "1", "3", "11"], missing=missing))
+    assert features == ("x", "x is missing", "other")
+    assert [row[:2] for row in rows] == [[1, 0], [filled, 1], [1, 0], [3, 0], [11, 0]]
+
+
+def test_rows_with_gaps_are_dropped_or_refused_when_asked(tmp_path: Path) -> None:
+    dataset = column(tmp_path, ["1", "", "2", "3", "?"], missing="drop")
+    assert values(dataset) == [1, 2, 3]
+    assert dataset.description.left_out == {"rows of mine.csv with gaps": 2}
+    with pytest.raises(DataError, match=r"mine\.csv:3: there are gaps in 'x' \(2\)\n.*missing: auto"):
+        column(tmp_path, ["1", "", "2", "3", "?"], missing="error")
+
+
+def test_a_category_has_a_feature_for_each_level(tmp_path: Path) -> None:
+    features, rows = encoded(column(tmp_path, ["red", "blue", "", "red"]))
+    assert features == ("x: blue", "x: red", "x is missing", "other")
+    assert [row[:3] for row in rows] == [[0, 1, 0], [1, 0, 0], [0, 1, 1], [0, 1, 0]]
+
+
+def test_rare_levels_share_a_feature(tmp_path: Path) -> None:
+    cells = [f"l{row % 60}" for row in range(60 * 3)] + ["l1", "l2"] * 5
+    features, rows = encoded(column(tmp_path, cells))
+    assert len(features) == 50 + 1 + 1
+    assert features[50] == "x: other"
+    assert np.sum([row[50] for row in rows]) == 10 * 3
+
+
+def test_a_date_is_days_and_places_on_circles(tmp_path: Path) -> None:
+    features, rows = encoded(column(tmp_path, ["2024-01-01", "2024-07-01", "2024-01-08"]))
+    assert features[:3] == ("x: days", "x: sin of year", "x: cos of year")
+    assert [row[0] for row in rows] == [0, 182, 7]
+    assert rows[1][2] == pytest.approx(-1, abs=1e-3)
+    assert "x: sin of week" not in features, "all of them are Mondays"
+    assert "x: sin of day" not in features
+
+
+def test_large_numbers_keep_the_digits_that_differ(tmp_path: Path) -> None:
+    _, rows = encoded(column(tmp_path, ["10000001", "10000000", "10000001"]))
+    assert [row[0] - rows[1][0] for row in rows] == [1, 0, 1]
+
+
+def test_the_encoding_learns_from_the_training_rows_alone(tmp_path: Path) -> None:
+    dataset = column(tmp_path, ["red", "blue", "green", "", "1000"])
+    assert dataset.schema is not None
+    encoding = TableEncoding.fit(dataset.schema, dataset.train_inputs[:2])
+    assert encoding.features == ("x: blue", "x: red", "other")
+    rows = encoding.encode(dataset.train_inputs, dataset.schema.columns)[:, :2].tolist()
+    assert rows == [[0, 1], [1, 0], [0, 0], [1, 0], [0, 0]], "a level that is new is none of those known"
+    assert "green" not in str(encoding.to_dict())
+
+
+def test_a_level_that_is_new_is_an_error_where_it_shall_be_one(tmp_path: Path) -> None:
+    dataset = column(tmp_path, ["red", "blue", "green"], unknown_levels="error")
+    assert dataset.schema is not None
+    encoding = TableEncoding.fit(dataset.schema, dataset.train_inputs[:2])
+    with pytest.raises(DataError, match="1 rows have a level of 'x' that no training row has"):
+        encoding.encode(dataset.train_inputs, dataset.schema.columns)
+
+
+@pytest.mark.parametrize(
+    ("targets", "expected"),
+    [
+        (["0", "1"] * 4, ("classification", ("0", "1"))),
+        (["-1", "1"] * 4, ("classification", ("-1", "1"))),
+        (["1", "2.0", "2", "1.0"], ("classification", ("1", "2"))),
+        (["007", "7", "007", "7"], ("classification", ("007", "7"))),
+        (["Yes", "No", "Yes"], ("classification", ("No", "Yes"))),
+        (["10", "9", "2"] * 3, ("classification", ("2", "9", "10"))),
+        (["class 10", "class 9", "class 2"], ("classification", ("class 2", "class 9", "class 10"))),
+        ([str(row) for row in range(16)], ("regression", None)),
+        ([str(row) for row in range(25)] * 10, ("classification", tuple(map(str, range(25))))),
+        ([str(row) for row in range(20, 45)] * 10, ("regression", None)),
+        (["1.5", "2.5"] * 3, ("regression", None)),
+        (["$1,500", "$2,500", "$3,500"], ("regression", None)),
+        (["12 %", "13 %", "14 %"], ("regression", None)),
+    ],
+)
+def test_one_rule_says_whether_a_target_holds_classes(
+    tmp_path: Path, targets: list[str], expected: tuple[str, tuple[str, ...] | None]
+) -> None:
+    (tmp_path / "a.csv").write_text("a;y\n" + "".join(f"{row}.5;{target}\n" for row, target in enumerate(targets)))
+    dataset = CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print)
+    assert (dataset.task, dataset.classes) == expected
+
+
+@pytest.mark.parametrize(
+    ("targets", "reason"),
+    [
+        ([f"{row}.5" for row in range(50)] + ["oops"], r"a\.csv:52: column 'y' is 'oops', not a number"),
+        ([f"{row}.5kg" for row in range(50)], "has 50 different cells in 50 rows, hardly one comes twice"),
+        ([f"{row:03d}" for row in range(50)] * 3, "has 50 different cells in 150 rows, most of them numbers"),
+        (["2024-01-01", "2024-01-02"], "the target 'y' is a date"),
+    ],
+)
+def test_a_target_that_is_neither_classes_nor_numbers_is_refused(
+    tmp_path: Path, targets: list[str], reason: str
+) -> None:
+    (tmp_path / "a.csv").write_text("a;y\n" + "".join(f"{row}.5;{target}\n" for row, target in enumerate(targets)))
+    with pytest.raises(DataError, match=reason):
+        CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print)
+
+
+def test_large_targets_keep_their_digits(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,y\n" + "".join(f"{row}.5,{10**9 + row}\n" for row in range(40)))
+    dataset = CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print)
+    assert dataset.train_targets[:, 0].tolist() == [10**9 + row for row in range(40)]
+
+
+def test_rows_without_a_target_are_left_out_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,y\n1,0.5\n2,NA\n3,1.5\n")
+    dataset = CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print)
+    assert dataset.train_targets.tolist() == [[0.5], [1.5]]
+    assert dataset.description.left_out == {"rows of a.csv without a target": 1}

@@ -1,0 +1,271 @@
+"""Tables as people have them: every odd file is written small, read, and compared with the table that it means."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from nnscratch.datasets.tables.parsing import as_text
+from nnscratch.datasets.tables.reader import TextTable, read_table
+from nnscratch.errors import DataError
+
+
+def cells(table: TextTable) -> list[tuple[str, ...]]:
+    return list(zip(*(as_text(column).to_list() for column in table.columns), strict=True))
+
+
+def read(tmp_path: Path, data: bytes | str, name: str = "mine.csv") -> TextTable:
+    file = tmp_path / name
+    file.write_bytes(data.encode() if isinstance(data, str) else data)
+    return read_table(file)
+
+
+PLAIN = "size,colour,price\n1.5,red,10\n2.5,blue,20\n3.5,red,30\n"
+ROWS = [("1.5", "red", "10"), ("2.5", "blue", "20"), ("3.5", "red", "30")]
+SPREAD = "size  colour price\n 1.5  red    10\n 2.5\tblue   20 \n 3.5  red    30\n"
+
+
+def packed(name: str) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("__MACOSX/._a.csv", b"\0")
+        archive.writestr(name, PLAIN)
+    return out.getvalue()
+
+
+ODD: dict[str, bytes | str] = {
+    "comma": PLAIN,
+    "semicolon": PLAIN.replace(",", ";"),
+    "tab": PLAIN.replace(",", "\t"),
+    "pipe": PLAIN.replace(",", "|"),
+    "white space": SPREAD,
+    "sep= line": "sep=;\n" + PLAIN.replace(",", ";"),
+    "CR": PLAIN.replace("\n", "\r"),
+    "CRLF": PLAIN.replace("\n", "\r\n"),
+    "no last line end": PLAIN.rstrip("\n"),
+    "byte-order mark": b"\xef\xbb\xbf" + PLAIN.encode(),
+    "UTF-16": PLAIN.encode("utf-16"),
+    "UTF-16 little without a mark": PLAIN.encode("utf-16-le"),
+    "UTF-16 big without a mark": PLAIN.encode("utf-16-be"),
+    "gzip": gzip.compress(PLAIN.encode()),
+    "zip": packed("inside.csv"),
+    "single quotes": PLAIN.replace("red", "'red'").replace("blue", "'blue'").replace("size", "'size'"),
+    "double quotes": '"size","colour","price"\n"1.5","red","10"\n"2.5","blue","20"\n"3.5","red","30"\n',
+    "comments": "# written by hand\n# twice\n" + PLAIN,
+    "a comment among the rows": "# by hand\n" + PLAIN.replace("2.5", "# half\n2.5"),
+    "names in a comment": "# size,colour,price\n" + PLAIN.partition("\n")[2],
+    "title": "Prices of 2024\n\n" + PLAIN,
+    "title with separators": "Prices of 2024,,\n" + PLAIN,
+    "two titles": "Prices\nall of them\n" + PLAIN,
+    "trailing separators": PLAIN.replace("\n", ",\n"),
+    "trailing separators under the header alone": PLAIN.replace("0\n", "0,\n"),
+    "a total": PLAIN + "Total,,60\n",
+    "a total and a source": PLAIN + "\nTotal,,60\nSource: the shop\n",
+    "blank lines": PLAIN.replace("\n", "\n\n") + "\n \n",
+    "JSON lines": '{"size": 1.5, "colour": "red", "price": 10}\n\n{"size": 2.5, "colour": "blue", "price": 20}\n'
+    '{"colour": "red", "size": 3.5, "price": 30}\n',
+    "JSON list": '[{"size": 1.5, "colour": "red", "price": 10},\n {"size": 2.5, "colour": "blue", "price": 20},\n'
+    '{"size": 3.5, "colour": "red", "price": 30}]',
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_an_odd_file_gives_the_table_that_it_means(tmp_path: Path, kind: str) -> None:
+    table = read(tmp_path, ODD[kind])
+    assert table.names == ("size", "colour", "price")
+    assert cells(table) == ROWS
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt", "a.data", "a", "a.json"])
+def test_the_name_of_a_file_decides_nothing(tmp_path: Path, name: str) -> None:
+    assert cells(read(tmp_path, PLAIN, name)) == ROWS
+
+
+def test_parquet_is_read(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"size": [1.5, 2.5], "ok": [True, False], "day": ["a", None], "n": [1, 2]})
+    frame.write_parquet(tmp_path / "a.parquet")
+    table = read_table(tmp_path / "a.parquet")
+    assert cells(table) == [("1.5", "true", "a", "1"), ("2.5", "false", "", "2")]
+
+
+def test_an_excel_sheet_is_read_like_text(tmp_path: Path) -> None:
+    pytest.importorskip("fastexcel", reason="reading XLSX needs the extra `excel`")
+    (tmp_path / "a.xlsx").write_bytes(
+        xlsx([["Prices"], ["size", "colour", "price"], [1.5, "red", 10], [2.5, "blue", 20]])
+    )
+    table = read_table(tmp_path / "a.xlsx")
+    assert table.names == ("size", "colour", "price")
+    assert cells(table) == ROWS[:2]
+
+
+def xlsx(rows: list[list[object]]) -> bytes:
+    """A workbook of one sheet, as small as Excel's format allows."""
+
+    def cell(value: object) -> str:
+        return (
+            f"<c><v>{value}</v></c>"
+            if isinstance(value, float | int)
+            else f'<c t="inlineStr"><is><t>{value}</t></is></c>'
+        )
+
+    body = "".join("<row>" + "".join(map(cell, row)) + "</row>" for row in rows)
+    main, office = "http://schemas.openxmlformats.org/spreadsheetml/2006/main", "http://schemas.openxmlformats.org"
+    relations = f"{office}/officeDocument/2006/relationships"
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, text in {
+            "[Content_Types].xml": f'<Types xmlns="{office}/package/2006/content-types"><Default Extension="rels" '
+            'ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Override '
+            f'PartName="/xl/workbook.xml" ContentType="{kind}.sheet.main+xml"/><Override '
+            f'PartName="/xl/worksheets/sheet1.xml" ContentType="{kind}.worksheet+xml"/></Types>',
+            "_rels/.rels": f'<Relationships xmlns="{office}/package/2006/relationships"><Relationship Id="r1" '
+            f'Type="{relations}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+            "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{relations}"><sheets><sheet name="a" sheetId="1" '
+            'r:id="r1"/></sheets></workbook>',
+            "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{office}/package/2006/relationships"><Relationship '
+            f'Id="r1" Type="{relations}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
+            "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{body}</sheetData></worksheet>',
+        }.items():
+            archive.writestr(name, text)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "rows"),
+    [
+        ('a,b\n"1,5",x\n"2\n3",y\n', ("a", "b"), [("1,5", "x"), ("2\n3", "y")]),
+        ('a,b\n1,5" pipe\n2,7" pipe\n', ("a", "b"), [("1", '5" pipe'), ("2", '7" pipe')]),
+        ("a,b\n1,it's\n2,he's\n", ("a", "b"), [("1", "it's"), ("2", "he's")]),
+        ("0,1,2,3,label\n5,3,1,0,s\n6,3,4,1,v\n", ("0", "1", "2", "3", "label"), [tuple("5310s"), tuple("6341v")]),
+        ("name,2019,2020,2021\nx,1,2,3\ny,4,5,6\n", ("name", "2019", "2020", "2021"), [tuple("x123"), tuple("y456")]),
+        (
+            "5.1,3.5,setosa\n7,3,virginica\n",
+            ("column1", "column2", "column3"),
+            [("5.1", "3.5", "setosa"), ("7", "3", "virginica")],
+        ),
+        (
+            "red,yes\nblue,no\nred,no\nblue,yes\n",
+            ("column1", "column2"),
+            [("red", "yes"), ("blue", "no"), ("red", "no"), ("blue", "yes")],
+        ),
+        (
+            "5.1,?,setosa\n7,3,virginica\n",
+            ("column1", "column2", "column3"),
+            [("5.1", "?", "setosa"), ("7", "3", "virginica")],
+        ),
+        (",0,1\n0,5,6\n1,7,8\n", ("", "0", "1"), [tuple("056"), tuple("178")]),
+        ("x y\n1,5 2,5\n2,5 3,5\n", ("x", "y"), [("1,5", "2,5"), ("2,5", "3,5")]),
+        ("1,5;2,5\n2,5;3,5\n", ("column1", "column2"), [("1,5", "2,5"), ("2,5", "3,5")]),
+        ("mpg cyl\nMazda 21 6\nVolvo 22 4\n", ("", "mpg", "cyl"), [("Mazda", "21", "6"), ("Volvo", "22", "4")]),
+        ("first name,last, one\n1, 2,3\n4, 5,6\n", ("first name", "last", "one"), [("1", " 2", "3"), ("4", " 5", "6")]),
+        ('id,text\n1,"a; b"\n2,"c; d"\n', ("id", "text"), [("1", "a; b"), ("2", "c; d")]),
+        (
+            "when,x\n2024-01-01 10:00,1\n2024-01-02 11:00,2\n",
+            ("when", "x"),
+            [("2024-01-01 10:00", "1"), ("2024-01-02 11:00", "2")],
+        ),
+    ],
+)
+def test_cells_and_names_are_those_that_a_person_sees(
+    tmp_path: Path, text: str, names: tuple[str, ...], rows: list[tuple[str, ...]]
+) -> None:
+    table = read(tmp_path, text)
+    assert table.names == names
+    assert cells(table) == rows
+
+
+def test_numbers_of_a_long_table_are_numbers_at_once(tmp_path: Path) -> None:
+    table = read(tmp_path, "a,b\n" + "".join(f"{row},{row}.5\n" for row in range(1100)))
+    assert [column.dtype for column in table.columns] == [pl.Float64, pl.Float64]
+
+
+@pytest.mark.parametrize(("encoding", "name"), [("latin-1", "Latin-1"), ("cp1252", "Windows-1252")])
+def test_another_encoding_is_found_and_named(tmp_path: Path, encoding: str, name: str) -> None:
+    word = "café" if encoding == "latin-1" else "café – 5 €"
+    table = read(tmp_path, f"a,b\n1,{word}\n2,thé\n".encode(encoding))
+    assert cells(table)[0] == ("1", word)
+    guess = next(guess for guess in table.guesses if guess.what == "encoding")
+    assert guess.taken == name
+    assert guess.why.startswith("line 2 has the byte 0xe9")
+
+
+def test_every_row_knows_its_line(tmp_path: Path) -> None:
+    table = read(tmp_path, 'Title\n\n# note\na,b\n1,"x\ny"\n\n2,z\n')
+    assert [table.place(row).rpartition(":")[2] for row in range(2)] == ["5", "8"]
+
+
+def test_digits_of_json_numbers_are_kept(tmp_path: Path) -> None:
+    table = read(tmp_path, json.dumps([{"a": 12345678901234567890, "b": True, "c": None}]))
+    assert cells(table) == [("12345678901234567890", "true", "")]
+
+
+def test_a_long_table_keeps_what_its_first_thousand_rows_do_not_show(tmp_path: Path) -> None:
+    rows = [f"{row},{row},{row}.5,1" for row in range(1100)]
+    rows[1050] = "1050,007,?,1_1"
+    table = read(tmp_path, "a,b,c,d\n" + "\n".join(rows) + "\n")
+    assert [column[1050] for column in table.columns[1:]] == ["007", "?", "1_1"]
+    assert table.columns[1][1051] == "1051"
+
+
+NO_TABLES: dict[bytes, str] = {
+    b"<!DOCTYPE html><html><body>404</body></html>": "a web page",
+    b"\n\n<html lang=en>": "a web page",
+    b"<?xml version='1.0'?><a/>": "XML",
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 12\n": r"Git LFS pointer(.|\n)*git lfs pull",
+    b"% iris\n\n@RELATION iris\n@attribute a numeric\n@data\n1\n": r"ARFF(.|\n)*@data",
+    pickle.dumps([1, 2, 3]): "Python pickle",
+    pickle.dumps({"a": 1}, protocol=0): "Python pickle",
+    b"\x89PNG\r\n\x1a\n" + bytes(60): "PNG picture",
+    b"\xff\xd8\xff\xe0" + bytes(60): "JPEG picture",
+    b"%PDF-1.4\n": "PDF",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(60): "old Excel file",
+    b"\x93NUMPY\x01\x00": "NumPy array",
+    b"SQLite format 3\x00" + bytes(60): "SQLite",
+    b"\x89HDF\r\n\x1a\n": "HDF5",
+    b"a,b\n1,\x00\n2,3\n" * 20: "zero bytes",
+    b"": "the file is empty",
+    b" \n\n": "the file is empty",
+    b"a,b,c\n": "no rows below its header",
+    b"# only\n# comments\n": "only comments",
+    b"\x1f\x8b\x08\x00" + bytes(20): "damaged gzip",
+    b"PK\x03\x04" + bytes(20): "damaged zip",
+    b"PAR1" + bytes(20): "damaged",
+    b'{"a": {"b": 1}}': "JSON, but no table",
+    b"[1, 2, 3]": "JSON, but no table",
+    b'{"a": 1}\n{"a": 2\n': r"mine\.csv:2: no JSON object",
+    b"a,b,y\n1,2,cat\n1,2\n": r"mine\.csv:3: 2 columns, but the header has 3",
+    b"a,b,y\n1,2,cat\n1,2,dog,9\n3,4,cat\n": r"mine\.csv:3: 4 columns, but the header has 3",
+    b'a,b,y\n1,"2,cat\n3,4,dog\n': r"mine\.csv:2: ",
+    b"a,a,y\n1,2,3\n": "two columns are called 'a'",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("data", NO_TABLES)
+def test_what_is_no_table_is_named(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(DataError, match=NO_TABLES[data]) as caught:
+        read(tmp_path, data)
+    assert "universal" not in str(caught.value)
+
+
+def test_a_zip_of_several_files_names_them(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("train.csv", PLAIN)
+        archive.writestr("test.csv", PLAIN)
+    with pytest.raises(DataError, match=r"2 files; one table is read \(train\.csv, test\.csv\)"):
+        read_table(tmp_path / "a.zip")
+
+
+def test_numbers_are_those_that_python_reads(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(0, 10.0 ** rng.integers(-9, 9, 3000)).reshape(-1, 2)
+    table = read(tmp_path, "a,b\n" + "\n".join(f"{float(a)!r},{float(b)!r}" for a, b in numbers))
+    assert np.array_equal(np.column_stack([column.to_numpy() for column in table.columns]), numbers)

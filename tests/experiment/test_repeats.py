@@ -1,0 +1,245 @@
+"""`train --seeds` and `--folds`: ordinary runs under one parent, each trained once, however often it is interrupted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nnscratch.cli import main
+from nnscratch.config.assembly import prepare
+from nnscratch.config.config import config_from_mapping, load_config
+from nnscratch.errors import Interrupted, UsageError, UserError
+from nnscratch.experiment.observer import Observer
+from nnscratch.experiment.repeats import How, parse_seeds, repeat
+from nnscratch.experiment.train import train
+from nnscratch.host.display import Display
+from nnscratch.host.interruption import StopRequest
+from nnscratch.host.workplace import Workplace
+from nnscratch.runs.comparison import compare_runs
+from nnscratch.runs.group import RunGroup
+from nnscratch.runs.group_comparison import GroupComparison
+from nnscratch.runs.group_summary import GroupSummary, summarize_group
+from nnscratch.runs.listing import list_runs
+from nnscratch.training.progress import EpochResult
+
+SETTINGS: dict[str, Any] = {
+    "name": "tiny",
+    "data": {"dataset": {"name": "shapes", "train": 120, "test": 40}, "validation": 0.2, "scaling": "standardize"},
+    "model": {"hidden_layers": [8]},
+    "training": {"epochs": 2, "batch_size": 20},
+}
+
+
+def run_group(
+    tmp_path: Path, seeds: tuple[int, ...] = (), folds: int | None = None, workers: int = 1, **changes: Any
+) -> GroupSummary:
+    workplace = Workplace(tmp_path / "data", tmp_path / "runs", threads=1, plots=False)
+    config = config_from_mapping({**SETTINGS, **changes})
+    return repeat(config, seeds, folds, How(workers), workplace, Display(quiet=True))
+
+
+def weights(run: Path) -> bytes:
+    with np.load(run / "checkpoints" / "best.npz") as arrays:
+        return b"".join(arrays[name].tobytes() for name in sorted(arrays.files) if name.startswith("parameters"))
+
+
+def test_each_seed_is_an_ordinary_run_and_their_mean_has_an_interval(tmp_path: Path) -> None:
+    summary = run_group(tmp_path, seeds=(1, 2, 3))
+    runs = tmp_path / "runs" / "tiny"
+    assert sorted(each.name for each in runs.glob("seed-*")) == ["seed-1", "seed-2", "seed-3"]
+    tests = [
+        json.loads((runs / f"seed-{seed}" / "meta.json").read_text())["result"]["test_accuracy"] for seed in (1, 2, 3)
+    ]
+    assert summary.interval is not None
+    assert summary.interval.mean == pytest.approx(np.mean(tests))
+    assert summary.interval.deviation == pytest.approx(np.std(tests, ddof=1))
+    assert "(3 seeds, 95 % interval " in summary.to_text()
+    alone = train(
+        config_from_mapping({**SETTINGS, "seed": 2}),
+        Workplace(tmp_path / "data", tmp_path / "alone", threads=1, plots=False),
+        Display(quiet=True),
+    )
+    assert weights(alone.run) == weights(runs / "seed-2")
+
+
+class StopAfterOneEpoch(Observer):
+    def __init__(self, stop: StopRequest) -> None:
+        self.stop = stop
+
+    def epoch(self, result: EpochResult, is_best: bool) -> None:
+        self.stop.ask("interrupted")
+
+
+def test_the_same_command_again_trains_what_is_left_and_nothing_twice(tmp_path: Path) -> None:
+    whole = run_group(tmp_path / "whole", seeds=(1, 2, 3))
+    run_group(tmp_path, seeds=(1, 2, 3))
+    group = RunGroup.open(tmp_path / "runs" / "tiny")
+    first, second, third = group.members
+    before = (first.run.metrics.read_bytes(), (first.run.path / "meta.json").read_bytes())
+    shutil.rmtree(second.run.path)
+    shutil.rmtree(third.run.path)
+    stop = StopRequest()
+    workplace = Workplace(tmp_path / "data", group.path, threads=1, plots=False)
+    with pytest.raises(Interrupted):
+        train(
+            group.member_config(second), workplace, Display(quiet=True), observers=[StopAfterOneEpoch(stop)], stop=stop
+        )
+    assert len(second.run.read_history()) == 1
+    again = run_group(tmp_path, seeds=(1, 2, 3))
+    assert again.scores == whole.scores
+    assert (first.run.metrics.read_bytes(), (first.run.path / "meta.json").read_bytes()) == before
+    assert [len(member.run.read_history()) for member in group.members] == [2, 2, 2]
+    assert sorted(each.name for each in group.path.glob("seed-*")) == ["seed-1", "seed-2", "seed-3"]
+
+
+def test_more_seeds_join_the_group_and_another_config_begins_its_own(tmp_path: Path) -> None:
+    run_group(tmp_path, seeds=(1, 2))
+    assert run_group(tmp_path, seeds=(2, 3)).total == 3
+    assert run_group(tmp_path, seeds=(1, 2), l2=0.01).path.name == "tiny-2"
+
+
+def test_several_workers_train_each_run_once(tmp_path: Path) -> None:
+    summary = run_group(tmp_path, seeds=(1, 2, 3), workers=2)
+    assert summary.scores == run_group(tmp_path / "alone", seeds=(1, 2, 3)).scores
+    assert len(list((tmp_path / "runs" / "tiny").glob("seed-*"))) == 3
+
+
+def test_every_training_example_is_held_out_in_one_fold_and_the_test_split_is_not_looked_at(tmp_path: Path) -> None:
+    summary = run_group(tmp_path, folds=3)
+    assert (summary.kind, summary.total, summary.split) == ("folds", 3, "test")
+    held_out = []
+    for member in RunGroup.open(summary.path).members:
+        prepared = prepare(load_config(member.run.config), Workplace(tmp_path / "data"), Display(quiet=True))
+        test, validation = prepared.splits.test, prepared.splits.validation
+        assert test is not None
+        assert validation is not None
+        assert test.inputs is prepared.dataset.train_inputs
+        inside = [set(each.rows.tolist()) for each in (prepared.splits.train, validation, test)]
+        assert sum(map(len, inside)) == len(set.union(*inside)) == 120
+        shares = np.bincount(test.targets[test.rows], minlength=10) - np.bincount(test.targets, minlength=10) / 3
+        assert np.abs(shares).max() < 1
+        held_out.append(inside[2])
+    assert set.union(*held_out) == set(range(120))
+    assert sum(map(len, held_out)) == 120
+
+
+def test_a_diverged_run_is_told_and_left_out_of_the_mean(tmp_path: Path) -> None:
+    run_group(tmp_path, seeds=(1, 2, 3))
+    group = RunGroup.open(tmp_path / "runs" / "tiny")
+    meta = group.members[1].run.path / "meta.json"
+    meta.write_text(meta.read_text().replace('"completed"', '"diverged"'))
+    summary = summarize_group(group)
+    assert list(summary.scores) == ["seed 1", "seed 3"]
+    assert "2 of 3 seeds" in summary.headline()
+    assert "left out of the mean, since they diverged: seed 2" in summary.to_text()
+
+
+def test_runs_of_different_data_are_not_averaged(tmp_path: Path) -> None:
+    run_group(tmp_path, seeds=(1, 2))
+    group = RunGroup.open(tmp_path / "runs" / "tiny")
+    meta = group.members[0].run.path / "meta.json"
+    digest = json.loads(meta.read_text())["dataset"]["digest"]
+    meta.write_text(meta.read_text().replace(digest, "0" * 64))
+    with pytest.raises(UserError, match="trained on different data: seed 1 and seed 2"):
+        summarize_group(group)
+
+
+def test_a_group_is_one_row_of_the_list_and_its_runs_come_with_all(tmp_path: Path) -> None:
+    summary = run_group(tmp_path, seeds=(1, 2))
+    ((_, row),) = list_runs(tmp_path / "runs").runs
+    assert (row.name, row.status, row.epochs, row.planned_epochs) == ("tiny", "2 seeds", 4, 4)
+    assert summary.interval is not None
+    assert (row.test, row.test_deviation) == (summary.interval.mean, summary.interval.deviation)
+    names = [each.name for _, each in list_runs(tmp_path / "runs", everything=True).runs]
+    assert sorted(names) == ["tiny", "tiny/seed-1", "tiny/seed-2"]
+
+
+def compared(tmp_path: Path, names: list[str], **how: Any) -> GroupComparison:
+    found = compare_runs(names, tmp_path / "runs", **how)
+    assert isinstance(found, GroupComparison)
+    return found
+
+
+def rewrite_scores(path: Path, scores: dict[int, float]) -> None:
+    for seed, score in scores.items():
+        metrics = path / f"seed-{seed}" / "metrics.jsonl"
+        kept = [line for line in metrics.read_text().splitlines() if '"test"' not in line]
+        kept.append(json.dumps({"record": "test", "epoch": 1, "test_loss": 1.0, "test_accuracy": score}))
+        metrics.write_text("\n".join(kept) + "\n")
+
+
+def test_two_groups_are_compared_in_pairs_of_one_seed(tmp_path: Path) -> None:
+    run_group(tmp_path, seeds=(1, 2, 3))
+    run_group(tmp_path, seeds=(3, 1, 2), l2=0.01)
+    runs = tmp_path / "runs"
+    rewrite_scores(runs / "tiny", {1: 0.50, 2: 0.60, 3: 0.70})
+    rewrite_scores(runs / "tiny-2", {1: 0.52, 2: 0.63, 3: 0.72})
+    found = compared(tmp_path, ["tiny", "tiny-2"])
+    (difference,) = found.found
+    assert difference.interval is not None
+    assert difference.interval.mean == pytest.approx(0.07 / 3)
+    assert difference.interval.is_clear  # although both spread over twenty points
+    assert "+2.3 points (paired by seed, 3 pairs" in difference.to_text()
+    assert difference.to_text().endswith("tiny-2 is better")
+    assert found.picture is not None
+    assert found.picture.read_bytes().startswith(b"\x89PNG")
+    rewrite_scores(runs / "tiny-2", {1: 0.52, 2: 0.63, 3: 0.69})
+    unclear = compared(tmp_path, ["tiny", "tiny-2"]).found[0]
+    assert unclear.interval is not None
+    assert not unclear.interval.is_clear
+    # A deviation of 2.08 points for 1.33 points: (t_0.975 + t_0.8) / sqrt(n) <= 0.64 from n = 22 on.
+    assert "not clear; about 22 seeds would show such a difference" in unclear.to_text()
+
+
+def test_groups_without_a_seed_in_common_have_no_interval_and_say_why(tmp_path: Path) -> None:
+    run_group(tmp_path, seeds=(1, 2))
+    run_group(tmp_path, seeds=(3, 4), l2=0.01)
+    (difference,) = compared(tmp_path, ["tiny", "tiny-2"]).found
+    assert "no interval, they have 0 seeds in common" in difference.to_text()
+
+
+@pytest.mark.parametrize(
+    ("format", "line"),
+    [
+        ("markdown", "|---|---|---:|---|---:|---:|---:|"),
+        ("latex", r"\begin{tabular}{llrlrrr}"),
+        ("csv", "group,data,parameters,runs,test,95 % interval,time"),
+    ],
+)
+def test_a_table_to_paste_is_the_figures_alone(format: str, line: str, tmp_path: Path) -> None:
+    run_group(tmp_path, seeds=(1, 2))
+    found = compared(tmp_path, ["tiny"], format=format)
+    assert line in found.to_text().splitlines()
+    assert found.picture is None
+    assert "picture" not in found.to_text()
+
+
+@pytest.mark.parametrize("text", ["42", "42,42", "1,x", "1,-2", ""])
+def test_seeds_that_repeat_nothing_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--seeds"):
+        parse_seeds(text)
+
+
+def test_a_group_named_in_place_of_a_run_is_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_group(tmp_path, seeds=(1, 2))
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", "tiny", "--runs-dir", str(tmp_path / "runs")])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert "tiny is a group of runs, not one" in told
+    assert "tiny/seed-1" in told
+
+
+def test_resume_goes_on_with_a_group(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_group(tmp_path, seeds=(1, 2))
+    shutil.rmtree(tmp_path / "runs" / "tiny" / "seed-2")
+    capsys.readouterr()
+    main(["train", "--resume", str(tmp_path / "runs" / "tiny"), "--threads", "1", "--no-plots", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert [run["label"] for run in told["runs"]] == ["seed 1", "seed 2"]
+    assert told["count"] == 2

@@ -1,0 +1,147 @@
+"""Threads that are handed work quickly: all of it is done, whoever sleeps, fails, is late or interrupted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from nnscratch.nn.compute import awake_threads
+from nnscratch.nn.compute.awake_threads import IDLE, LATE, AwakeThreads, SleepSignal, SpinSignal
+
+
+@pytest.fixture(params=[SpinSignal, SleepSignal], autouse=True)
+def signals(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(awake_threads, "FAST", request.param)
+
+
+def share(waiting: Iterator[int], done: list[int]) -> None:
+    for number in waiting:
+        done.append(number)
+        time.sleep(0)
+
+
+def done_by(threads: AwakeThreads, number: int = 20) -> list[int]:
+    waiting, done = iter(range(number)), list[int]()
+    threads.run(lambda: share(waiting, done))
+    return sorted(done)
+
+
+def test_every_thread_runs_the_task() -> None:
+    together = threading.Barrier(3, timeout=60)
+    AwakeThreads(2).run(together.wait)
+
+
+def test_threads_that_fell_asleep_are_woken_as_often_as_there_is_work() -> None:
+    threads = AwakeThreads(2)
+    for pause in (0, 3 * IDLE, 0, 0, 4 * IDLE, IDLE, 3 * IDLE, 0):
+        time.sleep(pause)
+        assert done_by(threads) == list(range(20))
+    deadline = time.perf_counter() + 60
+    while not all(member.is_asleep for member in threads._members) and time.perf_counter() < deadline:
+        time.sleep(IDLE)
+    assert [member.is_asleep for member in threads._members] == [True, True]
+
+
+def test_an_error_in_another_thread_reaches_the_caller_and_the_next_task_is_done() -> None:
+    threads, caller = AwakeThreads(1), threading.get_ident()
+
+    def fails_elsewhere() -> None:
+        if threading.get_ident() != caller:
+            raise ValueError("elsewhere")
+
+    with pytest.raises(ValueError, match="elsewhere"):
+        threads.run(fails_elsewhere)
+    assert done_by(threads) == list(range(20))
+
+
+def test_a_task_inside_a_task_and_one_of_another_thread_are_done_by_their_callers_alone() -> None:
+    threads = AwakeThreads(1)
+    inner: list[list[int]] = []
+    lock = threading.Lock()
+
+    def outer() -> None:
+        result = done_by(threads, 5)
+        with lock:
+            inner.append(result)
+
+    threads.run(outer)
+    assert inner == [list(range(5))] * 2
+
+
+def test_what_an_interrupted_caller_left_is_no_answer_to_the_next_task() -> None:
+    threads = AwakeThreads(1)
+    done_by(threads)
+    (member,) = threads._members
+    left = threading.Event()
+    member.hand(left.set)  # and its caller is gone before it waits
+    assert left.wait(60)
+    threads._alone_until = 0.0
+    slow: list[int] = []
+
+    def task() -> None:
+        time.sleep(0.05)
+        slow.append(1)
+
+    threads.run(task)
+    assert len(slow) == 2
+
+
+def test_after_waiting_for_a_thread_that_was_held_up_the_caller_works_alone_each_time_longer() -> None:
+    threads, caller, seen = AwakeThreads(1), threading.get_ident(), set[int]()
+    done_by(threads)
+    (member,) = threads._members
+    lengths = []
+    for _ in range(3):
+        member.held_up, threads._alone_until = 2 * LATE, 0.0
+        started = time.perf_counter()
+        threads._judge(waited=2 * LATE)
+        lengths.append(threads._alone_until - started)
+    assert lengths[0] < lengths[1] < lengths[2]
+    threads._alone_until = float("inf")
+    threads.run(lambda: seen.add(threading.get_ident()))
+    assert seen == {caller}
+    threads._alone_until = 0.0
+    threads.run(lambda: seen.add(threading.get_ident()))
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize(("waited", "held_up"), [(LATE / 2, 1.0), (1.0, LATE / 2)], ids=["no wait", "longer work"])
+def test_a_thread_nobody_waited_for_or_that_worked_all_the_time_is_not_late(waited: float, held_up: float) -> None:
+    threads = AwakeThreads(1)
+    done_by(threads)
+    threads._members[0].held_up, threads._alone_until = held_up, 0.0
+    threads._judge(waited)
+    assert threads._alone_until == 0.0
+
+
+def test_a_thread_knows_how_long_it_was_held_up() -> None:
+    threads, caller = AwakeThreads(1), threading.get_ident()
+    threads.run(lambda: time.sleep(0.05 * (threading.get_ident() != caller)))
+    assert threads._members[0].held_up >= 0.05
+
+
+def test_a_program_ends_while_its_threads_are_awake() -> None:
+    code = (
+        "from nnscratch.nn.compute.awake_threads import AwakeThreads\n"
+        "threads = AwakeThreads(3)\n"
+        "for _ in range(1000): threads.run(lambda: None)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], timeout=60, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_threads_that_nobody_holds_any_more_end() -> None:
+    before = threading.active_count()
+    threads = AwakeThreads(2)
+    done_by(threads)
+    assert threading.active_count() > before
+    del threads
+    waited = time.perf_counter() + 60
+    while threading.active_count() > before and time.perf_counter() < waited:
+        time.sleep(IDLE)
+    assert threading.active_count() == before

@@ -1,0 +1,391 @@
+"""`evaluate` beyond the run's own splits: other data, thresholds, calibration, what a prediction costs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nnscratch.cli import main
+from nnscratch.datasets.sources.npz import NPZ
+from nnscratch.datasets.sources.shapes import Shapes
+from nnscratch.host.display import Display
+from nnscratch.host.workplace import Workplace
+from nnscratch.nn.losses import CrossEntropy
+from nnscratch.results.decisions import Decision, Wanted
+from nnscratch.results.evaluate import load_data
+from nnscratch.results.subgroups import Groups, cells_of_split
+from nnscratch.runs.loaded import load_run
+
+Runs = dict[str, Any]
+
+
+def evaluated(capsys: pytest.CaptureFixture[str], run: Path, *options: str) -> dict[str, Any]:
+    capsys.readouterr()
+    main(["evaluate", str(run), "--json", "--no-plots", *options])
+    result: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return result
+
+
+def failing(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit):
+        main(list(arguments))
+    return capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def drawn() -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """The test split of the shapes that `shapes_run` was trained on, and the names of their classes."""
+    data = Shapes(train=200, test=50).load(Path(), None, lambda _: None)
+    assert data.test_inputs is not None
+    assert data.test_targets is not None
+    assert data.classes is not None
+    return data.test_inputs, data.test_targets, data.classes
+
+
+@pytest.fixture(scope="module")
+def two_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that tells two overlapping classes apart, calibrated."""
+    folder = tmp_path_factory.mktemp("two")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(900, 4)).astype(np.float32)
+    is_sick = x[:, 0] + x[:, 1] + rng.normal(size=900) > 0.5
+    np.savez(folder / "clinic.npz", x=x, y=np.where(is_sick, "sick", "healthy"))
+    (folder / "clinic.yaml").write_text(
+        f"data: {{dataset: npz, path: {folder / 'clinic.npz'}, validation: 0.3}}\nmodel: {{hidden_layers: [32, 32]}}\n"
+        "optimizer: {name: adam, learning_rate: 0.03}\ntraining: {epochs: 15, batch_size: 32, monitor: val_roc_auc}\n"
+        "evaluation: {calibrate: temperature}\n"
+    )
+    main(["train", str(folder / "clinic.yaml"), "--runs-dir", str(folder), "--no-plots", "--quiet", "--threads", "1"])
+    return folder / "clinic"
+
+
+def test_the_test_split_in_a_file_of_its_own_has_the_figures_of_the_split(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, tmp_path: Path, drawn: Any
+) -> None:
+    images, labels, classes = drawn
+    np.savez(tmp_path / "ward.npz", x=images, y=np.array(classes)[labels])
+    own, other = (evaluated(capsys, shapes_run, *options) for options in ((), ("--data", str(tmp_path / "ward.npz"))))
+    assert other.pop("data") == str(tmp_path / "ward.npz")
+    assert own.pop("split") == "test"
+    assert own == other
+    assert (shapes_run / "evaluation" / "ward" / "predictions.csv").is_file()
+
+
+def test_a_folder_for_each_class_is_evaluated_with_classes_by_name(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, tmp_path: Path, drawn: Any
+) -> None:
+    images, labels, classes = drawn
+    some = [index for index in range(50) if classes[labels[index]] in ("star", "arrow")]  # not all classes are there
+    for index in some:
+        folder = tmp_path / "mine" / classes[labels[index]]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images[index]).save(folder / f"{index}.png")
+    result = evaluated(capsys, shapes_run, "--data", str(tmp_path / "mine"))
+    assert result["examples"] == len(some)
+    assert {each["class"]: each["support"] for each in result["per_class"] if each["support"]} == {
+        name: int(np.sum(labels == classes.index(name))) for name in ("star", "arrow")
+    }
+    with (shapes_run / "evaluation" / "mine" / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert all(f"/{row['true']}/" in row["example"] for row in rows)
+
+
+def test_other_data_without_labels_is_refused_with_the_way_to_predict(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, tmp_path: Path, drawn: Any
+) -> None:
+    np.savez(tmp_path / "bare.npz", x=drawn[0])
+    said = failing(capsys, "evaluate", str(shapes_run), "--data", str(tmp_path / "bare.npz"))
+    assert "no labels" in said
+    assert f"nnscratch predict {shapes_run} {tmp_path / 'bare.npz'}" in said
+    assert not (shapes_run / "evaluation").exists()
+
+
+def test_a_class_that_the_network_does_not_know_is_named_with_the_closest_one(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, tmp_path: Path, drawn: Any
+) -> None:
+    np.savez(tmp_path / "typo.npz", x=drawn[0], y=np.full(50, "sqare"))
+    said = failing(capsys, "evaluate", str(shapes_run), "--data", str(tmp_path / "typo.npz"))
+    assert "knows no class 'sqare'; did you mean square?" in said
+
+
+def test_numbers_for_labels_of_named_classes_are_taken_by_order_and_that_is_said(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, tmp_path: Path, drawn: Any
+) -> None:
+    np.savez(tmp_path / "numbers.npz", x=drawn[0], y=drawn[1])
+    result = evaluated(capsys, shapes_run, "--data", str(tmp_path / "numbers.npz"))
+    assert result["accuracy"] == evaluated(capsys, shapes_run)["accuracy"]
+    assert "0 is taken for arrow" in result["note"]
+
+
+def test_regression_is_evaluated_on_arrays_of_its_own(
+    capsys: pytest.CaptureFixture[str], regression_run: Path, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(60, 2)).astype(np.float32)
+    y = np.column_stack([2 * x[:, 0] - x[:, 1], x[:, 0]])
+    np.savez(tmp_path / "new.npz", x=x, y=y)
+    result = evaluated(capsys, regression_run, "--data", str(tmp_path / "new.npz"))
+    assert result["r2"] > 0.9
+    assert result["intervals"]["r2"][0] <= result["r2"] <= result["intervals"]["r2"][1]
+
+
+@pytest.fixture(scope="module")
+def wards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on a table with a weight and a column that is left out, in whose groups it is right more or less often."""
+    folder = tmp_path_factory.mktemp("wards")
+    for name, rows in (("ward", 600), ("other", 200)):
+        rng = np.random.default_rng(rows)
+        x, ward = rng.normal(size=(rows, 2)), rng.choice(["north", "west"], rows)
+        is_sick = x[:, 0] - x[:, 1] + np.where(ward == "west", 3.0, 0.1) * rng.normal(size=rows) > 0
+        lines = [
+            f"{a:.4f},{b:.4f},{w},{20 + n % 60},{1 + 3 * s:.1f},{'sick' if s else 'healthy'}"
+            for n, ((a, b), w, s) in enumerate(zip(x, ward, is_sick, strict=True))
+        ]
+        (folder / f"{name}.csv").write_text("\n".join(["a,b,ward,age,w,outcome", *lines, "1,1,west,30,1,"]) + "\n")
+    (folder / "run.yaml").write_text(
+        "data:\n  dataset: {csv: {target: outcome, weight: w, ignore: [ward, age]}}\n"
+        f"  path: {folder / 'ward.csv'}\n  scaling: standardize\nmodel: {{hidden_layers: [8]}}\n"
+        "training: {epochs: 8, batch_size: 32}\n"
+    )
+    main(["train", str(folder / "run.yaml"), "--runs-dir", str(folder), "--no-plots", "--quiet", "--threads", "1"])
+    return folder / "run"
+
+
+def test_a_table_of_other_data_is_evaluated_and_rows_without_a_target_are_left_out(
+    capsys: pytest.CaptureFixture[str], wards: Path
+) -> None:
+    result = evaluated(capsys, wards, "--data", str(wards.parent / "other.csv"))
+    assert result["examples"] == 200
+    assert "1 rows without a target are left out" in result["note"]
+    assert result["accuracy"] > result["majority_share"]
+    rows = list(csv.DictReader((wards / "evaluation" / "other" / "predictions.csv").read_text().splitlines()))
+    assert rows[0]["example"] == f"{wards.parent / 'other.csv'}:2"
+
+
+def test_a_table_without_the_target_is_refused_with_the_way_to_predict(
+    capsys: pytest.CaptureFixture[str], wards: Path
+) -> None:
+    (wards.parent / "bare.csv").write_text("a,b\n1,2\n")
+    said = failing(capsys, "evaluate", str(wards), "--data", str(wards.parent / "bare.csv"))
+    assert "no column 'outcome', so no labels" in said
+    assert "nnscratch predict" in said
+
+
+@pytest.mark.parametrize("options", [(), ("--data", "{folder}/other.csv")])
+def test_each_group_of_a_column_has_its_figures_also_of_a_column_that_is_no_feature(
+    capsys: pytest.CaptureFixture[str], wards: Path, options: tuple[str, ...]
+) -> None:
+    given = [each.format(folder=wards.parent) for each in options]
+    result = evaluated(capsys, wards, "--by", "ward", *given)
+    groups = {each["group"]: each for each in result["subgroups"]["groups"]}
+    assert set(groups) == {"north", "west"}
+    assert sum(each["examples"] for each in groups.values()) == result["examples"]
+    right = sum(each["examples"] * each["accuracy"] for each in groups.values())
+    assert right == pytest.approx(result["examples"] * result["accuracy"])
+    assert groups["north"]["accuracy"] > groups["west"]["accuracy"] + 0.1  # whose outcome is mostly noise
+
+
+def test_the_group_of_an_example_of_a_split_is_that_of_its_own_row(wards: Path) -> None:
+    loaded = load_run(wards)
+    dataset, splits = load_data(loaded, Workplace(wards.parent, threads=1), Display(quiet=True))
+    table = list(csv.DictReader((wards.parent / "ward.csv").read_text().splitlines()))
+    for split in ("train", "val", "test"):
+        examples = splits.named(split)
+        assert examples is not None
+        found = cells_of_split(loaded, dataset, splits, split, "outcome")
+        assert loaded.classes is not None
+        assert found == [loaded.classes[label] for label in examples.targets[examples.rows]]
+        a = cells_of_split(loaded, dataset, splits, split, "a")
+        np.testing.assert_allclose(examples.inputs[examples.rows][:, 0], np.array(a, float), rtol=1e-6)
+    assert len(table) == 601
+
+
+def test_numbers_are_grouped_in_quarters_and_gaps_by_themselves(capsys: pytest.CaptureFixture[str]) -> None:
+    groups = Groups.by("age", [*map(str, range(100)), "", "?"])
+    assert groups.names == ("0 to 24", "25 to 49", "50 to 74", "75 to 99", "(none)")
+    assert np.bincount(groups.of).tolist() == [25, 25, 25, 25, 2]
+    assert Groups.by("x", ["1", "2", "1.0"]).names == ("1", "2")
+    many = Groups.by("city", [f"c{number % 30:02}" for number in range(100)])
+    assert (len(many.names), many.names[-1]) == (13, "(18 others)")
+
+
+def test_groups_of_what_is_no_table_or_has_no_such_column_are_refused(
+    capsys: pytest.CaptureFixture[str], wards: Path, shapes_run: Path
+) -> None:
+    assert "did you mean ward?" in failing(capsys, "evaluate", str(wards), "--by", "wrad")
+    assert "is no table" in failing(capsys, "evaluate", str(shapes_run), "--by", "ward")
+
+
+def test_a_weight_column_is_no_feature_and_makes_the_loss_a_weighted_mean(
+    capsys: pytest.CaptureFixture[str], wards: Path
+) -> None:
+    loaded = load_run(wards)
+    assert loaded.feature_names == ("a", "b")
+    result = evaluated(capsys, wards)
+    dataset, splits = load_data(loaded, Workplace(wards.parent, threads=1), Display(quiet=True))
+    assert splits.test is not None
+    w, t = splits.test.weights, splits.test.targets
+    assert w is not None
+    assert w.tolist() == (1 + 3 * (t == 1)).tolist()
+    x = loaded.affine.apply(splits.test.inputs, np.empty_like(splits.test.inputs))
+    losses = CrossEntropy().per_example(loaded.network.forward(x), t)
+    assert result["loss"] == pytest.approx(float(np.average(losses, weights=w)), rel=1e-5)
+    assert result["log_loss"] == pytest.approx(float(np.mean(losses)), rel=1e-5)
+    assert dataset.digest() != replace(dataset, weights={}).digest()
+
+
+@pytest.mark.parametrize(("cell", "said"), [("-1", "run.csv:3: the weight 'w' is '-1'"), ("", "the weight 'w' is ''")])
+def test_a_weight_that_is_none_is_refused_with_its_place(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, cell: str, said: str
+) -> None:
+    rows = "".join(f"{number},{number % 2},{cell if number == 1 else 1}\n" for number in range(40))
+    (tmp_path / "run.csv").write_text("x,y,w\n" + rows)
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        f"data: {{dataset: {{csv: {{target: y, weight: w}}}}, path: {tmp_path / 'run.csv'}}}\n"
+        "model: {hidden_layers: []}\n"
+    )
+    assert said in failing(capsys, "train", str(config))
+
+
+def test_sample_weights_of_arrays_follow_their_examples_into_the_splits(tmp_path: Path) -> None:
+    x = np.arange(60, dtype=np.float32)[:, None]
+    np.savez(tmp_path / "w.npz", x=x, y=np.arange(60) % 2, sample_weight=np.arange(60) / 10)
+    dataset = NPZ().load(tmp_path, tmp_path / "w.npz", lambda _: None)
+    np.testing.assert_allclose(dataset.weights["train"], dataset.train_inputs[:, 0] / 10)
+    assert dataset.test_inputs is not None
+    np.testing.assert_allclose(dataset.weights["test"], dataset.test_inputs[:, 0] / 10)
+    assert any("sample_weight" in note for note in dataset.notes)
+
+
+def test_accuracy_has_the_share_of_the_largest_class_and_an_interval_beside_it(
+    capsys: pytest.CaptureFixture[str], two_classes: Path
+) -> None:
+    result = evaluated(capsys, two_classes)
+    supports = [each["support"] for each in result["per_class"]]
+    assert result["majority_share"] == max(supports) / sum(supports)
+    low, high = result["intervals"]["accuracy"]
+    assert low < result["accuracy"] < high
+    main(["evaluate", str(two_classes), "--no-plots"])
+    said = capsys.readouterr().out
+    assert f"always the largest class: {100 * result['majority_share']:.2f} %" in said
+    assert max(map(len, said.splitlines()[:12])) <= 80
+
+
+def test_the_same_run_evaluated_again_has_the_same_intervals(
+    capsys: pytest.CaptureFixture[str], two_classes: Path
+) -> None:
+    assert evaluated(capsys, two_classes) == evaluated(capsys, two_classes)
+
+
+def test_the_monitored_metric_is_logged_chooses_the_best_epoch_and_is_that_of_evaluate(
+    capsys: pytest.CaptureFixture[str], two_classes: Path
+) -> None:
+    rows = [json.loads(line) for line in (two_classes / "metrics.jsonl").read_text().splitlines()]
+    values = [row["val_roc_auc"] for row in rows if row["record"] == "epoch"]
+    result = evaluated(capsys, two_classes, "--split", "val")
+    assert result["epoch"] == 1 + values.index(max(values))
+    assert result["roc_auc"] == pytest.approx(max(values), abs=1e-12)
+
+
+def test_the_temperature_is_kept_in_the_run_and_applied_by_evaluate_and_predict(
+    capsys: pytest.CaptureFixture[str], two_classes: Path, tmp_path: Path
+) -> None:
+    loaded = load_run(two_classes)
+    assert loaded.temperature != 1
+    result = evaluated(capsys, two_classes)
+    assert result["temperature"] == loaded.temperature
+    assert result["expected_calibration_error_before"] != result["expected_calibration_error"]
+    x = np.array([[1.0, 0.5, -0.3, 0.2]], np.float32)
+    np.save(tmp_path / "one.npy", x)
+    main(["predict", str(two_classes), str(tmp_path / "one.npy"), "--json"])
+    (answer,) = json.loads(capsys.readouterr().out)
+    y = loaded.network.forward(loaded.affine.apply(x, np.empty_like(x)))
+    assert answer["probability"] == pytest.approx(
+        float(CrossEntropy.probabilities(y, loaded.temperature).max()), abs=1e-6
+    )
+
+
+def test_a_temperature_on_validation_does_not_raise_its_log_loss(
+    capsys: pytest.CaptureFixture[str], two_classes: Path
+) -> None:
+    result = evaluated(capsys, two_classes, "--split", "val")
+    assert result["log_loss"] < result["loss"]  # which is of the outputs as they are
+
+
+def test_calibration_without_softmax_or_validation_is_refused_before_training(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    config = tmp_path / "no.yaml"
+    config.write_text(
+        "data: {dataset: shapes, validation: 0}\nmodel: {hidden_layers: []}\nloss: mean_squared_error\n"
+        "evaluation: {calibrate: temperature}\n"
+    )
+    said = failing(capsys, "train", str(config))
+    assert "evaluation.calibrate: needs a validation split" in said
+    assert "evaluation.calibrate: temperature divides what goes into softmax" in said
+
+
+def test_a_threshold_for_recall_is_chosen_on_validation_and_applied_to_the_split(
+    capsys: pytest.CaptureFixture[str], two_classes: Path
+) -> None:
+    plain = evaluated(capsys, two_classes)
+    result = evaluated(capsys, two_classes, "--threshold-for", "recall of sick=0.95")
+    decision = result["decision"]
+    assert decision["validation"]["recall"] >= 0.95
+    sick = next(each for each in result["per_class"] if each["class"] == "sick")
+    assert sick["recall"] > next(each for each in plain["per_class"] if each["class"] == "sick")["recall"]
+    folder = two_classes / "evaluation" / "test-recall-of-sick-0.95"
+    with (folder / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    of_sick = [
+        float(row["probability"]) if row["predicted"] == "sick" else 1 - float(row["probability"]) for row in rows
+    ]
+    assert [row["predicted"] == "sick" for row in rows] == [p >= decision["threshold"] for p in of_sick]
+
+
+def test_the_threshold_for_a_recall_is_the_highest_and_for_a_precision_the_lowest_that_has_it() -> None:
+    t = np.array([1, 1, 0, 1, 0, 0])
+    score = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.1])
+    p = np.column_stack([1 - score, score])
+    classes = ("no", "yes")
+    assert Decision.choose(Wanted.parse("recall=0.6", classes), t, p).threshold == 0.8
+    assert Decision.choose(Wanted.parse("recall=1", classes), t, p).threshold == 0.6
+    assert Decision.choose(Wanted.parse("precision=0.75", classes), t, p).threshold == 0.6
+    assert Decision.choose(Wanted.parse("precision=1", classes), t, p).threshold == 0.8
+    assert Decision.choose(Wanted.parse("recall of no=0.5", classes), t, p).threshold == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("recal=0.9", "is not understood"),
+        ("recall=1.5", "is not understood"),
+        ("recall of sik=0.9", "did you mean sick?"),
+    ],
+)
+def test_a_threshold_that_is_not_understood_is_refused(
+    capsys: pytest.CaptureFixture[str], two_classes: Path, text: str, said: str
+) -> None:
+    assert said in failing(capsys, "evaluate", str(two_classes), "--threshold-for", text)
+
+
+def test_a_threshold_among_ten_classes_is_refused(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:
+    assert "has 10 classes" in failing(capsys, "evaluate", str(shapes_run), "--threshold-for", "recall=0.9")
+
+
+def test_timing_says_what_predictions_cost_by_batch(
+    capsys: pytest.CaptureFixture[str], two_classes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnscratch.results.timing.SECONDS", 0.05)
+    timing = evaluated(capsys, two_classes, "--timing")["timing"]
+    assert [each["batch"] for each in timing["batches"]] == [1, 32, 256]
+    assert all(0 < each["p50"] <= each["p95"] <= each["p99"] for each in timing["batches"])
+    assert timing["peak_memory_bytes"] > 2**20

@@ -1,0 +1,186 @@
+"""`model.start_from` and `model.freeze`: weights of another run, names and shapes checked, some of them kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nnscratch.config.config import config_from_mapping
+from nnscratch.errors import ConfigError, UsageError
+from nnscratch.experiment.observer import TrainingSummary
+from nnscratch.experiment.repeats import How, repeat
+from nnscratch.experiment.train import resume, train
+from nnscratch.host.display import Display
+from nnscratch.host.workplace import Workplace
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.loaded import load_run
+
+LAYERS: list[Any] = [
+    {"name": "conv", "channels": 16, "kernel": 3},
+    "batch_norm",
+    "relu",
+    {"name": "max_pool", "size": 4},
+    {"name": "conv", "channels": 32, "kernel": 3},
+    "batch_norm",
+    "relu",
+    {"name": "max_pool", "size": 4},
+    "flatten",
+    "dense",
+]
+"""Its arrays: 0.conv, 1.batch_norm, 4.conv, 5.batch_norm, 9.dense."""
+
+
+def trained(tmp_path: Path, display: Display | None = None, **changes: Any) -> TrainingSummary:
+    settings: dict[str, Any] = {
+        "data": {"dataset": {"name": "shapes", "train": 60, "test": 300, "seed": 9}, "validation": 0},
+        "model": {"layers": LAYERS},
+        "training": {"epochs": 2, "batch_size": 10},
+    }
+    for path, value in changes.items():
+        section, _, field = path.partition("__")
+        settings[section] = {**settings.get(section, {}), field: value} if field else value
+    workplace = Workplace(tmp_path / "data", tmp_path / "runs", threads=1, plots=False)
+    return train(config_from_mapping(settings), workplace, display or Display(quiet=True))
+
+
+def pretrained(tmp_path: Path, images: int = 100, epochs: int = 1) -> Path:
+    data = {"name": "shapes", "train": images, "test": 10, "seed": 0}
+    return trained(
+        tmp_path, name="before", data={"dataset": data, "validation": 0, "scaling": "standardize"},
+        training={"epochs": epochs, "batch_size": 50},
+    ).run  # fmt: skip
+
+
+def arrays_of(run: Path) -> dict[str, Array]:
+    parameters = load_run(run).network.parameters
+    return {**parameters.named(), **parameters.named_state()}
+
+
+def test_six_images_a_class_are_enough_for_a_network_that_has_seen_others(tmp_path: Path) -> None:
+    pretrained(tmp_path, images=1000, epochs=4)
+    scratch = trained(tmp_path, name="scratch", training__epochs=10)
+    start = {"start_from": "before", "freeze": ["0.conv", "1.batch_norm"], "layers": LAYERS}
+    tuned = trained(tmp_path, name="tuned", training__epochs=10, model=start)
+    assert scratch.test is not None
+    assert tuned.test is not None
+    assert scratch.test.accuracy is not None
+    assert tuned.test.accuracy is not None
+    assert tuned.test.accuracy > scratch.test.accuracy + 0.1
+
+
+def test_what_is_frozen_keeps_every_bit_and_the_rest_learns(tmp_path: Path) -> None:
+    before = arrays_of(pretrained(tmp_path))
+    frozen = ["0.conv.weight", "1.batch_norm", "4.conv"]
+    run = trained(tmp_path, name="tuned", model__start_from="before", model__freeze=frozen, l2={"strength": 0.1}).run
+    after = arrays_of(run)
+    kept = {name for name in before if np.array_equal(before[name], after[name])}
+    assert kept == {
+        "0.conv.weight", "1.batch_norm.scale", "1.batch_norm.shift", "1.batch_norm.running_mean",
+        "1.batch_norm.running_variance", "4.conv.weight", "4.conv.bias",
+    }  # fmt: skip
+
+
+def test_untrained_epochs_leave_the_run_it_starts_from(tmp_path: Path) -> None:
+    before = pretrained(tmp_path)
+    run = trained(tmp_path, name="tuned", model__start_from=str(before), training__epochs=0).run
+    expected, found = load_run(before), load_run(run)
+    np.testing.assert_array_equal(found.network.parameters.values, expected.network.parameters.values)
+    x = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    scaled = [each.affine.apply(x, np.empty(x.shape, np.float32)) for each in (expected, found)]
+    np.testing.assert_array_equal(scaled[0], scaled[1])
+    origin = RunDirectory(run).read_meta().started_from
+    assert origin is not None
+    assert (origin.run, origin.epoch) == (str(before), 1)
+
+
+def test_every_array_that_does_not_fit_is_named_at_once_with_what_to_write(tmp_path: Path) -> None:
+    pretrained(tmp_path)
+    layers = [*LAYERS[:4], {"name": "conv", "channels": 8, "kernel": 3}, *LAYERS[5:8], "flatten", "dropout", "dense"]
+    with pytest.raises(ConfigError) as raised:
+        trained(tmp_path, name="tuned", model={"layers": layers, "start_from": "before"})
+    told = str(raised.value)
+    assert "4.conv.weight has shape (3, 3, 16, 32) in before, here (3, 3, 16, 8)" in told
+    assert "before has no 10.dense.weight" in told
+    assert "before has 9.dense.weight, the network has not" in told
+    assert "fresh: [4.conv, 5.batch_norm, 10.dense]" in told
+    assert not (tmp_path / "runs" / "tuned").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        ({"freeze": ["1.batchnorm"]}, "there is no layer or weight `1.batchnorm`; did you mean 1.batch_norm?"),
+        ({"start_from": {"run": "before", "fresh": ["9.dens"]}}, "no layer or weight `9.dens`; did you mean 9.dense?"),
+        ({"start_from": {"run": "before", "fresh": ["9.dense"]}, "freeze": ["9.dense"]}, "would never learn anything"),
+        ({"freeze": ["0.conv", "1.batch_norm", "4.conv", "5.batch_norm", "9.dense"]}, "leaves nothing to train"),
+    ],
+)
+def test_names_that_mean_nothing_are_refused(model: dict[str, Any], problem: str, tmp_path: Path) -> None:
+    pretrained(tmp_path)
+    with pytest.raises(ConfigError) as raised:
+        trained(tmp_path, name="tuned", model={"layers": LAYERS, **model})
+    assert problem in str(raised.value)
+
+
+def test_a_run_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
+    pretrained(tmp_path)
+    with pytest.raises(UsageError, match="befor is not a run"):
+        trained(tmp_path, model__start_from="befor")
+
+
+def write_table(path: Path, classes: str) -> None:
+    rng = np.random.default_rng(0)
+    lines = [f"{a:.4f},{b:.4f},{classes[int(a + b > 0)]}" for a, b in rng.normal(size=(80, 2))]
+    path.write_text("\n".join(["a,b,kind", *lines]) + "\n")
+
+
+def test_other_classes_and_another_scaling_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_table(tmp_path / "one.csv", "xy")
+    write_table(tmp_path / "two.csv", "pq")
+    data = {"dataset": {"name": "csv", "target": "kind"}, "path": str(tmp_path / "one.csv"), "scaling": "standardize"}
+    model = {"hidden_layers": [4]}
+    trained(tmp_path, name="before", data=data, model=model)
+    data = {**data, "path": str(tmp_path / "two.csv"), "scaling": "none"}
+    capsys.readouterr()
+    trained(tmp_path, Display(), name="kept", data=data, model={**model, "start_from": "before"})
+    told = capsys.readouterr().out
+    assert "its outputs were x, y, here they are p, q" in told
+    assert "data.scaling does not count" in told
+    last = [name for name in arrays_of(tmp_path / "runs" / "kept") if name.endswith(".weight")][-1].rpartition(".")[0]
+    model["start_from"] = {"run": "before", "fresh": [last]}  # type: ignore[assignment]
+    trained(tmp_path, Display(), name="anew", data=data, model=model)
+    told = capsys.readouterr().out
+    assert "its outputs were" not in told
+    assert f"anew: {last}.weight, {last}.bias" in told
+
+
+def test_a_resumed_run_needs_the_one_it_started_from_no_more(tmp_path: Path) -> None:
+    before = pretrained(tmp_path)
+    whole = trained(
+        tmp_path, name="tuned", model__start_from="before", model__freeze=["0.conv"], training__epochs=2
+    ).run
+    half = trained(tmp_path, name="half", model__start_from="before", model__freeze=["0.conv"], training__epochs=1).run
+    before.rename(tmp_path / "elsewhere")
+    workplace = Workplace(tmp_path / "data", tmp_path / "runs", threads=1, plots=False)
+    resume(half, 2, workplace, Display(quiet=True))
+    one, two = arrays_of(whole), arrays_of(half)
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+    origin = RunDirectory(half).read_meta().started_from
+    assert origin is not None
+    assert origin.run == str(before)
+
+
+def test_runs_of_a_group_start_from_a_run_beside_the_group(tmp_path: Path) -> None:
+    before = pretrained(tmp_path)
+    data = {"dataset": {"name": "shapes", "train": 60, "test": 20, "seed": 9}, "validation": 0}
+    config = {"name": "g", "data": data, "model": {"layers": LAYERS, "start_from": "before"}, "training": {"epochs": 0}}
+    workplace = Workplace(tmp_path / "data", tmp_path / "runs", threads=1, plots=False)
+    for _ in range(2):
+        summary = repeat(config_from_mapping(config), (1, 2), None, How(), workplace, Display(quiet=True))
+    assert summary.path.name == "g"
+    found = arrays_of(summary.path / "seed-2")
+    assert all(np.array_equal(array, found[name]) for name, array in arrays_of(before).items())

@@ -1,0 +1,125 @@
+"""`init --data` and `data describe`: a file of one's own is reported, and trained by the config that is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nnscratch.cli import app
+from nnscratch.config.config import load_config
+from nnscratch.host.display import Display
+from nnscratch.setup.fitted_starter import write_fitted
+from nnscratch.setup.own_data import read_own_data
+
+QUIET = Display(quiet=True)
+RNG = np.random.default_rng(3)
+
+
+def command(words: list[str]) -> int:
+    """The exit code of `nnscratch WORDS`."""
+    try:
+        app.main(words)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+def houses(folder: Path, rows: int = 60) -> Path:
+    """A table with an id, a number, a category with a gap, and a price that follows from them."""
+    size, garden = RNG.uniform(40, 200, rows), RNG.integers(0, 2, rows)
+    price = 3 * size + 100 * garden + RNG.normal(0, 10, rows)
+    gardens = ["small" if each == 0 else "large" for each in garden]
+    gardens[5] = ""
+    cells = zip(range(1, rows + 1), size.round(1), gardens, price.round(2), strict=True)
+    lines = ["id,size,garden,price", *(",".join(map(str, row)) for row in cells)]
+    path = folder / "houses.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_the_block_of_a_description_reads_the_data_again(tmp_path: Path) -> None:
+    own = read_own_data(houses(tmp_path), ["price"], tmp_path, QUIET)
+    assert own.section == {
+        "path": str(tmp_path / "houses.csv"),
+        "dataset": {"name": "csv", "target": "price", "task": "regression", "columns": {"id": "ignore"}},
+    }
+    (tmp_path / "pasted.yaml").write_text(
+        f"{own.block}\nmodel: {{hidden_layers: []}}\nloss: mean_squared_error\ntraining: {{epochs: 1}}\n"
+    )
+    assert load_config(tmp_path / "pasted.yaml").data.path == own.section["path"]
+    assert own.block in own.to_text()
+    assert max(map(len, own.to_text().split("\n\n")[0].splitlines())) <= 80
+
+
+def test_a_table_of_numbers_to_predict_is_learned_as_well_as_by_least_squares(tmp_path: Path) -> None:
+    config = tmp_path / "houses.yaml"
+    write_fitted(config, houses(tmp_path), ["price"], tmp_path, QUIET)
+    run = ["--runs-dir", str(tmp_path / "runs"), "--threads", "1", "--no-plots", "--quiet"]
+    assert command(["train", str(config), *run]) == 0
+    assert command(["evaluate", str(tmp_path / "runs" / "houses"), "--threads", "1", "--no-plots"]) == 0
+    measured = json.loads((tmp_path / "runs" / "houses" / "evaluation" / "test" / "metrics.json").read_text())
+    assert measured["r2"] > 0.97  # of the noise's variance alone 0.995 is left
+
+
+def test_every_setting_of_a_written_config_has_a_reason_and_fits_the_terminal(tmp_path: Path) -> None:
+    write_fitted(tmp_path / "my.yaml", houses(tmp_path), [], tmp_path, QUIET)
+    text = (tmp_path / "my.yaml").read_text()
+    config = load_config(tmp_path / "my.yaml")
+    assert config.loss.name == "mean_squared_error"
+    assert config.training.model_fields_set >= {"epochs", "batch_size"}
+    assert "#   garden: category" in text
+    after = text[text.index("validation") :]
+    assert [line for line in after.splitlines() if ": " in line.partition("#")[0] and "#" not in line] == [
+        "  name: adam"
+    ]
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_a_file_that_exists_is_left_as_it_is_and_no_data_is_read_for_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my.yaml").write_text("mine\n")
+    assert command(["init", str(tmp_path / "my.yaml"), "--data", str(tmp_path / "nowhere.csv")]) == 2
+    assert "exists already and is left as it is" in capsys.readouterr().err
+    assert (tmp_path / "my.yaml").read_text() == "mine\n"
+
+
+def test_a_target_that_is_no_column_is_refused_with_the_nearest_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(["init", str(tmp_path / "my.yaml"), "--data", str(houses(tmp_path)), "--target", "prise"]) == 4
+    assert "did you mean price?" in capsys.readouterr().err
+    assert not (tmp_path / "my.yaml").exists()
+
+
+def test_a_target_without_a_table_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(["init", str(tmp_path / "my.yaml"), "--target", "price"]) == 2
+    np.savez(tmp_path / "a.npz", x=RNG.normal(size=(20, 3)), y=np.arange(20) % 2)
+    assert command(["data", "describe", str(tmp_path / "a.npz"), "--target", "y"]) == 2
+    assert "is read as npz" in capsys.readouterr().err
+
+
+def test_a_folder_with_a_test_file_is_described_with_both_splits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = houses(tmp_path).read_text().splitlines()
+    (tmp_path / "both").mkdir()
+    (tmp_path / "both" / "train.csv").write_text("\n".join(lines[:41]) + "\n")
+    (tmp_path / "both" / "test.csv").write_text("\n".join([lines[0], *lines[41:], lines[1]]) + "\n")
+    assert command(["data", "describe", str(tmp_path / "both"), "--target", "price", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["examples"] == {"training": 40, "test": 21}
+    assert told["shared"][0]["count"] == 1
+    assert any("1 input is in training and in test" in warning for warning in told["description"]["warnings"])
+
+
+def test_pictures_get_convolutions(tmp_path: Path) -> None:
+    images = RNG.integers(0, 255, (40, 12, 12), np.uint8)
+    np.savez(tmp_path / "a.npz", x=images, y=np.arange(40) % 2)
+    write_fitted(tmp_path / "a.yaml", tmp_path / "a.npz", [], tmp_path, QUIET)
+    names = [layer.name for layer in load_config(tmp_path / "a.yaml").model.layers or ()]
+    assert names == ["conv", "batch_norm", "relu", "max_pool", "flatten", "dense", "relu", "dropout", "dense"]
+    assert command(["train", str(tmp_path / "a.yaml"), "--dry-run", "--quiet"]) == 0
