@@ -8,9 +8,9 @@ the field's metadata. The schema, the error messages and `nnscratch schema` are 
 from __future__ import annotations
 
 import inspect
-import math
 import operator
 import re
+import sys
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, field, fields
@@ -107,7 +107,7 @@ def with_fields(kind: type[Kind], values: Mapping[str, Any], called: str, depth:
 
 
 def typed(annotation: Any, value: Any, bounds: Mapping[str, float] = types.MappingProxyType({}), depth: int = 0) -> Any:
-    """The plain value (of JSON) as that type has it: a list as a tuple, a whole number where a float may stand.
+    """The plain value (of JSON) as that type has it: a list as a tuple where that is meant, a whole number as a float.
 
     Numbers are finite and within the bounds; where there are several types, the first that fits. Raises ValueError.
     """
@@ -130,7 +130,7 @@ def typed(annotation: Any, value: Any, bounds: Mapping[str, float] = types.Mappi
         if not fixed or len(members) == len(value):
             of = members if fixed else members[:1] * len(value)
             items = [typed(each, item, bounds, depth) for each, item in zip(of, value, strict=True)]
-            return items if origin is list else tuple(items)
+            return type(value)(items) if origin is Sequence else origin(items)
     elif origin in (dict, Mapping) and isinstance(value, Mapping):
         return {typed(members[0], key): typed(members[1], item, bounds, depth) for key, item in value.items()}
     elif _is_scalar(annotation, value) and _is_within(bounds, value):
@@ -149,7 +149,7 @@ def _is_scalar(annotation: Any, value: object) -> bool:
     if annotation is None or annotation is types.NoneType:
         return value is None
     if annotation is float:
-        return type(value) is int or (type(value) is float and math.isfinite(value))
+        return type(value) in (int, float) and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
     return annotation in (bool, int, str) and type(value) is annotation
 
 

@@ -16,7 +16,7 @@ import nnscratch.export.onnx
 import nnscratch.export.safetensors  # noqa: F401
 from nnscratch.component import catalogue
 from nnscratch.errors import UsageError, UserError, did_you_mean
-from nnscratch.export.format import Format, digest
+from nnscratch.export.format import Format, digest, takes_encoded_features
 from nnscratch.export.proof import Examples, Proof, examples_of, prove
 from nnscratch.host.display import Display
 from nnscratch.host.json_text import json_text
@@ -29,6 +29,11 @@ from nnscratch.runs.loaded import LoadedRun, load_run, use_threads_of
 PROOF = "proof.json"
 """What the proof is called in an exported folder; beside a file, `<file>.proof.json`."""
 
+ENCODED = (
+    "it takes the features that the run makes of a table's columns, not the columns: its own description has the "
+    "encoding; nnscratch.load takes the columns"
+)
+
 
 @dataclass(frozen=True)
 class Exported:
@@ -37,15 +42,22 @@ class Exported:
     path: Path
     format: str
     proof: Proof
+    takes_encoded_features: bool = False
     failure = None
 
     def to_text(self) -> str:
-        """Two lines for people."""
-        return f"{printable(str(self.path))}\n{self.proof.to_text()}"
+        """A line for the path, one for the proof, and what has to be done before it is asked."""
+        told = f"{printable(str(self.path))}\n{self.proof.to_text()}"
+        return f"{told}\n{ENCODED}" if self.takes_encoded_features else told
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json."""
-        return {"path": str(self.path), "format": self.format, "proof": self.proof.to_dict()}
+        return {
+            "path": str(self.path),
+            "format": self.format,
+            "takes_encoded_features": self.takes_encoded_features,
+            "proof": self.proof.to_dict(),
+        }
 
 
 def export_run(
@@ -83,7 +95,7 @@ def export(format: Format, loaded: LoadedRun, target: Path, examples: Examples) 
             _put(written, target)
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror or error}") from None
-    return Exported(target, format.name, proof)
+    return Exported(target, format.name, proof, takes_encoded_features(loaded))
 
 
 @contextmanager

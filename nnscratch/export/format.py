@@ -53,9 +53,17 @@ def description(loaded: LoadedRun) -> dict[str, str]:
         "classes": loaded.classes,
         "target_names": None if loaded.classes else loaded.target_names,
         "feature_names": loaded.feature_names,
+        "encoding": None if loaded.encoding is None else loaded.encoding.to_dict(),
     }
     known = {name: value for name, value in said.items() if value is not None}
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in known.items()}
+
+
+def takes_encoded_features(loaded: LoadedRun) -> bool:
+    """Whether an export takes not the numbers of the table, but what the run's encoding makes of them."""
+    if loaded.encoding is None:
+        return False
+    return any(each.flag or getattr(each, "centre", 1.0) != 0 for each in loaded.encoding.columns)
 
 
 def digest(loaded: LoadedRun) -> str:

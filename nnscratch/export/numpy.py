@@ -142,8 +142,7 @@ def _answers(loaded: LoadedRun, module: Module) -> list[str]:
             "def predict(inputs: Array) -> Array:",
             '    """The values (N, K) of W["target_names"], in their own units."""',
             "    y = outputs(inputs).astype(np.float64)",
-            '    y = (y - W["target_scaling.offset"]) / W["target_scaling.multiplier"]',
-            "    return y.astype(np.float32)",
+            '    return (y - W["target_scaling.offset"]) / W["target_scaling.multiplier"]',
             "",
             "",
         ]

@@ -183,5 +183,5 @@ def _values(loaded: LoadedRun, graph: Graph, y: str) -> list[Any]:
     affine = loaded.target_affine
     y = graph.add("Sub", y, graph.array("target_scaling.offset", affine.offset.astype(np.float64)))
     y = graph.add("Div", y, graph.array("target_scaling.multiplier", affine.multiplier.astype(np.float64)))
-    graph.rename(graph.add("Cast", y, to=TensorProto.FLOAT), "values")
-    return [helper.make_tensor_value_info("values", TensorProto.FLOAT, [BATCH, loaded.outputs])]
+    graph.rename(y, "values")
+    return [helper.make_tensor_value_info("values", TensorProto.DOUBLE, [BATCH, loaded.outputs])]

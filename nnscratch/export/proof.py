@@ -97,9 +97,11 @@ def _of_labels(loaded: LoadedRun, examples: Examples, p: Array, expected: Array,
 
 def _of_values(loaded: LoadedRun, examples: Examples, y: Array, found: Array) -> Proof:
     expected = loaded.target_affine.undo(y)
-    # What float32 cannot tell apart is no difference: a mean may be far above the deviation.
-    apart = np.maximum(np.abs(found.astype(np.float64) - expected) - np.spacing(np.abs(expected)), 0)
-    scaled = apart * np.abs(loaded.target_affine.multiplier) / max(1.0, float(np.max(np.abs(y), initial=0)))
+    scaled = (
+        np.abs(found - expected)
+        * np.abs(loaded.target_affine.multiplier)
+        / max(1.0, float(np.max(np.abs(y), initial=0)))
+    )
     return Proof(len(y), examples.origin, _largest(scaled), 0, 0, True)
 
 

@@ -72,7 +72,7 @@ class Model:
         return self._loaded.network
 
     def predict(self, x: Inputs) -> Array:
-        """The class of each example, by name (N,); of a regression the values (N, K), float32, in their own units."""
+        """The class of each example, by name (N,); of a regression the values (N, K), float64, in their own units."""
         y = self.outputs(self.stored(x))
         return self._loaded.target_affine.undo(y) if self._labels is None else self._labels[y.argmax(axis=1)]
 

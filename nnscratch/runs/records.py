@@ -34,4 +34,4 @@ def _value(annotation: Any, value: object) -> Any:
     nested = next((each for each in (annotation, *get_args(annotation)) if is_dataclass(each)), None)
     if nested is not None and (value is not None or nested is annotation):
         return read_record(nested, value)  # type: ignore[arg-type]
-    return typed(annotation, value)
+    return typed(annotation, tuple(value) if isinstance(value, list) else value)
