@@ -97,12 +97,9 @@ def _of_labels(loaded: LoadedRun, examples: Examples, p: Array, expected: Array,
 
 def _of_values(loaded: LoadedRun, examples: Examples, y: Array, found: Array) -> Proof:
     expected = loaded.target_affine.undo(y)
-    scaled = (
-        np.abs(found - expected)
-        * np.abs(loaded.target_affine.multiplier)
-        / max(1.0, float(np.max(np.abs(y), initial=0)))
-    )
-    return Proof(len(y), examples.origin, _largest(scaled), 0, 0, True)
+    deviations = np.abs(found - expected) * np.abs(loaded.target_affine.multiplier)
+    largest = max(1.0, float(np.max(np.abs(y), initial=0)))  # float32 has seven digits of the largest
+    return Proof(len(y), examples.origin, _largest(deviations / largest), 0, 0, True)
 
 
 def _largest(differences: Array) -> float:

@@ -25,6 +25,7 @@ from nnscratch.export.numpy_layers import lines
 from nnscratch.export.onnx_layers import nodes
 from nnscratch.export.proof import Proof, random_examples
 from nnscratch.nn.layer import Layer
+from nnscratch.nn.network import Network
 from nnscratch.runs.loaded import LoadedRun
 from nnscratch.training.progress import StepResult
 from nnscratch.training.scaling import affine
@@ -49,7 +50,10 @@ def proofs(loaded: LoadedRun, folder: Path, number: int = 12) -> list[Proof]:
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=[path.stem for path in SHIPPED])
-def test_a_shipped_config_answers_alike_after_one_step(path: Path, tmp_path: Path) -> None:
+def test_a_shipped_config_answers_alike_after_one_step(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Network, "fit_to", lambda *_: None)  # whitening takes long, and all weights are alike here
     changes = ["batch_size=8", "monitor=null", "early_stopping=null"]
     config = load_config(path, ["data.validation=0", *(f"training.{change}" for change in changes)])
     shape = (28, 28, 1) if config.data.dataset.name == "fashion_mnist" else (32, 32, 3)
@@ -150,6 +154,12 @@ def test_a_table_answers_alike_by_columns_and_by_rows(
     names: tuple[str, ...] | None, make: Make, tmp_path: Path
 ) -> None:
     proofs(make([{"dense": 5}, "relu", "dense"], (4,), images=False, feature_names=names), tmp_path)
+
+
+def test_the_temperature_of_a_calibrated_run_is_exported(make: Make, tmp_path: Path) -> None:
+    loaded = make(["flatten", "dense"], (4, 4, 1), temperature=2.5)
+    proofs(loaded, tmp_path)
+    assert "/ 2.5" in (tmp_path / "numpy" / "model.py").read_text()
 
 
 def test_a_regression_answers_in_its_own_units(make: Make, tmp_path: Path) -> None:
