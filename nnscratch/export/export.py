@@ -16,7 +16,7 @@ import nnscratch.export.onnx
 import nnscratch.export.safetensors  # noqa: F401
 from nnscratch.component import catalogue
 from nnscratch.errors import UsageError, UserError, did_you_mean
-from nnscratch.export.format import Format, digest, takes_encoded_features
+from nnscratch.export.format import Format, digest
 from nnscratch.export.proof import Examples, Proof, examples_of, prove
 from nnscratch.host.display import Display
 from nnscratch.host.json_text import json_text
@@ -95,7 +95,7 @@ def export(format: Format, loaded: LoadedRun, target: Path, examples: Examples) 
             _put(written, target)
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror or error}") from None
-    return Exported(target, format.name, proof, takes_encoded_features(loaded))
+    return Exported(target, format.name, proof, format.takes_encoded_features(loaded))
 
 
 @contextmanager

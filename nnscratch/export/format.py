@@ -32,6 +32,12 @@ class Format(Component):
     def require(self, loaded: LoadedRun) -> None:
         """Raises UserError when this network cannot be written, or a library is missing; nothing is written before."""
 
+    def takes_encoded_features(self, loaded: LoadedRun) -> bool:
+        """Whether it takes not what a table's columns hold, but what the run's encoding makes of them."""
+        if loaded.encoding is None:
+            return False
+        return any(each.flag or getattr(each, "centre", 1.0) != 0 for each in loaded.encoding.columns)
+
     def write(self, loaded: LoadedRun, path: Path) -> None:
         """Writes it to a path where nothing is."""
         raise NotImplementedError
@@ -57,13 +63,6 @@ def description(loaded: LoadedRun) -> dict[str, str]:
     }
     known = {name: value for name, value in said.items() if value is not None}
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in known.items()}
-
-
-def takes_encoded_features(loaded: LoadedRun) -> bool:
-    """Whether an export takes not the numbers of the table, but what the run's encoding makes of them."""
-    if loaded.encoding is None:
-        return False
-    return any(each.flag or getattr(each, "centre", 1.0) != 0 for each in loaded.encoding.columns)
 
 
 def digest(loaded: LoadedRun) -> str:

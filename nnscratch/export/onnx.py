@@ -11,6 +11,7 @@ import numpy as np
 
 from nnscratch.errors import UserError
 from nnscratch.export.format import Answers, Format, description
+from nnscratch.export.onnx_columns import can_be_inputs, encoded, is_text, raw
 from nnscratch.export.onnx_graph import Graph
 from nnscratch.export.onnx_layers import chain, nodes
 from nnscratch.nn.compute.buffers import Array
@@ -30,10 +31,10 @@ END = np.iinfo(np.int64)
 
 @dataclass(frozen=True)
 class ONNX(Format):
-    """A graph of standard operators: bytes (N, H, W, C) or features by name in, label and probability (or values) out.
+    """A graph of standard operators: bytes (N, H, W, C) or columns by name in, label and probability (or values) out.
 
-    Inputs: `images` of bytes, a column of float32 (N, 1) for each feature with a name, else `features`. Outputs:
-    `label` (N,) text and `probability` (N, K) of a classifier, `values` (N, K) of a regression.
+    Inputs: `images` of bytes; of a table each column (N, 1), numbers as float64 and categories as text; else
+    `features`. Outputs: `label` (N,) text and `probability` (N, K) of a classifier, `values` (N, K) of a regression.
     """
 
     name: ClassVar[str] = "onnx"
@@ -46,6 +47,9 @@ class ONNX(Format):
         if loaded.network.parameters.values_size * 4 >= LARGEST:
             raise UserError("an ONNX file holds less than 2 GB; this network has more", "--to safetensors or numpy")
 
+    def takes_encoded_features(self, loaded: LoadedRun) -> bool:
+        return loaded.encoding is not None and not can_be_inputs(loaded.encoding)
+
     def write(self, loaded: LoadedRun, path: Path) -> None:
         import onnx
 
@@ -55,13 +59,13 @@ class ONNX(Format):
 
     def answer(self, path: Path, loaded: LoadedRun, stored: Array) -> Answers:
         session = start(path)
-        given: dict[str, Array] = {}
-        if loaded.takes_images or loaded.feature_names is None:
-            given[session.get_inputs()[0].name] = stored
+        names = [each.name for each in session.get_inputs()]
+        if loaded.encoding is not None and can_be_inputs(loaded.encoding):
+            given = dict(zip(names, raw(loaded.encoding, stored.reshape(len(stored), -1)), strict=True))
+        elif loaded.takes_images or loaded.feature_names is None:
+            given = {names[0]: stored}
         else:
-            columns = stored.reshape(len(stored), -1)
-            names = (each.name for each in session.get_inputs())
-            given = {name: columns[:, index : index + 1] for index, name in enumerate(names)}
+            given = dict(zip(names, np.hsplit(stored.reshape(len(stored), -1), len(names)), strict=True))
         if loaded.classes is None:
             return Answers(session.run(["values"], given)[0])
         labels, p = session.run(["label", "probability"], given)
@@ -104,13 +108,24 @@ def _inputs(loaded: LoadedRun, graph: Graph) -> tuple[list[Any], str]:
     if loaded.takes_images:
         pictures = helper.make_tensor_value_info("images", TensorProto.UINT8, shape)
         return [pictures], graph.add("Cast", "images", to=TensorProto.FLOAT)
+    encoding = loaded.encoding
+    if encoding is not None and can_be_inputs(encoding):
+        names = [_input_name(column.name) for column in encoding.columns]
+        types = [TensorProto.STRING if is_text(column) else TensorProto.DOUBLE for column in encoding.columns]
+        columns = [
+            helper.make_tensor_value_info(name, type, [BATCH, 1]) for name, type in zip(names, types, strict=True)
+        ]
+        return columns, _shaped(loaded, graph, encoded(encoding, graph, names))
     if loaded.feature_names is None:
         return [helper.make_tensor_value_info("features", TensorProto.FLOAT, shape)], "features"
     names = [_input_name(name) for name in loaded.feature_names]
     columns = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [BATCH, 1]) for name in names]
-    x = graph.add("Concat", *names, axis=1)
-    flat = len(loaded.input_shape) == 1
-    return columns, x if flat else graph.add("Reshape", x, graph.integers(-1, *loaded.input_shape))
+    return columns, _shaped(loaded, graph, graph.add("Concat", *names, axis=1))
+
+
+def _shaped(loaded: LoadedRun, graph: Graph, x: str) -> str:
+    is_flat = len(loaded.input_shape) == 1
+    return x if is_flat else graph.add("Reshape", x, graph.integers(-1, *loaded.input_shape))
 
 
 def _input_name(name: str) -> str:

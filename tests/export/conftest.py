@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nnscratch.config.config import Config, config_from_mapping
+from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.runs.directory import RunDirectory
@@ -33,6 +34,7 @@ def loaded_run(
     scaling: Affine | None = None,
     target_affine: Affine = UNCHANGED,
     temperature: float = 1.0,
+    encoding: TableEncoding | None = None,
 ) -> LoadedRun:
     """The network of a config with these weights, or else with random ones and running statistics."""
     record = NetworkRecord.of(config)
@@ -64,7 +66,7 @@ def loaded_run(
         target_names=tuple(f"y{index}" for index in range(outputs)),
         feature_names=feature_names,
         takes_images=images,
-        encoding=None,
+        encoding=encoding,
         temperature=temperature,
     )
 

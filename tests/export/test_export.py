@@ -16,6 +16,8 @@ from PIL import Image
 
 import nnscratch
 from nnscratch.cli import main
+from nnscratch.datasets.tables.columns import Boolean, Category, Number
+from nnscratch.datasets.tables.encoding import Schema, TableEncoding
 from nnscratch.errors import DataError, UserError
 from nnscratch.export.export import export
 from nnscratch.export.format import Answers
@@ -24,7 +26,7 @@ from nnscratch.export.numpy_layers import Module, lines
 from nnscratch.export.onnx import ONNX, OPSET
 from nnscratch.export.onnx_graph import Graph
 from nnscratch.export.onnx_layers import nodes
-from nnscratch.export.proof import random_examples
+from nnscratch.export.proof import Examples, random_examples
 from nnscratch.export.safetensors import SafeTensors
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.layers import Tanh
@@ -243,6 +245,38 @@ def test_a_tables_columns_are_inputs_by_name(make: Make, tmp_path: Path) -> None
     column = np.ones((2, 1), np.float32)
     label, _ = session.run(None, {"age": column, "income": column, "feature label": column})
     assert label.tolist() == nnscratch.Model(loaded).predict([[1, 1, 1]] * 2).tolist()
+
+
+def test_numbers_and_categories_of_a_table_are_encoded_in_the_onnx_file(make: Make, tmp_path: Path) -> None:
+    libraries("onnx", "onnxruntime")
+    from nnscratch.export.onnx import start
+
+    columns = (
+        Number("year", 1990.0, True, centre=2000.0),
+        Boolean("paid", 1.0),
+        Category("town", 1.0, True, levels=("Bonn", "Köln", "Ulm", "Aalen"), own=2),
+        Category("size", 0.0, False, levels=("L", "S"), own=2),
+    )
+    encoding = TableEncoding(Schema(columns, names=tuple(column.name for column in columns)))
+    features = encoding.features
+    loaded = make(["dense"], (len(features),), images=False, feature_names=features, encoding=encoding)
+    codes = np.array([[2001.5, 0, 0, 1], [np.nan, 1, 3, 0], [1980, np.nan, np.nan, -1], [2010, 1, -1, 1]])
+    stored = encoding.encode(codes)
+    made = export(ONNX(), loaded, tmp_path / "model.onnx", Examples(stored, "rows"))
+    assert not made.takes_encoded_features
+    session = start(tmp_path / "model.onnx")
+    given = {
+        "year": np.array([[2001.5], [np.nan], [1980], [2010]]),
+        "paid": np.array([[0.0], [1], [np.nan], [1]]),
+        "town": np.array([["Bonn"], ["Aalen"], [""], ["Paris"]], object),
+        "size": np.array([["S"], ["L"], ["XL"], ["S"]], object),
+    }
+    assert [(each.name, each.type) for each in session.get_inputs()] == [
+        ("year", "tensor(double)"), ("paid", "tensor(double)"), ("town", "tensor(string)"), ("size", "tensor(string)"),
+    ]  # fmt: skip
+    (p,) = session.run(["probability"], given)
+    np.testing.assert_allclose(p, loaded.probabilities(nnscratch.Model(loaded).outputs(stored)), atol=1e-6)
+    assert export(NumPy(), loaded, tmp_path / "out", Examples(stored, "rows")).takes_encoded_features
 
 
 def test_safetensors_hold_the_weights_by_name_with_config_classes_and_scaling_in_the_header(
