@@ -29,10 +29,7 @@ from nnscratch.runs.loaded import LoadedRun, load_run, use_threads_of
 PROOF = "proof.json"
 """What the proof is called in an exported folder; beside a file, `<file>.proof.json`."""
 
-ENCODED = (
-    "it takes the features that the run makes of a table's columns, not the columns: its own description has the "
-    "encoding; nnscratch.load takes the columns"
-)
+ENCODED = "its inputs are the run's encoded features, not the table's columns: see docs/export.md"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A table's columns as inputs of an ONNX graph: each under its name, as it is in the table, and encoded in the graph."""
+"""A table's columns as inputs of an ONNX graph: each under its name, as it is in the table, encoded in the graph."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def encoded(encoding: TableEncoding, graph: Graph, names: list[str]) -> str:
 
 def _number(column: Number | Boolean, graph: Graph, x: str) -> list[str]:
     is_gap = graph.add("IsNaN", x)
-    x = graph.add("Where", is_gap, graph.array(f"{x}: fill", np.float64([column.fill])), x)
+    x = graph.add("Where", is_gap, graph.array(f"{x}: fill", np.array([column.fill])), x)
     centre = getattr(column, "centre", 0.0)
     if centre:
-        x = graph.add("Sub", x, graph.array(f"{x}: centre", np.float64([centre])))
+        x = graph.add("Sub", x, graph.array(f"{x}: centre", np.array([centre])))
     return [_float(graph, x), *([_float(graph, is_gap)] if column.flag else [])]
 
 
