@@ -143,6 +143,16 @@ def test_an_export_that_answers_otherwise_is_not_kept(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_what_the_run_itself_rounds_away_is_not_held_against_an_export(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, right = make([{"conv": 4}, "batch_norm", "relu", "flatten", "dense"], (6, 6, 3)), nnscratch.Model.outputs
+    monkeypatch.setattr(nnscratch.Model, "outputs", lambda *arguments: right(*arguments) * np.float32(1.001))
+    proof = export(NumPy(), loaded, tmp_path / "out", random_examples(loaded, 20)).proof
+    assert proof.origin == "random pictures, the run in float64"
+    assert 0 < proof.difference < 1e-5
+
+
 def test_a_label_of_two_that_are_equally_likely_is_no_difference(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
