@@ -74,6 +74,8 @@ def header_of(loaded: LoadedRun) -> dict[str, str]:
         "network": json.dumps(asdict(loaded.record)),
         "scaling": _json(loaded.affine),
         "temperature": repr(loaded.temperature),
+        "outputs": json.dumps(loaded.outputs),
+        "images": json.dumps(loaded.takes_images),
     }
     return header if loaded.classes is not None else header | {"target_scaling": _json(loaded.target_affine)}
 

@@ -32,7 +32,7 @@ from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.layers import Tanh
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.loaded import LoadedRun, load_run
-from nnscratch.runs.weights_file import read_safetensors
+from nnscratch.runs.weights_file import load_weights, read_safetensors
 from tests.export.conftest import Make
 
 
@@ -303,6 +303,29 @@ def test_safetensors_hold_the_weights_by_name_with_config_classes_and_scaling_in
     assert json.loads(header["classes"]) == list(loaded.classes or ())
     assert np.array_equal(json.loads(header["scaling"])["multiplier"], loaded.affine.multiplier)
     assert "hidden_layers:" in header["config"]
+
+
+def test_a_training_starts_from_a_safetensors_export_as_from_its_run(shapes_run: Path, tmp_path: Path) -> None:
+    libraries("safetensors")
+    file = tmp_path / "model.safetensors"
+    SafeTensors().write(load_run(shapes_run), file)
+    weights = []
+    for number, start in enumerate((shapes_run, file)):
+        run = nnscratch.train(
+            shapes_run / "config.yaml", runs_dir=tmp_path / "new", threads=1, plots=False, quiet=True,
+            name=f"from_{number}", model={"start_from": {"run": str(start)}}, training={"epochs": 1},
+        )  # fmt: skip
+        weights.append(run.load("last").network.parameters.theta)
+    np.testing.assert_array_equal(*weights)
+
+
+def test_another_safetensors_file_is_refused_as_a_start(tmp_path: Path) -> None:
+    libraries("safetensors")
+    from safetensors.numpy import save_file
+
+    save_file({"w": np.ones(3, np.float32)}, tmp_path / "other.safetensors")
+    with pytest.raises(DataError, match="was not exported by nnscratch"):
+        load_weights(tmp_path / "other.safetensors")
 
 
 @pytest.mark.parametrize("contents", [b"", b"nonsense", b"\xff" * 64])
