@@ -316,7 +316,7 @@ def test_a_training_starts_from_a_safetensors_export_as_from_its_run(shapes_run:
             name=f"from_{number}", model={"start_from": {"run": str(start)}}, training={"epochs": 1},
         )  # fmt: skip
         weights.append(run.load("last").network.parameters.theta)
-    np.testing.assert_array_equal(*weights)
+    np.testing.assert_array_equal(weights[0], weights[1])
 
 
 def test_another_safetensors_file_is_refused_as_a_start(tmp_path: Path) -> None:
