@@ -182,9 +182,12 @@ outside = {{name.partition(".")[0] for name in sys.modules}} - sys.stdlib_module
 assert outside <= {{"nnscratch", "numpy", "__main__", *{{name for name in outside if name.startswith("_")}}}}, outside
 print(seconds)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 0.3
+    seconds = []
+    for _ in range(3):  # the first may have to compile what it imports
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        seconds.append(float(done.stdout))
+    assert min(seconds) < 0.3
 
 
 def test_a_run_from_before_networks_were_kept_answers_too(pictures: Array) -> None:
