@@ -13,7 +13,6 @@ from nnscratch.export.format import Answers, Format
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
-from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.report.formats import count
 from nnscratch.results.evaluate import load_data
 from nnscratch.results.model import Model
@@ -101,10 +100,8 @@ def _compared(loaded: LoadedRun, examples: Examples, y: Array, answers: Answers)
 
 def _in_float64(loaded: LoadedRun, stored: Array) -> Array:
     """The outputs (N, K) of the same weights for the same scaled inputs."""
-    network = loaded.network.copy()
-    network.initialize(RandomStreams(0), np.float64)
-    network.parameters.load(loaded.network.parameters.named())
-    network.parameters.load_state(loaded.network.parameters.named_state())
+    network, parameters = loaded.network.copy(), loaded.network.parameters
+    network.load(parameters.named(), parameters.named_state(), np.float64)
     y = np.empty((len(stored), loaded.outputs))
     for start in range(0, len(stored), BATCH):
         part = stored[start : start + BATCH]

@@ -71,14 +71,16 @@ class Network(Chain):
         self.use_workers(workers or self.workers)
         self.is_initialized = True
 
-    def load(self, parameters: Mapping[str, Array], state: Mapping[str, Array]) -> None:
-        """Takes these arrays by name, in float32, in place of starting values: the network of a checkpoint.
+    def load(
+        self, parameters: Mapping[str, Array], state: Mapping[str, Array], dtype: npt.DTypeLike = np.float32
+    ) -> None:
+        """Takes these arrays by name, in that precision, in place of starting values: the network of a checkpoint.
 
         Raises UserError, having allocated nothing, when they are not this network's.
         """
         self.parameters.require(parameters, state)
-        self.dtype = np.float32
-        self.parameters.allocate(self.dtype)
+        self.dtype = dtype
+        self.parameters.allocate(dtype)
         self.parameters.load(parameters)
         self.parameters.load_state(state)
         self._bind()
