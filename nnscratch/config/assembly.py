@@ -213,7 +213,9 @@ def _misfits(config: Config, dataset: Dataset, splits: Splits) -> list[Problem]:
             config.problem(
                 "loss",
                 f"{loss.name} does {' and '.join(loss.tasks)}, but {dataset.name} is a {dataset.task} dataset; "
-                "use mean_squared_error",
+                "use mean_squared_error, or data.dataset.task: classification where the targets are classes"
+                if dataset.task == "regression"
+                else "use cross_entropy",
             )
         )
     size = config.training.batch_size

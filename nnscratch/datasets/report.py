@@ -18,7 +18,7 @@ from nnscratch.datasets.suspicions import (
     majority_share,
     shared_suspicions,
 )
-from nnscratch.datasets.tables.columns import Boolean, Category
+from nnscratch.datasets.tables.columns import Boolean, Category, Date
 
 Parts = Mapping[str, tuple[Array, Array, Array]]
 """Inputs, targets, and the rows of both that belong to it, by the name of the split; training first."""
@@ -71,7 +71,9 @@ def examined(dataset: Dataset) -> Dataset:
     names = dataset.feature_names or tuple(str(number) for number in range(inputs.shape[1]))
     columns = dataset.schema.columns if dataset.schema is not None else ()
     categories = {column.name for column in columns if isinstance(column, Category | Boolean)}
-    found = column_suspicions(inputs, dataset.train_targets, names, categories)
+    how = " (data.dataset.ignore)" if dataset.schema is not None else ""
+    dates = {column.name for column in columns if isinstance(column, Date)}
+    found = column_suspicions(inputs, dataset.train_targets, names, categories, dates, how)
     description = dataset.description
     warnings = (*description.warnings, *found)
     return replace(dataset, description=replace(description, warnings=warnings))

@@ -71,7 +71,7 @@ class Storage:
         with _lock(self.folder / f"{name}.lock", self.report):
             if (cached := _cached(about, bytes_file, shape, dtype)) is not None:
                 return cached
-            self.report(f"{nbytes / 1e9:,.2f} GB of decoded rows are put into {bytes_file}, to be mapped, not loaded")
+            self.report(f"{nbytes / 1e6:,.1f} MB of decoded rows are put into {bytes_file}, to be mapped, not loaded")
             part = bytes_file.with_suffix(".part")  # of a process that was killed, if it is there: we have the lock
             try:
                 with part.open("w+b") as file:

@@ -17,7 +17,9 @@ ALONE = 0.995
 """A column that predicts the target so well has the answer in it, or all of it."""
 FEWEST = 10
 """Of fewer examples any column may fit the target by chance."""
-MOST_CELLS = 2_000_000
+MANY = 20
+"""Of fewer rows any count may happen to be another in each."""
+MOST_CELLS = 1_000_000
 """Of larger tables evenly spaced rows are looked at."""
 MOST_BYTES = 1 << 30
 """Inputs larger than this are not searched for identical examples."""
@@ -34,11 +36,17 @@ class Shared:
 
 
 def column_suspicions(
-    values: Array, targets: Array, names: Sequence[str], categories: Collection[str] = ()
+    values: Array,
+    targets: Array,
+    names: Sequence[str],
+    categories: Collection[str] = (),
+    dates: Collection[str] = (),
+    how: str = "",
 ) -> Iterator[str]:
     """Of the columns of values (N, C), NaN for gaps: constants, numbers of rows, and what alone predicts the target.
 
-    Targets are labels (N,) or numbers (N, K); the values of `categories` are codes without an order.
+    Targets are labels (N,) or numbers (N, K); the values of `categories` are codes without an order, and a date may
+    well be another in every row. `how` says with which field a column is left out.
     """
     step = max(1, -(-values.size // MOST_CELLS))
     constants = []
@@ -47,15 +55,15 @@ def column_suspicions(
         known = column[~np.isnan(column)]
         if len(known) == len(column) > 1 and np.all(known == known[0]):
             constants.append(name)
-        elif name not in categories and len(known) == len(column) > 2 and _counts(column):
+        elif name not in (*categories, *dates) and (what := _names_rows(column)):
             yield (
-                f"column {name!r} counts the rows: where these are sorted it gives the answer away; "
-                f"leave it out unless it means something (data.dataset.ignore)"
+                f"column {name!r} {what}: where these are sorted it gives the answer away; "
+                f"leave it out unless it means something{how}"
             )
         elif _predicts_alone(column[::step], targets[::step], name in categories):
             yield (
                 f"column {name!r} alone predicts the target: is it known before the answer is? "
-                f"if not, leave it out (data.dataset.ignore)"
+                f"if not, leave it out{how}"
             )
     if constants:
         shown = ", ".join(map(repr, constants[:5])) + (", ..." if len(constants) > 5 else "")
@@ -118,17 +126,26 @@ def identical_examples(parts: Mapping[str, tuple[Array, Array]]) -> tuple[int, t
 
 
 def shared_suspicions(shared: Sequence[Shared]) -> Iterator[str]:
-    """Identical inputs in two splits make a score look better than it is."""
+    """Identical inputs in two splits: copies of one example make a score look better than it is."""
     for each in shared:
         inputs = f"{each.count:,} inputs are" if each.count > 1 else "1 input is"
         yield (
             f"{inputs} in {each.first} and in {each.second}, such as rows {each.rows[0]} and {each.rows[1]}: "
-            "the score there looks better than it is"
+            "the score there may look better than it is"
         )
 
 
-def _counts(column: Array) -> bool:
-    return bool(column[0] in (0, 1) and np.all(np.diff(column) == 1))
+def _names_rows(column: Array) -> str:
+    """What makes a column look like numbers of rows: it counts them, or is unique and has hardly a number left out."""
+    steps = np.diff(column)
+    if len(column) <= 2 or np.isnan(column).any():
+        return ""
+    if column[0] in (0, 1) and np.all(steps == 1):
+        return "counts the rows"
+    if len(column) <= MANY or np.any(column != np.rint(column)) or len(np.unique(column)) < len(column):
+        return ""
+    is_dense, is_sorted = np.ptp(column) < 2 * len(column), np.all(steps > 0)
+    return "is another whole number in every row, as the names of rows are" if is_dense or is_sorted else ""
 
 
 def _predicts_alone(column: Array, targets: Array, is_category: bool) -> bool:

@@ -45,10 +45,11 @@ class Terminal(Observer):
         self._display.start_progress("training", self._epochs * steps, progress.epoch * steps + progress.step)
 
     def _tell_report(self, training: Training) -> None:
-        """All of it for one's own data, in which things were guessed; what looks wrong for any."""
+        """All of it for one's own data, in which things are guessed; the datasets that come with us are known."""
+        if training.config.data.path is None:
+            return
         report = training.data_report
-        if report.description.guesses or training.config.data.path is not None:
-            self._display.say(report_text(report))
+        self._display.say(report_text(report))
         for warning in report.warnings:
             self._display.warn(warning)
 

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING
 
 from nnscratch.host.appending import open_to_append
 from nnscratch.host.fitting import fitted
-from nnscratch.report.formats import printable_lines
+from nnscratch.report.formats import duration, printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,6 +43,7 @@ class Display:
         self._console: Console | None = None
         self._task: TaskID | None = None
         self._downloads: dict[str, float] = {}
+        self._starts: dict[str, tuple[float, int]] = {}
 
     def attach_log(self, path: Path) -> None:
         """From now on everything said is also appended to that file; a warning when the disk refuses."""
@@ -92,10 +93,14 @@ class Display:
         self._write_log(text)
 
     def download(self, name: str, done: int, total: int) -> None:
-        """Progress of a download; a line every few seconds when not in a terminal."""
+        """Progress of bytes that arrive or are decoded; a line every few seconds when not in a terminal."""
         if self.quiet:
             return
         megabytes = f"{name}: {done / 1e6:.0f} of {total / 1e6:.0f} MB"
+        started, before = self._starts.setdefault(name, (time.monotonic(), done))
+        if before < done < total and time.monotonic() - started > 1:
+            left = (time.monotonic() - started) * (total - done) / (done - before)
+            megabytes = f"{megabytes}, {duration(left)} left".ljust(60 if self.live else 0)
         with self._reader_may_leave(self._stream):
             if self.live:
                 end = "\n" if done >= total else ""

@@ -15,6 +15,7 @@ from nnscratch.report.style import (
     BLUE,
     INK,
     MUTED,
+    NARROW,
     SMALL,
     VERMILLION,
     WIDTH,
@@ -23,8 +24,10 @@ from nnscratch.report.style import (
     dress,
     epoch_numbers,
     head,
+    legend_columns,
     line_style,
     log_axis,
+    most_legend_letters,
     new_figure,
     nothing_to_show,
     percent_axis,
@@ -43,8 +46,6 @@ if TYPE_CHECKING:
     from matplotlib.patches import Patch
 
 Values = NDArray[np.float64]
-
-LETTER, LINE_OF_LEGEND = 0.075, 0.75  # inches: how wide a letter of a legend is, and what stands before it
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def curves(
     if has_rates:
         _draw_rates(figure.add_subplot(grid[-1, :]), epoch_numbers(epochs), rates, best_epoch)
     if shown:
-        add_legend(figure, list(shown.values()), list(shown), columns=len(shown))
+        add_legend(figure, list(shown.values()), list(shown), columns=legend_columns(max(map(len, shown)), width))
     head(figure, title)
     return save(figure, path)
 
@@ -125,8 +126,9 @@ def _draw_metric(axes: Axes, rows: Sequence[Row], metric: _Metric, best_epoch: i
                 [best_epoch], [at_best], linestyle=":", color=MUTED, linewidth=1.4, marker="*", markersize=13,
                 markerfacecolor="white", markeredgecolor=INK, zorder=5,
             )  # fmt: skip
-            note = f"{metric.text(at_best)} at the best epoch, {best_epoch}"
-            axes.set_title(note, loc="right", fontsize=SMALL + 0.5, color=INK)
+            is_narrow = axes.get_figure(root=True).get_figwidth() < NARROW  # type: ignore[union-attr]
+            best = f"{'epoch' if is_narrow else 'the best epoch,'} {best_epoch}"
+            axes.set_title(f"{metric.text(at_best)} at {best}", loc="right", fontsize=SMALL + 0.5, color=INK)
     _note_divergence(axes, rows, numbers, metric)
     return shown
 
@@ -279,8 +281,8 @@ def gradient_flow(epochs: Sequence[Row], path: Path, *, title: str = "", width: 
     layers = list(dict.fromkeys(key.split("/", 1)[1] for row in epochs for key in row if key.startswith(prefixes)))
     # With very many layers the ends of the colour scale are enough.
     named = layers if len(layers) <= 12 else [*layers[:3], layers[len(layers) // 2], *layers[-3:]]
-    longest = min(max(map(len, named), default=0), int((width - LINE_OF_LEGEND) / LETTER))
-    columns = int(np.clip(width / (longest * LETTER + LINE_OF_LEGEND), 1, 4))
+    longest = min(max(map(len, named), default=0), most_legend_letters(width))
+    columns = legend_columns(longest, width)
     legend_height = 0.2 * (len(named) // columns + 1)
     figure = new_figure((3.7 if width >= 6 else 6.4) + legend_height, width)
     numbers = epoch_numbers(epochs)

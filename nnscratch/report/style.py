@@ -7,6 +7,7 @@ style and marker, so a plot printed in grey still reads. Nothing goes through py
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -31,7 +32,8 @@ SKY, ORANGE, BLACK = "#56B4E9", "#E69F00", "#000000"
 INK, MUTED, FAINT = "#1f2328", "#59636e", "#d8dee4"
 
 WIDTH = 8.0  # inches: shown 800 pixels wide, 10 points are 14 pixels
-NARROW = 4.0  # for a telephone: panels side by side go below each other
+LETTER, LINE_OF_LEGEND = 0.075, 0.75  # inches: how wide a letter of a legend is, and what stands before it
+NARROW = 4.0  # for a telephone, and one column of a paper: panels side by side go below each other
 DOTS_PER_INCH = 150
 TITLE, TEXT, SMALL = 11.5, 10.0, 8.5  # points
 MOST_LETTERS = 1000
@@ -88,9 +90,22 @@ def dress(
 
 
 def head(figure: Figure, title: str) -> None:
-    """The figure's own title, top left; nothing for an empty one."""
+    """The figure's own title, top left, in as many lines as the width asks for; nothing for an empty one."""
     if title:
-        figure.suptitle(plain(title, 90), x=0.01, ha="left", fontsize=TITLE + 1.5, color=INK, fontweight="bold")
+        size = TITLE + 1.5
+        letters = int(0.98 * 72 * figure.get_figwidth() / (0.66 * size))  # bold ones are two thirds as wide as high
+        lines = textwrap.wrap(plain(title, 90), max(letters, 10))
+        figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=size, color=INK, fontweight="bold")
+
+
+def legend_columns(longest: int, width: float) -> int:
+    """How many labels of so many letters stand beside each other."""
+    return int(np.clip(width / (longest * LETTER + LINE_OF_LEGEND), 1, 4))
+
+
+def most_legend_letters(width: float) -> int:
+    """How long a label may be in a picture of that width."""
+    return int((width - LINE_OF_LEGEND) / LETTER)
 
 
 def add_legend(

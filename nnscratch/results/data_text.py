@@ -9,7 +9,7 @@ from nnscratch.datasets.description import ColumnDescription
 from nnscratch.datasets.report import DataReport
 from nnscratch.report.formats import count, decimal, percent, printable, shorten
 
-WIDTH, LABEL = 80, 16
+WIDTH, LABEL = 80, 19
 MOST_COLUMNS = 14
 """More columns than this are named by kind, not one to a line."""
 MOST_LEVELS, MOST_CLASSES = 6, 8
@@ -41,8 +41,7 @@ def report_text(report: DataReport) -> str:
         lines += _entry("left out", ", ".join(f"{count(number)} {what}" for what, number in left_out.items()))
     fields = sorted({guess.field for guess in report.description.guesses if guess.field})
     if fields:
-        names = ", ".join(field.removeprefix("data.dataset.") for field in fields)
-        lines += _entry("to overrule", f"under data.dataset: {names}")
+        lines += _entry("to overrule", ", ".join(fields))
     return "\n".join(lines)
 
 

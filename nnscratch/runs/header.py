@@ -18,8 +18,8 @@ from nnscratch.training.progress import Progress
 
 LARGEST = 1 << 40
 """Numbers of an example, or outputs: more than any machine holds."""
-NOT_IN_ALL = ("progress", "optimizer_steps", "white", "encoding", "temperature", "network")
-"""What `best`, a run that was not trained on a table, or one from before it was kept does not have."""
+NOT_IN_ALL = ("progress", "optimizer_steps", "encoding", "temperature", "white", "network")
+"""What `best`, a run not trained on a table or on deep pixels, or one from before it was kept does not have."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,7 +42,8 @@ def fitted_config(own: OwnData) -> str:
         "",
         *own.block.split("\n"),
         *_kinds(own),
-        *_data(recipe, len(dataset.input_shape) == 1, examples),
+        _validation(recipe, has_own=dataset.validation_inputs is not None),
+        *_scaling(is_table=len(dataset.input_shape) == 1),
         "",
         *_model(recipe),
         "",
@@ -53,7 +54,7 @@ def fitted_config(own: OwnData) -> str:
 
 
 def _line(setting: str, reason: str) -> str:
-    return f"{setting:<{REASONS_AT}}# {reason}"
+    return f"{setting:<{REASONS_AT - 2}}  # {reason}"
 
 
 def _kinds(own: OwnData) -> Iterator[str]:
@@ -68,12 +69,17 @@ def _kinds(own: OwnData) -> Iterator[str]:
             yield f"    #   {shorten(dump_yaml({name: kind}).strip()[1:-1], WIDTH)}"
 
 
-def _data(recipe: Recipe, is_table: bool, examples: str) -> Iterator[str]:
-    if recipe.validation:
-        yield _line(f"  validation: {recipe.validation}", "share of the training data that chooses the best epoch")
+def _validation(recipe: Recipe, *, has_own: bool) -> str:
+    if has_own:
+        reason = "not 0: the data's own validation examples choose the best epoch"
+    elif recipe.validation:
+        reason = "share of the training data that chooses the best epoch"
     else:
-        reason = f"none: under {FEWEST_FOR_VALIDATION} examples all are learned from, and the last epoch counts"
-        yield _line("  validation: 0", reason)
+        reason = f"none: under {count(FEWEST_FOR_VALIDATION)} examples all are learned from, and the last epoch counts"
+    return _line(f"  validation: {recipe.validation}", reason)
+
+
+def _scaling(*, is_table: bool) -> Iterator[str]:
     if is_table:
         yield _line("  scaling: standardize", "every column to mean 0 and deviation 1: their units no longer matter")
     else:
@@ -91,7 +97,8 @@ def _model(recipe: Recipe) -> Iterator[str]:
         return
     yield "  layers:"
     for layer in recipe.layers:
-        yield f"    - {layer if isinstance(layer, str) else dump_yaml(layer).strip()}"
+        text = layer if isinstance(layer, str) else dump_yaml(layer).strip()
+        yield f"    - {text[1:-1] if text.startswith('{') else text}"
 
 
 def _learning(recipe: Recipe, examples: str) -> Iterator[str]:

@@ -52,6 +52,8 @@ def read_own_data(path: Path, target: Sequence[str], data_dir: Path, display: Di
         fields["target"] = target[0] if len(target) == 1 else list(target)
     config = _config({"dataset": fields, "path": str(place), "validation": 0})
     raw = load_dataset(config, data_dir, display.detail)
+    if raw.validation_inputs is not None:  # a split of the data's own is looked at, but none is held out
+        config = _config({"dataset": fields, "path": str(place), "validation": 0.1})
     dataset, _ = encode_dataset(config, raw)
     report = split_dataset(config, dataset).report(dataset)
     if source == "csv":

@@ -40,9 +40,10 @@ def recipe_for(dataset: Dataset) -> Recipe:
     schedule ends with steps of 0, so that the last weights are as good as the best.
     """
     examples = len(dataset.train_targets)
-    batch_size = max(1, min(LARGEST_BATCH, examples // 16))
-    epochs = max(FEWEST_EPOCHS, ceil(UPDATES * batch_size / examples))
     is_table = len(dataset.input_shape) == 1
+    fewest = 1 if is_table else min(16, examples)  # batch normalization needs some
+    batch_size = max(fewest, min(LARGEST_BATCH, examples // 16))
+    epochs = max(FEWEST_EPOCHS, ceil(UPDATES * batch_size / examples))
     return Recipe(
         loss="cross_entropy" if dataset.task == "classification" else "mean_squared_error",
         hidden_layers=_widths(examples) if is_table else None,
@@ -51,7 +52,7 @@ def recipe_for(dataset: Dataset) -> Recipe:
         learning_rate=2e-3 if is_table else 1e-3,
         epochs=epochs,
         batch_size=batch_size,
-        validation=0.1 if examples >= FEWEST_FOR_VALIDATION else 0,
+        validation=0.1 if examples >= FEWEST_FOR_VALIDATION or dataset.validation_inputs is not None else 0,
     )
 
 

@@ -11,6 +11,7 @@ from nnscratch.nn.compute.buffers import Array, Buffers
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.training.augmentation.augmentation import Augmentation, Origins, change, move, moved_pixels
 from nnscratch.training.examples import Examples
+from nnscratch.training.read_ahead import BATCHES, ReadAhead
 from nnscratch.training.scaling import Affine
 
 
@@ -27,6 +28,7 @@ class Batches:
         """Batches in an epoch; the last may be shorter."""
         self._buffers = Buffers()
         self._order = examples.rows
+        self._ahead = ReadAhead(examples.inputs)
         weights = examples.relative_weights()
         self._weights = None if weights is None else weights.astype(dtype)
 
@@ -40,6 +42,7 @@ class Batches:
     def load(self, index: int) -> tuple[Array, Array]:
         """x (n, ...) and t (n, ...) of batch `index`."""
         rows, examples = self.rows(index), self.examples
+        self._ahead.ask(self.rows(index + BATCHES))
         return self._scaled(self._gather("stored", examples.inputs, rows)), self._gather("t", examples.targets, rows)
 
     def weights(self, index: int) -> Array | None:
@@ -96,6 +99,7 @@ class TrainingBatches(Batches):
     def _augmented(self, epoch: int, step: int) -> tuple[Array, Array]:
         """Images (n, H, W, C), moved as bytes and changed as numbers."""
         rows, inputs = self.rows(step), self.examples.inputs
+        self._ahead.ask(self.rows(step + BATCHES))
         drawn = [
             (augmentation, self.streams.stream(f"augmentation {number} {augmentation.name}", epoch, step))
             for number, augmentation in enumerate(self.augmentations)

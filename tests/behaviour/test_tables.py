@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 from contextlib import suppress
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from nnscratch.cli import main
+from nnscratch.datasets.tables.reader import read_table
 from nnscratch.errors import DataError
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
@@ -121,6 +124,7 @@ def test_csv_output_has_the_kept_columns(shop: tuple[Path, Path], capsys: pytest
         ("x;z\n1;2\n", "no column of the training data; it has 'x', 'z'"),
         ("a;b;c;d\n1;2;3;4\n", "no column of the training data"),
         ("colour;size;day\nred;1,5;01.03.2024\n", "has no column 'sold'"),
+        ("Colour;size;day;sold\nred;1,5;01.03.2024;no\n", "has no column 'colour'; did you mean Colour?"),
         ("<html></html>", "a web page"),
         ("", "the file is empty"),
     ],
@@ -247,3 +251,20 @@ def test_a_folder_has_a_table_for_each_split(tmp_path: Path) -> None:
     run = train_quietly(settings(tmp_path, training={"epochs": 1, "batch_size": 16}), tmp_path / "runs")
     data = load_run(run).run.read_meta().dataset
     assert (data.train, data.validation, data.test) == (60, 15, 15)
+
+
+def test_a_table_of_another_format_gives_the_same_predictions(
+    shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    table, run = shop
+    expected = [row["values"] for row in predicted(capsys, run, table)]
+    (tmp_path / "packed").write_bytes(gzip.compress(table.read_bytes()))
+    dataset = read_table(table)
+    columns = dict(zip(dataset.names, dataset.columns, strict=True))
+    size = columns["size"].str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
+    day = columns["day"].str.to_date("%d.%m.%Y")
+    frame = pl.DataFrame({**columns, "size": size, "day": day, "sold": columns["sold"] == "yes"}).drop("price")
+    frame.write_parquet(tmp_path / "typed.parquet")
+    frame.write_ndjson(tmp_path / "lines.jsonl")
+    for name in ("packed", "typed.parquet", "lines.jsonl"):
+        assert [row.get("values") for row in predicted(capsys, run, tmp_path / name)] == expected, name

@@ -12,7 +12,16 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).resolve().parent
-SCRIPTS = ["dense", "convolution", "convolution_epoch", "end_to_end", "prediction", "pytorch_training", "tables"]
+SCRIPTS = [
+    "dense",
+    "convolution",
+    "convolution_epoch",
+    "end_to_end",
+    "larger_than_memory",
+    "prediction",
+    "pytorch_training",
+    "tables",
+]
 LIBRARIES = ["torch", "jax", "sklearn", "onnx", "onnxruntime"]
 SMALLEST = {
     "dense": ["fashion"],

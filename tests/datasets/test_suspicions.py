@@ -33,6 +33,15 @@ def test_a_column_that_counts_the_rows_is_named() -> None:
     assert said.startswith("column 'last' counts the rows")
 
 
+def test_numbers_that_name_the_rows_in_any_order_are_named_and_measured_ones_are_not() -> None:
+    labels = RNG.integers(0, 2, 200)
+    for ids in (RNG.permutation(200) + 5001.0, np.sort(RNG.choice(10**6, 200, replace=False)).astype(float)):
+        (said,) = found(ids, labels)
+        assert said.startswith("column 'last' is another whole number in every row")
+    assert not found(RNG.choice(10**6, 200, replace=False).astype(float), labels)
+    assert not found(RNG.permutation(200) / 8, labels)
+
+
 def test_a_constant_column_is_named_and_one_with_gaps_is_none() -> None:
     (said,) = found(np.full(200, 7.0), RNG.integers(0, 2, 200))
     assert said == "1 column has one value in every row and can say nothing: 'last'"

@@ -67,6 +67,25 @@ def texts_outside(figure: Figure) -> list[str]:
     ]
 
 
+def test_in_one_column_of_a_paper_titles_legend_and_notes_are_inside_and_apart(
+    epochs: list[Row], tmp_path: Path
+) -> None:
+    width = 8.5 / 2.54
+    figure = curves(epochs, tmp_path / "a.png", best_epoch=2, title="a name of a run that is long", width=width)
+    scores = [ClassScores(name, 0.5, 0.5, 0.5, 400) for name in ("cat", "dog")]
+    bars = per_class(scores, tmp_path / "b.png", title="a name of a run: scores by class (examples)", width=width)
+    for drawn in (figure, bars):
+        renderer = drawn.canvas.get_renderer()  # type: ignore[attr-defined]
+        assert drawn._suptitle is not None  # type: ignore[attr-defined]
+        assert drawn._suptitle.get_window_extent(renderer).x1 <= drawn.bbox.x1  # type: ignore[attr-defined]
+        assert texts_outside(drawn) == []
+        for legend in drawn.legends:
+            assert legend.get_window_extent(renderer).x1 <= drawn.bbox.x1
+    for axes in figure.axes:
+        left, right = (text.get_window_extent(renderer) for text in (axes._left_title, axes._right_title))  # type: ignore[attr-defined]
+        assert left.x1 <= right.x0 or not axes._right_title.get_text()  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("width", [8.0, 4.0, 8.5 / 2.54])
 @pytest.mark.parametrize("number", [10, 12, 30])
 def test_the_legend_of_many_layers_with_long_names_is_inside_the_picture(

@@ -123,7 +123,10 @@ def test_plot_draws_a_run_again_and_names_the_files(capsys: pytest.CaptureFixtur
 def test_a_regression_gets_a_scatter_instead_of_classes(regression_run: Path) -> None:
     main(["plot", str(regression_run), "--quiet"])
     assert drawn(regression_run) == {"curves", "gradient_flow", "regression", "weights"}
-    assert "Test R2" in (regression_run / "report.html").read_text(encoding="utf-8")
+    report = (regression_run / "report.html").read_text(encoding="utf-8")
+    assert "Test R2" in report
+    assert ">Predictions and residuals</h2>" in report
+    assert "Class by class" not in report
 
 
 def test_without_its_data_a_run_is_drawn_as_far_as_possible(

@@ -60,6 +60,19 @@ def images() -> Array:
     return dataset.test_inputs
 
 
+def test_what_is_no_example_for_training_is_none_for_predict(
+    shapes_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "pictures"
+    for name in ("10.png", "2.tif", "._2.tif", "__MACOSX/1.png", "more/@eaDir/1.jpg", "more/1.jfif", "more/Thumbs.db"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray(np.full((32, 32, 3), 90, np.uint8))
+        picture.save(folder / name, format={".tif": "TIFF", ".jfif": "JPEG"}.get(Path(name).suffix, "PNG"))
+    (folder / "more" / "round").symlink_to(folder)
+    found = [Path(row["input"]).relative_to(folder) for row in predicted(capsys, shapes_run, folder)]
+    assert found == [Path("2.tif"), Path("10.png"), Path("more/1.jfif")]
+
+
 def test_pictures_arrays_and_evaluation_agree(
     capsys: pytest.CaptureFixture[str], shapes_run: Path, images: Array, tmp_path: Path
 ) -> None:

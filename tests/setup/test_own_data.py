@@ -123,3 +123,13 @@ def test_pictures_get_convolutions(tmp_path: Path) -> None:
     names = [layer.name for layer in load_config(tmp_path / "a.yaml").model.layers or ()]
     assert names == ["conv", "batch_norm", "relu", "max_pool", "flatten", "dense", "relu", "dropout", "dense"]
     assert command(["train", str(tmp_path / "a.yaml"), "--dry-run", "--quiet"]) == 0
+
+
+@pytest.mark.parametrize("name", ["price: in $", "yes", "null", "1e3", "- a", "{b}", "x # y", "it's", "größe", "a,b"])
+def test_a_column_of_any_name_is_the_target_of_the_written_config(tmp_path: Path, name: str) -> None:
+    rows = "".join(f"{number},{number / 7},{number % 5 + 0.5}\n" for number in range(30))
+    (tmp_path / "odd.csv").write_text(f'"{name} id","{name}",other\n{rows}', encoding="utf-8")
+    write_fitted(tmp_path / "odd.yaml", tmp_path / "odd.csv", [name], tmp_path, QUIET)
+    dataset = load_config(tmp_path / "odd.yaml").data.dataset
+    assert dataset.fields["target"] == name
+    assert dataset.fields["columns"] == {f"{name} id": "ignore"}

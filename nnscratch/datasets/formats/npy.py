@@ -84,7 +84,7 @@ def read_npy(stream: IO[bytes], available: int, name: str) -> Array:
     return array.reshape(header.shape, order="F" if header.is_fortran else "C")
 
 
-def read_npy_blocks(stream: IO[bytes], available: int, name: str, block: int = 1 << 24) -> Iterator[Array]:
+def read_npy_blocks(stream: IO[bytes], available: int, name: str, block: int = 1 << 22) -> Iterator[Array]:
     """The rows of such a file in order, about `block` bytes of them at a time, in a buffer that the next overwrites.
 
     Raises DataError as `read_npy` does. What is in Fortran's order has no rows in a row: it is read whole.

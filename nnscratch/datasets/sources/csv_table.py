@@ -22,8 +22,10 @@ class CSVTable(TableSettings, Source):
     default_scaling: ClassVar[str] = "standardize"
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
-        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
-            yield "delimiter", 'must be one character, no quote or line end; a tab is "\\t", in double quotes'
+        if self.delimiter is not None and (
+            len(self.delimiter) != 1 or self.delimiter in '"\r\n' or not self.delimiter.isascii()
+        ):
+            yield "delimiter", 'must be one ASCII character, no quote or line end; a tab is "\\t", in double quotes'
         if self.target == ():
             yield "target", "needs at least one column; leave it out to predict label, target, class, y or the last"
         targets = (self.target,) if isinstance(self.target, str) else self.target or ()

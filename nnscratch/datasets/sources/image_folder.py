@@ -123,7 +123,7 @@ class ImageFolder(LargeSource):
             guesses.append(Guess("test split", taken, "there is no folder test/", "data.dataset.test"))
         if "val" in splits:
             taken = f"{found.folders['val'].name}/"
-            guesses.append(Guess("validation split", taken, "in place of a share of training", "data.validation"))
+            guesses.append(Guess("validation", taken, "in place of a share of training", "data.validation"))
         if seen["white"] is not None:
             why = f"the brightest of {seen['deep']:,} pictures with more than 8 bits holds {seen['peak']:g}"
             guesses.append(Guess("white", f"{seen['white']:g}", why))
@@ -166,6 +166,8 @@ class _Reading:
         with quiet_pillow():
             # Pillow decodes without holding the interpreter's lock.
             seen = cpu.threaded_map(read, range(len(self.files)), min(8, cpu.usable_threads()))
+            if self.told and self.progress is not None:
+                self.progress("pictures", images.nbytes, images.nbytes)
             if self.unreadable and self.source.unreadable == "error":
                 raise self._error()
             peaks = {index: each[2] for index, each in enumerate(seen) if each is not None and each[2] is not None}

@@ -149,9 +149,7 @@ def _description(plans: Mapping[str, InputPlan], targets: Targets, rows: Mapping
     if "test" in rows and "test" not in plans:
         guesses.append(Guess("test split", f"{len(rows['test']):,} examples held out", "", "data.dataset.test"))
     if "val" in plans:
-        guesses.append(
-            Guess("validation split", "the file's own", "in place of a share of training", "data.validation")
-        )
+        guesses.append(Guess("validation", "the file's own", "in place of a share of training", "data.validation"))
     facts: dict[str, Any] = {"examples": {split: len(each) for split, each in rows.items()}}
     if plan.dtype == np.uint8:
         height, width, channels = plan.shape

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 
 from nnscratch.datasets.description import Guess
@@ -14,6 +15,8 @@ from nnscratch.datasets.tables.header import column_names, first_row_is_header
 from nnscratch.errors import DataError
 
 SAMPLE_LINES = 300
+SAMPLE_BYTES = 1 << 21
+"""Of wide tables fewer lines are looked at, but three at least."""
 MOST_COLUMNS = 100_000
 LONGEST_LINE = 1 << 24
 
@@ -59,7 +62,7 @@ def find_dialect(path: Path, text: bytes, delimiter: str | None, header: bool | 
     """
     lines = _first_lines(path, text)
     told, begin = delimiter, 0
-    if (match := re.fullmatch(r"sep=(.)\s*", lines[0], re.IGNORECASE)) is not None:
+    if (match := re.fullmatch(r"sep=([\x09\x20-\x7e])\s*", lines[0], re.IGNORECASE)) is not None:
         delimiter, begin = delimiter or match[1], 1
     comments = []
     while begin < len(lines) and (not lines[begin].strip() or COMMENT.match(lines[begin])):
@@ -128,7 +131,12 @@ def _first_lines(path: Path, text: bytes) -> list[str]:
     whole = pieces[:-1] if len(pieces) > SAMPLE_LINES or len(text) > LONGEST_LINE else pieces
     if not whole:
         raise DataError(f"{path}:1: a line of more than {LONGEST_LINE:,} bytes", "is it a table with a row per line?")
-    return [piece.decode("utf-8") for piece in whole]
+    sizes = accumulate(map(len, whole))
+    return [
+        piece.decode("utf-8")
+        for index, (piece, size) in enumerate(zip(whole, sizes, strict=True))
+        if index < 3 or size < SAMPLE_BYTES
+    ]
 
 
 def _rows(lines: list[str], begin: int, separator: str, quote: str | None) -> list[_Row]:
@@ -167,7 +175,10 @@ def _separator(lines: list[str], begin: int, given: str | None, quote: str | Non
     if given is not None:
         return given, "as configured" if told is not None else "the first line says sep="
     best, share_of_best, width_of_best = ",", 0.0, 1
-    for separator in SEPARATORS:
+    # A tab among cells that stand under each other is white space as the blanks are.
+    some = [line for line in lines[:200] if line.strip()]
+    is_aligned = all(re.search(r"[^\s] {2,}[^\s]", line) and "\t" in line for line in some)
+    for separator in (each for each in SEPARATORS if each != "\t" or not is_aligned):
         widths = Counter(len(row.cells) for row in _rows(lines[:200], begin, separator, quote))
         width, count = widths.most_common(1)[0] if widths else (1, 0)
         if width < 2:
@@ -214,9 +225,11 @@ def _footer(text: bytes, width: int, separator: str, quote: str | None) -> tuple
         if rows:
             cells = [cell.strip() for cell in rows[0].cells]
             first = next(cell for cell in cells if cell)
+            # Another row that begins so makes a category of it, and a quote may close a cell of many lines.
+            is_one_of_many = sum(other.lstrip("\"' ").startswith(first) for other in lines) > 1
             is_total = len(cells) > 1 and TOTAL.match(first) is not None and cells[0] in ("", first)
             is_remark = len(cells) == 1 and width > 2 and re.search(r"[^\W\d]{2}", first) is not None
-            if not is_total and not is_remark:
+            if is_one_of_many or not (is_total or is_remark) or line.count(quote or '"') % 2:
                 break
             removed += 1
         last -= 1

@@ -13,7 +13,7 @@ from nnscratch.component import with_fields
 from nnscratch.datasets.description import ColumnDescription
 from nnscratch.datasets.tables.columns import KINDS, Category, Column, Missing, Number
 from nnscratch.datasets.tables.text import Array, Values
-from nnscratch.errors import DataError
+from nnscratch.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
     from nnscratch.datasets.tables.reader import TextTable
@@ -115,11 +115,9 @@ class TableEncoding:
         if table.has_header and self.schema.has_header:
             missing = [name for name in wanted if name not in names]
             if missing:
-                none = (
-                    "no column of the training data"
-                    if len(missing) == len(wanted)
-                    else "no column " + ", ".join(map(repr, missing[:10]))
-                )
+                none = "no column " + ", ".join(map(repr, missing[:10])) + did_you_mean(missing[0], names)
+                if len(missing) == len(wanted):
+                    none = "no column of the training data"
                 raise DataError(
                     f"{table.path} has {none}; it has {', '.join(map(repr, names[:10]))}"
                     + (", ..." if len(names) > 10 else ""),

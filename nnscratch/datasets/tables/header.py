@@ -32,16 +32,16 @@ def first_row_is_header(rows: list[list[str]], width: int) -> tuple[bool, str]:
     ]
     if over:
         return True, f"{first[over[0]]!r} stands over numbers"
+    again = [index for index in texts if any(len(row) > index and row[index].strip() == first[index] for row in below)]
     if numbers:
-        if len(numbers) > 2 and _counts(numbers):
+        if len(numbers) > 2 and _counts(numbers) and not again:
             return True, "the numbers of the first row count on"
         return False, f"{numbers[0]!r} in the first row is a number"
     if len(set(filled := [cell for cell in first if cell])) < len(filled) and below:
         return False, "its cells repeat"
     if any(is_gap(cell) for cell in first[1:]) and below:
         return False, "the first row has gaps"
-    again = [index for index in texts if any(len(row) > index and row[index].strip() == first[index] for row in below)]
-    if below and again and len(again) * 2 >= len(texts):
+    if again and len(again) * 2 >= len(texts):
         return False, f"{first[again[0]]!r} comes again in its column"
     return True, "the first row is all text"
 
@@ -58,6 +58,11 @@ def column_names(path: Path, line: int, names: list[str] | None, width: int, row
     if len(found) == width - 1 and below:
         # The rows end in a separator, or begin with names as R writes them.
         trailing = all(not row[-1].strip() for row in below)
+        if not trailing and len({row[0] for row in below}) < len(below):
+            raise DataError(
+                f"{path}:{line}: the header has {len(found)} names, the rows have {width} cells",
+                "every row needs the same number of cells; a cell that holds the separator stands in quotes",
+            )
         found = [*found, ""] if trailing else ["", *found]
     elif len(found) == width + 1 and not found[-1]:
         found = found[:-1]

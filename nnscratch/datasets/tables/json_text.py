@@ -16,7 +16,10 @@ class Digits(str):
 
 def json_object(text: str) -> dict[str, Any]:
     """The object in a JSON text, its numbers as text with all their digits. Raises ValueError when it is no object."""
-    value = json.loads(text, parse_float=Digits, parse_int=Digits)
+    try:
+        value = json.loads(text, parse_float=Digits, parse_int=Digits)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if not isinstance(value, dict):
         raise ValueError("not an object")
     return value
@@ -27,7 +30,7 @@ def json_records(path: Path, text: bytes) -> list[tuple[int, dict[str, Any]]] | 
     hint = "a table in JSON is a list of objects, [{...}, {...}], or an object in each line"
     try:
         whole = json.loads(text, parse_float=Digits, parse_int=Digits)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         found: list[tuple[int, dict[str, Any]]] = []
         for number, line in enumerate(text.decode().split("\n"), start=1):
             try:
@@ -38,10 +41,12 @@ def json_records(path: Path, text: bytes) -> list[tuple[int, dict[str, Any]]] | 
                 if re.match(rb"\s*[\[{]\s*[\"{]", text):
                     raise DataError(f"{path}: damaged JSON: {error}", hint) from error
                 return None
-        return found
+        whole = [record for _, record in found]
+        if any(whole):
+            return found
     if isinstance(whole, dict) and not any(isinstance(each, dict | list) for each in whole.values()):
         whole = [whole]
-    if isinstance(whole, list) and whole and all(isinstance(each, dict) for each in whole):
+    if isinstance(whole, list) and any(whole) and all(isinstance(each, dict) for each in whole):
         return list(enumerate(whole, start=1))
     raise DataError(f"{path} is JSON, but no table", hint)
 

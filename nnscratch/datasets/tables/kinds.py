@@ -126,8 +126,8 @@ def _date(name: str, known: pl.Series) -> Decision | None:
     if not known[:20].str.contains(r"\d").all():  # no need to try every format
         return None
     for format in FORMATS:
-        if not read_dates(known[:20], format)[1].any():
-            values, bad = read_dates(known, format)
+        if not read_dates(known[:20], format, iso=False)[1].any():
+            values, bad = read_dates(known, format, iso=False)
             if not bad.any() and np.all(values > -5.4e9) and np.all(values < 8e9):
                 fitting.append(format)
     if not fitting:

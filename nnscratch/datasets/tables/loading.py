@@ -22,6 +22,9 @@ from nnscratch.datasets.tables.targets import Targets, choose_targets
 from nnscratch.datasets.tables.text import Array, Values
 from nnscratch.errors import DataError, did_you_mean
 
+MOST_NOTES = 8
+"""Columns that are left out with a line each."""
+
 
 def load_table(
     settings: TableSettings, name: str, file: Path, validation_file: Path | None, test_file: Path | None
@@ -261,10 +264,18 @@ def _notes(table: TextTable, targets: Targets, decisions: dict[str, Decision], d
             f"the first row of {table.path.name} was taken for a header, though it holds numbers: "
             "`header: false` reads it as an example"
         )
-    for name, decision in decisions.items():
-        if decision.column is None and decision.why != "as configured":
-            listed = name if re.fullmatch(r"[A-Za-z_]\w*", name) else json.dumps(name)
-            notes.append(f"column {name!r} is left out: {decision.why} (columns: {{{listed}: category}} takes it)")
+    notes += [
+        f"{guess.taken} {guess.what} of {table.path.name}: left out"
+        for guess in table.guesses
+        if guess.what in ("title lines", "footer lines")
+    ]
+    left_out = [(name, each) for name, each in decisions.items() if each.column is None and each.why != "as configured"]
+    for number, (name, decision) in enumerate(left_out):
+        if number == MOST_NOTES:
+            notes.append(f"{len(left_out) - number} more columns are left out: `nnscratch data describe` names them")
+            break
+        listed = name if re.fullmatch(r"[A-Za-z_]\w*", name) else json.dumps(name)
+        notes.append(f"column {name!r} is left out: {decision.why} (columns: {{{listed}: category}} takes it)")
     return notes
 
 

@@ -14,6 +14,7 @@ Bad = NDArray[np.bool_]
 
 LARGEST = float(np.finfo(np.float32).max)
 
+ISO = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%z")
 FORMATS = (
     "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f",
     "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%d %H:%M:%S%z",
@@ -103,8 +104,18 @@ def _places(text: pl.Series, codes: Mapping[str, int]) -> tuple[Values, Bad]:
     return values, np.isnan(values) & ~gaps_in(text).to_numpy()
 
 
-def read_dates(cells: pl.Series, format: str) -> tuple[Values, Bad]:
-    """Seconds since 1970 (of a time without a date: since midnight)."""
+def read_dates(cells: pl.Series, format: str, iso: bool = True) -> tuple[Values, Bad]:
+    """Seconds since 1970 (of a time without a date: since midnight); with `iso`, ISO's notation will do, too."""
+    values, bad = _read_dates(cells, format)
+    for other in ISO if iso and "%d" in format else ():
+        if not bad.any():
+            break
+        rows = np.flatnonzero(bad)
+        values[rows], bad[rows] = _read_dates(cells.gather(rows), other)
+    return values, bad
+
+
+def _read_dates(cells: pl.Series, format: str) -> tuple[Values, Bad]:
     text = stripped(as_text(cells))
     is_gap = gaps_in(text)
     if "%d" not in format and "%Y" in format:  # a month alone

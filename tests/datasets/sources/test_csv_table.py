@@ -229,7 +229,7 @@ def test_settings_that_do_not_fit_the_table_are_errors(tmp_path: Path, source: C
         load(tmp_path, IRIS, source)
 
 
-@pytest.mark.parametrize("delimiter", ["\\t", "", "||", '"', "\n"])
+@pytest.mark.parametrize("delimiter", ["\\t", "", "||", '"', "\n", "é"])
 def test_a_delimiter_is_one_character(delimiter: str) -> None:
     ((field, message),) = CSVTable(delimiter=delimiter).contradictions()
     assert field == "delimiter"

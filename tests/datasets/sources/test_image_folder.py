@@ -88,7 +88,7 @@ def test_a_validation_folder_is_the_validation_split_and_a_test_split_is_held_ou
         f"val/{name}.png" for name in ("cat/0", "cat/1", "dog/0", "dog/1", "dog/2")
     )
     told = {guess.what: guess.taken for guess in dataset.description.guesses}
-    assert told["validation split"] == "val/"
+    assert told["validation"] == "val/"
     assert told["test split"] == "4 pictures held out"
 
 

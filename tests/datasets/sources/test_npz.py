@@ -174,7 +174,7 @@ def test_a_validation_split_in_the_file_is_the_validation_split(tmp_path: Path) 
     assert dataset.validation_inputs is not None
     assert np.array_equal(dataset.validation_inputs[..., 0], IMAGES[:3] + 1)
     assert len(dataset.train_inputs) == 8
-    assert "validation split: the file's own (in place of a share of training)" in dataset.notes
+    assert "validation: the file's own (in place of a share of training)" in dataset.notes
 
 
 def test_an_object_array_is_refused_with_the_line_that_mends_it(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import pickle
+import sys
 import zipfile
 from pathlib import Path
 
@@ -48,6 +49,7 @@ ODD: dict[str, bytes | str] = {
     "pipe": PLAIN.replace(",", "|"),
     "white space": SPREAD,
     "sep= line": "sep=;\n" + PLAIN.replace(",", ";"),
+    "sep= line of what is no separator": "sep=\n" + PLAIN,
     "CR": PLAIN.replace("\n", "\r"),
     "CRLF": PLAIN.replace("\n", "\r\n"),
     "no last line end": PLAIN.rstrip("\n"),
@@ -104,6 +106,13 @@ def test_an_excel_sheet_is_read_like_text(tmp_path: Path) -> None:
     table = read_table(tmp_path / "a.xlsx")
     assert table.names == ("size", "colour", "price")
     assert cells(table) == ROWS[:2]
+
+
+def test_an_excel_file_without_the_library_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fastexcel", None)
+    (tmp_path / "a.xlsx").write_bytes(xlsx([["a", "b"], [1, 2]]))
+    with pytest.raises(DataError, match=r"needs one more library\n.*nnscratch\[excel\]"):
+        read_table(tmp_path / "a.xlsx")
 
 
 def xlsx(rows: list[list[object]]) -> bytes:
@@ -165,6 +174,22 @@ def xlsx(rows: list[list[object]]) -> bytes:
         (",0,1\n0,5,6\n1,7,8\n", ("", "0", "1"), [tuple("056"), tuple("178")]),
         ("x y\n1,5 2,5\n2,5 3,5\n", ("x", "y"), [("1,5", "2,5"), ("2,5", "3,5")]),
         ("1,5;2,5\n2,5;3,5\n", ("column1", "column2"), [("1,5", "2,5"), ("2,5", "3,5")]),
+        (
+            '18.0   8\t"car a"\n19.0   4\t"car b"\n',
+            ("column1", "column2", "column3"),
+            [("18.0", "8", "car a"), ("19.0", "4", "car b")],
+        ),
+        (
+            "L,1,2,3\nR,1,1,2\nL,5,5,5\n",
+            ("column1", "column2", "column3", "column4"),
+            [tuple("L123"), tuple("R112"), tuple("L555")],
+        ),
+        (
+            "q,x,y\naverage,1,2\nlow,1,2\naverage,3,4\n",
+            ("q", "x", "y"),
+            [("average", "1", "2"), ("low", "1", "2"), ("average", "3", "4")],
+        ),
+        ('x,y,z\n1,2,"a\nb"\n1,2,"c\nmore text"\n', ("x", "y", "z"), [("1", "2", "a\nb"), ("1", "2", "c\nmore text")]),
         ("mpg cyl\nMazda 21 6\nVolvo 22 4\n", ("", "mpg", "cyl"), [("Mazda", "21", "6"), ("Volvo", "22", "4")]),
         ("first name,last, one\n1, 2,3\n4, 5,6\n", ("first name", "last", "one"), [("1", " 2", "3"), ("4", " 5", "6")]),
         ('id,text\n1,"a; b"\n2,"c; d"\n', ("id", "text"), [("1", "a; b"), ("2", "c; d")]),
@@ -241,10 +266,14 @@ NO_TABLES: dict[bytes, str] = {
     b"PAR1" + bytes(20): "damaged",
     b'{"a": {"b": 1}}': "JSON, but no table",
     b"[1, 2, 3]": "JSON, but no table",
+    b"{}": "JSON, but no table",
+    b"[" * 100_000: r"mine\.csv",
+    b"{}\n{}\n": "JSON, but no table",
     b'{"a": 1}\n{"a": 2\n': r"mine\.csv:2: no JSON object",
     b"a,b,y\n1,2,cat\n1,2\n": r"mine\.csv:3: 2 columns, but the header has 3",
     b"a,b,y\n1,2,cat\n1,2,dog,9\n3,4,cat\n": r"mine\.csv:3: 4 columns, but the header has 3",
     b'a,b,y\n1,"2,cat\n3,4,dog\n': r"mine\.csv:2: ",
+    b"day,x,y\nMay 1, 2020,1,2\nMay 1, 2020,2,3\n": r"mine\.csv:1: the header has 3 names, the rows have 4 cells",
     b"a,a,y\n1,2,3\n": "two columns are called 'a'",
 }  # fmt: skip
 
