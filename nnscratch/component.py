@@ -8,10 +8,14 @@ the field's metadata. The schema, the error messages and `nnscratch schema` are 
 from __future__ import annotations
 
 import inspect
+import operator
 import re
-from collections.abc import Iterable
-from dataclasses import MISSING, field
-from typing import Any, ClassVar, TypeVar
+import sys
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, field, fields
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 
 def setting(
@@ -49,6 +53,7 @@ class Component:
         return ()
 
 
+Kind = TypeVar("Kind")
 ComponentType = TypeVar("ComponentType", bound=Component)
 
 
@@ -60,6 +65,98 @@ def catalogue(base: type[ComponentType]) -> dict[str, type[ComponentType]]:
             found[subclass.name] = subclass
         found.update(catalogue(subclass))
     return found
+
+
+DEEPEST = 50
+"""Components within components: more is no network of anybody's."""
+
+
+def from_plain(base: type[ComponentType], values: object, depth: int = 0) -> ComponentType:
+    """The component of that kind that plain values describe: its name, and the fields that it sets.
+
+    For what was validated when it was written and may have been changed since, without the library that a config is
+    validated by. Raises ValueError for an unknown name or field, and for a value that the field cannot have.
+    """
+    if not isinstance(values, Mapping) or depth > DEEPEST:
+        raise ValueError(f"there is {values!r:.60}, not the fields of a {base.kind}")
+    component = catalogue(base).get(str(values.get("name")))
+    if component is None:
+        raise ValueError(f"there is no {base.kind} {values.get('name')!r:.60} here")
+    called = f"the {base.kind} {component.name}"
+    made = with_fields(component, {name: value for name, value in values.items() if name != "name"}, called, depth + 1)
+    for name, message in made.contradictions():
+        raise ValueError(f"in {name} of {called}, {message}")
+    return made
+
+
+def with_fields(kind: type[Kind], values: Mapping[str, Any], called: str, depth: int = 0) -> Kind:
+    """The dataclass with these plain values. Raises ValueError, in which it is `called` so, as `from_plain` does."""
+    settings = {each.name: each for each in fields(kind) if each.init}  # type: ignore[arg-type]
+    hints, given = _hints(kind), {}  # type: ignore[arg-type]  # mypy thinks that a class is not hashable
+    for name, value in values.items():
+        if name not in settings:
+            raise ValueError(f"{called} has no {name!r:.60}")
+        try:
+            given[name] = typed(hints[name], value, settings[name].metadata.get("bounds", {}), depth)
+        except ValueError as error:
+            raise ValueError(f"in {name} of {called}, {error}") from None
+    try:
+        return kind(**given)
+    except TypeError as error:  # a field without a default is missing
+        raise ValueError(str(error)) from None
+
+
+def typed(annotation: Any, value: Any, bounds: Mapping[str, float] = types.MappingProxyType({}), depth: int = 0) -> Any:
+    """The plain value (of JSON) as that type has it: a list as a tuple where that is meant, a whole number as a float.
+
+    Numbers are finite and within the bounds; where there are several types, the first that fits. Raises ValueError.
+    """
+    origin, members = get_origin(annotation), get_args(annotation)
+    if annotation is Any:
+        return value
+    if origin is Annotated:
+        return typed(members[0], value, bounds, depth)
+    if origin in (Union, types.UnionType):
+        for member in members:
+            try:
+                return typed(member, value, bounds, depth)
+            except ValueError as error:
+                last = error
+        raise last
+    if isinstance(annotation, type) and issubclass(annotation, Component):
+        return from_plain(annotation, value, depth)
+    if origin in (tuple, list, Sequence) and isinstance(value, list | tuple):
+        fixed = origin is tuple and members[-1] is not Ellipsis
+        if not fixed or len(members) == len(value):
+            of = members if fixed else members[:1] * len(value)
+            items = [typed(each, item, bounds, depth) for each, item in zip(of, value, strict=True)]
+            return type(value)(items) if origin is Sequence else origin(items)
+    elif origin in (dict, Mapping) and isinstance(value, Mapping):
+        return {typed(members[0], key): typed(members[1], item, bounds, depth) for key, item in value.items()}
+    elif _is_scalar(annotation, value) and _is_within(bounds, value):
+        return float(value) if annotation is float else value
+    raise ValueError(f"there is {value!r:.60}")
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _is_scalar(annotation: Any, value: object) -> bool:
+    if get_origin(annotation) is Literal:
+        return any(value == each and type(value) is type(each) for each in get_args(annotation))
+    if annotation is None or annotation is types.NoneType:
+        return value is None
+    if annotation is float:
+        return type(value) in (int, float) and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
+    return annotation in (bool, int, str) and type(value) is annotation
+
+
+def _is_within(bounds: Mapping[str, float], value: Any) -> bool:
+    if type(value) not in (int, float):
+        return True
+    return all(getattr(operator, name)(value, bound) for name, bound in bounds.items())
 
 
 GOES_ON = re.compile(r"\(|(and|or|but|then|which|where|with|that|so|as)\b")

@@ -33,10 +33,12 @@ ALLOWED: dict[str, set[str]] = {
     "setup": {"results", "runs", "config", *GROUND},
     "teaching": {"results", "runs", "config", *GROUND},
     "experiment": {"results", "runs", "config", *GROUND},
+    "export": {"results", "runs", "config", *GROUND},
+    "interface": {"experiment", "results", "runs", "config", *GROUND},
     "sweeps": {"distributed", "experiment", "results", "runs", "config", *GROUND},
-    "cli": {"distributed", "sweeps", "experiment", "teaching", "setup", "results", "runs", "config", *GROUND},
+    "cli": {"distributed", "sweeps", "experiment", "export", "teaching", "setup", "results", "runs", "config", *GROUND},
     "__main__": {"cli"},
-    "__init__": {"cpu", "version"},
+    "__init__": {"interface", "cpu", "version"},
 }
 """Which parts of nnscratch each part may import, besides itself; docs/contributing.md draws it."""
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nnscratch.cli import config, data, results, runs, sweep, teaching, train
+from nnscratch.cli import config, data, results, runs, sweep, take_away, teaching, train
 from nnscratch.cli.errors import as_user_error
 from nnscratch.cli.help import LOOK, SET_UP, Group, narrow_width
 from nnscratch.cli.peers import Peers, peers_of
@@ -30,7 +30,7 @@ app = typer.Typer(
         "terminal_width": narrow_width(),
     },
 )
-for module in (train, results, sweep, teaching, config):
+for module in (train, results, sweep, teaching, take_away, config):
     app.add_typer(module.family)
 app.add_typer(runs.family, name="runs", rich_help_panel=LOOK)
 app.add_typer(data.family, name="data", rich_help_panel=SET_UP)

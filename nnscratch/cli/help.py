@@ -7,8 +7,9 @@ from typing import Any
 
 from typer.core import TyperGroup
 
-TRAIN_AND_USE, LOOK, UNDERSTAND, SET_UP = "Train and use", "Look", "Understand", "Set up"
-PURPOSES = (TRAIN_AND_USE, LOOK, UNDERSTAND, SET_UP)
+TRAIN_AND_USE, LOOK, UNDERSTAND = "Train and use", "Look", "Understand"
+TAKE_AWAY, SET_UP = "Take away", "Set up"
+PURPOSES = (TRAIN_AND_USE, LOOK, UNDERSTAND, TAKE_AWAY, SET_UP)
 """What a command is for: its `rich_help_panel`, which is Typer's word for it; rich itself is not used for help."""
 
 NARROWEST = 30

@@ -102,7 +102,7 @@ class StartConfig(Section):
 
     short: ClassVar[str | None] = "run"
 
-    run: Text = Field(description="a run, whose best weights are taken, or one of its checkpoint files")
+    run: Text = Field(description="a run, whose best weights are taken, a checkpoint of it, or its safetensors export")
     fresh: Items[Text] = option((), "layers, or single weights, that start anew: the last one, for other classes")
 
 

@@ -17,6 +17,7 @@ from nnscratch.runs import layout
 from nnscratch.runs.header import Header
 from nnscratch.runs.looks import Look, note_look
 from nnscratch.runs.meta import Data, Meta, Status
+from nnscratch.runs.network_record import NetworkRecord
 from nnscratch.runs.training_state import Best, best_checkpoint, last_checkpoint
 from nnscratch.training.evaluation import Score
 from nnscratch.training.progress import EpochResult, Progress
@@ -165,6 +166,7 @@ class Recorder:
             target_names=dataset.target_names,
             feature_names=dataset.feature_names,
             images=dataset.train_inputs.dtype == np.uint8,
+            network=NetworkRecord.of(self.training.config),
             white=dataset.white,
             encoding=encoding.to_dict() if encoding is not None else None,
             temperature=self._temperature,

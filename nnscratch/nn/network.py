@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 
@@ -13,7 +13,7 @@ from nnscratch.errors import ShapeError, UserError
 from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.initializers import Initializer
-from nnscratch.nn.layer import Chain, Layer
+from nnscratch.nn.layer import Chain, Layer, LayerSummary
 from nnscratch.nn.parameters import Parameters
 from nnscratch.nn.random_streams import Moment, RandomStreams
 
@@ -71,6 +71,30 @@ class Network(Chain):
         self.use_workers(workers or self.workers)
         self.is_initialized = True
 
+    def load(
+        self, parameters: Mapping[str, Array], state: Mapping[str, Array], dtype: npt.DTypeLike = np.float32
+    ) -> None:
+        """Takes these arrays by name, in that precision, in place of starting values: the network of a checkpoint.
+
+        Raises UserError, having allocated nothing, when they are not this network's.
+        """
+        self.parameters.require(parameters, state)
+        self.dtype = dtype
+        self.parameters.allocate(dtype)
+        self.parameters.load(parameters)
+        self.parameters.load_state(state)
+        self._bind()
+        self.use_workers(self.workers)
+        self.is_initialized = True
+
+    def __str__(self) -> str:
+        """The table of its layers: output shape, parameters, and MFLOP of the forward pass for one example."""
+        rows = [("layer", "output", "parameters", "MFLOP"), *map(cells, self.summaries)]
+        total = sum(summary.flops for summary in self.summaries)
+        rows.append(("in all", "", f"{self.parameters.size:,}", f"{total / 1e6:.3f}"))
+        name, output, number, flops = (max(map(len, column)) for column in zip(*rows, strict=True))
+        return "\n".join(f"{a:<{name}}  {b:<{output}}  {c:>{number}}  {d:>{flops}}" for a, b, c, d in rows)
+
     def _bind(self) -> None:
         for layer in self.walk():
             with self.parameters.scope(layer.path):
@@ -125,3 +149,9 @@ class Network(Chain):
     def _require_weights(self) -> None:
         if not self.is_initialized:
             raise UserError("the network has no weights yet", "call network.initialize(RandomStreams(seed)) first")
+
+
+def cells(layer: LayerSummary) -> tuple[str, str, str, str]:
+    """A layer's row of a table for people: path, output shape, parameters, MFLOP."""
+    output = " x ".join(map(str, layer.output_shape))
+    return layer.path, output, f"{layer.parameters:,}", f"{layer.flops / 1e6:.3f}"

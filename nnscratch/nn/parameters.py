@@ -187,6 +187,11 @@ class Parameters:
         return tuple(name for name, each in self._declared.items() if not each.group.frozen)
 
     @property
+    def state_names(self) -> tuple[str, ...]:
+        """The names of the arrays that are kept but not trained."""
+        return tuple(self._states)
+
+    @property
     def placements(self) -> list[Placement]:
         """Every declared array, in the order of the layers; after `allocate`."""
         return [Placement(each.shape, each.group, self._slices[name]) for name, each in self._declared.items()]

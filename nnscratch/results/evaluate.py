@@ -224,7 +224,7 @@ def _notes(loaded: LoadedRun, subject: Subject) -> str:
 
 def _difference_from_training(loaded: LoadedRun, subject: Subject) -> str:
     """Why the val figures are not training's own; empty where they are."""
-    views = loaded.config.evaluation.test_time_augmentation
+    views = loaded.record.views
     if subject.name != "val" or views == "none":
         return ""
     return f"averaged over the views of test_time_augmentation: {views}, as val_loss during training is not"

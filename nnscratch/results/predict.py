@@ -156,7 +156,7 @@ def predict(
     """A Prediction for every input, in order; BATCH of them are in memory at a time."""
     stored = np.empty((BATCH, *loaded.input_shape), np.uint8 if loaded.takes_images else np.float32)
     x = np.empty(stored.shape, np.float32)
-    views = loaded.config.evaluation.test_time_augmentation
+    views = loaded.record.views
     remaining = iter(inputs)
     while batch := list(islice(remaining, BATCH)):
         # Warning filters belong to the process: this outermost one puts back what the readers' own leave behind.

@@ -24,7 +24,7 @@ from nnscratch.datasets.tables.json_text import json_object
 from nnscratch.errors import DataError, UserError
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.prediction_tables import Item, failure, record_items, table_items
-from nnscratch.results.stored_values import stored
+from nnscratch.results.stored_values import as_stored
 from nnscratch.runs.loaded import LoadedRun
 
 JSON_LINES = 256
@@ -160,7 +160,7 @@ def _rows_of(loaded: LoadedRun, file: IO[bytes], name: str) -> Iterator[Item]:
     shape, dtype = header.shape, header.dtype
     if dtype.kind not in "biuf":
         raise DataError(f"{name}: an array of {dtype}, not of numbers")
-    count, per_row = _as_rows(loaded, shape, name)
+    count, per_row = as_rows(loaded, shape, name)
     if header.is_fortran and len(shape) > 1:
         raise DataError(f"{name}: the array is in Fortran order", "save numpy.ascontiguousarray(x)")
     size = per_row * dtype.itemsize
@@ -174,13 +174,18 @@ def _rows_of(loaded: LoadedRun, file: IO[bytes], name: str) -> Iterator[Item]:
 
 
 def _stored_row(loaded: LoadedRun, values: Array, name: str) -> Array:
+    return np.asarray(stored_rows(loaded, values[np.newaxis], name)[0])
+
+
+def stored_rows(loaded: LoadedRun, values: Array, name: str) -> Array:
+    """Examples (N, ...) from an array's numbers, a table's raw columns encoded. Raises DataError."""
     encoding = loaded.encoding
     if encoding is not None:
-        row = values.astype(np.float64)[np.newaxis]
-        if np.isinf(row).any() or (encoding.schema.missing in ("error", "drop") and np.isnan(row).any()):
+        rows = values.astype(np.float64).reshape(len(values), len(encoding.columns))
+        if np.isinf(rows).any() or (encoding.schema.missing in ("error", "drop") and np.isnan(rows).any()):
             raise DataError(f"{name}: holds a value that is not a finite number")
-        values = encoding.encode(row)[0]
-    return stored(loaded, values, name)
+        values = encoding.encode(rows)
+    return as_stored(loaded, values, name).reshape(len(values), *loaded.input_shape)
 
 
 def _array_shape(loaded: LoadedRun, name: str) -> tuple[int, ...]:
@@ -196,7 +201,7 @@ def _array_shape(loaded: LoadedRun, name: str) -> tuple[int, ...]:
     return (len(loaded.encoding.columns),)
 
 
-def _as_rows(loaded: LoadedRun, shape: tuple[int, ...], name: str) -> tuple[int, int]:
+def as_rows(loaded: LoadedRun, shape: tuple[int, ...], name: str) -> tuple[int, int]:
     """How many examples an array of that shape holds, and how many numbers each has."""
     wanted = _array_shape(loaded, name)
     size = math.prod(wanted)

@@ -11,6 +11,11 @@ from nnscratch.runs.loaded import LoadedRun
 
 def stored(loaded: LoadedRun, values: Array, name: str) -> Array:
     """The values of one example, in the network's input shape. Raises DataError when they are no such values."""
+    return as_stored(loaded, values, name).reshape(loaded.input_shape)
+
+
+def as_stored(loaded: LoadedRun, values: Array, name: str) -> Array:
+    """Values of any number of examples, likewise, in the shape that they have."""
     if loaded.takes_images and values.dtype != np.uint8 and loaded.white is not None:
         values = np.rint(values * (255 / loaded.white))
     if loaded.takes_images and values.dtype != np.uint8:
@@ -24,4 +29,4 @@ def stored(loaded: LoadedRun, values: Array, name: str) -> Array:
             values = values.astype(np.float32)
         if not np.isfinite(values).all():
             raise DataError(f"{name}: holds a value that is not a finite number")
-    return values.reshape(loaded.input_shape)
+    return values

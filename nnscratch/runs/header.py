@@ -12,13 +12,14 @@ from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.host.machine import Machine
 from nnscratch.runs.checkpoint import Checkpoint, damaged
 from nnscratch.runs.meta import Data
+from nnscratch.runs.network_record import NetworkRecord
 from nnscratch.runs.records import read_record
 from nnscratch.training.progress import Progress
 
 LARGEST = 1 << 40
 """Numbers of an example, or outputs: more than any machine holds."""
-NOT_IN_ALL = ("progress", "optimizer_steps", "encoding", "temperature", "white")
-"""What `best`, or a run that was not trained on a table or on deep pixels, does not have."""
+NOT_IN_ALL = ("progress", "optimizer_steps", "encoding", "temperature", "white", "network")
+"""What `best`, a run not trained on a table or on deep pixels, or one from before it was kept does not have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,8 @@ class Header:
     progress: Mapping[str, Any] | None = None
     """How far training has come, as `Progress.from_dict` takes it."""
     optimizer_steps: int | None = None
+    network: NetworkRecord | None = None
+    """The network that the config describes; None in checkpoints from before it was kept."""
     encoding: Mapping[str, Any] | None = None
     """How a table's rows become inputs, as `TableEncoding.from_dict` takes it."""
 
@@ -84,6 +87,8 @@ def header_of(checkpoint: Checkpoint, file: Path) -> Header:
         ):
             if names is not None and len(names) != number:
                 raise ValueError(f"there are {len(names)} names for {number} {what}")
+        if header.network is None and checkpoint.header.get("network") is not None:
+            raise ValueError("the network is not one")
         if header.encoding is not None and len(TableEncoding.from_dict(header.encoding).features) != inputs:
             raise ValueError(f"the encoding of its table does not give {inputs} inputs")
         if header.kind == "last":

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nnscratch.config.assembly import build_network, start_network
-from nnscratch.config.config import Config, parse_config
-from nnscratch.config.data import encode_dataset
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.errors import DataError, UserError
 from nnscratch.host import machine
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.losses import CrossEntropy, MeanSquaredError
 from nnscratch.nn.network import Network
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.header import Header, header_of
+from nnscratch.runs.network_record import NetworkRecord
 from nnscratch.runs.training_state import require_weights, scaling_of, target_scaling_of
 from nnscratch.training.examples import Examples
 from nnscratch.training.scaling import Affine
+
+if TYPE_CHECKING:
+    from nnscratch.config.config import Config
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,9 @@ class LoadedRun:
     checkpoint: Path
     epoch: int
     """The epoch the weights are from."""
-    config: Config
+    config_text: str
+    """The YAML of the config that the weights were trained with."""
+    record: NetworkRecord
     network: Network
     affine: Affine
     target_affine: Affine
@@ -56,13 +62,22 @@ class LoadedRun:
 
     def probabilities(self, y: Array) -> Array:
         """p (N, K) from the outputs y of a classifier, at the run's temperature."""
-        return self.config.loss.component.probabilities(y, self.temperature)
+        # Losses differ in nothing else that probabilities depend on.
+        loss = CrossEntropy if self.record.includes_softmax else MeanSquaredError
+        return loss.probabilities(y, self.temperature)
+
+    @cached_property
+    def config(self) -> Config:
+        """The config itself, which is read only where it is asked for: using the network does not need it."""
+        return _config_of(self.config_text, self.checkpoint)
 
     def initial_network(self, train: Examples | None) -> Network | None:
         """Another network, with the weights that training started from, made again from the run's seed.
 
         None when they were made from training examples and there are none here, or were another run's.
         """
+        from nnscratch.config.assembly import build_network, start_network
+
         network = build_network(self.config, self.input_shape, self.outputs)
         if self.config.model.start_from is not None or (network.starts_from_data and train is None):
             return None
@@ -74,6 +89,8 @@ class LoadedRun:
 
         Raises DataError, with everything that differs, when the network was trained on data of another kind.
         """
+        from nnscratch.config.data import encode_dataset
+
         dataset, _ = encode_dataset(self.config, dataset, self.encoding)
         self._check_fits(dataset)
         return dataset
@@ -106,20 +123,23 @@ def load_run(path: Path, checkpoint: str = "best") -> LoadedRun:
     file = _checkpoint_file(run, checkpoint)
     saved = load_checkpoint(file)
     header = header_of(saved, file)
-    config = parse_config(header.config, f"{file}: config")
+    # Checkpoints from before it was kept have no record: their config says the same.
+    record = header.network or NetworkRecord.of(_config_of(header.config, file))
     input_shape, outputs = tuple(header.input_shape), header.outputs
     affine = scaling_of(saved, file, input_shape)
     target_affine = target_scaling_of(saved, file, outputs)
-    network = build_network(config, input_shape, outputs)
+    try:
+        network = record.build(input_shape, outputs)
+    except UserError as error:
+        raise UserError(f"{file}: {error.message}", error.hint) from None
     require_weights(network, saved, file)
-    start_network(config, network, affine, None)
-    network.parameters.load(saved.section("parameters"))
-    network.parameters.load_state(saved.section("state"))
+    network.load(saved.section("parameters"), saved.section("state"))
     return LoadedRun(
         run=run,
         checkpoint=file,
         epoch=header.epoch,
-        config=config,
+        config_text=header.config,
+        record=record,
         network=network,
         affine=affine,
         target_affine=target_affine,
@@ -130,7 +150,7 @@ def load_run(path: Path, checkpoint: str = "best") -> LoadedRun:
         feature_names=_names(header.feature_names),
         takes_images=header.images,
         white=header.white,
-        encoding=_encoding(header, config),
+        encoding=header.table_encoding if header.network else _encoding(header, _config_of(header.config, file)),
         temperature=header.temperature or 1.0,
     )
 
@@ -165,6 +185,12 @@ def _checkpoint_file(run: RunDirectory, checkpoint: str) -> Path:
         f"{run.path} has no checkpoint {file.name}; there is {', '.join(others)}",
         f"choose one: --checkpoint {'last' if run.last.is_file() else run.checkpoints / others[0]}",
     )
+
+
+def _config_of(text: str, file: Path) -> Config:
+    from nnscratch.config.config import parse_config
+
+    return parse_config(text, f"{file}: config")
 
 
 def _names(names: Sequence[str] | None) -> tuple[str, ...] | None:

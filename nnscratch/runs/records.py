@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from functools import cache
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from pydantic import ConfigDict, TypeAdapter
+from nnscratch.component import typed
 
 Kind = TypeVar("Kind")
 
@@ -31,13 +30,8 @@ def read_record(kind: type[Kind], values: object) -> Kind:
 
 
 def _value(annotation: Any, value: object) -> Any:
-    """The value, when it is of that type. Raises ValueError (pydantic's is one)."""
+    """The value, when it is of that type. Raises ValueError."""
     nested = next((each for each in (annotation, *get_args(annotation)) if is_dataclass(each)), None)
     if nested is not None and (value is not None or nested is annotation):
         return read_record(nested, value)  # type: ignore[arg-type]
-    return _adapter(annotation).validate_python(tuple(value) if isinstance(value, list) else value)
-
-
-@cache
-def _adapter(annotation: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(annotation, config=ConfigDict(strict=True, allow_inf_nan=False))
+    return typed(annotation, tuple(value) if isinstance(value, list) else value)

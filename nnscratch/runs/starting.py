@@ -18,12 +18,13 @@ from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.parameters import is_among
-from nnscratch.runs.checkpoint import Checkpoint, load_checkpoint
+from nnscratch.runs.checkpoint import Checkpoint
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.header import Header, header_of
 from nnscratch.runs.meta import Origin
 from nnscratch.runs.names import find_run
 from nnscratch.runs.training_state import scaling_of
+from nnscratch.runs.weights_file import load_weights
 
 
 def prepare_start(config: Config, workplace: Workplace, display: Display) -> tuple[Assembly, Origin | None]:
@@ -38,7 +39,7 @@ def prepare_start(config: Config, workplace: Workplace, display: Display) -> tup
         return prepare(config, workplace, display), None
     path = Path(config.model.start_from.run)
     file = path if path.is_file() else RunDirectory.open(path).best
-    saved = load_checkpoint(file)
+    saved = load_weights(file)
     header = header_of(saved, file)
     assembly = prepare(config, workplace, display, header.table_encoding)
     return _start_from(assembly, path, file, saved, header, display.say)

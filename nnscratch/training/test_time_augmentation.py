@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -12,8 +12,6 @@ from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.network import Network
 
 Kind: TypeAlias = Literal["none", "flip", "flip_translate"]
-
-View: TypeAlias = Callable[[Array], Array]
 
 
 def averaged_outputs(network: Network, x: Array, kind: Kind) -> Array:
@@ -25,44 +23,37 @@ def averaged_outputs(network: Network, x: Array, kind: Kind) -> Array:
     if kind == "none":
         return network.forward(x)
     total: Array | None = None
-    for weight, view in views(kind):
+    for view in VIEWS[kind]:
         y = network.forward(view(x))
-        total = np.multiply(y, weight) if total is None else np.add(total, weight * y, out=total)
+        total = np.multiply(y, view.weight) if total is None else np.add(total, view.weight * y, out=total)
     assert total is not None
     return total
 
 
-def views(kind: Kind) -> Iterator[tuple[float, View]]:
-    """Every view of that kind with its weight; the weights add up to 1."""
-    if kind == "none":
-        yield 1.0, unchanged
-    elif kind == "flip":
-        yield 0.5, unchanged
-        yield 0.5, flipped
-    else:
-        yield 0.25, unchanged
-        yield 0.25, flipped
-        for pixels in (-1, 1):
-            yield 0.125, partial(shifted, pixels=pixels)
-            yield 0.125, partial(flipped_and_shifted, pixels=pixels)
+@dataclass(frozen=True)
+class View:
+    """One changed copy of every image, and what its outputs count; the weights of a kind's views add up to 1."""
+
+    weight: float
+    pixels: int = 0
+    """Moved down and right by so many pixels (up and left when negative), the edge reflected."""
+    is_flipped: bool = False
+    """Left and right then change places."""
+
+    def __call__(self, x: Array) -> Array:
+        if self.pixels:
+            around = abs(self.pixels)
+            padded = np.pad(x, ((0, 0), (around, around), (around, around), (0, 0)), mode="reflect")
+            start = around - self.pixels
+            x = np.ascontiguousarray(padded[:, start : start + x.shape[1], start : start + x.shape[2]])
+        return np.ascontiguousarray(x[:, :, ::-1]) if self.is_flipped else x
 
 
-def unchanged(x: Array) -> Array:
-    return x
-
-
-def flipped(x: Array) -> Array:
-    """Left and right change places."""
-    return np.ascontiguousarray(x[:, :, ::-1])
-
-
-def shifted(x: Array, pixels: int) -> Array:
-    """Moved down and right by that many pixels (up and left when negative), the edge reflected."""
-    around = abs(pixels)
-    padded = np.pad(x, ((0, 0), (around, around), (around, around), (0, 0)), mode="reflect")
-    start = around - pixels
-    return np.ascontiguousarray(padded[:, start : start + x.shape[1], start : start + x.shape[2]])
-
-
-def flipped_and_shifted(x: Array, pixels: int) -> Array:
-    return flipped(shifted(x, pixels))
+VIEWS: Mapping[Kind, tuple[View, ...]] = {
+    "none": (View(1.0),),
+    "flip": (View(0.5), View(0.5, 0, True)),
+    "flip_translate": (
+        *(View(0.25, 0, is_flipped) for is_flipped in (False, True)),
+        *(View(0.125, pixels, is_flipped) for pixels in (-1, 1) for is_flipped in (False, True)),
+    ),
+}

@@ -20,12 +20,15 @@ SCRIPTS = [
     "distributed",
     "end_to_end",
     "larger_than_memory",
+    "prediction",
     "pytorch_training",
     "tables",
 ]
+LIBRARIES = ["torch", "jax", "sklearn", "onnx", "onnxruntime"]
 SMALLEST = {
     "dense": ["fashion"],
     "convolution": ["--batch=2", "--threads=1", "--shape", "5", "3", "4"],
+    "prediction": ["fashion"],
     "convolution_epoch": ["--batch=4", "--threads=1", "--report=report.json"],
 }
 
@@ -37,7 +40,7 @@ def test_every_script_is_tested() -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_benchmark_tells_how_to_use_it_without_the_libraries_it_compares(script: str) -> None:
-    without = "import sys, runpy; sys.modules.update(dict.fromkeys(['torch', 'jax', 'sklearn']))\n"
+    without = f"import sys, runpy; sys.modules.update(dict.fromkeys({LIBRARIES}))\n"
     program = f"{without}sys.argv[1:] = ['--help']; runpy.run_path({str(HERE / script)!r} + '.py', run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

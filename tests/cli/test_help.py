@@ -63,7 +63,7 @@ def test_every_command_has_one_line_in_a_terminal_of_80_columns(group: tuple[str
 
 def test_the_commands_are_under_what_they_are_for() -> None:
     headings = re.findall(r"^(\w[\w ]*):$", page((), 80), re.MULTILINE)
-    assert headings == ["Options", "Train and use", "Look", "Understand", "Set up"]
+    assert headings == ["Options", "Train and use", "Look", "Understand", "Take away", "Set up"]
 
 
 def test_each_example_is_on_a_line_of_its_own_and_begins_with_a_command() -> None:

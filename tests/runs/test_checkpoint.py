@@ -362,13 +362,16 @@ def test_counters_that_no_training_reaches_are_refused(run: Path, tmp_path: Path
     assert "the progress has updates 1000000000" in resume_error(run, tmp_path)
 
 
+@pytest.mark.parametrize("is_kept", [True, False], ids=["record", "config alone"])
 def test_a_network_far_larger_than_the_weights_is_refused_before_there_is_memory_for_it(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    is_kept: bool, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = load_checkpoint(run / "checkpoints" / "last.npz").header["config"]
+    header = load_checkpoint(run / "checkpoints" / "last.npz").header
+    config, network = header["config"], header["network"]
     large = config.replace("hidden_layers: [4]", "hidden_layers: [24000, 24000]")
     assert large != config
-    spoil(run, {"config": large})
+    layers = [*network["layers"][:1], {"name": "dense", "units": 24000}, {"name": "dense", "units": 10}]
+    spoil(run, {"config": large, "network": {**network, "layers": layers} if is_kept else None})
     (run / "config.yaml").write_text(large)
     monkeypatch.setattr(Parameters, "allocate", None)
     with pytest.raises(UserError, match="these weights are not of this network"):

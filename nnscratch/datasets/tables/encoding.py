@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import TypeAdapter
 
+from nnscratch.component import with_fields
 from nnscratch.datasets.description import ColumnDescription
 from nnscratch.datasets.tables.columns import KINDS, Category, Column, Missing, Number
 from nnscratch.datasets.tables.text import Array, Values
@@ -169,7 +169,8 @@ class TableEncoding:
         if not isinstance(values, Mapping) or not isinstance(values.get("columns"), list) or not values["columns"]:
             raise ValueError("the encoding of its table has no columns")
         columns = tuple(_column(each) for each in values["columns"])
-        schema: Schema = TypeAdapter(_PlainSchema).validate_python({**values, "columns": ()}).schema(columns)
+        plain = {name: value for name, value in values.items() if name != "columns"}
+        schema = with_fields(_PlainSchema, plain, "the encoding of its table").schema(columns)
         if not {column.name for column in columns} <= set(schema.names):
             raise ValueError("the encoding of its table has columns that the table has not")
         return cls(schema)
@@ -193,7 +194,6 @@ class TableEncoding:
 class _PlainSchema:
     """What a schema has besides its columns, as JSON holds it."""
 
-    columns: tuple[()]
     missing: Missing
     unknown_levels: UnknownLevels
     names: tuple[str, ...]
@@ -208,7 +208,7 @@ def _column(values: object) -> Column:
     if not isinstance(values, Mapping) or values.get("kind") not in KINDS:
         raise ValueError("the encoding of its table has a column of no known kind")
     fields = {name: value for name, value in values.items() if name != "kind"}
-    column: Column = TypeAdapter(KINDS[values["kind"]]).validate_python(fields)
+    column = with_fields(KINDS[values["kind"]], fields, "a column of its table")
     if isinstance(column, Category) and not 0 <= column.own <= len(column.levels):
         raise ValueError(f"the levels of its column {column.name!r} contradict each other")
     return column

@@ -1,0 +1,156 @@
+"""What an exported model.py is made of: the source of those of these functions that a network needs is copied there.
+
+So they stand alone: NumPy, the standard library and Pillow, no other part of nnscratch. `Array` is np.ndarray there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nnscratch.nn.compute.buffers import Array
+
+
+def flatten(x: Array) -> Array:
+    """y = x as (N, D)."""
+    return x.reshape(len(x), -1)
+
+
+def dense(x: Array, W: Array, b: Any) -> Array:
+    """y = x W + b            x (N, D), W (D, units), b (units,)."""
+    return np.asarray(x @ W + b)
+
+
+def conv(x: Array, W: Array, b: Any, stride: int, rows: tuple[int, int], columns: tuple[int, int]) -> Array:
+    """y[n, i, j, k] = b_k + sum_abc x[n, i s + a, j s + b, c] W[a, b, c, k]    s the stride.
+
+    x is given so many rows and columns of zeros before and after it.
+    """
+    x = np.pad(x, ((0, 0), rows, columns, (0, 0)))
+    kernel, _, _, channels = W.shape
+    height, width = ((size - kernel) // stride + 1 for size in x.shape[1:3])
+    y = np.zeros((len(x), height, width, channels), np.float32)
+    for i in range(kernel):
+        for j in range(kernel):
+            y += x[:, i : i + (height - 1) * stride + 1 : stride, j : j + (width - 1) * stride + 1 : stride] @ W[i, j]
+    return y + np.float32(b) if np.ndim(b) == 0 else y + b
+
+
+def max_pool(x: Array, size: int, stride: int) -> Array:
+    """y = the largest x in each window of size x size pixels, one every `stride` pixels."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), (1, 2))
+    return np.asarray(windows[:, ::stride, ::stride].max(axis=(4, 5)))
+
+
+def average_pool(x: Array, size: int, stride: int) -> Array:
+    """y = the mean of x in each window of size x size pixels, one every `stride` pixels."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), (1, 2))
+    return np.asarray(windows[:, ::stride, ::stride].mean(axis=(4, 5)))
+
+
+def global_average_pool(x: Array) -> Array:
+    """y_c = the mean of x over all pixels."""
+    return np.asarray(x.mean(axis=(1, 2)))
+
+
+def batch_norm(x: Array, gamma: Any, beta: Any, mu: Array, v: Array, epsilon: float) -> Array:
+    """y = gamma (x - mu) / sqrt(v + epsilon) + beta    mu and v the running averages: y = a x + c."""
+    a = gamma / np.sqrt(v.astype(np.float64) + epsilon)
+    c = beta - a * mu
+    return np.asarray(x * a.astype(np.float32) + c.astype(np.float32))
+
+
+def layer_norm(x: Array, gamma: Array, beta: Array, epsilon: float) -> Array:
+    """y = gamma (x - mu) / sqrt(v + epsilon) + beta    mu and v of each example (of images: each pixel) itself."""
+    mu, v = x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True)
+    return np.asarray(gamma * ((x - mu) / np.sqrt(v + epsilon)) + beta)
+
+
+def scale(x: Array, factor: float) -> Array:
+    """y = factor x."""
+    return x * np.float32(factor)
+
+
+def relu(x: Array) -> Array:
+    """y = max(x, 0)."""
+    return np.maximum(x, 0)
+
+
+def leaky_relu(x: Array, slope: float) -> Array:
+    """y = max(x, slope x)."""
+    return np.maximum(x, x * np.float32(slope))
+
+
+def sigmoid(x: Array) -> Array:
+    """y = 1 / (1 + e^-x)."""
+    return 1 / (1 + np.exp(np.minimum(-x, np.float32(80))))
+
+
+def tanh(x: Array) -> Array:
+    """y = tanh x."""
+    return np.tanh(x)
+
+
+def gelu(x: Array) -> Array:
+    """y = x (1 + tanh u) / 2,  u = sqrt(2 / pi) (x + 0.044715 x^3)."""
+    u = np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * x * x * x)
+    return np.asarray(x * (1 + np.tanh(u)) / 2)
+
+
+def silu(x: Array) -> Array:
+    """y = x / (1 + e^-x)."""
+    return np.asarray(x / (1 + np.exp(np.minimum(-x, np.float32(80)))))
+
+
+def softmax(x: Array) -> Array:
+    """y_i = e^x_i / sum_j e^x_j."""
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return np.asarray(e / e.sum(axis=-1, keepdims=True))
+
+
+def positive_share(y: Array) -> Array:
+    """p = max(y, 0) / sum; where no output is positive, y - min y in its place; of equals, all are equally likely."""
+    lowest, highest = y.min(axis=1, keepdims=True), y.max(axis=1, keepdims=True)
+    p = np.where(highest > 0, np.maximum(y, 0), y - lowest)
+    p[~(p > 0).any(axis=1)] = 1
+    return np.asarray(p / p.sum(axis=1, keepdims=True))
+
+
+def view(x: Array, pixels: int, is_flipped: bool) -> Array:
+    """The images moved down and right by that many pixels, the edge reflected, and then perhaps mirrored."""
+    if pixels:
+        around = abs(pixels)
+        padded = np.pad(x, ((0, 0), (around, around), (around, around), (0, 0)), mode="reflect")
+        start = around - pixels
+        x = padded[:, start : start + x.shape[1], start : start + x.shape[2]]
+    return x[:, :, ::-1] if is_flipped else x
+
+
+def read_picture(path: str, height: int, width: int, channels: int) -> Array:
+    """The picture in a file as bytes (1, height, width, channels): upright, on white, resized."""
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as opened:
+        opened.draft(None, (2 * max(width, height),) * 2)
+        picture: Any = ImageOps.exif_transpose(opened)
+        picture.load()
+    if picture.mode.startswith("I"):  # 16 bits
+        picture = Image.fromarray(np.clip(np.rint(np.asarray(picture) * (255 / 65535)), 0, 255).astype(np.uint8))
+    if picture.has_transparency_data:
+        colours = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours)
+    picture = picture.convert("L" if channels == 1 else "RGB")
+    if picture.size != (width, height):
+        shrinks = picture.width >= width and picture.height >= height
+        picture = picture.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC)
+    return np.array(picture, np.uint8).reshape(1, height, width, channels)
+
+
+def read_rows(path: str, names: list[str]) -> Array:
+    """The rows (N, D) of a CSV file: the columns of those names; with no names, all columns of a file without them."""
+    import csv
+
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        rows: Any = csv.DictReader(file) if names else csv.reader(file)
+        return np.array([[float(row[name]) for name in names] if names else list(map(float, row)) for row in rows])

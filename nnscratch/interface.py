@@ -1,0 +1,126 @@
+"""nnscratch from Python: `load` a trained network, or `train` one; `import nnscratch` offers both."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnscratch.host.workplace import DEFAULT_DATA, DEFAULT_RUNS, Workplace
+from nnscratch.results.model import Model as Model
+from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.loaded import load_run
+from nnscratch.runs.names import find_run
+
+PathText = str | os.PathLike[str]
+
+
+def load(
+    run: PathText, checkpoint: str = "best", *, runs_dir: PathText = DEFAULT_RUNS, allow_plugins: bool = False
+) -> Model:
+    """The trained network of a run: a folder, the name of one in `runs_dir`, or `last`.
+
+    `checkpoint` is best, last or a file of the run. Only NumPy is imported, and nothing of the run is executed; with
+    `allow_plugins` the Python files are that its config names, as they were trained with. Raises UserError when there
+    is no such run, or when it is damaged.
+
+    >>> import nnscratch
+    >>> model = nnscratch.load("runs/shapes")
+    >>> model.classes[:3]
+    ('arrow', 'circle', 'crescent')
+    >>> import numpy as np
+    >>> pictures = np.zeros((2, 32, 32, 3), np.uint8)
+    >>> model.predict(pictures).shape
+    (2,)
+    >>> p = model.probabilities(pictures)
+    >>> p.shape, bool(np.allclose(p.sum(axis=1), 1))
+    ((2, 10), True)
+    >>> print(model.network)
+    layer      output  parameters  MFLOP
+    0.flatten  3072             0  0.000
+    1.dense    8           24,584  0.049
+    2.relu     8                0  0.000
+    3.dense    10              90  0.000
+    in all                 24,674  0.049
+    """
+    path = find_run(Path(run), Path(runs_dir))
+    if allow_plugins:
+        from nnscratch.runs.kept_plugins import import_plugins
+
+        import_plugins(path)
+    return Model(load_run(path, checkpoint))
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run's folder, and what is in it."""
+
+    path: Path
+
+    def load(self, checkpoint: str = "best") -> Model:
+        """The trained network."""
+        return Model(load_run(self.path, checkpoint))
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """A row for each epoch: train_loss, val_accuracy, learning_rate, ..."""
+        return RunDirectory(self.path).read_history()
+
+    @property
+    def test(self) -> dict[str, float]:
+        """test_loss and test_accuracy of the best weights; empty when there was no test split."""
+        return RunDirectory(self.path).read_test()
+
+
+def train(
+    config: PathText | Mapping[str, Any],
+    *,
+    runs_dir: PathText = DEFAULT_RUNS,
+    data_dir: PathText | None = None,
+    threads: int | None = None,
+    plots: bool = True,
+    quiet: bool = False,
+    allow_plugins: bool = False,
+    **overrides: Any,
+) -> TrainedRun:
+    """Trains what a config describes (a YAML file, or a dict of its fields), and gives the run.
+
+    `overrides` set fields of the config: `seed=1`, `optimizer={"learning_rate": 3e-4}`, or by their dotted paths
+    `**{"optimizer.learning_rate": 3e-4}`. What they, the run's folder and the rest mean is as for `nnscratch train`.
+    Raises ConfigError with everything that is wrong, and DivergenceError and Interrupted once what there is, is saved.
+
+    >>> import nnscratch
+    >>> run = nnscratch.train("configs/smoke.yaml", training={"epochs": 2}, plots=False, quiet=True)
+    >>> len(run.history), sorted(run.test)
+    (2, ['epoch', 'test_accuracy', 'test_loss'])
+    >>> model = run.load()
+    >>> len(model.classes)
+    10
+    """
+    from nnscratch.config.config import config_from_mapping, load_config
+    from nnscratch.config.overrides import override
+    from nnscratch.experiment.train import train as train_config
+    from nnscratch.host.display import Display
+
+    display = Display(json=quiet, quiet=quiet)  # results then go to standard error
+    changes = [override(path, value) for key, given in overrides.items() for path, value in _flat(key, given)]
+    if isinstance(config, Mapping):
+        parsed = config_from_mapping(config, overrides=changes, tell=display.say)
+    else:
+        if allow_plugins:
+            from nnscratch.runs.kept_plugins import import_plugins
+
+            import_plugins(Path(config))
+        parsed = load_config(Path(config), changes, display.say)
+    data = Path(data_dir or os.environ.get("NNSCRATCH_DATA_DIR") or DEFAULT_DATA)
+    workplace = Workplace(data, Path(runs_dir), threads, plots)
+    return TrainedRun(train_config(parsed, workplace, display).run)
+
+
+def _flat(path: str, value: Any) -> list[tuple[str, Any]]:
+    """The fields that a section in place of one sets; a component is one value, since its name decides its fields."""
+    if not isinstance(value, Mapping) or "name" in value:
+        return [(path, value)]
+    return [pair for key, inner in value.items() for pair in _flat(f"{path}.{key}", inner)]

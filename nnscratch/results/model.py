@@ -1,0 +1,188 @@
+"""A trained network as a Python object: raw inputs in, labels, probabilities or values out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from numbers import Real
+from pathlib import Path
+from threading import Lock
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from nnscratch.errors import DataError, UsageError, UserError, did_you_mean
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.network import Network
+from nnscratch.results.prediction_inputs import as_rows, items, stored_rows
+from nnscratch.results.prediction_tables import record_items
+from nnscratch.runs.loaded import LoadedRun
+from nnscratch.training.metrics.regression import r2_score
+from nnscratch.training.test_time_augmentation import averaged_outputs
+
+Inputs: TypeAlias = Any
+"""What a Model takes: a path or paths, an array, rows of numbers, a dict or dicts by column."""
+
+BATCH = 256
+"""Examples that go through the network at a time."""
+
+
+class Model:
+    """A run's network with the run's own scaling and class names. Safe to call from several threads.
+
+    `x` is what `nnscratch predict` takes: paths of pictures, folders, CSV, NPY and NPZ files (`"cat.png"`, or several
+    in a list); a uint8 array of pictures (N, H, W, C); rows of numbers, as an array or lists; a dict for each row, by
+    the columns' names. One example alone is a batch of one: every answer has a row for each example.
+
+    Every result is an array of its own. Raises UserError for inputs that the network cannot take.
+    """
+
+    def __init__(self, loaded: LoadedRun) -> None:
+        self._loaded = loaded
+        self._lock = Lock()  # the network writes into buffers of its own
+        self._labels = None if loaded.classes is None else np.array(loaded.classes)
+
+    def __repr__(self) -> str:
+        return f"<Model of {self._loaded.run.path}, epoch {self._loaded.epoch}>"
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The names of the classes, in the order of `probabilities`; None for a regression."""
+        return self._loaded.classes
+
+    @property
+    def target_names(self) -> tuple[str, ...] | None:
+        """The names of a regression's targets, in the order of `predict`'s columns; None for a classifier."""
+        return None if self.classes is not None else self._loaded.target_names
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """The names of a table's columns; None when the data had none."""
+        encoding = self._loaded.encoding
+        return self._loaded.feature_names if encoding is None else tuple(column.name for column in encoding.columns)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one example: (H, W, C) of pictures, (D,) of rows."""
+        return self._loaded.input_shape
+
+    @property
+    def network(self) -> Network:
+        """The network itself, which takes scaled inputs; `print` shows its layers."""
+        return self._loaded.network
+
+    def predict(self, x: Inputs) -> Array:
+        """The class of each example, by name (N,); of a regression the values (N, K), float64, in their own units."""
+        y = self.outputs(self.stored(x))
+        return self._loaded.target_affine.undo(y) if self._labels is None else self._labels[y.argmax(axis=1)]
+
+    def probabilities(self, x: Inputs) -> Array:
+        """The probability of each class (N, K), float64; the columns are `classes`. UsageError for a regression."""
+        if self.classes is None:
+            raise UsageError("a regression has no probabilities", "`predict` gives its values")
+        return self._loaded.probabilities(self.outputs(self.stored(x)))
+
+    def score(self, x: Inputs, t: Any) -> float:
+        """The share of right answers, for t the classes by name or number (N,); of a regression R^2, for t (N, K).
+
+        R^2 is the mean over the targets, as scikit-learn's, of those that are not constant in t; NaN where all are.
+        """
+        predicted, t = self.predict(x), np.asarray(t)
+        if self.classes is None:
+            t = t.reshape(-1, self._loaded.outputs)
+        elif t.dtype.kind in "iu":
+            if t.size and not 0 <= t.min() <= t.max() < len(self.classes):
+                raise DataError(
+                    f"t holds numbers from {t.min()} to {t.max()}, but there are {len(self.classes)} classes"
+                )
+            t = np.array(self.classes)[t]
+        elif unknown := sorted(set(t.ravel().tolist()) - set(self.classes), key=str):
+            raise DataError(f"t holds {unknown[0]!r}{did_you_mean(str(unknown[0]), self.classes)}, which is no class")
+        if len(t) != len(predicted) or t.ndim != predicted.ndim:
+            raise DataError(f"t has shape {t.shape}, but there are {len(predicted)} examples")
+        if not len(t):
+            raise DataError("there are no examples to score")
+        if self.classes is None:
+            r2 = r2_score(t.astype(np.float64), predicted)
+            varying = r2[~np.isnan(r2)]
+            return float(np.mean(varying)) if len(varying) else float("nan")
+        return float(np.mean(predicted == t))
+
+    def outputs(self, stored: Array) -> Array:
+        """The network's raw outputs (N, K) for inputs as the data is stored; of a regression, for scaled targets."""
+        loaded = self._loaded
+        y = np.empty((len(stored), loaded.outputs), np.float32)
+        with self._lock:
+            for start in range(0, len(stored), BATCH):
+                part = stored[start : start + BATCH]
+                x = loaded.affine.apply(part, np.empty(part.shape, np.float32))
+                y[start : start + BATCH] = averaged_outputs(loaded.network, x, loaded.record.views)
+        if not np.isfinite(y).all():
+            row = int(np.flatnonzero(~np.isfinite(y).all(axis=1))[0])
+            raise UserError(f"the network's outputs for example {row} are not finite")
+        return y
+
+    def stored(self, x: Inputs) -> Array:
+        """The inputs as the data is stored: uint8 pixels (N, H, W, C), or float32 features (N, D)."""
+        loaded = self._loaded
+        if isinstance(x, np.ndarray):
+            return self._array(x)
+        if isinstance(x, str | os.PathLike):
+            return self._files([x])
+        if isinstance(x, Mapping):
+            return self._rows([x])
+        if not isinstance(x, Iterable):
+            raise UsageError(f"a {type(x).__name__} is no input", "give paths, an array, rows of numbers, or dicts")
+        values = x if hasattr(x, "__array__") else list(x)
+        if isinstance(values, list) and values and all(isinstance(each, Mapping) for each in values):
+            return self._rows(values)
+        if isinstance(values, list) and values and all(isinstance(each, str | os.PathLike) for each in values):
+            return self._files(values)
+        if isinstance(values, list) and not values:
+            return np.empty((0, *loaded.input_shape), np.uint8 if loaded.takes_images else np.float32)
+        try:
+            return self._array(np.asarray(values))
+        except ValueError:  # rows of different lengths
+            raise DataError("x: its rows do not have the same number of values") from None
+
+    def _array(self, x: Array) -> Array:
+        loaded = self._loaded
+        if x.dtype.kind not in "biuf":
+            raise DataError(f"x: an array of {x.dtype}, not of numbers")
+        if loaded.encoding is None and x.shape[1:] == loaded.input_shape:
+            return stored_rows(loaded, x, "x")
+        number, size = as_rows(loaded, x.shape, "x")
+        return stored_rows(loaded, x.reshape(number, size), "x")
+
+    def _files(self, paths: Iterable[str | os.PathLike[str]]) -> Array:
+        # An absolute path: a file may be called `-`, which stands for standard input elsewhere.
+        found = list(items(self._loaded, [str(Path(os.path.abspath(each))) for each in paths], ()))
+        stored = np.empty((len(found), *self.input_shape), np.uint8 if self._loaded.takes_images else np.float32)
+        for row, item in enumerate(found):
+            stored[row] = item.read()
+        return stored
+
+    def _rows(self, rows: list[Mapping[str, Any]]) -> Array:
+        names, encoding = self.feature_names, self._loaded.encoding
+        if names is None:
+            raise DataError("x: dicts need columns with names, which the run's data had none of", "give an array")
+        if encoding is not None and not encoding.schema.is_plain:
+            return self._records(rows)
+        values = np.empty((len(rows), len(names)))
+        for number, row in enumerate(rows):
+            for column, name in enumerate(names):
+                if name not in row:
+                    raise DataError(f"x: row {number} has no {name!r}{did_you_mean(name, map(str, row))}")
+                cell = np.nan if row[name] is None else row[name]
+                if not isinstance(cell, Real):
+                    raise DataError(f"x: row {number}: {name!r} is {cell!r:.40}, not a number")
+                values[number, column] = float(cell)
+        return stored_rows(self._loaded, values, "x")
+
+    def _records(self, rows: list[Mapping[str, Any]]) -> Array:
+        """Rows with text or dates, as JSON objects are read."""
+        plain = [
+            {name: cell.item() if isinstance(cell, np.generic) else cell for name, cell in row.items()} for row in rows
+        ]
+        found = list(record_items(self._loaded, list(enumerate(plain, start=1)), ()))
+        return np.stack([item.read() for item in found])

@@ -1,0 +1,417 @@
+"""`nnscratch export`: what is written, what is refused, and that nothing is kept which answers otherwise."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import nnscratch
+from nnscratch.cli import main
+from nnscratch.datasets.tables.columns import Boolean, Category, Number
+from nnscratch.datasets.tables.encoding import Schema, TableEncoding
+from nnscratch.errors import DataError, UserError
+from nnscratch.export.export import export
+from nnscratch.export.format import Answers
+from nnscratch.export.numpy import NumPy
+from nnscratch.export.numpy_layers import Module, lines
+from nnscratch.export.onnx import ONNX, OPSET
+from nnscratch.export.onnx_graph import Graph
+from nnscratch.export.onnx_layers import nodes
+from nnscratch.export.proof import Examples, random_examples
+from nnscratch.export.safetensors import SafeTensors
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.layers import Tanh
+from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.loaded import LoadedRun, load_run
+from nnscratch.runs.weights_file import load_weights, read_safetensors
+from tests.export.conftest import Make
+
+
+class Cube(Tanh):
+    """y = x^3: a layer of somebody's own, derived from one that has an export."""
+
+    def function(self, x: Array, y: Array) -> None:
+        np.multiply(x, x * x, out=y)
+
+
+def cube(x: Array) -> Array:
+    """y = x^3"""
+    return x * x * x
+
+
+def with_cube(make: Make) -> LoadedRun:
+    loaded = make(["flatten", "tanh", "dense"], (4, 3, 1))
+    loaded.network.layers[1].__class__ = Cube
+    return loaded
+
+
+def exit_code(*words: object) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main([*map(str, words)])
+    return int(ended.value.code or 0)
+
+
+def libraries(*names: str) -> list[Any]:
+    return [pytest.importorskip(name) for name in names]
+
+
+def test_the_command_writes_into_the_run_and_says_how_it_answers(
+    shapes_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    main(["export", str(shapes_run), "--to", "numpy", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    folder = shapes_run / "export" / "numpy"
+    assert said["path"] == str(folder)
+    assert (said["proof"]["examples"], said["proof"]["origin"]) == (50, "test examples")
+    assert said["proof"]["largest_difference"] < 1e-6
+    assert said["proof"]["labels_that_differ"] == 0
+    kept = json.loads((folder / "proof.json").read_text())
+    assert {**kept, **said["proof"]} == kept
+    assert sorted(each.name for each in folder.iterdir()) == ["model.npz", "model.py", "proof.json"]
+    main(["export", str(shapes_run), "--to", "numpy"])
+    assert "labels that differ: 0" in capsys.readouterr().out, "again: an earlier export in the run gives way"
+    assert [each.name for each in (shapes_run / "export").iterdir()] == ["numpy"]
+
+
+def test_what_is_there_is_never_replaced(shapes_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = tmp_path / "kept.onnx"
+    kept.write_text("mine")
+    assert exit_code("export", shapes_run, "--to", "onnx", "-o", kept) == 2
+    assert kept.read_text() == "mine"
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_a_format_that_is_not_there_is_named_with_the_closest(
+    shapes_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code("export", shapes_run, "--to", "onxx") == 2
+    message = capsys.readouterr().err
+    assert "did you mean onnx?" in message
+    assert "numpy, onnx, safetensors" in message
+
+
+def test_a_run_without_its_data_is_compared_on_random_inputs_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, shapes_run: Path
+) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise DataError("no such folder")
+
+    monkeypatch.setattr("nnscratch.export.proof.load_data", missing)
+    main(["export", str(shapes_run), "--to", "numpy", "-o", str(tmp_path / "out")])
+    said = capsys.readouterr()
+    assert "no such folder" in said.err
+    assert "random inputs" in said.err
+    assert "random pictures" in said.out
+
+
+def off(answers: Answers) -> Answers:
+    return Answers(answers.numbers + 2e-5, answers.labels)
+
+
+def mislabelled(answers: Answers) -> Answers:
+    assert answers.labels is not None
+    return Answers(answers.numbers, np.roll(answers.labels, 1))
+
+
+def nameless(answers: Answers) -> Answers:
+    return Answers(answers.numbers, np.full(len(answers.numbers), "nothing"))
+
+
+def not_a_number(answers: Answers) -> Answers:
+    return Answers(answers.numbers * np.nan, answers.labels)
+
+
+@pytest.mark.parametrize("change", [off, mislabelled, nameless, not_a_number])
+def test_an_export_that_answers_otherwise_is_not_kept(
+    change: Callable[[Answers], Answers], make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, right = make(["flatten", "dense"], (4, 3, 1)), NumPy.answer
+    monkeypatch.setattr(NumPy, "answer", lambda *arguments: change(right(*arguments)))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match="does not answer as the run does"):
+        export(NumPy(), loaded, tmp_path / "out", random_examples(loaded, 9))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_the_run_itself_rounds_away_is_not_held_against_an_export(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, right = make([{"conv": 4}, "batch_norm", "relu", "flatten", "dense"], (6, 6, 3)), nnscratch.Model.outputs
+    monkeypatch.setattr(nnscratch.Model, "outputs", lambda *arguments: right(*arguments) * np.float32(1.001))
+    proof = export(NumPy(), loaded, tmp_path / "out", random_examples(loaded, 20)).proof
+    assert proof.origin == "random pictures, the run in float64"
+    assert 0 < proof.difference < 1e-5
+
+
+def test_a_label_of_two_that_are_equally_likely_is_no_difference(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, right = make(["flatten", "dense"], (4, 3, 1)), NumPy.answer
+    dense = loaded.network.parameters.named()
+    dense["1.dense.weight"][:, 1] = dense["1.dense.weight"][:, 0]
+    dense["1.dense.bias"][1] = dense["1.dense.bias"][0]
+
+    def other(*arguments: Any) -> Answers:
+        answers = right(*arguments)
+        assert answers.labels is not None
+        return Answers(answers.numbers, np.where(answers.labels == "class 0", "class 1", answers.labels))
+
+    monkeypatch.setattr(NumPy, "answer", other)
+    proof = export(NumPy(), loaded, tmp_path / "out", random_examples(loaded, 50)).proof
+    assert 0 < proof.labels_that_differ == proof.ties
+
+
+@pytest.mark.parametrize("format", [ONNX(), NumPy()], ids=["onnx", "numpy"])
+def test_a_layer_of_somebodys_own_is_refused_by_name_before_anything_is_written(
+    format: ONNX | NumPy, make: Make
+) -> None:
+    with pytest.raises(UserError, match=rf"no export to {format.name} for 1\.tanh"):
+        format.require(with_cube(make))
+
+
+def test_a_plugin_brings_its_layers_own_export(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    libraries("onnx", "onnxruntime")
+    monkeypatch.setattr(nodes, "_ways", dict(nodes._ways))
+    monkeypatch.setattr(lines, "_ways", dict(lines._ways))
+
+    @nodes.of(Cube)
+    def to_onnx(layer: Cube, graph: Graph, x: str) -> str:
+        return graph.add("Pow", x, graph.numbers(3.0))
+
+    @lines.of(Cube)
+    def to_numpy(layer: Cube, module: Module, x: str, y: str) -> str:
+        return module.call(y, cube, x)
+
+    loaded = with_cube(make)
+    for format in (ONNX(), NumPy()):
+        format.require(loaded)
+        assert export(format, loaded, tmp_path / format.name, random_examples(loaded, 20)).proof.failure is None
+    assert "def cube(x: Array) -> Array:" in (tmp_path / "numpy" / "model.py").read_text()
+
+
+def test_a_missing_library_is_named_with_what_installs_it(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = make(["flatten", "dense"], (4, 3, 1))
+    monkeypatch.setattr("nnscratch.export.onnx.find_spec", lambda name: None)
+    monkeypatch.setattr("nnscratch.export.safetensors.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"needs onnx and onnxruntime\n.*nnscratch\[onnx\]"):
+        ONNX().require(loaded)
+    with pytest.raises(UserError, match=r"nnscratch\[safetensors\]"):
+        SafeTensors().require(loaded)
+
+
+def test_an_onnx_file_is_standard_says_what_it_is_and_takes_any_number_of_pictures(
+    shapes_run: Path, tmp_path: Path
+) -> None:
+    onnx, _ = libraries("onnx", "onnxruntime")
+    from nnscratch.export.onnx import start
+
+    loaded = load_run(shapes_run)
+    path = tmp_path / "model.onnx"
+    ONNX().write(loaded, path)
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert [each.domain for each in model.opset_import] == [""]
+    assert {node.domain for node in model.graph.node} == {""}
+    said = {each.key: each.value for each in model.metadata_props}
+    assert json.loads(said["classes"]) == list(loaded.classes or ())
+    assert said["digest"] == (shapes_run / "checkpoints" / "best.npz").read_bytes()[-64:].decode()
+    session = start(path)
+    (given,) = session.get_inputs()
+    assert (given.name, given.type, given.shape) == ("images", "tensor(uint8)", ["batch", 32, 32, 3])
+    expected = nnscratch.load(shapes_run)
+    for number in (1, 7):
+        x = np.random.default_rng(number).integers(0, 256, (number, 32, 32, 3), np.uint8)
+        label, p = session.run(["label", "probability"], {"images": x})
+        assert label.tolist() == expected.predict(x).tolist()
+        np.testing.assert_allclose(p, expected.probabilities(x), atol=1e-6)
+
+
+def test_the_opset_is_the_newest_that_onnxruntime_reads() -> None:
+    onnx, onnxruntime = libraries("onnx", "onnxruntime")
+    constraints = (Path(__file__).parents[2] / ".ci" / "constraints.txt").read_text()
+    if f"onnxruntime=={onnxruntime.__version__}\n" not in constraints:
+        pytest.skip(f"written for another onnxruntime than {onnxruntime.__version__}")
+    assert onnx.defs.onnx_opset_version() == OPSET
+
+
+def test_a_tables_columns_are_inputs_by_name(make: Make, tmp_path: Path) -> None:
+    libraries("onnx", "onnxruntime")
+    from nnscratch.export.onnx import start
+
+    loaded = make(["dense"], (3,), images=False, feature_names=("age", "income", "label"))
+    ONNX().write(loaded, tmp_path / "model.onnx")
+    session = start(tmp_path / "model.onnx")
+    assert [each.name for each in session.get_inputs()] == ["age", "income", "feature label"]
+    column = np.ones((2, 1), np.float32)
+    label, _ = session.run(None, {"age": column, "income": column, "feature label": column})
+    assert label.tolist() == nnscratch.Model(loaded).predict([[1, 1, 1]] * 2).tolist()
+
+
+def test_numbers_and_categories_of_a_table_are_encoded_in_the_onnx_file(make: Make, tmp_path: Path) -> None:
+    libraries("onnx", "onnxruntime")
+    from nnscratch.export.onnx import start
+
+    columns = (
+        Number("year", 1990.0, True, centre=2000.0),
+        Boolean("paid", 1.0),
+        Category("town", 1.0, True, levels=("Bonn", "Köln", "Ulm", "Aalen"), own=2),
+        Category("size", 0.0, False, levels=("L", "S"), own=2),
+    )
+    encoding = TableEncoding(Schema(columns, names=tuple(column.name for column in columns)))
+    features = encoding.features
+    loaded = make(["dense"], (len(features),), images=False, feature_names=features, encoding=encoding)
+    codes = np.array([[2001.5, 0, 0, 1], [np.nan, 1, 3, 0], [1980, np.nan, np.nan, -1], [2010, 1, -1, 1]])
+    stored = encoding.encode(codes)
+    made = export(ONNX(), loaded, tmp_path / "model.onnx", Examples(stored, "rows"))
+    assert not made.takes_encoded_features
+    session = start(tmp_path / "model.onnx")
+    given = {
+        "year": np.array([[2001.5], [np.nan], [1980], [2010]]),
+        "paid": np.array([[0.0], [1], [np.nan], [1]]),
+        "town": np.array([["Bonn"], ["Aalen"], [""], ["Paris"]], object),
+        "size": np.array([["S"], ["L"], ["XL"], ["S"]], object),
+    }
+    assert [(each.name, each.type) for each in session.get_inputs()] == [
+        ("year", "tensor(double)"), ("paid", "tensor(double)"), ("town", "tensor(string)"), ("size", "tensor(string)"),
+    ]  # fmt: skip
+    (p,) = session.run(["probability"], given)
+    np.testing.assert_allclose(p, loaded.probabilities(nnscratch.Model(loaded).outputs(stored)), atol=1e-6)
+    assert export(NumPy(), loaded, tmp_path / "out", Examples(stored, "rows")).takes_encoded_features
+
+
+def test_safetensors_hold_the_weights_by_name_with_config_classes_and_scaling_in_the_header(
+    shapes_run: Path, tmp_path: Path
+) -> None:
+    libraries("safetensors")
+    loaded, path = load_run(shapes_run), tmp_path / "model.safetensors"
+    SafeTensors().write(loaded, path)
+    header, arrays = read_safetensors(path)
+    named = loaded.network.parameters.named()
+    assert arrays.keys() == named.keys()
+    for name, array in named.items():
+        np.testing.assert_array_equal(arrays[name], array)
+    assert json.loads(header["classes"]) == list(loaded.classes or ())
+    assert np.array_equal(json.loads(header["scaling"])["multiplier"], loaded.affine.multiplier)
+    assert "hidden_layers:" in header["config"]
+
+
+def test_a_training_starts_from_a_safetensors_export_as_from_its_run(shapes_run: Path, tmp_path: Path) -> None:
+    libraries("safetensors")
+    file = tmp_path / "model.safetensors"
+    SafeTensors().write(load_run(shapes_run), file)
+    weights = []
+    for number, start in enumerate((shapes_run, file)):
+        run = nnscratch.train(
+            shapes_run / "config.yaml", runs_dir=tmp_path / "new", threads=1, plots=False, quiet=True,
+            name=f"from_{number}", model={"start_from": {"run": str(start)}}, training={"epochs": 1},
+        )  # fmt: skip
+        weights.append(run.load("last").network.parameters.theta)
+    np.testing.assert_array_equal(weights[0], weights[1])
+
+
+def test_another_safetensors_file_is_refused_as_a_start(tmp_path: Path) -> None:
+    libraries("safetensors")
+    from safetensors.numpy import save_file
+
+    save_file({"w": np.ones(3, np.float32)}, tmp_path / "other.safetensors")
+    with pytest.raises(DataError, match="was not exported by nnscratch"):
+        load_weights(tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize("contents", [b"", b"nonsense", b"\xff" * 64])
+def test_what_is_no_safetensors_file_is_refused(contents: bytes, tmp_path: Path) -> None:
+    libraries("safetensors")
+    (tmp_path / "bad.safetensors").write_bytes(contents)
+    with pytest.raises(DataError, match="not a safetensors file"):
+        read_safetensors(tmp_path / "bad.safetensors")
+    with pytest.raises(DataError, match="there is no file"):
+        read_safetensors(tmp_path / "none.safetensors")
+
+
+def test_safetensors_answer_alike_in_pytorch_as_the_page_shows(
+    make: Make, tmp_path: Path, oracle: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oracle("torch")
+    libraries("safetensors")
+    layers = [{"conv": 4}, "batch_norm", "relu", {"max_pool": 2}, "flatten", {"dense": 8}, "relu", "dense"]
+    loaded = make(layers, (8, 8, 3))
+    SafeTensors().write(loaded, tmp_path / "model.safetensors")
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
+    code = page.partition("```python\n# in PyTorch")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    x = random_examples(loaded, 10).stored
+    known: dict[str, Any] = {"images": x}
+    exec(compile(code, "export.md", "exec"), known)
+    np.testing.assert_allclose(known["p"].numpy(), nnscratch.Model(loaded).probabilities(x), atol=1e-5)
+
+
+def test_a_model_py_needs_numpy_alone_and_answers_for_a_picture(shapes_run: Path, tmp_path: Path) -> None:
+    main(["export", str(shapes_run), "--to", "numpy", "-o", str(tmp_path / "out"), "--quiet"])
+    Image.new("RGB", (40, 20), "orange").save(tmp_path / "orange.png")
+    command = [sys.executable, str(tmp_path / "out" / "model.py"), str(tmp_path / "orange.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    expected = nnscratch.load(shapes_run).predict(tmp_path / "orange.png")[0]
+    assert done.stdout.split()[1] == expected
+    text = (tmp_path / "out" / "model.py").read_text()
+    assert "nnscratch." not in text
+    assert len(text.splitlines()) < 300
+
+
+def test_a_model_py_of_a_table_reads_its_rows_by_name(make: Make, tmp_path: Path) -> None:
+    loaded = make(["dense"], (2,), images=False, feature_names=("a", "b"), regression=True)
+    export(NumPy(), loaded, tmp_path / "out", random_examples(loaded))
+    (tmp_path / "rows.csv").write_text("b,other,a\n2,x,1\n4,y,3\n")
+    command = [sys.executable, str(tmp_path / "out" / "model.py"), "rows.csv"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    first = nnscratch.Model(loaded).predict([[1, 2]])[0]
+    assert done.stdout.splitlines()[0].split("  ")[1:] == [f"y{i} {v:.6g}" for i, v in enumerate(first)]
+
+
+def pictures(folder: Path) -> list[Path]:
+    """Of every mode and size that reading them treats in its own way."""
+    rng = np.random.default_rng(0)
+    colours = Image.fromarray(rng.integers(0, 256, (21, 34, 3), np.uint8))
+    transparent = Image.fromarray(rng.integers(0, 256, (16, 16, 4), np.uint8))
+    sixteen = Image.fromarray(rng.integers(0, 65536, (9, 9), np.uint16))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    colours.save(folder / "colours.png")
+    colours.resize((4, 3)).save(folder / "small.bmp")
+    colours.resize((300, 200)).save(folder / "large.jpg", exif=turned)
+    colours.quantize(8).save(folder / "palette.gif")
+    transparent.save(folder / "transparent.png")
+    sixteen.save(folder / "sixteen.png")
+    return sorted(folder.iterdir())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_model_py_reads_pictures_as_predict_does(channels: int, tmp_path: Path) -> None:
+    from nnscratch.datasets.formats.images import decode
+    from nnscratch.export.formulas import read_picture
+
+    for path in pictures(tmp_path):
+        expected = decode(path, 12, 10, channels)
+        np.testing.assert_array_equal(read_picture(str(path), 12, 10, channels)[0], expected, err_msg=path.name)
+
+
+def test_nothing_that_a_run_says_becomes_code(make: Make, tmp_path: Path) -> None:
+    bad = '"""\nimport os; os.abort()\n#'
+    folder = tmp_path / "x'); import os; os.abort() #"
+    folder.mkdir()
+    loaded = make(["flatten", "dense"], (4, 3, 1))
+    loaded = replace(loaded, classes=(bad, "b", "c"), run=RunDirectory(folder))
+    made = export(NumPy(), loaded, tmp_path / "out", random_examples(loaded, 20))
+    assert made.proof.failure is None
+    text = (tmp_path / "out" / "model.py").read_text()
+    assert "abort()" not in text
+    compile(text, "model.py", "exec")

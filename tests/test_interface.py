@@ -1,0 +1,259 @@
+"""nnscratch from Python: load, train, and a Model that answers as the command does."""
+
+from __future__ import annotations
+
+import doctest
+import json
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import nnscratch
+from nnscratch import interface
+from nnscratch.cli import main
+from nnscratch.datasets.sources.shapes import Shapes
+from nnscratch.errors import ConfigError, DataError, UsageError, UserError
+from nnscratch.nn.compute.buffers import Array
+from tests.notebook import answers as answers_of_cells
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def pictures() -> Array:
+    """The test pictures of the shapes run."""
+    images = Shapes(train=200, test=50).load(Path(), None, lambda _: None).test_inputs
+    assert images is not None
+    return images
+
+
+@pytest.fixture(scope="module")
+def table_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A regression on a table with the columns a, b and the targets total, twice."""
+    folder = tmp_path_factory.mktemp("table")
+    rng = np.random.default_rng(0)
+    values = rng.uniform(0, 10, (60, 2)).round(2)
+    lines = [f"{a},{b},{a + b + 1000},{2 * (a + b)}" for a, b in values]
+    (folder / "sums.csv").write_text("a,b,total,twice\n" + "\n".join(lines) + "\n")
+    settings = {
+        "name": "sums",
+        "data": {"dataset": {"name": "csv", "target": ["total", "twice"]}, "path": str(folder / "sums.csv")},
+        "model": {"hidden_layers": [6]},
+        "loss": "mean_squared_error",
+        "training": {"epochs": 60, "batch_size": 10},
+    }
+    return nnscratch.train(settings, runs_dir=folder / "runs", threads=1, plots=False, quiet=True).path
+
+
+def answers(capsys: pytest.CaptureFixture[str], *words: object) -> list[dict[str, Any]]:
+    capsys.readouterr()
+    main(["predict", *map(str, words), "--json"])
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_it_answers_as_the_command_does(
+    shapes_run: Path, pictures: Array, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "pictures.npy", pictures)
+    expected = answers(capsys, shapes_run, tmp_path / "pictures.npy", "--top", 1)
+    model = nnscratch.load(shapes_run)
+    assert model.predict(pictures).tolist() == [row["label"] for row in expected]
+    assert model.probabilities(pictures).max(axis=1).tolist() == [row["probability"] for row in expected]
+    assert model.predict(str(tmp_path / "pictures.npy")).tolist() == [row["label"] for row in expected]
+
+
+def test_pictures_by_path_are_read_as_the_command_reads_them(
+    shapes_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name, colour in (("red.png", "red"), ("blue.png", "blue")):
+        Image.new("RGB", (50, 40), colour).save(folder / name)
+    expected = [row["label"] for row in answers(capsys, shapes_run, folder / "blue.png", folder / "red.png")]
+    model = nnscratch.load(shapes_run)
+    assert model.predict([folder / "blue.png", str(folder / "red.png")]).tolist() == expected
+    assert model.predict(folder).tolist() == expected, "a folder, sorted"
+    assert model.predict(str(folder / "blue.png")).tolist() == expected[:1]
+    with pytest.raises(DataError, match="does not exist"):
+        model.predict([folder / "blue.png", "none.png"])
+
+
+def test_rows_are_taken_as_arrays_lists_dicts_and_files(
+    table_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rows.csv").write_text("b,a\n2,1\n4.5,3\n")
+    expected = np.array([list(row["values"].values()) for row in answers(capsys, table_run, tmp_path / "rows.csv")])
+    model = nnscratch.load(table_run)
+    assert (model.feature_names, model.target_names, model.classes) == (("a", "b"), ("total", "twice"), None)
+    rows = [[1, 2], [3, 4.5]]
+    given: list[Any] = [rows, ((1, 2), (3, 4.5)), np.array(rows), [np.array(each) for each in rows]]
+    for x in (*given, tmp_path / "rows.csv"):
+        np.testing.assert_array_equal(model.predict(x), expected)
+    dicts: list[dict[str, Any]] = [{"b": 2, "a": 1, "note": "not a column"}, {"a": np.float32(3), "b": 4.5}]
+    np.testing.assert_array_equal(model.predict(dicts), expected)
+    np.testing.assert_array_equal(model.predict(dicts[0]), expected[:1])
+    assert model.predict([]).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        ([{"a": 1, "c": 2}], "row 0 has no 'b'"),
+        ([{"a": 1, "b": "2"}], "'b' is '2', not a number"),
+        ([[1, 2], [3]], "do not have the same number of values"),
+        ([[1, 2, 3]], r"shape \(1, 3\) is neither one example \(2,\)"),
+        ([["1", "2"]], "not of numbers"),
+        ([[1, np.inf]], "not a finite number"),
+        (3.5, "a float is no input"),
+    ],
+)
+def test_what_is_no_input_is_refused_by_what_is_wrong(x: Any, message: str, table_run: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        nnscratch.load(table_run).predict(x)
+
+
+def test_pictures_scaled_to_one_are_refused(shapes_run: Path, pictures: Array) -> None:
+    with pytest.raises(DataError, match=r"they look scaled to 0\.\.1"):
+        nnscratch.load(shapes_run).predict(pictures / 255)
+
+
+def test_the_score_is_accuracy_by_name_or_number_and_r2_of_a_regression(
+    shapes_run: Path, table_run: Path, pictures: Array
+) -> None:
+    model = nnscratch.load(shapes_run)
+    labels = model.predict(pictures)
+    assert model.classes is not None
+    assert model.score(pictures, labels) == 1
+    numbers = np.array([model.classes.index(each) for each in labels])
+    numbers[:5] = (numbers[:5] + 1) % 10
+    assert model.score(pictures, numbers) == 0.9
+    with pytest.raises(DataError, match="'circel'; did you mean circle"):
+        model.score(pictures[:1], ["circel"])
+    with pytest.raises(DataError, match="50 examples"):
+        model.score(pictures, labels[:3])
+    sums = nnscratch.load(table_run)
+    rows = [[1, 2], [3, 4], [8, 9]]
+    assert sums.score(rows, sums.predict(rows)) == 1
+    off = np.array([[1.0, 0], [-2.0, 0], [0, 0]])
+    t = sums.predict(rows).astype(np.float64) + off
+    first = 1 - 5 / np.sum((t[:, 0] - t[:, 0].mean()) ** 2)
+    assert sums.score(rows, t) == pytest.approx((first + 1) / 2)
+    with pytest.raises(UsageError, match="no probabilities"):
+        sums.probabilities(rows)
+
+
+def test_every_answer_is_an_array_of_its_own(shapes_run: Path, pictures: Array) -> None:
+    model = nnscratch.load(shapes_run)
+    first = model.probabilities(pictures[:1])
+    before = first.copy()
+    model.probabilities(pictures[1:2])
+    np.testing.assert_array_equal(first, before)
+
+
+def test_threads_that_share_a_model_get_the_answers_that_one_gets(shapes_run: Path, pictures: Array) -> None:
+    model = nnscratch.load(shapes_run)
+    alone = [model.probabilities(pictures[row : row + 1]) for row in range(len(pictures))] * 8
+    with ThreadPoolExecutor(8) as pool:
+        together = list(
+            pool.map(lambda row: model.probabilities(pictures[row % 50 : row % 50 + 1]), range(8 * len(pictures)))
+        )
+    np.testing.assert_array_equal(np.concatenate(together), np.concatenate(alone))
+
+
+def test_loading_imports_numpy_alone_and_takes_little_time(shapes_run: Path) -> None:
+    program = f"""
+import sys, time
+import nnscratch
+assert "numpy" not in sys.modules
+import numpy as np
+start = time.process_time()
+model = nnscratch.load({str(shapes_run)!r})
+model.predict(np.zeros((1, 32, 32, 3), np.uint8))
+seconds = time.process_time() - start
+outside = {{name.partition(".")[0] for name in sys.modules}} - sys.stdlib_module_names
+assert outside <= {{"nnscratch", "numpy", "__main__", *{{name for name in outside if name.startswith("_")}}}}, outside
+print(seconds)
+"""
+    seconds = []
+    for _ in range(3):  # the first may have to compile what it imports
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        seconds.append(float(done.stdout))
+    assert min(seconds) < 0.3
+
+
+def test_a_run_from_before_networks_were_kept_answers_too(pictures: Array) -> None:
+    model = nnscratch.load(ROOT / "tests" / "runs" / "fixtures" / "run_of_0_1_0")
+    assert model.predict(pictures).shape == (50,)
+
+
+def test_training_takes_overrides_of_sections(tmp_path: Path) -> None:
+    run = nnscratch.train(
+        ROOT / "configs" / "smoke.yaml", runs_dir=tmp_path, threads=1, plots=False, quiet=True,
+        name="own", training={"epochs": 2}, optimizer={"learning_rate": 3e-4},
+    )  # fmt: skip
+    assert run.path == tmp_path / "own"
+    assert [row["epoch"] for row in run.history] == [1, 2]
+    assert 0 <= run.test["test_accuracy"] <= 1
+    config = run.load()._loaded.config
+    assert config.optimizer.fields["learning_rate"] == 3e-4
+
+
+def test_a_misspelled_override_trains_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean learning_rate"):
+        nnscratch.train(ROOT / "configs" / "smoke.yaml", runs_dir=tmp_path / "runs", optimizer={"leraning_rate": 0.1})
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_layer_that_is_not_here_is_named(shapes_run: Path, tmp_path: Path) -> None:
+    from nnscratch.runs.checkpoint import Checkpoint, load_checkpoint
+
+    run = Path(shutil.copytree(shapes_run, tmp_path / "run"))
+    saved = load_checkpoint(run / "checkpoints" / "best.npz")
+    for layer, message in (
+        ({"name": "mystery"}, "there is no layer 'mystery' here"),
+        ({"name": "dense", "units": 0}, "in units of the layer dense, there is 0"),
+        ({"name": "dense", "unit": 3}, "the layer dense has no 'unit'"),
+        ({"name": "conv"}, "channels"),
+        ("relu", "in its header, the network is not one"),
+    ):
+        network = {**saved.header["network"], "layers": [layer]}
+        contents = Checkpoint({**saved.header, "network": network}, saved.arrays).encode()
+        (run / "checkpoints" / "best.npz").write_bytes(contents)
+        with pytest.raises(UserError, match=message):
+            nnscratch.load(run)
+
+
+def test_the_examples_in_the_documentation_run(
+    shapes_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shapes_run == tmp_path / "runs" / "shapes"
+    (tmp_path / "configs").mkdir()
+    shutil.copy(ROOT / "configs" / "smoke.yaml", tmp_path / "configs")
+    monkeypatch.chdir(tmp_path)
+    tested = doctest.testmod(interface)
+    assert (tested.attempted > 10, tested.failed) == (True, 0)
+
+
+def test_the_notebook_gives_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "configs").mkdir()
+    shutil.copy(ROOT / "configs" / "smoke.yaml", tmp_path / "configs")
+    monkeypatch.chdir(tmp_path)
+    notebook = json.loads((ROOT / "docs" / "python.ipynb").read_text())
+    shown = [cell["outputs"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert answers_of_cells(notebook) == shown, "if this is wanted: python tests/notebook.py docs/python.ipynb"
+    assert len(shown) > 5
+
+
+def test_names_that_are_not_there_are_an_ordinary_error() -> None:
+    assert {"load", "train", "Model"} <= set(dir(nnscratch))
+    with pytest.raises(AttributeError, match="lode"):
+        nnscratch.lode  # type: ignore[attr-defined]  # noqa: B018
