@@ -47,7 +47,7 @@ def peers_of(arguments: Sequence[str]) -> Peers | None:
     if launch is None or not arguments or arguments[0] not in TOGETHER:
         return None
     if launch.rank:
-        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (to the end of the process)
+        sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (to the end of the process)
     else:
         _see_the_launchers_terminal()
     if find_spec("mpi4py") is None:

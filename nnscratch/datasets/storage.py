@@ -68,7 +68,7 @@ class Storage:
             with tempfile.TemporaryFile() as file:  # gone with the process, and with no name before
                 return _filled(file, shape, dtype, nbytes, fill)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with _lock(self.folder / f"{name}.lock", self.report):
+        with _lock(self.folder / f"{name}.writing", self.report):
             if (cached := _cached(about, bytes_file, shape, dtype)) is not None:
                 return cached
             self.report(f"{nbytes / 1e6:,.1f} MB of decoded rows are put into {bytes_file}, to be mapped, not loaded")
@@ -130,7 +130,7 @@ def _cached(
 @contextmanager
 def _lock(path: Path, report: Report) -> Iterator[None]:
     """Inside, no other process makes the same cache; where a file system knows no locks, both make it."""
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8") as file:
         if sys.platform != "win32":
             import fcntl
 
@@ -160,7 +160,7 @@ def available_memory(root: Path = Path("/")) -> int:
 
 def _kilobytes(file: Path, field: str) -> int | None:
     with suppress(OSError, ValueError, StopIteration):
-        line = next(line for line in file.read_text().splitlines() if line.startswith(field))
+        line = next(line for line in file.read_text("utf-8").splitlines() if line.startswith(field))
         return int(line.split()[1]) * 1024
     return None
 
@@ -169,8 +169,8 @@ def _left_in(group: Path) -> int | None:
     """What a control group (v2, v1) has left, where it has a limit; what it only caches counts as left."""
     for limit, used in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
         with suppress(OSError, ValueError):
-            most = int((group / limit).read_text())
-            cached = [line.split() for line in (group / "memory.stat").read_text().splitlines()]
+            most = int((group / limit).read_text("utf-8"))
+            cached = [line.split() for line in (group / "memory.stat").read_text("utf-8").splitlines()]
             reclaimable = sum(int(size) for name, size in cached if name in ("inactive_file", "active_file"))
-            return max(0, most - int((group / used).read_text()) + reclaimable)
+            return max(0, most - int((group / used).read_text("utf-8")) + reclaimable)
     return None

@@ -133,7 +133,7 @@ def _session(
     told = [
         Terminal(display),
         DiagnosisWatch(display.warn),
-        Fingerprinting(),
+        *([Fingerprinting()] if recorder.training.run.is_written else []),
         *open_mirrors(wandb, display),
         *observers,
     ]

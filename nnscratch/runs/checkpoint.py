@@ -27,6 +27,9 @@ HEADER = "header"
 DIGEST_LENGTH = 64
 """The file's last bytes, which ZIP keeps as a comment: SHA-256 in hexadecimal of everything before them."""
 
+ROOM_FOR_A_NAME = 1024
+"""Bytes that an array takes beside its numbers, about."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -44,11 +47,18 @@ class Checkpoint:
         header = json.dumps({**self.header, "format": FORMAT}).encode()
         members = {HEADER: np.frombuffer(header, np.uint8), **self.arrays}
         buffer = io.BytesIO()
+        # All the room at once: growing by and by, it would be copied, and be there twice.
+        buffer.seek(sum(array.nbytes + ROOM_FOR_A_NAME for array in members.values()))
+        buffer.write(b"0")
+        buffer.seek(0)
         with zipfile.ZipFile(buffer, "w") as archive:
             for name, array in members.items():
                 with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+                    array = np.asarray(array, order="C")
+                    np.lib.format.write_array_header_1_0(member, np.lib.format.header_data_from_array_1_0(array))
+                    member.write(array.reshape(-1).view(np.uint8).data)  # write_array copies 16 MB at a time
             archive.comment = b"0" * DIGEST_LENGTH
+        buffer.truncate()
         view = buffer.getbuffer()
         view[-DIGEST_LENGTH:] = hashlib.sha256(view[:-DIGEST_LENGTH]).hexdigest().encode()
         view.release()

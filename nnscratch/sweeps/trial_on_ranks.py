@@ -51,7 +51,7 @@ class Ranks:
         updates = _updates(run)
         observer.begin_run(run, config.training.epochs, run.read_history(), updates, chance_level(assembly.splits))
         told = len(run.read_history())
-        with tempfile.TemporaryFile("w+") as said:
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
             process = None if stop.wanted else self._start(words if path is None else ["--resume", str(path)], said)
             try:
                 while process is not None and process.poll() is None:
@@ -78,7 +78,7 @@ class Ranks:
         line = [*mpirun_command(self.number), *module_command("nnscratch", *command)]
         nothing = subprocess.DEVNULL
         return subprocess.Popen(
-            line, stdin=nothing, stdout=nothing, stderr=said, text=True, env=environment, start_new_session=True
+            line, stdin=nothing, stdout=nothing, stderr=said, encoding="utf-8", env=environment, start_new_session=True
         )
 
     def _conclude(self, run: RunDirectory, code: int | None, said: str, stop: StopRequest) -> None:

@@ -68,7 +68,7 @@ def test_a_fault_of_ours_in_a_run_says_where_its_traceback_is_and_marks_the_run(
 def test_a_fault_of_ours_outside_a_run_keeps_its_traceback_too(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(training, "prepare", raising(ZeroDivisionError("by zero")))
+    monkeypatch.setattr(training, "prepare_start", raising(ZeroDivisionError("by zero")))
     code, error = fail(command, capsys)
     assert code == 1
     assert error.startswith("error: unexpected ZeroDivisionError: by zero\n  this is a fault in nnscratch; ")
@@ -82,7 +82,7 @@ def test_a_fault_of_ours_outside_a_run_keeps_its_traceback_too(
 def test_a_traceback_that_cannot_be_written_is_printed(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(training, "prepare", raising(ZeroDivisionError("by zero")))
+    monkeypatch.setattr(training, "prepare_start", raising(ZeroDivisionError("by zero")))
     monkeypatch.setattr("tempfile.NamedTemporaryFile", raising(OSError("no room")))
     code, error = fail(command, capsys)
     assert code == 1
@@ -92,14 +92,14 @@ def test_a_traceback_that_cannot_be_written_is_printed(
 def test_a_failing_disk_is_one_line(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(training, "prepare", raising(OSError(5, "Input/output error", "/data/x")))
+    monkeypatch.setattr(training, "prepare_start", raising(OSError(5, "Input/output error", "/data/x")))
     assert fail(command, capsys) == (1, "error: /data/x: Input/output error\n")
 
 
 def test_too_little_memory_is_one_line_with_advice(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(training, "prepare", raising(MemoryError("9 TB")))
+    monkeypatch.setattr(training, "prepare_start", raising(MemoryError("9 TB")))
     code, error = fail(command, capsys)
     assert (code, error) == (1, "error: not enough memory: 9 TB\n  make the network or the batch smaller\n")
 

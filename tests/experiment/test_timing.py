@@ -45,7 +45,7 @@ def test_a_timed_run_is_the_run_of_its_own_config(tmp_path: Path, capsys: pytest
 
 def test_as_many_epochs_are_trained_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
-    monkeypatch.setattr(timing, "seconds_per_epoch", lambda assembly, threads, seconds: 7.0)
+    monkeypatch.setattr(timing, "seconds_per_epoch", lambda assembly, threads, seconds, communicator: 7.0)
     config = config_from_mapping({**SETTINGS, "training": {"minutes": 1, "epochs": 50}})
     prepared = prepare(config, Workplace(Path("nowhere")), Display(quiet=True))
     assert timing.fit_epochs(prepared, 1, told.append).training.epochs == 8
@@ -54,7 +54,7 @@ def test_as_many_epochs_are_trained_as_fit(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_an_epoch_that_does_not_fit_is_trained_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
-    monkeypatch.setattr(timing, "seconds_per_epoch", lambda assembly, threads, seconds: 700.0)
+    monkeypatch.setattr(timing, "seconds_per_epoch", lambda assembly, threads, seconds, communicator: 700.0)
     config = config_from_mapping({**SETTINGS, "training": {"minutes": 1}})
     prepared = prepare(config, Workplace(Path("nowhere")), Display(quiet=True))
     assert timing.fit_epochs(prepared, 1, told.append).training.epochs == 1
@@ -66,7 +66,7 @@ def test_all_runs_of_a_group_have_the_epochs_that_were_timed_once(
 ) -> None:
     timed: list[float] = []
 
-    def three_epochs(assembly: Assembly, threads: int, seconds: float) -> float:
+    def three_epochs(assembly: Assembly, threads: int, seconds: float, communicator: object) -> float:
         timed.append(seconds)
         return 0.04
 

@@ -5,7 +5,7 @@ Source: Learning Multiple Layers of Features from Tiny Images; https://www.cs.to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -23,6 +23,7 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 BATCHES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
 PIXELS = 3 * 32 * 32
 RECORD = 1 + PIXELS
+PIECE = 200  # records that are read at a time
 
 BINARY_FOLDER, PICKLE_FOLDER = "cifar-10-batches-bin", "cifar-10-batches-py"
 BINARY_FILES = tuple(f"{batch}.bin" for batch in BATCHES)
@@ -81,16 +82,19 @@ class CIFAR10(Source):
     def read(self, found: Found) -> Dataset:
         read_batch = _READERS[found.format]
         count = self.examples_per_batch
-        # Allocated once and filled batch by batch: the peak is one batch a thread above the result.
+        # Allocated once and filled piece by piece: the peak is hardly above the result.
         images = np.empty((len(BATCHES) * count, 32, 32, 3), np.uint8)
         labels = np.empty(len(BATCHES) * count, np.int64)
 
         def fill(index: int) -> None:
-            part = slice(index * count, (index + 1) * count)
-            planes, labels[part] = read_batch(found.files[index], count)
-            # Plane by plane: NumPy copies runs of 1,024 pixels so, runs of 3 in one transposed assignment.
-            for channel in range(3):
-                images[part, :, :, channel] = planes[:, channel * 1024 : (channel + 1) * 1024].reshape(count, 32, 32)
+            start = index * count
+            for planes, of_piece in read_batch(found.files[index], count):
+                part = slice(start, start + len(planes))
+                start, labels[part] = part.stop, of_piece
+                # Plane by plane: NumPy copies runs of 1,024 pixels so, runs of 3 in one transposed assignment.
+                for channel in range(3):
+                    plane = planes[:, channel * 1024 : (channel + 1) * 1024]
+                    images[part, :, :, channel] = plane.reshape(-1, 32, 32)
 
         # Files are read, and pixels copied, without the interpreter's lock.
         cpu.threaded_map(fill, range(len(found.files)), min(cpu.usable_threads(), 2))
@@ -161,8 +165,12 @@ def _base(place: Path) -> Path:
     return place.parent if place.is_file() else place
 
 
-def read_binary_batch(file: Path, count: int) -> tuple[Array, Array]:
-    """Planes (N, 3072) uint8 and labels (N,) of one binary batch: N records of a label and R, G, B planes."""
+Pieces = Iterator[tuple[Array, Array]]
+"""Planes (n, 3072) uint8 and labels (n,) of one piece of a batch after the other."""
+
+
+def read_binary_batch(file: Path, count: int) -> Pieces:
+    """One binary batch in pieces: records of a label and R, G, B planes."""
     size = file.stat().st_size
     if size != count * RECORD:
         raise DataError(
@@ -170,12 +178,14 @@ def read_binary_batch(file: Path, count: int) -> tuple[Array, Array]:
             f"it is {'cut short' if size < count * RECORD else 'too long'}",
             "replace the file, or remove its folder so that CIFAR-10 is fetched again",
         )
-    records = np.fromfile(file, np.uint8).reshape(count, RECORD)
-    return records[:, 1:], _checked(file, records[:, 0])
+    with file.open("rb") as stream:
+        for start in range(0, count, PIECE):
+            records = np.fromfile(stream, np.uint8, min(PIECE, count - start) * RECORD).reshape(-1, RECORD)
+            yield records[:, 1:], _checked(file, records[:, 0])
 
 
-def read_pickled_batch(file: Path, count: int) -> tuple[Array, Array]:
-    """Planes (N, 3072) uint8 and labels (N,) of one pickled batch; nothing in it is run."""
+def read_pickled_batch(file: Path, count: int) -> Pieces:
+    """One pickled batch in one piece; nothing in it is run."""
     batch = read_pickled_dict(file, LARGEST_BATCH)
     planes, labels = batch.get("data"), batch.get("labels")
     if not isinstance(planes, np.ndarray) or not isinstance(labels, list):
@@ -187,7 +197,7 @@ def read_pickled_batch(file: Path, count: int) -> tuple[Array, Array]:
     if not all(type(label) is int and 0 <= label < len(CLASSES) for label in labels):
         wrong = next(label for label in labels if type(label) is not int or not 0 <= label < len(CLASSES))
         raise DataError(f"{file}: label {wrong!r} is outside 0..{len(CLASSES) - 1}")
-    return planes, np.array(labels, np.int64)
+    yield planes, np.array(labels, np.int64)
 
 
 def _checked(file: Path, labels: Array) -> Array:
@@ -197,7 +207,7 @@ def _checked(file: Path, labels: Array) -> Array:
 
 
 _FORMATS = (("binary batches", BINARY_FOLDER, BINARY_FILES), ("Python batches", PICKLE_FOLDER, BATCHES))
-_READERS: dict[str, Callable[[Path, int], tuple[Array, Array]]] = {
+_READERS: dict[str, Callable[[Path, int], Pieces]] = {
     "binary batches": read_binary_batch,
     "Python batches": read_pickled_batch,
 }
