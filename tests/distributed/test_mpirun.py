@@ -224,7 +224,8 @@ def test_what_one_process_alone_runs_into_is_told_with_its_rank(folder: Path) ->
         mpirun(3, [word.replace("config.yaml", "plugin.yaml") for word in train("--allow-plugins")], cwd=folder),
     ]
     (code, _, err), (another_code, _, another_err), (third_code, _, third_err) = map(ended, jobs)
-    assert (code, another_code, third_code) == (2, 1, 1)
+    assert code in (1, 2)  # of the rank that fails, or of one that lost it, whichever mpirun hears of first
+    assert (another_code, third_code) == (1, 1)
     assert err.count("error: rank 1 on ") == 1
     assert "missing.yaml" in err
     assert another_err.count("has another config than rank 0") == 1
