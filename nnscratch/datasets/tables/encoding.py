@@ -74,8 +74,9 @@ class TableEncoding:
         DataError when `given` has other columns or kinds, and for a level that is unknown where that is an error.
         """
         blocks = []
+        places = {} if given is None else {each.name: index for index, each in enumerate(given)}
         for index, column in enumerate(self.columns):
-            own = values[:, index] if given is None else self._matched(column, values, given)
+            own = values[:, index] if given is None else self._matched(column, values, given, places.get(column.name))
             if self.schema.unknown_levels == "error" and isinstance(column, Category) and (own < 0).any():
                 raise DataError(
                     f"{int((own < 0).sum()):,} rows have a level of {column.name!r} that no training row has",
@@ -112,8 +113,9 @@ class TableEncoding:
     def places(self, table: TextTable) -> list[int]:
         """Where each column stands in a table: by name; by position only where one of the two files has no names."""
         names, wanted = table.names, [column.name for column in self.columns]
+        there = set(names)
         if table.has_header and self.schema.has_header:
-            missing = [name for name in wanted if name not in names]
+            missing = [name for name in wanted if name not in there]
             if missing:
                 none = "no column " + ", ".join(map(repr, missing[:10])) + did_you_mean(missing[0], names)
                 if len(missing) == len(wanted):
@@ -124,9 +126,9 @@ class TableEncoding:
                     f"the run was trained with {', '.join(map(repr, wanted[:20]))}"
                     + (", ..." if len(wanted) > 20 else ""),
                 )
-            return [names.index(name) for name in wanted]
+            return _places_of(wanted, names)
         if len(names) == len(self.schema.names):
-            return [self.schema.names.index(name) for name in wanted]
+            return _places_of(wanted, self.schema.names)
         if len(names) == len(wanted):
             return list(range(len(wanted)))
         raise DataError(
@@ -175,8 +177,7 @@ class TableEncoding:
             raise ValueError("the encoding of its table has columns that the table has not")
         return cls(schema)
 
-    def _matched(self, column: Column, values: Values, given: Sequence[Column]) -> Values:
-        index = next((index for index, each in enumerate(given) if each.name == column.name), None)
+    def _matched(self, column: Column, values: Values, given: Sequence[Column], index: int | None) -> Values:
         if index is None or type(given[index]) is not type(column):
             found = "is not there" if index is None else f"is a {given[index].kind} now"
             raise DataError(
@@ -188,6 +189,11 @@ class TableEncoding:
         if isinstance(column, Category) and isinstance(other, Category):
             return column.recode(own, other.levels)
         return own
+
+
+def _places_of(wanted: Sequence[str], names: Sequence[str]) -> list[int]:
+    places = {name: index for index, name in enumerate(names)}
+    return [places[name] for name in wanted]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 from nnscratch.datasets.tables.text import is_gap, looks_like_number
@@ -66,7 +67,7 @@ def column_names(path: Path, line: int, names: list[str] | None, width: int, row
         found = [*found, ""] if trailing else ["", *found]
     elif len(found) == width + 1 and not found[-1]:
         found = found[:-1]
-    repeated = next((name for index, name in enumerate(found) if name and name in found[:index]), None)
+    repeated = next((name for name, times in Counter(found).items() if name and times > 1), None)
     if repeated is not None:
         raise DataError(f"{path}:{line}: two columns are called {repeated!r}", "rename one of them")
     return tuple(found)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from nnscratch.datasets.tables.text import Array
 from nnscratch.errors import DataError
 
 SAMPLE_ROWS = 1000
-"""Rows of a long table that decide which columns are read as numbers at once."""
+"""Rows of a long table that decide which columns are read as numbers at once, and columns of a wide one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +49,14 @@ class TextTable:
     def __len__(self) -> int:
         return len(self.lines)
 
+    @cached_property
+    def by_name(self) -> dict[str, pl.Series]:
+        """The columns by their names."""
+        return dict(zip(self.names, self.columns, strict=True))
+
     def column(self, name: str) -> pl.Series:
         """The cells of the column of that name."""
-        return self.columns[self.names.index(name)]
+        return self.by_name[name]
 
     def place(self, row: int) -> str:
         """file:line of a row."""
@@ -205,20 +211,17 @@ def _by_polars(body: bytes, separator: str, dialect: Dialect, has_padded: bool, 
         )
 
     try:
-        if rows <= SAMPLE_ROWS:
+        if rows <= SAMPLE_ROWS and len(names) <= SAMPLE_ROWS:
             frame = read({})
         else:
+            # Of all columns in one expression: a wide table has as many of them as others have rows.
             sample = read({}, n_rows=SAMPLE_ROWS)
-            numbers = [
-                name
-                for name in names
-                if not sample[name].cast(pl.Float64, strict=False).is_null().any()
-                and not sample[name].str.contains(r"^[+-]?0\d").any()
-            ]
-            frame = read(dict.fromkeys(numbers, pl.Float64))
-            again = [
-                index for index, name in enumerate(names) if name in numbers and not _is_plain(frame[name], has_padded)
-            ]
+            odd = sample.select(pl.all().cast(pl.Float64, strict=False).is_null().any()).row(0)
+            padded = sample.select(pl.all().str.contains(r"^[+-]?0\d").any()).row(0)
+            types = {name: pl.Float64 for name, *said in zip(names, odd, padded, strict=True) if not any(said)}
+            frame = read(types)
+            plain = dict(zip(types, _are_plain(frame.select(list(types)), has_padded), strict=True)) if types else {}
+            again = [index for index, name in enumerate(names) if not plain.get(name, True)]
             if again:
                 frame = frame.with_columns(read({}, only=again))
     except pl.exceptions.PolarsError:
@@ -226,11 +229,11 @@ def _by_polars(body: bytes, separator: str, dialect: Dialect, has_padded: bool, 
     return list(frame.get_columns()) if len(frame) == rows else None
 
 
-def _is_plain(numbers: pl.Series, has_padded: bool) -> bool:
-    """Whether numbers say all that their cells say: no gap, nothing infinite, no whole numbers written as 007."""
-    if numbers.is_null().any() or not numbers.is_finite().all():
-        return False
-    return not (has_padded and bool((numbers == numbers.round()).all()))
+def _are_plain(numbers: pl.DataFrame, has_padded: bool) -> list[bool]:
+    """Whether numbers say all that a column's cells say: no gap, nothing infinite, no whole numbers written as 007."""
+    finite = numbers.select(pl.all().is_not_null().all() & pl.all().is_finite().all()).row(0)
+    whole = numbers.select((pl.all() == pl.all().round()).all()).row(0) if has_padded else [False] * numbers.width
+    return [bool(ends) and not is_whole for ends, is_whole in zip(finite, whole, strict=True)]
 
 
 def _by_csv(path: Path, body: bytes, separator: str, dialect: Dialect) -> tuple[list[pl.Series], Array]:
