@@ -184,6 +184,10 @@ class _Redirected(io.TextIOWrapper):
     def isatty(self) -> bool:
         return False
 
+    def close(self) -> None:
+        """Leaves the buffer open when this wrapper is forgotten: it is that of another one, too."""
+        self.flush()
+
 
 def _see_the_launchers_terminal() -> None:
     """mpirun gives its processes a terminal even when its own output is led elsewhere: no bar is to move there."""

@@ -51,7 +51,8 @@ def test_the_block_of_a_description_reads_the_data_again(tmp_path: Path) -> None
     )
     assert load_config(tmp_path / "pasted.yaml").data.path == own.section["path"]
     assert own.block in own.to_text()
-    assert max(map(len, own.to_text().split("\n\n")[0].splitlines())) <= 80
+    report = own.to_text().split("\n\n")[0].replace(str(tmp_path), "data")  # a path is as long as it is
+    assert max(map(len, report.splitlines())) <= 80
 
 
 def test_a_table_of_numbers_to_predict_is_learned_as_well_as_by_least_squares(tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_every_setting_of_a_written_config_has_a_reason_and_fits_the_terminal(tm
     assert [line for line in after.splitlines() if ": " in line.partition("#")[0] and "#" not in line] == [
         "  name: adam"
     ]
-    assert max(map(len, text.splitlines())) <= 120
+    assert max(map(len, text.replace(str(tmp_path), "data").splitlines())) <= 120
 
 
 def test_a_file_that_exists_is_left_as_it_is_and_no_data_is_read_for_it(
