@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from nnscratch.component import Component
+from nnscratch.component import Component, settings_of
 from nnscratch.errors import ContractError, ShapeError, UserError
 from nnscratch.nn.compute.buffers import Array, Buffers, Shape
 from nnscratch.nn.compute.workers import Workers
@@ -176,7 +176,7 @@ class Layer(Component):
 
     def _numbers(self) -> dict[str, float]:
         """The settings that are numbers, by name."""
-        settings = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+        settings = {each.name: getattr(self, each.name) for each in settings_of(self)}
         return {name: value for name, value in settings.items() if type(value) in (int, float)}
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import nnscratch
 import nnscratch.config.builtins  # so that every component is known
-from nnscratch.component import Component, catalogue, opening
+from nnscratch.component import Component, catalogue, opening, settings_of
 from nnscratch.nn.initializers import Initializer
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.layers.activations import Activation
@@ -197,7 +197,7 @@ def _component(component: type[Component]) -> Iterator[str]:
     introduction = inspect.cleandoc(inspect.getmodule(component).__doc__ or "").split("\n\n")[0]
     if not YEAR.search(component.__doc__ or "") and YEAR.search(introduction):
         yield from ("", _prose(introduction))
-    fields = [field for field in dataclasses.fields(component) if field.init]  # type: ignore[arg-type]
+    fields = settings_of(component)
     if fields:
         yield from ("", "| Field | Default | Meaning |", "|---|---|---|")
         for field in fields:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
@@ -108,17 +107,6 @@ def find_dialect(path: Path, text: bytes, delimiter: str | None, header: bool | 
         any(line.lstrip().startswith("#") for line in comments),
         tuple(found),
     )
-
-
-def split_line(line: str, dialect: Dialect) -> list[str]:
-    """The cells of one line of such a table."""
-    rows = _rows([line], 0, dialect.separator, dialect.quote)
-    return rows[0].cells if rows else []
-
-
-def with_names(dialect: Dialect, names: Sequence[str]) -> Dialect:
-    """The same with other names of the columns."""
-    return replace(dialect, names=tuple(names))
 
 
 def squeeze(line: str) -> str:
