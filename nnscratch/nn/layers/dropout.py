@@ -38,6 +38,8 @@ class Dropout(Layer):
 
     name: ClassVar[str] = "dropout"
     short: ClassVar[str | None] = "rate"
+    backward_needs_input: ClassVar[bool] = False
+    works_in_place: ClassVar[bool] = True
 
     rate: float = setting(0.5, "share of the numbers left out, to the nearest 1 / 65536", ge=0, lt=1)
 
