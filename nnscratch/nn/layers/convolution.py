@@ -29,7 +29,7 @@ class Conv(WeightedSum):
     this field, it is a correlation: W is not flipped.
 
     Gradients: dW = sum_nij x dy, db = sum_nij dy, dx = dy correlated with W flipped. The module `correlation` says how
-    they become matrix products, `winograd` how 3x3 kernels need up to five times fewer multiplications.
+    they become matrix products, `winograd` how kernels of 3x3 and more need several times fewer multiplications.
 
     Derivation: W[a, b, c, k] enters every y[n, i, j, k] with the factor x[n, i s + a - p, j s + b - p, c], so
         dW[a, b, c, k] = sum_nij x[n, i s + a - p, j s + b - p, c] dy[n, i, j, k]
