@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from nnscratch.errors import UserError
 from nnscratch.host.display import Display
+from nnscratch.host.repeating import repeated
 from nnscratch.report.formats import decimal, metric_value, setting, shorten
 from nnscratch.report.tables import Column, Table, rich_table
 from nnscratch.sweeps.study import FINISHED, Study, Trial
@@ -20,39 +21,28 @@ INTERVAL = 1.0
 
 
 class Board:
-    """While it is entered, a thread looks at the study, whoever works on it, and shows what has changed."""
+    """Looks at the study, whoever works on it, and shows what has changed since."""
 
     def __init__(self, study: Study, display: Display) -> None:
         self._study, self._display = study, display
-        self._told: set[int] = set()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True, name="board")
+        self._told = {trial.number for trial in study.trials() if trial.status in FINISHED}
         self._live: Live | None = None
-
-    def __enter__(self) -> Board:
-        self._told = {trial.number for trial in self._study.trials() if trial.status in FINISHED}
-        if self._display.live:
+        if display.live:
             from rich.console import Console
             from rich.live import Live
 
-            console = Console(stderr=self._display.json)  # the display's own stream
+            console = Console(stderr=display.json)  # the display's own stream
             self._live = Live(console=console, auto_refresh=False, transient=True)
-            self._live.start()
-        self._thread.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-        self._look()
-        if self._live is not None:
-            self._live.stop()
-
-    def _watch(self) -> None:
-        while not self._over.wait(INTERVAL):
-            self._look()
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Inside, a thread looks at it; a last look is taken at the end."""
+        with self._live or nullcontext():
+            try:
+                with repeated(self._look, INTERVAL, "board"):
+                    yield
+            finally:
+                self._look()
 
     def _look(self) -> None:
         try:

@@ -34,7 +34,7 @@ def test_with_json_the_live_table_is_on_standard_error_where_a_person_looks(
     for name, stream in streams.items():
         monkeypatch.setattr(sys, name, stream)
     monkeypatch.setenv("TERM", "xterm")
-    with Board(study, Display(json=json)):
+    with Board(study, Display(json=json)).shown():
         pass
     drawn = {name for name, stream in streams.items() if "tiny: 0 of 4 trials" in stream.getvalue()}
     assert drawn == {"stderr" if json else "stdout"}
