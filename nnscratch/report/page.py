@@ -220,7 +220,7 @@ def _table(table: Table | None, label: str) -> str:
         "<tr>" + "".join(f"<td{kind}>{_text(cell)}</td>" for kind, cell in zip(classes, row, strict=True)) + "</tr>"
         for row in table.rows
     )
-    name = _text(table.title or label)
+    name = _text(label)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{name}"><table><caption>{name}</caption>'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
