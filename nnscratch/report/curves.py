@@ -141,7 +141,7 @@ def _draw_metric(axes: Axes, rows: Sequence[Row], metric: _Metric, best_epoch: i
                 [best_epoch], [at_best], linestyle=":", color=MUTED, linewidth=1.4, marker="*", markersize=13,
                 markerfacecolor="white", markeredgecolor=INK, zorder=5,
             )  # fmt: skip
-            is_narrow = axes.get_figure(root=True).get_figwidth() < NARROW  # type: ignore[union-attr]
+            is_narrow = axes.get_figure(root=True).get_figwidth() < NARROW  # type: ignore[union-attr]  # axes of a figure have one
             best = f"{'epoch' if is_narrow else 'the best epoch,'} {best_epoch}"
             has_room = len(metric.title) <= LONG_TITLE
             note = f"{metric.text(at_best)} at {best}" if has_room else f"best {metric.text(at_best)}"

@@ -257,7 +257,7 @@ def to_bytes(figure: Figure, suffix: str) -> bytes:
         figure.set_layout_engine("none")
     stream = io.BytesIO()
     if suffix == ".png":
-        FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]
+        FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]  # matplotlib leaves it untyped
         return stream.getvalue()
     # These writers take what makes their files reproducible from the settings alone.
     with rc_context({"svg.hashsalt": "nnscratch", "pdf.fonttype": 42}):
