@@ -97,7 +97,7 @@ def test_dead_units_and_the_classes_that_nobody_predicts_any_more_are_found_in_a
     diagnosis = diagnose(tmp_path / "runs" / "patient", workplace, Display(quiet=True))
     assert problems(diagnosis) == {"dead units": "2.relu"}
     assert diagnosis.findings[0].consequences == ("one class always predicted", "classes never predicted")
-    assert diagnosis.findings[0].evidence.startswith("100%")
+    assert diagnosis.findings[0].evidence.startswith("100 %")
 
 
 def test_saturated_sigmoids_are_counted() -> None:
