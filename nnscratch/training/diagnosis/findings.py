@@ -161,14 +161,16 @@ def unit_findings(statistics: Sequence[UnitStatistics]) -> Iterator[Finding]:
             yield Finding(
                 "dead units",
                 each.layer,
-                f"{100 * each.dead:.0f} % of the {each.kind} units are zero for every example, so no gradient reaches them",
+                f"{100 * each.dead:.0f} % of the {each.kind} units are zero for every example, "
+                "so no gradient reaches them",
                 ("smaller learning rate", "he initialization", "leaky relu"),
             )
         if each.saturated >= SATURATED:
             yield Finding(
                 "saturated units",
                 each.layer,
-                f"{100 * each.saturated:.0f} % of the {each.kind} outputs lie where the slope is below a hundredth of its peak",
+                f"{100 * each.saturated:.0f} % of the {each.kind} outputs lie where the slope is below a hundredth "
+                "of its peak",
                 ("standardized inputs", "xavier initialization", "smaller learning rate", "relu"),
             )
 
@@ -342,7 +344,7 @@ def _overfitting(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
             yield Finding(
                 "learning by heart",
                 None,
-                f"train_accuracy {100 * row['train_accuracy']:.1f} %, but val_accuracy {100 * row['val_accuracy']:.1f} % is guessing "
-                f"({100 * chance:.0f} %)",
+                f"train_accuracy {100 * row['train_accuracy']:.1f} %, but val_accuracy "
+                f"{100 * row['val_accuracy']:.1f} % is guessing ({100 * chance:.0f} %)",
                 ("labels that fit inputs",),
             )
