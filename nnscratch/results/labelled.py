@@ -119,11 +119,15 @@ def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
     names = _target_names(loaded, settings, table.names, path)
     columns = [table.column(name) for name in names]
     if loaded.classes is None:
-        read = [Number(name, decimal=decimal).read(column) for name, column in zip(names, columns, strict=True)]
-        for name, (_, bad) in zip(names, read, strict=True):
+        numbers = [Number(name, decimal=decimal) for name in names]
+        read = [number.read(column) for number, column in zip(numbers, columns, strict=True)]
+        for number, (_, bad) in zip(numbers, read, strict=True):
             if bad.any():
                 row = int(np.argmax(bad))
-                raise DataError(f"{table.place(row)}: the target {name!r} is {table.cell(name, row)!r}, not a number")
+                cell = table.cell(number.name, row)
+                raise DataError(
+                    f"{table.place(row)}: the target {number.name!r} is {cell!r}, not {number.expected(cell)}"
+                )
         values = np.stack([each for each, _ in read], axis=1)
         rows = np.flatnonzero(~np.isnan(values).any(axis=1))
         targets = numbers_of(loaded, values[rows], path)

@@ -90,7 +90,7 @@ def test_predicting_the_test_rows_agrees_with_evaluating_them(
 ) -> None:
     table, run = shop
     evaluation = evaluate_run(run, Request(), Workplace(table.parent, threads=1, plots=False), Display(quiet=True))
-    expected = sorted(np.ravel(evaluation.measured.y).tolist())  # type: ignore[union-attr]
+    expected = sorted(np.ravel(evaluation.measured.y).tolist())  # type: ignore[union-attr]  # there is one, or the test fails here
     found = [row["values"]["price"] for row in predicted(capsys, run, table)]
     for value in expected:
         assert min(abs(each - value) for each in found) < 1e-2

@@ -183,7 +183,7 @@ def _separator(lines: list[str], begin: int, given: str | None, quote: str | Non
             best, share_of_best, width_of_best = separator, share, width
     if width_of_best == 1:
         return best, "no separator divides the lines: one column"
-    return best, f"it cuts {share_of_best:.0%} of the first lines into {width_of_best} cells"
+    return best, f"it cuts {100 * share_of_best:.0f} % of the first lines into {width_of_best} cells"
 
 
 def _titles(rows: list[_Row], width: int) -> int:

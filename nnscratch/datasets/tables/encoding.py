@@ -96,9 +96,8 @@ class TableEncoding:
         for index, (column, series) in enumerate(zip(self.columns, cells, strict=True)):
             values[:, index], bad = column.read(series)
             for row in np.flatnonzero(bad):
-                errors[row] = (
-                    errors[row] or f"column {column.name!r} is {str(series[int(row)])[:40]!r}, not {column.expected()}"
-                )
+                cell = str(series[int(row)])[:40]
+                errors[row] = errors[row] or f"column {column.name!r} is {cell!r}, not {column.expected(cell)}"
             if self.schema.missing in ("error", "drop"):
                 for row in np.flatnonzero(np.isnan(values[:, index]) & ~bad):
                     errors[row] = errors[row] or f"column {column.name!r} is empty (missing: {self.schema.missing})"

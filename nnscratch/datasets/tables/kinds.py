@@ -196,8 +196,9 @@ def _not_of_kind(table: TextTable, name: str, column: Column) -> DataError:
     row = int(rows[0]) if len(rows) else 0
     others = f", and {len(rows) - 1:,} more such cells" if len(rows) > 1 else ""
     kinds = "columns" if re.fullmatch(r"\w+", name) else f"columns, {name!r}"
+    cell = table.cell(name, row)
     return DataError(
-        f"{table.place(row)}: column {name!r} is {table.cell(name, row)!r}, not {column.expected()}{others}",
+        f"{table.place(row)}: column {name!r} is {cell!r}, not {column.expected(cell)}{others}",
         f"empty such a cell when it is a gap; as a category: data.dataset.{kinds}: {{{name}: category}}, "
         f"or leave the column out: {{{name}: ignore}}",
     )

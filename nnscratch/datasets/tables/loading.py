@@ -21,7 +21,7 @@ from nnscratch.datasets.tables.reader import TextTable, read_table
 from nnscratch.datasets.tables.separating import groups_of, order_of
 from nnscratch.datasets.tables.settings import Kind, TableSettings
 from nnscratch.datasets.tables.targets import Targets, choose_targets
-from nnscratch.datasets.tables.text import Array, Values
+from nnscratch.datasets.tables.text import LARGEST, Array, Values
 from nnscratch.errors import DataError, did_you_mean
 
 MOST_NOTES = 8
@@ -216,7 +216,7 @@ def _weights(table: TextTable, column: Number, rows: Array) -> Values:
         row = int(rows[np.argmax(bad[rows])])
         raise DataError(
             f"{table.place(row)}: the weight {column.name!r} is {table.cell(column.name, row)!r}",
-            "weights are numbers from 0 on: 0 leaves a row out of the loss, 2 counts it twice",
+            f"weights are numbers from 0 to {LARGEST:.1e}: 0 leaves a row out of the loss, 2 counts it twice",
         )
     return values[rows]
 
@@ -324,5 +324,5 @@ def _described(
             counts = np.bincount(values[values >= 0].astype(np.int64), minlength=len(words)).tolist()
             levels = tuple(sorted(zip(words, counts, strict=True), key=lambda pair: -pair[1]))
         gaps = int(np.isnan(values).sum())
-        found.append(ColumnDescription(name, decision.column.kind, decision.why, levels, gaps))  # type: ignore[arg-type]
+        found.append(ColumnDescription(name, decision.column.kind, decision.why, levels, gaps))  # type: ignore[arg-type]  # a kind of column is one of those
     return tuple(found)

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnscratch.datasets.tables.frames import pl
-from nnscratch.datasets.tables.text import CURRENCY, GAPS, WORDS, Values, number_pattern
+from nnscratch.datasets.tables.text import CURRENCY, GAPS, LARGEST, WORDS, Values, number_pattern
 
 Bad = NDArray[np.bool_]
 
-LARGEST = float(np.finfo(np.float32).max)
 
 ISO = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%z")
 FORMATS = (

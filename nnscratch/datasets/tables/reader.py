@@ -109,7 +109,7 @@ def from_records(path: Path, records: Sequence[tuple[int, dict[str, Any]]], gues
 def _json_column(values: list[object]) -> pl.Series:
     """Numbers of JSON, whose decimal mark is a point in any country, as numbers; long ones stay text."""
     if all(value is None or (isinstance(value, Digits) and len(value) <= 15) for value in values):
-        numbers = [np.nan if value is None else float(value) for value in values]  # type: ignore[arg-type]
+        numbers = [np.nan if value is None else float(value) for value in values]  # type: ignore[arg-type]  # digits, by the line above
         if not np.isnan(numbers).all():
             return pl.Series(numbers, dtype=pl.Float64)
     return pl.Series([json_cell(value) for value in values], dtype=pl.String)

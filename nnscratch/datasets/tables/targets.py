@@ -41,7 +41,7 @@ class Targets:
         for index, column in enumerate(self.columns):
             values[:, index], bad = column.read(table.column(column.name))
             if bad.any():
-                raise _no_number(table, column.name, int(np.argmax(bad)))
+                raise _not_a_target(table, column, int(np.argmax(bad)))
         gaps: NDArray[np.bool_] = np.any(np.isnan(values), axis=1)
         if self.classes is None:
             return values, gaps
@@ -71,8 +71,8 @@ def choose_targets(
         except DataError:
             if task != "regression":
                 raise
-            _, bad = Number(name, decimal=decimal).read(table.column(name))
-            raise _no_number(table, name, int(np.argmax(bad))) from None
+            number = Number(name, decimal=decimal)
+            raise _not_a_target(table, number, int(np.argmax(number.read(table.column(name))[1]))) from None
         if column is None:
             raise DataError(
                 f"{table.path}: every cell of the target {name!r} is a gap", "data.dataset.target names another"
@@ -84,8 +84,8 @@ def choose_targets(
     if not is_classes:
         for column in columns:
             if not isinstance(column, Number):
-                _, bad = Number(column.name, decimal=decimal).read(table.column(column.name))
-                raise _no_number(table, column.name, int(np.argmax(bad)))
+                number = Number(column.name, decimal=decimal)
+                raise _not_a_target(table, number, int(np.argmax(number.read(table.column(column.name))[1])))
         return Targets(tuple(names), tuple(columns), None, None, why)
     return _classes(table, columns[0], why)
 
@@ -138,8 +138,9 @@ def _classes(table: TextTable, column: Column, why: str) -> Targets:
     return Targets((name,), (column,), tuple(classes), numbers, why)
 
 
-def _no_number(table: TextTable, name: str, row: int) -> DataError:
+def _not_a_target(table: TextTable, column: Column, row: int) -> DataError:
+    cell = table.cell(column.name, row)
     return DataError(
-        f"{table.place(row)}: the target {name!r} is {table.cell(name, row)!r}, not a number",
+        f"{table.place(row)}: the target {column.name!r} is {cell!r}, not {column.expected(cell)}",
         "regression needs numbers; for text use task: classification",
     )

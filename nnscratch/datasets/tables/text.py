@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Values = NDArray[np.float64]
 
+LARGEST = float(np.finfo(np.float32).max)
+"""The largest number that is taken."""
+
 GAPS = (
     "", "na", "n/a", "n.a.", "nan", "null", "none", "?", "-", "--", ".", "–", "—",
     "#n/a", "#na", "<na>", "nat", "#value!", "#div/0!", "#ref!", "#name?", "#num!",

@@ -67,7 +67,7 @@ class Dropout(Layer):
         rng = self.moment.streams.stream("dropout " + self.path, self.moment.step, piece)
         skipped, surplus = divmod(start, DRAWN_AT_ONCE)
         if skipped:
-            rng.bit_generator.advance(skipped)  # type: ignore[attr-defined]
+            rng.bit_generator.advance(skipped)  # type: ignore[attr-defined]  # the type of all generators; the PCG64 of ours can
         levels = rng.integers(0, LEVELS, surplus + x.size, np.uint16)
         np.greater_equal(levels[surplus:], self.dropped, out=kept)
         self._apply(x, kept, y)

@@ -15,7 +15,7 @@ from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.splits import fold_indices, hold_out
 from nnscratch.errors import ConfigError, DataError
 
-NO_TELL: Any = lambda text: None  # noqa: E731
+NO_TELL: Any = lambda text: None  # noqa: E731  one line is enough
 
 
 def write_patients(path: Path, patients: int = 20, visits: int = 6, first: int = 0) -> None:
