@@ -134,7 +134,7 @@ def _session(
         Terminal(display),
         DiagnosisWatch(display.warn),
         *([Fingerprinting()] if recorder.training.run.is_written else []),
-        *open_mirrors(wandb, display),
+        *(open_mirrors(recorder.training.config.tracking, wandb, display) if recorder.training.run.is_written else []),
         *observers,
     ]
     words = () if wandb == "off" else ("--wandb", wandb)
