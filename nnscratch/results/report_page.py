@@ -54,7 +54,7 @@ def _contents(loaded: LoadedRun, evaluation: Evaluation | None, pictures: Mappin
         mistakes=tuple(_mistakes(evaluation, classified)) if evaluation and classified else (),
         plots=tuple(pictures[name] for name in INSIDE if name in pictures),
         timings=_timings(meta, history),
-        environment=_environment(meta),
+        environment=environment_of(meta),
         footer=f"Written by nnscratch {VERSION}. This page loads nothing from the network.",
     )
 
@@ -142,7 +142,8 @@ def _timings(meta: Meta, history: Sequence[Mapping[str, float]]) -> dict[str, st
     return timings | {"Epochs": count(len(history))}
 
 
-def _environment(meta: Meta) -> dict[str, str]:
+def environment_of(meta: Meta) -> dict[str, str]:
+    """Where and with what a run was trained, as far as it says."""
     there, data = meta.machine, meta.dataset
     pairs = {
         "Command": shlex.join(meta.command),

@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
@@ -41,7 +41,7 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: IO[bytes] | None = None
-        """The lock's open file, while this process holds the run."""
+        """The lock's open file, while this process holds or follows the run."""
 
     @classmethod
     def create(cls, runs_dir: Path, name: str) -> RunDirectory:
@@ -138,6 +138,11 @@ class RunDirectory:
                 yield
             finally:
                 self._lock = None
+
+    def follow(self) -> None:
+        """Remembers which folder this is, without holding it: who writes beside the training writes into no other."""
+        with suppress(OSError):
+            self._lock = open_without_following(self.path / layout.LOCK)
 
     def is_being_trained(self) -> bool:
         """Whether a process holds the run just now."""
