@@ -204,7 +204,7 @@ def _live(live: Live | None) -> str:
 
 
 def _status_class(status: str) -> str:
-    return {"completed": "good", "diverged": "bad", "failed": "bad"}.get(status, "plain")
+    return {"completed": "good", "diverged": "bad", "failed": "bad", "killed": "bad"}.get(status, "plain")
 
 
 def _text(text: str) -> str:
@@ -225,9 +225,8 @@ def _picture(picture: Picture | None) -> str:
     image = _image(picture.png, picture.alt)
     if picture.narrow is not None:
         width, height = _size(picture.narrow)
-        source = (
-            f'<source media="(max-width: 560px)" srcset="{_data(picture.narrow)}" width="{width}" height="{height}">'
-        )
+        size = f'width="{width}" height="{height}"'
+        source = f'<source media="screen and (max-width: 560px)" srcset="{_data(picture.narrow)}" {size}>'
         image = f"<picture>{source}{image}</picture>"
     return f'<figure class="plot">{image}{caption}</figure>'
 

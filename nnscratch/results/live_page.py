@@ -13,11 +13,11 @@ from nnscratch.report.formats import count, duration, metric_value
 from nnscratch.report.live_curves import live_curves
 from nnscratch.report.page import LIVE, Headline, Live, ReportContents, render_report
 from nnscratch.report.tables import Column, Table
-from nnscratch.results.report_page import environment_of
+from nnscratch.results.environment import environment_of
 from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.meta import Meta
-from nnscratch.runs.summary import status
+from nnscratch.runs.status import status_of
 from nnscratch.training.progress import Monitor
 
 REFRESH = 5
@@ -72,7 +72,7 @@ def is_report(path: Path) -> bool:
 def _contents(run: RunDirectory, moment: Moment, note: str, *, goes_on: bool) -> ReportContents:
     meta, history = run.read_meta(), run.read_history()
     moment = replace(moment, done=max(moment.done, len(history) * moment.steps_per_epoch))  # told before the last one
-    said = "training" if goes_on and meta.status == "running" else status(run, meta)
+    said = "training" if goes_on and meta.status == "running" else status_of(run, meta)
     is_over = not goes_on and said != "running"
     monitor = Monitor(moment.monitor) if moment.monitor else None
     best = monitor.best_epoch(history) if monitor is not None else None

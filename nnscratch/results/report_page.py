@@ -13,6 +13,7 @@ from nnscratch.report.formats import count, duration, metric_value
 from nnscratch.report.page import Headline, Mistake, Picture, ReportContents, render_report
 from nnscratch.report.samples import image_png
 from nnscratch.report.tables import most_confused, per_class_table
+from nnscratch.results.environment import environment_of
 from nnscratch.results.evaluation import Evaluation
 from nnscratch.results.figures import figures_table
 from nnscratch.results.measured import Classified, Regressed
@@ -140,27 +141,6 @@ def _timings(meta: Meta, history: Sequence[Mapping[str, float]]) -> dict[str, st
     if any("val_seconds" in row for row in history):
         timings["Validation"] = duration(_sum(history, "val_seconds"))
     return timings | {"Epochs": count(len(history))}
-
-
-def environment_of(meta: Meta) -> dict[str, str]:
-    """Where and with what a run was trained, as far as it says."""
-    there, data = meta.machine, meta.dataset
-    pairs = {
-        "Command": shlex.join(meta.command),
-        "Seed": meta.seed,
-        "Data": data.origin,
-        "Data, SHA-256": data.digest,
-        "Processor": there.cpu,
-        "Cores": there.cores,
-        "Threads": there.threads,
-        "BLAS and kernel": there.kernel,
-        "NumPy": there.numpy,
-        "Python": there.python,
-        "nnscratch": there.nnscratch,
-        "Git commit": there.git_commit,
-        "Platform": there.platform,
-    }
-    return {name: str(value) for name, value in pairs.items() if value not in (None, "")}
 
 
 def _sum(history: Sequence[Mapping[str, float]], key: str) -> float:

@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
@@ -139,10 +139,11 @@ class RunDirectory:
             finally:
                 self._lock = None
 
-    def follow(self) -> None:
-        """Remembers which folder this is, without holding it: who writes beside the training writes into no other."""
-        with suppress(OSError):
-            self._lock = open_without_following(self.path / layout.LOCK)
+    @contextmanager
+    def followed(self) -> Iterator[None]:
+        """Knows which folder this is, without holding it: who writes beside the training writes into no other."""
+        with open_without_following(self.path / layout.LOCK) as self._lock:
+            yield
 
     def is_being_trained(self) -> bool:
         """Whether a process holds the run just now."""

@@ -18,6 +18,7 @@ INTERVAL = 1.0
 PATIENCE = 1.0
 """Seconds to wait for its last page before the report is drawn."""
 LOG = "logs/live_page.log"
+MODULE = "nnscratch.experiment.mirrors.live_page_process"
 
 
 class LivePage(Observer):
@@ -80,7 +81,7 @@ class LivePage(Observer):
         if self._companion is None:
             run = self._training.run
             one = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
-            self._companion = Companion("nnscratch.experiment.mirrors.live_page_process", run, LOG, one)
+            self._companion = Companion(MODULE, run, LOG, one)
             self._companion.send(kind="start", folder=str(run.path.resolve()), moment=asdict(self._moment()))
         loss = self._losses / self._batches if self._batches else None
         self._companion.send(kind="moment", moment=asdict(self._moment()), loss=loss)

@@ -14,6 +14,7 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,18 @@ def main() -> int:
     start = next(messages, None)
     if start is None:
         return 0
-    page = _Page(Path(start["folder"]))
+    run = RunDirectory(Path(start["folder"]))
+    try:
+        with run.followed():
+            _show(run, start, told, messages)
+    except (UserError, OSError):
+        return 0  # the run's folder was moved or deleted: there is nothing to show
+    return 0
+
+
+def _show(run: RunDirectory, start: dict[str, Any], told: Told, messages: Iterator[dict[str, Any]]) -> None:
+    """Makes the page until the training has ended. Raises UserError or OSError when its folder is gone."""
+    page = _Page(run)
     page.take(start)
     inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
 
@@ -50,28 +62,24 @@ def main() -> int:
         inbox.put(None)
 
     threading.Thread(target=listen, daemon=True).start()
-    try:
-        while (message := page.next_of(inbox)) is not None:
-            page.take(message)
-            if message["kind"] == "complete":
-                page.write(DRAWING)
-                told.answer(kind="complete")
-                while inbox.get() is not None:  # the report is the training's now
-                    pass
-                break
-        if not is_report(page.run.report) or not page.is_complete:  # the training was killed
-            page.write(goes_on=False)
-    except UserError:
-        return 0  # the run's folder was moved or deleted: there is nothing to show
-    return 0
+    while (message := page.next_of(inbox)) is not None:
+        page.take(message)
+        if message["kind"] == "complete":
+            page.write(DRAWING)
+            told.answer(kind="complete")
+            while inbox.get() is not None:  # the report is the training's now
+                pass
+            break
+    if not page.is_complete or not is_report(run.report):  # the training was killed
+        page.wait_for_its_end()
+        page.write(goes_on=False)
 
 
 class _Page:
     """What is known of the run, and when it is written again."""
 
-    def __init__(self, folder: Path) -> None:
-        self.run = RunDirectory(folder)
-        self.run.follow()
+    def __init__(self, run: RunDirectory) -> None:
+        self.run = run
         self.is_complete = False
         self._moment = Moment(0, 1)
         self._batches: list[tuple[float, float]] = []
@@ -95,6 +103,12 @@ class _Page:
             self._batches.append((self._moment.done / self._moment.steps_per_epoch, message["loss"]))
         if len(self._batches) > 2 * MOST_POINTS:
             self._batches = self._batches[1::2]
+
+    def wait_for_its_end(self) -> None:
+        """A process that is killed closes its files one after the other: the lock may be the last."""
+        until = time.monotonic() + SHORTEST
+        while self.run.is_being_trained() and time.monotonic() < until:
+            time.sleep(0.02)
 
     def write(self, note: str = "", *, goes_on: bool = True) -> None:
         """Writes the page, and sees what that took."""
