@@ -31,6 +31,7 @@ from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.communicator import ALONE, Communicator
+from nnscratch.results.live_page import is_report
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.runs.directory import RunDirectory, find_checkpoint
 from nnscratch.runs.header import header_of
@@ -107,7 +108,7 @@ def resume(
             recorder = _restored_recorder(run, file, config, workplace, display, communicator)
             summary = finished(recorder.training, run.read_meta(), display)
             if summary is not None:
-                if workplace.plots and not run.report.exists():  # killed while it was drawn
+                if workplace.plots and not is_report(run.report):  # killed while it was drawn
                     draw(recorder.training, summary.test, display)
                 for observer in observers:
                     observer.begin(recorder.training)
@@ -130,11 +131,12 @@ def _session(
     stop: StopRequest | None,
 ) -> Session:
     """The session, with all who are told of it in their order."""
+    training = recorder.training
+    beside = [Fingerprinting(), *open_mirrors(training.config.tracking, wandb, display, plots=workplace.plots)]
     told = [
         Terminal(display),
         DiagnosisWatch(display.warn),
-        *([Fingerprinting()] if recorder.training.run.is_written else []),
-        *open_mirrors(wandb, display),
+        *(beside if training.run.is_written else []),
         *observers,
     ]
     words = () if wandb == "off" else ("--wandb", wandb)
