@@ -135,7 +135,6 @@ def test_what_says_nothing_of_other_rows_is_left_out_and_said(tmp_path: Path, ce
     (described,) = (each for each in dataset.description.columns if each.name == "x")
     assert (described.kind, dataset.feature_names) == ("left out", ("other",))
     assert why in described.why
-    assert any("column 'x' is left out" in note for note in dataset.notes)
 
 
 @pytest.mark.parametrize(("name", "left_out"), [("id", True), ("", True), ("PassengerId", True), ("width", False)])
@@ -296,13 +295,3 @@ def test_rows_without_a_target_are_left_out_and_counted(tmp_path: Path) -> None:
     dataset = CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print)
     assert dataset.train_targets.tolist() == [[0.5], [1.5]]
     assert dataset.description.left_out == {"rows of a.csv without a target": 1}
-
-
-def test_many_columns_that_are_left_out_are_not_a_line_each(tmp_path: Path) -> None:
-    names = ",".join(f"n{index}" for index in range(12))
-    rows = [",".join(f"w{row}x{index}" for index in range(12)) + f",{row * 7},{'ab'[row % 2]}" for row in range(30)]
-    (tmp_path / "a.csv").write_text("\n".join([f"{names},b,y", *rows]) + "\nTotal,,,,,,,,,,,,9,\n")
-    notes = CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print).notes
-    assert sum("is left out" in note for note in notes) == 8
-    assert "4 more columns are left out: `nnscratch data describe` names them" in notes
-    assert "1 footer lines of a.csv: left out" in notes
