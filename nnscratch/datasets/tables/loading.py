@@ -35,7 +35,8 @@ def load_table(
 
     Raises DataError for what does not fit the settings. A test file without the target that nobody named is none.
     """
-    table = read_table(file, settings.delimiter, settings.header)
+    as_text = [each for each, kind in settings.columns.items() if kind == "category"]
+    table = read_table(file, settings.delimiter, settings.header, as_text)
     given, weights = _given(table, settings), () if settings.weight is None else (settings.weight,)
     decimal, decimal_why = decimal_mark(table, settings.decimal)
     target_names, target_why = _target_names(table, settings)
@@ -47,7 +48,9 @@ def load_table(
     weight = None if settings.weight is None else Number(settings.weight, decimal=decimal)
     schema = Schema(columns, settings.missing, settings.unknown_levels, table.names, table.has_header, targets.names)
     whole = _rows_of(table, schema, targets, weight)
-    notes = _notes(table, targets, decisions, decimal) + [f"{n:,} {what}" for what, n in whole.left_out.items()]
+    notes = _notes(table, targets, decisions, decimal, decimal_why) + [
+        f"{n:,} {what}" for what, n in whole.left_out.items()
+    ]
     validation, _ = _other_rows(settings, validation_file, table, schema, targets, weight)
     test, note = _other_rows(settings, test_file, table, schema, targets, weight)
     order = order_of(table, settings, decimal, whole.origin.rows)
@@ -61,7 +64,7 @@ def load_table(
         Guess("target", ", ".join(target_names), target_why, "data.dataset.target"),
         Guess("task", targets.why.partition(",")[0], targets.why.partition(", ")[2], "data.dataset.task"),
     )
-    warnings = tuple(decision.warning for decision in decisions.values() if decision.warning)
+    warnings = (*targets.warnings, *(decision.warning for decision in decisions.values() if decision.warning))
     left_out = {reason: number for rows in by_split.values() for reason, number in rows.left_out.items()}
     return Dataset(
         name,
@@ -150,7 +153,8 @@ def _other_rows(
     """The rows of the file of another split, if it is one; else what is to be said of it."""
     if file is None:
         return None, ()
-    other = read_table(file, settings.delimiter, settings.header)
+    as_text = [column.name for column in (*schema.columns, *targets.columns) if isinstance(column, Category)]
+    other = read_table(file, settings.delimiter, settings.header, as_text)
     lacks = [name for name in targets.names if table.has_header and name not in other.names]
     if lacks and settings.test_path is None:
         return None, (
@@ -279,7 +283,9 @@ def _same_columns(table: TextTable, trained: TextTable, needed: list[str]) -> Te
     return table
 
 
-def _notes(table: TextTable, targets: Targets, decisions: dict[str, Decision], decimal: str) -> list[str]:
+def _notes(
+    table: TextTable, targets: Targets, decisions: dict[str, Decision], decimal: str, decimal_why: str
+) -> list[str]:
     """What a person should know of the guesses before training, a line each."""
     notes = [f"{', '.join(targets.names)}: {targets.why}"]
     encoding = next((guess for guess in table.guesses if guess.what == "encoding"), None)
@@ -287,6 +293,8 @@ def _notes(table: TextTable, targets: Targets, decisions: dict[str, Decision], d
         notes.append(f"{table.path.name} was read as {encoding.taken}: {encoding.why}")
     if decimal == ",":
         notes.append('numbers have a decimal comma (decimal: "." overrules)')
+    if "could be either" in decimal_why:
+        notes.append(f'{decimal_why} (decimal: "{"," if decimal == "." else "."}" overrules)')
     guessed = [guess for guess in table.guesses if guess.what == "header" and guess.why != "as configured"]
     if guessed and guessed[0].taken == "yes" and any(re.fullmatch(r"-?\d+(\.\d+)?", name) for name in table.names):
         notes.append(
@@ -296,7 +304,7 @@ def _notes(table: TextTable, targets: Targets, decisions: dict[str, Decision], d
     notes += [
         f"{guess.taken} {guess.what} of {table.path.name}: left out"
         for guess in table.guesses
-        if guess.what in ("title lines", "footer lines")
+        if guess.what in ("title lines", "lines of units", "comment lines among the rows", "footer lines")
     ]
     left_out = [(name, each) for name, each in decisions.items() if each.column is None and each.why != "as configured"]
     for number, (name, decision) in enumerate(left_out):
