@@ -112,7 +112,8 @@ def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
 
     source = loaded.config.data.dataset.build()
     settings = source if isinstance(source, TableSettings) else TableSettings()
-    table = read_table(path, settings.delimiter, settings.header)
+    as_text = () if loaded.classes is None else (settings.target,) if isinstance(settings.target, str) else ()
+    table = read_table(path, settings.delimiter, settings.header, as_text)
     if by is not None:
         require_column(by, table.names, str(path))
     decimal, _ = decimal_mark(table, settings.decimal)

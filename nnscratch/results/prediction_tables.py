@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnscratch.datasets.tables.columns import Category
 from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.datasets.tables.header import TARGET_NAMES
 from nnscratch.datasets.tables.settings import TableSettings
@@ -44,7 +45,7 @@ def table_items(loaded: LoadedRun, path: Path, keep: Sequence[str]) -> Iterator[
         raise DataError(f"{path} does not exist")
     settings = loaded.config.data.dataset.build()
     told = (settings.delimiter, settings.header) if isinstance(settings, TableSettings) else (None, None)
-    yield from _rows(loaded, read_table(path, *told), keep)
+    yield from _rows(loaded, read_table(path, *told, as_text=_as_written(loaded, keep)), keep)
 
 
 def record_items(
@@ -65,10 +66,16 @@ def record_items(
             complete.append((line, record))
             continue
         if complete:
-            yield from _rows(loaded, from_records(Path("-"), complete, ()), keep)
+            yield from _rows(loaded, from_records(Path("-"), complete, (), _as_written(loaded, keep)), keep)
             complete = []
         if line:
             yield failure(f"-:{line}", DataError(f"no {', '.join(map(repr, missing[:10]))} in the object"))
+
+
+def _as_written(loaded: LoadedRun, keep: Sequence[str]) -> tuple[str, ...]:
+    """The columns whose cells are not to become numbers: 007 and 1.10 of a category, and what goes into the output."""
+    columns = () if loaded.encoding is None else loaded.encoding.columns
+    return (*keep, *(column.name for column in columns if isinstance(column, Category)))
 
 
 def failure(name: str, error: UserError) -> Item:

@@ -30,7 +30,8 @@ def load_table(
 
     Raises DataError for what does not fit the settings. A test file without the target that nobody named is none.
     """
-    table = read_table(file, settings.delimiter, settings.header)
+    as_text = [each for each, kind in settings.columns.items() if kind == "category"]
+    table = read_table(file, settings.delimiter, settings.header, as_text)
     given, weights = _given(table, settings), () if settings.weight is None else (settings.weight,)
     decimal, decimal_why = decimal_mark(table, settings.decimal)
     target_names, target_why = _target_names(table, settings)
@@ -57,7 +58,7 @@ def load_table(
         *note,
         *_weighted(settings, train, test),
     )
-    warnings = tuple(decision.warning for decision in decisions.values() if decision.warning)
+    warnings = (*targets.warnings, *(decision.warning for decision in decisions.values() if decision.warning))
     left_out = {reason: number for rows in by_split.values() for reason, number in rows.left_out.items()}
     return Dataset(
         name,
@@ -148,7 +149,8 @@ def _other_rows(
     """The rows of the file of another split, if it is one; else what is to be said of it."""
     if file is None:
         return None, ()
-    other = read_table(file, settings.delimiter, settings.header)
+    as_text = [column.name for column in (*schema.columns, *targets.columns) if isinstance(column, Category)]
+    other = read_table(file, settings.delimiter, settings.header, as_text)
     lacks = [name for name in targets.names if table.has_header and name not in other.names]
     if lacks and settings.test_path is None:
         why = f"{file.name} has no column {', '.join(map(repr, lacks))}: it can be predicted"
