@@ -42,9 +42,14 @@ def table_items(loaded: LoadedRun, path: Path, keep: Sequence[str]) -> Iterator[
 
     if not path.exists():
         raise DataError(f"{path} does not exist")
-    settings = loaded.config.data.dataset.build()
-    told = (settings.delimiter, settings.header) if isinstance(settings, TableSettings) else (None, None)
-    yield from _rows(loaded, read_table(path, *told), keep)
+    yield from _rows(loaded, read_table(path, *_layout(loaded)), keep)
+
+
+def table_text_items(loaded: LoadedRun, path: Path, data: bytes) -> Iterator[Item]:
+    """The rows of a table's text; `path` is what it is called."""
+    from nnscratch.datasets.tables.reader import read_table_text  # which imports polars
+
+    yield from _rows(loaded, read_table_text(path, data, *_layout(loaded)), ())
 
 
 def record_items(
@@ -78,6 +83,12 @@ def failure(name: str, error: UserError) -> Item:
         raise error
 
     return Item(name, read)
+
+
+def _layout(loaded: LoadedRun) -> tuple[str | None, bool | None]:
+    """The delimiter and whether there is a header, as the config says; None for what is found out."""
+    settings = loaded.config.data.dataset.build()
+    return (settings.delimiter, settings.header) if isinstance(settings, TableSettings) else (None, None)
 
 
 def _rows(loaded: LoadedRun, table: TextTable, keep: Sequence[str]) -> Iterator[Item]:

@@ -31,6 +31,18 @@ SAMPLE_ROWS = 1000
 """Rows of a long table that decide which columns are read as numbers at once, and columns of a wide one."""
 
 
+class RaggedRow(DataError):
+    """A row that has other cells than the rest; `line` is where it begins."""
+
+    def __init__(self, path: Path, line: int, cells: int, dialect: Dialect) -> None:
+        where = "the header has" if dialect.has_header else "most rows have"
+        super().__init__(
+            f"{path}:{line}: {cells} columns, but {where} {len(dialect.names)}",
+            "every row needs the same number of cells; a cell that holds the separator stands in quotes",
+        )
+        self.line = line
+
+
 @dataclass(frozen=True, eq=False)
 class TextTable:
     """The cells of a file by column, and each row's line.
@@ -82,20 +94,33 @@ def read_table(path: Path, delimiter: str | None = None, header: bool | None = N
         if kind == "parquet":
             return _typed(path, pl.read_parquet(path), "Parquet")
         if kind == "xlsx":
-            return _delimited(path, _sheet(path), None, header, [Guess("format", "XLSX", "its first sheet")])
+            return _delimited(path, _sheet(path), None, header, (Guess("format", "XLSX", "its first sheet"),))
         data, packed = read_bytes(path)
     except IsADirectoryError:
         raise DataError(f"{path} is a folder, no table") from None
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{path}: damaged: {str(error).splitlines()[0]}", "is it complete?") from error
+    return read_table_text(path, data, delimiter, header, (Guess("packed", packed),) if packed else ())
+
+
+def read_table_text(
+    path: Path,
+    data: bytes,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    guesses: tuple[Guess, ...] = (),
+) -> TextTable:
+    """The table in the contents of a text file, CSV and its kin or JSON; `path` is what it is called.
+
+    Raises DataError, RaggedRow for a row with other cells than the rest.
+    """
     text, encoding, why = to_utf8(path, data)
     del data
-    guesses = [Guess("packed", packed)] if packed else []
-    guesses.append(Guess("encoding", encoding, why))
+    guesses = (*guesses, Guess("encoding", encoding, why))
     if text.lstrip()[:1] in (b"{", b"["):
         records = json_records(path, text)
         if records is not None:
-            return from_records(path, records, tuple(guesses))
+            return from_records(path, records, guesses)
     return _delimited(path, text, delimiter, header, guesses)
 
 
@@ -145,7 +170,9 @@ def _sheet(path: Path) -> bytes:
     return frame.write_csv(include_header=False).encode()
 
 
-def _delimited(path: Path, text: bytes, delimiter: str | None, header: bool | None, guesses: list[Guess]) -> TextTable:
+def _delimited(
+    path: Path, text: bytes, delimiter: str | None, header: bool | None, guesses: tuple[Guess, ...]
+) -> TextTable:
     dialect = find_dialect(path, text, delimiter, header)
     body = _body(text, dialect)
     del text
@@ -165,7 +192,7 @@ def _delimited(path: Path, text: bytes, delimiter: str | None, header: bool | No
         columns = [column.gather(rows) for column in columns] if len(rows) < len(structure.cells) else columns
     elif len(wrong) and (dialect.quote is None or dialect.quote.encode() not in body):
         row = wrong[0]
-        raise _ragged(path, int(structure.lines[row]) + dialect.first_line, int(structure.cells[row]), dialect)
+        raise RaggedRow(path, int(structure.lines[row]) + dialect.first_line, int(structure.cells[row]), dialect)
     else:
         columns, lines = _by_csv(path, body, separator, dialect)
     # A row of white space, which a blank line may be, is no row.
@@ -250,7 +277,7 @@ def _by_csv(path: Path, body: bytes, separator: str, dialect: Dialect) -> tuple[
                 if len(cells) != len(columns):
                     if text.count(quote) % 2 and not any(True for _ in reader):
                         raise DataError(f"{path}:{begin}: not valid CSV: a quote opens and is never closed")
-                    raise _ragged(path, begin, len(cells), dialect)
+                    raise RaggedRow(path, begin, len(cells), dialect)
                 for column, cell in zip(columns, cells, strict=True):
                     column.append(cell)
                 lines.append(begin)
@@ -258,14 +285,6 @@ def _by_csv(path: Path, body: bytes, separator: str, dialect: Dialect) -> tuple[
     except csv.Error as error:
         raise DataError(f"{path}:{begin}: not valid CSV: {error}") from error
     return [pl.Series(column, dtype=pl.String) for column in columns], np.array(lines)
-
-
-def _ragged(path: Path, line: int, cells: int, dialect: Dialect) -> DataError:
-    where = "the header has" if dialect.has_header else "most rows have"
-    return DataError(
-        f"{path}:{line}: {cells} columns, but {where} {len(dialect.names)}",
-        "every row needs the same number of cells; a cell that holds the separator stands in quotes",
-    )
 
 
 def _without_trailing_column(table: TextTable) -> TextTable:
