@@ -54,14 +54,13 @@ def _listed_items(loaded: LoadedRun, listing: Iterable[str | bytes], keep: Seque
     lines = ((number, os.fsdecode(line).rstrip("\r\n")) for number, line in enumerate(listing, start=1))
     for is_json, group in groupby(lines, lambda line: line[1].lstrip().startswith("{")):
         while is_json and (some := list(islice(group, JSON_LINES))):
-            yield from json_line_items(loaded, some, keep)
+            yield from _json_items(loaded, some, keep)
         for _, name in group:
             if name.strip():
                 yield from _items_of(loaded, Path(name), keep)
 
 
-def json_line_items(loaded: LoadedRun, lines: Sequence[tuple[int, str]], keep: Sequence[str]) -> Iterator[Item]:
-    """A row of a table for each numbered line, which holds a JSON object or is in error."""
+def _json_items(loaded: LoadedRun, lines: Sequence[tuple[int, str]], keep: Sequence[str]) -> Iterator[Item]:
     records: list[tuple[int, dict[str, Any]]] = []
     bad: dict[int, Item] = {}
     for number, text in lines:

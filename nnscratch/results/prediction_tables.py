@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnscratch.datasets.tables.columns import Number
 from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.datasets.tables.header import TARGET_NAMES
+from nnscratch.datasets.tables.json_text import Digits
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.errors import DataError, UserError
 from nnscratch.nn.compute.buffers import Array
@@ -61,19 +63,27 @@ def record_items(
     encoding = loaded.encoding
     if encoding is None:
         raise DataError("JSON objects are rows of a table, and this run was trained on none", "give it paths")
+    commas = [each.name for each in encoding.columns if isinstance(each, Number) and each.decimal == ","]
     complete: list[tuple[int, dict[str, Any]]] = []
     for line, record in [*records, (0, {})]:
         missing = [column.name for column in encoding.columns if column.name not in record] + [
             name for name in keep if name not in record
         ]
         if not missing:
-            complete.append((line, record))
+            complete.append((line, _with_commas(record, commas) if commas else record))
             continue
         if complete:
             yield from _rows(loaded, from_records(Path("-"), complete, ()), keep)
             complete = []
         if line:
             yield failure(f"-:{line}", DataError(f"no {', '.join(map(repr, missing[:10]))} in the object"))
+
+
+def _with_commas(record: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The record with the numbers of these columns written as their table writes them: in a column with text they are
+    read as text."""
+    numbers = {name: record[name] for name in names if isinstance(record[name], Digits)}
+    return record | {name: number.replace(".", ",") for name, number in numbers.items()}
 
 
 def failure(name: str, error: UserError) -> Item:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from starlette.applications import Starlette
@@ -15,14 +15,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from nnscratch.errors import DataError, UsageError
 from nnscratch.host.json_text import json_text
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.report.formats import printable
 from nnscratch.results.model import Model
-from nnscratch.results.predict import Prediction, answers
-from nnscratch.serve.batches import Batches
+from nnscratch.results.predict import Prediction, answers, read_item
+from nnscratch.results.prediction_tables import record_items
+from nnscratch.serve.batches import Answer, Batches
 from nnscratch.serve.description import describe
-from nnscratch.serve.inputs import expected, read_rows
+from nnscratch.serve.inputs import read_rows
 from nnscratch.serve.limits import Limits, Refusal
 from nnscratch.serve.openapi import openapi
 from nnscratch.serve.page import page, script, style
@@ -42,6 +44,9 @@ HEADERS = {
 """Of every answer: the page runs the service's own script, and loads nothing from elsewhere."""
 TOP = 3
 
+Computed: TypeAlias = Array | str
+"""Of a row: its outputs (K,), or in words why there are none."""
+
 
 class Service:
     """One network and its requests: `readers` threads read them, one thread computes what several ask for together."""
@@ -49,9 +54,9 @@ class Service:
     def __init__(self, model: Model, limits: Limits, readers: int) -> None:
         self.model, self.limits, self.described = model, limits, describe(model.loaded)
         self.requests = 0
-        self._reading = self._memory = 0
+        self._under_way = self._memory = 0
         self._readers = ThreadPoolExecutor(readers, "reader")
-        self._batches = Batches(model.outputs_or_not_finite, limits, lambda: self._reading == 0)
+        self._batches: Batches[Row, Computed] = Batches(self._compute, limits, lambda: self._under_way)
 
     async def predict(self, request: Request) -> Response:
         """`POST /predict`."""
@@ -59,12 +64,14 @@ class Service:
         self.requests += 1
         try:
             async with asyncio.timeout(self.limits.seconds):
-                rows, y = await self._computed(request)
+                rows, computed = await self._computed(request)
         except TimeoutError:
             raise Refusal(503, f"no answer within {self.limits.seconds:g} s") from None
+        except (DataError, UsageError) as error:
+            raise Refusal(422, printable(error.message)) from None
         except ClientDisconnect:
             return Response(status_code=400)  # which nobody reads
-        return _json(self._predictions(rows, y, top))
+        return _json(self._predictions(rows, computed, top))
 
     async def health(self, request: Request) -> Response:
         """`GET /health`."""
@@ -88,20 +95,18 @@ class Service:
             raise Refusal(422, "top: a whole number, at least 1")
         return int(text[:9])
 
-    async def _computed(self, request: Request) -> tuple[list[Row], Array]:
-        """The request's rows, and the outputs of those that are not in error."""
+    async def _computed(self, request: Request) -> tuple[Sequence[Row], Sequence[Computed]]:
+        """The request's rows, and what was computed of each."""
         body = bytearray()
-        self._reading += 1
+        self._under_way += 1
         try:
             await self._receive(request, body)
-            kind = request.headers.get("content-type", "")
-            loop = asyncio.get_running_loop()
-            rows, stored = await loop.run_in_executor(self._readers, self._read, kind, body)
-            future = self._batches.submit(stored)
+            answer: Answer[Row, Computed] = Future()
+            self._readers.submit(self._read, request.headers.get("content-type", ""), body, answer)
+            return await asyncio.wrap_future(answer)
         finally:
-            self._reading -= 1
+            self._under_way -= 1
             self._memory -= len(body)
-        return rows, await asyncio.wrap_future(future)
 
     async def _receive(self, request: Request, body: bytearray) -> None:
         size, declared = self.limits.size, request.headers.get("content-length", "")
@@ -116,23 +121,39 @@ class Service:
             if self._memory > self.limits.memory:
                 raise Refusal(429, "too many large requests at one time; ask again in a second")
 
-    def _read(self, kind: str, body: bytearray) -> tuple[list[Row], Array]:
-        rows = read_rows(self.model, kind, bytes(body), self.limits)
-        stored = [row.stored for row in rows if not isinstance(row.stored, str)]
-        if not stored:
-            first = f"{rows[0].name}: {rows[0].stored}" if rows else "it holds no rows"
-            more = f"; and {len(rows) - 1:,} more in error" if len(rows) > 1 else ""
-            raise Refusal(422, printable(f"{first}{more}") if rows else f"{first}; {expected(self.model.loaded)}")
-        return rows, np.stack(stored)
+    def _read(self, kind: str, body: bytearray, answer: Answer[Row, Computed]) -> None:
+        if answer.cancelled():
+            return
+        try:
+            self._batches.submit(read_rows(self.model, kind, bytes(body), self.limits), answer)
+        except Exception as error:
+            if answer.set_running_or_notify_cancel():
+                answer.set_exception(error)
 
-    def _predictions(self, rows: list[Row], y: Array, top: int) -> dict[str, Any]:
-        made = answers(self.model.loaded, y, top)
+    def _compute(self, rows: Sequence[Row]) -> list[Computed]:
+        """The outputs (K,) of each row, or in words why there are none."""
+        loaded = self.model.loaded
+        found: list[Array | str] = ["" if isinstance(row.values, dict) else row.values for row in rows]
+        objects = [(index, row.values) for index, row in enumerate(rows) if isinstance(row.values, dict)]
+        for (index, _), item in zip(objects, record_items(loaded, objects, ()) if objects else (), strict=True):
+            found[index] = read_item(item)
+        stored = [each for each in found if not isinstance(each, str)]
+        outputs = iter(self.model.outputs_or_not_finite(np.stack(stored)) if stored else ())
+        return [each if isinstance(each, str) else next(outputs) for each in found]
+
+    def _predictions(self, rows: Sequence[Row], computed: Sequence[Computed], top: int) -> dict[str, Any]:
+        """What the request is answered. Raises Refusal when no row of it has a prediction."""
+        y = [each for each in computed if not isinstance(each, str)]
+        made = answers(self.model.loaded, np.stack(y) if y else np.empty((0, 0)), top)
         predictions = [
-            Prediction(row.name, error=row.stored) if isinstance(row.stored, str) else next(made)(row.name)
-            for row in rows
+            Prediction(row.name, error=each) if isinstance(each, str) else next(made)(row.name)
+            for row, each in zip(rows, computed, strict=True)
         ]
-        failed = sum(each.error is not None for each in predictions)
-        return {"predictions": [each.to_dict() for each in predictions], "errors": failed}
+        errors = [each for each in predictions if each.error is not None]
+        if len(errors) == len(predictions):
+            more = f"; and {len(errors) - 1:,} more in error" if len(errors) > 1 else ""
+            raise Refusal(422, printable(f"{errors[0].input}: {errors[0].error}{more}"))
+        return {"predictions": [each.to_dict() for each in predictions], "errors": len(errors)}
 
 
 def application(service: Service) -> Starlette:

@@ -1,33 +1,39 @@
-"""Rows of many requests through the network together: one thread owns it and takes them in turn."""
+"""Rows of many requests together: one thread gathers them, and computes them at once."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from itertools import chain
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
+from typing import Generic, TypeAlias, TypeVar
 
-import numpy as np
-
-from nnscratch.nn.compute.buffers import Array
 from nnscratch.serve.limits import Limits, Refusal
 
-Waiting = tuple[Array, "Future[Array]"]
+In = TypeVar("In")
+Out = TypeVar("Out")
+Answer: TypeAlias = Future[tuple[Sequence[In], Sequence[Out]]]
+Waiting: TypeAlias = tuple[Sequence[In], Answer[In, Out]]
 
 
-class Batches:
+class Batches(Generic[In, Out]):
     """Gathers rows until there are `limits.batch` of them, or the first has waited for `limits.gather` seconds.
 
-    `compute` gives outputs (N, K) for rows (N, ...); it is called by one thread alone. `is_alone()` says that no other
-    request is on its way, which would be waited for.
+    `compute` gives something for each of several rows; one thread alone calls it. Nothing is waited for once all of
+    the `under_way()` requests that there are have been gathered.
     """
 
     def __init__(
-        self, compute: Callable[[Array], Array], limits: Limits, is_alone: Callable[[], bool] = lambda: False
+        self,
+        compute: Callable[[Sequence[In]], Sequence[Out]],
+        limits: Limits,
+        under_way: Callable[[], float] = lambda: math.inf,
     ) -> None:
-        self._compute, self._limits, self._is_alone = compute, limits, is_alone
-        self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
+        self._compute, self._limits, self._under_way = compute, limits, under_way
+        self._queue: SimpleQueue[Waiting[In, Out] | None] = SimpleQueue()
         self._lock = Lock()
         self._waiting = 0
         self.rows = self.batches = 0
@@ -45,15 +51,13 @@ class Batches:
         """Whether the thread is there."""
         return self._thread.is_alive()
 
-    def submit(self, rows: Array) -> Future[Array]:
-        """The outputs of these rows, once they are there. Raises Refusal when too many rows wait already."""
+    def submit(self, rows: Sequence[In], answer: Answer[In, Out]) -> None:
+        """The answer gets the rows with what `compute` gives for each. Raises Refusal when too many wait already."""
         with self._lock:
             if self._waiting + len(rows) > self._limits.waiting:
                 raise Refusal(429, f"{self._waiting:,} rows are waiting already; ask again in a second")
             self._waiting += len(rows)
-        future: Future[Array] = Future()
-        self._queue.put((rows, future))
-        return future
+        self._queue.put((rows, answer))
 
     def close(self) -> None:
         """Computes what is waiting, and ends the thread."""
@@ -63,7 +67,7 @@ class Batches:
     def _work(self) -> None:
         is_open = True
         while is_open:
-            gathered: list[Waiting] = []
+            gathered: list[Waiting[In, Out]] = []
             is_open = self._gather(gathered)
             # Who went away meanwhile is not computed for.
             wanted = [each for each in gathered if each[1].set_running_or_notify_cancel()]
@@ -72,27 +76,29 @@ class Batches:
             with self._lock:
                 self._waiting -= sum(len(rows) for rows, _ in gathered)
 
-    def _gather(self, gathered: list[Waiting]) -> bool:
+    def _gather(self, gathered: list[Waiting[In, Out]]) -> bool:
         """Fills the list with the next batch; whether more may come after it."""
         number, end = 0, float("inf")
         while number < self._limits.batch:
             try:
-                wait = None if not gathered else 0 if self._is_alone() else max(0.0, end - time.monotonic())
-                item = self._queue.get(timeout=wait) if wait != 0 else self._queue.get_nowait()
+                if not gathered:
+                    item = self._queue.get()
+                    end = time.monotonic() + self._limits.gather
+                elif len(gathered) >= self._under_way() or time.monotonic() >= end:
+                    item = self._queue.get_nowait()
+                else:
+                    item = self._queue.get(timeout=max(0.0, end - time.monotonic()))
             except Empty:
                 break
             if item is None:
                 return False
-            if not gathered:
-                end = time.monotonic() + self._limits.gather
             gathered.append(item)
             number += len(item[0])
         return True
 
-    def _answer(self, gathered: Sequence[Waiting]) -> None:
+    def _answer(self, gathered: Sequence[Waiting[In, Out]]) -> None:
         try:
-            rows = gathered[0][0] if len(gathered) == 1 else np.concatenate([rows for rows, _ in gathered])
-            y = self._compute(rows)
+            found = self._compute(list(chain.from_iterable(rows for rows, _ in gathered)))
         except Exception as error:
             if len(gathered) == 1:
                 gathered[0][1].set_exception(error)
@@ -100,9 +106,9 @@ class Batches:
             for each in gathered:  # whose fault it is shows when each goes alone
                 self._answer([each])
             return
-        self.rows += len(rows)
+        self.rows += len(found)
         self.batches += 1
         start = 0
-        for own, future in gathered:
-            future.set_result(y[start : start + len(own)])
-            start += len(own)
+        for rows, answer in gathered:
+            answer.set_result((rows, found[start : start + len(rows)]))
+            start += len(rows)

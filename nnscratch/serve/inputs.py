@@ -58,13 +58,15 @@ def read_rows(model: Model, content_type: str, body: bytes, limits: Limits) -> l
             rows.append(row)
             continue
         try:
-            own = list(_text(model, part, limits))
+            own = _text(model, part, limits)
         except Refusal as error:
             if len(parts) == 1 or error.status != 422:
                 raise
             own = [Row("", error.message)]
-        rows += (Row(": ".join(filter(None, (name, row.name))), row.stored) for row in own)
+        rows += (Row(": ".join(filter(None, (name, row.name))), row.values) for row in own)
         limits.check_rows(len(rows))
+    if not rows:
+        raise Refusal(422, f"the request holds no rows; {expected(model.loaded)}")
     return rows
 
 
@@ -113,12 +115,10 @@ def _picture(loaded: LoadedRun, name: str, data: bytes, most_pixels: int) -> tup
     return Row(name, picture.pixels), picture.size[0] * picture.size[1]
 
 
-def _text(model: Model, part: Part, limits: Limits) -> Iterator[Row]:
+def _text(model: Model, part: Part, limits: Limits) -> list[Row]:
     if part.kind.endswith("json") or (part.kind != "text/csv" and part.data.lstrip()[:1] in (b"{", b"[")):
-        yield from read_json(model, part.data, limits)
-        return
-    for item in _table_items(model.loaded, part.data):
-        yield Row(f"line {_line(item)}", read_item(item))
+        return read_json(model, part.data, limits)
+    return [Row(f"line {_line(item)}", read_item(item)) for item in _table_items(model.loaded, part.data)]
 
 
 def _table_items(loaded: LoadedRun, data: bytes) -> list[Item]:
