@@ -154,7 +154,7 @@ def _sections(contents: ReportContents) -> Iterator[_Section]:
     yield _Section("figures", "Figures", _table(contents.figures, "Figures, each with its 95 % bootstrap interval"))
     drawings = f'<div class="drawings">{"".join(contents.drawings)}</div>' if contents.drawings else ""
     yield _Section("curves", "Curves", drawings + _picture(contents.curves))
-    yield _Section("latest", "Latest epochs", _table(contents.latest, "Latest epochs"))
+    yield _Section("latest", "Epochs, the latest first", _table(contents.latest, "Latest epochs"))
     confusion = _picture(contents.confusion_matrix) + _table(contents.most_confused, "Most confused classes")
     yield _Section("confusion", "Confusion matrix", confusion)
     classes = _table(contents.per_class, "Scores by class") + "".join(map(_picture, contents.class_plots))

@@ -159,7 +159,7 @@ def _latest(history: Sequence[Mapping[str, float]]) -> Table:
         (str(number), *(metric_value(name, row.get(name)) for name in names))
         for number, row in list(enumerate(history, 1))[: -MOST_ROWS - 1 : -1]
     ]
-    return Table((Column("epoch", True), *(Column(name, True) for name in names)), tuple(rows), "The latest first")
+    return Table((Column("epoch", True), *(Column(name, True) for name in names)), tuple(rows))
 
 
 def _next_command(run: RunDirectory, said: str) -> tuple[str, str]:

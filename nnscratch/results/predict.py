@@ -162,7 +162,9 @@ def predict(
         # Warning filters belong to the process: this outermost one puts back what the readers' own leave behind.
         own = communicator.share(len(batch))
         with quiet_pillow() if loaded.takes_images else nullcontext():
-            read = cpu.threaded_map(_read, batch[own], readers)  # Pillow decodes without holding the interpreter's lock
+            read = cpu.threaded_map(
+                read_item, batch[own], readers
+            )  # Pillow decodes without holding the interpreter's lock
         arrays = [each for each in read if not isinstance(each, str)]
         for index, array in enumerate(arrays):
             stored[index] = array
@@ -173,9 +175,9 @@ def predict(
         errors = [each if isinstance(each, str) else None for each in read]
         if communicator.size > 1:
             errors, y = _of_all(errors, y, loaded.outputs, communicator)
-        answers = _answers(loaded, y, top)
+        made = answers(loaded, y, top)
         for item, error in zip(batch, errors, strict=True):
-            answer = next(answers) if error is None else partial(Prediction, error=error)
+            answer = next(made) if error is None else partial(Prediction, error=error)
             yield answer(item.name, kept=item.kept)
 
 
@@ -191,7 +193,7 @@ def _of_all(
     return [error for each in found for error in each], together.reshape(-1, outputs)
 
 
-def _read(item: Item) -> Array | str:
+def read_item(item: Item) -> Array | str:
     """The item's array, or in words why there is none: whatever is wrong with one file, the others are predicted."""
     try:
         return item.read()
@@ -201,7 +203,7 @@ def _read(item: Item) -> Array | str:
         return f"unreadable: {type(error).__name__}: {error}"
 
 
-def _answers(loaded: LoadedRun, y: Array, top: int) -> Iterator[partial[Prediction]]:
+def answers(loaded: LoadedRun, y: Array, top: int) -> Iterator[partial[Prediction]]:
     """For every row of outputs, what makes the Prediction once the input's name is known."""
     p = loaded.probabilities(y) if loaded.classes is not None and len(y) else y
     values = loaded.target_affine.undo(y) if loaded.classes is None else y

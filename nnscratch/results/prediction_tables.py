@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnscratch.datasets.tables.columns import Category
+from nnscratch.datasets.tables.columns import Category, Number
 from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.datasets.tables.header import TARGET_NAMES
+from nnscratch.datasets.tables.json_text import Digits
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.errors import DataError, UserError
 from nnscratch.nn.compute.buffers import Array
@@ -43,9 +44,14 @@ def table_items(loaded: LoadedRun, path: Path, keep: Sequence[str]) -> Iterator[
 
     if not path.exists():
         raise DataError(f"{path} does not exist")
-    settings = loaded.config.data.dataset.build()
-    told = (settings.delimiter, settings.header) if isinstance(settings, TableSettings) else (None, None)
-    yield from _rows(loaded, read_table(path, *told, as_text=_as_written(loaded, keep)), keep)
+    yield from _rows(loaded, read_table(path, *_layout(loaded), _as_written(loaded, keep)), keep)
+
+
+def table_text_items(loaded: LoadedRun, path: Path, data: bytes) -> Iterator[Item]:
+    """The rows of a table's text; `path` is what it is called."""
+    from nnscratch.datasets.tables.reader import read_table_text  # which imports polars
+
+    yield from _rows(loaded, read_table_text(path, data, *_layout(loaded), _as_written(loaded, ())), ())
 
 
 def record_items(
@@ -57,13 +63,14 @@ def record_items(
     encoding = loaded.encoding
     if encoding is None:
         raise DataError("JSON objects are rows of a table, and this run was trained on none", "give it paths")
+    commas = [each.name for each in encoding.columns if isinstance(each, Number) and each.decimal == ","]
     complete: list[tuple[int, dict[str, Any]]] = []
     for line, record in [*records, (0, {})]:
         missing = [column.name for column in encoding.columns if column.name not in record] + [
             name for name in keep if name not in record
         ]
         if not missing:
-            complete.append((line, record))
+            complete.append((line, _with_commas(record, commas) if commas else record))
             continue
         if complete:
             yield from _rows(loaded, from_records(Path("-"), complete, (), _as_written(loaded, keep)), keep)
@@ -78,6 +85,13 @@ def _as_written(loaded: LoadedRun, keep: Sequence[str]) -> tuple[str, ...]:
     return (*keep, *(column.name for column in columns if isinstance(column, Category)))
 
 
+def _with_commas(record: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The record with the numbers of these columns written as their table writes them: in a column with text they are
+    read as text."""
+    numbers = {name: record[name] for name in names if isinstance(record[name], Digits)}
+    return record | {name: number.replace(".", ",") for name, number in numbers.items()}
+
+
 def failure(name: str, error: UserError) -> Item:
     """An input that cannot be read, which says so when it is read."""
 
@@ -85,6 +99,12 @@ def failure(name: str, error: UserError) -> Item:
         raise error
 
     return Item(name, read)
+
+
+def _layout(loaded: LoadedRun) -> tuple[str | None, bool | None]:
+    """The delimiter and whether there is a header, as the config says; None for what is found out."""
+    settings = loaded.config.data.dataset.build()
+    return (settings.delimiter, settings.header) if isinstance(settings, TableSettings) else (None, None)
 
 
 def _rows(loaded: LoadedRun, table: TextTable, keep: Sequence[str]) -> Iterator[Item]:

@@ -19,6 +19,18 @@ SAMPLE_ROWS = 1000
 """Rows of a long table that decide which columns are read as numbers at once, and columns of a wide one."""
 
 
+class RaggedRow(DataError):
+    """A row that has other cells than the rest; `line` is where it begins."""
+
+    def __init__(self, path: Path, line: int, cells: int, dialect: Dialect) -> None:
+        where = "the header has" if dialect.has_header else "most rows have"
+        super().__init__(
+            f"{path}:{line}: {cells} columns, but {where} {len(dialect.names)}",
+            "every row needs the same number of cells; a cell that holds the separator stands in quotes",
+        )
+        self.line = line
+
+
 def with_tight_quotes(text: bytes) -> bytes:
     """The text without blanks between quotes and separators, which no reader of CSV allows: 1, "a, b", 2."""
     if not any(pair in text for pair in (b' "', b'" ', b" '", b"' ")):
@@ -101,7 +113,7 @@ def by_csv(path: Path, body: bytes, separator: str, dialect: Dialect) -> tuple[l
                 if len(cells) != len(columns):
                     if text.count(quote) % 2 and not any(True for _ in reader):
                         raise DataError(f"{path}:{begin}: not valid CSV: a quote opens and is never closed")
-                    raise ragged(path, begin, len(cells), dialect)
+                    raise RaggedRow(path, begin, len(cells), dialect)
                 for column, cell in zip(columns, cells, strict=True):
                     column.append(cell)
                 lines.append(begin)
@@ -109,11 +121,3 @@ def by_csv(path: Path, body: bytes, separator: str, dialect: Dialect) -> tuple[l
     except csv.Error as error:
         raise DataError(f"{path}:{begin}: not valid CSV: {error}") from error
     return [pl.Series(column, dtype=pl.String) for column in columns], np.array(lines)
-
-
-def ragged(path: Path, line: int, cells: int, dialect: Dialect) -> DataError:
-    where = "the header has" if dialect.has_header else "most rows have"
-    return DataError(
-        f"{path}:{line}: {cells} columns, but {where} {len(dialect.names)}",
-        "every row needs the same number of cells; a cell that holds the separator stands in quotes",
-    )

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from nnscratch.datasets.description import Guess
-from nnscratch.datasets.tables.cells import by_csv, by_polars, ragged, with_tight_quotes, without_comments
+from nnscratch.datasets.tables.cells import RaggedRow, by_csv, by_polars, with_tight_quotes, without_comments
 from nnscratch.datasets.tables.containers import kind_of, read_bytes
 from nnscratch.datasets.tables.decoding import to_utf8
 from nnscratch.datasets.tables.dialect import Dialect, find_dialect, squeeze
@@ -82,21 +82,35 @@ def read_table(
         if kind == "parquet":
             return _typed(path, pl.read_parquet(path), "Parquet", as_text)
         if kind == "xlsx":
-            guesses = [Guess("format", "XLSX", "its first sheet")]
+            guesses = (Guess("format", "XLSX", "its first sheet"),)
             return _delimited(path, _sheet(path), None, header, guesses, as_text)
         data, packed = read_bytes(path)
     except IsADirectoryError:
         raise DataError(f"{path} is a folder, no table") from None
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{path}: damaged: {str(error).splitlines()[0]}", "is it complete?") from error
+    return read_table_text(path, data, delimiter, header, as_text, (Guess("packed", packed),) if packed else ())
+
+
+def read_table_text(
+    path: Path,
+    data: bytes,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    as_text: Collection[str] = (),
+    guesses: tuple[Guess, ...] = (),
+) -> TextTable:
+    """The table in the contents of a text file, CSV and its kin or JSON; `path` is what it is called.
+
+    Raises DataError, RaggedRow for a row with other cells than the rest.
+    """
     text, encoding, why = to_utf8(path, data)
     del data
-    guesses = [Guess("packed", packed)] if packed else []
-    guesses.append(Guess("encoding", encoding, why))
+    guesses = (*guesses, Guess("encoding", encoding, why))
     if text.lstrip()[:1] in (b"{", b"["):
         records = json_records(path, text)
         if records is not None:
-            return from_records(path, records, tuple(guesses), as_text)
+            return from_records(path, records, guesses, as_text)
     return _delimited(path, text, delimiter, header, guesses, as_text)
 
 
@@ -158,7 +172,7 @@ def _delimited(
     text: bytes,
     delimiter: str | None,
     header: bool | None,
-    guesses: list[Guess],
+    guesses: tuple[Guess, ...],
     as_text: Collection[str],
 ) -> TextTable:
     text = with_tight_quotes(text)
@@ -167,7 +181,7 @@ def _delimited(
     del text
     if dialect.has_comments:
         body, comments = without_comments(body)
-        guesses = [*guesses, Guess("comment lines among the rows", str(comments))] if comments else guesses
+        guesses = (*guesses, Guess("comment lines among the rows", str(comments))) if comments else guesses
     if not body.strip():
         raise DataError(f"{path}: there are no rows below its header", "each row is one example")
     separator = dialect.separator
@@ -184,7 +198,7 @@ def _delimited(
         columns = [column.gather(rows) for column in columns] if len(rows) < len(structure.cells) else columns
     elif len(wrong) and (dialect.quote is None or dialect.quote.encode() not in body):
         row = wrong[0]
-        raise ragged(path, int(structure.lines[row]) + dialect.first_line, int(structure.cells[row]), dialect)
+        raise RaggedRow(path, int(structure.lines[row]) + dialect.first_line, int(structure.cells[row]), dialect)
     else:
         columns, lines = by_csv(path, body, separator, dialect)
     # A row of white space, which a blank line may be, is no row.
