@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nnscratch.config.assembly import Assembly, prepare
 from nnscratch.config.config import Config, load_config, parse_config
+from nnscratch.experiment.filming import Filming
 from nnscratch.experiment.fingerprinting import Fingerprinting
 from nnscratch.experiment.mirrors.mirror import open_mirrors
 from nnscratch.experiment.mirrors.wandb import wandb_mode
@@ -133,7 +134,7 @@ def _session(
     told = [
         Terminal(display),
         DiagnosisWatch(display.warn),
-        *([Fingerprinting()] if recorder.training.run.is_written else []),
+        *([Fingerprinting(), Filming()] if recorder.training.run.is_written else []),
         *open_mirrors(wandb, display),
         *observers,
     ]

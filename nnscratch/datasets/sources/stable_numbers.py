@@ -21,11 +21,11 @@ class StableNumbers:
 
     def normal(self, *shape: int) -> Array:
         """Nearly normal numbers of mean 0 and variance 1: each the sum of twelve uniform ones, so within +-6."""
-        return self.between(-0.5, 0.5, *shape, 12).sum(axis=-1)
+        return np.asarray(self.between(-0.5, 0.5, *shape, 12).sum(axis=-1))
 
     def order(self, count: int) -> Array:
         """The numbers below count in random order."""
-        return np.argsort(self.bits.random_raw(count), kind="stable")
+        return np.asarray(np.argsort(self.bits.random_raw(count), kind="stable"))
 
     def bytes(self, count: int) -> Array:
         """Uniform bytes."""
