@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nnscratch.config.assembly import Assembly, prepare
 from nnscratch.config.config import Config, load_config, parse_config
+from nnscratch.experiment.filming import Filming
 from nnscratch.experiment.fingerprinting import Fingerprinting
 from nnscratch.experiment.mirrors.mirror import open_mirrors
 from nnscratch.experiment.mirrors.wandb import wandb_mode
@@ -132,7 +133,11 @@ def _session(
 ) -> Session:
     """The session, with all who are told of it in their order."""
     training = recorder.training
-    beside = [Fingerprinting(), *open_mirrors(training.config.tracking, wandb, display, plots=workplace.plots)]
+    beside = [
+        Fingerprinting(),
+        Filming(),
+        *open_mirrors(training.config.tracking, wandb, display, plots=workplace.plots),
+    ]
     told = [
         Terminal(display),
         DiagnosisWatch(display.warn),

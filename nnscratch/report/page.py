@@ -80,6 +80,8 @@ class Picture:
     alt: str
     caption: str = ""
     narrow: bytes | None = None
+    film: bytes | None = None
+    """The same over the epochs, as GIF."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ class ReportContents:
     network: Table | None = None
     figures: Table | None = None
     curves: Picture | None = None
+    learned: Picture | None = None
+    """Of data with one or two features, what the network makes of them."""
     confusion_matrix: Picture | None = None
     most_confused: Table | None = None
     per_class: Table | None = None
@@ -155,6 +159,7 @@ def _sections(contents: ReportContents) -> Iterator[_Section]:
     drawings = f'<div class="drawings">{"".join(contents.drawings)}</div>' if contents.drawings else ""
     yield _Section("curves", "Curves", drawings + _picture(contents.curves))
     yield _Section("latest", "Epochs, the latest first", _table(contents.latest, "Latest epochs"))
+    yield _Section("learned", "What it learned", _picture(contents.learned))
     confusion = _picture(contents.confusion_matrix) + _table(contents.most_confused, "Most confused classes")
     yield _Section("confusion", "Confusion matrix", confusion)
     classes = _table(contents.per_class, "Scores by class") + "".join(map(_picture, contents.class_plots))
@@ -228,7 +233,15 @@ def _picture(picture: Picture | None) -> str:
         size = f'width="{width}" height="{height}"'
         source = f'<source media="screen and (max-width: 560px)" srcset="{_data(picture.narrow)}" {size}>'
         image = f"<picture>{source}{image}</picture>"
-    return f'<figure class="plot">{image}{caption}</figure>'
+    film = "" if picture.film is None else _film(picture.film, picture.alt)
+    return f'<figure class="plot">{image}{caption}{film}</figure>'
+
+
+def _film(gif: bytes, alt: str) -> str:
+    """A GIF that is shown when somebody asks for it: what moves beside a text is a nuisance."""
+    width, height = struct.unpack("<HH", gif[6:10])
+    shown = f'<img src="{_data(gif, "gif")}" alt="{_text(alt)}, over the epochs" width="{width}" height="{height}">'
+    return f"<details><summary>Over the epochs</summary>{shown}</details>"
 
 
 def _image(png: bytes, alt: str) -> str:
@@ -245,8 +258,8 @@ def _size(png: bytes) -> tuple[int, int]:
     return width, height
 
 
-def _data(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+def _data(image: bytes, kind: str = "png") -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode('ascii')}"
 
 
 def _table(table: Table | None, label: str) -> str:

@@ -24,6 +24,7 @@ from nnscratch.runs.meta import Meta
 from nnscratch.version import VERSION
 
 MISTAKES = 12
+LEARNED = ("boundary", "surface", "fit")
 INSIDE = ("gradient_flow", "weights", "first_layer")
 CLASS_PLOTS = ("per_class", "thresholds", "reliability", "predictions", "regression")
 
@@ -48,6 +49,7 @@ def _contents(loaded: LoadedRun, evaluation: Evaluation | None, pictures: Mappin
         network=network_table(tuple(loaded.network.summaries)),
         figures=figures_table(evaluation.measured.figures) if evaluation else None,
         curves=pictures.get("curves"),
+        learned=next((pictures[name] for name in LEARNED if name in pictures), None),
         confusion_matrix=pictures.get("confusion_matrix"),
         most_confused=most_confused(classified.counts, classified.classes) if classified else None,
         per_class=per_class_table(classified.class_scores) if classified else None,
