@@ -89,7 +89,7 @@ def decide(
     known = known_cells(cells)
     if not len(known):
         return Decision(None, "every cell is a gap")
-    decimal = _fitting(known, decimal)
+    decimal = fitting_mark(known, decimal)
     numbers, bad = read_numbers(known, decimal)
     if not bad.any():
         is_padded = known.str.contains(r"^[+-]?0\d+$").any()
@@ -126,8 +126,8 @@ def decide(
     return decision
 
 
-def _fitting(known: pl.Series, decimal: Decimal) -> Decimal:
-    """The table's decimal mark, or the other where all numbers of this column have that one."""
+def fitting_mark(known: pl.Series, decimal: Decimal) -> Decimal:
+    """The decimal mark, or the other where all numbers of these cells have that one."""
     other: Decimal = "," if decimal == "." else "."
     return other if read_numbers(known, decimal)[1].any() and not read_numbers(known, other)[1].any() else decimal
 
@@ -245,7 +245,7 @@ def _as_configured(table: TextTable, name: str, decimal: Decimal, kind: str) -> 
     known = known_cells(as_text(cells), with_words=kind == "category")
     column: Column
     if kind == "number":
-        column = Number(name, decimal=_fitting(known, decimal))
+        column = Number(name, decimal=fitting_mark(known, decimal))
     elif kind == "category":
         levels = natural_order(known.to_list())
         column = Category(name, levels=tuple(levels), own=len(levels))

@@ -20,6 +20,7 @@ from nnscratch.datasets.tables.separating import groups_of, order_of
 from nnscratch.datasets.tables.settings import Kind, TableSettings
 from nnscratch.datasets.tables.targets import Targets, choose_targets
 from nnscratch.datasets.tables.text import LARGEST, Array, Values
+from nnscratch.datasets.task import as_float32
 from nnscratch.errors import DataError, did_you_mean
 
 
@@ -199,7 +200,7 @@ def _rows_of(table: TextTable, schema: Schema, targets: Targets, weight: Number 
     if left_out:
         inputs, answers = inputs[kept], answers[kept]
     if targets.classes is None:
-        answers = _as_float32(answers)
+        answers = as_float32(answers)
     rows = np.flatnonzero(kept)
     weights = None if weight is None or weight.name not in table.names else _weights(table, weight, rows)
     names = tuple(f"{table.path.name}:{line}" for line in table.lines[rows].tolist())
@@ -217,12 +218,6 @@ def _weights(table: TextTable, column: Number, rows: Array) -> Values:
             f"weights are numbers from 0 to {LARGEST:.1e}: 0 leaves a row out of the loss, 2 counts it twice",
         )
     return values[rows]
-
-
-def _as_float32(values: Values) -> Array:
-    """The numbers as float32, unless that loses digits that tell them apart: dates, large counters."""
-    largest, deviation = np.max(np.abs(values), axis=0), np.std(values, axis=0)
-    return values if np.any((largest > 2**12) & (largest > 2**12 * deviation)) else values.astype(np.float32)
 
 
 def _refuse_gaps(table: TextTable, schema: Schema, inputs: Values, targets: Targets, is_gap: Array) -> None:
