@@ -144,6 +144,16 @@ def test_parallel_coordinates_have_a_colour_key(tmp_path: Path) -> None:
     assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == ["worst", "best"]
 
 
+def test_the_names_of_runs_that_took_as_long_and_are_as_good_do_not_cover_each_other(tmp_path: Path) -> None:
+    close = [TimedAccuracy(f"quickstart-{n}", 1.0 + 0.001 * n, 0.86 + 0.0001 * n) for n in range(5)]
+    bar = TimedAccuracy("mean of 3", 1.1, 0.8602, spread=(0.85, 0.87))
+    figure = accuracy_against_time([*close, bar, TimedAccuracy("long", 9.0, 0.9)], tmp_path / "a.png")
+    names = [text for text in figure.axes[0].texts if text.get_text()]
+    assert len(names) == 7
+    boxes = [name.get_window_extent() for name in names]
+    assert not any(one.overlaps(other) for index, one in enumerate(boxes) for other in boxes[:index])
+
+
 @pytest.mark.parametrize("width", [8.0, 8.5 / 2.54])
 def test_the_names_of_thirty_classes_do_not_overlap(width: float, tmp_path: Path) -> None:
     names = [f"species {number}" for number in range(30)]
