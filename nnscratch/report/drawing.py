@@ -158,9 +158,10 @@ class Chart:
         return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text_of(text)}</text>' if text else ""
 
 
-def svg_element(width: float, height: float, parts: Iterable[str], alt: str) -> str:
+def svg_element(width: float, height: float, parts: Iterable[str], alt: str, style: str = "") -> str:
     """An svg element of so many units, as large as its place on the page."""
+    looks = f' style="{style}"' if style else ""
     return (
-        f'<svg class="drawing" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{text_of(alt)}">'
+        f'<svg class="drawing"{looks} viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{text_of(alt)}">'
         f"{''.join(parts)}</svg>"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,9 @@ INTERVAL = 1.0
 class Board:
     """While it is entered, a thread looks at the study, whoever works on it, and shows what has changed."""
 
-    def __init__(self, study: Study, display: Display) -> None:
-        self._study, self._display = study, display
+    def __init__(self, study: Study, display: Display, also: Callable[[list[Trial]], None] | None = None) -> None:
+        """`also` is told of the trials at every look."""
+        self._study, self._display, self._also = study, display, also
         self._told: set[int] = set()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True, name="board")
@@ -68,6 +70,8 @@ class Board:
                 self._told.add(trial.number)
                 if self._live is None:
                     self._display.say(finished_line(trial, self._study))
+        if self._also is not None:
+            self._also(trials)
         if self._live is not None:
             self._live.update(rich_table(live_table(trials, self._study)), refresh=True)
 
