@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from nnscratch.host.workplace import Workplace
+from nnscratch.report.elements import Headline, Picture
 from nnscratch.report.formats import count, duration, metric_value
-from nnscratch.report.page import Headline, Mistake, Picture, ReportContents, render_report
+from nnscratch.report.page import Mistake, ReportContents, render_report
 from nnscratch.report.samples import image_png
 from nnscratch.report.tables import most_confused, per_class_table
 from nnscratch.results.environment import environment_of

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from nnscratch.cli import main
-from nnscratch.report.page import Picture
+from nnscratch.report.elements import Picture
 from nnscratch.results.evaluation import Evaluation
 from nnscratch.results.measured import Classified
 from nnscratch.runs.loaded import LoadedRun, load_run
