@@ -34,10 +34,11 @@ SAME = 1e-9
 
 @dataclass(frozen=True)
 class _Batch:
-    """Inputs and targets, and which of the batches is the one before it."""
+    """Inputs, targets and weights, and which of the batches is the one before it."""
 
     x: Array
     t: Array
+    w: Array | None = None
     before: int = 1
     situation: str = ""
 
@@ -55,6 +56,7 @@ def check_gradients(
     t: Array,
     l2: L2 | None = None,
     *,
+    w: Array | None = None,
     samples: int = SAMPLES,
     seed: int = 0,
     tolerance: float = TOLERANCE,
@@ -62,10 +64,11 @@ def check_gradients(
     """A row per trainable array and one for the input, for a network initialised in float64.
 
     What backward computed for every sampled entry, and for all of them along a random direction, is compared with the
-    derivative of the loss plus the L2 penalty. Random layers draw the same numbers again at the same step.
+    derivative of the loss, of examples that count w (N,) if given, plus the L2 penalty. Random layers draw the same
+    numbers again at the same step.
     """
     own, loss, l2 = _float64_copy(network), deepcopy(loss), l2 or L2()
-    batches = _batches(x, t, seed)
+    batches = _batches(x, t, seed, w)
     views = _views(own)
     functions = [_of_network(own, loss, batch, batches[batch.before], l2, views) for batch in batches]
     return _over_batches(functions, batches, samples, seed, tolerance)
@@ -92,10 +95,17 @@ def check_layers(
 
 
 def check_loss(
-    loss: Loss, y: Array, t: Array, *, samples: int = SAMPLES, seed: int = 0, tolerance: float = TOLERANCE
+    loss: Loss,
+    y: Array,
+    t: Array,
+    *,
+    w: Array | None = None,
+    samples: int = SAMPLES,
+    seed: int = 0,
+    tolerance: float = TOLERANCE,
 ) -> ArrayCheck:
-    """The row of the loss alone, `loss dy`: its gradient with respect to the outputs y."""
-    loss, batches = deepcopy(loss), _batches(y, t, seed)
+    """The row of the loss alone, `loss dy`: its gradient with respect to the outputs y, with weights w (N,) if any."""
+    loss, batches = deepcopy(loss), _batches(y, t, seed, w)
     functions = [_of_loss(loss, batch, batches[batch.before]) for batch in batches]
     return _over_batches(functions, batches, samples, seed, tolerance)[0]
 
@@ -108,17 +118,20 @@ def _float64_copy(network: Network) -> Network:
     return own
 
 
-def _batches(x: Array, t: Array, seed: int) -> list[_Batch]:
+def _batches(x: Array, t: Array, seed: int, w: Array | None = None) -> list[_Batch]:
     """The batch that is given, and others made of its examples, all a little different."""
     rng, N = np.random.default_rng(seed), len(x)
     x = np.array(x, np.float64)  # its own copy: entries are moved and put back
     spread = float(np.std(x)) or 1.0
-    batches, largest = [_Batch(x, t)], 2 * N + 1
+    batches, largest = [_Batch(x, t, w)], 2 * N + 1
     for size in batch_sizes(N):
         rows = rng.permutation(np.arange(size) % N)
         others = x[rows] + 0.3 * spread * rng.standard_normal((size, *x.shape[1:]))
         after = N if size == largest else largest
-        batches.append(_Batch(others, t[rows], int(after == largest), f"in a batch of {size} after one of {after}"))
+        weights = None if w is None else w[rows] + rng.random(size)  # those of a small batch may be equal
+        batches.append(
+            _Batch(others, t[rows], weights, int(after == largest), f"in a batch of {size} after one of {after}")
+        )
     return batches
 
 
@@ -142,12 +155,12 @@ def _of_loss(loss: Loss, batch: _Batch, before: _Batch) -> Function:
         yield from _kinks(loss, batch.x, batch.t)
 
     def gradient() -> dict[str, Array]:
-        _value_and_gradient(loss, before.x, before.t)
-        return {"loss dy": _value_and_gradient(loss, batch.x, batch.t)[1].copy()}
+        _value_and_gradient(loss, before, before.x)
+        return {"loss dy": _value_and_gradient(loss, batch, batch.x)[1].copy()}
 
     return Function(
         arrays={"loss dy": batch.x},
-        value=lambda: _value_and_gradient(loss, batch.x, batch.t)[0],
+        value=lambda: _value_and_gradient(loss, batch, batch.x)[0],
         kinks=kinks,
         gradient=gradient,
         examples=len(batch.x),
@@ -162,17 +175,17 @@ def _of_network(network: Network, loss: Loss, batch: _Batch, before: _Batch, l2:
     def value() -> float | np.floating[Any]:
         nonlocal last
         last = network.forward(batch.x.copy(), True).copy()
-        return _value_and_gradient(loss, last, batch.t)[0] + l2.penalty(parameters, N)
+        return _value_and_gradient(loss, batch, last)[0] + l2.penalty(parameters, N)
 
     def kinks() -> Iterator[Array]:
         yield from network.kinks()
         yield from _kinks(loss, last, batch.t)
 
     def gradient() -> dict[str, Array]:
-        _, dy = _value_and_gradient(loss, network.forward(before.x.copy(), True), before.t)
+        _, dy = _value_and_gradient(loss, before, network.forward(before.x.copy(), True))
         network.backward(dy)
         parameters.gradient[...] = np.nan  # what backward does not write anew stays that
-        _, dy = _value_and_gradient(loss, network.forward(batch.x.copy(), True), batch.t)
+        _, dy = _value_and_gradient(loss, batch, network.forward(batch.x.copy(), True))
         dx = network.backward(dy)
         assert dx is not None
         dx = dx.copy()
@@ -183,9 +196,11 @@ def _of_network(network: Network, loss: Loss, batch: _Batch, before: _Batch, l2:
     return Function(arrays, value, kinks, gradient, N, lambda name: _not_written(network, views, name))
 
 
-def _value_and_gradient(loss: Loss, y: Array, t: Array) -> tuple[float | np.floating[Any], Array]:
+def _value_and_gradient(loss: Loss, batch: _Batch, y: Array) -> tuple[float | np.floating[Any], Array]:
+    """Of the batch's targets and weights with outputs y."""
     y = y.copy()  # a loss may write over it
-    result = loss(y, t)
+    # One of one's own may be a plain function, which knows no weights.
+    result = loss(y, batch.t) if batch.w is None else loss.weighted(y, batch.t, batch.w)
     method = type(loss).__call__ if isinstance(loss, Loss) else loss
     if not isinstance(result, tuple) or len(result) != 2:
         raise broken(method, result, "a pair of the value and dy")
