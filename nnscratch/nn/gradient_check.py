@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.contract import broken, is_array
+from nnscratch.nn.gradient_batches import Batch, batches_of
 from nnscratch.nn.gradient_comparison import TOLERANCE, Function
 from nnscratch.nn.gradient_hints import transposed_product
 from nnscratch.nn.gradient_rows import ArrayCheck, compare, wrong_arrays
@@ -30,23 +30,6 @@ Views = Mapping[str, Sequence[tuple[Layer, str]]]
 SAMPLES = 50
 SAME = 1e-9
 """Relative; what two ways to the same sum may differ by."""
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Inputs, targets and weights, and which of the batches is the one before it."""
-
-    x: Array
-    t: Array
-    w: Array | None = None
-    before: int = 1
-    situation: str = ""
-
-
-def batch_sizes(N: int) -> list[int]:
-    """The batches that are checked beside one of N: a larger one, a shorter one of an odd number, a single example."""
-    short = N - 1 if N % 2 == 0 else N - 2
-    return list(dict.fromkeys(size for size in (2 * N + 1, short, 1) if 0 < size != N))
 
 
 def check_gradients(
@@ -68,7 +51,7 @@ def check_gradients(
     numbers again at the same step.
     """
     own, loss, l2 = _float64_copy(network), deepcopy(loss), l2 or L2()
-    batches = _batches(x, t, seed, w)
+    batches = batches_of(x, t, seed, w)
     views = _views(own)
     functions = [_of_network(own, loss, batch, batches[batch.before], l2, views) for batch in batches]
     return _over_batches(functions, batches, samples, seed, tolerance)
@@ -82,7 +65,7 @@ def check_layers(
     With random numbers r and f = sum r y, backward must turn dy = r into the derivatives of f.
     """
     own = _float64_copy(network)
-    batches, views = _batches(x, np.zeros(len(x)), seed), _views(own)
+    batches, views = batches_of(x, np.zeros(len(x)), seed), _views(own)
     given = [batch.x for batch in batches]
     rows: list[ArrayCheck] = []
     for index in range(len(own.layers)):
@@ -105,7 +88,7 @@ def check_loss(
     tolerance: float = TOLERANCE,
 ) -> ArrayCheck:
     """The row of the loss alone, `loss dy`: its gradient with respect to the outputs y, with weights w (N,) if any."""
-    loss, batches = deepcopy(loss), _batches(y, t, seed, w)
+    loss, batches = deepcopy(loss), batches_of(y, t, seed, w)
     functions = [_of_loss(loss, batch, batches[batch.before]) for batch in batches]
     return _over_batches(functions, batches, samples, seed, tolerance)[0]
 
@@ -118,25 +101,8 @@ def _float64_copy(network: Network) -> Network:
     return own
 
 
-def _batches(x: Array, t: Array, seed: int, w: Array | None = None) -> list[_Batch]:
-    """The batch that is given, and others made of its examples, all a little different."""
-    rng, N = np.random.default_rng(seed), len(x)
-    x = np.array(x, np.float64)  # its own copy: entries are moved and put back
-    spread = float(np.std(x)) or 1.0
-    batches, largest = [_Batch(x, t, w)], 2 * N + 1
-    for size in batch_sizes(N):
-        rows = rng.permutation(np.arange(size) % N)
-        others = x[rows] + 0.3 * spread * rng.standard_normal((size, *x.shape[1:]))
-        after = N if size == largest else largest
-        weights = None if w is None else w[rows] + rng.random(size)  # those of a small batch may be equal
-        batches.append(
-            _Batch(others, t[rows], weights, int(after == largest), f"in a batch of {size} after one of {after}")
-        )
-    return batches
-
-
 def _over_batches(
-    functions: Sequence[Function], batches: Sequence[_Batch], samples: int, seed: int, tolerance: float
+    functions: Sequence[Function], batches: Sequence[Batch], samples: int, seed: int, tolerance: float
 ) -> list[ArrayCheck]:
     """The rows of the first batch, each in exchange for that of another when it is wrong there alone."""
     rows = compare(functions[0], samples, seed, tolerance)
@@ -150,7 +116,7 @@ def _worse(rows: list[ArrayCheck], found: Iterable[ArrayCheck]) -> list[ArrayChe
     return [wrong.get(row.name, row) if row.verdict == "right" else row for row in rows]
 
 
-def _of_loss(loss: Loss, batch: _Batch, before: _Batch) -> Function:
+def _of_loss(loss: Loss, batch: Batch, before: Batch) -> Function:
     def kinks() -> Iterator[Array]:
         yield from _kinks(loss, batch.x, batch.t)
 
@@ -167,7 +133,7 @@ def _of_loss(loss: Loss, batch: _Batch, before: _Batch) -> Function:
     )
 
 
-def _of_network(network: Network, loss: Loss, batch: _Batch, before: _Batch, l2: L2, views: Views) -> Function:
+def _of_network(network: Network, loss: Loss, batch: Batch, before: Batch, l2: L2, views: Views) -> Function:
     parameters, N = network.parameters, len(batch.x)
 
     last = np.empty(0)
@@ -196,7 +162,7 @@ def _of_network(network: Network, loss: Loss, batch: _Batch, before: _Batch, l2:
     return Function(arrays, value, kinks, gradient, N, lambda name: _not_written(network, views, name))
 
 
-def _value_and_gradient(loss: Loss, batch: _Batch, y: Array) -> tuple[float | np.floating[Any], Array]:
+def _value_and_gradient(loss: Loss, batch: Batch, y: Array) -> tuple[float | np.floating[Any], Array]:
     """Of the batch's targets and weights with outputs y."""
     y = y.copy()  # a loss may write over it
     # One of one's own may be a plain function, which knows no weights.
@@ -267,14 +233,30 @@ class _LayerBench:
             raise self._broken("forward", y, "y", (len(x), *self.output_shape))
         if not self.layer.may_overwrite_x and not np.array_equal(given, x, equal_nan=True):
             self.overwritten = "forward writes over x, which others still need: write y into an array of its own"
+        self.given, self.made = given, y
         return y
 
     def backward(self, r: Array) -> Array | None:
         dy = r.copy()
+        spoiled = self._spoil_what_is_not_read_again()
         dx = self.layer.backward(dy)
+        if spoiled and dx is not None and np.isnan(dx).any():
+            self.overwritten = f"backward reads {spoiled}"
         if not self.layer.may_overwrite_dy and not np.array_equal(dy, r, equal_nan=True):
             self.overwritten = "backward writes over dy, which others still need: write dx into an array of its own"
         return dx
+
+    def _spoil_what_is_not_read_again(self) -> str:
+        """Others may have overwritten by then what backward does not ask for; says what that is, and how to ask."""
+        arrays = {"x": self.given, "y": self.made}
+        asked = {"x": self.layer.needs_x_again(), "y": self.layer.backward_needs_output}
+        if np.may_share_memory(self.given, self.made):
+            asked = dict.fromkeys(asked, any(asked.values()))
+        spoiled = [name for name in arrays if not asked[name] and np.isfinite(self.made).all()]
+        for name in spoiled:
+            arrays[name][...] = np.nan
+        fields = {"x": "backward_needs_input", "y": "backward_needs_output"}
+        return " or ".join(f"{name} again without asking for it: {fields[name]} = True" for name in spoiled)
 
     def function(self, x: Array, before: Array) -> Function:
         """f = sum r y for inputs x, after a pass with others."""

@@ -18,7 +18,8 @@ from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
-from nnscratch.nn.gradient_check import SAMPLES, batch_sizes, check_gradients, check_layers, check_loss
+from nnscratch.nn.gradient_batches import batch_sizes
+from nnscratch.nn.gradient_check import SAMPLES, check_gradients, check_layers, check_loss
 from nnscratch.nn.gradient_comparison import TOLERANCE
 from nnscratch.nn.gradient_rows import ArrayCheck
 from nnscratch.nn.network import Network
@@ -103,20 +104,21 @@ class GradientReport:
 
     def to_text(self) -> str:
         columns = (Column("layer"), Column("worst"), *(Column(title, True) for title in (
-            "error", "backward", "quotient", "good to", "entries", "at kinks")), Column(""))  # fmt: skip
+            "error", "backward", "quotient", "good to", "entries")), Column(""))  # fmt: skip
         cells = []
         for path in (*self.paths, "loss", "input"):
             own = [row for row in self._rows if _layer_of(row) == path]
             if not own:
                 continue
             worst = max(own, key=_badness)
-            checked, crossed = sum(row.checked for row in own), sum(row.crossed_kinks for row in own)
-            numbers = (f"{worst.worst:.1e}", f"{worst.analytic:.6e}", f"{worst.numeric:.6e}", f"{worst.own_error:.0e}")
-            cells.append((path, _place(worst), *numbers, count(checked), count(crossed), self._verdict(own)))
-        hidden = sum(row.unresolved for row in self._rows)
+            numbers = (f"{worst.worst:.1e}", f"{worst.analytic:.4e}", f"{worst.numeric:.4e}", f"{worst.own_error:.0e}")
+            checked = count(sum(row.checked for row in own))
+            cells.append((path, _place(worst), *numbers, checked, self._verdict(own)))
+        hidden, crossed = (sum(getattr(row, what) for row in self._rows) for what in ("unresolved", "crossed_kinks"))
         lines = [plain_table(Table(columns, tuple(cells)))]
         lines += [f"{name}: {hint}" for hint, name in self._notes.items()]
         lines += [f"of the entries, rounding hides {count(hidden)}: neither right nor wrong"] if hidden else []
+        lines += [f"of the entries, {count(crossed)} lie at kinks: left out"] if crossed else []
         batches = f"{', '.join(map(str, self.batches[:-1]))} and {self.batches[-1]}"
         lines += [
             f"every layer end to end and alone, in float64, in batches of {batches}, one after another",
@@ -268,7 +270,7 @@ def _layer_of(row: ArrayCheck) -> str:
 
 def _place(row: ArrayCheck) -> str:
     what = row.name.removeprefix(_layer_of(row)).lstrip(". ")
-    return f"{what}[{', '.join(map(str, row.index))}]"
+    return f"{what}[{','.join(map(str, row.index))}]"
 
 
 def _fails(row: ArrayCheck) -> bool:

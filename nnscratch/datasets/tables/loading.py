@@ -19,7 +19,8 @@ from nnscratch.datasets.tables.reader import TextTable, read_table
 from nnscratch.datasets.tables.separating import groups_of, order_of
 from nnscratch.datasets.tables.settings import Kind, TableSettings
 from nnscratch.datasets.tables.targets import Targets, choose_targets
-from nnscratch.datasets.tables.text import Array, Values
+from nnscratch.datasets.tables.text import LARGEST, Array, Values
+from nnscratch.datasets.task import as_float32
 from nnscratch.errors import DataError, did_you_mean
 
 
@@ -30,7 +31,8 @@ def load_table(
 
     Raises DataError for what does not fit the settings. A test file without the target that nobody named is none.
     """
-    table = read_table(file, settings.delimiter, settings.header)
+    as_text = [each for each, kind in settings.columns.items() if kind == "category"]
+    table = read_table(file, settings.delimiter, settings.header, as_text)
     given, weights = _given(table, settings), () if settings.weight is None else (settings.weight,)
     decimal, decimal_why = decimal_mark(table, settings.decimal)
     target_names, target_why = _target_names(table, settings)
@@ -57,7 +59,7 @@ def load_table(
         *note,
         *_weighted(settings, train, test),
     )
-    warnings = tuple(decision.warning for decision in decisions.values() if decision.warning)
+    warnings = (*targets.warnings, *(decision.warning for decision in decisions.values() if decision.warning))
     left_out = {reason: number for rows in by_split.values() for reason, number in rows.left_out.items()}
     return Dataset(
         name,
@@ -77,12 +79,13 @@ def load_table(
         weights={split: rows.weights for split, rows in by_split.items() if rows.weights is not None},
         origins=(origins := {split: rows.origin for split, rows in by_split.items()}),
         separation=Separation(
-            groups_from=repr(settings.split_by),
-            groups=groups_of(table, settings, origins),
-            order_from="" if settings.order_by is None else repr(settings.order_by),
-            order=order,
+            repr(settings.split_by), groups_of(table, settings, origins), _quoted(settings.order_by), order
         ),
     )
+
+
+def _quoted(name: str | None) -> str:
+    return "" if name is None else repr(name)
 
 
 def _given(table: TextTable, settings: TableSettings) -> dict[str, Kind]:
@@ -148,7 +151,8 @@ def _other_rows(
     """The rows of the file of another split, if it is one; else what is to be said of it."""
     if file is None:
         return None, ()
-    other = read_table(file, settings.delimiter, settings.header)
+    as_text = [column.name for column in (*schema.columns, *targets.columns) if isinstance(column, Category)]
+    other = read_table(file, settings.delimiter, settings.header, as_text)
     lacks = [name for name in targets.names if table.has_header and name not in other.names]
     if lacks and settings.test_path is None:
         why = f"{file.name} has no column {', '.join(map(repr, lacks))}: it can be predicted"
@@ -197,7 +201,7 @@ def _rows_of(table: TextTable, schema: Schema, targets: Targets, weight: Number 
     if left_out:
         inputs, answers = inputs[kept], answers[kept]
     if targets.classes is None:
-        answers = _as_float32(answers)
+        answers = as_float32(answers)
     rows = np.flatnonzero(kept)
     weights = None if weight is None or weight.name not in table.names else _weights(table, weight, rows)
     names = tuple(f"{table.path.name}:{line}" for line in table.lines[rows].tolist())
@@ -212,15 +216,9 @@ def _weights(table: TextTable, column: Number, rows: Array) -> Values:
         row = int(rows[np.argmax(bad[rows])])
         raise DataError(
             f"{table.place(row)}: the weight {column.name!r} is {table.cell(column.name, row)!r}",
-            "weights are numbers from 0 on: 0 leaves a row out of the loss, 2 counts it twice",
+            f"weights are numbers from 0 to {LARGEST:.1e}: 0 leaves a row out of the loss, 2 counts it twice",
         )
     return values[rows]
-
-
-def _as_float32(values: Values) -> Array:
-    """The numbers as float32, unless that loses digits that tell them apart: dates, large counters."""
-    largest, deviation = np.max(np.abs(values), axis=0), np.std(values, axis=0)
-    return values if np.any((largest > 2**12) & (largest > 2**12 * deviation)) else values.astype(np.float32)
 
 
 def _refuse_gaps(table: TextTable, schema: Schema, inputs: Values, targets: Targets, is_gap: Array) -> None:
@@ -291,5 +289,5 @@ def _described(
             counts = np.bincount(values[values >= 0].astype(np.int64), minlength=len(words)).tolist()
             levels = tuple(sorted(zip(words, counts, strict=True), key=lambda pair: -pair[1]))
         gaps = int(np.isnan(values).sum())
-        found.append(ColumnDescription(name, decision.column.kind, decision.why, levels, gaps))  # type: ignore[arg-type]
+        found.append(ColumnDescription(name, decision.column.kind, decision.why, levels, gaps))  # type: ignore[arg-type]  # a kind of column is one of those
     return tuple(found)

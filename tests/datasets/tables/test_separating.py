@@ -16,7 +16,7 @@ from nnscratch.datasets.splits import fold_indices, hold_out
 from nnscratch.errors import ConfigError, DataError
 from nnscratch.results.data_text import report_text
 
-NO_TELL: Any = lambda text: None  # noqa: E731
+NO_TELL: Any = lambda text: None  # noqa: E731  one line is enough
 
 
 def write_patients(path: Path, patients: int = 20, visits: int = 6, first: int = 0) -> None:
