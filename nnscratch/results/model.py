@@ -163,8 +163,8 @@ class Model:
             raise DataError(f"x: an array of {x.dtype}, not of numbers")
         if loaded.encoding is None and x.shape[1:] == loaded.input_shape:
             return stored_rows(loaded, x, "x")
-        number, size = as_rows(loaded, x.shape, "x")
-        return stored_rows(loaded, x.reshape(number, size), "x")
+        rows = as_rows(loaded, x.shape, "x")
+        return stored_rows(loaded, rows.in_order(x.reshape(rows.number, rows.size)), "x")
 
     def _files(self, paths: Iterable[str | os.PathLike[str]]) -> Array:
         # An absolute path: a file may be called `-`, which stands for standard input elsewhere.

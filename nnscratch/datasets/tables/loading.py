@@ -79,12 +79,13 @@ def load_table(
         weights={split: rows.weights for split, rows in by_split.items() if rows.weights is not None},
         origins=(origins := {split: rows.origin for split, rows in by_split.items()}),
         separation=Separation(
-            groups_from=repr(settings.split_by),
-            groups=groups_of(table, settings, origins),
-            order_from="" if settings.order_by is None else repr(settings.order_by),
-            order=order,
+            repr(settings.split_by), groups_of(table, settings, origins), _quoted(settings.order_by), order
         ),
     )
+
+
+def _quoted(name: str | None) -> str:
+    return "" if name is None else repr(name)
 
 
 def _given(table: TextTable, settings: TableSettings) -> dict[str, Kind]:
