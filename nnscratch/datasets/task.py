@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
-from nnscratch.datasets.tables.text import Array
+from nnscratch.datasets.tables.text import Array, looks_like_number
 
 MOST_CLASSES = 20
 """A column of whole numbers with more distinct values than this is taken for a quantity, unless they count 0, 1, 2, ...
@@ -27,6 +29,15 @@ def classes_or_quantity(values: Array) -> tuple[bool, str]:
     if distinct[0] == 0 and distinct[-1] == number - 1 and number * EXAMPLES_EACH <= count:
         return True, f"whole numbers that count from 0 to {number - 1}"
     return False, f"{number:,} different whole numbers in {count:,} rows"
+
+
+def doubt_of_classes(names: Collection[str], examples: int) -> str | None:
+    """Why different texts, of as many examples, are hardly the names of classes; None where they may be."""
+    if len(names) <= MOST_CLASSES:
+        return None
+    if sum(map(looks_like_number, names)) * 2 > len(names):
+        return "most of them numbers"
+    return "hardly one comes twice" if len(names) * 2 > examples else None
 
 
 def as_float32(values: Array) -> Array:
