@@ -164,7 +164,7 @@ def _dtype(text: str, name: str) -> np.dtype[Any]:
     if re.fullmatch(r"[<>|=]?O\d?", text):
         raise DataError(
             f"{name}: refused: an array of object holds pickled Python objects, which may run code",
-            f"where you trust it: load it with allow_pickle=True, and save {key} = numpy.array({key}.tolist()) in its place",
+            f"where you trust it: load it with allow_pickle=True, and save {key} = numpy.array({key}.tolist()) instead",
         )
     kind = "records" if text.startswith("[") else text if text.isprintable() else "?"
     mend = f"numpy.lib.recfunctions.structured_to_unstructured({key})" if kind == "records" else f"{key}.astype(float)"

@@ -92,7 +92,7 @@ def test_labels_in_a_column_are_flattened(tmp_path: Path) -> None:
         ({"x": IMAGES, "y": LABELS[np.newaxis]}, r"y = y\.ravel\(\)"),
         (
             {"x": np.ones((99, 2)), "y": np.array([f"{row}" for row in range(99)])},
-            "99 different texts.*most of them num",
+            "99 different.*most of them num",
         ),
         ({"x": IMAGES, "y": np.array([None] * 10)}, r"save y = numpy\.array\(y\.tolist\(\)\)"),
         ({"x": np.full((10, 2), 1e300), "y": LABELS}, "NaN or infinity"),
