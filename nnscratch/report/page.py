@@ -79,6 +79,15 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class DataSection:
+    """What was found in the data and guessed of it, a line each; its columns; what looks wrong."""
+
+    facts: Mapping[str, str] = field(default_factory=dict)
+    columns: Table | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ReportContents:
     """Everything a report can show, as plain values; what is empty is left out of the page."""
 
@@ -98,6 +107,7 @@ class ReportContents:
     class_plots: tuple[Picture, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
     plots: tuple[Picture, ...] = ()
+    data: DataSection = field(default_factory=DataSection)
     timings: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     footer: str = ""
@@ -137,6 +147,9 @@ def _sections(contents: ReportContents) -> Iterator[_Section]:
     yield _Section("classes", "Class by class" if contents.per_class else "Predictions and residuals", classes)
     yield _Section("mistakes", "Worst mistakes", _mistakes(contents.mistakes))
     yield _Section("inside", "Inside the network", "".join(map(_picture, contents.plots)))
+    warnings = "".join(f'<p class="note">{_text(warning)}</p>' for warning in contents.data.warnings)
+    data = _pairs(contents.data.facts) + _table(contents.data.columns, "Columns") + warnings
+    yield _Section("data", "Data", data)
     yield _Section("network", "Network", _table(contents.network, "Layers of the network"))
     yield _Section("configuration", "Configuration", _code(contents.config, "Configuration in YAML"))
     yield _Section("timings", "Timings", _pairs(contents.timings))
