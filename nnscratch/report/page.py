@@ -33,6 +33,15 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class DataSection:
+    """What was found in the data and guessed of it, a line each; its columns; what looks wrong."""
+
+    facts: Mapping[str, str] = field(default_factory=dict)
+    columns: Table | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ReportContents(Head):
     """Everything a report can show, as plain values; what is empty is left out of the page."""
 
@@ -52,6 +61,7 @@ class ReportContents(Head):
     class_plots: tuple[Picture, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
     plots: tuple[Picture, ...] = ()
+    data: DataSection = field(default_factory=DataSection)
     timings: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -74,6 +84,9 @@ def _sections(contents: ReportContents) -> Iterator[Section]:
     yield Section("classes", "Class by class" if contents.per_class else "Predictions and residuals", classes)
     yield Section("mistakes", "Worst mistakes", _mistakes(contents.mistakes))
     yield Section("inside", "Inside the network", "".join(map(picture_html, contents.plots)))
+    warnings = "".join(f'<p class="note">{text_of(warning)}</p>' for warning in contents.data.warnings)
+    data = pairs_html(contents.data.facts) + table_html(contents.data.columns, "Columns") + warnings
+    yield Section("data", "Data", data)
     yield Section("network", "Network", table_html(contents.network, "Layers of the network"))
     yield Section("configuration", "Configuration", code_html(contents.config, "Configuration in YAML"))
     yield Section("timings", "Timings", pairs_html(contents.timings))

@@ -14,6 +14,7 @@ from nnscratch.report.formats import count, duration, metric_value
 from nnscratch.report.page import Mistake, ReportContents, render_report
 from nnscratch.report.samples import image_png
 from nnscratch.report.tables import most_confused, per_class_table
+from nnscratch.results.data_section import data_section
 from nnscratch.results.environment import environment_of
 from nnscratch.results.evaluation import Evaluation
 from nnscratch.results.figures import figures_table
@@ -57,6 +58,7 @@ def _contents(loaded: LoadedRun, evaluation: Evaluation | None, pictures: Mappin
         class_plots=tuple(pictures[name] for name in CLASS_PLOTS if name in pictures),
         mistakes=tuple(_mistakes(evaluation, classified)) if evaluation and classified else (),
         plots=tuple(pictures[name] for name in INSIDE if name in pictures),
+        data=data_section(run),
         timings=_timings(meta, history),
         environment=environment_of(meta),
         footer=f"Written by nnscratch {VERSION}. This page loads nothing from the network.",
