@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 RED, YELLOW, GREEN, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"
+READER_LEFT = (errno.EPIPE, errno.EIO)
+"""What a stream says whose reader has gone: `nnscratch ... | head`, a terminal that was closed."""
 NARROWEST_BAR = 70
 """With fewer columns there is no bar, so that the epoch, the loss, the percentage and the time left are whole."""
 
@@ -164,7 +166,7 @@ class Display:
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, stream.fileno())
                 os.close(nowhere)
-            if error.errno not in (errno.EPIPE, errno.EIO) and stream is not sys.stderr:
+            if error.errno not in READER_LEFT and stream is not sys.stderr:
                 self.warn(f"nothing more is printed: {error.strerror or error}")
 
     def _write_log(self, text: str) -> None:

@@ -47,7 +47,9 @@ Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class _Metric:
+class Metric:
+    """What curves are drawn of: its title, the end of its names in a row, and whether it is a share of 1."""
+
     title: str
     suffix: str
     is_fraction: bool
@@ -62,16 +64,21 @@ class _Metric:
 AXIS, LETTER_OF_TITLE = 0.7, 0.105
 """Inches that the labels of an axis take, and a letter of a panel's title."""
 
-_LOSS = _Metric("Loss", "loss", is_fraction=False)
-_ACCURACY = _Metric("Accuracy", "accuracy", is_fraction=True)
+_LOSS = Metric("Loss", "loss", is_fraction=False)
+_ACCURACY = Metric("Accuracy", "accuracy", is_fraction=True)
 _NO_METRIC = ("loss", "accuracy", "seconds")
 
 
-def _further(rows: Sequence[Row]) -> list[_Metric]:
+def shown_metrics(rows: Sequence[Row]) -> list[Metric]:
+    """What a run's rows have curves of: the loss, the accuracy if there is one, and what else was monitored."""
+    return [_LOSS, *([_ACCURACY] if _ACCURACY.has_values(rows) else []), *_further(rows)]
+
+
+def _further(rows: Sequence[Row]) -> list[Metric]:
     """What else was measured on validation after every epoch, because training was steered by it."""
     names = dict.fromkeys(key.removeprefix("val_") for row in rows for key in row if key.startswith("val_"))
     further = [name for name in names if name not in _NO_METRIC]
-    return [_Metric(_title(name), name, name.endswith(("accuracy", "f1"))) for name in further]
+    return [Metric(_title(name), name, name.endswith(("accuracy", "f1"))) for name in further]
 
 
 def _title(name: str) -> str:
@@ -87,7 +94,7 @@ def curves(
     Rows are those of metrics.csv. What no row has (accuracy in regression, validation without a split) is left out.
     Less than 6 inches wide, the panels stand below each other.
     """
-    metrics = [_LOSS, *([_ACCURACY] if _ACCURACY.has_values(epochs) else []), *_further(epochs)]
+    metrics = shown_metrics(epochs)
     rates = column(epochs, "learning_rate")
     has_rates = bool(np.isfinite(rates).any())
 
@@ -110,7 +117,7 @@ def curves(
 
 
 def _draw_metric(
-    axes: Axes, rows: Sequence[Row], metric: _Metric, best_epoch: int | None, width: float
+    axes: Axes, rows: Sequence[Row], metric: Metric, best_epoch: int | None, width: float
 ) -> dict[str, Line2D]:
     """The lines drawn, by what the legend calls them; the panel is so many inches wide."""
     room = (width - AXIS - LETTER_OF_TITLE * len(metric.title)) / LETTER
@@ -178,7 +185,7 @@ def _span_epochs(axes: Axes, numbers: Values) -> None:
     axes.set_xlim(float(numbers[0]) - margin, float(numbers[-1]) + margin)
 
 
-def _note_divergence(axes: Axes, rows: Sequence[Row], numbers: Values, metric: _Metric) -> None:
+def _note_divergence(axes: Axes, rows: Sequence[Row], numbers: Values, metric: Metric) -> None:
     """Say where the training loss stopped being finite, which a line that just ends does not."""
     if metric is not _LOSS:
         return

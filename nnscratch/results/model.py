@@ -46,6 +46,11 @@ class Model:
         return f"<Model of {self._loaded.run.path}, epoch {self._loaded.epoch}>"
 
     @property
+    def loaded(self) -> LoadedRun:
+        """The run that it is of: its checkpoint, scaling and encoding."""
+        return self._loaded
+
+    @property
     def classes(self) -> tuple[str, ...] | None:
         """The names of the classes, in the order of `probabilities`; None for a regression."""
         return self._loaded.classes
@@ -110,6 +115,14 @@ class Model:
 
     def outputs(self, stored: Array) -> Array:
         """The network's raw outputs (N, K) for inputs as the data is stored; of a regression, for scaled targets."""
+        y = self.outputs_or_not_finite(stored)
+        if not np.isfinite(y).all():
+            row = int(np.flatnonzero(~np.isfinite(y).all(axis=1))[0])
+            raise UserError(f"the network's outputs for example {row} are not finite")
+        return y
+
+    def outputs_or_not_finite(self, stored: Array) -> Array:
+        """The same without an error: a row whose outputs are not finite spoils no other."""
         loaded = self._loaded
         y = np.empty((len(stored), loaded.outputs), np.float32)
         with self._lock:
@@ -117,9 +130,6 @@ class Model:
                 part = stored[start : start + BATCH]
                 x = loaded.affine.apply(part, np.empty(part.shape, np.float32))
                 y[start : start + BATCH] = averaged_outputs(loaded.network, x, loaded.record.views)
-        if not np.isfinite(y).all():
-            row = int(np.flatnonzero(~np.isfinite(y).all(axis=1))[0])
-            raise UserError(f"the network's outputs for example {row} are not finite")
         return y
 
     def stored(self, x: Inputs) -> Array:

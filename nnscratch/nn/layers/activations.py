@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from nnscratch.component import setting
-from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.equations import Equation, entry, largest
 from nnscratch.nn.layer import Layer
 
@@ -26,6 +26,9 @@ class Activation(Layer):
     from y sets `backward_needs_output`, is then given y in place of x, and nothing but y is kept.
     """
 
+    backward_needs_input: ClassVar[bool] = False
+    works_in_place: ClassVar[bool] = True
+
     def function(self, x: Array, y: Array, /) -> None:
         """Writes y = f(x)."""
         raise NotImplementedError
@@ -38,6 +41,10 @@ class Activation(Layer):
         """Both; for an activation whose two formulas share their costly part."""
         self.derivative(x, dydx)
         self.function(x, y)
+
+    def kept_size(self, output_shape: Shape) -> int:
+        derivative = 0 if self.backward_needs_output or self.returns_view else math.prod(output_shape)
+        return super().kept_size(output_shape) + derivative
 
     def forward(self, x: Array, training: bool) -> Array:
         if self.backward_needs_output or not (training and self.needs_dx):
@@ -69,6 +76,7 @@ class Identity(Activation):
     name: ClassVar[str] = "identity"
     equations: ClassVar[Mapping[str, str]] = {"y": "x", "dx": "dy"}
     returns_view: ClassVar[bool] = True
+    works_in_place: ClassVar[bool] = False
 
     def forward(self, x: Array, training: bool) -> Array:
         return x
@@ -265,20 +273,20 @@ class Softmax(Activation):
         dx *= self.y
         return dx
 
-    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
-        *place, j = largest(y[0])
-        row = x[(0, *place)]
+    def worked_forward(self, x: Array, y: Array, n: int = 0) -> Iterator[Equation]:
+        *place, j = largest(y[n])
+        row = x[(n, *place)]
         yield (shift := Equation.of("m", "max_i(x_i)", {"x_i": row}))
         values = {"x_j": row[j], "x_i": row, "m": shift.value}
-        yield Equation.of(entry("y", 0, *place, j), "exp(x_j - m) / sum_i(exp(x_i - m))", values, y[(0, *place, j)])
+        yield Equation.of(entry("y", n, *place, j), "exp(x_j - m) / sum_i(exp(x_i - m))", values, y[(n, *place, j)])
 
-    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None, n: int = 0) -> Iterator[Equation]:
         if dx is None:
             return
-        *place, j = largest(dx[0])
-        outputs, gradients = y[(0, *place)], dy[(0, *place)]
+        *place, j = largest(dx[n])
+        outputs, gradients = y[(n, *place)], dy[(n, *place)]
         values = {"y_j": outputs[j], "dy_j": gradients[j], "y_i": outputs, "dy_i": gradients}
-        yield Equation.of(entry("dx", 0, *place, j), "y_j * (dy_j - sum_i(dy_i * y_i))", values, dx[(0, *place, j)])
+        yield Equation.of(entry("dx", n, *place, j), "y_j * (dy_j - sum_i(dy_i * y_i))", values, dx[(n, *place, j)])
 
 
 def sigmoid(x: Array, out: Array) -> Array:

@@ -26,6 +26,7 @@ class Pool(Layer):
     """Windows of size x size pixels every `stride` pixels; what does not fill a window at the edge is left out."""
 
     short: ClassVar[str | None] = "size"
+    backward_needs_input: ClassVar[bool] = False
 
     # le: a byte per pixel remembers which of them max_pool took.
     size: int = setting(2, "height and width of the window", ge=1, le=256)
@@ -76,7 +77,7 @@ class MaxPool(Pool):
         N, H, W, C = x.shape
         rows, columns, _ = self.y_shape
         self.x_shape = x.shape
-        y = self.buffer("y", (N, *self.y_shape))
+        y = self.y_buffer((N, *self.y_shape), x)
         self.winning_row = self.buffer("winning row", (N, rows, W, C), np.uint8)
         self.winning_column = self.buffer("winning column", y.shape, np.uint8)
 
@@ -94,7 +95,7 @@ class MaxPool(Pool):
             return None
         N, H, W, C = self.x_shape
         rows, columns, _ = self.y_shape
-        dx = self.buffer("dx", self.x_shape)
+        dx = self.dx_buffer(self.x_shape, dy)
 
         def run(images: slice) -> None:
             dbest = self.workers.scratch("best", (images.stop - images.start, rows, W, C), dy.dtype)
@@ -144,22 +145,22 @@ class MaxPool(Pool):
             else:
                 np.multiply(dy, won, out=part)
 
-    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
-        i, j, c = largest(y[0])
-        pixels = x[(0, *self.window(i, j), c)].ravel()
+    def worked_forward(self, x: Array, y: Array, n: int = 0) -> Iterator[Equation]:
+        i, j, c = largest(y[n])
+        pixels = x[(n, *self.window(i, j), c)].ravel()
         yield Equation.of(
-            entry("y", 0, i, j, c), "max_w(x_w)", {"x_w": pixels}, y[0, i, j, c], "over the pixels of its window"
+            entry("y", n, i, j, c), "max_w(x_w)", {"x_w": pixels}, y[n, i, j, c], "over the pixels of its window"
         )
 
-    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None, n: int = 0) -> Iterator[Equation]:
         if dx is None:
             return
-        u, v, c = largest(dx[0])
+        u, v, c = largest(dx[n])
         windows = self.seen_by(u, v)
-        chosen = [self._chosen(x[0, :, :, c], i, j) == (u, v) for i, j in windows]
-        values = {"k_w": np.array(chosen, float), "dy_w": np.array([dy[0, i, j, c] for i, j in windows])}
+        chosen = [self._chosen(x[n, :, :, c], i, j) == (u, v) for i, j in windows]
+        values = {"k_w": np.array(chosen, float), "dy_w": np.array([dy[n, i, j, c] for i, j in windows])}
         note = "over the windows with this pixel; k is 1 where it is the largest, else 0"
-        yield Equation.of(entry("dx", 0, u, v, c), "sum_w(k_w * dy_w)", values, dx[0, u, v, c], note)
+        yield Equation.of(entry("dx", n, u, v, c), "sum_w(k_w * dy_w)", values, dx[n, u, v, c], note)
 
     def _chosen(self, x: Array, i: int, j: int) -> tuple[int, int]:
         """The pixel that output i, j comes from: of equals the one in the first column, there in the first row."""
@@ -179,7 +180,7 @@ class AveragePool(Pool):
     def forward(self, x: Array, training: bool) -> Array:
         self.x_shape = x.shape
         rows, columns, _ = self.y_shape
-        y = self.buffer("y", (len(x), *self.y_shape))
+        y = self.y_buffer((len(x), *self.y_shape), x)
 
         def run(images: slice) -> None:
             total = y[images]
@@ -196,7 +197,7 @@ class AveragePool(Pool):
         if not self.needs_dx:
             return None
         rows, columns, _ = self.y_shape
-        dx = self.buffer("dx", self.x_shape)
+        dx = self.dx_buffer(self.x_shape, dy)
 
         def run(images: slice) -> None:
             share = np.multiply(dy[images], 1 / self.size**2)
@@ -209,20 +210,20 @@ class AveragePool(Pool):
         self.workers.run(run, cut(len(dx), math.prod(dx.shape[1:]), BLOCK))
         return dx
 
-    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
-        i, j, c = largest(y[0])
-        values = {"x_w": x[(0, *self.window(i, j), c)].ravel(), "size": self.size}
+    def worked_forward(self, x: Array, y: Array, n: int = 0) -> Iterator[Equation]:
+        i, j, c = largest(y[n])
+        values = {"x_w": x[(n, *self.window(i, j), c)].ravel(), "size": self.size}
         yield Equation.of(
-            entry("y", 0, i, j, c), "sum_w(x_w) / size**2", values, y[0, i, j, c], "over the pixels of its window"
+            entry("y", n, i, j, c), "sum_w(x_w) / size**2", values, y[n, i, j, c], "over the pixels of its window"
         )
 
-    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None, n: int = 0) -> Iterator[Equation]:
         if dx is None:
             return
-        u, v, c = largest(dx[0])
-        values = {"dy_w": np.array([dy[0, i, j, c] for i, j in self.seen_by(u, v)]), "size": self.size}
+        u, v, c = largest(dx[n])
+        values = {"dy_w": np.array([dy[n, i, j, c] for i, j in self.seen_by(u, v)]), "size": self.size}
         note = "over the windows that see this pixel"
-        yield Equation.of(entry("dx", 0, u, v, c), "sum_w(dy_w) / size**2", values, dx[0, u, v, c], note)
+        yield Equation.of(entry("dx", n, u, v, c), "sum_w(dy_w) / size**2", values, dx[n, u, v, c], note)
 
 
 @dataclass(eq=False)
@@ -233,6 +234,7 @@ class GlobalAveragePool(Layer):
     """
 
     name: ClassVar[str] = "global_average_pool"
+    backward_needs_input: ClassVar[bool] = False
 
     def build(self, input_shape: Shape, parameters: Parameters) -> Shape:
         if len(input_shape) != 3:
@@ -241,24 +243,24 @@ class GlobalAveragePool(Layer):
 
     def forward(self, x: Array, training: bool) -> Array:
         self.x_shape = x.shape
-        return np.mean(x, axis=(1, 2), out=self.buffer("y", (x.shape[0], x.shape[3])))
+        return np.mean(x, axis=(1, 2), out=self.y_buffer((x.shape[0], x.shape[3]), x))
 
     def backward(self, dy: Array) -> Array | None:
         if not self.needs_dx:
             return None
         _, H, W, _ = self.x_shape
-        dx = self.buffer("dx", self.x_shape)
+        dx = self.dx_buffer(self.x_shape, dy)
         dx[...] = (dy / (H * W))[:, None, None, :]
         return dx
 
-    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
-        (c,) = largest(y[0])
+    def worked_forward(self, x: Array, y: Array, n: int = 0) -> Iterator[Equation]:
+        (c,) = largest(y[n])
         _, H, W, _ = x.shape
-        values = {"x_ij": x[0, :, :, c].ravel(), "H": H, "W": W}
-        yield Equation.of(entry("y", 0, c), "sum_ij(x_ij) / (H * W)", values, y[0, c])
+        values = {"x_ij": x[n, :, :, c].ravel(), "H": H, "W": W}
+        yield Equation.of(entry("y", n, c), "sum_ij(x_ij) / (H * W)", values, y[n, c])
 
-    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None, n: int = 0) -> Iterator[Equation]:
         if dx is not None:
-            i, j, c = largest(dx[0])
+            i, j, c = largest(dx[n])
             _, H, W, _ = x.shape
-            yield Equation.of(entry("dx", 0, i, j, c), "dy / (H * W)", {"dy": dy[0, c], "H": H, "W": W}, dx[0, i, j, c])
+            yield Equation.of(entry("dx", n, i, j, c), "dy / (H * W)", {"dy": dy[n, c], "H": H, "W": W}, dx[n, i, j, c])
