@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from PIL import Image
 
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.model import Model
-from tests.serve.clients import Query, Server, load, served
-from tests.serve.conftest import ask
+from nnscratch.runs.loaded import load_run
+from nnscratch.serve.limits import Limits
+from tests.serve.clients import Query, Server, load
+from tests.serve.conftest import ask, in_process
 
 ROW = {"age": 31, "city": "Oslo", "member": "yes", "joined": "2022-01-03"}
 
@@ -105,14 +108,13 @@ def test_rows_are_taken_as_json_json_lines_and_csv(table_server: Server, table_m
 
 
 def test_a_regression_is_answered_in_its_own_units(regression_run: Path) -> None:
-    with served(regression_run) as server:
-        status, found = ask(server.port, "a,b\n1,2\n0.5,-1\n")
+    with in_process(Model(load_run(regression_run)), Limits()) as port:
+        status, found = ask(port, "a,b\n1,2\n0.5,-1\n")
         assert status == 200
         values = [each["values"] for each in found["predictions"]]
         assert values[0]["y"] == pytest.approx(0, abs=0.2)
         assert values[1]["y"] == pytest.approx(2, abs=0.2)
         assert values[1]["z"] == pytest.approx(0.5, abs=0.2)
-        server.stop()
 
 
 def test_a_bad_row_spoils_no_other_of_its_request(table_server: Server, table_model: Model) -> None:
@@ -166,3 +168,19 @@ def test_many_clients_at_once_get_their_own_answers(
         assert sum(counted.statuses.values()) > 64
         assert after["requests"] - before["requests"] == sum(counted.statuses.values())
         assert (after["rows"] - before["rows"]) / (after["batches"] - before["batches"]) > 2, "rows go together"
+
+
+def test_64_clients_get_more_rows_a_second_than_row_by_row_in_python(table_server: Server, table_model: Model) -> None:
+    rows = [ROW | {"age": age} for age in range(20, 84)]
+    queries = [
+        Query(json.dumps(row).encode(), "application/json", (label,))
+        for row, label in zip(rows, table_model.predict(rows), strict=True)
+    ]
+    load(table_server.port, queries, clients=64, seconds=0.3)
+    counted = load(table_server.port, queries, clients=64, seconds=1.5)
+    start, alone = time.monotonic(), 0
+    while time.monotonic() - start < 1:
+        table_model.predict(rows[alone % len(rows)])
+        alone += 1
+    assert (set(counted.statuses), counted.wrong) == ({200}, 0)
+    assert counted.rows / counted.seconds > alone / (time.monotonic() - start)
