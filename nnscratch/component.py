@@ -13,7 +13,7 @@ import re
 import sys
 import types
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, field, fields
+from dataclasses import MISSING, Field, field, fields
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -89,9 +89,14 @@ def from_plain(base: type[ComponentType], values: object, depth: int = 0) -> Com
     return made
 
 
+def settings_of(kind: Any) -> tuple[Field[Any], ...]:
+    """The fields of a component, its class or any other dataclass that are given when it is made, in order."""
+    return tuple(each for each in fields(kind) if each.init)
+
+
 def with_fields(kind: type[Kind], values: Mapping[str, Any], called: str, depth: int = 0) -> Kind:
     """The dataclass with these plain values. Raises ValueError, in which it is `called` so, as `from_plain` does."""
-    settings = {each.name: each for each in fields(kind) if each.init}  # type: ignore[arg-type]
+    settings = {each.name: each for each in settings_of(kind)}
     hints, given = _hints(kind), {}  # type: ignore[arg-type]  # mypy thinks that a class is not hashable
     for name, value in values.items():
         if name not in settings:
@@ -149,7 +154,7 @@ def _is_scalar(annotation: Any, value: object) -> bool:
     if annotation is None or annotation is types.NoneType:
         return value is None
     if annotation is float:
-        return type(value) in (int, float) and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
+        return isinstance(value, int | float) and type(value) is not bool and abs(value) <= sys.float_info.max
     return annotation in (bool, int, str) and type(value) is annotation
 
 

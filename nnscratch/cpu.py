@@ -5,10 +5,9 @@ OpenBLAS asks for Cooperlake, which is not among them, and falls back to Haswell
 `OPENBLAS_CORETYPE=SkylakeX` selects the AVX-512 kernels there. It works only when set before the library is loaded,
 and only a CPU with AVX-512 F, BW, DQ and VL may be told so; everywhere else nothing is forced.
 
-OpenBLAS workers wait for the next matrix product in a loop, by default for 2^26 cycles, and steal the core from our own
-threads meanwhile. `OPENBLAS_THREAD_TIMEOUT=20` makes that 2^20 cycles, about 0.4 ms: longer than what lies between two
-products, where waking a sleeping worker can cost more than the product (0.6 ms on a virtual machine), and short beside
-the milliseconds that our own threads work on the weights of a large network.
+OpenBLAS workers wait for the next matrix product in a loop, by default for 2^26 cycles. Networks give them none, as
+they share out their products themselves (nn/compute/products.py), but other products do, and then they steal the core.
+`OPENBLAS_THREAD_TIMEOUT=20` makes that 2^20 cycles, about 0.4 ms.
 
 Where no thread can be started (`ulimit -u`, a container's limit of processes) OpenBLAS ends the process by SIGINT while
 it is loaded; with `OPENBLAS_NUM_THREADS=1` it starts none.

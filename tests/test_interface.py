@@ -256,4 +256,4 @@ def test_the_notebook_gives_what_it_shows(tmp_path: Path, monkeypatch: pytest.Mo
 def test_names_that_are_not_there_are_an_ordinary_error() -> None:
     assert {"load", "train", "Model"} <= set(dir(nnscratch))
     with pytest.raises(AttributeError, match="lode"):
-        nnscratch.lode  # type: ignore[attr-defined]  # noqa: B018
+        nnscratch.lode  # type: ignore[attr-defined]  # noqa: B018  a wrong name is meant

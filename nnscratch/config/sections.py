@@ -54,7 +54,7 @@ def _monitored_value(name: str) -> str:
 
 def option(default: object, help: str, **bounds: float) -> Any:
     """A field that may be left out."""
-    return Field(default=default, description=help, **bounds)  # type: ignore[call-overload]
+    return Field(default=default, description=help, **bounds)  # type: ignore[call-overload]  # ge, gt, le or lt
 
 
 def named(base: type[ComponentType], name: str, help: str) -> Any:

@@ -18,7 +18,7 @@ from pydantic.errors import PydanticSchemaGenerationError
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, PydanticUndefined, core_schema
 
-from nnscratch.component import Component, catalogue
+from nnscratch.component import Component, catalogue, settings_of
 from nnscratch.config.node import Node, Value
 from nnscratch.errors import UserError, did_you_mean
 
@@ -72,7 +72,7 @@ class Specification(Generic[ComponentType]):
     @classmethod
     def of(cls, component: ComponentType) -> Specification[ComponentType]:
         """The description of an instance."""
-        settings = [field.name for field in dataclasses.fields(component) if field.init]  # type: ignore[arg-type]
+        settings = [field.name for field in settings_of(component)]
         return cls(type(component), {name: _describe(getattr(component, name)) for name in settings})
 
     @classmethod
@@ -122,9 +122,7 @@ def _fields_model(component: type[Component]) -> type[BaseModel]:
     except NameError as error:
         raise UserError(f"{component.kind} {component.name}: an annotation cannot be read: {error}") from None
     definitions: dict[str, Any] = {}
-    for field in dataclasses.fields(component):  # type: ignore[arg-type]
-        if not field.init:
-            continue
+    for field in settings_of(component):
         info: dict[str, Any] = {"alias": field.name, "description": field.metadata.get("help") or None}
         if field.default is not dataclasses.MISSING:
             info["default"] = _describe(field.default)
@@ -254,7 +252,7 @@ def _annotation(annotation: Any, bounds: dict[str, Any]) -> Any:
     if origin is Annotated:
         return Annotated[(_annotation(members[0], bounds), *members[1:])]
     if origin in (Union, types.UnionType):
-        return Union[tuple(_annotation(member, bounds) for member in members)]  # noqa: UP007
+        return Union[tuple(_annotation(member, bounds) for member in members)]  # noqa: UP007  # | takes two
     if origin is tuple:  # YAML has lists only, which a strict tuple would refuse
         return Annotated[
             types.GenericAlias(tuple, tuple(_annotation(member, bounds) for member in members)), Strict(False)

@@ -10,7 +10,7 @@ import numpy as np
 
 from nnscratch.datasets.dataset import Array, Dataset
 from nnscratch.datasets.description import Description
-from nnscratch.datasets.separation import shared_groups
+from nnscratch.datasets.separation import suspicious_groups, told
 from nnscratch.datasets.suspicions import (
     Shared,
     class_suspicions,
@@ -53,6 +53,8 @@ class DataReport:
     repeated: int | None
     """Training inputs that another is equal to; None where that was not looked for."""
     shared: tuple[Shared, ...]
+    held_out: str
+    """Which examples were held out; empty where it was at random."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -89,7 +91,7 @@ def data_report(dataset: Dataset, parts: Parts) -> DataReport:
     train = next(iter(labels.values()))
     sources = {id(dataset.validation_inputs): "val", id(dataset.test_inputs): "test", id(dataset.train_inputs): "train"}
     of_source = {name: (sources.get(id(inputs), ""), taken) for name, (inputs, taken) in rows.items()}
-    suspicions = (*shared_suspicions(shared), *shared_groups(dataset.separation, of_source))
+    suspicions = (*shared_suspicions(shared), *suspicious_groups(dataset.separation, of_source))
     warnings = [*dataset.description.warnings, *suspicions]
     classes: dict[str, dict[str, int]] = {}
     ranges: tuple[TargetRange, ...] = ()
@@ -119,4 +121,5 @@ def data_report(dataset: Dataset, parts: Parts) -> DataReport:
         targets=ranges,
         repeated=repeated,
         shared=shared,
+        held_out=told(dataset.separation, of_source),
     )

@@ -55,6 +55,12 @@ def column_suspicions(
         known = column[~np.isnan(column)]
         if len(known) == len(column) > 1 and np.all(known == known[0]):
             constants.append(name)
+        elif name not in (*categories, *dates) and (mark := _gap_mark(known)) is not None:
+            value, times = mark
+            yield (
+                f"column {name!r} is {value:g} in {times:,} rows, far from its other values: "
+                "if that stands for a gap, empty these cells"
+            )
         elif name not in (*categories, *dates) and (what := _names_rows(column)):
             yield (
                 f"column {name!r} {what}: where these are sorted it gives the answer away; "
@@ -146,6 +152,18 @@ def _names_rows(column: Array) -> str:
         return ""
     is_dense, is_sorted = np.ptp(column) < 2 * len(column), np.all(steps > 0)
     return "is another whole number in every row, as the names of rows are" if is_dense or is_sorted else ""
+
+
+def _gap_mark(known: Array) -> tuple[float, int] | None:
+    """A value that comes often and is further from all others than these are apart, such as -999; how often."""
+    values, counts = np.unique(known, return_counts=True)
+    if len(values) <= FEWEST:
+        return None
+    for place, others in ((0, values[1:]), (-1, values[:-1])):
+        distance = min(abs(values[place] - others[0]), abs(values[place] - others[-1]))
+        if distance > others[-1] - others[0] and counts[place] >= max(3, len(known) / 1000):
+            return float(values[place]), int(counts[place])
+    return None
 
 
 def _predicts_alone(column: Array, targets: Array, is_category: bool) -> bool:

@@ -1,4 +1,4 @@
-"""The one rule for whole numbers as targets, whatever file they come from: classes, or a quantity."""
+"""The rules for numbers as targets, whatever file they come from: classes or a quantity, and how many digits."""
 
 from __future__ import annotations
 
@@ -27,3 +27,11 @@ def classes_or_quantity(values: Array) -> tuple[bool, str]:
     if distinct[0] == 0 and distinct[-1] == number - 1 and number * EXAMPLES_EACH <= count:
         return True, f"whole numbers that count from 0 to {number - 1}"
     return False, f"{number:,} different whole numbers in {count:,} rows"
+
+
+def as_float32(values: Array) -> Array:
+    """Numbers (N, K) as float32, unless that loses digits that tell them apart: dates, large counters."""
+    if not len(values):
+        return values.astype(np.float32)
+    largest, deviation = np.max(np.abs(values), axis=0), np.std(values, axis=0)
+    return values if np.any((largest > 2**12) & (largest > 2**12 * deviation)) else values.astype(np.float32)

@@ -252,14 +252,30 @@ class _LayerBench:
             raise self._broken("forward", y, "y", (len(x), *self.output_shape))
         if not self.layer.may_overwrite_x and not np.array_equal(given, x, equal_nan=True):
             self.overwritten = "forward writes over x, which others still need: write y into an array of its own"
+        self.given, self.made = given, y
         return y
 
     def backward(self, r: Array) -> Array | None:
         dy = r.copy()
+        spoiled = self._spoil_what_is_not_read_again()
         dx = self.layer.backward(dy)
+        if spoiled and dx is not None and np.isnan(dx).any():
+            self.overwritten = f"backward reads {spoiled}"
         if not self.layer.may_overwrite_dy and not np.array_equal(dy, r, equal_nan=True):
             self.overwritten = "backward writes over dy, which others still need: write dx into an array of its own"
         return dx
+
+    def _spoil_what_is_not_read_again(self) -> str:
+        """Others may have overwritten by then what backward does not ask for; says what that is, and how to ask."""
+        arrays = {"x": self.given, "y": self.made}
+        asked = {"x": self.layer.needs_x_again(), "y": self.layer.backward_needs_output}
+        if np.may_share_memory(self.given, self.made):
+            asked = dict.fromkeys(asked, any(asked.values()))
+        spoiled = [name for name in arrays if not asked[name] and np.isfinite(self.made).all()]
+        for name in spoiled:
+            arrays[name][...] = np.nan
+        fields = {"x": "backward_needs_input", "y": "backward_needs_output"}
+        return " or ".join(f"{name} again without asking for it: {fields[name]} = True" for name in spoiled)
 
     def function(self, x: Array, before: Array) -> Function:
         """f = sum r y for inputs x, after a pass with others."""

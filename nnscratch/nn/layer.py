@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from nnscratch.component import Component
+from nnscratch.component import Component, settings_of
 from nnscratch.errors import ContractError, ShapeError, UserError
-from nnscratch.nn.compute.buffers import Array, Buffers, Shape
+from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.contract import broken, is_array, is_shape
 from nnscratch.nn.equations import Equation, in_turn, largest
+from nnscratch.nn.memory import LayerMemory, grant_memory
 from nnscratch.nn.parameters import Parameters
 from nnscratch.nn.random_streams import Moment
 
 
 @dataclass(eq=False)
-class Layer(Component):
+class Layer(Component, LayerMemory):
     """One step of a network: y = f(x), and dx from dy, where dx is the gradient of the loss with respect to x.
 
     A layer owns its buffers and writes results into them. `backward` overwrites the gradients of the layer's own
@@ -31,24 +32,14 @@ class Layer(Component):
 
     kind: ClassVar[str] = "layer"
 
-    backward_needs_input: ClassVar[bool] = False
-    """backward reads x again, so nobody may overwrite it before."""
-    backward_needs_output: ClassVar[bool] = False
-    """backward reads y again."""
     equations: ClassVar[Mapping[str, str]] = {}
     """Of an element-wise layer: y from x, and dx from dy, in Python's arithmetic over x, y, dy and the layer's fields.
 
     `nnscratch explain` shows and computes them; an entry may use those before it.
     """
-    returns_view: ClassVar[bool] = False
-    """y is x under another shape."""
 
     def __post_init__(self) -> None:
-        self.buffers = Buffers()
-        self.dtype: npt.DTypeLike = np.float32
-        # Granted by the chain, which knows who needs what again.
-        self.may_overwrite_x = False
-        self.may_overwrite_dy = False
+        self.own_memory()
         self.needs_dx = True
         self.path = ""
         self.moment = Moment()
@@ -117,6 +108,11 @@ class Layer(Component):
         own = 0 if self.returns_view else math.prod(output_shape)
         return own + sum(chain.activation_size() for chain in self.children())
 
+    def kept_size(self, output_shape: Shape) -> int:
+        """How many numbers it keeps for one example from forward to backward, with those inside it: y, if it has to."""
+        own = 0 if not self.keeps_y or self.may_overwrite_x or self.returns_view else math.prod(output_shape)
+        return own + sum(chain.kept_size() for chain in self.children())
+
     def kinks(self) -> Array | None:
         """Which side of its kinks every number of the last forward fell on; None for a smooth layer.
 
@@ -124,37 +120,6 @@ class Layer(Component):
         """
         inside = [pattern.ravel() for chain in self.children() for pattern in chain.kinks()]
         return np.concatenate(inside) if inside else None
-
-    def buffer(self, name: str, shape: Shape, dtype: npt.DTypeLike | None = None) -> Array:
-        """The layer's own memory of that name and shape, reused from step to step."""
-        return self.buffers.get(name, shape, self.dtype if dtype is None else dtype)
-
-    def scratch(self, name: str, like: Array) -> Array:
-        """Memory of that shape and type for what a piece of work needs on its way, and nobody after it."""
-        return self.workers.scratch(name, like.shape, like.dtype)
-
-    def y_like(self, x: Array) -> Array:
-        """Where an element-wise layer writes y: over x when granted, else into its own buffer."""
-        return x if self.may_overwrite_x else self.buffer("y", x.shape)
-
-    def dx_like(self, dy: Array) -> Array:
-        """Where an element-wise layer writes dx: over dy when granted, else into its own buffer."""
-        return dy if self.may_overwrite_dy else self.buffer("dx", dy.shape)
-
-    def forward_by(self, formula: Callable[..., object], x: Array, *more: Array) -> Array:
-        """y of an element-wise layer, which formula(x, *more, y) writes, of a large batch in pieces that cores share.
-
-        y may lie over x, number upon number: the formula must have read x before it writes there.
-        """
-        y = self.y_like(x)
-        self.workers.elementwise(formula, x, *more, y)
-        return y
-
-    def backward_by(self, formula: Callable[..., object], dy: Array, *more: Array) -> Array:
-        """dx of an element-wise layer, which formula(dy, *more, dx) writes, likewise."""
-        dx = self.dx_like(dy)
-        self.workers.elementwise(formula, dy, *more, dx)
-        return dx
 
     def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
         """Single entries of y by hand, from the numbers of the last forward, which was for training and made y of x.
@@ -176,7 +141,7 @@ class Layer(Component):
 
     def _numbers(self) -> dict[str, float]:
         """The settings that are numbers, by name."""
-        settings = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+        settings = {each.name: getattr(self, each.name) for each in settings_of(self)}
         return {name: value for name, value in settings.items() if type(value) in (int, float)}
 
 
@@ -214,7 +179,7 @@ class Chain:
         with nullcontext() if self.field == "layers" else parameters.scope(self.field):
             for index, layer in enumerate(self.layers):
                 shape = self._build(index, layer, shape, parameters)
-        self._grant_memory()
+        self._share_memory()
         parameters.chains += 1
         return shape
 
@@ -240,22 +205,11 @@ class Chain:
         self.summaries.append(LayerSummary(layer.path, shape, output_shape, declared, flops, trainable))
         return output_shape
 
-    def _grant_memory(self) -> None:
-        """Tells every layer what it may overwrite.
-
-        A layer may write over its input when the layer that made it does not need it again for its own backward pass,
-        and it does not itself; a view passes its maker's wish on. The chain's input belongs to others. The gradient
-        that arrives from above is free unless somebody outside the chain shares it, which only the last layer (and
-        views before it) can meet.
-        """
-        kept = True
+    def _share_memory(self, place: str = "") -> None:
+        grant_memory(self.layers, self.dy_is_free, place)
         for layer in self.layers:
-            layer.may_overwrite_x = not kept and not layer.backward_needs_input
-            kept = layer.backward_needs_output or (layer.returns_view and kept)
-        free = self.dy_is_free
-        for layer in reversed(self.layers):
-            layer.may_overwrite_dy = free
-            free = free or not layer.returns_view
+            for number, chain in enumerate(layer.children()):
+                chain._share_memory(f"{place}{number}.")
 
     def walk(self) -> Iterator[Layer]:
         """Every layer, those inside others included, each before what it holds."""
@@ -288,9 +242,24 @@ class Chain:
         return sum(layer.training_flops(summary.input_shape, summary.output_shape) for layer, summary in pairs)
 
     def activation_size(self) -> int:
-        """How many numbers the layers' outputs hold for one example: what a batch costs in memory, about twice."""
+        """How many numbers the layers' outputs for one example are."""
         pairs = zip(self.layers, self.summaries, strict=True)
         return sum(layer.activation_size(summary.output_shape) for layer, summary in pairs)
+
+    def kept_size(self) -> int:
+        """How many numbers for one example the layers keep from forward to backward."""
+        pairs = zip(self.layers, self.summaries, strict=True)
+        return sum(layer.kept_size(summary.output_shape) for layer, summary in pairs)
+
+    def largest_passing(self) -> int:
+        """How many numbers for one example the largest array has that a layer hands to its neighbour."""
+        inside = [chain.largest_passing() for layer in self.layers for chain in layer.children()]
+        own = [math.prod(shape) for row in self.summaries for shape in (row.input_shape, row.output_shape)]
+        return max(own + inside, default=0)
+
+    def training_size(self) -> int:
+        """How many numbers for one example a step holds: what is kept, and the two arrays that are handed on."""
+        return self.kept_size() + 2 * self.largest_passing()
 
     def kinks(self) -> Iterator[Array]:
         """The side of every kink that the last forward fell on, layer by layer."""

@@ -170,7 +170,7 @@ def reliability(
     edges = np.linspace(0.0, 1.0, len(number) + 1)
     middle, bar = (edges[:-1] + edges[1:]) / 2, 0.92 / len(number)
 
-    figure = new_figure(width, width)
+    figure = new_figure(width + (0.2 if width >= 6 else 0.6), width)
     grid = figure.add_gridspec(2, 1, height_ratios=[4, 1])
     axes, below = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
     bars = axes.bar(middle[used], accuracy[used], bar, color=SKY, edgecolor=INK, linewidth=0.6)
@@ -180,13 +180,13 @@ def reliability(
     (diagonal,) = axes.plot([0, 1], [0, 1], color=BLACK, linestyle="--", linewidth=1.4)
     dress(axes, y="accuracy", grid="y")
     axes.set_ylim(0, 1)
-    add_legend(axes, [bars, gaps, diagonal], ["accuracy", "gap to confidence", "perfectly calibrated"],
-               where="upper left")  # fmt: skip
     below.bar(middle[used], number[used] / max(number.sum(), 1.0), bar, color=MUTED)
     dress(below, x="confidence", y="share")
     for panel in (axes, below):
         panel.set_xlim(0, 1)
         percent_axis(panel)
         percent_axis(panel, axis="x")
+    labels = ["accuracy", "gap to confidence", "perfectly calibrated"]
+    add_legend(figure, [bars, gaps, diagonal], labels, columns=3)
     head(figure, f"{title or 'Reliability'}: calibration error (ECE) {percent(error)}")
     return save(figure, path)

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML page that needs no network, no script and no other file.
+"""The page of a run, or of a sweep: HTML that needs no network, no script and no other file.
 
 Every text is escaped, and a content security policy forbids the page to load or run anything, whatever a class name or
 a config may contain.
@@ -24,7 +24,7 @@ _PAGE = Template("""\
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+$live<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>$title</title>
 <style>
 $style</style>
@@ -43,6 +43,21 @@ $sections
 </body>
 </html>
 """)
+
+
+LIVE = '<meta name="nnscratch" content="live">'
+"""In the head of a page that was made while its training ran: it is no report yet."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """That the page is made again while something runs: which share of it is done, and how often to look.
+
+    After so many seconds the browser loads the page anew; never, when it is 0 since all is over.
+    """
+
+    done: float
+    seconds: int
 
 
 @dataclass(frozen=True)
@@ -65,6 +80,8 @@ class Picture:
     alt: str
     caption: str = ""
     narrow: bytes | None = None
+    film: bytes | None = None
+    """The same over the epochs, as GIF."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +105,18 @@ class ReportContents:
     headlines: tuple[Headline, ...] = ()
     notes: tuple[str, ...] = ()
     command: str = ""
+    command_label: str = "Repeat this run"
+    live: Live | None = None
+    drawings: tuple[str, ...] = ()
+    """Curves in SVG, in place of those that are a picture."""
+    latest: Table | None = None
+    """The rows of the last epochs."""
     config: str = ""
     network: Table | None = None
     figures: Table | None = None
     curves: Picture | None = None
+    learned: Picture | None = None
+    """Of data with one or two features, what the network makes of them."""
     confusion_matrix: Picture | None = None
     most_confused: Table | None = None
     per_class: Table | None = None
@@ -107,7 +132,8 @@ def render_report(contents: ReportContents) -> str:
     """The whole page as text, to be written as UTF-8."""
     sections = [section for section in _sections(contents) if section.body]
     return _PAGE.substitute(
-        title=f"{_text(contents.name)}: training report",
+        title=_title(contents),
+        live=_live(contents.live),
         style=files("nnscratch.report").joinpath("page.css").read_text(encoding="utf-8"),
         header=_header(contents),
         links="\n".join(f'<a href="#{section.anchor}">{section.heading}</a>' for section in sections),
@@ -130,7 +156,10 @@ class _Section:
 def _sections(contents: ReportContents) -> Iterator[_Section]:
     """All sections in the order of the page; one without data has an empty body."""
     yield _Section("figures", "Figures", _table(contents.figures, "Figures, each with its 95 % bootstrap interval"))
-    yield _Section("curves", "Curves", _picture(contents.curves))
+    drawings = f'<div class="drawings">{"".join(contents.drawings)}</div>' if contents.drawings else ""
+    yield _Section("curves", "Curves", drawings + _picture(contents.curves))
+    yield _Section("latest", "Epochs, the latest first", _table(contents.latest, "Latest epochs"))
+    yield _Section("learned", "What it learned", _picture(contents.learned))
     confusion = _picture(contents.confusion_matrix) + _table(contents.most_confused, "Most confused classes")
     yield _Section("confusion", "Confusion matrix", confusion)
     classes = _table(contents.per_class, "Scores by class") + "".join(map(_picture, contents.class_plots))
@@ -146,6 +175,9 @@ def _sections(contents: ReportContents) -> Iterator[_Section]:
 def _header(contents: ReportContents) -> str:
     status = f' <span class="status {_status_class(contents.status)}">{_text(contents.status)}</span>'
     parts = [f"<h1>{_text(contents.name)}{status if contents.status else ''}</h1>"]
+    if contents.live is not None:
+        done = f"{100 * contents.live.done:.1f}"
+        parts.append(f'<progress value="{done}" max="100" aria-label="Share that is done">{done} %</progress>')
     if contents.subtitle:
         parts.append(f'<p class="subtitle">{_text(contents.subtitle)}</p>')
     if contents.headlines:
@@ -158,12 +190,26 @@ def _header(contents: ReportContents) -> str:
         parts.append(f'<dl class="headlines">{cards}</dl>')
     parts += [f'<p class="note">{_text(note)}</p>' for note in contents.notes]
     if contents.command:
-        parts.append(f'<p class="label">Repeat this run</p>{_code(contents.command, "Command that repeats this run")}')
+        label = _text(contents.command_label)
+        parts.append(f'<p class="label">{label}</p>{_code(contents.command, f"Command: {label.lower()}")}')
     return "\n".join(parts)
 
 
+def _title(contents: ReportContents) -> str:
+    """What the browser's tab says: while it runs, how much is done."""
+    name, live = _text(contents.name), contents.live
+    return f"{100 * live.done:.0f} % of {name}" if live is not None and live.seconds else f"{name}: training report"
+
+
+def _live(live: Live | None) -> str:
+    if live is None:
+        return ""
+    again = f'<meta http-equiv="refresh" content="{live.seconds}">\n' if live.seconds else ""
+    return f"{LIVE}\n{again}"
+
+
 def _status_class(status: str) -> str:
-    return {"completed": "good", "diverged": "bad", "failed": "bad"}.get(status, "plain")
+    return {"completed": "good", "diverged": "bad", "failed": "bad", "killed": "bad"}.get(status, "plain")
 
 
 def _text(text: str) -> str:
@@ -184,11 +230,18 @@ def _picture(picture: Picture | None) -> str:
     image = _image(picture.png, picture.alt)
     if picture.narrow is not None:
         width, height = _size(picture.narrow)
-        source = (
-            f'<source media="(max-width: 560px)" srcset="{_data(picture.narrow)}" width="{width}" height="{height}">'
-        )
+        size = f'width="{width}" height="{height}"'
+        source = f'<source media="screen and (max-width: 560px)" srcset="{_data(picture.narrow)}" {size}>'
         image = f"<picture>{source}{image}</picture>"
-    return f'<figure class="plot">{image}{caption}</figure>'
+    film = "" if picture.film is None else _film(picture.film, picture.alt)
+    return f'<figure class="plot">{image}{caption}{film}</figure>'
+
+
+def _film(gif: bytes, alt: str) -> str:
+    """A GIF that is shown when somebody asks for it: what moves beside a text is a nuisance."""
+    width, height = struct.unpack("<HH", gif[6:10])
+    shown = f'<img src="{_data(gif, "gif")}" alt="{_text(alt)}, over the epochs" width="{width}" height="{height}">'
+    return f"<details><summary>Over the epochs</summary>{shown}</details>"
 
 
 def _image(png: bytes, alt: str) -> str:
@@ -205,8 +258,8 @@ def _size(png: bytes) -> tuple[int, int]:
     return width, height
 
 
-def _data(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+def _data(image: bytes, kind: str = "png") -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode('ascii')}"
 
 
 def _table(table: Table | None, label: str) -> str:
@@ -220,7 +273,7 @@ def _table(table: Table | None, label: str) -> str:
         "<tr>" + "".join(f"<td{kind}>{_text(cell)}</td>" for kind, cell in zip(classes, row, strict=True)) + "</tr>"
         for row in table.rows
     )
-    name = _text(table.title or label)
+    name = _text(label)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{name}"><table><caption>{name}</caption>'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"

@@ -33,7 +33,8 @@ SKY, ORANGE, BLACK = "#56B4E9", "#E69F00", "#000000"
 INK, MUTED, FAINT = "#1f2328", "#59636e", "#d8dee4"
 
 WIDTH = 8.0  # inches: shown 800 pixels wide, 10 points are 14 pixels
-LETTER, LINE_OF_LEGEND = 0.075, 0.75  # inches: how wide a letter of a legend is, and what stands before it
+LETTER, LINE_OF_LEGEND = 0.075, 0.75  # inches: how wide a letter of a legend is, and at most what stands before it
+SAMPLE = 0.62  # inches: what stands before it where the letters are counted one by one
 NARROW = 4.0  # for a telephone, and one column of a paper: panels side by side go below each other
 DOTS_PER_INCH = 150
 TITLE, TEXT, SMALL = 11.5, 10.0, 8.5  # points
@@ -41,8 +42,6 @@ MOST_LETTERS = 1000
 
 BEGINNINGS = {".png": b"\x89PNG\r\n\x1a\n", ".pdf": b"%PDF-", ".svg": b"<?xml"}
 """The formats of pictures by the suffix that chooses them, each with how its files begin."""
-
-Place = Literal["best", "upper left", "lower right", "outside lower center"]
 
 
 @dataclass(frozen=True)
@@ -109,24 +108,29 @@ def most_legend_letters(width: float) -> int:
     return int((width - LINE_OF_LEGEND) / LETTER)
 
 
-def add_legend(
-    owner: Axes | Figure,
-    handles: Sequence[Any],
-    labels: Sequence[str],
-    *,
-    where: Place = "outside lower center",
-    columns: int = 1,
-) -> Legend:
-    """A legend that shows every label as it is written; handles are artists or containers of bars."""
+def add_legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str], *, columns: int = 1) -> Legend:
+    """A legend below the panels that shows every label as it is written, in that many columns or as many as fit.
+
+    Handles are artists or containers of bars.
+    """
+    shown = [plain(label, 60) for label in labels]
+    while columns > 1 and _width_of_legend(shown, columns) > figure.get_figwidth():
+        columns -= 1
     # matplotlib drops labels that start with an underscore; text set afterwards is left alone.
-    legend = owner.legend(
-        handles, ["series"] * len(handles), loc=where, ncols=columns, fontsize=SMALL + 0.5, framealpha=0.85,
-        edgecolor=FAINT, handlelength=3.2, borderaxespad=0.3,
+    legend = figure.legend(
+        handles, ["series"] * len(handles), loc="outside lower center", ncols=columns, fontsize=SMALL + 0.5,
+        framealpha=0.85, edgecolor=FAINT, handlelength=3.2, borderaxespad=0.3,
     )  # fmt: skip
-    for text, label in zip(legend.get_texts(), labels, strict=True):
-        text.set_text(plain(label, 60))
+    for text, label in zip(legend.get_texts(), shown, strict=True):
+        text.set_text(label)
         text.set_color(INK)
     return legend
+
+
+def _width_of_legend(labels: Sequence[str], columns: int) -> float:
+    """Inches, about; each column is as wide as its longest label."""
+    parts = np.array_split(np.array(labels, object), columns)
+    return sum(max(map(len, part)) * LETTER + SAMPLE for part in parts if len(part))
 
 
 def plain(text: str, limit: int = 24) -> str:
@@ -257,7 +261,7 @@ def to_bytes(figure: Figure, suffix: str) -> bytes:
         figure.set_layout_engine("none")
     stream = io.BytesIO()
     if suffix == ".png":
-        FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]
+        FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]  # matplotlib leaves it untyped
         return stream.getvalue()
     # These writers take what makes their files reproducible from the settings alone.
     with rc_context({"svg.hashsalt": "nnscratch", "pdf.fonttype": 42}):

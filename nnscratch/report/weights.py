@@ -62,7 +62,7 @@ def weight_histograms(
         dress(axes, title=title_of_panel, grid=None)
         axes.title.set_fontsize(SMALL + 0.5)
         axes.tick_params(labelsize=SMALL - 0.5)
-        axes.locator_params(axis="x", nbins=5)
+        axes.locator_params(axis="x", nbins=5 if width / columns > 2.2 else 3)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
     if handles:

@@ -98,7 +98,9 @@ class Evaluation:
         """The figures in one line, the table of classes or targets, and where everything is."""
         measured = self.measured
         parts = [plain_table(figures_table(measured.figures))]
+        said = [self.note, "" if self.decision is None else str(self.decision)]
         if isinstance(measured, Classified):
+            said += [] if measured.calibration is None else [str(measured.calibration)]
             parts.append(plain_table(per_class_table(measured.class_scores)))
         elif len(measured.target_names) > 1:
             parts.append(plain_table(_targets_table(measured)))
@@ -106,7 +108,6 @@ class Evaluation:
             parts.append(plain_table(subgroups_table(self.by, self.subgroups)))
         if self.timing is not None:
             parts.append(self.timing.to_text())
-        said = [self.note, "" if self.decision is None else str(self.decision)]
         on = self.subject.name if self.subject.source is None else f"other data, {self.subject.source}"
         head = f"{self.run}, {self.checkpoint.name} (epoch {self.epoch}), {on}:"
         size = f"{count(self.score.examples)} examples, loss {decimal(self.score.loss)}"

@@ -19,10 +19,11 @@ from nnscratch.datasets.tables.columns import Number
 from nnscratch.datasets.tables.header import TARGET_NAMES
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.datasets.tables.text import is_gap
+from nnscratch.datasets.task import as_float32
 from nnscratch.errors import DataError, UsageError, did_you_mean
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.prediction_inputs import items
-from nnscratch.results.prediction_tables import Item, table_items
+from nnscratch.results.prediction_tables import Item, read_as_trained, table_items
 from nnscratch.results.subgroups import require_column
 from nnscratch.runs.loaded import LoadedRun
 from nnscratch.training.examples import Examples
@@ -107,29 +108,36 @@ def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
     """The rows of a table whose target has no gap; `by` is a column whose cells are wanted, too."""
     if loaded.takes_images and path.suffix.lower() in SUFFIXES:
         raise unlabelled(loaded, path, "a picture alone has no label; a folder for each class gives them")
-    from nnscratch.datasets.tables.kinds import decimal_mark  # these import polars
-    from nnscratch.datasets.tables.reader import read_table
+    from nnscratch.datasets.tables.frames import pl  # these import polars
+    from nnscratch.datasets.tables.kinds import decimal_mark, fitting_mark
+    from nnscratch.datasets.tables.parsing import known_cells
 
     source = loaded.config.data.dataset.build()
     settings = source if isinstance(source, TableSettings) else TableSettings()
-    table = read_table(path, settings.delimiter, settings.header)
+    as_text = (settings.target,) if loaded.classes is not None and isinstance(settings.target, str) else ()
+    table = read_as_trained(loaded, path, as_text)
     if by is not None:
         require_column(by, table.names, str(path))
     decimal, _ = decimal_mark(table, settings.decimal)
     names = _target_names(loaded, settings, table.names, path)
     columns = [table.column(name) for name in names]
     if loaded.classes is None:
-        read = [Number(name, decimal=decimal).read(column) for name, column in zip(names, columns, strict=True)]
-        for name, (_, bad) in zip(names, read, strict=True):
+        marks = [fitting_mark(known_cells(each), decimal) if each.dtype == pl.String else decimal for each in columns]
+        numbers = [Number(name, decimal=mark) for name, mark in zip(names, marks, strict=True)]
+        read = [number.read(column) for number, column in zip(numbers, columns, strict=True)]
+        for number, (_, bad) in zip(numbers, read, strict=True):
             if bad.any():
                 row = int(np.argmax(bad))
-                raise DataError(f"{table.place(row)}: the target {name!r} is {table.cell(name, row)!r}, not a number")
+                cell = table.cell(number.name, row)
+                raise DataError(
+                    f"{table.place(row)}: the target {number.name!r} is {cell!r}, not {number.expected(cell)}"
+                )
         values = np.stack([each for each, _ in read], axis=1)
         rows = np.flatnonzero(~np.isnan(values).any(axis=1))
         targets = numbers_of(loaded, values[rows], path)
     else:
         cells = [str(cell).strip() for cell in columns[0].to_list()]
-        rows = np.array([row for row, cell in enumerate(cells) if not is_gap(cell)], np.int64)
+        rows = np.array([row for row, cell in enumerate(cells) if cell in loaded.classes or not is_gap(cell)], np.int64)
         targets = labels_of(loaded.classes, [_class_name(cells[row], loaded.classes) for row in rows], path)
     if not len(rows):
         raise unlabelled(loaded, path, f"every cell of the target {names[0]!r} is empty")
@@ -228,10 +236,10 @@ def _require_known(classes: tuple[str, ...], names: Iterable[str], path: Path) -
 
 
 def numbers_of(loaded: LoadedRun, values: Array, path: Path) -> Array:
-    """Regression targets (N, K) float32."""
+    """Regression targets (N, K), float32 where that has all their digits."""
     if values.dtype.kind not in "biuf":
         raise DataError(f"{path}: targets of {values.dtype}; a regression's are numbers")
-    flat = values.reshape(len(values), -1).astype(np.float32)
+    flat = as_float32(values.reshape(len(values), -1).astype(np.float64))
     if flat.shape[1] != loaded.outputs:
         raise DataError(f"{path}: {flat.shape[1]} targets an example, the network gives {loaded.outputs}")
     if not np.isfinite(flat).all():

@@ -25,7 +25,7 @@ from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.looks import count_looks
 from nnscratch.runs.reading import LONGEST_META, text_of
-from nnscratch.runs.summary import status
+from nnscratch.runs.status import status_of
 
 MARKDOWN, JSON = "model_card.md", "model_card.json"
 FORMAT = 1
@@ -95,7 +95,7 @@ def _values(run: RunDirectory, gradient_check: Mapping[str, Any] | None) -> dict
     started_from = None if meta.started_from is None else asdict(meta.started_from)
     return {
         "name": run.name,
-        "status": status(run, meta),
+        "status": status_of(run, meta),
         "started": meta.started,
         "updated": meta.updated,
         "parameters": meta.parameters,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
@@ -19,7 +18,7 @@ from nnscratch.nn.parameters import Parameters
 from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.reading import LONGEST_METRICS, text_of
-from nnscratch.runs.records import read_record
+from nnscratch.runs.records import read_lines
 
 
 @dataclass(frozen=True)
@@ -67,10 +66,4 @@ def keep_fingerprints(run: RunDirectory, epochs: int) -> None:
 
 def read_fingerprints(run: RunDirectory) -> list[Fingerprint]:
     """Those there are, in order; what is no whole line is left out."""
-    found = []
-    for line in text_of(run.path / layout.FINGERPRINTS, LONGEST_METRICS).splitlines():
-        try:
-            found.append(read_record(Fingerprint, json.loads(line)))
-        except (ValueError, RecursionError):
-            continue
-    return found
+    return read_lines(Fingerprint, text_of(run.path / layout.FINGERPRINTS, LONGEST_METRICS))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,7 +9,7 @@ from dataclasses import asdict, dataclass
 from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.reading import LONGEST_METRICS, text_of
-from nnscratch.runs.records import read_record
+from nnscratch.runs.records import read_lines
 
 
 @dataclass(frozen=True)
@@ -32,13 +31,7 @@ def note_look(run: RunDirectory, look: Look) -> None:
 
 def read_looks(run: RunDirectory) -> list[Look]:
     """Those there were, the first first."""
-    found = []
-    for line in text_of(run.path / layout.LOOKS, LONGEST_METRICS).splitlines():
-        try:
-            found.append(read_record(Look, json.loads(line)))
-        except (ValueError, RecursionError):
-            continue
-    return found
+    return read_lines(Look, text_of(run.path / layout.LOOKS, LONGEST_METRICS))
 
 
 def count_looks(run: RunDirectory) -> Mapping[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -19,7 +20,7 @@ def read_record(kind: type[Kind], values: object) -> Kind:
     given = values if isinstance(values, Mapping) else {}
     read: dict[str, Any] = {}
     annotations = get_type_hints(kind)
-    for field in fields(kind):  # type: ignore[arg-type]
+    for field in fields(kind):  # type: ignore[arg-type]  # a dataclass
         try:
             read[field.name] = _value(annotations[field.name], given[field.name])
         except (KeyError, ValueError):
@@ -29,9 +30,20 @@ def read_record(kind: type[Kind], values: object) -> Kind:
     return kind(**read)
 
 
+def read_lines(kind: type[Kind], text: str) -> list[Kind]:
+    """The records of a text with one in a line, in order; what is no whole record is left out."""
+    found = []
+    for line in text.splitlines():
+        try:
+            found.append(read_record(kind, json.loads(line)))
+        except (ValueError, RecursionError):
+            continue
+    return found
+
+
 def _value(annotation: Any, value: object) -> Any:
     """The value, when it is of that type. Raises ValueError."""
     nested = next((each for each in (annotation, *get_args(annotation)) if is_dataclass(each)), None)
     if nested is not None and (value is not None or nested is annotation):
-        return read_record(nested, value)  # type: ignore[arg-type]
+        return read_record(nested, value)  # type: ignore[arg-type]  # a class
     return typed(annotation, tuple(value) if isinstance(value, list) else value)

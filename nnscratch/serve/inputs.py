@@ -123,7 +123,7 @@ def _text(model: Model, part: Part, limits: Limits) -> list[Row]:
 
 def _table_items(loaded: LoadedRun, data: bytes) -> list[Item]:
     """The rows of a CSV text. One with other cells than the rest is an error of its own, not of the whole."""
-    from nnscratch.datasets.tables.reader import RaggedRow
+    from nnscratch.datasets.tables.cells import RaggedRow
 
     path, ragged = Path("table"), dict[int, Item]()
     while True:

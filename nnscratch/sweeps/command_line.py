@@ -136,7 +136,7 @@ def _run(
     trouble: UserError | None = None
     with StopRequest() as stop:
         try:
-            with Board(study, display):
+            with Board(study, display).shown():
                 if how.workers == 1:
                     work(study, assignment, stop, display.warn)
                 else:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import nnscratch
 import nnscratch.config.builtins  # so that every component is known
-from nnscratch.component import Component, catalogue, opening
+from nnscratch.component import Component, catalogue, opening, settings_of
 from nnscratch.nn.initializers import Initializer
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.layers.activations import Activation
@@ -119,7 +119,9 @@ PAGES = (
         "and predictions y in the targets' own units; each equals scikit-learn's. `training: {monitor: val_macro_f1}` "
         "computes one after every epoch and keeps the weights that are best by it; a sweep's metric is one that its "
         "config monitors. Figures come with 95 % bootstrap intervals: percentiles over 1,000 resamples of the split, "
-        "from the run's seed, an accuracy's from the binomial distribution itself. Where a figure has no "
+        "from the run's seed, an accuracy's from the binomial distribution itself; where all resamples are alike "
+        "there is none. Noise only adds to the calibration error, so what perfect probabilities would have by chance "
+        "stands beside it, and its interval reaches as far below it as above. Where a figure has no "
         "meaning there is none, and it is said why.",
         Metric,
     ),
@@ -198,7 +200,7 @@ def _component(component: type[Component]) -> Iterator[str]:
     introduction = inspect.cleandoc(inspect.getmodule(component).__doc__ or "").split("\n\n")[0]
     if not YEAR.search(component.__doc__ or "") and YEAR.search(introduction):
         yield from ("", _prose(introduction))
-    fields = [field for field in dataclasses.fields(component) if field.init]  # type: ignore[arg-type]
+    fields = settings_of(component)
     if fields:
         yield from ("", "| Field | Default | Meaning |", "|---|---|---|")
         for field in fields:

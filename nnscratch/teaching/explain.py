@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from nnscratch.config.advice import AGAINST_DIVERGENCE
 from nnscratch.config.config import Config
-from nnscratch.errors import DivergenceError, UsageError
+from nnscratch.datasets.storage import available_memory
+from nnscratch.errors import DivergenceError, UsageError, UserError
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
+from nnscratch.nn.network import Network
 from nnscratch.runs.starting import prepare_start
 from nnscratch.teaching.explanation import Explanation
 from nnscratch.teaching.recording import Recording
+from nnscratch.training.recipe import Recipe
 from nnscratch.training.trainer import Trainer
 
 MUCH_MEMORY = 2e9
 """Bytes from which it is said before."""
+SHARE_OF_MEMORY = 0.8
+"""Of the memory there is, what may be taken."""
 
 
 def explain(config: Config, workplace: Workplace, display: Display, *, sample: int = 2, step: int = 1) -> Explanation:
@@ -25,18 +32,13 @@ def explain(config: Config, workplace: Workplace, display: Display, *, sample: i
     Raises UsageError when training is over before that step.
     """
     assembly, _ = prepare_start(config, workplace, display)
-    trainer = assembly.trainer(machine.choose_threads(workplace.threads), np.float64)
+    recipe = _that_fits(assembly.network, assembly.recipe(), display)
+    trainer = assembly.trainer(machine.choose_threads(workplace.threads), np.float64, recipe)
     batches = trainer.batches(assembly.splits.train)
     steps, epochs = len(batches), config.training.epochs
     if step > epochs * steps:
         raise UsageError(
             f"--step {step}: {config.name} trains for {epochs * steps:,} steps, {epochs} epochs of {steps:,} batches"
-        )
-    memory = _memory(trainer)
-    if memory > MUCH_MEMORY:
-        display.warn(
-            f"all {config.training.batch_size:,} examples of the batch are kept in float64: about "
-            f"{memory / 1e9:.2g} GB of memory; with training.batch_size=8 the same formulas take little"
         )
     epoch, index = divmod(step - 1, steps)
     try:
@@ -50,9 +52,36 @@ def explain(config: Config, workplace: Workplace, display: Display, *, sample: i
     return Explanation(config.name, step, min(sample, len(taken.t)), len(taken.t), sections)
 
 
-def _memory(trainer: Trainer) -> int:
+def _that_fits(network: Network, recipe: Recipe, display: Display) -> Recipe:
+    """The recipe, with a smaller batch where there is no memory for its own; either is said, if it takes much.
+
+    Raises UserError where there is none for a single example.
+    """
+    available = available_memory()
+    whole, least = _memory(network, recipe, recipe.batch_size), _memory(network, recipe, 1)
+    examples = recipe.batch_size
+    if whole > SHARE_OF_MEMORY * available:
+        examples = int((SHARE_OF_MEMORY * available - least) // (_memory(network, recipe, 2) - least)) + 1
+    if examples < 1:
+        raise UserError(
+            f"one example takes about {least / 1e9:.2g} GB of memory in float64, and there are {available / 1e9:.2g}",
+            "make the network smaller",
+        )
+    if examples < recipe.batch_size:
+        display.warn(
+            f"a batch of {recipe.batch_size:,} examples in float64 takes about {whole / 1e9:.2g} GB of memory, and "
+            f"there are {available / 1e9:.2g}: told is a training with training.batch_size={examples}"
+        )
+    elif whole > MUCH_MEMORY:
+        display.warn(
+            f"all {examples:,} examples of the batch are kept in float64: about {whole / 1e9:.2g} GB of memory; "
+            "with training.batch_size=8 the same formulas take little"
+        )
+    return replace(recipe, batch_size=examples)
+
+
+def _memory(network: Network, recipe: Recipe, examples: int) -> int:
     """The bytes it takes, about: training's own in twice its precision, and a copy of what every layer gives on."""
-    held = Trainer.memory(trainer.network, trainer.recipe)
+    held = Trainer.memory(network, recipe)
     vectors = sum(held.values()) - held["activations"]
-    numbers = trainer.network.activation_size() * trainer.recipe.batch_size
-    return 2 * vectors + 3 * np.dtype(np.float64).itemsize * numbers
+    return 2 * vectors + 3 * np.dtype(np.float64).itemsize * network.activation_size() * examples

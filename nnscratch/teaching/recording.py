@@ -97,7 +97,7 @@ class Recording:
             self._backward.append(_section(f"backward {layer.path}", layer, arrays, equations))
             return dx
 
-        layer.forward, layer.backward = forward_and_tell, backward_and_tell  # type: ignore[method-assign]
+        layer.forward, layer.backward = forward_and_tell, backward_and_tell  # type: ignore[method-assign]  # of this one layer, while it is told of
 
     def _own(self, layer: Layer, vector: Array) -> Iterator[tuple[str, Array]]:
         """The layer's own arrays, without those of layers inside it, by their short names."""

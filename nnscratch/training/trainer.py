@@ -52,7 +52,7 @@ class Trainer:
         """The bytes that training such a network will hold, by what for; activations about, all else exactly."""
         parameters, single = network.parameters, np.dtype(np.float32).itemsize
         vectors = parameters.values_size + parameters.size + TrainingStep.size(parameters, recipe)
-        activations = 2 * network.activation_size() * recipe.evaluation_batch_size
+        activations = network.training_size() * recipe.evaluation_batch_size
         return {
             "weights and gradients": single * vectors,
             "optimizer": single * recipe.optimizer.state_size(parameters),

@@ -42,6 +42,15 @@ def test_numbers_that_name_the_rows_in_any_order_are_named_and_measured_ones_are
     assert not found(RNG.permutation(200) / 8, labels)
 
 
+def test_a_value_that_stands_for_gaps_is_named_and_a_single_outlier_is_not() -> None:
+    labels, measured = RNG.integers(0, 2, 200), RNG.uniform(0, 12, 200)
+    (said,) = found(np.where(np.arange(200) % 20 == 3, -200.0, measured), labels)
+    assert said.startswith("column 'last' is -200 in 10 rows, far from its other values")
+    assert found(np.where(np.arange(200) % 20 == 3, 999.0, measured), labels)
+    assert not found(np.where(np.arange(200) == 3, -200.0, measured), labels)
+    assert not found(np.where(np.arange(200) % 20 == 3, 0.0, measured), labels)
+
+
 def test_a_constant_column_is_named_and_one_with_gaps_is_none() -> None:
     (said,) = found(np.full(200, 7.0), RNG.integers(0, 2, 200))
     assert said == "1 column has one value in every row and can say nothing: 'last'"

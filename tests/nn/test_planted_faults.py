@@ -360,6 +360,20 @@ class OutputNotAskedFor(Layer):
 
 
 @dataclass(eq=False)
+class InputNotAskedFor(Layer):
+    """It needs x again and says that it does not."""
+
+    backward_needs_input: ClassVar[bool] = False
+
+    def forward(self, x: Array, training: bool) -> Array:
+        self.x = x
+        return np.square(x)
+
+    def backward(self, dy: Array) -> Array | None:
+        return np.asarray(2 * dy * self.x)
+
+
+@dataclass(eq=False)
 class SumLoss(CrossEntropy):
     def __call__(self, y: Array, t: Array) -> tuple[float, Array]:
         value, dy = super().__call__(y, t)
@@ -472,9 +486,10 @@ FAULTS: dict[str, Case] = {
         [Dense(6), Tanh(), WritesOverInput(2.0), Dense(3)], {"0.dense.weight", "0.dense.bias", "input"}, together=True
     ),
     "output overwritten by the next": Case(
-        [Dense(6), OutputNotAskedFor(), Scale(2.0), Dense(3)],
-        {"0.dense.weight", "0.dense.bias", "input"},
-        together=True,
+        [Dense(6), OutputNotAskedFor(), Scale(2.0), Dense(3)], {"1. dx"}, "y again without asking for it"
+    ),
+    "input overwritten by others": Case(
+        [Dense(6), InputNotAskedFor(), Dense(3)], {"1. dx"}, "backward_needs_input = True"
     ),
     "loss not divided by the batch": with_loss(SumLoss(), hint="4 times the right one"),
     "gradient without label smoothing": with_loss(HardGradient(label_smoothing=0.1)),

@@ -22,6 +22,7 @@ from nnscratch.results.decisions import Decision, Wanted
 from nnscratch.results.evaluate import load_data
 from nnscratch.results.subgroups import Groups, cells_of_split
 from nnscratch.runs.loaded import load_run
+from nnscratch.training.metrics.known import metrics_of
 
 Runs = dict[str, Any]
 
@@ -134,6 +135,17 @@ def test_regression_is_evaluated_on_arrays_of_its_own(
     result = evaluated(capsys, regression_run, "--data", str(tmp_path / "new.npz"))
     assert result["r2"] > 0.9
     assert result["intervals"]["r2"][0] <= result["r2"] <= result["intervals"]["r2"][1]
+
+
+def test_every_figure_has_an_interval(
+    capsys: pytest.CaptureFixture[str], two_classes: Path, regression_run: Path
+) -> None:
+    for run, task in ((two_classes, "classification"), (regression_run, "regression")):
+        result = evaluated(capsys, run)
+        names = {each.name for each in metrics_of(task)} - {"top5_accuracy"}  # of five classes at most, it is 1
+        assert set(result["intervals"]) == names
+        for name, (low, high) in result["intervals"].items():
+            assert low <= result[name] <= high, name
 
 
 @pytest.fixture(scope="module")

@@ -204,3 +204,30 @@ def test_much_memory_is_said_before_it_is_taken(
     said = re.search(r"all 90 examples of the batch are kept in float64: about ([\d.]+) GB", capsys.readouterr().err)
     assert said is not None
     assert float(said[1]) == pytest.approx(peak / 1e9, rel=0.4)
+
+
+def test_a_batch_for_which_there_is_no_memory_is_made_smaller_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layers = [{"conv": {"channels": 16, "kernel": 3}}, "relu", {"max_pool": 8}, "flatten", "dense"]
+    model = {"layers": layers}
+    monkeypatch.setattr("nnscratch.teaching.explain.available_memory", lambda: 40_000_000)
+    told = story(tmp_path, {"model": model, "training": {"batch_size": 90}}, step=2)
+    said = re.search(
+        r"a batch of 90 examples .* told is a training with training\.batch_size=(\d+)",
+        " ".join(capsys.readouterr().err.split()),
+    )
+    assert said is not None
+    assert told.batch == int(said[1])
+    assert 1 <= told.batch < 90
+    monkeypatch.undo()
+    again = story(tmp_path, {"model": model, "training": {"batch_size": told.batch}}, step=2)
+    assert as_text(again) == as_text(told)
+
+
+def test_a_network_for_which_there_is_no_memory_at_all_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnscratch.teaching.explain.available_memory", lambda: 100_000)
+    with pytest.raises(UserError, match=r"one example takes about .* GB of memory in float64, and there are"):
+        story(tmp_path)

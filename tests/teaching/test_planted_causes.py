@@ -153,7 +153,7 @@ def test_a_wrong_gradient_is_the_cause_of_a_loss_that_rises() -> None:
 def test_a_network_that_always_answers_the_majority_class_is_told_so() -> None:
     (finding,) = causes(prediction_findings([1000, 0], [995, 5], ["well", "ill"]))
     assert finding.problem == "one class always predicted"
-    assert "99.5%" in finding.evidence
+    assert "99.5 %" in finding.evidence
     assert finding.remedies[0] == "balanced classes"
     assert not list(prediction_findings([996, 4], [995, 5], ["well", "ill"]))
 

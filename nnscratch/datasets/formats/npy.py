@@ -117,7 +117,7 @@ def _read_into(stream: IO[bytes], array: Array, name: str) -> None:
     view = array.view(np.uint8).data if array.nbytes else memoryview(b"")
     done = 0
     while done < len(view):
-        number = stream.readinto(view[done:])  # type: ignore[attr-defined]
+        number = stream.readinto(view[done:])  # type: ignore[attr-defined]  # every binary stream has it, only IO does not say so
         if not number:
             raise damaged(name, f"it ends {len(view) - done:,} bytes of numbers too early")
         done += number

@@ -11,6 +11,7 @@ operation. Who has waited for long works without the others for a while.
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -140,6 +141,11 @@ class AwakeThreads:
 
     def __init__(self, others: int) -> None:
         self._others = others
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begins without threads: a process that was forked has none of those that it remembers."""
+        self._process = os.getpid()
         self._members: list[_Member] = []
         self._activity = _Activity()
         self._alone_until = self._late_at = 0.0
@@ -151,6 +157,8 @@ class AwakeThreads:
         The calling thread may be the only one: when the others are at work already, and for a while after it waited
         for them. So the tasks share out what there is to do, and one alone does it all.
         """
+        if self._process != os.getpid():
+            self._forget()
         if perf_counter() < self._alone_until or not self._activity.lock.acquire(blocking=False):
             task()
             return
@@ -192,7 +200,7 @@ class AwakeThreads:
         self._members = [_Member() for _ in range(self._others)]
         watch = threading.Thread(target=_send_to_sleep, args=(self._members, self._activity), daemon=True)
         watch.start()
-        weakref.finalize(self, _end, self._members, self._activity)
+        weakref.finalize(self, _end, self._process, self._members, self._activity)
         return self._members
 
 
@@ -213,8 +221,10 @@ def _send_to_sleep(members: Sequence[_Member], activity: _Activity) -> None:
             activity.lock.release()
 
 
-def _end(members: Sequence[_Member], activity: _Activity) -> None:
-    """Ends all threads: none may wait in the C library when its memory is gone."""
+def _end(process: int, members: Sequence[_Member], activity: _Activity) -> None:
+    """Ends all threads of this process: none may wait in the C library when its memory is gone."""
+    if process != os.getpid():
+        return
     with activity.lock:
         activity.is_over = True
         activity.is_awake.set()

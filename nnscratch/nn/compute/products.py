@@ -13,8 +13,8 @@ import numpy as np
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
 
-SMALL = 1 << 21
-"""Multiplications in a product that takes one thread a few hundredths of a millisecond."""
+SMALL = 1 << 23
+"""Fewer multiplications than these take one thread a tenth of a millisecond or two: sharing them gained nothing."""
 ALIGNED = 16
 """Rows or columns that BLAS's kernels treat together."""
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from nnscratch.component import setting
-from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.equations import Equation, entry, largest
 from nnscratch.nn.layer import Layer
 
@@ -26,6 +26,9 @@ class Activation(Layer):
     from y sets `backward_needs_output`, is then given y in place of x, and nothing but y is kept.
     """
 
+    backward_needs_input: ClassVar[bool] = False
+    works_in_place: ClassVar[bool] = True
+
     def function(self, x: Array, y: Array, /) -> None:
         """Writes y = f(x)."""
         raise NotImplementedError
@@ -38,6 +41,10 @@ class Activation(Layer):
         """Both; for an activation whose two formulas share their costly part."""
         self.derivative(x, dydx)
         self.function(x, y)
+
+    def kept_size(self, output_shape: Shape) -> int:
+        derivative = 0 if self.backward_needs_output or self.returns_view else math.prod(output_shape)
+        return super().kept_size(output_shape) + derivative
 
     def forward(self, x: Array, training: bool) -> Array:
         if self.backward_needs_output or not (training and self.needs_dx):
@@ -69,6 +76,7 @@ class Identity(Activation):
     name: ClassVar[str] = "identity"
     equations: ClassVar[Mapping[str, str]] = {"y": "x", "dx": "dy"}
     returns_view: ClassVar[bool] = True
+    works_in_place: ClassVar[bool] = False
 
     def forward(self, x: Array, training: bool) -> Array:
         return x

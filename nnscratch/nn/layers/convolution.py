@@ -29,7 +29,7 @@ class Conv(WeightedSum):
     this field, it is a correlation: W is not flipped.
 
     Gradients: dW = sum_nij x dy, db = sum_nij dy, dx = dy correlated with W flipped. The module `correlation` says how
-    they become matrix products, `winograd` how 3x3 kernels need up to five times fewer multiplications.
+    they become matrix products, `winograd` how kernels of 3x3 and more need several times fewer multiplications.
 
     Derivation: W[a, b, c, k] enters every y[n, i, j, k] with the factor x[n, i s + a - p, j s + b - p, c], so
         dW[a, b, c, k] = sum_nij x[n, i s + a - p, j s + b - p, c] dy[n, i, j, k]
@@ -40,7 +40,6 @@ class Conv(WeightedSum):
 
     name: ClassVar[str] = "conv"
     short: ClassVar[str | None] = "channels"
-    backward_needs_input: ClassVar[bool] = True
 
     channels: int = setting(help="output channels", ge=1)
     kernel: int = setting(3, "height and width of the kernels", ge=1)
@@ -73,17 +72,20 @@ class Conv(WeightedSum):
         self.method = cheapest(geometry)
         return rows, columns, self.channels
 
+    def needs_x_again(self) -> bool:
+        return not self.frozen and not self.method.kept_size()  # what is kept stands for x
+
     def forward(self, x: Array, training: bool) -> Array:
         self.x, method = x, self.method
         method.set_weights(self.W)
-        y = self.buffer("y", (len(x), method.geometry.rows, method.geometry.columns, self.channels))
+        y = self.y_buffer((len(x), method.geometry.rows, method.geometry.columns, self.channels), x)
         self.kept = self.buffer("kept", (len(x), method.kept_size() if training and not self.frozen else 0))
         return correlate(method, x, self.b if self.bias else None, y, self.kept, self.workers)
 
     def backward(self, dy: Array) -> Array | None:
         dW = None if self.frozen else self.dW
         db = self.db if self.bias else None
-        dx = self.buffer("dx", self.x.shape) if self.needs_dx else None
+        dx = self.dx_buffer(self.x.shape, dy) if self.needs_dx else None
         correlate_back(self.method, self.x, self.kept, dy, (dW, db, dx), self.buffers, self.workers)
         return dx
 
@@ -91,9 +93,8 @@ class Conv(WeightedSum):
         rows, columns, channels = output_shape
         return 2 * rows * columns * channels * self.kernel**2 * input_shape[2]
 
-    def activation_size(self, output_shape: Shape) -> int:
-        # Half: unlike an output, what is kept has no gradient of its size beside it.
-        return super().activation_size(output_shape) + (0 if self.frozen else self.method.kept_size() // 2)
+    def kept_size(self, output_shape: Shape) -> int:
+        return super().kept_size(output_shape) + (0 if self.frozen else self.method.kept_size())
 
     def _extent(self, size: int) -> tuple[int, int]:
         """Padding before, and outputs, along an axis of that size."""

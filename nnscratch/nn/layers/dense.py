@@ -32,7 +32,6 @@ class Dense(WeightedSum):
 
     name: ClassVar[str] = "dense"
     short: ClassVar[str | None] = "units"
-    backward_needs_input: ClassVar[bool] = True
 
     units: int | None = setting(None, "outputs; left out: as many as the data has classes or targets", ge=1)
     bias: bool = setting(True, "add b")
@@ -54,7 +53,7 @@ class Dense(WeightedSum):
 
     def forward(self, x: Array, training: bool) -> Array:
         self.x = x
-        y = product(x, self.W, self.buffer("y", (x.shape[0], self.W.shape[1])), self.workers)
+        y = product(x, self.W, self.y_buffer((x.shape[0], self.W.shape[1]), x), self.workers)
         if self.bias:
             y += self.b
         return y
@@ -64,7 +63,7 @@ class Dense(WeightedSum):
             product(self.x.T, dy, self.dW, self.workers)
         if self.bias:
             np.add.reduce(dy, axis=0, out=self.db)
-        return product(dy, self.W.T, self.buffer("dx", self.x.shape), self.workers) if self.needs_dx else None
+        return product(dy, self.W.T, self.dx_buffer(self.x.shape, dy), self.workers) if self.needs_dx else None
 
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
         return 2 * input_shape[0] * output_shape[0]

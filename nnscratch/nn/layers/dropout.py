@@ -38,6 +38,8 @@ class Dropout(Layer):
 
     name: ClassVar[str] = "dropout"
     short: ClassVar[str | None] = "rate"
+    backward_needs_input: ClassVar[bool] = False
+    works_in_place: ClassVar[bool] = True
 
     rate: float = setting(0.5, "share of the numbers left out, to the nearest 1 / 65536", ge=0, lt=1)
 
@@ -65,7 +67,7 @@ class Dropout(Layer):
         rng = self.moment.streams.stream("dropout " + self.path, self.moment.step, piece)
         skipped, surplus = divmod(start, DRAWN_AT_ONCE)
         if skipped:
-            rng.bit_generator.advance(skipped)  # type: ignore[attr-defined]
+            rng.bit_generator.advance(skipped)  # type: ignore[attr-defined]  # the type of all generators; the PCG64 of ours can
         levels = rng.integers(0, LEVELS, surplus + x.size, np.uint16)
         np.greater_equal(levels[surplus:], self.dropped, out=kept)
         self._apply(x, kept, y)

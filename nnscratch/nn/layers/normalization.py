@@ -38,7 +38,6 @@ class BatchNorm(Layer):
     """
 
     name: ClassVar[str] = "batch_norm"
-    backward_needs_input: ClassVar[bool] = True
 
     momentum: float = setting(0.9, "m, share of the running statistics that each batch keeps", ge=0, lt=1)
     epsilon: float = setting(1e-5, "added to the variance", gt=0)
@@ -86,7 +85,7 @@ class BatchNorm(Layer):
         # y = gamma x^ + beta = a x + c
         a = self.gamma.astype(np.float64) / self.s
         c = self.beta - a * self.mean
-        return self.features.affine(a, x, c, out=self.buffer("y", x.shape))
+        return self.features.affine(a, x, c, out=self.y_buffer(x.shape, x))
 
     def backward(self, dy: Array) -> Array | None:
         x, M = self.x, self.M
@@ -167,6 +166,7 @@ class LayerNorm(Layer):
     """
 
     name: ClassVar[str] = "layer_norm"
+    backward_needs_input: ClassVar[bool] = False
 
     epsilon: float = setting(1e-5, "added to the variance", gt=0)
 
@@ -179,8 +179,11 @@ class LayerNorm(Layer):
         self.gamma, self.dgamma = parameters.arrays("scale")
         self.beta, self.dbeta = parameters.arrays("shift")
 
+    def kept_size(self, output_shape: Shape) -> int:
+        return super().kept_size(output_shape) + math.prod(output_shape)
+
     def forward(self, x: Array, training: bool) -> Array:
-        y, rows = self.buffer("y", x.shape), x.reshape(-1, x.shape[-1])
+        y, rows = self.y_buffer(x.shape, x), x.reshape(-1, x.shape[-1])
         self.normal = self.buffer("normal", rows.shape)
         self.s = self.buffer("s", (len(rows), 1))
         self.workers.by_rows(self._forward, [rows, self.normal, self.s, y.reshape(rows.shape)])

@@ -26,6 +26,7 @@ class Pool(Layer):
     """Windows of size x size pixels every `stride` pixels; what does not fill a window at the edge is left out."""
 
     short: ClassVar[str | None] = "size"
+    backward_needs_input: ClassVar[bool] = False
 
     # le: a byte per pixel remembers which of them max_pool took.
     size: int = setting(2, "height and width of the window", ge=1, le=256)
@@ -76,7 +77,7 @@ class MaxPool(Pool):
         N, H, W, C = x.shape
         rows, columns, _ = self.y_shape
         self.x_shape = x.shape
-        y = self.buffer("y", (N, *self.y_shape))
+        y = self.y_buffer((N, *self.y_shape), x)
         self.winning_row = self.buffer("winning row", (N, rows, W, C), np.uint8)
         self.winning_column = self.buffer("winning column", y.shape, np.uint8)
 
@@ -94,7 +95,7 @@ class MaxPool(Pool):
             return None
         N, H, W, C = self.x_shape
         rows, columns, _ = self.y_shape
-        dx = self.buffer("dx", self.x_shape)
+        dx = self.dx_buffer(self.x_shape, dy)
 
         def run(images: slice) -> None:
             dbest = self.workers.scratch("best", (images.stop - images.start, rows, W, C), dy.dtype)
@@ -179,7 +180,7 @@ class AveragePool(Pool):
     def forward(self, x: Array, training: bool) -> Array:
         self.x_shape = x.shape
         rows, columns, _ = self.y_shape
-        y = self.buffer("y", (len(x), *self.y_shape))
+        y = self.y_buffer((len(x), *self.y_shape), x)
 
         def run(images: slice) -> None:
             total = y[images]
@@ -196,7 +197,7 @@ class AveragePool(Pool):
         if not self.needs_dx:
             return None
         rows, columns, _ = self.y_shape
-        dx = self.buffer("dx", self.x_shape)
+        dx = self.dx_buffer(self.x_shape, dy)
 
         def run(images: slice) -> None:
             share = np.multiply(dy[images], 1 / self.size**2)
@@ -233,6 +234,7 @@ class GlobalAveragePool(Layer):
     """
 
     name: ClassVar[str] = "global_average_pool"
+    backward_needs_input: ClassVar[bool] = False
 
     def build(self, input_shape: Shape, parameters: Parameters) -> Shape:
         if len(input_shape) != 3:
@@ -241,13 +243,13 @@ class GlobalAveragePool(Layer):
 
     def forward(self, x: Array, training: bool) -> Array:
         self.x_shape = x.shape
-        return np.mean(x, axis=(1, 2), out=self.buffer("y", (x.shape[0], x.shape[3])))
+        return np.mean(x, axis=(1, 2), out=self.y_buffer((x.shape[0], x.shape[3]), x))
 
     def backward(self, dy: Array) -> Array | None:
         if not self.needs_dx:
             return None
         _, H, W, _ = self.x_shape
-        dx = self.buffer("dx", self.x_shape)
+        dx = self.dx_buffer(self.x_shape, dy)
         dx[...] = (dy / (H * W))[:, None, None, :]
         return dx
 

@@ -27,7 +27,6 @@ class Residual(Layer):
 
     name: ClassVar[str] = "residual"
     short: ClassVar[str | None] = "layers"
-    backward_needs_input: ClassVar[bool] = True
 
     layers: tuple[Layer, ...] = setting(help="the layers around which the input is led")
     shortcut: tuple[Layer, ...] = setting((), "layers on the way around, such as a conv of kernel 1 to change channels")
@@ -50,13 +49,13 @@ class Residual(Layer):
 
     def forward(self, x: Array, training: bool) -> Array:
         self.f, self.g = f, g = [path.forward(x, training) for path in self.paths]
-        return np.add(f, g, out=self.buffer("y", f.shape))
+        return np.add(f, g, out=self.y_buffer(f.shape, x))
 
     def backward(self, dy: Array) -> Array | None:
         self.df, self.dg = f, g = [path.backward(dy) for path in self.paths]
         if f is None or g is None or not self.needs_dx:
             return None
-        return np.add(f, g, out=self.buffer("dx", f.shape))
+        return np.add(f, g, out=self.dx_buffer(f.shape, dy))
 
     def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
         at = (0, *largest(y[0]))

@@ -23,6 +23,8 @@ class Scale(Layer):
     name: ClassVar[str] = "scale"
     equations: ClassVar[Mapping[str, str]] = {"y": "factor * x", "dx": "factor * dy"}
     short: ClassVar[str | None] = "factor"
+    backward_needs_input: ClassVar[bool] = False
+    works_in_place: ClassVar[bool] = True
 
     factor: float = setting(help="what every number is multiplied by")
 

@@ -23,6 +23,7 @@ class Flatten(Layer):
     """
 
     name: ClassVar[str] = "flatten"
+    backward_needs_input: ClassVar[bool] = False
     returns_view: ClassVar[bool] = True
 
     def build(self, input_shape: Shape, parameters: Parameters) -> Shape:

@@ -161,14 +161,16 @@ def unit_findings(statistics: Sequence[UnitStatistics]) -> Iterator[Finding]:
             yield Finding(
                 "dead units",
                 each.layer,
-                f"{each.dead:.0%} of the {each.kind} units are zero for every example, so no gradient reaches them",
+                f"{100 * each.dead:.0f} % of the {each.kind} units are zero for every example, "
+                "so no gradient reaches them",
                 ("smaller learning rate", "he initialization", "leaky relu"),
             )
         if each.saturated >= SATURATED:
             yield Finding(
                 "saturated units",
                 each.layer,
-                f"{each.saturated:.0%} of the {each.kind} outputs lie where the slope is below a hundredth of its peak",
+                f"{100 * each.saturated:.0f} % of the {each.kind} outputs lie where the slope is below a hundredth "
+                "of its peak",
                 ("standardized inputs", "xavier initialization", "smaller learning rate", "relu"),
             )
 
@@ -182,7 +184,7 @@ def output_findings(output: UnitStatistics, history: Sequence[Row], setting: Set
         yield Finding(
             "saturated outputs",
             output.layer,
-            f"{output.saturated:.0%} of the network's {output.kind} outputs lie where the slope is below a "
+            f"{100 * output.saturated:.0f} % of the network's {output.kind} outputs lie where the slope is below a "
             f"hundredth of its peak, with train_loss {loss:.4g}, and guessing gives {setting.guessing:.4g}",
             ("standardized inputs", "smaller starting weights", "smaller learning rate"),
         )
@@ -199,7 +201,7 @@ def prediction_findings(predicted: Sequence[int], actual: Sequence[int], classes
         yield Finding(
             "one class always predicted",
             None,
-            f"{classes[always]} for each of {total} examples, which is right for {actual[always] / total:.1%}",
+            f"{classes[always]} for each of {total} examples, which is right for {100 * actual[always] / total:.1f} %",
             (*balance, "another learning rate", "more epochs"),
         )
     often = [name for name, m in never if m >= 10]
@@ -324,7 +326,9 @@ def _overfitting(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
     learned = setting.classes is not None and row["train_accuracy"] >= LEARNED and gap > SMALLER_GAP
     if rose or learned:
         accuracies = (
-            f"accuracy {row['train_accuracy']:.1%} against {row['val_accuracy']:.1%}" if setting.classes else ""
+            f"accuracy {100 * row['train_accuracy']:.1f} % against {100 * row['val_accuracy']:.1f} %"
+            if setting.classes
+            else ""
         )
         rise = f"val_loss rose from {best:.4g} to {row['val_loss']:.4g} while train_loss is {row['train_loss']:.4g}"
         rest = "training examples are learned, so that no gradient is left to learn more from"
@@ -340,7 +344,7 @@ def _overfitting(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
             yield Finding(
                 "learning by heart",
                 None,
-                f"train_accuracy {row['train_accuracy']:.1%}, but val_accuracy {row['val_accuracy']:.1%} is guessing "
-                f"({chance:.0%})",
+                f"train_accuracy {100 * row['train_accuracy']:.1f} %, but val_accuracy "
+                f"{100 * row['val_accuracy']:.1f} % is guessing ({100 * chance:.0f} %)",
                 ("labels that fit inputs",),
             )

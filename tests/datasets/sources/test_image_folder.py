@@ -27,7 +27,7 @@ def folder_of(base: Path, **pictures: int) -> Path:
 
 
 def load(folder: Path, **settings: object) -> Dataset:
-    return ImageFolder(**{"size": 2, **settings}).load(folder / "data", folder, lambda text: None)  # type: ignore[arg-type]
+    return ImageFolder(**{"size": 2, **settings}).load(folder / "data", folder, lambda text: None)  # type: ignore[arg-type]  # fields by name
 
 
 def test_folders_are_classes_and_pictures_are_resized(tmp_path: Path) -> None:

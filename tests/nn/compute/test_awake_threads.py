@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -133,6 +134,26 @@ def test_a_program_ends_while_its_threads_are_awake() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], timeout=60, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # which is the point
+def test_a_forked_process_starts_threads_of_its_own() -> None:
+    code = (
+        "import os\n"
+        "from nnscratch.nn.compute.awake_threads import AwakeThreads\n"
+        "threads = AwakeThreads(2)\n"
+        "threads.run(lambda: None)\n"
+        "child = os.fork()\n"
+        "waiting, done = iter(range(50)), []\n"
+        "def share():\n"
+        "    for number in waiting: done.append(number)\n"
+        "threads.run(share)\n"
+        "assert sorted(done) == list(range(50))\n"
+        "assert not child or os.waitpid(child, 0)[1] == 0\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], timeout=60, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_threads_that_nobody_holds_any_more_end() -> None:

@@ -56,6 +56,6 @@ def test_a_large_product_is_cut_into_a_piece_for_each_thread(monkeypatch: pytest
         run(function, pieces)
 
     monkeypatch.setattr(workers, "run", watched)
-    a, b = np.ones((64, 500), np.float32), np.ones((500, 256), np.float32)
-    assert np.all(product(a, b, np.empty((64, 256), np.float32), workers) == 500)
+    a, b = np.ones((64, 500), np.float32), np.ones((500, 512), np.float32)
+    assert np.all(product(a, b, np.empty((64, 512), np.float32), workers) == 500)
     assert handed == [3]
