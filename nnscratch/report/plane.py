@@ -22,6 +22,7 @@ from nnscratch.report.style import (
     line_style,
     new_figure,
     save,
+    width_of,
 )
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def _most_varied(y: Values) -> Values:
 def _draw_units(figure: Any, plane: Plane, sums: Values, y: Values, shown: Values, grid: tuple[int, int]) -> None:
     hidden = y.shape[-1] - len(shown)
     said = "First hidden layer, unit by unit: blue below zero, red above, dashed W x + b = 0"
-    letters = int(0.98 * 72 * figure.get_figure(root=True).get_figwidth() / (0.56 * SMALL))
+    letters = int(0.98 * 72 * width_of(figure) / (0.56 * SMALL))
     lines = textwrap.wrap(said + (f" ({hidden} more not shown)" if hidden else ""), letters)
     figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=SMALL + 0.5, color=INK)
     for place, unit in enumerate(shown):

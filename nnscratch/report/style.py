@@ -93,9 +93,14 @@ def head(figure: Figure, title: str) -> None:
     """The figure's own title, top left, in as many lines as the width asks for; nothing for an empty one."""
     if title:
         size = TITLE + 1.5
-        letters = int(0.98 * 72 * figure.get_figwidth() / (0.66 * size))  # bold ones are two thirds as wide as high
+        letters = int(0.98 * 72 * width_of(figure) / (0.66 * size))  # bold ones are two thirds as wide as high
         lines = textwrap.wrap(plain(title, 90), max(letters, 10))
         figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=size, color=INK, fontweight="bold")
+
+
+def width_of(figure: Any) -> float:
+    """Inches; of a part of a figure, those of the whole."""
+    return float(figure.get_figure(root=True).get_figwidth())
 
 
 def legend_columns(longest: int, width: float) -> int:
@@ -114,7 +119,7 @@ def add_legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str], *,
     Handles are artists or containers of bars.
     """
     shown = [plain(label, 60) for label in labels]
-    while columns > 1 and _width_of_legend(shown, columns) > figure.get_figwidth():
+    while columns > 1 and _width_of_legend(shown, columns) > width_of(figure):
         columns -= 1
     # matplotlib drops labels that start with an underscore; text set afterwards is left alone.
     legend = figure.legend(
