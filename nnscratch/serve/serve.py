@@ -90,12 +90,16 @@ def server_for(service: Service) -> uvicorn.Server:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(found[4][:2], family=found[0])
+        listening = socket.create_server(found[4][:2], family=found[0])
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(
             f"cannot listen on {host}, port {port}: {reason}", "--port 0 takes one that is free; --host says where"
         ) from None
+    # Connections inherit it. An answer is sent in two pieces, and without this the second waits 40 ms for the client
+    # to acknowledge the first.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def _address(listening: socket.socket) -> str:

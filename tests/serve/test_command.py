@@ -66,3 +66,12 @@ def test_listening_everywhere_comes_with_a_warning(table_run: Path) -> None:
     assert (process.returncode, errors) == (0, "")
     assert told.startswith(f"serving {table_run} (epoch ")
     assert told.endswith("stopped after 0 requests\n")
+
+
+def test_no_piece_of_an_answer_waits_for_the_client_to_acknowledge_another() -> None:
+    with (
+        serve._listen("127.0.0.1", 0) as listening,
+        socket.create_connection(listening.getsockname()),
+        listening.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
