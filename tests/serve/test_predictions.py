@@ -64,11 +64,11 @@ def test_a_picture_is_answered_as_in_python(pictures_server: Server, shapes_mode
 def test_several_pictures_are_answered_in_order_with_their_names(
     pictures_server: Server, shapes_model: Model, images: Array
 ) -> None:
-    body, kind = form({f"{number}.png": png(image) for number, image in enumerate(images)})
+    body, kind = form({f"größe {number}.png": png(image) for number, image in enumerate(images)})
     status, found = ask(pictures_server.port, body, kind)
     assert status == 200
     assert agrees(found["predictions"], shapes_model, images)
-    assert [each["input"] for each in found["predictions"]] == [f"{number}.png" for number in range(len(images))]
+    assert [each["input"] for each in found["predictions"]] == [f"größe {number}.png" for number in range(len(images))]
 
 
 def test_pixels_are_taken_as_json_and_csv(pictures_server: Server, shapes_model: Model, images: Array) -> None:
