@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from datetime import date, time
 from numbers import Real
 from pathlib import Path
 from threading import Lock
@@ -193,8 +194,21 @@ class Model:
 
     def _records(self, rows: list[Mapping[str, Any]]) -> Array:
         """Rows with text or dates, as JSON objects are read."""
-        plain = [
-            {name: cell.item() if isinstance(cell, np.generic) else cell for name, cell in row.items()} for row in rows
-        ]
-        found = list(record_items(self._loaded, list(enumerate(plain, start=1)), ()))
-        return np.stack([item.read() for item in found])
+        plain = [{name: _plain(cell, number, name) for name, cell in row.items()} for number, row in enumerate(rows)]
+        stored = np.empty((len(rows), *self.input_shape), np.float32)
+        for number, item in enumerate(record_items(self._loaded, list(enumerate(plain, start=1)), ())):
+            try:
+                stored[number] = item.read()
+            except DataError as error:
+                raise DataError(f"x: row {number}: {error.message.removeprefix(f'{item.name}: ')}") from None
+        return stored
+
+
+def _plain(cell: Any, number: int, name: str) -> str | float | bool | None:
+    """A cell of a dict as JSON has it: moments in ISO's notation, NumPy's numbers as Python's."""
+    value = cell.item() if isinstance(cell, np.generic) else cell
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise DataError(f"x: row {number}: {name!r} is {cell!r:.40}, neither text, a number nor a moment")
