@@ -23,6 +23,8 @@ GAP = 28
 FEW, LETTERS = 10, 21
 """Up to so many numbers are written out, in lines of so many letters."""
 
+XMLNS = ' xmlns="http://www.w3.org/2000/svg"'
+
 STYLE = """
 .network text { font: 12px system-ui, sans-serif; fill: var(--ink, #1f2328); }
 .network text.numbers { font: 11px ui-monospace, monospace; }
@@ -42,12 +44,12 @@ STYLE = """
 
 
 def graph_svg(explanation: Explanation, *, links: bool = False) -> str:
-    """The graph, an SVG element that brings its style; with `links` each layer leads to #forward-<path> and so on."""
+    """The graph as an SVG file; with `links` as an element of a page, where each layer leads to its section."""
     drawing = _Drawing(explanation, links)
     width, height = drawing.width, drawing.draw()
     title = escape(printable(f"{explanation.name}: training step {explanation.step}"))
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="network" role="img" viewBox="0 0 {width} {height}" '
+        f'<svg{"" if links else XMLNS} class="network" role="img" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}"><title>{title}</title><style>{STYLE}</style>\n'
         + "\n".join(drawing.parts)
         + "\n</svg>"
