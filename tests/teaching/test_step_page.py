@@ -140,6 +140,7 @@ def test_the_arrow_keys_walk_forward_and_backward(told: Explanation, tmp_path: P
     states = walked(tmp_path, told, width, keys)
     assert [state["visible"] for state in states] == [[f"step-{number}"] for number in (1, 2, 3, 2, steps, steps, 1, 1)]
     assert [state["here"] for state in states[:3]] == [["0.dense"], ["1.relu"], ["2.residual.0.dense"]]
+    assert states[4]["here"] == [told.sections[-1].place.rpartition(".")[0]]  # the update of a layer's weight
     assert states[0]["unknown"] == 9
     assert states[4]["unknown"] == 0
     assert all(state["width"] == width for state in states)
