@@ -38,6 +38,7 @@ class DataSection:
 
     facts: Mapping[str, str] = field(default_factory=dict)
     columns: Table | None = None
+    columns_are: str = "Columns"
     warnings: tuple[str, ...] = ()
 
 
@@ -85,7 +86,7 @@ def _sections(contents: ReportContents) -> Iterator[Section]:
     yield Section("mistakes", "Worst mistakes", _mistakes(contents.mistakes))
     yield Section("inside", "Inside the network", "".join(map(picture_html, contents.plots)))
     warnings = "".join(f'<p class="note">{text_of(warning)}</p>' for warning in contents.data.warnings)
-    data = pairs_html(contents.data.facts) + table_html(contents.data.columns, "Columns") + warnings
+    data = pairs_html(contents.data.facts) + table_html(contents.data.columns, contents.data.columns_are) + warnings
     yield Section("data", "Data", data)
     yield Section("network", "Network", table_html(contents.network, "Layers of the network"))
     yield Section("configuration", "Configuration", code_html(contents.config, "Configuration in YAML"))

@@ -31,7 +31,8 @@ def data_section(run: RunDirectory) -> DataSection:
     warnings = description.get("warnings")
     return DataSection(
         facts=dict(_facts(report, description)),
-        columns=Table(COLUMNS, rows, title=f"What the columns were taken for{more}"),
+        columns=Table(COLUMNS, rows),
+        columns_are=f"What the columns were taken for{more}",
         warnings=tuple(map(str, warnings)) if isinstance(warnings, list) else (),
     )
 
