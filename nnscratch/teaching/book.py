@@ -179,7 +179,7 @@ def _contents() -> Iterator[str]:
     for page in PAGES:
         names = ", ".join(f"[{each.name}]({page.name}.md#{each.name})" for each in page.components)
         yield f"| [{page.title}]({page.name}.md) | `{page.where}` | {names} |"
-    names = ", ".join(f"[{topic.name}](step.md#{topic.name.replace(' ', '-')})" for topic in TOPICS)
+    names = ", ".join(f"[{topic.name}](step.md#{topic.name.lower().replace(' ', '-')})" for topic in TOPICS)
     yield f"| [Around a step](step.md) | | {names} |"
 
 

@@ -65,7 +65,7 @@ def test_the_line_that_a_link_leads_to_defines_what_it_names(page: str) -> None:
     for name, file, line in links:
         from_there = (DOCS.parent / file).read_text().splitlines()[int(line) - 1 :]
         first = next(each for each in from_there if not each.strip().startswith("@"))
-        assert re.match(rf"\s+def {name}\(", first), f"{page}: {file}:{line} does not define {name}"
+        assert re.match(rf"(\s+def|def|class) {name}\b", first), f"{page}: {file}:{line} does not define {name}"
 
 
 def test_links_lead_to_where_the_formula_is_computed() -> None:

@@ -188,6 +188,16 @@ def test_a_jpeg_of_thousands_of_scans_is_refused_and_an_ordinary_progressive_one
         read_image(file, 4, 4, 3)
 
 
+def test_empty_scans_of_a_jpeg_that_is_not_progressive_are_counted_too(tmp_path: Path) -> None:
+    file = tmp_path / "scans.jpg"
+    Image.new("RGB", (64, 64)).save(file, subsampling=0)
+    head = file.read_bytes().partition(b"\xff\xda")[0]
+    scan = b"\xff\xda" + struct.pack(">HBBBBBB", 8, 1, 1, 0, 0, 63, 0)  # of component 1 alone
+    file.write_bytes(head + scan * 10_000 + b"\xff\xd9")
+    with pytest.raises(DataError, match="10,000 scans of 4,096 pixels"):
+        read_image(file, 4, 4, 3)
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff\xe0", png_that_claims(9, 9)]
 )
