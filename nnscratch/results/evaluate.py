@@ -34,7 +34,7 @@ from nnscratch.runs import layout
 from nnscratch.runs.loaded import LoadedRun, load_run, use_threads_of
 from nnscratch.runs.looks import Look, note_look
 from nnscratch.training.batches import Batches
-from nnscratch.training.evaluation import Score, evaluate
+from nnscratch.training.evaluation import Score, evaluate, require_finite
 from nnscratch.training.examples import Examples
 from nnscratch.training.metrics.probabilities import ExpectedCalibrationError
 from nnscratch.training.recipe import evaluation_batch_size
@@ -148,6 +148,7 @@ def evaluate_other(
     return replace(evaluation, note="\n".join(filter(None, [labelled.note, evaluation.note])))
 
 
+@np.errstate(all="ignore")  # what overflows is found in the outputs
 def _outputs(loaded: LoadedRun, examples: Examples, loss: Loss, communicator: Communicator) -> tuple[Score, Array]:
     outputs = np.empty((len(examples), loaded.outputs), np.float32)
     batches = Batches(
@@ -156,7 +157,9 @@ def _outputs(loaded: LoadedRun, examples: Examples, loss: Loss, communicator: Co
         evaluation_batch_size(loaded.config.training.batch_size),
     )
     views = loaded.config.evaluation.test_time_augmentation
-    return evaluate(loaded.network, loss, batches, outputs, views, communicator), outputs
+    score = evaluate(loaded.network, loss, batches, outputs, views, communicator)
+    require_finite(outputs)
+    return score, outputs
 
 
 def _decide(
@@ -188,7 +191,8 @@ def evaluation_of(
         measured = Classified.of(loaded.classes, t, predicted, p, rng, calibration)
         found = () if groups is None else groups.figures(t, p, rng, predicted)
     else:
-        y = loaded.target_affine.undo(outputs)
+        y = loaded.values(outputs)
+        require_finite(y)
         measured = Regressed.of(loaded.target_names, t, y, rng)
         found = () if groups is None else groups.figures(t, y, rng)
     note = _notes(loaded, subject)

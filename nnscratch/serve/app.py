@@ -134,9 +134,10 @@ class Service:
         """The outputs (K,) of each row, or in words why there are none."""
         loaded = self.model.loaded
         found: list[Array | str] = ["" if isinstance(row.values, dict) else row.values for row in rows]
-        objects = [(index, row.values) for index, row in enumerate(rows) if isinstance(row.values, dict)]
-        for (index, _), item in zip(objects, record_items(loaded, objects, ()) if objects else (), strict=True):
-            found[index] = read_item(item)
+        # Lines count from 1.
+        objects = [(line, row.values) for line, row in enumerate(rows, start=1) if isinstance(row.values, dict)]
+        for (line, _), item in zip(objects, record_items(loaded, objects, ()) if objects else (), strict=True):
+            found[line - 1] = read_item(item)
         stored = [each for each in found if not isinstance(each, str)]
         outputs = iter(self.model.outputs_or_not_finite(np.stack(stored)) if stored else ())
         return [each if isinstance(each, str) else next(outputs) for each in found]

@@ -55,8 +55,10 @@ class Description:
         if self.takes == "pictures":
             height, width, channels = self.shape
             return f"{gives} of pictures, {width} x {height} pixels in {'grey' if channels == 1 else 'colour'}"
-        columns = f"{len(self.fields)} columns" if self.fields else f"rows of shape {self.shape}"
-        return f"{gives} from {columns}"
+        if self.fields:
+            return f"{gives} from {len(self.fields)} columns"
+        size = " x ".join(map(str, self.shape))
+        return f"{gives} from rows of {size} numbers"
 
 
 def describe(loaded: LoadedRun) -> Description:

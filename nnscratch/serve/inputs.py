@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.parser import BytesParser
-from email.policy import HTTP
+from email.policy import compat32
 from pathlib import Path
+from typing import Any
 
 from nnscratch.datasets.formats.images import read_picture
 from nnscratch.errors import DataError, UserError
@@ -81,15 +82,20 @@ def _parts(content_type: str, body: bytes) -> Iterator[Part]:
     """The files of form data, which has the format of e-mail (RFC 7578)."""
     head = b"Content-Type: " + content_type.encode("latin-1", "replace") + b"\r\n\r\n"
     try:
-        message = BytesParser(policy=HTTP).parsebytes(head + body)
-        found = list(message.iter_parts())
+        # The newer policies take six times as long, for headers that are read here as they are.
+        message = BytesParser(policy=compat32).parsebytes(head + body)
+        found: list[Any] = list(message.get_payload()) if message.is_multipart() else []
         if message.defects or not found:
             raise Refusal(422, "damaged form data: its parts do not end as its header says")
         for part in found:
             data = part.get_payload(decode=True)
             if not isinstance(data, bytes):
                 raise Refusal(422, "form data inside form data is not read")
-            yield Part(part.get_filename() or "", part.get_content_type() if "content-type" in part else "", data)
+            headers = {name.lower(): str(value) for name, value in part.raw_items()}
+            said = headers.get("content-disposition", "").encode("ascii", "surrogateescape").decode("utf-8", "replace")
+            name = re.search(r'filename="((?:[^"\\]|\\.)*)"|filename=([^";\s]+)', said)
+            kind = part.get_content_type() if "content-type" in headers else ""
+            yield Part("" if name is None else name[1] or name[2] or "", kind, data)
     except (RecursionError, ValueError, LookupError, AttributeError):  # what the parser makes of headers gone wild
         raise Refusal(422, "damaged form data") from None
 

@@ -39,6 +39,7 @@ function shown(prediction, picture, isAlone) {
     image.src = URL.createObjectURL(picture);
     image.alt = prediction.input;
     image.onload = () => URL.revokeObjectURL(image.src);
+    image.onerror = () => image.remove();
     made.append(image);
   }
   if (!isAlone) made.append(element("h3", prediction.input));
@@ -91,10 +92,15 @@ function askTable(text) {
 const canvas = document.getElementById("canvas");
 const drop = document.getElementById("drop");
 
-function take(files) {
+async function take(files) {
   if (!files.length) return;
-  if (canvas) askPictures([...files]);
-  else files[0].text().then(askTable);
+  await (canvas ? askPictures(files) : askTable(await files[0].text()));
+  show();
+}
+
+// On a narrow screen the answer is below what was asked.
+function show() {
+  answer.scrollIntoView({ block: "nearest" });
 }
 
 document.getElementById("files").addEventListener("change", (event) => {
@@ -166,9 +172,9 @@ if (form) {
       const isNumber = field.dataset.kind === "number";
       row[field.dataset.name] = field.value === "" ? null : isNumber ? Number(field.value) : field.value;
     }
-    ask(JSON.stringify(row), { "Content-Type": "application/json" }, 10);
+    ask(JSON.stringify(row), { "Content-Type": "application/json" }, 10).then(show);
   });
 }
 
 const rows = document.getElementById("rows");
-if (rows) document.getElementById("send").addEventListener("click", () => askTable(rows.value));
+if (rows) document.getElementById("send").addEventListener("click", () => askTable(rows.value).then(show));

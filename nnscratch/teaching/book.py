@@ -169,7 +169,8 @@ def _contents() -> Iterator[str]:
         "- `nnscratch gradcheck CONFIG` compares every gradient with difference quotients,",
         "- `nnscratch diagnose RUN` says in which layer a training went wrong.",
         "",
-        "[A layer of your own](teaching.md) takes one file; [a trained network elsewhere](export.md), one command; "
+        "[A layer of your own](teaching.md) takes one file; [a trained network elsewhere](export.md), one command, "
+        "[as a service](serving.md) another; "
         "[working on nnscratch](contributing.md) has the map of the code.",
         "",
         "| Page | In a config | Components |",

@@ -23,6 +23,7 @@ SCRIPTS = [
     "larger_than_memory",
     "prediction",
     "pytorch_training",
+    "serving",
     "tables",
 ]
 LIBRARIES = ["torch", "jax", "sklearn", "onnx", "onnxruntime"]

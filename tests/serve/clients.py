@@ -98,6 +98,7 @@ def load(port: int, queries: Sequence[Query], clients: int, seconds: float) -> L
                 counted.rows += len(labels)
                 counted.wrong += labels != query.labels
         writer.close()
+        await writer.wait_closed()
 
     async def all_clients() -> None:
         start = time.monotonic()

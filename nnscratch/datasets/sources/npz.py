@@ -78,7 +78,7 @@ class NPZ(LargeSource):
     ) -> Dataset:
         """See `LargeSource.load`. `path` is the NPZ file; nothing in it is unpickled."""
         file = required_path(path, self.name, "an NPZ file")
-        storage = Storage(in_memory, data_dir / "cache", download, report)
+        storage = Storage(in_memory, data_dir / "cache", download, report, file)
         with _opened(file) as arrays:
             targets = targets_of(str(file), arrays.targets(), arrays.names(), self.task)
             counts = {split: len(each) for split, each in targets.splits.items()}
