@@ -222,7 +222,7 @@ def answers(loaded: LoadedRun, y: Array, top: int) -> Iterator[partial[Predictio
     p = loaded.probabilities(y) if loaded.classes is not None and len(y) else y  # of none there is no largest
     values = loaded.values(y) if loaded.classes is None else y
     order = np.argsort(-y, axis=1, kind="stable")[:, :top].tolist()
-    is_finite = (np.isfinite(y) & np.isfinite(values)).all(axis=1)
+    is_finite: list[bool] = np.all(np.isfinite(y) & np.isfinite(values), axis=1).tolist()
     for row in range(len(y)):
         if not is_finite[row]:
             yield partial(Prediction, error="the network's outputs for it are not finite")
