@@ -36,7 +36,7 @@ TO_FILL_IN = {
     "Contact": "who answers for it",
 }
 UNFILLED = "*To fill in:*"
-SHARES = ("accuracy", "f1", "macro_precision", "recall", "share", "calibration_error")
+SHARES = ("accuracy", "f1", "macro_precision", "recall", "share", "calibration_error", "calibration_error_before")
 NOT_FIGURES = ("epoch", "examples")
 
 

@@ -83,7 +83,9 @@ def test_a_decimal_mark_can_be_told(tmp_path: Path) -> None:
 def test_a_number_that_could_be_two_is_said(tmp_path: Path, separator: str, meant: list[float]) -> None:
     dataset = column(tmp_path, ["1,234", "2,345"], separator)
     assert values(dataset) == meant
-    assert any("1,234 could be either" in note and "overrules" in note for note in dataset.notes)
+    (mark,) = (each for each in dataset.description.guesses if each.what == "decimal mark")
+    assert "1,234 could be either" in mark.why
+    assert mark.field == "data.dataset.decimal"
 
 
 @pytest.mark.parametrize("rows", [3, 1500])
