@@ -18,6 +18,7 @@ from nnscratch.datasets.suspicions import (
     identical_examples,
     majority_share,
     shared_suspicions,
+    target_suspicions,
 )
 from nnscratch.datasets.tables.columns import Boolean, Category, Date
 
@@ -104,6 +105,7 @@ def data_report(dataset: Dataset, parts: Parts) -> DataReport:
         warnings += class_suspicions(train, dataset.classes)
     else:
         names = dataset.target_names or [f"target {number}" for number in range(1, train.shape[1] + 1)]
+        warnings += target_suspicions(train, names)
         figures = (train.min(axis=0), train.mean(axis=0, dtype=np.float64), train.max(axis=0))
         ranges = tuple(
             TargetRange(name, float(least), float(mean), float(most))

@@ -79,14 +79,16 @@ class Proof:
         }
 
 
+@np.errstate(all="ignore")  # what overflows is found in the answers
 def prove(format: Format, path: Path, loaded: LoadedRun, examples: Examples) -> Proof:
     """Compares what is at that path with the run, example by example.
 
     The run rounds, too: in a deep network its fast convolutions by more than an export may differ. What differs by more
     is compared once more, with the run's own network in float64.
     """
+    y = Model(loaded).outputs(examples.stored)
     answers = format.answer(path, loaded, examples.stored)
-    proof = _compared(loaded, examples, Model(loaded).outputs(examples.stored), answers)
+    proof = _compared(loaded, examples, y, answers)
     if proof.failure is None:
         return proof
     exact = replace(examples, origin=f"{examples.origin}, the run in float64")
@@ -124,7 +126,7 @@ def _of_labels(loaded: LoadedRun, examples: Examples, p: Array, expected: Array,
 
 
 def _of_values(loaded: LoadedRun, examples: Examples, y: Array, found: Array) -> Proof:
-    expected = loaded.target_affine.undo(y)
+    expected = loaded.values(y)
     deviations = np.abs(found - expected) * np.abs(loaded.target_affine.multiplier)
     largest = max(1.0, float(np.max(np.abs(y), initial=0)))  # float32 has seven digits of the largest
     return Proof(len(y), examples.origin, _largest(deviations / largest), 0, 0, True)

@@ -65,7 +65,7 @@ def confusion_matrix(
     # The square root lifts confusions of a few per cent off the white, where most of the news is.
     image = axes.imshow(fractions, cmap="Blues", norm=PowerNorm(0.5, 0.0, 1.0), interpolation="nearest")
     dress(axes, x="predicted", y="true", grid=None)
-    _name_classes(axes, classes, is_narrow=is_narrow)
+    _name_classes(axes, classes, width)
     for edge in np.arange(size - 1) + 0.5 if size <= 50 else ():
         axes.axhline(edge, color="white", linewidth=0.8)
         axes.axvline(edge, color="white", linewidth=0.8)
@@ -78,9 +78,10 @@ def confusion_matrix(
     return save(figure, path)
 
 
-def _name_classes(axes: Axes, classes: Sequence[str], *, is_narrow: bool) -> None:
-    size = len(classes)
-    every = 1 if size <= 40 else -(-size // 34)
+def _name_classes(axes: Axes, classes: Sequence[str], width: float) -> None:
+    size, is_narrow = len(classes), width < 6
+    most = int(4 * width) if is_narrow else 34
+    every = 1 if size <= (most if is_narrow else 40) else -(-size // most)
     places = range(0, size, every)
     names = plain_apart([classes[place] for place in places], 10 if is_narrow else 16)
     font = SMALL if is_narrow else TEXT if size <= 12 else SMALL if size <= 20 else SMALL - 0.5

@@ -10,10 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import pairwise
 
-from nnscratch.report.formats import printable
+from nnscratch.report.elements import text_of
 
 WIDTH, HEIGHT = 420, 270  # units, which a screen of 400 pixels shows a little smaller, a wide one a little larger
 LEFT, RIGHT, TOP, BOTTOM = 50, 12, 34, 40
@@ -22,11 +21,6 @@ MOST_POINTS = 400
 STEPS = (1, 2, 5, 10)
 
 Point = tuple[float, float]
-
-
-def text_of(value: str) -> str:
-    """Anybody's text, safe inside a page."""
-    return escape(printable(value))
 
 
 @dataclass(frozen=True)
@@ -164,9 +158,10 @@ class Chart:
         return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text_of(text)}</text>' if text else ""
 
 
-def svg_element(width: float, height: float, parts: Iterable[str], alt: str) -> str:
+def svg_element(width: float, height: float, parts: Iterable[str], alt: str, style: str = "") -> str:
     """An svg element of so many units, as large as its place on the page."""
+    looks = f' style="{style}"' if style else ""
     return (
-        f'<svg class="drawing" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{text_of(alt)}">'
+        f'<svg class="drawing"{looks} viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{text_of(alt)}">'
         f"{''.join(parts)}</svg>"
     )

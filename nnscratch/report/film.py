@@ -22,8 +22,9 @@ Values = NDArray[Any]
 INCHES, DOTS = 5.0, 100
 SECONDS, SLOWEST, LAST = 6.0, 0.3, 2.5
 """How long all frames take together, one of them at most, and the last one."""
-COLOURS = 96
+COLOURS = 128
 """Of the palette that all frames share."""
+NEARLY_WHITE = 244
 
 
 class Scene(Protocol):
@@ -50,7 +51,7 @@ def film(scene: Scene, frames: Mapping[int, Values], path: Path) -> None:
     each = 1000 * min(SECONDS / len(pictures), SLOWEST)
     stream = io.BytesIO()
     pictures[0].save(
-        stream, format="GIF", save_all=True, append_images=pictures[1:], loop=0, optimize=False, disposal=1,
+        stream, format="GIF", save_all=True, append_images=pictures[1:], loop=0, optimize=True, disposal=1,
         duration=[*(round(each) for _ in pictures[1:]), round(1000 * LAST)],
     )  # fmt: skip
     write_atomically(path, stream.getvalue())
@@ -88,14 +89,14 @@ def _image(pixels: Values) -> Image:
 
 
 def _with_one_palette(pictures: list[Image]) -> list[Image]:
-    """The pictures in colours that suit the first, the middle and the last of them."""
+    """The pictures in colours that suit the first, the last and some between them, more of the earlier ones."""
     from PIL import Image
 
-    chosen = [pictures[place] for place in (0, len(pictures) // 2, -1)]
+    chosen = [pictures[place] for place in (0, len(pictures) // 16, len(pictures) // 8, len(pictures) // 4, -1)]
     sample = Image.fromarray(np.concatenate([np.asarray(each) for each in chosen]))
     found = sample.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).getpalette() or []
     colours = np.array(found).reshape(-1, 3)
-    colours[colours.sum(axis=1).argmax()] = 255  # the paper stays white
+    colours[(colours > NEARLY_WHITE).all(axis=1)] = 255  # the paper stays white
     palette = Image.new("P", (1, 1))
     palette.putpalette(colours.ravel().tolist())
     return [each.quantize(palette=palette, dither=Image.Dither.NONE) for each in pictures]

@@ -7,6 +7,7 @@ style and marker, so a plot printed in grey still reads. Nothing goes through py
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -142,11 +143,11 @@ def plain(text: str, limit: int = 24) -> str:
     """`text` for matplotlib: shown letter by letter (a `$` starts no formula), on one line, at most `limit` long.
 
     Letters that matplotlib's own font lacks, as of Chinese, are written by their number, `\\u732b`: no other font is
-    on every machine.
+    on every machine. What is plain already stays as it is.
     """
     shown = printable(text)
     drawable = shown if shown.isascii() else "".join(map(_drawable, shown))
-    return shorten(drawable, limit).replace("$", r"\$")
+    return re.sub(r"(?<!\\)\$", r"\$", shorten(drawable, limit))
 
 
 def plain_apart(names: Sequence[str], limit: int) -> list[str]:

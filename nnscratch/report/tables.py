@@ -65,13 +65,14 @@ def _width(text: str) -> int:
 
 
 def per_class_table(scores: Sequence[ClassScores]) -> Table:
-    """One row per class, and their unweighted mean at the end."""
+    """One row per class, and at the end the unweighted mean of those that have examples."""
     columns = (Column("class"), *(Column(name, True) for name in ("precision", "recall", "F1", "examples")))
     rows: list[tuple[str, ...]] = [
         (s.name, percent(s.precision), percent(s.recall), percent(s.f1), count(s.support)) for s in scores
     ]
-    if scores:
-        means = (sum(getattr(s, name) for s in scores) / len(scores) for name in ("precision", "recall", "f1"))
+    there = [s for s in scores if s.support]
+    if there:
+        means = (sum(getattr(s, name) for s in there) / len(there) for name in ("precision", "recall", "f1"))
         rows.append(("mean", *(percent(mean) for mean in means), count(sum(s.support for s in scores))))
     return Table(columns, tuple(rows))
 

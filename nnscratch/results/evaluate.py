@@ -12,7 +12,6 @@ import numpy as np
 
 from nnscratch.config.assembly import build_recipe
 from nnscratch.config.data import Splits, load_dataset, split_dataset
-from nnscratch.config.names import folder_name
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import UsageError, UserError, did_you_mean
 from nnscratch.host.display import Display
@@ -25,7 +24,7 @@ from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.report.formats import printable
 from nnscratch.results.decisions import Decision, Wanted
 from nnscratch.results.drawing import pictures_may_fail
-from nnscratch.results.evaluation import Evaluation, Subject
+from nnscratch.results.evaluation import Evaluation, Subject, subject_of
 from nnscratch.results.labelled import read_labelled
 from nnscratch.results.measured import Calibration, Classified, Regressed
 from nnscratch.results.pictures import draw_evaluation
@@ -35,7 +34,7 @@ from nnscratch.runs import layout
 from nnscratch.runs.loaded import LoadedRun, load_run, use_threads_of
 from nnscratch.runs.looks import Look, note_look
 from nnscratch.training.batches import Batches
-from nnscratch.training.evaluation import Score, evaluate
+from nnscratch.training.evaluation import Score, evaluate, require_finite
 from nnscratch.training.examples import Examples
 from nnscratch.training.metrics.probabilities import ExpectedCalibrationError
 from nnscratch.training.recipe import evaluation_batch_size
@@ -144,11 +143,12 @@ def evaluate_other(
     loss = loaded.config.loss.build()
     loss.prepare(labelled.examples.targets, loaded.outputs)
     score, outputs = _outputs(loaded, labelled.examples, loss, communicator)
-    subject = Subject(folder_name(path.stem, "data"), path)
+    subject = subject_of(loaded.run, path)
     evaluation = evaluation_of(loaded, subject, labelled.examples, score, outputs, decision, groups)
     return replace(evaluation, note="\n".join(filter(None, [labelled.note, evaluation.note])))
 
 
+@np.errstate(all="ignore")  # what overflows is found in the outputs
 def _outputs(loaded: LoadedRun, examples: Examples, loss: Loss, communicator: Communicator) -> tuple[Score, Array]:
     outputs = np.empty((len(examples), loaded.outputs), np.float32)
     batches = Batches(
@@ -157,7 +157,9 @@ def _outputs(loaded: LoadedRun, examples: Examples, loss: Loss, communicator: Co
         evaluation_batch_size(loaded.config.training.batch_size),
     )
     views = loaded.config.evaluation.test_time_augmentation
-    return evaluate(loaded.network, loss, batches, outputs, views, communicator), outputs
+    score = evaluate(loaded.network, loss, batches, outputs, views, communicator)
+    require_finite(outputs)
+    return score, outputs
 
 
 def _decide(
@@ -189,7 +191,8 @@ def evaluation_of(
         measured = Classified.of(loaded.classes, t, predicted, p, rng, calibration)
         found = () if groups is None else groups.figures(t, p, rng, predicted)
     else:
-        y = loaded.target_affine.undo(outputs)
+        y = loaded.values(outputs)
+        require_finite(y)
         measured = Regressed.of(loaded.target_names, t, y, rng)
         found = () if groups is None else groups.figures(t, y, rng)
     note = _notes(loaded, subject)

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nnscratch.report.elements import LIVE, Headline, Live
 from nnscratch.report.formats import count, duration, metric_value
 from nnscratch.report.live_curves import live_curves
-from nnscratch.report.page import LIVE, Headline, Live, ReportContents, render_report
+from nnscratch.report.page import ReportContents, render_report
 from nnscratch.report.tables import Column, Table
 from nnscratch.results.environment import environment_of
 from nnscratch.runs import layout

@@ -12,14 +12,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from nnscratch.errors import DataError, UsageError, UserError, did_you_mean
+from nnscratch.errors import DataError, UsageError, did_you_mean
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.network import Network
 from nnscratch.results.prediction_inputs import as_rows, items, stored_rows
 from nnscratch.results.prediction_tables import record_items
 from nnscratch.runs.loaded import LoadedRun
+from nnscratch.training.evaluation import require_finite
 from nnscratch.training.metrics.regression import r2_score
-from nnscratch.training.test_time_augmentation import averaged_outputs
 
 Inputs: TypeAlias = Any
 """What a Model takes: a path or paths, an array, rows of numbers, a dict or dicts by column."""
@@ -80,7 +80,12 @@ class Model:
     def predict(self, x: Inputs) -> Array:
         """The class of each example, by name (N,); of a regression the values (N, K), float64, in their own units."""
         y = self.outputs(self.stored(x))
-        return self._loaded.target_affine.undo(y) if self._labels is None else self._labels[y.argmax(axis=1)]
+        if self._labels is not None:
+            labels: Array = self._labels[y.argmax(axis=1)]
+            return labels
+        values: Array = self._loaded.values(y)
+        require_finite(values)
+        return values
 
     def probabilities(self, x: Inputs) -> Array:
         """The probability of each class (N, K), float64; the columns are `classes`. UsageError for a regression."""
@@ -117,9 +122,7 @@ class Model:
     def outputs(self, stored: Array) -> Array:
         """The network's raw outputs (N, K) for inputs as the data is stored; of a regression, for scaled targets."""
         y = self.outputs_or_not_finite(stored)
-        if not np.isfinite(y).all():
-            row = int(np.flatnonzero(~np.isfinite(y).all(axis=1))[0])
-            raise UserError(f"the network's outputs for example {row} are not finite")
+        require_finite(y)
         return y
 
     def outputs_or_not_finite(self, stored: Array) -> Array:
@@ -129,8 +132,7 @@ class Model:
         with self._lock:
             for start in range(0, len(stored), BATCH):
                 part = stored[start : start + BATCH]
-                x = loaded.affine.apply(part, np.empty(part.shape, np.float32))
-                y[start : start + BATCH] = averaged_outputs(loaded.network, x, loaded.record.views)
+                y[start : start + BATCH] = loaded.outputs_of(part)
         return y
 
     def stored(self, x: Inputs) -> Array:
@@ -162,8 +164,8 @@ class Model:
             raise DataError(f"x: an array of {x.dtype}, not of numbers")
         if loaded.encoding is None and x.shape[1:] == loaded.input_shape:
             return stored_rows(loaded, x, "x")
-        number, size = as_rows(loaded, x.shape, "x")
-        return stored_rows(loaded, x.reshape(number, size), "x")
+        rows = as_rows(loaded, x.shape, "x")
+        return stored_rows(loaded, rows.in_order(x.reshape(rows.number, rows.size)), "x")
 
     def _files(self, paths: Iterable[str | os.PathLike[str]]) -> Array:
         # An absolute path: a file may be called `-`, which stands for standard input elsewhere.

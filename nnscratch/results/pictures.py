@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.report.elements import Picture
 from nnscratch.report.formats import count, percent
-from nnscratch.report.page import Picture
 from nnscratch.results.drawers import Job, draw_all
 from nnscratch.results.evaluation import Evaluation
 from nnscratch.results.measured import Classified, Regressed

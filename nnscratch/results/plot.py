@@ -9,7 +9,7 @@ from typing import Any
 
 from nnscratch.config.data import Splits
 from nnscratch.datasets.dataset import Dataset
-from nnscratch.errors import DataError, UsageError, did_you_mean
+from nnscratch.errors import UsageError, UserError, did_you_mean
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
@@ -66,11 +66,11 @@ def plot_run(path: Path, checkpoint: str, workplace: Workplace, display: Display
     use_threads_of(loaded, workplace.threads)
     try:
         dataset, splits = load_data(loaded, workplace, display)
-    except DataError as error:
+        tested = loaded.run.read_meta().status == "completed" and loaded.config.evaluation.test
+        evaluation = evaluate_split(loaded, dataset, splits, _shown_split(splits, tested=tested))
+    except UserError as error:
         display.warn(f"{error}; only what needs no data is drawn")
         return _draw(loaded, None, None, paper)
-    tested = loaded.run.read_meta().status == "completed" and loaded.config.evaluation.test
-    evaluation = evaluate_split(loaded, dataset, splits, _shown_split(splits, tested=tested))
     return _draw(loaded, evaluation, splits.train, paper)
 
 

@@ -25,7 +25,6 @@ from nnscratch.report.formats import count, decimal, percent, printable
 from nnscratch.results.prediction_inputs import items
 from nnscratch.results.prediction_tables import Item
 from nnscratch.runs.loaded import LoadedRun, load_run, use_threads_of
-from nnscratch.training.test_time_augmentation import averaged_outputs
 
 BATCH = 256
 """Inputs in memory at a time."""
@@ -172,7 +171,6 @@ def predict(
     """A Prediction for every input, in order; BATCH of them are in memory at a time."""
     stored = np.empty((BATCH, *loaded.input_shape), np.uint8 if loaded.takes_images else np.float32)
     x = np.empty(stored.shape, np.float32)
-    views = loaded.record.views
     remaining = iter(inputs)
     while batch := list(islice(remaining, BATCH)):
         # Warning filters belong to the process: this outermost one puts back what the readers' own leave behind.
@@ -185,9 +183,9 @@ def predict(
         for index, array in enumerate(arrays):
             stored[index] = array
         number = len(arrays)
-        y = x[:0]
+        y = np.empty((0, loaded.outputs), np.float32)
         if number:
-            y = averaged_outputs(loaded.network, loaded.affine.apply(stored[:number], x[:number]), views)
+            y = loaded.outputs_of(stored[:number], x[:number])
         errors = [each if isinstance(each, str) else None for each in read]
         if communicator.size > 1:
             errors, y = _of_all(errors, y, loaded.outputs, communicator)
@@ -221,11 +219,12 @@ def read_item(item: Item) -> Array | str:
 
 def answers(loaded: LoadedRun, y: Array, top: int) -> Iterator[partial[Prediction]]:
     """For every row of outputs, what makes the Prediction once the input's name is known."""
-    p = loaded.probabilities(y) if loaded.classes is not None and len(y) else y
-    values = loaded.target_affine.undo(y) if loaded.classes is None else y
-    order = np.argsort(-y, axis=1, kind="stable")[:, :top].tolist() if y.ndim == 2 else []
+    p = loaded.probabilities(y) if loaded.classes is not None and len(y) else y  # of none there is no largest
+    values = loaded.values(y) if loaded.classes is None else y
+    order = np.argsort(-y, axis=1, kind="stable")[:, :top].tolist()
+    is_finite: list[bool] = np.all(np.isfinite(y) & np.isfinite(values), axis=1).tolist()
     for row in range(len(y)):
-        if not np.isfinite(y[row]).all():
+        if not is_finite[row]:
             yield partial(Prediction, error="the network's outputs for it are not finite")
         elif loaded.classes is not None:
             best = tuple((loaded.classes[index], float(p[row, index])) for index in order[row])

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from nnscratch.host.workplace import Workplace
+from nnscratch.report.elements import Headline, Picture
 from nnscratch.report.formats import count, duration, metric_value
-from nnscratch.report.page import Headline, Mistake, Picture, ReportContents, render_report
+from nnscratch.report.page import Mistake, ReportContents, render_report
 from nnscratch.report.samples import image_png
 from nnscratch.report.tables import most_confused, per_class_table
+from nnscratch.results.data_section import data_section
 from nnscratch.results.environment import environment_of
 from nnscratch.results.evaluation import Evaluation
 from nnscratch.results.figures import figures_table
@@ -56,6 +58,7 @@ def _contents(loaded: LoadedRun, evaluation: Evaluation | None, pictures: Mappin
         class_plots=tuple(pictures[name] for name in CLASS_PLOTS if name in pictures),
         mistakes=tuple(_mistakes(evaluation, classified)) if evaluation and classified else (),
         plots=tuple(pictures[name] for name in INSIDE if name in pictures),
+        data=data_section(run),
         timings=_timings(meta, history),
         environment=environment_of(meta),
         footer=f"Written by nnscratch {VERSION}. This page loads nothing from the network.",

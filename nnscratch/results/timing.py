@@ -15,7 +15,6 @@ from nnscratch.report.formats import count, decimal
 from nnscratch.report.tables import Column, Table, plain_table
 from nnscratch.runs.loaded import LoadedRun
 from nnscratch.training.examples import Examples
-from nnscratch.training.test_time_augmentation import averaged_outputs
 
 BATCHES = (1, 32, 256)
 FEWEST, MOST, SECONDS = 30, 2000, 2.0
@@ -94,6 +93,5 @@ def _timed(loaded: LoadedRun, examples: Examples, size: int) -> BatchTime:
 
 
 def _predict(loaded: LoadedRun, stored: Array, x: Array) -> Array:
-    views = loaded.config.evaluation.test_time_augmentation
-    y = averaged_outputs(loaded.network, loaded.affine.apply(stored, x), views)
-    return loaded.probabilities(y) if loaded.classes is not None else loaded.target_affine.undo(y)
+    y = loaded.outputs_of(stored, x)
+    return loaded.probabilities(y) if loaded.classes is not None else loaded.values(y)

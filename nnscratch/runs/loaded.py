@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.datasets.tables.settings import TableSettings
@@ -23,6 +25,7 @@ from nnscratch.runs.network_record import NetworkRecord
 from nnscratch.runs.training_state import require_weights, scaling_of, target_scaling_of
 from nnscratch.training.examples import Examples
 from nnscratch.training.scaling import Affine
+from nnscratch.training.test_time_augmentation import averaged_outputs
 
 if TYPE_CHECKING:
     from nnscratch.config.config import Config
@@ -60,6 +63,22 @@ class LoadedRun:
     temperature: float = 1.0
     """What the outputs are divided by before softmax; 1 where nothing was calibrated."""
 
+    # What overflows, with weights near float32's largest, is looked for in the outputs by those who use them.
+    @np.errstate(all="ignore")
+    def outputs_of(self, stored: Array, x: Array | None = None) -> Array:
+        """The raw outputs (N, K) for inputs as the data is stored, averaged over the run's views; x holds them scaled.
+
+        They may be in a buffer that the next call overwrites.
+        """
+        x = np.empty(stored.shape, np.float32) if x is None else x
+        return averaged_outputs(self.network, self.affine.apply(stored, x), self.record.views)
+
+    @np.errstate(all="ignore")
+    def values(self, y: Array) -> Array:
+        """The values (N, K) of a regression in their own units, from its outputs y."""
+        return self.target_affine.undo(y)
+
+    @np.errstate(all="ignore")
     def probabilities(self, y: Array) -> Array:
         """p (N, K) from the outputs y of a classifier, at the run's temperature."""
         # Losses differ in nothing else that probabilities depend on.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,9 @@ INTERVAL = 1.0
 class Board:
     """Looks at the study, whoever works on it, and shows what has changed since."""
 
-    def __init__(self, study: Study, display: Display) -> None:
-        self._study, self._display = study, display
+    def __init__(self, study: Study, display: Display, also: Callable[[list[Trial]], None] | None = None) -> None:
+        """`also` is told of the trials at every look."""
+        self._study, self._display, self._also = study, display, also
         self._told = {trial.number for trial in study.trials() if trial.status in FINISHED}
         self._live: Live | None = None
         if display.live:
@@ -60,6 +61,8 @@ class Board:
                 self._told.add(trial.number)
                 if self._live is None:
                     self._display.say(finished_line(trial, self._study))
+        if self._also is not None:
+            self._also(trials)
         if self._live is not None:
             from rich.text import Text
 

@@ -69,7 +69,8 @@ def _example(dataset: Dataset, index: int, row: int, t: Array) -> Example:
         names = dataset.target_names or tuple(f"y{place}" for place in range(len(t)))
         target = ", ".join(f"{name} {value:.4g}" for name, value in zip(names, dataset.train_targets[row], strict=True))
     elif t.ndim:
-        target = " and ".join(f"{t[label]:.0%} {dataset.classes[label]}" for label in np.flatnonzero(t > 0.005))
+        mixed = np.flatnonzero(t > 0.005)
+        target = " and ".join(dataset.classes[k] + (f" ({t[k]:.0%})" if len(mixed) > 1 else "") for k in mixed)
     else:
         target = dataset.classes[int(t)]
     picture = image_png(dataset.train_inputs[row]) if dataset.train_inputs.ndim == 4 else None

@@ -13,7 +13,7 @@ from nnscratch.nn.equations import Equation
 SMALL = 24
 """Arrays up to this size are shown in full."""
 
-EXCERPT = 4
+EXCERPT = 8
 """Rows and columns of a larger matrix that a page shows."""
 
 Phase = Literal["forward", "loss", "backward", "update", "average"]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from html import escape
 
 from nnscratch.report.formats import printable, shorten
-from nnscratch.teaching.explanation import ArrayView, Explanation, Node, Phase
+from nnscratch.teaching.explanation import ArrayView, Explanation, Node, Phase, Section
 
 SIDE = 168
 """Half of a column: room for the numbers on one side of an edge."""
@@ -22,6 +22,8 @@ GAP = 28
 """Between the frame of a container and what is in it."""
 FEW, LETTERS = 10, 21
 """Up to so many numbers are written out, in lines of so many letters."""
+
+XMLNS = ' xmlns="http://www.w3.org/2000/svg"'
 
 STYLE = """
 .network text { font: 12px system-ui, sans-serif; fill: var(--ink, #1f2328); }
@@ -42,37 +44,33 @@ STYLE = """
 
 
 def graph_svg(explanation: Explanation, *, links: bool = False) -> str:
-    """The graph, an SVG element that brings its style; with `links` each layer leads to #forward-<path> and so on."""
+    """The graph as an SVG file; with `links` as an element of a page, where each layer leads to its section."""
     drawing = _Drawing(explanation, links)
     width, height = drawing.width, drawing.draw()
     title = escape(printable(f"{explanation.name}: training step {explanation.step}"))
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="network" role="img" viewBox="0 0 {width} {height}" '
+        f'<svg{"" if links else XMLNS} class="network" role="img" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}"><title>{title}</title><style>{STYLE}</style>\n'
         + "\n".join(drawing.parts)
         + "\n</svg>"
     )
 
 
-def order_of(explanation: Explanation) -> dict[str, int]:
-    """The number of each section, from 1, by what it is of: `forward 2.dense`, `loss`."""
-    return {section.title: number for number, section in enumerate(explanation.sections, 1)}
-
-
 class _Drawing:
     """The parts of the picture, from above to below."""
 
     def __init__(self, explanation: Explanation, links: bool) -> None:
-        self.told, self.links, self.order = explanation, links, order_of(explanation)
+        self.told, self.links = explanation, links
+        self.order = {section.title: number for number, section in enumerate(explanation.sections, 1)}
         self.parts: list[str] = []
         self.width = max(_width(explanation.network), 2 * SIDE)
 
     def draw(self) -> int:
         """Draws all, and gives the height."""
         told, middle = self.told, self.width // 2
-        y = self.box(middle, 4, "x", f"example {told.example.index}: {told.example.target}", ())
+        y = self.box(middle, 4, "x", f"example {told.example.index}: {told.example.target}")
         y = self.chain(told.network, middle, y)
-        return self.box(middle, y, "loss", f"L = {told.loss:.4g} over the batch", ("loss",)) + 4
+        return self.box(middle, y, "loss", f"L = {told.loss:.4g} over the batch") + 4
 
     def chain(self, nodes: tuple[Node, ...], middle: int, y: int) -> int:
         """Layer below layer, each with the edge that leads to it, and the edge that leads away."""
@@ -95,10 +93,9 @@ class _Drawing:
 
     def node(self, node: Node, middle: int, y: int) -> int:
         weights = ", ".join(f"{name} {_shape(shape)}" for name, shape in node.weights)
-        titles = (f"forward {node.path}", f"backward {node.path}")
-        return self.frame(node, middle, y, titles) if node.chains else self.box(middle, y, node.path, weights, titles)
+        return self.frame(node, middle, y) if node.chains else self.box(middle, y, node.path, weights)
 
-    def frame(self, node: Node, middle: int, top: int, titles: tuple[str, ...]) -> int:
+    def frame(self, node: Node, middle: int, top: int) -> int:
         """A container: its chains beside each other, which begin with its x, and what joins their ends."""
         width, place = _width((node,)), len(self.parts)
         left, ends = middle - width // 2 + GAP, []
@@ -120,19 +117,20 @@ class _Drawing:
         end = lowest + GAP + 20
         drawn = f'<rect class="frame" x="{middle - width // 2}" y="{top}" width="{width}" height="{end - top}" rx="8"/>'
         drawn += _text(middle - width // 2 + 10, end - 10, node.path, "title", "start")
-        self.parts.insert(place, self.step(drawn, titles))
+        self.parts.insert(place, self.link(drawn, node.path))
         return end
 
-    def box(self, middle: int, y: int, title: str, detail: str, titles: tuple[str, ...]) -> int:
+    def box(self, middle: int, y: int, title: str, detail: str) -> int:
         drawn = f'<rect x="{middle - BOX // 2}" y="{y}" width="{BOX}" height="{BOX_HEIGHT}" rx="6"/>'
         drawn += _text(middle, y + (19 if detail else 28), title, "title", "middle")
         drawn += _text(middle, y + 36, shorten(detail, 36), "", "middle") if detail else ""
-        self.parts.append(self.step(drawn, titles))
+        self.parts.append(self.link(drawn, title))
         return y + BOX_HEIGHT
 
-    def step(self, drawn: str, titles: tuple[str, ...]) -> str:
-        """What is drawn, as the place of the sections of those titles: a link to the first, when links are wanted."""
-        numbers = [str(self.order[title]) for title in titles if title in self.order]
+    def link(self, drawn: str, place: str) -> str:
+        """What is drawn, with the numbers of the sections there: a link to the first, when links are wanted."""
+        sections = enumerate(self.told.sections, 1)
+        numbers = [str(number) for number, section in sections if _layer_of(section) == place]
         if not self.links or not numbers:
             return f"<g>{drawn}</g>"
         return f'<a class="node" href="#step-{numbers[0]}" data-steps="{" ".join(numbers)}">{drawn}</a>'
@@ -156,6 +154,13 @@ def _width(nodes: tuple[Node, ...]) -> int:
     """How wide a chain is drawn."""
     inside = [sum(max(_width(chain), 2 * SIDE) for chain in node.chains) for node in nodes]
     return max((each + 2 * GAP if each else BOX for each in inside), default=0)
+
+
+def _layer_of(section: Section) -> str:
+    """The path of the layer that a section is at; `loss` for the loss."""
+    if section.phase in ("update", "average"):
+        return section.place.rpartition(".")[0]
+    return section.place or section.phase
 
 
 def _within(node: Node) -> Iterator[Node]:

@@ -12,7 +12,7 @@ import numpy as np
 from nnscratch.config.advice import advice
 from nnscratch.config.data import Splits, load_dataset, split_dataset
 from nnscratch.datasets.dataset import Dataset
-from nnscratch.errors import DataError
+from nnscratch.errors import DataError, UserError
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
@@ -46,6 +46,7 @@ from nnscratch.training.diagnosis.setting import (
     trainable_layers,
 )
 from nnscratch.training.diagnosis.start import gradient_findings
+from nnscratch.training.evaluation import require_finite
 from nnscratch.training.examples import Examples
 from nnscratch.training.scaling import scale_targets
 
@@ -93,6 +94,7 @@ def _described(finding: Finding) -> dict[str, str | list[str] | None]:
     return {**described, "advice": advice(finding), "consequences": list(finding.consequences)}
 
 
+@np.errstate(all="ignore")  # what overflows is a finding
 def diagnose(path: Path, workplace: Workplace, display: Display) -> Diagnosis:
     """Reads the run's records, and sends some held-out examples through its last weights."""
     run = RunDirectory.open(path)
@@ -118,13 +120,18 @@ def diagnose(path: Path, workplace: Workplace, display: Display) -> Diagnosis:
         loss = loaded.config.loss.build()
         train = scale_targets(splits.train, loaded.target_affine)
         setting = setting_of(loss, loaded.network, train)
-        with np.errstate(all="ignore"):
-            findings += _before_training(loaded, loss, setting, train)
-            units, predictions = _on_examples(loaded, dataset, splits)
-            end = loaded.network.layers[-1].path
-            findings += [*unit_findings([each for each in units if each.layer != end]), *predictions]
-            for each in units:
-                findings += output_findings(each, history, setting) if each.layer == end else ()
+        findings += _before_training(loaded, loss, setting, train)
+        units, outputs, actual = _on_examples(loaded, splits)
+        end = loaded.network.layers[-1].path
+        findings += unit_findings([each for each in units if each.layer != end])
+        try:
+            require_finite(outputs)
+        except UserError as error:
+            findings += divergence_findings(error.message, learning_rate)
+        else:
+            findings += _of_predictions(outputs, actual, dataset)
+        for each in units:
+            findings += output_findings(each, history, setting) if each.layer == end else ()
     measured = measured_layers(loaded.network, loaded.config.optimizer.build())
     setting = replace(setting, learning_rate=learning_rate or None, measured=measured)
     findings += history_findings(history, setting)
@@ -202,16 +209,18 @@ def _before_training(loaded: LoadedRun, loss: Loss, setting: Setting, train: Exa
     yield from gradient_findings(network, loss, x, train.targets[train.rows[:BATCH]])
 
 
-def _on_examples(loaded: LoadedRun, dataset: Dataset, splits: Splits) -> tuple[list[UnitStatistics], list[Finding]]:
-    """What the last weights do with held-out examples: their units, and findings about their predictions."""
+def _on_examples(loaded: LoadedRun, splits: Splits) -> tuple[list[UnitStatistics], Array, Array]:
+    """What the last weights do with held-out examples: their units, their outputs, and what these should be."""
     examples = splits.validation if splits.validation is not None else splits.train
     rows = examples.rows[:: max(1, len(examples) // SAMPLE)][:SAMPLE]
     pieces = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
     batches = (scaled_inputs(examples, loaded.affine, piece) for piece in pieces)
     statistics, outputs = unit_statistics(loaded.network, batches)
-    if dataset.classes is None:
-        return statistics, []
-    K = len(dataset.classes)
-    predicted = np.bincount(np.concatenate(outputs).argmax(axis=1), minlength=K)
-    actual = np.bincount(examples.targets[rows], minlength=K)
-    return statistics, list(prediction_findings(predicted.tolist(), actual.tolist(), dataset.classes))
+    return statistics, np.concatenate(outputs), examples.targets[rows]
+
+
+def _of_predictions(y: Array, t: Array, dataset: Dataset) -> Iterator[Finding]:
+    if dataset.classes is not None:
+        K = len(dataset.classes)
+        predicted, actual = (np.bincount(each, minlength=K).tolist() for each in (y.argmax(axis=1), t))
+        yield from prediction_findings(predicted, actual, dataset.classes)

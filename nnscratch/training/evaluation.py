@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nnscratch.errors import UserError
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.communicator import ALONE, Communicator
 from nnscratch.nn.losses import Loss
@@ -52,6 +53,14 @@ def evaluate(
     total, correct = (sum(column) for column in communicator.sum(of_batches).T.tolist())
     accuracy = correct / seen if batches.examples.targets.ndim == 1 else None
     return Score(total / seen, accuracy, seen)
+
+
+def require_finite(y: Array) -> None:
+    """Raises UserError when some example's outputs, rows of y, are nan or inf: no figure of them means anything."""
+    bad = np.flatnonzero(~np.isfinite(y).all(axis=1))
+    if len(bad):
+        such = f"for {len(bad)} of {len(y)} examples" if len(bad) > 1 else "for an example"
+        raise UserError(f"the network's outputs are not finite {such}, the first of them number {bad[0]}")
 
 
 def count_correct(y: Array, t: Array) -> int:

@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from nnscratch.report.page import Headline, Picture, ReportContents, render_report
+from nnscratch.report.elements import Headline, Picture
+from nnscratch.report.page import ReportContents, render_report
 from nnscratch.report.tables import Column, Table
 
 

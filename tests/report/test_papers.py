@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from nnscratch.errors import UsageError
-from nnscratch.report.classification import per_class, reliability
+from nnscratch.report.classification import confusion_matrix, per_class, reliability
 from nnscratch.report.curves import curves
 from nnscratch.report.gradient_flow import gradient_flow
 from nnscratch.report.parallel_coordinates import parallel_coordinates
@@ -41,6 +41,7 @@ def test_a_picture_of_another_suffix_is_refused_and_nothing_is_written(tmp_path:
 
 def test_letters_that_the_font_lacks_are_written_by_their_number() -> None:
     assert plain("猫 é", 40) == r"\u732b é"
+    assert plain(plain("$x$ 猫", 40), 40) == plain("$x$ 猫", 40) == r"\$x\$ \u732b"
 
 
 def test_long_names_that_begin_alike_stay_apart() -> None:
@@ -143,6 +144,25 @@ def test_parallel_coordinates_have_a_colour_key(tmp_path: Path) -> None:
     assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == ["worst", "best"]
 
 
+def test_the_names_of_runs_that_took_as_long_and_are_as_good_do_not_cover_each_other(tmp_path: Path) -> None:
+    close = [TimedAccuracy(f"quickstart-{n}", 1.0 + 0.001 * n, 0.86 + 0.0001 * n) for n in range(5)]
+    bar = TimedAccuracy("mean of 3", 1.1, 0.8602, spread=(0.85, 0.87))
+    figure = accuracy_against_time([*close, bar, TimedAccuracy("long", 9.0, 0.9)], tmp_path / "a.png")
+    names = [text for text in figure.axes[0].texts if text.get_text()]
+    assert len(names) == 7
+    boxes = [name.get_window_extent() for name in names]
+    assert not any(one.overlaps(other) for index, one in enumerate(boxes) for other in boxes[:index])
+
+
+@pytest.mark.parametrize("width", [8.0, 8.5 / 2.54])
+def test_the_names_of_thirty_classes_do_not_overlap(width: float, tmp_path: Path) -> None:
+    names = [f"species {number}" for number in range(30)]
+    figure = confusion_matrix(np.eye(30, dtype=int), names, tmp_path / "a.png", width=width)
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]  # the drawn figure has it, its types do not
+    boxes = [label.get_window_extent(renderer) for label in figure.axes[0].get_yticklabels()]
+    assert all(other.y1 < one.y0 + 2 for one, other in pairwise(boxes))
+
+
 @pytest.mark.parametrize("width", [2.4, 8.5 / 2.54, 6.4])
 def test_the_legend_of_a_reliability_picture_is_below_its_bars_and_inside(width: float, tmp_path: Path) -> None:
     middle = np.linspace(0.05, 0.95, 10)
@@ -156,7 +176,7 @@ def test_the_legend_of_a_reliability_picture_is_below_its_bars_and_inside(width:
 
 @pytest.mark.parametrize("width", [8.0, 16 / 2.54, 4.0, 8.5 / 2.54, 2.4])
 def test_ticks_and_titles_stay_apart_at_any_width(width: float, epochs: list[Row], tmp_path: Path) -> None:
-    arrays = {f"{layer}.dense.bias": np.linspace(-0.058, 0.058, 40) for layer in range(6)}
+    arrays = {f"{layer}.dense.bias": np.linspace(-0.0043, 0.0043, 40) * 10.0 ** (layer - 2) for layer in range(6)}
     for figure in (
         weight_histograms(arrays, arrays, tmp_path / "a.png", width=width),
         curves(epochs, tmp_path / "b.png", best_epoch=2, width=width),
@@ -164,7 +184,9 @@ def test_ticks_and_titles_stay_apart_at_any_width(width: float, epochs: list[Row
         renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]  # the drawn figure has it, its types do not
         assert all(legend.get_window_extent(renderer).x1 <= figure.bbox.x1 for legend in figure.legends)
         for axes in figure.axes:
-            ticks = [label.get_window_extent(renderer) for label in axes.get_xticklabels() if label.get_text()]
+            low, high = axes.get_xlim()
+            seen = [label for label in axes.get_xticklabels() if low <= label.get_position()[0] <= high]
+            ticks = [label.get_window_extent(renderer) for label in seen]
             assert all(one.x1 + 3 < other.x0 for one, other in pairwise(ticks))
             left, right = (text.get_window_extent(renderer) for text in (axes._left_title, axes._right_title))  # type: ignore[attr-defined]  # the drawn figure has it, its types do not
             assert left.x1 <= right.x0 or not axes._right_title.get_text()  # type: ignore[attr-defined]  # the drawn figure has it, its types do not

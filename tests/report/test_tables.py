@@ -36,8 +36,9 @@ def test_control_characters_in_cells_are_shown_and_not_obeyed() -> None:
     assert "\x1b" not in plain_table(table)
 
 
-def test_the_per_class_table_ends_with_the_unweighted_mean() -> None:
-    scores = [ClassScores("cat", 0.5, 0.25, 1 / 3, 900), ClassScores("dog", 1.0, 0.75, 1.0, 1100)]
+def test_the_per_class_table_ends_with_the_unweighted_mean_of_the_classes_that_are_there() -> None:
+    there = [ClassScores("cat", 0.5, 0.25, 1 / 3, 900), ClassScores("dog", 1.0, 0.75, 1.0, 1100)]
+    scores = [*there, ClassScores("emu", 0.0, 0.0, 0.0, 0)]
     table = per_class_table(scores)
     assert table.rows[0] == ("cat", "50.00 %", "25.00 %", "33.33 %", "900")
     assert table.rows[-1] == ("mean", "75.00 %", "50.00 %", "66.67 %", "2,000")

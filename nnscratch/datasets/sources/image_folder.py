@@ -81,7 +81,7 @@ class ImageFolder(LargeSource):
         report(f"reading {len(files):,} pictures from {folder}")
         reading = _Reading(files, self, report, progress)
         shape = (len(files), self.size, self.size, 3 if self.mode == "rgb" else 1)
-        storage = Storage(in_memory, data_dir / "cache", download, report)
+        storage = Storage(in_memory, data_dir / "cache", download, report, folder)
         pixels, seen = storage.rows(shape, np.uint8, self._made_from(folder, files), reading.fill)
         return self._dataset(folder, found, splits, pixels, seen)
 

@@ -29,7 +29,7 @@ from nnscratch.errors import DataError, did_you_mean
 LARGEST = 16 << 30
 """Bytes that targets and names may take once decompressed; they are in memory, whatever becomes of the inputs."""
 
-_KEYS = {
+KEYS = {
     "train inputs": ("x_train", "X_train", "train_images", "train_x", "x", "X", "images", "data", "inputs", "features"),
     "train targets": ("y_train", "Y_train", "train_labels", "train_y", "y", "Y", "labels", "targets", "target"),
     "val inputs": ("x_val", "X_val", "x_valid", "X_valid", "x_validation", "val_images", "val_x"),
@@ -37,7 +37,8 @@ _KEYS = {
     "test inputs": ("x_test", "X_test", "test_images", "test_x"),
     "test targets": ("y_test", "Y_test", "test_labels", "test_y"),
 }
-_CLASS_KEYS = ("classes", "class_names", "label_names", "target_names")
+"""What the arrays of each split are called, the first that is there."""
+CLASS_KEYS = ("classes", "class_names", "label_names", "target_names")
 SPLITS = ("train", "val", "test")
 
 
@@ -77,7 +78,7 @@ class NPZ(LargeSource):
     ) -> Dataset:
         """See `LargeSource.load`. `path` is the NPZ file; nothing in it is unpickled."""
         file = required_path(path, self.name, "an NPZ file")
-        storage = Storage(in_memory, data_dir / "cache", download, report)
+        storage = Storage(in_memory, data_dir / "cache", download, report, file)
         with _opened(file) as arrays:
             targets = targets_of(str(file), arrays.targets(), arrays.names(), self.task)
             counts = {split: len(each) for split, each in targets.splits.items()}
@@ -194,14 +195,14 @@ class _Arrays:
         self.members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
         self.keys = {
             role: key
-            for role, names in (*_KEYS.items(), ("classes", _CLASS_KEYS))
+            for role, names in (*KEYS.items(), ("classes", CLASS_KEYS))
             if (key := next((name for name in names if name in self.members), None)) is not None
         }
         held = ", ".join(self.members) or "nothing"
         for role in ("train inputs", "train targets"):
             if role not in self.keys:
                 raise DataError(
-                    f"{file}: no array with the {role} ({', '.join(_KEYS[role])}); it holds {held}",
+                    f"{file}: no array with the {role} ({', '.join(KEYS[role])}); it holds {held}",
                     "save it with np.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)",
                 )
         for split in ("val", "test"):

@@ -25,7 +25,6 @@ class Points(Source):
     """Features (N, D) and targets, drawn from a seed; the same on every machine."""
 
     default_scaling: ClassVar[str] = "standardize"
-    example_shape: ClassVar[tuple[int, ...] | None] = (2,)
     feature_names: ClassVar[tuple[str, ...]] = ("x1", "x2")
 
     train: int = setting(400, "training points; fewer are the first ones of more", ge=1, le=1_000_000)
@@ -148,7 +147,6 @@ class Sine(Points):
 
     name: ClassVar[str] = "sine"
     summary: ClassVar[str] = "a noisy sine to be fitted, made on the spot"
-    example_shape: ClassVar[tuple[int, ...] | None] = (1,)
     feature_names: ClassVar[tuple[str, ...]] = ("x",)
 
     train: int = setting(200, "training points; fewer are the first ones of more", ge=1, le=1_000_000)

@@ -31,15 +31,14 @@ def load_table(
 
     Raises DataError for what does not fit the settings. A test file without the target that nobody named is none.
     """
-    as_text = [each for each, kind in settings.columns.items() if kind == "category"]
-    table = read_table(file, settings.delimiter, settings.header, as_text)
+    categories = [each for each, kind in settings.columns.items() if kind == "category"]
+    table = read_table(file, settings.delimiter, settings.header, categories)
     given, weights = _given(table, settings), () if settings.weight is None else (settings.weight,)
     decimal, decimal_why = decimal_mark(table, settings.decimal)
     target_names, target_why = _target_names(table, settings)
     targets = choose_targets(table, target_names, settings.task, decimal, given)
-    decisions = {
-        each: decide(table, each, decimal, given) for each in table.names if each not in (*target_names, *weights)
-    }
+    inputs = [each for each in table.names if each not in (*target_names, *weights)]
+    decisions = {each: decide(table, each, decimal, given) for each in inputs}
     columns = _input_columns(file, decisions)
     weight = None if settings.weight is None else Number(settings.weight, decimal=decimal)
     schema = Schema(columns, settings.missing, settings.unknown_levels, table.names, table.has_header, targets.names)
@@ -48,8 +47,8 @@ def load_table(
     test, note = _other_rows(settings, test_file, table, schema, targets, weight)
     order = order_of(table, settings, decimal, whole.origin.rows)
     train, test, order = _without_test(table, settings, whole, order, test, is_labelled=targets.classes is not None)
-    splits = {"train": train, "val": validation, "test": test}
-    by_split = {split: rows for split, rows in splits.items() if rows is not None}
+    splits = ("train", train), ("val", validation), ("test", test)
+    by_split = {split: rows for split, rows in splits if rows is not None}
     guesses = (
         Guess("file", str(file)),
         *table.guesses,
@@ -79,12 +78,13 @@ def load_table(
         weights={split: rows.weights for split, rows in by_split.items() if rows.weights is not None},
         origins=(origins := {split: rows.origin for split, rows in by_split.items()}),
         separation=Separation(
-            groups_from=repr(settings.split_by),
-            groups=groups_of(table, settings, origins),
-            order_from="" if settings.order_by is None else repr(settings.order_by),
-            order=order,
+            repr(settings.split_by), groups_of(table, settings, origins), _quoted(settings.order_by), order
         ),
     )
+
+
+def _quoted(name: str | None) -> str:
+    return "" if name is None else repr(name)
 
 
 def _given(table: TextTable, settings: TableSettings) -> dict[str, Kind]:

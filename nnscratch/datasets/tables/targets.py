@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnscratch.datasets.tables.columns import Boolean, Category, Column, Number
-from nnscratch.datasets.tables.kinds import FEW, Decimal, decide, natural_order
+from nnscratch.datasets.tables.kinds import Decimal, decide, natural_order
 from nnscratch.datasets.tables.parsing import as_text, known_cells
 from nnscratch.datasets.tables.reader import TextTable
-from nnscratch.datasets.tables.text import Array, looks_like_number
-from nnscratch.datasets.task import classes_or_quantity
+from nnscratch.datasets.tables.text import Array
+from nnscratch.datasets.task import classes_or_quantity, doubt_of_classes
 from nnscratch.errors import DataError
 
 NOTHING = ("none", "nil", "missing")
@@ -125,12 +125,10 @@ def _decide_task(table: TextTable, columns: list[Column], task: Task) -> tuple[b
             return True, f"classification, as it holds {what} (task: regression overrules)"
         return False, f"regression, as it holds {what} (task: classification overrules)"
     levels = column.levels if isinstance(column, Category) else ()
-    looks = sum(map(looks_like_number, levels))
-    if len(levels) > FEW and (len(levels) * 2 > len(table) or looks * 2 > len(levels)):
-        what = "most of them numbers" if looks * 2 > len(levels) else "hardly one comes twice"
+    if (doubt := doubt_of_classes(levels, len(table))) is not None:
         raise DataError(
             f"{table.path}: the target {column.name!r} has {len(levels):,} different cells in {len(table):,} rows, "
-            f"{what}",
+            f"{doubt}",
             "data.dataset.task: classification makes a class of each, task: regression takes them as numbers; "
             "data.dataset.target names another column",
         )

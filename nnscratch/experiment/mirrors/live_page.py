@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from nnscratch.experiment.mirrors.companion import Companion
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
+from nnscratch.host.display import Display
 from nnscratch.results.live_page import Moment, is_report, write_live_page
 from nnscratch.runs.meta import Status
 from nnscratch.training.progress import EpochResult, StepResult
@@ -28,7 +29,8 @@ class LivePage(Observer):
     hundredth of the time; see `live_page_process`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, display: Display) -> None:
+        self._display = display
         self._training: Training | None = None
         self._companion: Companion | None = None
         self._started = self._next = 0.0
@@ -83,6 +85,7 @@ class LivePage(Observer):
             one = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
             self._companion = Companion(MODULE, run, LOG, one)
             self._companion.send(kind="start", folder=str(run.path.resolve()), moment=asdict(self._moment()))
+            self._display.say(f"as it goes: {run.report}")
         loss = self._losses / self._batches if self._batches else None
         self._companion.send(kind="moment", moment=asdict(self._moment()), loss=loss)
         self._losses, self._batches = 0.0, 0

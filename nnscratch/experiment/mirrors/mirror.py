@@ -94,7 +94,7 @@ def open_mirrors(tracking: Sequence[str], wandb: str, display: Display, *, plots
 
     Where there are to be plots, a live page stands in for the report until that is drawn.
     """
-    mirrors: dict[str, Observer] = {"live page": LivePage()} if plots else {}
+    mirrors: dict[str, Observer] = {"live page": LivePage(display)} if plots else {}
     named = {TensorBoardMirror.name: TensorBoardMirror}
     mirrors |= {f"{each} mirror": named[each](display) for each in tracking}
     mirrors |= {"W&B mirror": WandbMirror(wandb, display)} if wandb != "off" else {}

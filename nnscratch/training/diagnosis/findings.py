@@ -23,8 +23,8 @@ Remedy: TypeAlias = Literal[
 ]  # fmt: skip
 """What may help, in words of its own: who tells a user says them in the words of a config."""
 
-SMALLEST_GRADIENT_SHARE = 1e-4
-"""A layer whose gradient norm is below this share of the largest layer's hardly learns."""
+SMALLEST_GRADIENT_SHARE, OF_SIGMOIDS = 1e-4, 1e-2
+"""A layer with less of the largest norm hardly learns; the second of sigmoid or tanh, in a network that guesses."""
 LARGEST_GRADIENT = 1e3
 """For losses around 1; where guessing gives more (a regression in its own units), in proportion."""
 UPDATE_RATIOS = (1e-6, 0.1)
@@ -221,7 +221,9 @@ def _gradients(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
         return
     largest_allowed = LARGEST_GRADIENT * (1.0 if setting.is_cross_entropy else max(1.0, setting.guessing))
     largest = max(norms, key=lambda layer: norms[layer])
-    weak = [layer for layer, norm in norms.items() if norm < SMALLEST_GRADIENT_SHARE * norms[largest]]
+    still_guesses = row["train_loss"] > 0.9 * setting.guessing and setting.kinds & {"sigmoid", "tanh"}
+    least = (OF_SIGMOIDS if still_guesses else SMALLEST_GRADIENT_SHARE) * norms[largest]
+    weak = [layer for layer, norm in norms.items() if norm < least]
     if weak:
         others = f"; so it is in {len(weak)} of {len(norms)} layers" if len(weak) > 1 else ""
         yield Finding(
@@ -325,11 +327,8 @@ def _overfitting(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
     rose = row["val_loss"] > LOSS_RISE * best and row["train_loss"] < best and gap > GAP
     learned = setting.classes is not None and row["train_accuracy"] >= LEARNED and gap > SMALLER_GAP
     if rose or learned:
-        accuracies = (
-            f"accuracy {100 * row['train_accuracy']:.1f} % against {100 * row['val_accuracy']:.1f} %"
-            if setting.classes
-            else ""
-        )
+        figures = [100 * row[f"{split}_accuracy"] for split in ("train", "val") if setting.classes]
+        accuracies = "accuracy {:.1f} % against {:.1f} %".format(*figures) if figures else ""
         rise = f"val_loss rose from {best:.4g} to {row['val_loss']:.4g} while train_loss is {row['train_loss']:.4g}"
         rest = "training examples are learned, so that no gradient is left to learn more from"
         yield Finding(

@@ -348,6 +348,8 @@ def test_a_level_that_is_new_is_an_error_where_it_shall_be_one(tmp_path: Path) -
         ([str(row) for row in range(16)], ("regression", None)),
         ([str(row) for row in range(25)] * 10, ("classification", tuple(map(str, range(25))))),
         ([str(row) for row in range(20, 45)] * 10, ("regression", None)),
+        ([str(row) for row in range(2, 17)] * 10, ("classification", tuple(map(str, range(2, 17))))),
+        ([str(row) for row in range(2, 17)] * 2 + ["9"] * 20, ("regression", None)),
         (["1.5", "2.5"] * 3, ("regression", None)),
         (["$1,500", "$2,500", "$3,500"], ("regression", None)),
         (["12 %", "13 %", "14 %"], ("regression", None)),
