@@ -36,9 +36,10 @@ CONVOLUTIONAL = [
 ]  # fmt: skip
 
 
-def pictures(
-    folder: Path, model: dict[str, object], together: int
-) -> tuple[Path, list[Query], Callable[[int], object]]:
+Case = tuple[Path, list[Query], Callable[[int], object]]
+
+
+def pictures(folder: Path, model: dict[str, object], together: int) -> Case:
     """A run on pictures, PNG files to ask for, so many together, and one by one in a notebook."""
     settings = {"name": "shapes", "data": {"dataset": {"name": "shapes", "train": 500, "test": 200}}, "model": model,
                 "training": {"epochs": 1, "batch_size": 50}}  # fmt: skip
