@@ -34,9 +34,22 @@ ALLOWED: dict[str, set[str]] = {
     "teaching": {"results", "runs", "config", *GROUND},
     "experiment": {"results", "runs", "config", *GROUND},
     "export": {"results", "runs", "config", *GROUND},
+    "serve": {"results", "runs", "config", *GROUND},
     "interface": {"experiment", "results", "runs", "config", *GROUND},
     "sweeps": {"distributed", "experiment", "results", "runs", "config", *GROUND},
-    "cli": {"distributed", "sweeps", "experiment", "export", "teaching", "setup", "results", "runs", "config", *GROUND},
+    "cli": {
+        "distributed",
+        "sweeps",
+        "experiment",
+        "export",
+        "serve",
+        "teaching",
+        "setup",
+        "results",
+        "runs",
+        "config",
+        *GROUND,
+    },
     "__main__": {"cli"},
     "__init__": {"interface", "cpu", "version"},
 }
@@ -56,6 +69,8 @@ HEAVY = (
     "sqlalchemy",
     "polars",
     "mpi4py",
+    "starlette",
+    "uvicorn",
 )
 LONGEST_FILE, LONGEST_FUNCTION, LARGEST_SHARE = 350, 60, 1 / 5
 

@@ -156,15 +156,16 @@ def test_openblas_starts_where_it_can_start_no_threads(root: Path, tmp_path: Pat
 
 
 def train_as_nobody(
-    limit: int, folder: Path, root: Path, *options: str, **environment: str
+    limit: int, folder: Path, config: Path, *options: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """The training's end, by a user of its own who may have so many processes and threads; root is bound by no limit.
 
     What that user may not reach from `/` is reached from `folder`, where it starts.
     """
-    shutil.copy(root / "configs" / "smoke.yaml", folder)
+    if config.parent != folder:
+        shutil.copy(config, folder)
     folder.chmod(0o777)
-    arguments = [sys.executable, "-m", "nnscratch", "train", "smoke.yaml", "--no-plots", "--quiet", *options]
+    arguments = [sys.executable, "-m", "nnscratch", "train", config.name, "--no-plots", "--quiet", *options]
     setpriv = shutil.which("setpriv")
     if sys.platform != "linux" or os.geteuid() != 0 or setpriv is None:
         pytest.skip("needs Linux, setpriv and root, who alone becomes another user")
@@ -183,16 +184,30 @@ def train_as_nobody(
 def test_a_user_who_may_start_no_thread_trains_with_one(
     limit: int, environment: dict[str, str], root: Path, tmp_path: Path
 ) -> None:
-    done = train_as_nobody(limit, tmp_path, root, **environment)
+    done = train_as_nobody(limit, tmp_path, root / "configs" / "smoke.yaml", **environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert "test_accuracy" in done.stdout
 
 
 @pytest.mark.skipif(cpu.available_cores() < 2, reason="one core needs no second thread")
 def test_more_threads_than_a_user_may_start_are_refused_with_the_cause(root: Path, tmp_path: Path) -> None:
-    done = train_as_nobody(1, tmp_path, root, "--threads", "2")
+    done = train_as_nobody(1, tmp_path, root / "configs" / "smoke.yaml", "--threads", "2")
     assert done.returncode == 1
     assert done.stderr.startswith("error: 2 threads cannot be started: the system allows no more (`ulimit -u`")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("limit", [3, 9])
+def test_a_table_for_whose_reading_too_few_threads_can_be_started_is_refused_with_the_cause(
+    limit: int, tmp_path: Path
+) -> None:
+    (tmp_path / "table.csv").write_text("a,target\n" + "0.5,1\n1.5,0\n" * 10)
+    config = tmp_path / "table.yaml"
+    config.write_text("data: {dataset: csv, path: table.csv}\nmodel: {hidden_layers: [2]}\ntraining: {epochs: 1}\n")
+    done = train_as_nobody(limit, tmp_path, config)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: no table can be read: the system allows too few threads (`ulimit -u`")
+    assert done.stderr.count("\n") == 2
     assert not (tmp_path / "runs").exists()
 
 

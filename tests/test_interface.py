@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,31 @@ def test_rows_are_taken_as_arrays_lists_dicts_and_files(
     np.testing.assert_array_equal(model.predict(dicts), expected)
     np.testing.assert_array_equal(model.predict(dicts[0]), expected[:1])
     assert model.predict([]).shape == (0, 2)
+
+
+def test_moments_in_dicts_are_taken_as_python_and_numpy_have_them(tmp_path: Path) -> None:
+    lines = [f"2022-{1 + row % 12:02}-{1 + row % 28:02},{'red' if row % 3 else 'blue'},{row % 2}" for row in range(60)]
+    (tmp_path / "days.csv").write_text("\n".join(["day,colour,t", *lines]) + "\n")
+    settings = {
+        "name": "days",
+        "data": {"dataset": {"name": "csv", "target": "t"}, "path": str(tmp_path / "days.csv")},
+        "model": {"hidden_layers": [4]},
+        "training": {"epochs": 1, "batch_size": 10},
+    }
+    run = nnscratch.train(settings, runs_dir=tmp_path / "runs", threads=1, plots=False, quiet=True).path
+    model = nnscratch.load(run)
+    expected = model.probabilities({"day": "2022-03-04", "colour": "red"})
+    for day in (date(2022, 3, 4), datetime(2022, 3, 4), np.datetime64("2022-03-04"), np.str_("2022-03-04")):
+        np.testing.assert_array_equal(model.probabilities({"day": day, "colour": "red"}), expected)
+    good = {"day": "2022-03-04", "colour": "red"}
+    for bad, message in (
+        ({"day": "soon"}, "x: row 1: column 'day' is 'soon', not a date"),
+        ({"day": [2022, 3]}, r"x: row 1: 'day' is \[2022, 3\], neither text, a number nor a moment"),
+    ):
+        with pytest.raises(DataError, match=message):
+            model.predict([good, good | bad])
+    with pytest.raises(DataError, match="x: row 1: no 'colour' in the object"):
+        model.predict([good, {"day": "2022-03-04"}])
 
 
 @pytest.mark.parametrize(
@@ -256,4 +282,4 @@ def test_the_notebook_gives_what_it_shows(tmp_path: Path, monkeypatch: pytest.Mo
 def test_names_that_are_not_there_are_an_ordinary_error() -> None:
     assert {"load", "train", "Model"} <= set(dir(nnscratch))
     with pytest.raises(AttributeError, match="lode"):
-        nnscratch.lode  # type: ignore[attr-defined]  # noqa: B018
+        nnscratch.lode  # type: ignore[attr-defined]  # noqa: B018  a wrong name is meant

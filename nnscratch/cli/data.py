@@ -27,7 +27,7 @@ def list_all(data_dir: DataDir = DEFAULT_DATA, json: Json = False) -> None:
     finish(list_datasets(data_dir), json)
 
 
-@family.command(epilog=examples("nnscratch data fetch fashion_mnist"))
+@family.command(epilog=examples("nnscratch data fetch mnist"))
 def fetch(
     name: Annotated[str, typer.Argument(help="The dataset to download.")],
     data_dir: DataDir = DEFAULT_DATA,

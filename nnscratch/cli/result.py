@@ -43,7 +43,7 @@ def stream_out(ending: Ending, pieces: Iterable[str], *, is_data: bool = False) 
 
     Names come from anybody's files: no character of theirs controls the terminal, in whatever text they stand.
     """
-    from nnscratch.host.display import for_terminal
+    from nnscratch.host.display import READER_LEFT, for_terminal
     from nnscratch.report.formats import printable_lines
 
     try:
@@ -51,11 +51,10 @@ def stream_out(ending: Ending, pieces: Iterable[str], *, is_data: bool = False) 
             text = printable_lines(piece)
             sys.stdout.write(text if is_data else for_terminal(text, sys.stdout))
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has gone (`nnscratch ... | head`); Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
+        # Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise UserError(f"cannot write the output: {error.strerror or error}") from None
+        if error.errno not in READER_LEFT:
+            raise UserError(f"cannot write the output: {error.strerror or error}") from None
     if ending.failure is not None:
         raise ending.failure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -25,7 +26,7 @@ from nnscratch.cli.result import finish
 from nnscratch.host.workplace import DEFAULT_RUNS
 from nnscratch.runs.names import find_run
 
-family = typer.Typer(cls=Group, help="The runs there are: listing, comparing and mirroring them.", no_args_is_help=True)
+family = typer.Typer(cls=Group, help="The runs there are: listed, watched, compared, mirrored.", no_args_is_help=True)
 
 
 @family.command(
@@ -42,6 +43,28 @@ def list_all(
     from nnscratch.runs.listing import list_runs
 
     finish(list_runs(runs_dir, everything=everything), json)
+
+
+@family.command(
+    short_help="Watch the runs: epochs, curve, best, time left, until Ctrl-C.",
+    epilog=examples("nnscratch runs watch", "nnscratch runs watch --all --runs-dir runs/sweeps"),
+)
+def watch(
+    runs_dir: RunsDir = DEFAULT_RUNS,
+    everything: Annotated[bool, typer.Option("--all", help="Also runs in folders below, as of sweeps.")] = False,
+    json: Json = False,
+) -> None:
+    """Watch the runs in the terminal, those in training first: epochs, curve, best value, time left; until Ctrl-C.
+
+    The curve is that of validation accuracy, else of what there is. Into a pipe, and with --json, it is one look.
+    """
+    from nnscratch.runs.watching import Watch, keep_watching
+
+    runs = Watch(runs_dir, everything=everything)
+    if json or not sys.stdout.isatty():
+        finish(runs.look(), json)
+    else:
+        keep_watching(runs)
 
 
 @family.command(

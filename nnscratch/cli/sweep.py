@@ -35,7 +35,7 @@ SweepEngine = Literal["local", "wandb"]
     epilog=examples(
         "nnscratch sweep configs/sweep.yaml --workers 2",
         "nnscratch sweep configs/sweep.yaml training.epochs=5 --dry-run",
-        "nnscratch sweep configs/sweep.yaml --storage postgresql://user@host/sweeps  (on every machine)",
+        "nnscratch sweep configs/sweep.yaml --storage postgresql://user@host/sweeps",
         "nnscratch sweep configs/sweep.yaml --engine wandb",
     ),
 )

@@ -1,4 +1,4 @@
-"""`nnscratch export`: a trained network leaves its folder."""
+"""`nnscratch export` and `nnscratch serve`: a trained network leaves its folder."""
 
 from __future__ import annotations
 
@@ -60,3 +60,34 @@ def export(
     path = read_run(run, runs_dir, allow_plugins)
     workplace = workplace_of(path, data_dir, threads)
     finish(export_run(path, to, output, checkpoint, workplace, display_for(json, quiet)), json)
+
+
+@family.command(
+    rich_help_panel=TAKE_AWAY,
+    epilog=examples(
+        "nnscratch serve runs/trial",
+        "nnscratch serve last --port 8080",
+        "nnscratch serve runs/trial --host 0.0.0.0  # whoever reaches this machine can ask",
+    ),
+)
+def serve(
+    run: Run,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")] = 8000,
+    host: Annotated[
+        str, typer.Option("--host", help="The address to listen on; as it is, this machine alone can ask.")
+    ] = "127.0.0.1",
+    checkpoint: Checkpoint = "best",
+    runs_dir: RunsDir = DEFAULT_RUNS,
+    threads: RunThreads = None,
+    quiet: Quiet = False,
+    allow_plugins: AllowPlugins = False,
+) -> None:
+    """Answer over HTTP with a run's network.
+
+    A page in the browser (drop or draw a picture, or fill in a row), POST /predict (a picture, several, JSON, CSV),
+    GET /health and GET /openapi.json. Ctrl-C or SIGTERM: what was accepted is answered first.
+    """
+    from nnscratch.serve.serve import serve_run
+
+    path = read_run(run, runs_dir, allow_plugins)
+    serve_run(path, host, port, checkpoint, threads, display_for(False, quiet))

@@ -35,14 +35,23 @@ family = typer.Typer()
     rich_help_panel=UNDERSTAND,
     context_settings=TAKES_OVERRIDES,
     short_help="Tell one training step of CONFIG in formulas and numbers.",
-    epilog=examples("nnscratch explain configs/smoke.yaml --html step.html"),
+    epilog=examples(
+        "nnscratch explain configs/explain.yaml --html step.html",
+        "nnscratch explain configs/points/moons.yaml --step 100 --example 7 --html step.html --graph network.svg",
+    ),
 )
 def explain(
     context: typer.Context,
     arguments: Arguments,
     sample: Annotated[int, typer.Option("--sample", min=1, help="Of a batch, how many examples are shown.")] = 2,
     step: Annotated[int, typer.Option("--step", min=1, help="Which training step; those before are done.")] = 1,
-    html: Annotated[Path | None, typer.Option("--html", help="Write a page with real formulas here.")] = None,
+    example: Annotated[
+        int, typer.Option("--example", min=0, help="Of which example of the batch, from 0, the numbers are.")
+    ] = 0,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a page here, to walk through with the arrow keys.")
+    ] = None,
+    graph: Annotated[Path | None, typer.Option("--graph", help="Draw the network and its numbers here (SVG).")] = None,
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Write Markdown with TeX formulas here.")] = None,
     data_dir: DataDir = DEFAULT_DATA,
     threads: Threads = None,
@@ -53,10 +62,10 @@ def explain(
     from nnscratch.teaching.explain import explain as tell
     from nnscratch.teaching.explanation_formats import write_explanation
 
-    display = display_for(json, quiet=html is None and markdown is None)
+    display = display_for(json, quiet=html is markdown is graph is None)
     config = read_config(context, arguments, allow_plugins, display)
-    told = tell(config, Workplace(data_dir, threads=threads), display, sample=sample, step=step)
-    finish(write_explanation(told, html, markdown), json)
+    told = tell(config, Workplace(data_dir, threads=threads), display, sample=sample, step=step, example=example)
+    finish(write_explanation(told, html, markdown, graph), json)
 
 
 @family.command(

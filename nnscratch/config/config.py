@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationError
 from pydantic_core import PydanticCustomError
@@ -77,6 +77,7 @@ class Config(Section):
     training: TrainingConfig = option(TrainingConfig(), "how long and how it learns")
     evaluation: EvaluationConfig = option(EvaluationConfig(), "how it is measured")
     wandb: WandbConfig = option(WandbConfig(), "the mirror on Weights & Biases")
+    tracking: Items[Literal["tensorboard"]] = option((), "boards that show the training, beside W&B")
     plugins: Items[Text] = option((), "Python files with components of your own (needs --allow-plugins)")
 
     _written: Written | None = PrivateAttr(None)

@@ -47,7 +47,7 @@ def problems_of(error: ValidationError, root: Node, model: type[BaseModel]) -> l
     """Every problem in a validation error."""
     # A default that depends on a field that is wrong is no problem of its own.
     errors = [each for each in error.errors(include_url=False) if each["type"] != "default_factory_not_called"]
-    complaints = [_complaint(details, root, model) for details in errors]  # type: ignore[arg-type]
+    complaints = [_complaint(details, root, model) for details in errors]  # type: ignore[arg-type]  # ErrorDetails is a dict
     return [item.node.place.problem(item.path, item.message) for item in _merge_unions(complaints)]
 
 

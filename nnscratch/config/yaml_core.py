@@ -95,7 +95,7 @@ class Loader(Reader, Scanner, Parser, Composer, _CoreResolver):
         self.depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
-        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML has no types there
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise _Refused(
                 "anchors and aliases (& and *) are not supported; write the value out, or quote the text", event
@@ -103,7 +103,7 @@ class Loader(Reader, Scanner, Parser, Composer, _CoreResolver):
         self.depth += 1
         if self.depth > MAXIMUM_DEPTH:
             raise _Refused(f"nested more than {MAXIMUM_DEPTH} levels deep", event)
-        node: yaml.Node | None = super().compose_node(parent, index)  # type: ignore[arg-type]
+        node: yaml.Node | None = super().compose_node(parent, index)  # type: ignore[arg-type]  # an index is never looked at
         self.depth -= 1
         return node
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnscratch.component import Component
-from nnscratch.datasets.description import Description
+from nnscratch.datasets.description import Description, Guess
 from nnscratch.datasets.download import Progress, RemoteFile
 from nnscratch.datasets.separation import Separation
 from nnscratch.datasets.tables.encoding import Schema, TableEncoding, digest_text
@@ -20,8 +20,6 @@ from nnscratch.errors import DataError
 
 Array = NDArray[Any]
 Report = Callable[[str], None]
-
-WEIGHTS_COUNT = "every loss is a weighted mean, all other figures count each example once"
 
 NO_DOWNLOAD_HINT = "`nnscratch train configs/quickstart.yaml` trains on built-in data and needs no download"
 
@@ -132,8 +130,11 @@ class Dataset:
             state.update(f"{array.shape} {array.dtype.newbyteorder('<').str};".encode())
             contiguous = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
             state.update(contiguous.reshape(-1).view(np.uint8).data)
-        for split, weights in sorted(self.weights.items()):
-            state.update(f"weights of {split};".encode() + np.ascontiguousarray(weights, "<f8").tobytes())
+        for what, of_splits in (("weights", self.weights), ("groups", self.separation.groups)):
+            for split, values in sorted(of_splits.items()):
+                state.update(f"{what} of {split};".encode() + np.ascontiguousarray(values, "<f8").tobytes())
+        if self.separation.order_from and self.separation.order is not None:
+            state.update(b"order;" + np.ascontiguousarray(self.separation.order, "<f8").tobytes())
         return state.hexdigest()
 
     def encoded(self, encoding: TableEncoding) -> Dataset:
@@ -185,6 +186,12 @@ class Dataset:
 
     def _error(self, message: str, hint: str | None = None) -> DataError:
         return DataError(f"dataset {self.name} ({self.origin}): {message}", hint)
+
+
+def weights_guess(name: str, weights: Array, more: str = "") -> Guess:
+    """What is to be said of the weights of training examples that stand under that name."""
+    how = "every loss is a weighted mean, all other figures count each example once"
+    return Guess("weights", f"{name}, from {weights.min():.4g} to {weights.max():.4g}", how + more)
 
 
 def _as_text(name: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from nnscratch.datasets.dataset import Array, Dataset
 from nnscratch.datasets.description import Description
-from nnscratch.datasets.separation import shared_groups
+from nnscratch.datasets.separation import suspicious_groups, told
 from nnscratch.datasets.suspicions import (
     Shared,
     class_suspicions,
@@ -18,6 +18,7 @@ from nnscratch.datasets.suspicions import (
     identical_examples,
     majority_share,
     shared_suspicions,
+    target_suspicions,
 )
 from nnscratch.datasets.tables.columns import Boolean, Category, Date
 
@@ -53,6 +54,8 @@ class DataReport:
     repeated: int | None
     """Training inputs that another is equal to; None where that was not looked for."""
     shared: tuple[Shared, ...]
+    held_out: str
+    """Which examples were held out; empty where it was at random."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -89,7 +92,7 @@ def data_report(dataset: Dataset, parts: Parts) -> DataReport:
     train = next(iter(labels.values()))
     sources = {id(dataset.validation_inputs): "val", id(dataset.test_inputs): "test", id(dataset.train_inputs): "train"}
     of_source = {name: (sources.get(id(inputs), ""), taken) for name, (inputs, taken) in rows.items()}
-    suspicions = (*shared_suspicions(shared), *shared_groups(dataset.separation, of_source))
+    suspicions = (*shared_suspicions(shared), *suspicious_groups(dataset.separation, of_source))
     warnings = [*dataset.description.warnings, *suspicions]
     classes: dict[str, dict[str, int]] = {}
     ranges: tuple[TargetRange, ...] = ()
@@ -102,6 +105,7 @@ def data_report(dataset: Dataset, parts: Parts) -> DataReport:
         warnings += class_suspicions(train, dataset.classes)
     else:
         names = dataset.target_names or [f"target {number}" for number in range(1, train.shape[1] + 1)]
+        warnings += target_suspicions(train, names)
         figures = (train.min(axis=0), train.mean(axis=0, dtype=np.float64), train.max(axis=0))
         ranges = tuple(
             TargetRange(name, float(least), float(mean), float(most))
@@ -119,4 +123,5 @@ def data_report(dataset: Dataset, parts: Parts) -> DataReport:
         targets=ranges,
         repeated=repeated,
         shared=shared,
+        held_out=told(dataset.separation, of_source),
     )

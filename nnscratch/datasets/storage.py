@@ -43,6 +43,8 @@ class Storage:
     keep: bool
     """Whether a cache that is missing is kept for the next time."""
     report: Report
+    source: Path | None = None
+    """What the rows are made from: with it a cache goes, when the next one is written."""
 
     def maps(self, nbytes: int) -> bool:
         """Whether so many bytes are mapped."""
@@ -82,9 +84,30 @@ class Storage:
                 part.unlink(missing_ok=True)
                 raise
             half = about.with_suffix(".json.part")
-            half.write_text(json.dumps(found), "utf-8")
+            source = {} if self.source is None else {"source": str(self.source.resolve())}
+            half.write_text(json.dumps({**found, **source}), "utf-8")
             os.replace(half, about)
+        self._remove_orphans()
         return array, found
+
+    def _remove_orphans(self) -> None:
+        """Removes caches whose source is gone; who has one mapped keeps it."""
+        for about in self.folder.glob("*.json"):
+            with suppress(OSError, ValueError):
+                told = json.loads(about.read_text("utf-8"))
+                source = told.get("source") if isinstance(told, dict) else None
+                if isinstance(source, str) and not Path(source).exists():
+                    rows = about.with_suffix(".rows")
+                    size = rows.stat().st_size
+                    for file in (about, rows, about.with_suffix(".writing")):
+                        file.unlink(missing_ok=True)
+                    self.report(f"{size / 1e6:,.1f} MB of decoded rows are removed, as {source} is gone")
+
+
+def cached_rows(folder: Path) -> tuple[int, int]:
+    """How many caches lie in a folder, and their bytes."""
+    sizes = [file.stat().st_size for file in folder.glob("*.rows") if file.is_file()]
+    return len(sizes), sum(sizes)
 
 
 def _filled(

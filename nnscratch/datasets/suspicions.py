@@ -50,11 +50,14 @@ def column_suspicions(
     """
     step = max(1, -(-values.size // MOST_CELLS))
     constants = []
+    marks: dict[float, list[str]] = {}
     for index, name in enumerate(names):
         column = values[:, index]
         known = column[~np.isnan(column)]
         if len(known) == len(column) > 1 and np.all(known == known[0]):
             constants.append(name)
+        elif name not in (*categories, *dates) and (mark := _gap_mark(known)) is not None:
+            marks.setdefault(mark, []).append(name)
         elif name not in (*categories, *dates) and (what := _names_rows(column)):
             yield (
                 f"column {name!r} {what}: where these are sorted it gives the answer away; "
@@ -65,10 +68,19 @@ def column_suspicions(
                 f"column {name!r} alone predicts the target: is it known before the answer is? "
                 f"if not, leave it out{how}"
             )
+    for mark, marked in marks.items():
+        yield _gap_warning(mark, marked)
     if constants:
         shown = ", ".join(map(repr, constants[:5])) + (", ..." if len(constants) > 5 else "")
         has = "columns have" if len(constants) > 1 else "column has"
         yield f"{len(constants)} {has} one value in every row and can say nothing: {shown}"
+
+
+def target_suspicions(targets: Array, names: Sequence[str]) -> Iterator[str]:
+    """Of numbers to predict (N, K): values that stand for a gap."""
+    for name, column in zip(names, targets.T, strict=True):
+        if (mark := _gap_mark(column)) is not None:
+            yield _gap_warning(mark, [name])
 
 
 def class_suspicions(labels: Array, classes: Sequence[str]) -> Iterator[str]:
@@ -146,6 +158,25 @@ def _names_rows(column: Array) -> str:
         return ""
     is_dense, is_sorted = np.ptp(column) < 2 * len(column), np.all(steps > 0)
     return "is another whole number in every row, as the names of rows are" if is_dense or is_sorted else ""
+
+
+def _gap_mark(known: Array) -> float | None:
+    """A value that comes often, and is the only negative one or further from all others than these are apart: -999."""
+    values, counts = np.unique(known, return_counts=True)
+    if len(values) <= FEWEST:
+        return None
+    for place, others in ((0, values[1:]), (-1, values[:-1])):
+        distance = min(abs(values[place] - others[0]), abs(values[place] - others[-1]))
+        is_odd = distance > others[-1] - others[0] or values[place] < 0 <= others[0]
+        if is_odd and counts[place] >= max(3, len(known) / 1000):
+            return float(values[place])
+    return None
+
+
+def _gap_warning(mark: float, names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    what = f"column {shown} holds" if len(names) == 1 else f"columns {shown} hold"
+    return f"{what} {mark:g} often, and nothing like it: if that stands for a gap, empty these cells"
 
 
 def _predicts_alone(column: Array, targets: Array, is_category: bool) -> bool:

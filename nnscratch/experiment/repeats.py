@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shlex
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 
 from nnscratch.config.assembly import prepare
 from nnscratch.config.config import Config, Tell
@@ -22,6 +21,7 @@ from nnscratch.host import machine
 from nnscratch.host.display import Display, LogDisplay
 from nnscratch.host.interruption import StopRequest
 from nnscratch.host.json_text import json_text
+from nnscratch.host.repeating import repeated
 from nnscratch.host.workplace import Workplace
 from nnscratch.report.files import write_atomically
 from nnscratch.report.formats import count, duration, metric_value
@@ -111,7 +111,7 @@ def go_on(group: RunGroup, how: How, workplace: Workplace, display: Display) -> 
             if how.workers == 1:
                 share.work(stop, display.warn, display)
             else:
-                with Watch(group, display):
+                with _watched(group, display):
                     crew.work_in_processes(share, how.workers, stop, display.warn, lambda: _epochs(group.members))
         except KeyboardInterrupt:  # the second one
             stop.ask("interrupted")
@@ -186,43 +186,31 @@ class Share:
             stop.ask("interrupted")
 
 
-class Watch:
-    """While it is entered, a thread looks at the runs, and shows how far they are and what they came to."""
+@contextmanager
+def _watched(group: RunGroup, display: Display) -> Iterator[None]:
+    """Inside, a thread looks at the runs, and shows how far they are and what they came to."""
+    members = group.members
+    told = {member.label for member in members if member.is_over}
 
-    def __init__(self, group: RunGroup, display: Display) -> None:
-        self._members, self._display = group.members, display
-        self._told = {member.label for member in self._members if member.is_over}
-        self._total = len(self._members) * group.config.training.epochs
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True, name="watch")
+    def text() -> str:
+        return f"{len(told)} of {len(members)} runs"
 
-    def __enter__(self) -> None:
-        self._display.start_progress(self._text(), self._total, _epochs(self._members))
-        self._thread.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-        self._look()
-        self._display.end_progress()
-
-    def _watch(self) -> None:
-        while not self._over.wait(1.0):
-            self._look()
-
-    def _look(self) -> None:
-        for member in self._members:
-            if member.label not in self._told and member.is_over:
-                self._told.add(member.label)
+    def look() -> None:
+        for member in members:
+            if member.label not in told and member.is_over:
+                told.add(member.label)
                 run = summarize(member.run)
                 test = f"  test {metric_value(run.metric, run.test)}" if run.test is not None else ""
-                self._display.say(f"{member.label}  {run.status}{test}  trained {duration(run.seconds)}")
-        self._display.show_progress(self._text(), _epochs(self._members))
+                display.say(f"{member.label}  {run.status}{test}  trained {duration(run.seconds)}")
+        display.show_progress(text(), _epochs(members))
 
-    def _text(self) -> str:
-        return f"{len(self._told)} of {len(self._members)} runs"
+    display.start_progress(text(), len(members) * group.config.training.epochs, _epochs(members))
+    try:
+        with repeated(look, 1.0, "watch"):
+            yield
+    finally:
+        look()
+        display.end_progress()
 
 
 def _epochs(members: Sequence[Member]) -> int:

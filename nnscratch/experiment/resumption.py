@@ -13,9 +13,9 @@ from nnscratch.training.evaluation import Score
 from nnscratch.training.trainer import Trainer
 
 FREE = ("name", "training.epochs", "training.early_stopping", "training.checkpoint_every", "training.keep_last")
-FREE_SECTIONS = ("evaluation", "wandb")
+FREE_SECTIONS = ("evaluation", "wandb", "tracking")
 """What a resume may change in a config: nothing of it reaches the weights of the epochs that both have."""
-MAY_CHANGE = f"a resume may change --threads, {', '.join(FREE[1:])} and all of {' and '.join(FREE_SECTIONS)}"
+MAY_CHANGE = f"a resume may change --threads, {', '.join(FREE[1:])} and all of {', '.join(FREE_SECTIONS)}"
 
 
 def check_config(run: RunDirectory, trained: Config, config: Config) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nnscratch.config.assembly import Assembly, prepare
 from nnscratch.config.config import Config, load_config, parse_config
+from nnscratch.experiment.filming import Filming
 from nnscratch.experiment.fingerprinting import Fingerprinting
 from nnscratch.experiment.mirrors.mirror import open_mirrors
 from nnscratch.experiment.mirrors.wandb import wandb_mode
@@ -31,6 +32,7 @@ from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.communicator import ALONE, Communicator
+from nnscratch.results.live_page import is_report
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.runs.directory import RunDirectory, find_checkpoint
 from nnscratch.runs.header import header_of
@@ -107,7 +109,7 @@ def resume(
             recorder = _restored_recorder(run, file, config, workplace, display, communicator)
             summary = finished(recorder.training, run.read_meta(), display)
             if summary is not None:
-                if workplace.plots and not run.report.exists():  # killed while it was drawn
+                if workplace.plots and not is_report(run.report):  # killed while it was drawn
                     draw(recorder.training, summary.test, display)
                 for observer in observers:
                     observer.begin(recorder.training)
@@ -130,11 +132,16 @@ def _session(
     stop: StopRequest | None,
 ) -> Session:
     """The session, with all who are told of it in their order."""
+    training = recorder.training
+    beside = [
+        Fingerprinting(),
+        Filming(),
+        *open_mirrors(training.config.tracking, wandb, display, plots=workplace.plots),
+    ]
     told = [
         Terminal(display),
         DiagnosisWatch(display.warn),
-        *([Fingerprinting()] if recorder.training.run.is_written else []),
-        *open_mirrors(wandb, display),
+        *(beside if training.run.is_written else []),
         *observers,
     ]
     words = () if wandb == "off" else ("--wandb", wandb)

@@ -13,7 +13,7 @@ from typing import Any
 
 import nnscratch.export.numpy
 import nnscratch.export.onnx
-import nnscratch.export.safetensors  # noqa: F401
+import nnscratch.export.safetensors  # noqa: F401  importing them makes the formats known
 from nnscratch.component import catalogue
 from nnscratch.errors import UsageError, UserError, did_you_mean
 from nnscratch.export.format import Format, digest

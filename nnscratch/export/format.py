@@ -34,9 +34,7 @@ class Format(Component):
 
     def takes_encoded_features(self, loaded: LoadedRun) -> bool:
         """Whether it takes not what a table's columns hold, but what the run's encoding makes of them."""
-        if loaded.encoding is None:
-            return False
-        return any(each.flag or getattr(each, "centre", 1.0) != 0 for each in loaded.encoding.columns)
+        return False
 
     def write(self, loaded: LoadedRun, path: Path) -> None:
         """Writes it to a path where nothing is."""

@@ -7,12 +7,13 @@ import runpy
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from nnscratch.export import formulas
 from nnscratch.export.format import Answers, Format, digest
+from nnscratch.export.numpy_columns import features, reading, rows_of
 from nnscratch.export.numpy_layers import Module, chain, lines
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.report.files import write_atomically
@@ -49,7 +50,9 @@ class NumPy(Format):
 
     def answer(self, path: Path, loaded: LoadedRun, stored: Array) -> Answers:
         model = SimpleNamespace(**runpy.run_path(str(path / "model.py")))  # which was written a moment ago
-        parts = [stored[start : start + BATCH] for start in range(0, len(stored), BATCH)]
+        parts: list[Any] = [stored[start : start + BATCH] for start in range(0, len(stored), BATCH)]
+        if loaded.encoding is not None:
+            parts = [rows_of(loaded.encoding, part.reshape(len(part), -1)) for part in parts]
         if loaded.classes is None:
             return Answers(np.concatenate([model.predict(part) for part in parts]))
         labels = np.concatenate([model.predict(part) for part in parts])
@@ -68,7 +71,9 @@ def source(loaded: LoadedRun, module: Module) -> str:
     """The text of model.py; what it refers to is then in the module."""
     result = chain(loaded.network, module, "x", "x")
     network, module.lines = module.lines, []
-    tail = [*_outputs(loaded, module), *_answers(loaded, module), *_command(loaded, module)]
+    encoding = loaded.encoding
+    tail = [] if encoding is None else features(encoding, module)
+    tail += [*_outputs(loaded, module), *_answers(loaded, module), *_command(loaded, module)]
     shape = "(N, " + ", ".join(map(str, loaded.input_shape)) + ")"
     text = [
         *_head(loaded, shape),
@@ -87,6 +92,8 @@ def source(loaded: LoadedRun, module: Module) -> str:
 def _head(loaded: LoadedRun, shape: str) -> list[str]:
     name = re.sub(r"[^\w .-]", "_", loaded.run.name)
     given = "pixels, bytes 0..255" if loaded.takes_images else "features as they are"
+    if loaded.encoding is not None:
+        given = "what `features` makes of rows; or rows themselves, a list of dicts"
     use = "python model.py picture.png" if _takes_pictures(loaded) else "python model.py rows.csv"
     answers = "predict, probabilities" if loaded.classes is not None else "predict"
     return [
@@ -99,6 +106,7 @@ def _head(loaded: LoadedRun, shape: str) -> list[str]:
         "",
         "from __future__ import annotations",
         "",
+        *(["import json"] if loaded.encoding is not None else []),
         "import sys",
         "from pathlib import Path",
         "from typing import Any",
@@ -126,9 +134,15 @@ def _outputs(loaded: LoadedRun, module: Module) -> list[str]:
         terms = [f"{each.weight!r} * network({name}(x, {each.pixels}, {each.is_flipped}))" for each in views]
         body = ["    # averaged over changed copies of every image", "    return (", *(f"        {terms[0]}",)]
         body += [f"        + {term}" for term in terms[1:]] + ["    )"]
+    reshaped = ", ".join(map(str, loaded.input_shape))
+    rows = [
+        "    if isinstance(inputs, list) and inputs and isinstance(inputs[0], dict):",
+        f"        inputs = features(inputs).reshape(-1, {reshaped})",
+    ]
     return [
-        "def outputs(inputs: Array) -> Array:",
+        "def outputs(inputs: Any) -> Array:",
         '    """The network\'s outputs for inputs as they are stored, which are scaled here."""',
+        *(rows if loaded.encoding is not None else []),
         '    x = np.asarray(inputs, np.float32) * W["scaling.multiplier"] + W["scaling.offset"]',
         *body,
         "",
@@ -139,7 +153,7 @@ def _outputs(loaded: LoadedRun, module: Module) -> list[str]:
 def _answers(loaded: LoadedRun, module: Module) -> list[str]:
     if loaded.classes is None:
         return [
-            "def predict(inputs: Array) -> Array:",
+            "def predict(inputs: Any) -> Array:",
             '    """The values (N, K) of W["target_names"], in their own units."""',
             "    y = outputs(inputs).astype(np.float64)",
             '    return (y - W["target_scaling.offset"]) / W["target_scaling.multiplier"]',
@@ -149,12 +163,12 @@ def _answers(loaded: LoadedRun, module: Module) -> list[str]:
     formula = formulas.softmax if loaded.record.includes_softmax else formulas.positive_share
     cooled = f" / {loaded.temperature!r}" if loaded.record.includes_softmax and loaded.temperature != 1 else ""
     return [
-        "def probabilities(inputs: Array) -> Array:",
+        "def probabilities(inputs: Any) -> Array:",
         '    """The probability (N, K) of each of W["classes"]."""',
         f"    return {module.needs(formula)}(outputs(inputs).astype(np.float64){cooled})",
         "",
         "",
-        "def predict(inputs: Array) -> Array:",
+        "def predict(inputs: Any) -> Array:",
         '    """The class of each example, by name."""',
         '    return W["classes"][outputs(inputs).argmax(axis=1)]',
         "",
@@ -165,6 +179,8 @@ def _answers(loaded: LoadedRun, module: Module) -> list[str]:
 def _command(loaded: LoadedRun, module: Module) -> list[str]:
     if _takes_pictures(loaded):
         read = f"{module.needs(formulas.read_picture)}(path, {', '.join(map(str, loaded.input_shape))})"
+    elif loaded.encoding is not None:
+        read = reading(loaded.encoding, module)
     else:
         names = "[]" if loaded.feature_names is None else 'W["feature_names"].tolist()'
         shape = ", ".join(map(str, loaded.input_shape))

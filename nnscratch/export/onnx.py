@@ -11,7 +11,7 @@ import numpy as np
 
 from nnscratch.errors import UserError
 from nnscratch.export.format import Answers, Format, description
-from nnscratch.export.onnx_columns import can_be_inputs, encoded, is_text, raw
+from nnscratch.export.onnx_columns import encoded, is_text, raw
 from nnscratch.export.onnx_graph import Graph
 from nnscratch.export.onnx_layers import chain, nodes
 from nnscratch.nn.compute.buffers import Array
@@ -33,8 +33,9 @@ END = np.iinfo(np.int64)
 class ONNX(Format):
     """A graph of standard operators: bytes (N, H, W, C) or columns by name in, label and probability (or values) out.
 
-    Inputs: `images` of bytes; of a table each column (N, 1), numbers as float64 and categories as text; else
-    `features`. Outputs: `label` (N,) text and `probability` (N, K) of a classifier, `values` (N, K) of a regression.
+    Inputs: `images` of bytes; of a table each column (N, 1), numbers and dates (in seconds since 1970) as float64 and
+    categories as text; else `features`. Outputs: `label` (N,) text and `probability` (N, K) of a classifier, `values`
+    (N, K) of a regression.
     """
 
     name: ClassVar[str] = "onnx"
@@ -47,9 +48,6 @@ class ONNX(Format):
         if loaded.network.parameters.values_size * 4 >= LARGEST:
             raise UserError("an ONNX file holds less than 2 GB; this network has more", "--to safetensors or numpy")
 
-    def takes_encoded_features(self, loaded: LoadedRun) -> bool:
-        return loaded.encoding is not None and not can_be_inputs(loaded.encoding)
-
     def write(self, loaded: LoadedRun, path: Path) -> None:
         import onnx
 
@@ -60,7 +58,7 @@ class ONNX(Format):
     def answer(self, path: Path, loaded: LoadedRun, stored: Array) -> Answers:
         session = start(path)
         names = [each.name for each in session.get_inputs()]
-        if loaded.encoding is not None and can_be_inputs(loaded.encoding):
+        if loaded.encoding is not None:
             given = dict(zip(names, raw(loaded.encoding, stored.reshape(len(stored), -1)), strict=True))
         elif loaded.takes_images or loaded.feature_names is None:
             given = {names[0]: stored}
@@ -109,7 +107,7 @@ def _inputs(loaded: LoadedRun, graph: Graph) -> tuple[list[Any], str]:
         pictures = helper.make_tensor_value_info("images", TensorProto.UINT8, shape)
         return [pictures], graph.add("Cast", "images", to=TensorProto.FLOAT)
     encoding = loaded.encoding
-    if encoding is not None and can_be_inputs(encoding):
+    if encoding is not None:
         names = [_input_name(column.name) for column in encoding.columns]
         types = [TensorProto.STRING if is_text(column) else TensorProto.DOUBLE for column in encoding.columns]
         columns = [

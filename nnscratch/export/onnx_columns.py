@@ -7,22 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from nnscratch.datasets.tables.columns import Boolean, Category, Column, Number
+from nnscratch.datasets.tables.columns import DAY, Boolean, Category, Column, Date, Number
 from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.export.onnx_graph import Graph
 from nnscratch.nn.compute.buffers import Array
 
+DOUBLE = 11
+"""TensorProto.DOUBLE."""
 UNKNOWN = "\x00unknown"
 """A level that no table has."""
 
 
-def can_be_inputs(encoding: TableEncoding) -> bool:
-    """Whether the graph can encode every column itself; a calendar is beyond its operators."""
-    return all(type(column) in _WAYS for column in encoding.columns)
-
-
 def is_text(column: Column) -> bool:
-    """Whether its input is text; else it is float64, where NaN is a gap."""
+    """Whether its input is text; else it is float64, where NaN is a gap: of a date, seconds since 1970."""
     return isinstance(column, Category)
 
 
@@ -61,6 +58,55 @@ def _category(column: Category, graph: Graph, x: str) -> list[str]:
     return [*blocks, *([_float(graph, is_gap)] if column.flag else [])]
 
 
+def _date(column: Date, graph: Graph, x: str) -> list[str]:
+    """Days since the first, and sin and cos of each circle, in float64 as the run computes them."""
+
+    def number(value: float) -> str:
+        return graph.array(f"float64:{value!r}", np.array([value], np.float64))
+
+    is_gap = graph.add("IsNaN", x)
+    seconds = graph.add("Where", is_gap, number(column.fill), x)
+    days = graph.add("Floor", graph.add("Div", seconds, number(DAY)))
+    blocks = [graph.add("Div", graph.add("Sub", seconds, number(column.origin)), number(DAY))]
+    for part in column.parts:
+        if part == "day":
+            turn = graph.add("Sub", graph.add("Div", seconds, number(DAY)), days)
+        elif part == "week":
+            monday = graph.add("Add", days, number(3))  # 1970 began on a Thursday
+            weeks = graph.add("Floor", graph.add("Div", monday, number(7)))
+            turn = graph.add("Sub", graph.add("Div", monday, number(7)), weeks)
+        else:
+            turn = _turn_of_year(graph, days, number)
+        angle = graph.add("Mul", turn, number(2 * np.pi))
+        # cos a = sin(a + pi/2): runtimes have the cosine of float32 alone.
+        blocks += [graph.add("Sin", angle), graph.add("Sin", graph.add("Add", angle, number(np.pi / 2)))]
+    return [*(_float(graph, block) for block in blocks), *([_float(graph, is_gap)] if column.flag else [])]
+
+
+def _turn_of_year(graph: Graph, days: str, number: Callable[[float], str]) -> str:
+    """How far through its year a day lies that is so many days after the first of 1970."""
+
+    def first(year: str) -> str:
+        """The days from the first of 1970 to the first of a year, after as many leap days (Gregorian calendar)."""
+        total = graph.add("Mul", graph.add("Sub", year, number(1970)), number(365))
+        for every, sign in ((4, "Add"), (100, "Sub"), (400, "Add")):
+            before = 1969 // every  # leap days up to 1969, which 1970 begins after
+            past = graph.add("Floor", graph.add("Div", graph.add("Sub", year, number(1)), number(every)))
+            total = graph.add(sign, total, graph.add("Sub", past, number(before)))
+        return total
+
+    # The mean length of a year tells it to one more or less.
+    year = graph.add("Add", graph.add("Floor", graph.add("Div", days, number(365.2425))), number(1970))
+    is_later = graph.add("Cast", graph.add("Less", days, first(year)), to=DOUBLE)
+    year = graph.add("Sub", year, is_later)
+    following = graph.add("Add", year, number(1))
+    is_over = graph.add("Cast", graph.add("GreaterOrEqual", days, first(following)), to=DOUBLE)
+    year = graph.add("Add", year, is_over)
+    start = first(year)
+    length = graph.add("Sub", first(graph.add("Add", year, number(1))), start)
+    return graph.add("Div", graph.add("Sub", days, start), length)
+
+
 def _float(graph: Graph, x: str) -> str:
     return graph.add("Cast", x, to=1)  # TensorProto.FLOAT
 
@@ -69,7 +115,12 @@ def _texts(values: Any) -> Array:
     return np.array(values, object).reshape(1, -1)
 
 
-_WAYS: dict[type[Column], Callable[..., list[str]]] = {Number: _number, Boolean: _number, Category: _category}
+_WAYS: dict[type[Column], Callable[..., list[str]]] = {
+    Number: _number,
+    Boolean: _number,
+    Category: _category,
+    Date: _date,
+}
 
 
 def raw(encoding: TableEncoding, features: Array) -> list[Array]:
@@ -84,7 +135,20 @@ def raw(encoding: TableEncoding, features: Array) -> list[Array]:
             levels = np.array([*column.levels[:width], UNKNOWN], object)
             places = np.where(block[:, :width].any(axis=1), block[:, :width].argmax(axis=1), width) if width else 0
             cells = np.where(is_gap, "", levels[places])
+        elif isinstance(column, Date):
+            cells = np.where(is_gap, np.nan, _seconds(column, block))
         else:
             cells = np.where(is_gap, np.nan, block[:, 0] + getattr(column, "centre", 0.0))
         columns.append(cells.reshape(-1, 1))
     return columns
+
+
+def _seconds(column: Date, block: Array) -> Array:
+    """The moments of a date's features: to the second, or as the circle of the day tells the time, which float32
+    keeps better than the days."""
+    days = block[:, 0] + column.origin / DAY
+    if "day" not in column.parts:
+        return np.rint(days * DAY)
+    place = 1 + 2 * column.parts.index("day")
+    turn = np.mod(np.arctan2(block[:, place], block[:, place + 1]) / (2 * np.pi), 1)
+    return np.asarray((np.rint(days - turn) + turn) * DAY)

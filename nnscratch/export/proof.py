@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from nnscratch.datasets.tables.columns import DAY, Boolean, Category, Date
+from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.errors import DataError, UserError
 from nnscratch.export.format import Answers, Format
 from nnscratch.host.display import Display
@@ -154,9 +156,32 @@ def examples_of(loaded: LoadedRun, workplace: Workplace, display: Display) -> Ex
 
 
 def random_examples(loaded: LoadedRun, number: int = 100) -> Examples:
-    """Random bytes for pictures, and for rows numbers that are normal once they are scaled."""
+    """Random bytes for pictures, and for rows numbers that are normal once they are scaled, and what goes with them."""
     rng = np.random.default_rng(0)
     shape = (number, *loaded.input_shape)
     if loaded.takes_images:
         return Examples(rng.integers(0, 256, shape, np.uint8), "random pictures")
-    return Examples(loaded.affine.undo(rng.normal(size=shape)), "random rows")
+    features = loaded.affine.undo(rng.normal(size=shape))
+    if loaded.encoding is not None:
+        features = _random_rows(loaded.encoding, features.reshape(number, -1), rng).reshape(shape)
+    return Examples(features, "random rows")
+
+
+def _random_rows(encoding: TableEncoding, features: Array, rng: np.random.Generator) -> Array:
+    """Features (N, D) that rows can have: quantities as given, any level, day or answer, and gaps where there were."""
+    values = np.empty((len(features), len(encoding.columns)))
+    start = 0
+    for index, column in enumerate(encoding.columns):
+        match column:
+            case Category():
+                values[:, index] = rng.integers(-1, len(column.levels), len(values))
+            case Boolean():
+                values[:, index] = rng.integers(0, 2, len(values))
+            case Date():
+                values[:, index] = column.origin + DAY * rng.integers(0, 2000, len(values))
+            case _:
+                values[:, index] = features[:, start] + getattr(column, "centre", 0.0)
+        if column.flag:
+            values[rng.random(len(values)) < 0.2, index] = np.nan
+        start += len(column.features)
+    return encoding.encode(values)

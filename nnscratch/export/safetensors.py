@@ -41,6 +41,11 @@ class SafeTensors(Format):
         if find_spec("safetensors") is None:
             raise UserError("exporting to safetensors needs the library", "pip install 'nnscratch[safetensors]'")
 
+    def takes_encoded_features(self, loaded: LoadedRun) -> bool:
+        if loaded.encoding is None:
+            return False
+        return any(each.flag or getattr(each, "centre", 1.0) != 0 for each in loaded.encoding.columns)
+
     def write(self, loaded: LoadedRun, path: Path) -> None:
         from safetensors.numpy import save
 

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 RED, YELLOW, GREEN, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[0m"
+READER_LEFT = (errno.EPIPE, errno.EIO)
+"""What a stream says whose reader has gone: `nnscratch ... | head`, a terminal that was closed."""
 NARROWEST_BAR = 70
-"""With fewer columns the bar and the times are left out, so that the epoch, the loss and the percentage are whole."""
+"""With fewer columns there is no bar, so that the epoch, the loss, the percentage and the time left are whole."""
 
 
 class Display:
@@ -118,11 +120,11 @@ class Display:
 
         self._console = Console(file=self._stream)
         percentage = TextColumn("{task.percentage:>3.0f} %")
-        is_wide = self._console.width >= NARROWEST_BAR
-        times = [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
+        bar = [BarColumn(), percentage, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
+        narrow = [percentage, TimeRemainingColumn(compact=True)]
         self._bar = Progress(
             TextColumn("{task.description}"),
-            *([BarColumn(), percentage, *times] if is_wide else [percentage]),
+            *(bar if self._console.width >= NARROWEST_BAR else narrow),
             console=self._console,
             transient=True,
             refresh_per_second=4,
@@ -164,7 +166,7 @@ class Display:
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, stream.fileno())
                 os.close(nowhere)
-            if error.errno not in (errno.EPIPE, errno.EIO) and stream is not sys.stderr:
+            if error.errno not in READER_LEFT and stream is not sys.stderr:
                 self.warn(f"nothing more is printed: {error.strerror or error}")
 
     def _write_log(self, text: str) -> None:

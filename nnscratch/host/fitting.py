@@ -101,10 +101,10 @@ def _is_number(cell: str) -> bool:
 
 
 def _paragraphs(rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
-    """Each row's first cell, and below it the others with their headings."""
+    """Each row's first cell, with its heading when it is a number, and below it the others with theirs."""
     headings, *others = rows
     for row in others:
-        yield from wrapped(row[0], width)
+        yield from wrapped(f"{headings[0]} {row[0]}" if _is_number(row[0]) else row[0], width)
         named = "  ".join(
             f"{heading} {cell}".strip() for heading, cell in zip(headings[1:], row[1:], strict=True) if cell
         )

@@ -59,6 +59,6 @@ def _history(error: BaseException) -> Iterator[BaseException]:
 def _is_beyond_the_machine(error: MemoryError) -> bool:
     """True for a NumPy array that is larger than all of the memory there is."""
     with suppress(AttributeError, ValueError, OSError):  # Windows knows no sysconf
-        wanted = math.prod(error.shape) * error.dtype.itemsize  # type: ignore[attr-defined]
+        wanted = math.prod(error.shape) * error.dtype.itemsize  # type: ignore[attr-defined]  # NumPy's own error has both, another none
         return bool(wanted > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     return False

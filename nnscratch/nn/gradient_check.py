@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.contract import broken, is_array
+from nnscratch.nn.gradient_batches import Batch, batches_of
 from nnscratch.nn.gradient_comparison import TOLERANCE, Function
 from nnscratch.nn.gradient_hints import transposed_product
 from nnscratch.nn.gradient_rows import ArrayCheck, compare, wrong_arrays
@@ -32,22 +32,6 @@ SAME = 1e-9
 """Relative; what two ways to the same sum may differ by."""
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """Inputs and targets, and which of the batches is the one before it."""
-
-    x: Array
-    t: Array
-    before: int = 1
-    situation: str = ""
-
-
-def batch_sizes(N: int) -> list[int]:
-    """The batches that are checked beside one of N: a larger one, a shorter one of an odd number, a single example."""
-    short = N - 1 if N % 2 == 0 else N - 2
-    return list(dict.fromkeys(size for size in (2 * N + 1, short, 1) if 0 < size != N))
-
-
 def check_gradients(
     network: Network,
     loss: Loss,
@@ -55,6 +39,7 @@ def check_gradients(
     t: Array,
     l2: L2 | None = None,
     *,
+    w: Array | None = None,
     samples: int = SAMPLES,
     seed: int = 0,
     tolerance: float = TOLERANCE,
@@ -62,10 +47,11 @@ def check_gradients(
     """A row per trainable array and one for the input, for a network initialised in float64.
 
     What backward computed for every sampled entry, and for all of them along a random direction, is compared with the
-    derivative of the loss plus the L2 penalty. Random layers draw the same numbers again at the same step.
+    derivative of the loss, of examples that count w (N,) if given, plus the L2 penalty. Random layers draw the same
+    numbers again at the same step.
     """
     own, loss, l2 = _float64_copy(network), deepcopy(loss), l2 or L2()
-    batches = _batches(x, t, seed)
+    batches = batches_of(x, t, seed, w)
     views = _views(own)
     functions = [_of_network(own, loss, batch, batches[batch.before], l2, views) for batch in batches]
     return _over_batches(functions, batches, samples, seed, tolerance)
@@ -79,7 +65,7 @@ def check_layers(
     With random numbers r and f = sum r y, backward must turn dy = r into the derivatives of f.
     """
     own = _float64_copy(network)
-    batches, views = _batches(x, np.zeros(len(x)), seed), _views(own)
+    batches, views = batches_of(x, np.zeros(len(x)), seed), _views(own)
     given = [batch.x for batch in batches]
     rows: list[ArrayCheck] = []
     for index in range(len(own.layers)):
@@ -92,10 +78,17 @@ def check_layers(
 
 
 def check_loss(
-    loss: Loss, y: Array, t: Array, *, samples: int = SAMPLES, seed: int = 0, tolerance: float = TOLERANCE
+    loss: Loss,
+    y: Array,
+    t: Array,
+    *,
+    w: Array | None = None,
+    samples: int = SAMPLES,
+    seed: int = 0,
+    tolerance: float = TOLERANCE,
 ) -> ArrayCheck:
-    """The row of the loss alone, `loss dy`: its gradient with respect to the outputs y."""
-    loss, batches = deepcopy(loss), _batches(y, t, seed)
+    """The row of the loss alone, `loss dy`: its gradient with respect to the outputs y, with weights w (N,) if any."""
+    loss, batches = deepcopy(loss), batches_of(y, t, seed, w)
     functions = [_of_loss(loss, batch, batches[batch.before]) for batch in batches]
     return _over_batches(functions, batches, samples, seed, tolerance)[0]
 
@@ -108,22 +101,8 @@ def _float64_copy(network: Network) -> Network:
     return own
 
 
-def _batches(x: Array, t: Array, seed: int) -> list[_Batch]:
-    """The batch that is given, and others made of its examples, all a little different."""
-    rng, N = np.random.default_rng(seed), len(x)
-    x = np.array(x, np.float64)  # its own copy: entries are moved and put back
-    spread = float(np.std(x)) or 1.0
-    batches, largest = [_Batch(x, t)], 2 * N + 1
-    for size in batch_sizes(N):
-        rows = rng.permutation(np.arange(size) % N)
-        others = x[rows] + 0.3 * spread * rng.standard_normal((size, *x.shape[1:]))
-        after = N if size == largest else largest
-        batches.append(_Batch(others, t[rows], int(after == largest), f"in a batch of {size} after one of {after}"))
-    return batches
-
-
 def _over_batches(
-    functions: Sequence[Function], batches: Sequence[_Batch], samples: int, seed: int, tolerance: float
+    functions: Sequence[Function], batches: Sequence[Batch], samples: int, seed: int, tolerance: float
 ) -> list[ArrayCheck]:
     """The rows of the first batch, each in exchange for that of another when it is wrong there alone."""
     rows = compare(functions[0], samples, seed, tolerance)
@@ -137,24 +116,24 @@ def _worse(rows: list[ArrayCheck], found: Iterable[ArrayCheck]) -> list[ArrayChe
     return [wrong.get(row.name, row) if row.verdict == "right" else row for row in rows]
 
 
-def _of_loss(loss: Loss, batch: _Batch, before: _Batch) -> Function:
+def _of_loss(loss: Loss, batch: Batch, before: Batch) -> Function:
     def kinks() -> Iterator[Array]:
         yield from _kinks(loss, batch.x, batch.t)
 
     def gradient() -> dict[str, Array]:
-        _value_and_gradient(loss, before.x, before.t)
-        return {"loss dy": _value_and_gradient(loss, batch.x, batch.t)[1].copy()}
+        _value_and_gradient(loss, before, before.x)
+        return {"loss dy": _value_and_gradient(loss, batch, batch.x)[1].copy()}
 
     return Function(
         arrays={"loss dy": batch.x},
-        value=lambda: _value_and_gradient(loss, batch.x, batch.t)[0],
+        value=lambda: _value_and_gradient(loss, batch, batch.x)[0],
         kinks=kinks,
         gradient=gradient,
         examples=len(batch.x),
     )
 
 
-def _of_network(network: Network, loss: Loss, batch: _Batch, before: _Batch, l2: L2, views: Views) -> Function:
+def _of_network(network: Network, loss: Loss, batch: Batch, before: Batch, l2: L2, views: Views) -> Function:
     parameters, N = network.parameters, len(batch.x)
 
     last = np.empty(0)
@@ -162,17 +141,17 @@ def _of_network(network: Network, loss: Loss, batch: _Batch, before: _Batch, l2:
     def value() -> float | np.floating[Any]:
         nonlocal last
         last = network.forward(batch.x.copy(), True).copy()
-        return _value_and_gradient(loss, last, batch.t)[0] + l2.penalty(parameters, N)
+        return _value_and_gradient(loss, batch, last)[0] + l2.penalty(parameters, N)
 
     def kinks() -> Iterator[Array]:
         yield from network.kinks()
         yield from _kinks(loss, last, batch.t)
 
     def gradient() -> dict[str, Array]:
-        _, dy = _value_and_gradient(loss, network.forward(before.x.copy(), True), before.t)
+        _, dy = _value_and_gradient(loss, before, network.forward(before.x.copy(), True))
         network.backward(dy)
         parameters.gradient[...] = np.nan  # what backward does not write anew stays that
-        _, dy = _value_and_gradient(loss, network.forward(batch.x.copy(), True), batch.t)
+        _, dy = _value_and_gradient(loss, batch, network.forward(batch.x.copy(), True))
         dx = network.backward(dy)
         assert dx is not None
         dx = dx.copy()
@@ -183,9 +162,11 @@ def _of_network(network: Network, loss: Loss, batch: _Batch, before: _Batch, l2:
     return Function(arrays, value, kinks, gradient, N, lambda name: _not_written(network, views, name))
 
 
-def _value_and_gradient(loss: Loss, y: Array, t: Array) -> tuple[float | np.floating[Any], Array]:
+def _value_and_gradient(loss: Loss, batch: Batch, y: Array) -> tuple[float | np.floating[Any], Array]:
+    """Of the batch's targets and weights with outputs y."""
     y = y.copy()  # a loss may write over it
-    result = loss(y, t)
+    # One of one's own may be a plain function, which knows no weights.
+    result = loss(y, batch.t) if batch.w is None else loss.weighted(y, batch.t, batch.w)
     method = type(loss).__call__ if isinstance(loss, Loss) else loss
     if not isinstance(result, tuple) or len(result) != 2:
         raise broken(method, result, "a pair of the value and dy")

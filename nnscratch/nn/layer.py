@@ -37,6 +37,8 @@ class Layer(Component, LayerMemory):
 
     `nnscratch explain` shows and computes them; an entry may use those before it.
     """
+    joins: ClassVar[str] = ""
+    """How a container makes y of what its chains give, as a graph shows it: "+"."""
 
     def __post_init__(self) -> None:
         self.own_memory()
@@ -121,20 +123,20 @@ class Layer(Component, LayerMemory):
         inside = [pattern.ravel() for chain in self.children() for pattern in chain.kinks()]
         return np.concatenate(inside) if inside else None
 
-    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
+    def worked_forward(self, x: Array, y: Array, n: int = 0) -> Iterator[Equation]:
         """Single entries of y by hand, from the numbers of the last forward, which was for training and made y of x.
 
-        Of the first example, the largest. An element-wise layer has its `equations`; any other brings this method.
+        Of example n, the largest. An element-wise layer has its `equations`; any other brings this method.
         """
         if self.equations and x.shape == y.shape:
-            at = (0, *largest(y[0]))
+            at = (n, *largest(y[n]))
             lines = {name: formula for name, formula in self.equations.items() if not name.startswith("d")}
             yield from in_turn(lines, {**self._numbers(), "x": x[at]}, {"y": y[at]}, at)
 
-    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None, n: int = 0) -> Iterator[Equation]:
         """Single entries of dx and of the layer's own gradients, from the numbers of the last backward: the largest."""
         if dx is not None and self.equations and x.shape == y.shape:
-            at = (0, *largest(dx[0]))
+            at = (n, *largest(dx[n]))
             values = {**self._numbers(), "x": x[at], "dy": dy[at]}
             lines = in_turn(self.equations, values, {"y": y[at], "dx": dx[at]}, at)
             yield from (line for line in lines if line.name.startswith("d"))

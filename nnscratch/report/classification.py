@@ -65,7 +65,7 @@ def confusion_matrix(
     # The square root lifts confusions of a few per cent off the white, where most of the news is.
     image = axes.imshow(fractions, cmap="Blues", norm=PowerNorm(0.5, 0.0, 1.0), interpolation="nearest")
     dress(axes, x="predicted", y="true", grid=None)
-    _name_classes(axes, classes, is_narrow=is_narrow)
+    _name_classes(axes, classes, width)
     for edge in np.arange(size - 1) + 0.5 if size <= 50 else ():
         axes.axhline(edge, color="white", linewidth=0.8)
         axes.axvline(edge, color="white", linewidth=0.8)
@@ -78,9 +78,10 @@ def confusion_matrix(
     return save(figure, path)
 
 
-def _name_classes(axes: Axes, classes: Sequence[str], *, is_narrow: bool) -> None:
-    size = len(classes)
-    every = 1 if size <= 40 else -(-size // 34)
+def _name_classes(axes: Axes, classes: Sequence[str], width: float) -> None:
+    size, is_narrow = len(classes), width < 6
+    most = int(4 * width) if is_narrow else 34
+    every = 1 if size <= (most if is_narrow else 40) else -(-size // most)
     places = range(0, size, every)
     names = plain_apart([classes[place] for place in places], 10 if is_narrow else 16)
     font = SMALL if is_narrow else TEXT if size <= 12 else SMALL if size <= 20 else SMALL - 0.5
@@ -170,7 +171,7 @@ def reliability(
     edges = np.linspace(0.0, 1.0, len(number) + 1)
     middle, bar = (edges[:-1] + edges[1:]) / 2, 0.92 / len(number)
 
-    figure = new_figure(width, width)
+    figure = new_figure(width + (0.2 if width >= 6 else 0.6), width)
     grid = figure.add_gridspec(2, 1, height_ratios=[4, 1])
     axes, below = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
     bars = axes.bar(middle[used], accuracy[used], bar, color=SKY, edgecolor=INK, linewidth=0.6)
@@ -180,13 +181,13 @@ def reliability(
     (diagonal,) = axes.plot([0, 1], [0, 1], color=BLACK, linestyle="--", linewidth=1.4)
     dress(axes, y="accuracy", grid="y")
     axes.set_ylim(0, 1)
-    add_legend(axes, [bars, gaps, diagonal], ["accuracy", "gap to confidence", "perfectly calibrated"],
-               where="upper left")  # fmt: skip
     below.bar(middle[used], number[used] / max(number.sum(), 1.0), bar, color=MUTED)
     dress(below, x="confidence", y="share")
     for panel in (axes, below):
         panel.set_xlim(0, 1)
         percent_axis(panel)
         percent_axis(panel, axis="x")
+    labels = ["accuracy", "gap to confidence", "perfectly calibrated"]
+    add_legend(figure, [bars, gaps, diagonal], labels, columns=3)
     head(figure, f"{title or 'Reliability'}: calibration error (ECE) {percent(error)}")
     return save(figure, path)

@@ -14,8 +14,8 @@ from nnscratch.report.formats import decimal, percent
 from nnscratch.report.style import (
     BLUE,
     INK,
+    LETTER,
     MUTED,
-    NARROW,
     SMALL,
     VERMILLION,
     WIDTH,
@@ -47,7 +47,9 @@ Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class _Metric:
+class Metric:
+    """What curves are drawn of: its title, the end of its names in a row, and whether it is a share of 1."""
+
     title: str
     suffix: str
     is_fraction: bool
@@ -59,19 +61,24 @@ class _Metric:
         return percent(value) if self.is_fraction else decimal(value)
 
 
-LONG_TITLE = 10
-"""Letters; a longer one leaves little room beside it."""
+AXIS, LETTER_OF_TITLE = 0.7, 0.105
+"""Inches that the labels of an axis take, and a letter of a panel's title."""
 
-_LOSS = _Metric("Loss", "loss", is_fraction=False)
-_ACCURACY = _Metric("Accuracy", "accuracy", is_fraction=True)
+_LOSS = Metric("Loss", "loss", is_fraction=False)
+_ACCURACY = Metric("Accuracy", "accuracy", is_fraction=True)
 _NO_METRIC = ("loss", "accuracy", "seconds")
 
 
-def _further(rows: Sequence[Row]) -> list[_Metric]:
+def shown_metrics(rows: Sequence[Row]) -> list[Metric]:
+    """What a run's rows have curves of: the loss, the accuracy if there is one, and what else was monitored."""
+    return [_LOSS, *([_ACCURACY] if _ACCURACY.has_values(rows) else []), *_further(rows)]
+
+
+def _further(rows: Sequence[Row]) -> list[Metric]:
     """What else was measured on validation after every epoch, because training was steered by it."""
     names = dict.fromkeys(key.removeprefix("val_") for row in rows for key in row if key.startswith("val_"))
     further = [name for name in names if name not in _NO_METRIC]
-    return [_Metric(_title(name), name, name.endswith(("accuracy", "f1"))) for name in further]
+    return [Metric(_title(name), name, name.endswith(("accuracy", "f1"))) for name in further]
 
 
 def _title(name: str) -> str:
@@ -87,7 +94,7 @@ def curves(
     Rows are those of metrics.csv. What no row has (accuracy in regression, validation without a split) is left out.
     Less than 6 inches wide, the panels stand below each other.
     """
-    metrics = [_LOSS, *([_ACCURACY] if _ACCURACY.has_values(epochs) else []), *_further(epochs)]
+    metrics = shown_metrics(epochs)
     rates = column(epochs, "learning_rate")
     has_rates = bool(np.isfinite(rates).any())
 
@@ -100,7 +107,7 @@ def curves(
     for index, metric in enumerate(metrics):
         is_alone = across > 1 and index % across == 0 and index == len(metrics) - 1
         axes = figure.add_subplot(grid[index // across, slice(None) if is_alone else index % across])
-        shown.update(_draw_metric(axes, epochs, metric, best_epoch))
+        shown.update(_draw_metric(axes, epochs, metric, best_epoch, width / (1 if is_alone else across)))
     if has_rates:
         _draw_rates(figure.add_subplot(grid[-1, :]), epoch_numbers(epochs), rates, best_epoch)
     if shown:
@@ -109,8 +116,11 @@ def curves(
     return save(figure, path)
 
 
-def _draw_metric(axes: Axes, rows: Sequence[Row], metric: _Metric, best_epoch: int | None) -> dict[str, Line2D]:
-    """The lines drawn, by what the legend calls them."""
+def _draw_metric(
+    axes: Axes, rows: Sequence[Row], metric: Metric, best_epoch: int | None, width: float
+) -> dict[str, Line2D]:
+    """The lines drawn, by what the legend calls them; the panel is so many inches wide."""
+    room = (width - AXIS - LETTER_OF_TITLE * len(metric.title)) / LETTER
     numbers = epoch_numbers(rows)
     shown: dict[str, Line2D] = {}
     drawn = []
@@ -141,10 +151,9 @@ def _draw_metric(axes: Axes, rows: Sequence[Row], metric: _Metric, best_epoch: i
                 [best_epoch], [at_best], linestyle=":", color=MUTED, linewidth=1.4, marker="*", markersize=13,
                 markerfacecolor="white", markeredgecolor=INK, zorder=5,
             )  # fmt: skip
-            is_narrow = axes.get_figure(root=True).get_figwidth() < NARROW  # type: ignore[union-attr]
-            best = f"{'epoch' if is_narrow else 'the best epoch,'} {best_epoch}"
-            has_room = len(metric.title) <= LONG_TITLE
-            note = f"{metric.text(at_best)} at {best}" if has_room else f"best {metric.text(at_best)}"
+            best = metric.text(at_best)
+            notes = (f"{best} at the best epoch, {best_epoch}", f"{best} at epoch {best_epoch}", f"best {best}", "")
+            note = next(each for each in notes if len(each) <= room or not each)
             axes.set_title(note, loc="right", fontsize=SMALL + 0.5, color=INK)
     _note_divergence(axes, rows, numbers, metric)
     return shown
@@ -176,7 +185,7 @@ def _span_epochs(axes: Axes, numbers: Values) -> None:
     axes.set_xlim(float(numbers[0]) - margin, float(numbers[-1]) + margin)
 
 
-def _note_divergence(axes: Axes, rows: Sequence[Row], numbers: Values, metric: _Metric) -> None:
+def _note_divergence(axes: Axes, rows: Sequence[Row], numbers: Values, metric: Metric) -> None:
     """Say where the training loss stopped being finite, which a line that just ends does not."""
     if metric is not _LOSS:
         return

@@ -1,70 +1,24 @@
-"""The report of a run: one HTML page that needs no network, no script and no other file.
-
-Every text is escaped, and a content security policy forbids the page to load or run anything, whatever a class name or
-a config may contain.
-"""
+"""The report of a run: one HTML page that needs no network, no script and no other file."""
 
 from __future__ import annotations
 
-import base64
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from html import escape
-from importlib.resources import files
-from string import Template
 
-from nnscratch.report.formats import percent, printable
+from nnscratch.report.elements import (
+    Head,
+    Picture,
+    Section,
+    code_html,
+    image_html,
+    pairs_html,
+    picture_html,
+    render_page,
+    table_html,
+    text_of,
+)  # fmt: skip
+from nnscratch.report.formats import percent
 from nnscratch.report.tables import Table
-
-_PAGE = Template("""\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>$title</title>
-<style>
-$style</style>
-</head>
-<body>
-<header>
-$header
-</header>
-<nav aria-label="Sections">
-$links
-</nav>
-<main>
-$sections
-</main>
-<footer>$footer</footer>
-</body>
-</html>
-""")
-
-
-@dataclass(frozen=True)
-class Headline:
-    """A figure at the top of the page: what it is, the figure, and a remark below it."""
-
-    label: str
-    value: str
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A plot as PNG; `alt` says in words what a reader who cannot see it should know.
-
-    `narrow` is the same plot drawn for a screen that is 400 pixels wide.
-    """
-
-    png: bytes
-    alt: str
-    caption: str = ""
-    narrow: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -79,152 +33,65 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class ReportContents:
+class DataSection:
+    """What was found in the data and guessed of it, a line each; its columns; what looks wrong."""
+
+    facts: Mapping[str, str] = field(default_factory=dict)
+    columns: Table | None = None
+    columns_are: str = "Columns"
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReportContents(Head):
     """Everything a report can show, as plain values; what is empty is left out of the page."""
 
-    name: str
-    subtitle: str = ""
-    status: str = ""
-    headlines: tuple[Headline, ...] = ()
-    notes: tuple[str, ...] = ()
-    command: str = ""
+    drawings: tuple[str, ...] = ()
+    """Curves in SVG, in place of those that are a picture."""
+    latest: Table | None = None
+    """The rows of the last epochs."""
     config: str = ""
     network: Table | None = None
     figures: Table | None = None
     curves: Picture | None = None
+    learned: Picture | None = None
+    """Of data with one or two features, what the network makes of them."""
     confusion_matrix: Picture | None = None
     most_confused: Table | None = None
     per_class: Table | None = None
     class_plots: tuple[Picture, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
     plots: tuple[Picture, ...] = ()
+    data: DataSection = field(default_factory=DataSection)
     timings: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
-    footer: str = ""
 
 
 def render_report(contents: ReportContents) -> str:
     """The whole page as text, to be written as UTF-8."""
-    sections = [section for section in _sections(contents) if section.body]
-    return _PAGE.substitute(
-        title=f"{_text(contents.name)}: training report",
-        style=files("nnscratch.report").joinpath("page.css").read_text(encoding="utf-8"),
-        header=_header(contents),
-        links="\n".join(f'<a href="#{section.anchor}">{section.heading}</a>' for section in sections),
-        sections="\n".join(
-            f'<section id="{section.anchor}" aria-labelledby="{section.anchor}-heading">\n'
-            f'<h2 id="{section.anchor}-heading">{section.heading}</h2>\n{section.body}\n</section>'
-            for section in sections
-        ),
-        footer=_text(contents.footer or "Written by nnscratch. This page loads nothing from the network."),
-    )
+    return render_page(contents, "training report", _sections(contents))
 
 
-@dataclass(frozen=True)
-class _Section:
-    anchor: str
-    heading: str
-    body: str
-
-
-def _sections(contents: ReportContents) -> Iterator[_Section]:
+def _sections(contents: ReportContents) -> Iterator[Section]:
     """All sections in the order of the page; one without data has an empty body."""
-    yield _Section("figures", "Figures", _table(contents.figures, "Figures, each with its 95 % bootstrap interval"))
-    yield _Section("curves", "Curves", _picture(contents.curves))
-    confusion = _picture(contents.confusion_matrix) + _table(contents.most_confused, "Most confused classes")
-    yield _Section("confusion", "Confusion matrix", confusion)
-    classes = _table(contents.per_class, "Scores by class") + "".join(map(_picture, contents.class_plots))
-    yield _Section("classes", "Class by class" if contents.per_class else "Predictions and residuals", classes)
-    yield _Section("mistakes", "Worst mistakes", _mistakes(contents.mistakes))
-    yield _Section("inside", "Inside the network", "".join(map(_picture, contents.plots)))
-    yield _Section("network", "Network", _table(contents.network, "Layers of the network"))
-    yield _Section("configuration", "Configuration", _code(contents.config, "Configuration in YAML"))
-    yield _Section("timings", "Timings", _pairs(contents.timings))
-    yield _Section("environment", "Environment", _pairs(contents.environment))
-
-
-def _header(contents: ReportContents) -> str:
-    status = f' <span class="status {_status_class(contents.status)}">{_text(contents.status)}</span>'
-    parts = [f"<h1>{_text(contents.name)}{status if contents.status else ''}</h1>"]
-    if contents.subtitle:
-        parts.append(f'<p class="subtitle">{_text(contents.subtitle)}</p>')
-    if contents.headlines:
-        cards = "".join(
-            f"<div><dt>{_text(line.label)}</dt><dd><strong>{_text(line.value)}</strong>"
-            + (f"<small>{_text(line.note)}</small>" if line.note else "")
-            + "</dd></div>"
-            for line in contents.headlines
-        )
-        parts.append(f'<dl class="headlines">{cards}</dl>')
-    parts += [f'<p class="note">{_text(note)}</p>' for note in contents.notes]
-    if contents.command:
-        parts.append(f'<p class="label">Repeat this run</p>{_code(contents.command, "Command that repeats this run")}')
-    return "\n".join(parts)
-
-
-def _status_class(status: str) -> str:
-    return {"completed": "good", "diverged": "bad", "failed": "bad"}.get(status, "plain")
-
-
-def _text(text: str) -> str:
-    return escape(printable(text))
-
-
-def _code(text: str, label: str) -> str:
-    if not text:
-        return ""
-    lines = "\n".join(map(_text, text.strip("\n").split("\n")))
-    return f'<pre tabindex="0" role="region" aria-label="{_text(label)}"><code>{lines}</code></pre>'
-
-
-def _picture(picture: Picture | None) -> str:
-    if picture is None:
-        return ""
-    caption = f"<figcaption>{_text(picture.caption)}</figcaption>" if picture.caption else ""
-    image = _image(picture.png, picture.alt)
-    if picture.narrow is not None:
-        width, height = _size(picture.narrow)
-        source = (
-            f'<source media="(max-width: 560px)" srcset="{_data(picture.narrow)}" width="{width}" height="{height}">'
-        )
-        image = f"<picture>{source}{image}</picture>"
-    return f'<figure class="plot">{image}{caption}</figure>'
-
-
-def _image(png: bytes, alt: str) -> str:
-    """An img element with its size, so that nothing moves while the page loads."""
-    width, height = _size(png)
-    return f'<img src="{_data(png)}" alt="{_text(alt)}" width="{width}" height="{height}">'
-
-
-def _size(png: bytes) -> tuple[int, int]:
-    """Width and height from the PNG's header."""
-    if not png.startswith(b"\x89PNG\r\n\x1a\n"):
-        raise ValueError("a report embeds PNG images only")
-    width, height = struct.unpack(">II", png[16:24])
-    return width, height
-
-
-def _data(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
-
-
-def _table(table: Table | None, label: str) -> str:
-    """The table in a box of its own that scrolls sideways on a narrow screen."""
-    if table is None or not table.rows:
-        return ""
-    classes = [' class="number"' if column.is_number else "" for column in table.columns]
-    titles = (_text(column.title) for column in table.columns)
-    head = "".join(f'<th scope="col"{kind}>{title}</th>' for kind, title in zip(classes, titles, strict=True))
-    body = "\n".join(
-        "<tr>" + "".join(f"<td{kind}>{_text(cell)}</td>" for kind, cell in zip(classes, row, strict=True)) + "</tr>"
-        for row in table.rows
-    )
-    name = _text(table.title or label)
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{name}"><table><caption>{name}</caption>'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
-    )
+    yield Section("figures", "Figures", table_html(contents.figures, "Figures, each with its 95 % bootstrap interval"))
+    drawings = f'<div class="drawings">{"".join(contents.drawings)}</div>' if contents.drawings else ""
+    yield Section("curves", "Curves", drawings + picture_html(contents.curves))
+    yield Section("latest", "Epochs, the latest first", table_html(contents.latest, "Latest epochs"))
+    yield Section("learned", "What it learned", picture_html(contents.learned))
+    confusion = picture_html(contents.confusion_matrix) + table_html(contents.most_confused, "Most confused classes")
+    yield Section("confusion", "Confusion matrix", confusion)
+    classes = table_html(contents.per_class, "Scores by class") + "".join(map(picture_html, contents.class_plots))
+    yield Section("classes", "Class by class" if contents.per_class else "Predictions and residuals", classes)
+    yield Section("mistakes", "Worst mistakes", _mistakes(contents.mistakes))
+    yield Section("inside", "Inside the network", "".join(map(picture_html, contents.plots)))
+    warnings = "".join(f'<p class="note">{text_of(warning)}</p>' for warning in contents.data.warnings)
+    data = pairs_html(contents.data.facts) + table_html(contents.data.columns, contents.data.columns_are) + warnings
+    yield Section("data", "Data", data)
+    yield Section("network", "Network", table_html(contents.network, "Layers of the network"))
+    yield Section("configuration", "Configuration", code_html(contents.config, "Configuration in YAML"))
+    yield Section("timings", "Timings", pairs_html(contents.timings))
+    yield Section("environment", "Environment", pairs_html(contents.environment))
 
 
 def _mistakes(mistakes: tuple[Mistake, ...]) -> str:
@@ -234,17 +101,10 @@ def _mistakes(mistakes: tuple[Mistake, ...]) -> str:
 
 
 def _mistake(mistake: Mistake) -> str:
-    image = _image(mistake.png, f"A {mistake.true} taken for {mistake.predicted}") if mistake.png else ""
-    source = f"<small>{_text(mistake.source)}</small>" if mistake.source else ""
+    image = image_html(mistake.png, f"A {mistake.true} taken for {mistake.predicted}") if mistake.png else ""
+    source = f"<small>{text_of(mistake.source)}</small>" if mistake.source else ""
     sure = percent(mistake.confidence, 0).replace(" ", "&nbsp;")
     return (
-        f'<li>{image}<span class="predicted">✗&nbsp;{_text(mistake.predicted)} {sure}</span>'
-        f'<span class="true">is {_text(mistake.true)}</span>{source}</li>'
+        f'<li>{image}<span class="predicted">✗&nbsp;{text_of(mistake.predicted)} {sure}</span>'
+        f'<span class="true">is {text_of(mistake.true)}</span>{source}</li>'
     )
-
-
-def _pairs(pairs: Mapping[str, str]) -> str:
-    if not pairs:
-        return ""
-    rows = "".join(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in pairs.items())
-    return f'<dl class="pairs">{rows}</dl>'

@@ -95,20 +95,20 @@ def parallel_coordinates(
         raise ValueError(f"{len(trials)} trials and {len(values)} values do not belong together")
     names = list(dict.fromkeys(name for trial in trials for name in trial))
     scales = [scale_of(name, [trial.get(name) for trial in trials]) for name in names]
-    scales.append(_value_scale(metric, values))
-    goodness = _goodness(scales[-1].heights, goal)
+    scales.append(value_scale(metric, values))
+    shares = goodness(scales[-1].heights, goal)
 
     figure = new_figure(4.6, max(WIDTH, 1.1 * len(scales)))
     axes = figure.add_subplot()
-    valued = [index for index, good in enumerate(goodness) if good is not None]
+    valued = [index for index, good in enumerate(shares) if good is not None]
     eligible = [index for index in valued if statuses is None or statuses[index] == "completed"]
-    best = max(eligible, key=lambda index: goodness[index] or 0.0, default=None)
+    best = max(eligible, key=lambda index: shares[index] or 0.0, default=None)
     # Good trials are drawn last, on top of the others, and the best after them all.
-    valued.sort(key=lambda index: (index == best, goodness[index] or 0.0))
-    order = [*(index for index, good in enumerate(goodness) if good is None), *valued]
+    valued.sort(key=lambda index: (index == best, shares[index] or 0.0))
+    order = [*(index for index, good in enumerate(shares) if good is None), *valued]
     for index in order:
         heights = [scale.heights[index] for scale in scales]
-        good = goodness[index]
+        good = shares[index]
         if good is None:
             heights[-1] = NOWHERE
         line = np.array([np.nan if height is None else height for height in heights])
@@ -120,7 +120,7 @@ def parallel_coordinates(
             axes.plot(line, color=_colours()(good), linewidth=1.3, alpha=0.85)
     if len(valued) > 1:
         _draw_colour_key(figure, axes, metric)
-    _draw_scales(axes, scales, anything_lost=any(good is None for good in goodness))
+    _draw_scales(axes, scales, anything_lost=any(good is None for good in shares))
     summary = "" if best is None else f": best {metric_value(metric, values[best])}, in black"
     head(figure, (title or "Parameters of every trial") + summary)
     return save(figure, path)
@@ -145,7 +145,8 @@ def _draw_colour_key(figure: Figure, axes: Axes, metric: str) -> None:
     key.outline.set_visible(False)
 
 
-def _value_scale(metric: str, values: Sequence[float | None]) -> Scale:
+def value_scale(metric: str, values: Sequence[float | None]) -> Scale:
+    """The last axis: the value that is optimised."""
     finite = [value for value in values if value is not None and np.isfinite(value)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
     span = high - low or 1.0
@@ -156,7 +157,8 @@ def _value_scale(metric: str, values: Sequence[float | None]) -> Scale:
     return Scale(metric, heights, ticks)
 
 
-def _goodness(heights: Sequence[float | None], goal: Goal) -> list[float | None]:
+def goodness(heights: Sequence[float | None], goal: Goal) -> list[float | None]:
+    """How good each value is, from 0, the worst, to 1; None where there is none."""
     return [None if height is None else height if goal == "maximize" else 1.0 - height for height in heights]
 
 

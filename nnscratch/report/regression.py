@@ -92,6 +92,6 @@ def _draw_pair(left: Axes, right: Axes, true: NDArray[np.float64], predicted: ND
     few_ticks(right)
     share = r_squared(true, predicted)
     of_variance = f"R² {share:.3f}" if np.isfinite(share) else "no R²: a constant target"
-    notes = {left: of_variance, right: f"mean absolute {np.abs(residuals).mean():.3g}"}
+    notes = {left: of_variance, right: f"mean absolute {float(f'{np.abs(residuals).mean():.3g}'):,.10g}"}
     for axes, note in notes.items():
         axes.set_title(plain(note, 40), loc="right", fontsize=SMALL + 0.5, color=INK)

@@ -7,6 +7,7 @@ style and marker, so a plot printed in grey still reads. Nothing goes through py
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ SKY, ORANGE, BLACK = "#56B4E9", "#E69F00", "#000000"
 INK, MUTED, FAINT = "#1f2328", "#59636e", "#d8dee4"
 
 WIDTH = 8.0  # inches: shown 800 pixels wide, 10 points are 14 pixels
-LETTER, LINE_OF_LEGEND = 0.075, 0.75  # inches: how wide a letter of a legend is, and what stands before it
+LETTER, LINE_OF_LEGEND = 0.075, 0.75  # inches: how wide a letter of a legend is, and at most what stands before it
+SAMPLE = 0.62  # inches: what stands before it where the letters are counted one by one
 NARROW = 4.0  # for a telephone, and one column of a paper: panels side by side go below each other
 DOTS_PER_INCH = 150
 TITLE, TEXT, SMALL = 11.5, 10.0, 8.5  # points
@@ -41,8 +43,6 @@ MOST_LETTERS = 1000
 
 BEGINNINGS = {".png": b"\x89PNG\r\n\x1a\n", ".pdf": b"%PDF-", ".svg": b"<?xml"}
 """The formats of pictures by the suffix that chooses them, each with how its files begin."""
-
-Place = Literal["best", "upper left", "lower right", "outside lower center"]
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,14 @@ def head(figure: Figure, title: str) -> None:
     """The figure's own title, top left, in as many lines as the width asks for; nothing for an empty one."""
     if title:
         size = TITLE + 1.5
-        letters = int(0.98 * 72 * figure.get_figwidth() / (0.66 * size))  # bold ones are two thirds as wide as high
+        letters = int(0.98 * 72 * width_of(figure) / (0.66 * size))  # bold ones are two thirds as wide as high
         lines = textwrap.wrap(plain(title, 90), max(letters, 10))
         figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=size, color=INK, fontweight="bold")
+
+
+def width_of(figure: Any) -> float:
+    """Inches; of a part of a figure, those of the whole."""
+    return float(figure.get_figure(root=True).get_figwidth())
 
 
 def legend_columns(longest: int, width: float) -> int:
@@ -109,35 +114,40 @@ def most_legend_letters(width: float) -> int:
     return int((width - LINE_OF_LEGEND) / LETTER)
 
 
-def add_legend(
-    owner: Axes | Figure,
-    handles: Sequence[Any],
-    labels: Sequence[str],
-    *,
-    where: Place = "outside lower center",
-    columns: int = 1,
-) -> Legend:
-    """A legend that shows every label as it is written; handles are artists or containers of bars."""
+def add_legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str], *, columns: int = 1) -> Legend:
+    """A legend below the panels that shows every label as it is written, in that many columns or as many as fit.
+
+    Handles are artists or containers of bars.
+    """
+    shown = [plain(label, 60) for label in labels]
+    while columns > 1 and _width_of_legend(shown, columns) > width_of(figure):
+        columns -= 1
     # matplotlib drops labels that start with an underscore; text set afterwards is left alone.
-    legend = owner.legend(
-        handles, ["series"] * len(handles), loc=where, ncols=columns, fontsize=SMALL + 0.5, framealpha=0.85,
-        edgecolor=FAINT, handlelength=3.2, borderaxespad=0.3,
+    legend = figure.legend(
+        handles, ["series"] * len(handles), loc="outside lower center", ncols=columns, fontsize=SMALL + 0.5,
+        framealpha=0.85, edgecolor=FAINT, handlelength=3.2, borderaxespad=0.3,
     )  # fmt: skip
-    for text, label in zip(legend.get_texts(), labels, strict=True):
-        text.set_text(plain(label, 60))
+    for text, label in zip(legend.get_texts(), shown, strict=True):
+        text.set_text(label)
         text.set_color(INK)
     return legend
+
+
+def _width_of_legend(labels: Sequence[str], columns: int) -> float:
+    """Inches, about; each column is as wide as its longest label."""
+    parts = np.array_split(np.array(labels, object), columns)
+    return sum(max(map(len, part)) * LETTER + SAMPLE for part in parts if len(part))
 
 
 def plain(text: str, limit: int = 24) -> str:
     """`text` for matplotlib: shown letter by letter (a `$` starts no formula), on one line, at most `limit` long.
 
     Letters that matplotlib's own font lacks, as of Chinese, are written by their number, `\\u732b`: no other font is
-    on every machine.
+    on every machine. What is plain already stays as it is.
     """
     shown = printable(text)
     drawable = shown if shown.isascii() else "".join(map(_drawable, shown))
-    return shorten(drawable, limit).replace("$", r"\$")
+    return re.sub(r"(?<!\\)\$", r"\$", shorten(drawable, limit))
 
 
 def plain_apart(names: Sequence[str], limit: int) -> list[str]:
@@ -257,7 +267,7 @@ def to_bytes(figure: Figure, suffix: str) -> bytes:
         figure.set_layout_engine("none")
     stream = io.BytesIO()
     if suffix == ".png":
-        FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]
+        FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]  # matplotlib leaves it untyped
         return stream.getvalue()
     # These writers take what makes their files reproducible from the settings alone.
     with rc_context({"svg.hashsalt": "nnscratch", "pdf.fonttype": 42}):

@@ -34,6 +34,7 @@ from nnscratch.report.style import (
 from nnscratch.report.values import Goal, TimedAccuracy
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MARKS = {
@@ -147,18 +148,39 @@ def accuracy_against_time(points: Sequence[TimedAccuracy], path: Path, *, title:
     axes.margins(x=0.12, y=0.16)
     if ordered:
         log_axis(axes, axis="x")
-        middle = np.sqrt(ordered[0].minutes * ordered[-1].minutes)
-        for point in ordered:
-            # Names grow towards the middle of the picture, and above the front, where there is room for them.
-            left_half, above = point.minutes <= middle, point in front and point.minutes > middle
-            axes.annotate(plain(point.label, 40), (point.minutes, point.accuracy),
-                          xytext=(9 if left_half else -9, 3 if above else -4), textcoords="offset points",
-                          ha="left" if left_half else "right", va="bottom" if above else "top",
-                          fontsize=SMALL + 0.5, color=INK)  # fmt: skip
         percent_axis(axes)
+        _name_points(axes, ordered, front)
     if len(groups) > 1:
         add_legend(figure, handles, groups, columns=len(groups))
     has_spread = any(point.spread is not None for point in points)
     bars = "; bars from the lowest to the highest run" if has_spread else ""
     head(figure, (title or "Accuracy against training time") + bars)
     return save(figure, path)
+
+
+def _name_points(axes: Axes, ordered: Sequence[TimedAccuracy], front: Sequence[TimedAccuracy]) -> None:
+    """Each name beside its point, where it covers neither another name nor a point, as far as there is room."""
+    from matplotlib.transforms import Bbox
+
+    middle = np.sqrt(ordered[0].minutes * ordered[-1].minutes)
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # from here on it is known where everything lies
+    places = [axes.transData.transform((point.minutes, height)) for point in ordered
+              for height in (point.accuracy, *(point.spread or ()))]  # fmt: skip
+    taken = [Bbox.from_extents(x - 9, y - 9, x + 9, y + 9) for x, y in places]
+    for point in ordered:
+        # Names grow towards the middle of the picture, and above the front, where there is room for them.
+        left_half = point.minutes <= middle
+        up = 1 if point in front and not left_half else -1
+        shifts = [far * side for far in (4, 16, 28, 40, 52) for side in (up, -up)]
+        for shift in shifts:
+            name = axes.annotate(plain(point.label, 40), (point.minutes, point.accuracy),
+                                 xytext=(9 if left_half else -9, shift), textcoords="offset points",
+                                 ha="left" if left_half else "right", va="bottom" if shift > 0 else "top",
+                                 fontsize=SMALL + 0.5, color=INK)  # fmt: skip
+            box = name.get_window_extent()
+            if shift == shifts[-1] or not any(box.overlaps(other) for other in taken):
+                break
+            name.remove()
+        taken.append(box)

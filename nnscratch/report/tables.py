@@ -6,7 +6,6 @@ import math
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,13 +22,6 @@ from nnscratch.report.formats import (
 )
 from nnscratch.report.values import ClassScores, Goal, RunSummary, TrialSummary
 
-if TYPE_CHECKING:
-    from rich.table import Table as RichTable
-
-
-LONGEST_WORD = 12
-"""A longer one is broken, too, in a narrow terminal."""
-
 
 @dataclass(frozen=True)
 class Column:
@@ -45,40 +37,11 @@ class Table:
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
-    title: str = ""
 
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(f"a row of {len(row)} cells in a table of {len(self.columns)} columns: {row}")
-
-
-def rich_table(table: Table) -> RichTable:
-    """The table for a terminal; where it is narrow, headings are broken anywhere, texts between words, numbers never.
-
-    Cells are literal: `[red]` in a class name colours nothing.
-    """
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    drawn = RichTable(
-        title=Text(printable(table.title), style="bold") if table.title else None,
-        title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
-    )  # fmt: skip
-    for index, column in enumerate(table.columns):
-        cells = [printable(row[index]) for row in table.rows]
-        parts = cells if column.is_number else [word for cell in cells for word in cell.split()]
-        longest = max(map(_width, parts), default=0)
-        drawn.add_column(
-            Text(printable(column.title), overflow="fold"),
-            justify="right" if column.is_number else "left",
-            min_width=longest if column.is_number else min(longest, LONGEST_WORD),
-            overflow="fold",
-        )
-    for row in table.rows:
-        drawn.add_row(*(Text(printable(cell)) for cell in row))
-    return drawn
 
 
 def plain_table(table: Table) -> str:
@@ -101,19 +64,20 @@ def _width(text: str) -> int:
     return len(text) + wide - sum(unicodedata.combining(character) != 0 for character in text)
 
 
-def per_class_table(scores: Sequence[ClassScores], *, title: str = "") -> Table:
-    """One row per class, and their unweighted mean at the end."""
+def per_class_table(scores: Sequence[ClassScores]) -> Table:
+    """One row per class, and at the end the unweighted mean of those that have examples."""
     columns = (Column("class"), *(Column(name, True) for name in ("precision", "recall", "F1", "examples")))
     rows: list[tuple[str, ...]] = [
         (s.name, percent(s.precision), percent(s.recall), percent(s.f1), count(s.support)) for s in scores
     ]
-    if scores:
-        means = (sum(getattr(s, name) for s in scores) / len(scores) for name in ("precision", "recall", "f1"))
+    there = [s for s in scores if s.support]
+    if there:
+        means = (sum(getattr(s, name) for s in there) / len(there) for name in ("precision", "recall", "f1"))
         rows.append(("mean", *(percent(mean) for mean in means), count(sum(s.support for s in scores))))
-    return Table(columns, tuple(rows), title)
+    return Table(columns, tuple(rows))
 
 
-def most_confused(counts: ArrayLike, classes: Sequence[str], *, limit: int = 10, title: str = "") -> Table:
+def most_confused(counts: ArrayLike, classes: Sequence[str], *, limit: int = 10) -> Table:
     """The off-diagonal cells of a confusion matrix with the most examples, largest first."""
     table = np.array(counts, dtype=np.int64)
     sums = np.maximum(table.sum(axis=1), 1)
@@ -125,10 +89,10 @@ def most_confused(counts: ArrayLike, classes: Sequence[str], *, limit: int = 10,
         if number:
             rows.append((classes[true], classes[predicted], count(number), percent(number / sums[true], 1)))
     headings = (Column("true"), Column("taken for"), Column("times", True), Column("of its class", True))
-    return Table(headings, tuple(rows), title)
+    return Table(headings, tuple(rows))
 
 
-def runs_table(runs: Sequence[RunSummary], *, title: str = "") -> Table:
+def runs_table(runs: Sequence[RunSummary]) -> Table:
     """One row per run: name, data, parameters, epochs done and planned, the best, validation, test, time, status."""
     rows = []
     for run in runs:
@@ -145,12 +109,10 @@ def runs_table(runs: Sequence[RunSummary], *, title: str = "") -> Table:
         Column("run"), Column("data"), Column("parameters", True), Column("epochs", True), Column("best", True),
         Column("validation", True), Column("test", True), Column("time", True), Column("status"),
     )  # fmt: skip
-    return Table(headings, tuple(rows), title)
+    return Table(headings, tuple(rows))
 
 
-def leaderboard(
-    trials: Sequence[TrialSummary], *, goal: Goal, metric: str, limit: int | None = None, title: str = ""
-) -> Table:
+def leaderboard(trials: Sequence[TrialSummary], *, goal: Goal, metric: str, limit: int | None = None) -> Table:
     """Trials with the best first: completed ones by value, then the others by number; a column per parameter."""
     sign = -1.0 if goal == "maximize" else 1.0
 
@@ -168,10 +130,10 @@ def leaderboard(
         rows.append((*cells, *([trial.note] if has_notes else [])))
     headings = [Column("trial", True), Column(metric, True), Column("status")]
     headings += [Column(name.removesuffix(".name").rpartition(".")[2] or name) for name in names]
-    return Table((*headings, *([Column("note")] if has_notes else [])), tuple(rows), title)
+    return Table((*headings, *([Column("note")] if has_notes else [])), tuple(rows))
 
 
-def differences(settings: Mapping[str, Mapping[str, object]], *, title: str = "") -> Table:
+def differences(settings: Mapping[str, Mapping[str, object]]) -> Table:
     """The settings in which runs differ: a row per dotted path, a column per run; `-` where a run lacks the setting.
 
     `settings` maps each run's name to its (nested) config.
@@ -183,7 +145,7 @@ def differences(settings: Mapping[str, Mapping[str, object]], *, title: str = ""
         cells = tuple(values.get(path, "-") for values in flat.values())
         if len(set(cells)) > 1:
             rows.append((path, *(shorten(cell, 60) for cell in cells)))
-    return Table((Column("setting"), *(Column(run) for run in flat)), tuple(rows), title)
+    return Table((Column("setting"), *(Column(run) for run in flat)), tuple(rows))
 
 
 def _paths(config: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -88,7 +88,8 @@ def roc_and_precision_recall(
     ]
     if others:
         handles.append(behind[0])
-        labels.append(f"the {len(others)} other classes, which do better")
+        many = f"the {len(others)} other classes, which do" if len(others) > 1 else "the other class, which does"
+        labels.append(f"{many} better")
     add_legend(figure, handles, labels, columns=min(2 if across == 2 else 1, len(labels)))
     head(figure, title or "What every threshold gives")
     return save(figure, path)

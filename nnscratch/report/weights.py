@@ -51,7 +51,7 @@ def weight_histograms(
     if len(names) > MOST_PANELS:
         chosen = sorted(names, key=lambda name: np.ndim(final[name]) < 2)[:MOST_PANELS]
         names = [name for name in names if name in chosen]
-    columns = 3 if len(names) > 4 and width >= 6 else max(min(len(names), 2), 1)
+    columns = 3 if len(names) > 4 and width >= 6 else max(min(len(names), 2 if width >= 3 else 1), 1)
     rows = max(-(-len(names) // columns), 1)
     figure = new_figure(0.9 + 1.75 * rows, width)
     handles: list[Any] = []
@@ -62,7 +62,9 @@ def weight_histograms(
         dress(axes, title=title_of_panel, grid=None)
         axes.title.set_fontsize(SMALL + 0.5)
         axes.tick_params(labelsize=SMALL - 0.5)
-        axes.locator_params(axis="x", nbins=5)
+        axes.locator_params(axis="x", nbins=5 if width / columns > 2.2 else 3)
+        axes.ticklabel_format(axis="x", scilimits=(-2, 4), useMathText=True)
+        axes.xaxis.get_offset_text().set_fontsize(SMALL - 0.5)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
     if handles:

@@ -24,6 +24,7 @@ def report_text(report: DataReport) -> str:
     if not any(guess.what == "task" for guess in report.description.guesses):
         lines += _entry("task", report.task)
     lines += _entry("examples", ", ".join(f"{count(number)} {name}" for name, number in report.examples.items()))
+    lines += _entry("held out", report.held_out) if report.held_out else []
     lines += _entry("an example", _shape(report.input_shape))
     lines += _classes(report)
     for target in report.targets[:MOST_CLASSES]:

@@ -12,7 +12,6 @@ import numpy as np
 
 from nnscratch.config.assembly import build_recipe
 from nnscratch.config.data import Splits, load_dataset, split_dataset
-from nnscratch.config.names import folder_name
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import UsageError, UserError, did_you_mean
 from nnscratch.host.display import Display
@@ -25,7 +24,7 @@ from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.report.formats import printable
 from nnscratch.results.decisions import Decision, Wanted
 from nnscratch.results.drawing import pictures_may_fail
-from nnscratch.results.evaluation import Evaluation, Subject
+from nnscratch.results.evaluation import Evaluation, Subject, subject_of
 from nnscratch.results.labelled import read_labelled
 from nnscratch.results.measured import Calibration, Classified, Regressed
 from nnscratch.results.pictures import draw_evaluation
@@ -144,7 +143,7 @@ def evaluate_other(
     loss = loaded.config.loss.build()
     loss.prepare(labelled.examples.targets, loaded.outputs)
     score, outputs = _outputs(loaded, labelled.examples, loss, communicator)
-    subject = Subject(folder_name(path.stem, "data"), path)
+    subject = subject_of(loaded.run, path)
     evaluation = evaluation_of(loaded, subject, labelled.examples, score, outputs, decision, groups)
     return replace(evaluation, note="\n".join(filter(None, [labelled.note, evaluation.note])))
 

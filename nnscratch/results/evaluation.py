@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import os
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +19,13 @@ from nnscratch.results.figures import figures_table
 from nnscratch.results.measured import Classified, Regressed
 from nnscratch.results.subgroups import Subgroup, subgroups_table, subgroups_to_dict
 from nnscratch.results.timing import Timing
+from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.reading import LONGEST_META, text_of
 from nnscratch.training.evaluation import Score
 from nnscratch.training.examples import Examples
 
+NOT_KEPT = ("run", "confusion_matrix")
 SPLIT_NAMES = {"test": "test", "val": "validation", "train": "training"}
 
 
@@ -28,6 +36,12 @@ class Subject:
     name: str
     source: Path | None = None
     """Where the other data is."""
+
+    @property
+    def folder(self) -> str:
+        """What it is kept as below evaluation/."""
+        is_other = self.source is not None and self.name in SPLIT_NAMES
+        return f"data-{self.name}" if is_other else self.name
 
     @property
     def title(self) -> str:
@@ -64,9 +78,7 @@ class Evaluation:
     @property
     def name(self) -> str:
         """What it is kept as below evaluation/: a split, with what a threshold was chosen for, or other data."""
-        own = self.subject.name
-        if self.subject.source is not None and own in SPLIT_NAMES:
-            own = f"data-{own}"
+        own = self.subject.folder
         if self.decision is None:
             return own
         wanted = self.decision.wanted
@@ -98,7 +110,9 @@ class Evaluation:
         """The figures in one line, the table of classes or targets, and where everything is."""
         measured = self.measured
         parts = [plain_table(figures_table(measured.figures))]
+        said = [self.note, "" if self.decision is None else str(self.decision)]
         if isinstance(measured, Classified):
+            said += [] if measured.calibration is None else [str(measured.calibration)]
             parts.append(plain_table(per_class_table(measured.class_scores)))
         elif len(measured.target_names) > 1:
             parts.append(plain_table(_targets_table(measured)))
@@ -106,12 +120,35 @@ class Evaluation:
             parts.append(plain_table(subgroups_table(self.by, self.subgroups)))
         if self.timing is not None:
             parts.append(self.timing.to_text())
-        said = [self.note, "" if self.decision is None else str(self.decision)]
         on = self.subject.name if self.subject.source is None else f"other data, {self.subject.source}"
         head = f"{self.run}, {self.checkpoint.name} (epoch {self.epoch}), {on}:"
         size = f"{count(self.score.examples)} examples, loss {decimal(self.score.loss)}"
         opening = f"{head} {size}" if len(head) + len(size) < 80 else f"{head}\n{size}"
         return "\n".join([*filter(None, [opening, *said]), "", *parts, f"written to {self.folder}"])
+
+
+def evaluations_of(run: RunDirectory) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What `nnscratch evaluate` has written, by split or data: figures, intervals, classes and subgroups."""
+    for file in sorted((run.path / layout.EVALUATION).glob("*/metrics.json")):
+        try:
+            found = json.loads(text_of(file, LONGEST_META))
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict):
+            yield file.parent.name, {name: each for name, each in found.items() if name not in NOT_KEPT}
+
+
+def subject_of(run: RunDirectory, path: Path) -> Subject:
+    """Other data by its file's name, with a number where that is the name of other data that was evaluated before."""
+    name = folder_name(path.stem, "data")
+    before = {folder: found["data"] for folder, found in evaluations_of(run) if isinstance(found.get("data"), str)}
+    for number in itertools.count(1):
+        subject = Subject(name if number == 1 else f"{name}-{number}", path)
+        own = re.compile(rf"{re.escape(subject.folder)}(-(recall|precision)-of-.*)?")
+        sources = {os.path.abspath(data) for folder, data in before.items() if own.fullmatch(folder)}
+        if sources <= {os.path.abspath(path)}:
+            return subject
+    raise AssertionError
 
 
 def _targets_table(regressed: Regressed) -> Table:

@@ -18,7 +18,7 @@ from nnscratch.training.metrics.classification import (
     cohen_kappa,
     macro_f1,
 )
-from nnscratch.training.metrics.intervals import Interval
+from nnscratch.training.metrics.intervals import Interval, between
 from nnscratch.training.metrics.known import metrics_of
 from nnscratch.training.metrics.metric import Metric
 from nnscratch.training.metrics.probabilities import brier_scores, log_losses
@@ -30,6 +30,7 @@ OF_COUNTS = {
     "macro_f1": macro_f1,
     "cohen_kappa": cohen_kappa,
 }
+AREAS = ("roc_auc", "average_precision")
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Figure:
     @property
     def interval_text(self) -> str:
         """`89.53 to 90.70 %`; empty when there is none."""
-        if self.interval is None or not np.isfinite(self.interval).all():
+        if self.interval is None:
             return ""
         low, high = self.interval
         if self.metric.is_share:
@@ -63,29 +64,28 @@ def figures_of_labels(
     confusion: Array,
     curves: Mapping[int, ThresholdCurve],
     rng: np.random.Generator,
-    calibrated: str = "",
 ) -> tuple[Figure, ...]:
     """Every metric of labels t (N,), probabilities p (N, K), the confusion matrix (K, K) of what was predicted
-    and the curves of the classes.
-
-    `calibrated` is what is to be said of the probabilities' calibration.
-    """
+    and the curves of the classes."""
     K, counts = p.shape[1], ClassCounts.of(confusion)
     right, N = int(np.trace(confusion)), int(confusion.sum())
     found = {"accuracy": intervals.of_share(right, N)} | intervals.of_counts(confusion, OF_COUNTS, rng)
-    columns = np.column_stack([log_losses(t, p), brier_scores(t, p)])
-    found |= intervals.of_means(
-        columns, {"log_loss": lambda means: means[:, 0], "brier_score": lambda means: means[:, 1]}, rng
-    )
+    drawn = intervals.Resamples(N, rng)
+    log_loss, brier = drawn.means(np.column_stack([log_losses(t, p), brier_scores(t, p)])).T
+    areas = np.array([drawn.areas(curve, t == k, p[:, k]) for k, curve in curves.items()])
+    found |= {"log_loss": between(log_loss), "brier_score": between(brier)}
+    found |= {name: between(mean_of_classes(each)) for name, each in zip(AREAS, areas.swapaxes(0, 1), strict=True)}
+    is_right = np.argmax(p, axis=1) == t
+    found["expected_calibration_error"], by_chance = intervals.of_calibration(np.max(p, axis=1), is_right, drawn, rng)
     beside = {
         "accuracy": f"always the largest class: {percent(majority_share(counts))}",
-        "expected_calibration_error": calibrated,
+        "expected_calibration_error": f"by chance alone: {percent(by_chance)}",
     }
     metrics = [each for each in metrics_of("classification") if each.name != "top5_accuracy" or K > 5]
     values = {"accuracy": right / N} | {name: float(figure(counts)) for name, figure in OF_COUNTS.items()}
-    values["roc_auc"] = mean_of_classes(each.roc_auc for each in curves.values())
-    values["average_precision"] = mean_of_classes(each.average_precision for each in curves.values())
+    values |= {name: float(mean_of_classes([getattr(each, name) for each in curves.values()])) for name in AREAS}
     values |= {each.name: each(t, p) for each in metrics if each.name not in values}
+    found["top5_accuracy"] = intervals.of_share(round(values.get("top5_accuracy", 0.0) * N), N)
     return tuple(_figure(each, values[each.name], found, beside) for each in metrics)
 
 
@@ -109,23 +109,22 @@ def figures_of_numbers(t: Array, y: Array, rng: np.random.Generator) -> tuple[Fi
         number = np.sum(has_spread, axis=1)
         return np.where(number > 0, np.sum(own, axis=1) / np.maximum(number, 1), np.nan)
 
-    found = intervals.of_means(
-        columns,
-        {
-            "mean_squared_error": lambda means: np.mean(means[:, :K], axis=1),
-            "root_mean_squared_error": lambda means: np.mean(np.sqrt(means[:, :K]), axis=1),
-            "mean_absolute_error": lambda means: np.mean(means[:, K : 2 * K], axis=1),
-            "r2": r2,
-        },
-        rng,
-    )
+    drawn = intervals.Resamples(len(t), rng)
+    means = drawn.means(columns)
+    found = {
+        "mean_squared_error": between(np.mean(means[:, :K], axis=1)),
+        "root_mean_squared_error": between(np.mean(np.sqrt(means[:, :K]), axis=1)),
+        "mean_absolute_error": between(np.mean(means[:, K : 2 * K], axis=1)),
+        "median_absolute_error": between(np.mean([drawn.medians(each) for each in np.abs(off).T], axis=0)),
+        "r2": between(r2(means)),
+    }
     beside = {"r2": "always the mean: 0"}
     if varies.any() and not varies.all():
         beside["r2"] += f"; {np.count_nonzero(~varies)} of {K} targets are constant and have none"
     return tuple(_figure(each, each(t, y), found, beside) for each in metrics_of("regression"))
 
 
-def _figure(metric: Metric, value: float, found: dict[str, Interval], beside: dict[str, str]) -> Figure:
+def _figure(metric: Metric, value: float, found: Mapping[str, Interval | None], beside: dict[str, str]) -> Figure:
     if np.isnan(value):
         return Figure(metric, value, beside=f"has no meaning: {metric.undefined}")
     return Figure(metric, value, found.get(metric.name), beside.get(metric.name, ""))

@@ -6,7 +6,7 @@ Inputs are read as `predict` reads them; classes are matched by name with those 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
@@ -15,20 +15,19 @@ import numpy as np
 
 from nnscratch.datasets.formats.images import SUFFIXES, quiet_pillow
 from nnscratch.datasets.formats.npy import read_npy
+from nnscratch.datasets.sources.npz import CLASS_KEYS, KEYS
 from nnscratch.datasets.tables.columns import Number
 from nnscratch.datasets.tables.header import TARGET_NAMES
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.datasets.tables.text import is_gap
+from nnscratch.datasets.task import as_float32
 from nnscratch.errors import DataError, UsageError, did_you_mean
 from nnscratch.nn.compute.buffers import Array
-from nnscratch.results.prediction_inputs import items
-from nnscratch.results.prediction_tables import Item, table_items
+from nnscratch.results.prediction_inputs import SPLITS_OF_ARRAYS, items
+from nnscratch.results.prediction_tables import Item, read_as_trained, table_items
 from nnscratch.results.subgroups import require_column
 from nnscratch.runs.loaded import LoadedRun
 from nnscratch.training.examples import Examples
-
-LABEL_KEYS = ("y_test", "Y_test", "test_labels", "y", "Y", "labels", "targets", "target", "y_train")
-CLASS_KEYS = ("classes", "class_names", "label_names", "target_names")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +63,11 @@ def _folder(loaded: LoadedRun, folder: Path) -> Labelled:
     folders = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not folders:
         raise unlabelled(loaded, folder, "no folder per class in it, so no labels")
+    splits = [each.name for each in folders if each.name.lower() in ("train", "val", "test")]
+    if splits and not set(splits) & set(loaded.classes):
+        raise DataError(
+            f"{folder}: {', '.join(splits)}: splits, no classes", f"say which: --data {folder / splits[-1]}"
+        )
     _require_known(loaded.classes, [each.name for each in folders], folder)
     files = [
         (file, loaded.classes.index(each.name))
@@ -84,9 +88,10 @@ def _arrays(loaded: LoadedRun, path: Path) -> Labelled:
     try:
         with zipfile.ZipFile(path) as archive:
             sizes = {each.filename.removesuffix(".npy"): each.file_size for each in archive.infolist()}
-            key = next((name for name in LABEL_KEYS if name in sizes), None)
+            key = _targets_key(sizes)
             if key is None:
-                raise unlabelled(loaded, path, f"no labels: it holds {', '.join(sizes) or 'nothing'}, none called y")
+                held = ", ".join(sizes) or "nothing"
+                raise unlabelled(loaded, path, f"no labels of the inputs: it holds {held}, none called y")
             found = {}
             for name in (key, *(each for each in CLASS_KEYS if each in sizes)):
                 with archive.open(f"{name}.npy") as member:
@@ -103,33 +108,47 @@ def _arrays(loaded: LoadedRun, path: Path) -> Labelled:
     return Labelled(Examples.all_of(inputs, targets, places), note)
 
 
+def _targets_key(held: Container[str]) -> str | None:
+    """The targets that belong to the inputs which are read: of their own split, or of none where there is one alone."""
+    splits = [each for each in SPLITS_OF_ARRAYS if any(name in held for name in KEYS[f"{each} inputs"])] or ["train"]
+    known = KEYS[f"{splits[0]} targets"] + (KEYS["train targets"] if len(splits) == 1 else ())
+    return next((name for name in known if name in held), None)
+
+
 def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
     """The rows of a table whose target has no gap; `by` is a column whose cells are wanted, too."""
     if loaded.takes_images and path.suffix.lower() in SUFFIXES:
         raise unlabelled(loaded, path, "a picture alone has no label; a folder for each class gives them")
-    from nnscratch.datasets.tables.kinds import decimal_mark  # these import polars
-    from nnscratch.datasets.tables.reader import read_table
+    from nnscratch.datasets.tables.frames import pl  # these import polars
+    from nnscratch.datasets.tables.kinds import decimal_mark, fitting_mark
+    from nnscratch.datasets.tables.parsing import known_cells
 
     source = loaded.config.data.dataset.build()
     settings = source if isinstance(source, TableSettings) else TableSettings()
-    table = read_table(path, settings.delimiter, settings.header)
+    as_text = (settings.target,) if loaded.classes is not None and isinstance(settings.target, str) else ()
+    table = read_as_trained(loaded, path, as_text)
     if by is not None:
         require_column(by, table.names, str(path))
     decimal, _ = decimal_mark(table, settings.decimal)
     names = _target_names(loaded, settings, table.names, path)
     columns = [table.column(name) for name in names]
     if loaded.classes is None:
-        read = [Number(name, decimal=decimal).read(column) for name, column in zip(names, columns, strict=True)]
-        for name, (_, bad) in zip(names, read, strict=True):
+        marks = [fitting_mark(known_cells(each), decimal) if each.dtype == pl.String else decimal for each in columns]
+        numbers = [Number(name, decimal=mark) for name, mark in zip(names, marks, strict=True)]
+        read = [number.read(column) for number, column in zip(numbers, columns, strict=True)]
+        for number, (_, bad) in zip(numbers, read, strict=True):
             if bad.any():
                 row = int(np.argmax(bad))
-                raise DataError(f"{table.place(row)}: the target {name!r} is {table.cell(name, row)!r}, not a number")
+                cell = table.cell(number.name, row)
+                raise DataError(
+                    f"{table.place(row)}: the target {number.name!r} is {cell!r}, not {number.expected(cell)}"
+                )
         values = np.stack([each for each, _ in read], axis=1)
         rows = np.flatnonzero(~np.isnan(values).any(axis=1))
         targets = numbers_of(loaded, values[rows], path)
     else:
         cells = [str(cell).strip() for cell in columns[0].to_list()]
-        rows = np.array([row for row, cell in enumerate(cells) if not is_gap(cell)], np.int64)
+        rows = np.array([row for row, cell in enumerate(cells) if cell in loaded.classes or not is_gap(cell)], np.int64)
         targets = labels_of(loaded.classes, [_class_name(cells[row], loaded.classes) for row in rows], path)
     if not len(rows):
         raise unlabelled(loaded, path, f"every cell of the target {names[0]!r} is empty")
@@ -140,10 +159,11 @@ def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
         weights = Number(settings.weight, decimal=decimal).read(table.column(settings.weight))[0][rows]
         if not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
             raise DataError(f"{path}: the weights {settings.weight!r} are not all numbers from 0 on, or all are 0")
-    left_out = len(table) - len(rows)
-    note = f"{left_out:,} rows without a target are left out" if left_out else ""
+    left_out, lacks = len(table) - len(rows), settings.weight is not None and weights is None
+    notes = [f"{left_out:,} rows without a target are left out"] * bool(left_out)
+    notes += [f"without a column {settings.weight!r} every row counts the same in the loss"] * lacks
     cells_by = None if by is None else tuple(str(cell) for cell in table.column(by).gather(rows).to_list())
-    return Labelled(Examples.all_of(inputs, targets, places, weights), note, cells_by)
+    return Labelled(Examples.all_of(inputs, targets, places, weights), "\n".join(notes), cells_by)
 
 
 def _target_names(loaded: LoadedRun, settings: TableSettings, names: Sequence[str], path: Path) -> tuple[str, ...]:
@@ -228,10 +248,10 @@ def _require_known(classes: tuple[str, ...], names: Iterable[str], path: Path) -
 
 
 def numbers_of(loaded: LoadedRun, values: Array, path: Path) -> Array:
-    """Regression targets (N, K) float32."""
+    """Regression targets (N, K), float32 where that has all their digits."""
     if values.dtype.kind not in "biuf":
         raise DataError(f"{path}: targets of {values.dtype}; a regression's are numbers")
-    flat = values.reshape(len(values), -1).astype(np.float32)
+    flat = as_float32(values.reshape(len(values), -1).astype(np.float64))
     if flat.shape[1] != loaded.outputs:
         raise DataError(f"{path}: {flat.shape[1]} targets an example, the network gives {loaded.outputs}")
     if not np.isfinite(flat).all():

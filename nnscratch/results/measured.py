@@ -32,7 +32,10 @@ class Calibration:
     error_before: float
 
     def __str__(self) -> str:
-        return f"{percent(self.error_before)} before temperature {decimal(self.temperature)}"
+        return (
+            f"calibrated with temperature {decimal(self.temperature)}: "
+            f"without it the calibration error is {percent(self.error_before)}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +81,7 @@ class Classified:
             by_class=ClassCounts.of(counts),
             # Of the probabilities, also where a threshold decides.
             reliability=reliability(np.max(p, axis=1), np.argmax(p, axis=1) == t),
-            figures=figures_of_labels(t, p, counts, curves, rng, str(calibration) if calibration is not None else ""),
+            figures=figures_of_labels(t, p, counts, curves, rng),
             curves=curves,
             calibration=calibration,
         )

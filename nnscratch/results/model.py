@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from datetime import date, time
 from numbers import Real
 from pathlib import Path
 from threading import Lock
@@ -44,6 +45,11 @@ class Model:
 
     def __repr__(self) -> str:
         return f"<Model of {self._loaded.run.path}, epoch {self._loaded.epoch}>"
+
+    @property
+    def loaded(self) -> LoadedRun:
+        """The run that it is of: its checkpoint, scaling and encoding."""
+        return self._loaded
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -115,13 +121,18 @@ class Model:
 
     def outputs(self, stored: Array) -> Array:
         """The network's raw outputs (N, K) for inputs as the data is stored; of a regression, for scaled targets."""
+        y = self.outputs_or_not_finite(stored)
+        require_finite(y)
+        return y
+
+    def outputs_or_not_finite(self, stored: Array) -> Array:
+        """The same without an error: a row whose outputs are not finite spoils no other."""
         loaded = self._loaded
         y = np.empty((len(stored), loaded.outputs), np.float32)
         with self._lock:
             for start in range(0, len(stored), BATCH):
                 part = stored[start : start + BATCH]
                 y[start : start + BATCH] = loaded.outputs_of(part)
-        require_finite(y)
         return y
 
     def stored(self, x: Inputs) -> Array:
@@ -153,8 +164,8 @@ class Model:
             raise DataError(f"x: an array of {x.dtype}, not of numbers")
         if loaded.encoding is None and x.shape[1:] == loaded.input_shape:
             return stored_rows(loaded, x, "x")
-        number, size = as_rows(loaded, x.shape, "x")
-        return stored_rows(loaded, x.reshape(number, size), "x")
+        rows = as_rows(loaded, x.shape, "x")
+        return stored_rows(loaded, rows.in_order(x.reshape(rows.number, rows.size)), "x")
 
     def _files(self, paths: Iterable[str | os.PathLike[str]]) -> Array:
         # An absolute path: a file may be called `-`, which stands for standard input elsewhere.
@@ -183,8 +194,21 @@ class Model:
 
     def _records(self, rows: list[Mapping[str, Any]]) -> Array:
         """Rows with text or dates, as JSON objects are read."""
-        plain = [
-            {name: cell.item() if isinstance(cell, np.generic) else cell for name, cell in row.items()} for row in rows
-        ]
-        found = list(record_items(self._loaded, list(enumerate(plain, start=1)), ()))
-        return np.stack([item.read() for item in found])
+        plain = [{name: _plain(cell, number, name) for name, cell in row.items()} for number, row in enumerate(rows)]
+        stored = np.empty((len(rows), *self.input_shape), np.float32)
+        for number, item in enumerate(record_items(self._loaded, list(enumerate(plain, start=1)), ())):
+            try:
+                stored[number] = item.read()
+            except DataError as error:
+                raise DataError(f"x: row {number}: {error.message.removeprefix(f'{item.name}: ')}") from None
+        return stored
+
+
+def _plain(cell: Any, number: int, name: str) -> str | float | bool | None:
+    """A cell of a dict as JSON has it: moments in ISO's notation, NumPy's numbers as Python's."""
+    value = cell.item() if isinstance(cell, np.generic) else cell
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise DataError(f"x: row {number}: {name!r} is {cell!r:.40}, neither text, a number nor a moment")

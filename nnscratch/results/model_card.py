@@ -7,7 +7,6 @@ person has written there stays when the card is made again.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -21,11 +20,11 @@ from nnscratch.host.json_text import json_text
 from nnscratch.report.formats import count, decimal, duration, percent, printable, printable_lines
 from nnscratch.report.table_formats import markdown_table
 from nnscratch.report.tables import Column, Table
-from nnscratch.runs import layout
+from nnscratch.results.evaluation import evaluations_of
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.looks import count_looks
 from nnscratch.runs.reading import LONGEST_META, text_of
-from nnscratch.runs.summary import status
+from nnscratch.runs.status import status_of
 
 MARKDOWN, JSON = "model_card.md", "model_card.json"
 FORMAT = 1
@@ -95,7 +94,7 @@ def _values(run: RunDirectory, gradient_check: Mapping[str, Any] | None) -> dict
     started_from = None if meta.started_from is None else asdict(meta.started_from)
     return {
         "name": run.name,
-        "status": status(run, meta),
+        "status": status_of(run, meta),
         "started": meta.started,
         "updated": meta.updated,
         "parameters": meta.parameters,
@@ -114,21 +113,9 @@ def _values(run: RunDirectory, gradient_check: Mapping[str, Any] | None) -> dict
         "gradient_check": checked,
         "looks": dict(count_looks(run)),
         "training_test": run.read_test(),
-        "evaluations": dict(_evaluations(run)),
+        "evaluations": dict(evaluations_of(run)),
         "environment": asdict(meta.machine),
     }
-
-
-def _evaluations(run: RunDirectory) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What `nnscratch evaluate` has written, by split or data: figures, intervals, classes and subgroups."""
-    for file in sorted((run.path / layout.EVALUATION).glob("*/metrics.json")):
-        try:
-            found = json.loads(text_of(file, LONGEST_META))
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(found, dict):
-            kept = {name: value for name, value in found.items() if name not in ("run", "confusion_matrix")}
-            yield file.parent.name, kept
 
 
 def _filled(markdown: str) -> dict[str, str]:

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.report.elements import Picture
 from nnscratch.report.formats import count, percent
-from nnscratch.report.page import Picture
 from nnscratch.results.drawers import Job, draw_all
 from nnscratch.results.evaluation import Evaluation
 from nnscratch.results.measured import Classified, Regressed
+from nnscratch.results.seen import seen
 from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.loaded import LoadedRun
 from nnscratch.training.examples import Examples
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,11 @@ class Plot:
 
     name: str
     alt: str
-    draw: Callable[..., Figure]
+    draw: Callable[..., object]
     caption: str = ""
     is_for_telephones: bool = True
+    film: Callable[..., object] | None = None
+    """Puts the same over the epochs into a .gif."""
 
 
 def draw_run(loaded: LoadedRun, evaluation: Evaluation | None, train: Examples | None) -> dict[str, Picture]:
@@ -65,6 +68,8 @@ def _plots(loaded: LoadedRun, evaluation: Evaluation | None, train: Examples | N
     if evaluation is not None:
         yield from _evaluation_plots(evaluation, loaded.run.name)
         yield from _example_plots(evaluation)
+    if train is not None and (picture := seen(loaded, train)) is not None:
+        yield Plot(picture.name, picture.alt, picture.draw, picture.caption, film=picture.film)
     yield from _weight_plots(loaded, train)
 
 
@@ -79,13 +84,24 @@ def _draw(plots: Iterable[Plot], run: RunDirectory, folder: str, *, with_narrow:
 
     drawn = list(plots)
     narrow = [plot for plot in drawn if with_narrow and plot.is_for_telephones]
-    jobs = [*(Job(plot.draw) for plot in drawn), *(Job(partial(plot.draw, width=NARROW)) for plot in narrow)]
-    made = draw_all(jobs)
-    for_telephones = dict(zip((plot.name for plot in narrow), made[len(drawn) :], strict=True))
+    moving = [(plot, plot.film) for plot in drawn if plot.film is not None]
+    jobs = [
+        *(Job(film, ".gif") for _, film in moving),  # first: they take longest
+        *(Job(plot.draw) for plot in drawn),
+        *(Job(partial(plot.draw, width=NARROW)) for plot in narrow),
+    ]
+    made = iter(draw_all(jobs))
+    films = {plot.name: next(made) for plot, _ in moving}
+    wide = {plot.name: next(made) for plot in drawn}
+    for_telephones = {plot.name: next(made) for plot in narrow}
     pictures: dict[str, Picture] = {}
-    for plot, wide in zip(drawn, made, strict=False):
-        run.write_bytes(f"{folder}/{plot.name}.png", wide)
-        pictures[plot.name] = Picture(wide, plot.alt, plot.caption, for_telephones.get(plot.name))
+    for plot in drawn:
+        run.write_bytes(f"{folder}/{plot.name}.png", wide[plot.name])
+        if plot.name in films:
+            run.write_bytes(f"{folder}/{plot.name}.gif", films[plot.name])
+        pictures[plot.name] = Picture(
+            wide[plot.name], plot.alt, plot.caption, for_telephones.get(plot.name), films.get(plot.name)
+        )
     return pictures
 
 

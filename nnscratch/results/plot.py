@@ -97,7 +97,9 @@ def _draw(
         return Drawn(loaded.run.path, draw_for_paper(loaded, evaluation, train, paper.suffix, paper.width), None)
     pictures = draw_run(loaded, evaluation, train)
     report = write_report(loaded, evaluation, pictures)
-    return Drawn(loaded.run.path, tuple(loaded.run.plots / f"{name}.png" for name in pictures), report)
+    plots = [loaded.run.plots / f"{name}.png" for name in pictures]
+    films = [loaded.run.plots / f"{name}.gif" for name, picture in pictures.items() if picture.film is not None]
+    return Drawn(loaded.run.path, (*plots, *films), report)
 
 
 def paper_of(format: str | None, width: str | None) -> Paper | None:

@@ -40,10 +40,13 @@ class Prediction:
     error: str | None = None
     kept: Mapping[str, str] = field(default_factory=dict)
     """Cells of its row in a table that were asked for."""
+    note: str = ""
+    """What in its row training never saw, and what it was taken for."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json."""
         own: dict[str, Any] = {"input": self.input, **({"kept": dict(self.kept)} if self.kept else {})}
+        own |= {"note": self.note} if self.note else {}
         if self.error is not None:
             return {**own, "error": self.error}
         if self.values is not None:
@@ -55,23 +58,35 @@ class Prediction:
     def to_text(self) -> str:
         """One line for people."""
         own = "  ".join([self.input, *(f"{name}={cell}" for name, cell in self.kept.items())])
+        note = f"  note: {self.note}" if self.note else ""
         if self.error is not None:
             return printable(f"{own}  error: {self.error}")
         if self.values is not None:
-            return printable("  ".join([own, *(f"{name} {decimal(v, 6)}" for name, v in self.values.items())]))
+            return printable("  ".join([own, *(f"{name} {_shown(v)}" for name, v in self.values.items())]) + note)
         (label, probability), *others = self.top
         also = ", ".join(f"{name} {percent(share, 1)}" for name, share in others)
-        return printable(f"{own}  {label} {percent(probability, 1)}" + (f"  ({also})" if also else ""))
+        return printable(f"{own}  {label} {percent(probability, 1)}" + (f"  ({also})" if also else "") + note)
+
+
+def _shown(value: float) -> str:
+    """Six digits, and all before the point: 1000000012."""
+    return f"{value:.0f}" if 1e6 <= abs(value) < 1e15 else decimal(value, 6)
 
 
 class Predictions:
     """A stream of predictions: read once, in one of its forms, each piece of which is there as soon as it is made."""
 
     def __init__(
-        self, stream: Iterator[Prediction], target_names: tuple[str, ...], top: int, keep: Sequence[str] = ()
+        self,
+        stream: Iterator[Prediction],
+        target_names: tuple[str, ...],
+        top: int,
+        keep: Sequence[str] = (),
+        has_notes: bool = False,
     ) -> None:
         """The columns of a table are those to `keep`, and `target_names` for a regression, `top` classes else."""
         self._stream, self._target_names, self._top, self._keep = stream, target_names, top, tuple(keep)
+        self._last = ("error", "note") if has_notes else ("error",)
         self._made = self._failed = 0
 
     @property
@@ -101,17 +116,18 @@ class Predictions:
         yield "]\n" if self._made else "[]\n"
 
     def to_csv(self) -> Iterator[str]:
-        """Columns input, those kept; label, probability, label_2, probability_2, ..., or every target; error."""
+        """Columns input, those kept; label, probability, label_2, ..., or every target; error; for tables note."""
         names = list(self._target_names)
         for place in range(1, self._top + 1):
             names += [name if place == 1 else f"{name}_{place}" for name in ("label", "probability")]
-        yield _csv_row(["input", *self._keep, *names, "error"])
+        yield _csv_row(["input", *self._keep, *names, *self._last])
         for prediction in self:
             cells: list[object] = [cell for pair in prediction.top for cell in pair]
             cells += (prediction.values or {}).values()
             cells = [""] * len(names) if prediction.error is not None else cells
             kept = [prediction.kept.get(name, "") for name in self._keep]
-            yield _csv_row([prediction.input, *kept, *cells, prediction.error or ""])
+            last = (prediction.error or "", prediction.note)[: len(self._last)]
+            yield _csv_row([prediction.input, *kept, *cells, *last])
 
 
 def _csv_row(cells: Sequence[object]) -> str:
@@ -146,7 +162,7 @@ def predict_run(
     used = use_threads_of(loaded, threads)
     stream = predict(loaded, items(loaded, inputs, listing, keep), top, used, communicator)
     names = () if loaded.classes else loaded.target_names
-    return Predictions(stream, names, min(top, len(loaded.classes or ())), keep)
+    return Predictions(stream, names, min(top, len(loaded.classes or ())), keep, loaded.encoding is not None)
 
 
 def predict(
@@ -160,7 +176,9 @@ def predict(
         # Warning filters belong to the process: this outermost one puts back what the readers' own leave behind.
         own = communicator.share(len(batch))
         with quiet_pillow() if loaded.takes_images else nullcontext():
-            read = cpu.threaded_map(_read, batch[own], readers)  # Pillow decodes without holding the interpreter's lock
+            read = cpu.threaded_map(
+                read_item, batch[own], readers
+            )  # Pillow decodes without holding the interpreter's lock
         arrays = [each for each in read if not isinstance(each, str)]
         for index, array in enumerate(arrays):
             stored[index] = array
@@ -171,10 +189,10 @@ def predict(
         errors = [each if isinstance(each, str) else None for each in read]
         if communicator.size > 1:
             errors, y = _of_all(errors, y, loaded.outputs, communicator)
-        answers = _answers(loaded, y, top)
+        made = answers(loaded, y, top)
         for item, error in zip(batch, errors, strict=True):
-            answer = next(answers) if error is None else partial(Prediction, error=error)
-            yield answer(item.name, kept=item.kept)
+            answer = next(made) if error is None else partial(Prediction, error=error)
+            yield answer(item.name, kept=item.kept, note=item.note)
 
 
 def _of_all(
@@ -189,7 +207,7 @@ def _of_all(
     return [error for each in found for error in each], together.reshape(-1, outputs)
 
 
-def _read(item: Item) -> Array | str:
+def read_item(item: Item) -> Array | str:
     """The item's array, or in words why there is none: whatever is wrong with one file, the others are predicted."""
     try:
         return item.read()
@@ -199,14 +217,14 @@ def _read(item: Item) -> Array | str:
         return f"unreadable: {type(error).__name__}: {error}"
 
 
-def _answers(loaded: LoadedRun, y: Array, top: int) -> Iterator[partial[Prediction]]:
+def answers(loaded: LoadedRun, y: Array, top: int) -> Iterator[partial[Prediction]]:
     """For every row of outputs, what makes the Prediction once the input's name is known."""
     p = loaded.probabilities(y) if loaded.classes is not None and len(y) else y  # of none there is no largest
     values = loaded.values(y) if loaded.classes is None else y
     order = np.argsort(-y, axis=1, kind="stable")[:, :top].tolist()
-    finite = np.isfinite(y) & np.isfinite(values)
+    is_finite: list[bool] = np.all(np.isfinite(y) & np.isfinite(values), axis=1).tolist()
     for row in range(len(y)):
-        if not finite[row].all():
+        if not is_finite[row]:
             yield partial(Prediction, error="the network's outputs for it are not finite")
         elif loaded.classes is not None:
             best = tuple((loaded.classes[index], float(p[row, index])) for index in order[row])

@@ -12,14 +12,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from nnscratch.datasets.formats.folder import HIDDEN, SEEN, walk
 from nnscratch.datasets.formats.images import SUFFIXES, decode
 from nnscratch.datasets.formats.npy import MAGIC, read_npy_header
+from nnscratch.datasets.sources.array_inputs import COLOURS
 from nnscratch.datasets.sources.csv_table import SUFFIXES as TABLE_SUFFIXES
+from nnscratch.datasets.sources.npz import KEYS
 from nnscratch.datasets.tables.json_text import json_object
 from nnscratch.errors import DataError, UserError
 from nnscratch.nn.compute.buffers import Array
@@ -30,8 +32,8 @@ from nnscratch.runs.loaded import LoadedRun
 JSON_LINES = 256
 """Objects of standard input that are read at once."""
 ARRAY_SUFFIXES = (".npy", ".npz")
-INPUT_KEYS = ("x_test", "x", "X", "inputs", "images", "data", "features", "x_train")
-"""Which array of an NPZ file is predicted, the first that is there, when it holds several."""
+SPLITS_OF_ARRAYS = ("test", "train", "val")
+"""Which split of an NPZ file is predicted, the first that is there."""
 
 
 def items(
@@ -147,7 +149,8 @@ def _array_items(loaded: LoadedRun, path: Path) -> Iterator[Item]:
         return
     with zipfile.ZipFile(path) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-        chosen = next((key for key in INPUT_KEYS if key in names), names[0] if len(names) == 1 else None)
+        known = [key for split in SPLITS_OF_ARRAYS for key in KEYS[f"{split} inputs"]]
+        chosen = next((key for key in known if key in names), names[0] if len(names) == 1 else None)
         if chosen is None:
             raise DataError(f"{path}: which array? It holds {', '.join(names) or 'none'}", "call the inputs x")
         with archive.open(f"{chosen}.npy") as member:
@@ -160,16 +163,16 @@ def _rows_of(loaded: LoadedRun, file: IO[bytes], name: str) -> Iterator[Item]:
     shape, dtype = header.shape, header.dtype
     if dtype.kind not in "biuf":
         raise DataError(f"{name}: an array of {dtype}, not of numbers")
-    count, per_row = as_rows(loaded, shape, name)
+    rows = as_rows(loaded, shape, name)
     if header.is_fortran and len(shape) > 1:
         raise DataError(f"{name}: the array is in Fortran order", "save numpy.ascontiguousarray(x)")
-    size = per_row * dtype.itemsize
-    for index in range(count):
+    size = rows.size * dtype.itemsize
+    for index in range(rows.number):
         raw = file.read(size)
-        place = name if count == 1 and len(shape) == len(loaded.input_shape) else f"{name}[{index}]"
+        place = name if rows.number == 1 and len(shape) == len(loaded.input_shape) else f"{name}[{index}]"
         if len(raw) < size:
-            raise DataError(f"{name}: the file ends within row {index} of {count:,}", "is it complete?")
-        values = np.frombuffer(raw, dtype)
+            raise DataError(f"{name}: the file ends within row {index} of {rows.number:,}", "is it complete?")
+        values = rows.in_order(np.frombuffer(raw, dtype)[np.newaxis])[0]
         yield Item(place, partial(_stored_row, loaded, values, place))
 
 
@@ -201,17 +204,34 @@ def _array_shape(loaded: LoadedRun, name: str) -> tuple[int, ...]:
     return (len(loaded.encoding.columns),)
 
 
-def as_rows(loaded: LoadedRun, shape: tuple[int, ...], name: str) -> tuple[int, int]:
-    """How many examples an array of that shape holds, and how many numbers each has."""
+class Rows(NamedTuple):
+    """How many examples an array holds, and how many numbers each has."""
+
+    number: int
+    size: int
+    channels_first: tuple[int, ...] = ()
+    """The shape (C, H, W) of each, where they are pictures stored so."""
+
+    def in_order(self, values: Array) -> Array:
+        """Numbers (N, size) of some of them in the order of the network's input."""
+        if not self.channels_first:
+            return values
+        return np.moveaxis(values.reshape(len(values), *self.channels_first), 1, -1).reshape(len(values), self.size)
+
+
+def as_rows(loaded: LoadedRun, shape: tuple[int, ...], name: str) -> Rows:
+    """The examples of an array of that shape; of pictures also channels first, as data to train with may be."""
     wanted = _array_shape(loaded, name)
     size = math.prod(wanted)
     accepted = [wanted, (size,)]
     if wanted[-1] == 1 and len(wanted) == 3:
         accepted.append(wanted[:2])
-    if shape in accepted:
-        return 1, size
-    if shape[1:] in accepted:
-        return shape[0], size
+    first = (wanted[-1], *wanted[:-1]) if loaded.takes_images and wanted[-1] in COLOURS else ()
+    for count, example in ((1, shape), (shape[0] if shape else 0, shape[1:])):
+        if example in accepted:
+            return Rows(count, size)
+        if first and example == first:
+            return Rows(count, size, first)
     raise DataError(
         f"{name}: shape {shape} is neither one example {wanted} nor many (N, {', '.join(map(str, wanted))})"
     )

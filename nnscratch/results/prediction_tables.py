@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnscratch.datasets.tables.columns import Category, Number
 from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.datasets.tables.header import TARGET_NAMES
+from nnscratch.datasets.tables.json_text import Digits
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.errors import DataError, UserError
 from nnscratch.nn.compute.buffers import Array
@@ -34,17 +36,46 @@ class Item:
     read: Callable[[], Array]
     kept: Mapping[str, str] = field(default_factory=dict)
     """Cells of its row that go into the output."""
+    note: str = ""
+    """What in its row was not so in training: a new level, a gap in a column without any."""
 
 
 def table_items(loaded: LoadedRun, path: Path, keep: Sequence[str]) -> Iterator[Item]:
     """The rows of a table's file, as `path:2`, `path:3`, ... by their line."""
-    from nnscratch.datasets.tables.reader import read_table  # which imports polars
-
     if not path.exists():
         raise DataError(f"{path} does not exist")
+    yield from _rows(loaded, read_as_trained(loaded, path, _as_written(loaded, keep)), keep)
+
+
+def table_text_items(loaded: LoadedRun, path: Path, data: bytes) -> Iterator[Item]:
+    """The rows of a table's text; `path` is what it is called."""
+    yield from _rows(loaded, read_as_trained(loaded, path, _as_written(loaded, ()), data), ())
+
+
+def read_as_trained(loaded: LoadedRun, path: Path, as_text: Sequence[str], data: bytes | None = None) -> TextTable:
+    """The table in a file, or in the data of a text called so, read by the settings of training.
+
+    Where these leave it open, the first row is a header when it has half of the names of training, and none when
+    training had none, whatever its cells look like.
+    """
+    from nnscratch.datasets.tables.reader import read_table, read_table_text  # which import polars
+
+    def read(header: bool | None) -> TextTable:
+        if data is None:
+            return read_table(path, delimiter, header, as_text)
+        return read_table_text(path, data, delimiter, header, as_text)
+
     settings = loaded.config.data.dataset.build()
-    told = (settings.delimiter, settings.header) if isinstance(settings, TableSettings) else (None, None)
-    yield from _rows(loaded, read_table(path, *told), keep)
+    delimiter, header = (settings.delimiter, settings.header) if isinstance(settings, TableSettings) else (None, None)
+    table = read(header)
+    if header is not None or loaded.encoding is None:
+        return table
+    schema = loaded.encoding.schema
+    first = table.names if table.has_header else [str(column[0]).strip() for column in table.columns]
+    has_names = 2 * len(set(schema.names).intersection(first)) >= len(schema.names)
+    if has_names != table.has_header and (has_names or not schema.has_header):
+        return read(has_names)
+    return table
 
 
 def record_items(
@@ -56,19 +87,33 @@ def record_items(
     encoding = loaded.encoding
     if encoding is None:
         raise DataError("JSON objects are rows of a table, and this run was trained on none", "give it paths")
+    commas = [each.name for each in encoding.columns if isinstance(each, Number) and each.decimal == ","]
     complete: list[tuple[int, dict[str, Any]]] = []
     for line, record in [*records, (0, {})]:
         missing = [column.name for column in encoding.columns if column.name not in record] + [
             name for name in keep if name not in record
         ]
         if not missing:
-            complete.append((line, record))
+            complete.append((line, _with_commas(record, commas) if commas else record))
             continue
         if complete:
-            yield from _rows(loaded, from_records(Path("-"), complete, ()), keep)
+            yield from _rows(loaded, from_records(Path("-"), complete, (), _as_written(loaded, keep)), keep)
             complete = []
         if line:
             yield failure(f"-:{line}", DataError(f"no {', '.join(map(repr, missing[:10]))} in the object"))
+
+
+def _as_written(loaded: LoadedRun, keep: Sequence[str]) -> tuple[str, ...]:
+    """The columns whose cells are not to become numbers: 007 and 1.10 of a category, and what goes into the output."""
+    columns = () if loaded.encoding is None else loaded.encoding.columns
+    return (*keep, *(column.name for column in columns if isinstance(column, Category)))
+
+
+def _with_commas(record: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The record with the numbers of these columns written as their table writes them: in a column with text they are
+    read as text."""
+    numbers = {name: record[name] for name in names if isinstance(record[name], Digits)}
+    return record | {name: number.replace(".", ",") for name, number in numbers.items()}
 
 
 def failure(name: str, error: UserError) -> Item:
@@ -85,20 +130,37 @@ def _rows(loaded: LoadedRun, table: TextTable, keep: Sequence[str]) -> Iterator[
     if missing:
         raise DataError(f"{table.path} has no column {', '.join(map(repr, missing))} to keep")
     encoding = loaded.encoding or _of_position(loaded, table)
-    encoding.places(table)  # a table that lacks a column is one error, not one for each row
+    encoding = _with_marks_of(table, encoding)  # which raises, once, where the table lacks a column
     for start in range(0, len(table), BLOCK):
         part = table.take(np.arange(start, min(start + BLOCK, len(table))))
-        values, errors = encoding.read(part)
+        values, errors, notes = encoding.read(part)
         values[[row for row, error in enumerate(errors) if error is not None]] = np.nan
         features = encoding.encode(values)
         kept = {name: part.column(name).to_list() for name in keep}
-        for row, error in enumerate(errors):
+        for row, (error, note) in enumerate(zip(errors, notes, strict=True)):
             name = part.place(row)
             own = {key: str(cells[row]) for key, cells in kept.items()}
             if error is not None:
                 yield Item(name, failure(name, DataError(f"{name}: {error}")).read, own)
             else:
-                yield Item(name, partial(stored, loaded, features[row], name), own)
+                yield Item(name, partial(stored, loaded, features[row], name), own, note)
+
+
+def _with_marks_of(table: TextTable, encoding: TableEncoding) -> TableEncoding:
+    """The encoding for a table whose numbers may have another decimal mark than those of training."""
+    from nnscratch.datasets.tables.frames import pl
+    from nnscratch.datasets.tables.kinds import decimal_mark, fitting_mark
+    from nnscratch.datasets.tables.parsing import known_cells
+
+    mark, why = decimal_mark(table, None)
+    is_clear = mark == "," and "could be either" not in why
+    columns = []
+    for place, column in zip(encoding.places(table), encoding.columns, strict=True):
+        cells = table.columns[place]
+        if isinstance(column, Number) and cells.dtype == pl.String:
+            column = replace(column, decimal=fitting_mark(known_cells(cells), "," if is_clear else column.decimal))
+        columns.append(column)
+    return TableEncoding(replace(encoding.schema, columns=tuple(columns)))
 
 
 def _of_position(loaded: LoadedRun, table: TextTable) -> TableEncoding:

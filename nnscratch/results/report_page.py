@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from nnscratch.host.workplace import Workplace
+from nnscratch.report.elements import Headline, Picture
 from nnscratch.report.formats import count, duration, metric_value
-from nnscratch.report.page import Headline, Mistake, Picture, ReportContents, render_report
+from nnscratch.report.page import Mistake, ReportContents, render_report
 from nnscratch.report.samples import image_png
 from nnscratch.report.tables import most_confused, per_class_table
+from nnscratch.results.data_section import data_section
+from nnscratch.results.environment import environment_of
 from nnscratch.results.evaluation import Evaluation
 from nnscratch.results.figures import figures_table
 from nnscratch.results.measured import Classified, Regressed
@@ -23,6 +26,7 @@ from nnscratch.runs.meta import Meta
 from nnscratch.version import VERSION
 
 MISTAKES = 12
+LEARNED = ("boundary", "surface", "fit")
 INSIDE = ("gradient_flow", "weights", "first_layer")
 CLASS_PLOTS = ("per_class", "thresholds", "reliability", "predictions", "regression")
 
@@ -47,14 +51,16 @@ def _contents(loaded: LoadedRun, evaluation: Evaluation | None, pictures: Mappin
         network=network_table(tuple(loaded.network.summaries)),
         figures=figures_table(evaluation.measured.figures) if evaluation else None,
         curves=pictures.get("curves"),
+        learned=next((pictures[name] for name in LEARNED if name in pictures), None),
         confusion_matrix=pictures.get("confusion_matrix"),
         most_confused=most_confused(classified.counts, classified.classes) if classified else None,
         per_class=per_class_table(classified.class_scores) if classified else None,
         class_plots=tuple(pictures[name] for name in CLASS_PLOTS if name in pictures),
         mistakes=tuple(_mistakes(evaluation, classified)) if evaluation and classified else (),
         plots=tuple(pictures[name] for name in INSIDE if name in pictures),
+        data=data_section(run),
         timings=_timings(meta, history),
-        environment=_environment(meta),
+        environment=environment_of(meta),
         footer=f"Written by nnscratch {VERSION}. This page loads nothing from the network.",
     )
 
@@ -140,26 +146,6 @@ def _timings(meta: Meta, history: Sequence[Mapping[str, float]]) -> dict[str, st
     if any("val_seconds" in row for row in history):
         timings["Validation"] = duration(_sum(history, "val_seconds"))
     return timings | {"Epochs": count(len(history))}
-
-
-def _environment(meta: Meta) -> dict[str, str]:
-    there, data = meta.machine, meta.dataset
-    pairs = {
-        "Command": shlex.join(meta.command),
-        "Seed": meta.seed,
-        "Data": data.origin,
-        "Data, SHA-256": data.digest,
-        "Processor": there.cpu,
-        "Cores": there.cores,
-        "Threads": there.threads,
-        "BLAS and kernel": there.kernel,
-        "NumPy": there.numpy,
-        "Python": there.python,
-        "nnscratch": there.nnscratch,
-        "Git commit": there.git_commit,
-        "Platform": there.platform,
-    }
-    return {name: str(value) for name, value in pairs.items() if value not in (None, "")}
 
 
 def _sum(history: Sequence[Mapping[str, float]], key: str) -> float:

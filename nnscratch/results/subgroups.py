@@ -22,9 +22,10 @@ from nnscratch.training.metrics.classification import confusion_matrix
 from nnscratch.training.metrics.ranking import curves_by_class
 
 SHOWN = {
-    "classification": ("accuracy", "balanced_accuracy", "macro_f1"),
-    "regression": ("mean_absolute_error", "root_mean_squared_error", "r2"),
+    "classification": {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1"},
+    "regression": {"mean_absolute_error": "MAE", "root_mean_squared_error": "RMSE", "r2": "R2"},
 }
+"""Figures of a group and what their columns are called."""
 MOST = 12
 """Levels with a group of their own, the largest; the others are one."""
 FEW = 8
@@ -105,10 +106,9 @@ def subgroups_table(column: str, groups: Sequence[Subgroup]) -> Table:
     task = groups[0].figures[0].metric.task
     chosen = [{each.metric.name: each for each in group.figures} for group in groups]
     first, *others = SHOWN[task]
-    titles = [chosen[0][name].metric.title for name in (first, *others)]
     columns = (
-        Column(column), Column("examples", True), Column(titles[0], True), Column("95 % interval", True),
-        *(Column(title, True) for title in titles[1:]),
+        Column(column), Column("examples", True), Column(SHOWN[task][first], True), Column("95 % interval", True),
+        *(Column(SHOWN[task][name], True) for name in others),
     )  # fmt: skip
     rows = [
         (

@@ -41,7 +41,7 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: IO[bytes] | None = None
-        """The lock's open file, while this process holds the run."""
+        """The lock's open file, while this process holds or follows the run."""
 
     @classmethod
     def create(cls, runs_dir: Path, name: str) -> RunDirectory:
@@ -138,6 +138,12 @@ class RunDirectory:
                 yield
             finally:
                 self._lock = None
+
+    @contextmanager
+    def followed(self) -> Iterator[None]:
+        """Knows which folder this is, without holding it: who writes beside the training writes into no other."""
+        with open_without_following(self.path / layout.LOCK) as self._lock:
+            yield
 
     def is_being_trained(self) -> bool:
         """Whether a process holds the run just now."""

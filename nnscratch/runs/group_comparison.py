@@ -14,7 +14,7 @@ from nnscratch.report.table_formats import TABLE_FORMATS
 from nnscratch.report.tables import Column, Table, differences
 from nnscratch.runs.group import RunGroup
 from nnscratch.runs.group_summary import GroupSummary, summarize_group
-from nnscratch.runs.student import Interval, interval, repetitions_needed
+from nnscratch.training.metrics.student import Interval, interval, repetitions_needed
 
 SAME_FOLDS = ("seed", "data.limit", "data.dataset.", "data.path")
 """What decides which examples a fold has."""

@@ -13,8 +13,8 @@ from nnscratch.report.formats import digits_of, duration, metric_value, with_dev
 from nnscratch.report.tables import Column, Table, plain_table
 from nnscratch.report.values import RunSummary
 from nnscratch.runs.group import Member, RunGroup
-from nnscratch.runs.student import Interval, interval
 from nnscratch.runs.summary import plain_summary, summarize
+from nnscratch.training.metrics.student import Interval, interval
 
 
 @dataclass(frozen=True)

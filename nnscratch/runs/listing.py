@@ -39,36 +39,36 @@ class RunsList:
 
 def list_runs(runs_dir: Path, *, everything: bool = False) -> RunsList:
     """The runs directly in runs_dir; with `everything` also those in folders below, such as a sweep's trials."""
-    if not runs_dir.is_dir():
-        raise UserError(f"there is no folder {runs_dir}", "--runs-dir says where runs are")
     found = []
-    for path in _run_folders(runs_dir, everything=everything):
-        started, summary = _summarized(path)
-        found.append((started, path, replace(summary, name=str(path.relative_to(runs_dir)))))
+    for path in run_folders(runs_dir, everything=everything):
+        started, summary = summarized(path, str(path.relative_to(runs_dir)))
+        found.append((started, path, summary))
     found.sort(key=lambda each: each[:2])
     return RunsList(runs_dir, tuple((path, summary) for _, path, summary in found))
 
 
-def _summarized(path: Path) -> tuple[str, RunSummary]:
-    """When a run was started, and its line; of one that cannot be read, a line that says why: the others are shown."""
+def summarized(path: Path, name: str) -> tuple[str, RunSummary]:
+    """When a run was started, and its line under that name; of one that cannot be read, a line that says why."""
     run = RunDirectory(path)
     try:
         if is_group(path):
             group = RunGroup.open(path)
             started = [member.run.read_meta().started or "" for member in group.members]
-            return min(filter(None, started), default=""), summarize_group(group).as_row(run.name)
-        return run.read_meta().started or "", summarize(run)
+            return min(filter(None, started), default=""), summarize_group(group).as_row(name)
+        return run.read_meta().started or "", replace(summarize(run), name=name)
     except UserError as error:
-        return "", RunSummary(run.name, "-", f"unreadable: {error.message}")
+        return "", RunSummary(name, "-", f"unreadable: {error.message}")
     except Exception as error:
-        return "", RunSummary(run.name, "-", f"unreadable: {type(error).__name__}: {error}"[:200])
+        return "", RunSummary(name, "-", f"unreadable: {type(error).__name__}: {error}"[:200])
 
 
-def _run_folders(runs_dir: Path, *, everything: bool) -> list[Path]:
+def run_folders(runs_dir: Path, *, everything: bool) -> list[Path]:
     """Folders with a config and checkpoints: a run holds no other run, so below one nothing is looked for.
 
-    A group of runs is one; with `everything` its runs are found, too.
+    A group of runs is one; with `everything` its runs are found, too. Raises UserError when there is no such folder.
     """
+    if not runs_dir.is_dir():
+        raise UserError(f"there is no folder {runs_dir}", "--runs-dir says where runs are")
     found = []
     for parent, folders, names in os.walk(runs_dir):
         path = Path(parent)

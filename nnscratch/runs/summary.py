@@ -13,7 +13,8 @@ from nnscratch.config.document import read_yaml
 from nnscratch.errors import ConfigError, UserError
 from nnscratch.report.values import RunSummary
 from nnscratch.runs.directory import RunDirectory
-from nnscratch.runs.meta import Meta, Status
+from nnscratch.runs.meta import Meta
+from nnscratch.runs.status import status_of
 from nnscratch.training.progress import Monitor
 
 
@@ -26,7 +27,7 @@ def summarize(run: RunDirectory) -> RunSummary:
     return RunSummary(
         name=run.name,
         data=meta.dataset.name or "-",
-        status=status(run, meta),
+        status=status_of(run, meta),
         metric=metric,
         parameters=meta.parameters,
         best_epoch=best,
@@ -36,11 +37,6 @@ def summarize(run: RunDirectory) -> RunSummary:
         test=_finite(test.get(f"test_{metric}")),
         seconds=_finite(sum(each.get("train_seconds", 0.0) for each in history)) if history else None,
     )
-
-
-def status(run: RunDirectory, meta: Meta) -> Status:
-    """What the run says; killed when it says running but no process holds it."""
-    return "killed" if meta.status == "running" and not run.is_being_trained() else meta.status
 
 
 def _best_epoch(run: RunDirectory, meta: Meta, history: Sequence[Mapping[str, float]]) -> int | None:

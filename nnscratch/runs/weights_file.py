@@ -59,7 +59,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
         raise UserError(f"reading {path} needs safetensors", "pip install 'nnscratch[safetensors]'") from None
     try:
         with safe_open(path, "numpy") as file:
-            arrays = {name: np.asarray(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+            arrays = {name: np.asarray(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118  it is no dict, and iterates over nothing else
             header = dict(file.metadata() or {})
     except FileNotFoundError:
         raise DataError(f"there is no file {path}") from None

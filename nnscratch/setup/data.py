@@ -9,6 +9,7 @@ from typing import Any
 
 from nnscratch.datasets import inventory
 from nnscratch.datasets.dataset import Found
+from nnscratch.datasets.storage import cached_rows
 from nnscratch.errors import DataError, UsageError
 from nnscratch.host.display import Display
 from nnscratch.report.formats import count
@@ -23,9 +24,16 @@ class DatasetList:
     listings: tuple[inventory.Listing, ...]
     failure = None
 
+    @property
+    def cache(self) -> Path:
+        """The folder of rows that were decoded from one's own data."""
+        return self.data_dir / "cache"
+
     def to_dict(self) -> dict[str, Any]:
+        files, size = cached_rows(self.cache)
         return {
             "data_dir": str(self.data_dir),
+            "cache": {"folder": str(self.cache), "files": files, "bytes": size},
             "datasets": [
                 {
                     "name": each.name,
@@ -42,7 +50,9 @@ class DatasetList:
     def to_text(self) -> str:
         rows = tuple((each.name, each.summary, state(each)) for each in self.listings)
         table = Table((Column("dataset"), Column("what it is"), Column(f"in {self.data_dir}")), rows)
-        return plain_table(table).rstrip("\n")
+        files, size = cached_rows(self.cache)
+        kept = f"\n\nrows decoded from your own data: {files} in {self.cache} ({_megabytes(size)}); delete them freely"
+        return plain_table(table).rstrip("\n") + (kept if files else "")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ STARTER = """\
 seed: 42                      # equal seeds give equal runs
 
 data:
-  dataset: shapes             # built in; or cifar10, fashion_mnist, or your own: csv, npz, image_folder
+  dataset: shapes             # built in; or cifar10, mnist, fashion_mnist, or your own: csv, npz, image_folder
   # path: data/mine           # folder or file of your own data
   validation: 0.1             # share of the training data that chooses the best epoch; the test data never does
   scaling: standardize        # mean 0 and variance 1 per input, the fastest to learn from; or unit (0 to 1), none

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from types import TracebackType
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from nnscratch.errors import UserError
 from nnscratch.host.display import Display
-from nnscratch.report.formats import decimal, metric_value, setting, shorten
-from nnscratch.report.tables import Column, Table, rich_table
+from nnscratch.host.fitting import fitted
+from nnscratch.host.repeating import repeated
+from nnscratch.report.formats import decimal, metric_value, printable, setting, shorten
+from nnscratch.report.tables import Column, Table, plain_table
 from nnscratch.sweeps.study import FINISHED, Study, Trial
 from nnscratch.sweeps.trouble import is_storage_trouble
 
@@ -20,39 +23,29 @@ INTERVAL = 1.0
 
 
 class Board:
-    """While it is entered, a thread looks at the study, whoever works on it, and shows what has changed."""
+    """Looks at the study, whoever works on it, and shows what has changed since."""
 
-    def __init__(self, study: Study, display: Display) -> None:
-        self._study, self._display = study, display
-        self._told: set[int] = set()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True, name="board")
+    def __init__(self, study: Study, display: Display, also: Callable[[list[Trial]], None] | None = None) -> None:
+        """`also` is told of the trials at every look."""
+        self._study, self._display, self._also = study, display, also
+        self._told = {trial.number for trial in study.trials() if trial.status in FINISHED}
         self._live: Live | None = None
-
-    def __enter__(self) -> Board:
-        self._told = {trial.number for trial in self._study.trials() if trial.status in FINISHED}
-        if self._display.live:
+        if display.live:
             from rich.console import Console
             from rich.live import Live
 
-            console = Console(stderr=self._display.json)  # the display's own stream
+            console = Console(stderr=display.json)  # the display's own stream
             self._live = Live(console=console, auto_refresh=False, transient=True)
-            self._live.start()
-        self._thread.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-        self._look()
-        if self._live is not None:
-            self._live.stop()
-
-    def _watch(self) -> None:
-        while not self._over.wait(INTERVAL):
-            self._look()
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Inside, a thread looks at it; a last look is taken at the end."""
+        with self._live or nullcontext():
+            try:
+                with repeated(self._look, INTERVAL, "board"):
+                    yield
+            finally:
+                self._look()
 
     def _look(self) -> None:
         try:
@@ -68,8 +61,13 @@ class Board:
                 self._told.add(trial.number)
                 if self._live is None:
                     self._display.say(finished_line(trial, self._study))
+        if self._also is not None:
+            self._also(trials)
         if self._live is not None:
-            self._live.update(rich_table(live_table(trials, self._study)), refresh=True)
+            from rich.text import Text
+
+            width, height = self._live.console.size
+            self._live.update(Text(live_text(trials, self._study, width, height - 1)), refresh=True)
 
 
 def finished_line(trial: Trial, study: Study) -> str:
@@ -83,26 +81,45 @@ def finished_line(trial: Trial, study: Study) -> str:
     return "  ".join(parts) + (f"  ({trial.note})" if trial.note else "")
 
 
+def live_text(trials: list[Trial], study: Study, width: int, height: int) -> str:
+    """How far the sweep is, and a table with the best trial, those that run, and the latest others that have room."""
+    best, done = best_trial(trials, study), [trial for trial in trials if trial.status in FINISHED]
+    others = [trial.number for trial in done if trial is not best]
+
+    def text(left_out: int) -> str:
+        shown = [trial for trial in trials if trial.number not in others[:left_out]]
+        title = f"{printable(study.definition.name)}: {len(done)} of {study.total} trials"
+        title += f" ({left_out} of them not shown)" if left_out else ""
+        notes = [f"trial {trial.number}: {trial.note}" for trial in shown if trial.note and not trial.collapsed]
+        table = fitted(plain_table(live_table(shown, study)), width).rstrip("\n")
+        return "\n".join([fitted(title, width), table, *(shorten(printable(note), width) for note in notes)])
+
+    def has_room(left_out: int) -> bool:
+        return text(left_out).count("\n") < height
+
+    return text(bisect_left(range(len(others)), True, key=has_room))
+
+
 def live_table(trials: list[Trial], study: Study) -> Table:
     """Every trial with how far it is, and what varies between them."""
     metric, paths = study.definition.metric, study.definition.varied
     best = best_trial(trials, study)
-    has_notes = any(trial.note for trial in trials)
     rows = []
     for trial in trials:
         value = trial.value if trial.value is not None else metric.best(trial.curve.values())
-        status = "best" if best is not None and trial.number == best.number else trial.status
+        status = "best" if trial is best else "collapsed" if trial.collapsed else trial.status
         cells = [str(trial.number), status, metric_value(metric.name, value), epochs_of(trial)]
-        cells += [_short(trial, path) for path in paths]
-        rows.append((*cells, *([shorten(trial.note, 30)] if has_notes else [])))
-    columns = [Column("trial", True), Column("status"), Column(metric.name, True), Column("epoch", True)]
+        rows.append((*cells, *(_short(trial, path) for path in paths)))
+    columns = [Column("trial", True), Column("status"), Column(_words(metric.name), True), Column("epoch", True)]
     for path in paths:
         numbers = all(isinstance(trial.parameters.get(path, 0), int | float) for trial in trials)
-        columns.append(Column(path.removesuffix(".name").rpartition(".")[2], numbers))
-    columns += [Column("note")] if has_notes else []
-    done = sum(trial.status in FINISHED for trial in trials)
-    title = f"{study.definition.name}: {done} of {study.total} trials"
-    return Table(tuple(columns), tuple(rows), title)
+        columns.append(Column(_words(path.removesuffix(".name").rpartition(".")[2]), numbers))
+    return Table(tuple(columns), tuple(rows))
+
+
+def _words(name: str) -> str:
+    """A heading that a narrow table breaks between its words."""
+    return name.replace("_", " ")
 
 
 def epochs_of(trial: Trial) -> str:

@@ -25,6 +25,7 @@ from nnscratch.sweeps.estimate import SweepEstimate, estimate
 from nnscratch.sweeps.outcome import SweepSummary, conclude
 from nnscratch.sweeps.study import FINISHED, Study
 from nnscratch.sweeps.sweep_file import load_sweep
+from nnscratch.sweeps.sweep_page import PAGE, SweepPage
 from nnscratch.sweeps.wandb_engine import WandbSweep, sweep_on_wandb
 from nnscratch.sweeps.worker import work, work_in_processes
 
@@ -112,6 +113,8 @@ def sweep(
         study = assignment.open_study(how.extend)
         write_atomically(folder / "sweep.yaml", file.read_bytes())
         _announce(study, folder, display)
+        if workplace.plots:
+            display.say(f"as it goes: {folder / PAGE}")
     except KeyboardInterrupt:
         raise _interrupted("interrupted before a trial was begun", definition, how, workplace, folder) from None
     return _run(study, assignment, how, workplace, display)
@@ -134,9 +137,10 @@ def _run(
     """Works until the sweep is over, and concludes, however it ended."""
     folder = assignment.folder
     trouble: UserError | None = None
+    page = SweepPage(study, folder, display) if workplace.plots else None
     with StopRequest() as stop:
         try:
-            with Board(study, display):
+            with Board(study, display, page.show if page is not None else None).shown():
                 if how.workers == 1:
                     work(study, assignment, stop, display.warn)
                 else:
@@ -156,10 +160,15 @@ def _run(
     try:
         summary = conclude(study, folder, workplace, display, workplace.plots and trouble is None)
     except Exception:
+        if page is not None:
+            page.end(None)
         if trouble is None:
             raise
         raise trouble from None  # what stops trials often stops the leaderboard, too
-    return replace(summary, stopped=trouble)
+    summary = replace(summary, stopped=trouble)
+    if page is not None:
+        page.end(summary)
+    return summary
 
 
 def _interrupted(

@@ -28,7 +28,7 @@ def open_journal(path: Path) -> tuple[BaseStorage, Mutex]:
         path.touch()
         mutex = file_mutex(path.with_name(path.name + ".mutex"))
         with mutex():
-            return JournalStorage(file), mutex  # type: ignore[arg-type]
+            return JournalStorage(file), mutex  # type: ignore[arg-type]  # a JournalFile has all that is called
     except OSError as error:
         raise UserError(f"cannot use the journal {path}: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError, AssertionError):
@@ -124,7 +124,7 @@ def _lock(file: IO[bytes]) -> None:
 
         while True:
             try:
-                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined, unused-ignore]
+                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined, unused-ignore]  # unknown on Linux, known on Windows
                 return
             except OSError:
                 time.sleep(0.05)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,12 +25,9 @@ from nnscratch.results.drawing import pictures_may_fail
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.kept_plugins import keep_plugins
 from nnscratch.sweeps.board import best_trial
-from nnscratch.sweeps.sampling import as_the_sampler_sees_it, optuna_space
+from nnscratch.sweeps.importance import importances, rated
 from nnscratch.sweeps.study import Study, Trial
 from nnscratch.sweeps.trial import trial_changes
-
-FEWEST_TRIALS = 5
-"""From fewer, the importance of a parameter is chance."""
 
 
 @dataclass(frozen=True)
@@ -119,29 +115,6 @@ def _write_best(study: Study, best: Trial, trials: int, folder: Path, workplace:
     return shlex.join([*words, "--allow-plugins"] if config.plugins else words)
 
 
-def importances(study: Study, trials: Sequence[Trial]) -> dict[str, float]:
-    """The share of each parameter in telling good trials from bad (PED-ANOVA, Watanabe 2023); {} when unknown."""
-    import optuna
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-
-    rows = _rated(trials)
-    space = optuna_space(study.definition)
-    if len(rows) < FEWEST_TRIALS or not space or len({row.value for row in rows}) < 2:
-        return {}
-    kept = {frozen.number: frozen for frozen in study.frozen_trials()}
-    known = optuna.create_study(direction=study.definition.metric.goal)
-    known.add_trials([as_the_sampler_sees_it(study.definition, kept[row.number]) for row in rows])
-    try:
-        shares = get_param_importances(known, evaluator=PedAnovaImportanceEvaluator())
-    except (RuntimeError, ValueError):
-        return {}  # too few trials differ
-    return {name: share for name, share in shares.items() if math.isfinite(share)}
-
-
-def _rated(trials: Sequence[Trial]) -> list[Trial]:
-    return [trial for trial in trials if trial.status == "completed" and trial.value is not None]
-
-
 def _draw(study: Study, trials: Sequence[Trial], folder: Path) -> None:
     from nnscratch.report.parallel_coordinates import parallel_coordinates
     from nnscratch.report.sweeps import parameter_importance, sweep_history
@@ -161,7 +134,7 @@ def _draw(study: Study, trials: Sequence[Trial], folder: Path) -> None:
     )
     shares, picture = importances(study, trials), folder / "importance.png"
     if shares:
-        title = f"{name}: how much each parameter mattered, from {len(_rated(trials))} trials"
+        title = f"{name}: how much each parameter mattered, from {len(rated(trials))} trials"
         parameter_importance(list(shares), list(shares.values()), picture, title=title)
     else:
         picture.unlink(missing_ok=True)  # drawn from other trials

@@ -84,7 +84,7 @@ def _open_postgresql(url: str, name: str) -> SharedStorage:
     # SQLAlchemy's default driver has changed over time; this is the one that is installed with nnscratch[postgresql].
     url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg2://", url)
     try:
-        import psycopg2  # type: ignore[import-untyped]  # noqa: F401
+        import psycopg2  # type: ignore[import-untyped]  # noqa: F401  an extra: only whether it is there
     except ImportError:
         raise UsageError(
             f"--storage {shown} needs psycopg2", "install it: pip install 'nnscratch[postgresql]'"

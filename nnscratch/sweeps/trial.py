@@ -24,7 +24,7 @@ from nnscratch.sweeps.assignment import Assignment
 from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.sampling import trial_seed
 from nnscratch.sweeps.study import LeaseLostError, Study, Trial
-from nnscratch.sweeps.trial_observer import Heartbeat, TrialObserver, TrialStop
+from nnscratch.sweeps.trial_observer import TrialObserver, TrialStop, heartbeat
 from nnscratch.sweeps.trial_on_ranks import Ranks
 from nnscratch.sweeps.trouble import Patience
 
@@ -41,7 +41,7 @@ def run_trial(study: Study, trial: Trial, assignment: Assignment, patience: Pati
     observer = TrialObserver(study, trial, stop, patience)
     status, note = "completed", ""
     try:
-        with Heartbeat(study, trial.number, stop):
+        with heartbeat(study, trial.number, stop):
             _train(study, trial, assignment, observer, stop)
     except DivergenceError as error:
         status, note = "diverged", error.message

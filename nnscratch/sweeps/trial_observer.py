@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from types import TracebackType
+from contextlib import AbstractContextManager, suppress
 
 import numpy as np
 
@@ -14,6 +12,7 @@ from nnscratch.config.data import Splits
 from nnscratch.errors import UserError
 from nnscratch.experiment.observer import Observer, Training
 from nnscratch.host.interruption import TAKEN_OVER, Reason, StopRequest
+from nnscratch.host.repeating import repeated
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.sweeps.study import LeaseLostError, Study, Trial
 from nnscratch.sweeps.trouble import Patience, is_storage_trouble
@@ -48,35 +47,21 @@ class TrialStop(StopRequest):
         self._reason = value
 
 
-class Heartbeat:
-    """While it is entered, a thread keeps the trial's lease alive; a lease that is lost stops the trial."""
+def heartbeat(study: Study, number: int, stop: StopRequest) -> AbstractContextManager[None]:
+    """A context in which a thread keeps the trial's lease alive; a lease that is lost stops the trial."""
 
-    def __init__(self, study: Study, number: int, stop: StopRequest) -> None:
-        self._study, self._number, self._stop = study, number, stop
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True, name=f"heartbeat of trial {number}")
+    def beat() -> None:
+        try:
+            study.beat(number)
+        except LeaseLostError:
+            stop.ask(TAKEN_OVER)
+        except UserError:
+            pass  # a damaged journal: the trial meets it, too, and says so
+        except Exception as error:
+            if not is_storage_trouble(error):
+                raise
 
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _beat(self) -> None:
-        while not self._over.wait(self._study.lease_seconds / 4):
-            try:
-                self._study.beat(self._number)
-            except LeaseLostError:
-                self._stop.ask(TAKEN_OVER)
-                return
-            except UserError:
-                return  # a damaged journal: the trial meets it, too, and says so
-            except Exception as error:
-                if not is_storage_trouble(error):
-                    raise
+    return repeated(beat, study.lease_seconds / 4, f"heartbeat of trial {number}")
 
 
 class TrialObserver(Observer):

@@ -13,8 +13,9 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import nnscratch
@@ -26,6 +27,8 @@ from nnscratch.nn.layers.activations import Activation
 from nnscratch.nn.losses import Loss
 from nnscratch.report.files import write_atomically
 from nnscratch.teaching.mathematics import to_tex
+from nnscratch.teaching.topics import ABOUT_TOPICS, TOPICS, Topic
+from nnscratch.teaching.worked_formulas import worked_formulas
 from nnscratch.training.augmentation.augmentation import Augmentation
 from nnscratch.training.averaging import Averaging
 from nnscratch.training.metrics.metric import Metric
@@ -42,6 +45,8 @@ COMPUTING = (
 """The methods that compute a formula unless a component names its own (`formula_in`), in the order they are shown."""
 
 DERIVATION = "Derivation: "
+
+MADE = "<!-- Made by `python -m nnscratch.teaching.book docs`: change the docstrings, not this page. -->"
 
 YEAR = re.compile(r"\b1[789]\d\d\b|\b20[012]\d\b")
 """Of a publication: a docstring that names none gets its module's opening words, which do."""
@@ -119,7 +124,9 @@ PAGES = (
         "and predictions y in the targets' own units; each equals scikit-learn's. `training: {monitor: val_macro_f1}` "
         "computes one after every epoch and keeps the weights that are best by it; a sweep's metric is one that its "
         "config monitors. Figures come with 95 % bootstrap intervals: percentiles over 1,000 resamples of the split, "
-        "from the run's seed, an accuracy's from the binomial distribution itself. Where a figure has no "
+        "from the run's seed, an accuracy's from the binomial distribution itself; where all resamples are alike "
+        "there is none. Noise only adds to the calibration error, so what perfect probabilities would have by chance "
+        "stands beside it, and its interval reaches as far below it as above. Where a figure has no "
         "meaning there is none, and it is said why.",
         Metric,
     ),
@@ -130,6 +137,7 @@ PAGES = (
 def book() -> dict[str, str]:
     """Every generated file of docs/ by name."""
     pages = {f"{page.name}.md": "\n".join(_page(page)) + "\n" for page in PAGES}
+    pages["step.md"] = "\n".join([MADE, "# Around a step", "", ABOUT_TOPICS, *chain(*map(_topic, TOPICS))]) + "\n"
     return {"README.md": "\n".join(_contents()) + "\n", **pages}
 
 
@@ -153,13 +161,16 @@ def _contents() -> Iterator[str]:
         "the layers for the gradients; let the [optimizer](optimizers.md) change the weights at the rate of the "
         "[schedule](schedules.md), and perhaps [average](averaging.md) them.",
         "",
+        "New to all this? [Nine chapters](learn/README.md) begin at one neuron, with pictures and exercises.",
+        "",
         "Three commands show it at work on any config:",
         "",
         "- `nnscratch explain CONFIG` tells one such step in these formulas and its own numbers,",
         "- `nnscratch gradcheck CONFIG` compares every gradient with difference quotients,",
         "- `nnscratch diagnose RUN` says in which layer a training went wrong.",
         "",
-        "[A layer of your own](teaching.md) takes one file; [a trained network elsewhere](export.md), one command; "
+        "[A layer of your own](teaching.md) takes one file; [a trained network elsewhere](export.md), one command, "
+        "[as a service](serving.md) another; "
         "[working on nnscratch](contributing.md) has the map of the code.",
         "",
         "| Page | In a config | Components |",
@@ -168,10 +179,12 @@ def _contents() -> Iterator[str]:
     for page in PAGES:
         names = ", ".join(f"[{each.name}]({page.name}.md#{each.name})" for each in page.components)
         yield f"| [{page.title}]({page.name}.md) | `{page.where}` | {names} |"
+    names = ", ".join(f"[{topic.name}](step.md#{topic.name.replace(' ', '-')})" for topic in TOPICS)
+    yield f"| [Around a step](step.md) | | {names} |"
 
 
 def _page(page: Page) -> Iterator[str]:
-    yield "<!-- Made by `python -m nnscratch.teaching.book docs`: change the docstrings, not this page. -->"
+    yield MADE
     yield from (f"# {page.title}", "", f"{page.text} In a config: `{page.where}`. [Contents](README.md)")
     for component in page.components:
         yield from _component(component)
@@ -181,11 +194,7 @@ def _component(component: type[Component]) -> Iterator[str]:
     yield from ("", f"## {component.name}", "")
     statement, paragraphs = opening(component)
     yield from _fenced(statement)
-    equations = getattr(component, "equations", {})
-    if equations:
-        yield from ("", "$$")
-        yield r" \qquad ".join(rf"{to_tex(name)} = {to_tex(formula)}" for name, formula in equations.items())
-        yield "$$"
+    yield from _typeset(worked_formulas(component))
     for paragraph in paragraphs:
         yield ""
         if paragraph.startswith(DERIVATION):
@@ -204,6 +213,21 @@ def _component(component: type[Component]) -> Iterator[str]:
             short = " (short form)" if field.name == component.short else ""
             yield f"| `{field.name}`{short} | {_default(field)} | {_prose(field.metadata.get('help', ''))} |"
     yield from ("", "Computed in " + ", ".join(_links(component)) + ".")
+
+
+def _topic(topic: Topic) -> Iterator[str]:
+    yield from ("", f"## {topic.name}", "", f"In a config: `{topic.where}`.")
+    for paragraph in inspect.cleandoc(topic.computed.__doc__ or "").split("\n\n"):
+        yield from ("", _prose(paragraph))
+    yield from _typeset(topic.formulas())
+    yield from ("", f"Computed in {_link(topic.computed.__name__, topic.computed)}.")
+
+
+def _typeset(formulas: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Formulas below each other, as the code host shows mathematics."""
+    if formulas:
+        lines = [rf"{to_tex(name)} &= {to_tex(formula)}" for name, formula in formulas]
+        yield from ("", "$$", r"\begin{aligned}", " \\\\\n".join(lines), r"\end{aligned}", "$$")
 
 
 def _derivation(text: str) -> Iterator[str]:
@@ -274,7 +298,7 @@ def _computing(component: type[Component], name: str) -> Callable[..., object] |
     return method
 
 
-def _link(name: str, method: Callable[..., object]) -> str:
+def _link(name: str, method: Callable[..., object] | type) -> str:
     file = Path(inspect.getsourcefile(method) or "").resolve().relative_to(ROOT)
     line = inspect.getsourcelines(method)[1]
     return f"[`{name}`](../{file.as_posix()}#L{line}) ({file.name}:{line})"

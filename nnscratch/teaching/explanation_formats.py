@@ -1,31 +1,22 @@
-"""An explanation as text for a terminal, as Markdown with TeX, and as a self-contained HTML page with MathML."""
+"""An explanation as text for a terminal, as Markdown with TeX, as a page to walk through, and as a picture."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from nnscratch.errors import UserError
 from nnscratch.nn.equations import Equation, number
 from nnscratch.report.files import write_atomically
-from nnscratch.teaching.explanation import Explanation, Section
-from nnscratch.teaching.mathematics import to_mathml, to_tex, to_text
+from nnscratch.teaching.explanation import Explanation
+from nnscratch.teaching.graph import graph_svg
+from nnscratch.teaching.mathematics import parts_of_name, to_tex, to_text
+from nnscratch.teaching.step_page import as_html as page
 
 MARK = "nnscratch explain"
 """In every written explanation, by which one is known."""
-
-STYLE = """
-:root { color-scheme: light dark; }
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-pre { overflow-x: auto; padding: .6rem .8rem; border: 1px solid #8886; border-radius: .3rem; font-size: .85rem; }
-.equation { overflow-x: auto; margin: 1rem 0; }
-.note, .arrays { font-size: .85rem; opacity: .85; }
-.arrays li { overflow-wrap: anywhere; }
-math { font-size: 1.05rem; }
-"""
 
 
 @dataclass(frozen=True)
@@ -37,17 +28,23 @@ class Told:
     failure = None
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self.explanation)
+        told = asdict(self.explanation)
+        del told["example"]["picture"]
+        for section, plain in zip(self.explanation.sections, told["sections"], strict=True):
+            plain["title"] = section.title
+        return told
 
     def to_text(self) -> str:
         """Where it is when it was written; else all of it."""
         return "\n".join(f"written to {file}" for file in self.files) or as_text(self.explanation)
 
 
-def write_explanation(explanation: Explanation, html: Path | None = None, markdown: Path | None = None) -> Told:
+def write_explanation(
+    explanation: Explanation, html: Path | None = None, markdown: Path | None = None, graph: Path | None = None
+) -> Told:
     """Writes the files that are wanted; UserError when another file than an explanation is there."""
     files = []
-    for path, form in ((html, as_html), (markdown, as_markdown)):
+    for path, form in ((html, as_html), (markdown, as_markdown), (graph, as_svg)):
         if path is not None:
             _write(path, form(explanation))
             files.append(path)
@@ -77,6 +74,16 @@ def as_text(explanation: Explanation) -> str:
     return "\n".join(lines)
 
 
+def as_html(explanation: Explanation) -> str:
+    """The page to walk through."""
+    return page(explanation, MARK)
+
+
+def as_svg(explanation: Explanation) -> str:
+    """The graph of the network alone."""
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<!-- {MARK} -->\n{graph_svg(explanation)}\n'
+
+
 def as_markdown(explanation: Explanation) -> str:
     return "\n".join(_markdown(explanation)) + "\n"
 
@@ -95,59 +102,15 @@ def _markdown(explanation: Explanation) -> Iterator[str]:
             yield from ("$$", *([f"({equation.note})"] if equation.note else []))
 
 
-def as_html(explanation: Explanation) -> str:
-    title = escape(f"{explanation.name}: training step {explanation.step}")
-    body = "".join(_html(section) for section in explanation.sections)
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="generator" content="{MARK}"><meta name="viewport" content="width=device-width">'
-        f"<style>{STYLE}</style></head>\n<body><main><h1>{title}</h1><p>{escape(explanation.introduction)}</p>\n"
-        f"{body}</main></body></html>\n"
-    )
-
-
-def _html(section: Section) -> str:
-    arrays = "".join(f"<li><code>{escape(array.text)}</code></li>" for array in section.arrays)
-    equations = "".join(map(_html_equation, section.equations))
-    return (
-        f"<section><h2>{escape(section.title)}</h2><pre>{escape(section.words)}</pre>"
-        f'<ul class="arrays">{arrays}</ul>{equations}</section>\n'
-    )
-
-
-def _html_equation(equation: Equation) -> str:
-    left = _name_mathml(equation.name)
-    parts = (to_mathml(equation.formula), to_mathml(equation.numbers), to_mathml(number(equation.value)))
-    rows = "".join(
-        f"<mtr><mtd style='text-align:right'>{left if index == 0 else ''}</mtd>"
-        f"<mtd style='text-align:left'><mo>=</mo>{part}</mtd></mtr>"
-        for index, part in enumerate(parts)
-    )
-    note = f'<p class="note">{escape(equation.note)}</p>' if equation.note else ""
-    return f'<div class="equation"><math display="block"><mtable>{rows}</mtable></math>{note}</div>'
-
-
 def _note(equation: Equation) -> str:
     return f"    ({equation.note})" if equation.note else ""
 
 
-def _parts(name: str) -> tuple[str, str]:
-    """`y` and `0,3` of `y_{0,3}`; no index of what is no entry of an array."""
-    letter, _, index = name.partition("_{")
-    return letter, index.removesuffix("}")
-
-
 def _name_text(name: str) -> str:
-    letter, index = _parts(name)
+    letter, index = parts_of_name(name)
     return to_text(letter) + (f"[{index}]" if index else "")
 
 
 def _name_tex(name: str) -> str:
-    letter, index = _parts(name)
+    letter, index = parts_of_name(name)
     return f"{{{to_tex(letter)}}}_{{{index}}}" if index else to_tex(letter)
-
-
-def _name_mathml(name: str) -> str:
-    letter, index = _parts(name)
-    symbol = to_mathml(letter)
-    return f"<msub><mrow>{symbol}</mrow><mn>{index}</mn></msub>" if index else symbol

@@ -18,7 +18,8 @@ from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
-from nnscratch.nn.gradient_check import SAMPLES, batch_sizes, check_gradients, check_layers, check_loss
+from nnscratch.nn.gradient_batches import batch_sizes
+from nnscratch.nn.gradient_check import SAMPLES, check_gradients, check_layers, check_loss
 from nnscratch.nn.gradient_comparison import TOLERANCE
 from nnscratch.nn.gradient_rows import ArrayCheck
 from nnscratch.nn.network import Network
@@ -103,20 +104,21 @@ class GradientReport:
 
     def to_text(self) -> str:
         columns = (Column("layer"), Column("worst"), *(Column(title, True) for title in (
-            "error", "backward", "quotient", "good to", "entries", "at kinks")), Column(""))  # fmt: skip
+            "error", "backward", "quotient", "good to", "entries")), Column(""))  # fmt: skip
         cells = []
         for path in (*self.paths, "loss", "input"):
             own = [row for row in self._rows if _layer_of(row) == path]
             if not own:
                 continue
             worst = max(own, key=_badness)
-            checked, crossed = sum(row.checked for row in own), sum(row.crossed_kinks for row in own)
-            numbers = (f"{worst.worst:.1e}", f"{worst.analytic:.6e}", f"{worst.numeric:.6e}", f"{worst.own_error:.0e}")
-            cells.append((path, _place(worst), *numbers, count(checked), count(crossed), self._verdict(own)))
-        hidden = sum(row.unresolved for row in self._rows)
+            numbers = (f"{worst.worst:.1e}", f"{worst.analytic:.4e}", f"{worst.numeric:.4e}", f"{worst.own_error:.0e}")
+            checked = count(sum(row.checked for row in own))
+            cells.append((path, _place(worst), *numbers, checked, self._verdict(own)))
+        hidden, crossed = (sum(getattr(row, what) for row in self._rows) for what in ("unresolved", "crossed_kinks"))
         lines = [plain_table(Table(columns, tuple(cells)))]
         lines += [f"{name}: {hint}" for hint, name in self._notes.items()]
         lines += [f"of the entries, rounding hides {count(hidden)}: neither right nor wrong"] if hidden else []
+        lines += [f"of the entries, {count(crossed)} lie at kinks: left out"] if crossed else []
         batches = f"{', '.join(map(str, self.batches[:-1]))} and {self.batches[-1]}"
         lines += [
             f"every layer end to end and alone, in float64, in batches of {batches}, one after another",
@@ -200,17 +202,17 @@ def _start(assembly: Assembly, workplace: Workplace) -> RandomStreams:
 
 def _report(assembly: Assembly, data: str, batch_size: int, samples: int | None, tolerance: float) -> GradientReport:
     network, recipe, seed = assembly.network, assembly.recipe(), assembly.config.seed
-    x, *forms = _batch(assembly, recipe, batch_size)
+    (x, *forms), w = _batch(assembly, recipe, batch_size)
     entries = _affordable_entries(network, len(x)) if samples is None else samples
     checked = check_gradients(
-        network, recipe.loss, x, forms[0], recipe.l2, samples=entries, seed=seed, tolerance=tolerance
+        network, recipe.loss, x, forms[0], recipe.l2, w=w, samples=entries, seed=seed, tolerance=tolerance
     )
     alone = check_layers(network, x, samples=entries, seed=seed, tolerance=tolerance)
     y = network.forward(x, training=True)
-    losses = [check_loss(recipe.loss, y, t, samples=entries, seed=seed, tolerance=tolerance) for t in forms]
+    losses = [check_loss(recipe.loss, y, t, w=w, samples=entries, seed=seed, tolerance=tolerance) for t in forms]
     return GradientReport(
         assembly.config.name,
-        f"{len(x)} examples of {data}",
+        f"{len(x)} {'examples' if w is None else 'weighted examples'} of {data}",
         (len(x), *batch_sizes(len(x))),
         tolerance,
         tuple(checked),
@@ -220,16 +222,16 @@ def _report(assembly: Assembly, data: str, batch_size: int, samples: int | None,
     )
 
 
-def _batch(assembly: Assembly, recipe: Recipe, size: int) -> list[Array]:
-    """The first batch of training: its inputs, and every form of targets that the loss is given, mixed ones first."""
+def _batch(assembly: Assembly, recipe: Recipe, size: int) -> tuple[list[Array], Array | None]:
+    """The first batch of training: its inputs, then targets in every form that the loss is given; and its weights."""
     train = scale_targets(assembly.splits.train, assembly.target_affine)
     streams, classes = RandomStreams(assembly.config.seed), assembly.network.output_shape[0]
     batches = TrainingBatches(train, assembly.affine, size, streams, recipe.augmentations, classes, np.float64)
     x, t = batches.batch(0, 0)
-    labels = train.targets[batches.rows(0)]
+    labels, w = train.targets[batches.rows(0)], batches.weights(0)
     if labels.ndim > 1:
-        return [x, t.astype(np.float64)]
-    return [x, t, labels] if t.ndim > 1 else [x, labels]
+        return [x, t.astype(np.float64)], w
+    return [x, t, labels] if t.ndim > 1 else [x, labels], w
 
 
 def _dataset(config: Config, workplace: Workplace, display: Display) -> tuple[Dataset, str]:
@@ -268,7 +270,7 @@ def _layer_of(row: ArrayCheck) -> str:
 
 def _place(row: ArrayCheck) -> str:
     what = row.name.removeprefix(_layer_of(row)).lstrip(". ")
-    return f"{what}[{', '.join(map(str, row.index))}]"
+    return f"{what}[{','.join(map(str, row.index))}]"
 
 
 def _fails(row: ArrayCheck) -> bool:

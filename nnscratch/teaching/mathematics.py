@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from html import escape
 
 from nnscratch.nn.equations import DIGITS, number, parse, reduction
@@ -29,6 +30,30 @@ def to_tex(formula: str) -> str:
 def to_mathml(formula: str) -> str:
     """The elements inside <math>."""
     return _mathml(parse(formula))[0]
+
+
+def to_mathml_pieces(formula: str) -> list[str]:
+    """The same in pieces between which a line may end: the terms of a sum, also of one in brackets or above a line."""
+    return _pieces(parse(formula))
+
+
+def parts_of_name(name: str) -> tuple[str, str]:
+    """`y` and `0,3` of the name `y_{0,3}` of an equation; no index of what is no entry of an array."""
+    letter, _, index = name.partition("_{")
+    return letter, index.removesuffix("}")
+
+
+def matrix(rows: Sequence[Sequence[float]], *, more_rows: bool = False, more_columns: bool = False) -> str:
+    """Numbers as a matrix in MathML; dots where there are more."""
+    cells = [[f"<mn>{_rounded(value)}</mn>" for value in row] + ["<mo>⋯</mo>"] * more_columns for row in rows]
+    if more_rows:
+        cells.append(["<mo>⋮</mo>"] * len(cells[0]))
+    table = "".join("<mtr>" + "".join(f"<mtd>{cell}</mtd>" for cell in row) + "</mtr>" for row in cells)
+    return f"<mrow><mo>[</mo><mtable>{table}</mtable><mo>]</mo></mrow>"
+
+
+def _rounded(value: float) -> str:
+    return f"{value + 0.0:.4g}".replace("-", "−")
 
 
 def _name(name: str) -> tuple[str, str, bool]:
@@ -114,11 +139,18 @@ def _tex(node: ast.expr) -> tuple[str, int]:
     raise ValueError(f"cannot write {ast.unparse(node)}")
 
 
-def _mathml(node: ast.expr) -> tuple[str, int]:
-    left_bracket, right_bracket = "<mo>(</mo>", "<mo>)</mo>"
+MINUS = '<mo form="prefix">−</mo>'
+OPEN, CLOSE = '<mo stretchy="false">(</mo>', '<mo stretchy="false">)</mo>'
+"""Brackets as high as a letter: of those that grow browsers make too much where a font has none of its own."""
 
+
+def _in_brackets(inside: str) -> str:
+    return f"<mo>(</mo>{inside}<mo>)</mo>" if "<mfrac>" in inside else f"{OPEN}{inside}{CLOSE}"
+
+
+def _mathml(node: ast.expr) -> tuple[str, int]:
     def wrapped(part: tuple[str, int], least: int) -> str:
-        return f"<mrow>{_wrapped(part, least, left_bracket, right_bracket)}</mrow>"
+        return f"<mrow>{part[0] if part[1] >= least else _in_brackets(part[0])}</mrow>"
 
     match node:
         case ast.Constant(value=value):
@@ -133,11 +165,11 @@ def _mathml(node: ast.expr) -> tuple[str, int]:
             symbol = f"<mover accent='true'>{symbol}<mo>^</mo></mover>" if hat else symbol
             return (f"<msub>{symbol}<mi>{escape(index)}</mi></msub>" if index else symbol), ATOM
         case ast.UnaryOp(operand=operand):
-            return f"<mo>−</mo>{wrapped(_mathml(operand), PRODUCT)}", SUM
+            return f"{MINUS}{wrapped(_mathml(operand), PRODUCT)}", SUM
         case ast.BinOp(left=left, op=ast.Add() | ast.Sub() as operator, right=right):
             level = SUM if isinstance(operator, ast.Add) else PRODUCT
             second = _mathml(right)
-            if second[0].startswith("<mo>−"):
+            if second[0].startswith(MINUS):
                 second = (second[0], SUM - 1)
             return f"{_mathml(left)[0]}<mo>{SIGNS[type(operator)]}</mo>{wrapped(second, level)}", SUM
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
@@ -158,8 +190,53 @@ def _mathml(node: ast.expr) -> tuple[str, int]:
                 under = f"<munder><mo>{sign}</mo><mi>{over}</mi></munder>"
                 return under + wrapped(_mathml(arguments[0]), PRODUCT), PRODUCT
             inside = "<mo>,</mo>".join(_mathml(argument)[0] for argument in arguments)
-            return f"<mi>{name}</mi><mo>(</mo>{inside}<mo>)</mo>", ATOM
+            return f"<mi>{name}</mi>{_in_brackets(inside)}", ATOM
     raise ValueError(f"cannot write {ast.unparse(node)}")
+
+
+def _pieces(node: ast.expr) -> list[str]:
+    match node:
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() as operator, right=right):
+            sign = f'<mo form="infix">{SIGNS[type(operator)]}</mo>'
+            level = SUM if isinstance(operator, ast.Add) else PRODUCT
+            first, *rest = _enclosed(right, level)
+            return [
+                *_pieces(left),
+                sign + (_in_brackets(first) if first.startswith(MINUS) else first),
+                *rest,
+            ]
+        case ast.BinOp(left=left, op=ast.Mult(), right=right) if _is_long(left) or _is_long(right):
+            *before, last = _enclosed(left, PRODUCT)
+            first, *rest = _enclosed(right, PRODUCT)
+            return [*before, f"{last}<mo>·</mo>{first}", *rest]
+        case ast.BinOp(left=left, op=ast.Div(), right=right) if _is_long(left):
+            *before, last = _enclosed(left, PRODUCT)
+            divisor = _wrapped(_mathml(right), POWER, OPEN, CLOSE)
+            return [*before, f"{last}<mo>/</mo>{divisor}"]
+        case ast.Call(func=ast.Name(id=name), args=arguments) if len(arguments) > 3 or any(map(_is_long, arguments)):
+            word = f"<mi>{name}</mi>{OPEN}"
+            lists = [_pieces(argument) for argument in arguments]
+            for pieces in lists[:-1]:
+                pieces[-1] += "<mo>,</mo>"
+            first, *rest = (piece for pieces in lists for piece in pieces)
+            return _closed([word + first, *rest])
+    return [_mathml(node)[0]]
+
+
+def _is_long(node: ast.expr) -> bool:
+    return len(_pieces(node)) > 3
+
+
+def _enclosed(node: ast.expr, least: int) -> list[str]:
+    """The pieces, in brackets where the precedence wants them."""
+    pieces = _pieces(node)
+    if _mathml(node)[1] >= least:
+        return pieces
+    return _closed([OPEN + pieces[0], *pieces[1:]])
+
+
+def _closed(pieces: list[str]) -> list[str]:
+    return [*pieces[:-1], pieces[-1] + CLOSE]
 
 
 def _plain_number(value: object) -> str:

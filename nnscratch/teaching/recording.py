@@ -14,7 +14,7 @@ from nnscratch.component import Component
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.equations import Equation, FormulaError
 from nnscratch.nn.layer import Layer
-from nnscratch.teaching.explanation import ArrayView, Section
+from nnscratch.teaching.explanation import ArrayView, Node, Phase, Section
 from nnscratch.training.measurements import global_norm
 from nnscratch.training.step import StepTaken
 from nnscratch.training.trainer import Trainer
@@ -28,12 +28,16 @@ class Recording:
     later work overwrites the numbers; so an inner layer comes before its outer one.
     """
 
-    def __init__(self, trainer: Trainer, shown: int) -> None:
-        self.trainer, self.network, self.recipe, self.shown = trainer, trainer.network, trainer.recipe, shown
+    def __init__(self, trainer: Trainer, example: int, shown: int) -> None:
+        """Equations are of that example of the batch, from 0; arrays show so many from it on."""
+        self.trainer, self.network, self.recipe = trainer, trainer.network, trainer.recipe
+        self.example, self.shown = example, slice(example, example + shown)
         self.network.skip_input_gradient(False)  # training has no use for it, a reader has
         self._forward: list[Section] = []
         self._backward: list[Section] = []
         self._updates: list[Section] = []
+        self._passed: dict[str, dict[str, ArrayView]] = {}
+        """Of every layer, by its path, the example's x, y, dy and dx."""
         self._returned = self._kept = np.empty(0)
         """What a layer returned last, and a copy of it."""
         for layer in self.network.walk():
@@ -67,10 +71,25 @@ class Recording:
     def sections(self, taken: StepTaken, step: int, total_steps: int) -> tuple[Section, ...]:
         """The step in order, once it is taken: number `step`, from 1, of so many."""
         y, dy, shown = self._y, self._dy, self.shown
-        equations = [*self.recipe.loss.worked(y, taken.t, taken.loss, dy, taken.w), *self._penalty]
-        arrays = [("y", y[:shown]), ("t", taken.t[:shown]), ("dy", dy[:shown])]
-        loss = _section("loss", self.recipe.loss, arrays, equations)
+        worked = self.recipe.loss.worked(y, taken.t, taken.loss, dy, taken.w, self.example)
+        arrays = [("y", y[shown]), ("t", taken.t[shown]), ("dy", dy[shown])]
+        loss = _section("loss", "", self.recipe.loss, arrays, [*worked, *self._penalty])
         return *self._forward, loss, *self._backward, *self._updates, *self._averaging(step, total_steps)
+
+    def graph(self) -> tuple[Node, ...]:
+        """The network, once the step is taken, with what the example was on its way."""
+        return tuple(map(self._node, self.network.layers))
+
+    def _node(self, layer: Layer) -> Node:
+        passed = self._passed[layer.path]
+        chains = tuple(tuple(map(self._node, chain.layers)) for chain in layer.children())
+        weights = tuple((name, array.shape) for name, array in self._own(layer, self.network.parameters.theta))
+        dy, dx = passed.get("dy"), passed.get("dx")
+        return Node(layer.path, weights, passed["x"], passed["y"], dy, dx, chains, layer.joins)
+
+    def _pass(self, layer: Layer, **arrays: Array) -> None:
+        views = {name: ArrayView.of(name, array[self.example]) for name, array in arrays.items()}
+        self._passed.setdefault(layer.path, {}).update(views)
 
     def _listen(self, layer: Layer) -> None:
         forward, backward, parameters = layer.forward, layer.backward, self.network.parameters
@@ -82,22 +101,24 @@ class Recording:
             y = forward(x, training)
             made = y.copy()
             self._returned, self._kept = y, made
-            arrays = [("x", given[: self.shown]), *self._own(layer, parameters.theta), ("y", made[: self.shown])]
-            equations = layer.worked_forward(given, made)
-            self._forward.append(_section(f"forward {layer.path}", layer, arrays, equations))
+            arrays = [("x", given[self.shown]), *self._own(layer, parameters.theta), ("y", made[self.shown])]
+            equations = layer.worked_forward(given, made, self.example)
+            self._forward.append(_section("forward", layer.path, layer, arrays, equations))
+            self._pass(layer, x=given, y=made)
             return y
 
         def backward_and_tell(dy: Array) -> Array | None:
             arriving = dy.copy()
             dx = backward(dy)
             gradients = [(f"d {name}", array) for name, array in self._own(layer, parameters.gradient)]
-            passed = [] if dx is None else [("dx", dx[: self.shown])]
-            arrays = [("dy", arriving[: self.shown]), *gradients, *passed]
-            equations = layer.worked_backward(given, made, arriving, dx)
-            self._backward.append(_section(f"backward {layer.path}", layer, arrays, equations))
+            passed = [] if dx is None else [("dx", dx[self.shown])]
+            arrays = [("dy", arriving[self.shown]), *gradients, *passed]
+            equations = layer.worked_backward(given, made, arriving, dx, self.example)
+            self._backward.append(_section("backward", layer.path, layer, arrays, equations))
+            self._pass(layer, dy=arriving, **({} if dx is None else {"dx": dx}))
             return dx
 
-        layer.forward, layer.backward = forward_and_tell, backward_and_tell  # type: ignore[method-assign]
+        layer.forward, layer.backward = forward_and_tell, backward_and_tell  # type: ignore[method-assign]  # of this one layer, while it is told of
 
     def _own(self, layer: Layer, vector: Array) -> Iterator[tuple[str, Array]]:
         """The layer's own arrays, without those of layers inside it, by their short names."""
@@ -116,7 +137,7 @@ class Recording:
         vectors = {"theta before": before.theta, "g": before.gradient, "theta after": parameters.theta}
         arrays = [(name, vector[at : at + 1]) for name, vector in vectors.items()]
         arrays.append(("all theta after", parameters.theta))
-        return _section(f"update {self._name(at)}", recipe.optimizer, arrays, equations)
+        return _section("update", self._name(at), recipe.optimizer, arrays, equations)
 
     def _averaging(self, step: int, total_steps: int) -> Iterator[Section]:
         """The average of the weight with the largest gradient, when weights are averaged."""
@@ -127,7 +148,7 @@ class Recording:
         at = int(np.argmax(np.abs(self._gradient)))
         equations = averaging.worked_update(before[at], self._theta[at], after[at], step, total_steps)
         arrays = [("all theta after", theta), ("their average", after[: theta.size])]
-        yield _section(f"average {self._name(at)}", averaging, arrays, equations)
+        yield _section("average", self._name(at), averaging, arrays, equations)
 
     def _name(self, at: int) -> str:
         """`1.dense.weight[3, 2]`, of a place in theta."""
@@ -139,11 +160,11 @@ class Recording:
 
 
 def _section(
-    title: str, component: Component, arrays: Iterable[tuple[str, Array]], equations: Iterable[Equation]
+    phase: Phase, place: str, component: Component, arrays: Iterable[tuple[str, Array]], equations: Iterable[Equation]
 ) -> Section:
     words = inspect.cleandoc(type(component).__doc__ or "").partition("\n\nDerivation:")[0]
     try:
         worked = tuple(equations)
     except FormulaError as error:
-        raise FormulaError(f"{title}: {error.message}", error.hint) from None
-    return Section(title, words, tuple(ArrayView.of(name, array) for name, array in arrays), worked)
+        raise FormulaError(f"{phase} {place}".rstrip() + f": {error.message}", error.hint) from None
+    return Section(phase, place, words, tuple(ArrayView.of(name, array) for name, array in arrays), worked)

@@ -104,7 +104,7 @@ def diagnose(path: Path, workplace: Workplace, display: Display) -> Diagnosis:
     notes: list[str] = []
     findings: list[Finding] = []
     units: list[UnitStatistics] = []
-    learning_rate = float(loaded.config.optimizer.fields.get("learning_rate", 0.0))  # type: ignore[arg-type]
+    learning_rate = float(loaded.config.optimizer.fields.get("learning_rate", 0.0))  # type: ignore[arg-type]  # validated as a number
     if meta.status == "diverged":
         findings += divergence_findings(meta.error or "not finite", learning_rate)
     try:
@@ -195,7 +195,7 @@ def _listen(recorder: _Recorder) -> None:
         recorder.see(y)  # now: the next layer may write over it
         return y
 
-    recorder.layer.forward = listening  # type: ignore[method-assign]
+    recorder.layer.forward = listening  # type: ignore[method-assign]  # of this one layer, of a network that only diagnose has
 
 
 def _before_training(loaded: LoadedRun, loss: Loss, setting: Setting, train: Examples) -> Iterator[Finding]:

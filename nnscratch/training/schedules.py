@@ -22,13 +22,22 @@ class Schedule(Component):
         """The factor of step number `step`, from 0; history is each epoch's val_loss so far, else its train_loss."""
         warmup = min(_steps(self.warmup_epochs, steps_per_epoch), total_steps)
         if step < warmup:
-            return (step + 1) / math.ceil(warmup + 1)
+            return warmed_up(step, warmup)
         progress = (step - warmup) / max(total_steps - warmup, 1)
         return self.factor(progress, (step - warmup) / steps_per_epoch, history)
 
     def factor(self, progress: float, epoch: float, history: Sequence[float]) -> float:
         """The factor after the warm-up, for progress 0 to 1 and the epochs done, a fraction included."""
         raise NotImplementedError
+
+
+def warmed_up(step: int, warmup: float) -> float:
+    """factor = (step + 1) / (warmup + 1) in step `step`, from 0, of a warm-up of so many (Goyal et al. 2017, 2.2).
+
+    A network's first gradients are large and of little use; steps that grow in equal parts let it get over them. The
+    schedule begins after it. Of a warm-up that ends within a step, that step belongs to it.
+    """
+    return (step + 1) / math.ceil(warmup + 1)
 
 
 def _steps(epochs: float, steps_per_epoch: int) -> float:

@@ -21,7 +21,9 @@ from nnscratch.cli import main
 from nnscratch.config.document import MAXIMUM_BYTES
 from nnscratch.datasets.formats.idx import idx_bytes
 from nnscratch.datasets.sources.cifar10 import BATCHES, BINARY_FOLDER, CIFAR10, PICKLE_FOLDER, RECORD
-from nnscratch.datasets.sources.fashion_mnist import CSV_FILES, CSV_FOLDER, IDX_FILES, IDX_FOLDER, FashionMNIST
+from nnscratch.datasets.sources.fashion_mnist import CSV_FILES, CSV_FOLDER, IDX_FOLDER, FashionMNIST
+from nnscratch.datasets.sources.grey_images import IDX_FILES
+from nnscratch.datasets.sources.mnist import MNIST
 
 TINY = {
     "name": "tiny",
@@ -252,6 +254,7 @@ PUBLIC: list[tuple[str, str, Callable[[Path], None], str]] = [
     ("cifar10", "label out of range", lambda data: cifar_binary(data, data_batch_1=b"\x0b" * 2 * RECORD), "11"),
     ("cifar10", "hostile pickle", lambda data: cifar_pickle(data, data_batch_2=pickle.dumps(Evil())), "pathlib"),
     ("cifar10", "cut pickle", lambda data: cifar_pickle(data, data_batch_2=b"\x80\x02}q"), "data_batch_2"),
+    ("mnist", "missing", lambda data: data.mkdir(), "cannot download train-images"),
     ("fashion_mnist", "missing", lambda data: data.mkdir(), "cannot download train-images"),
     ("fashion_mnist", "wrong magic number", lambda data: idx(data, images=b"\0\0\x08\x07" + bytes(100)), "magic"),
     (
@@ -283,7 +286,7 @@ def test_a_bad_file_of_a_public_dataset_exits_with_4(
     monkeypatch.setattr(CIFAR10, "examples_per_batch", 2)
     monkeypatch.setattr(FashionMNIST, "counts", (2, 2))
     # No network: what is missing must not be waited for.
-    for source in (CIFAR10, FashionMNIST):
+    for source in (CIFAR10, FashionMNIST, MNIST):
         nowhere = tuple(
             type(file)(file.name, ("http://127.0.0.1:9/",), file.size, file.sha256) for file in source.downloads
         )

@@ -90,7 +90,7 @@ def test_predicting_the_test_rows_agrees_with_evaluating_them(
 ) -> None:
     table, run = shop
     evaluation = evaluate_run(run, Request(), Workplace(table.parent, threads=1, plots=False), Display(quiet=True))
-    expected = sorted(np.ravel(evaluation.measured.y).tolist())  # type: ignore[union-attr]
+    expected = sorted(np.ravel(evaluation.measured.y).tolist())  # type: ignore[union-attr]  # there is one, or the test fails here
     found = [row["values"]["price"] for row in predicted(capsys, run, table)]
     for value in expected:
         assert min(abs(each - value) for each in found) < 1e-2
@@ -114,7 +114,7 @@ def test_csv_output_has_the_kept_columns(shop: tuple[Path, Path], capsys: pytest
     table, run = shop
     main(["predict", str(run), str(table), "--csv", "--keep", "id", "--keep", "colour"])
     header, row = list(csv.reader(io.StringIO(capsys.readouterr().out)))[:2]
-    assert header == ["input", "id", "colour", "price", "error"]
+    assert header == ["input", "id", "colour", "price", "error", "note"]
     assert (row[0], row[1], row[2] in COLOURS) == (f"{table}:2", "0", True)
 
 
@@ -152,6 +152,58 @@ def test_one_bad_row_leaves_the_others_as_they_are(
     ]
     expected = [row["values"] for row in predicted(capsys, shop[1], shop[0])[:3]]
     assert [rows[index]["values"] for index in (0, 1, 4)] == expected
+
+
+def test_numbers_may_have_another_decimal_mark_than_in_training(
+    shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    lines = shop[0].read_text(encoding="cp1252").splitlines()
+    own = [line.rpartition(";")[0].replace(",", ".").replace(";", ",") for line in lines[:9]]
+    (tmp_path / "english.csv").write_text("\n".join(own))
+    expected = [row["values"] for row in predicted(capsys, shop[1], shop[0])[:8]]
+    assert [row["values"] for row in predicted(capsys, shop[1], tmp_path / "english.csv")] == expected
+
+
+def test_what_training_never_saw_is_noted_beside_the_prediction(
+    shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "new.csv").write_text("colour;size;day;sold\npink;1,5;01.03.2024;no\nred;;;no\nred;1,5;01.03.2024;no\n")
+    rows = predicted(capsys, shop[1], tmp_path / "new.csv")
+    assert [row.get("note") for row in rows] == [
+        "colour 'pink' is new and counts as other",
+        "day is empty and taken for 2024-03-13",  # of size, training had gaps
+        None,
+    ]
+    main(["predict", str(shop[1]), str(tmp_path / "new.csv")])
+    assert "note: colour 'pink' is new" in capsys.readouterr().out
+
+
+def test_the_first_row_is_a_header_as_training_had_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"{'pe'[row % 2]},{'ab'[row % 2]},{'xyz'[row % 3]}" for row in range(40)]
+    (tmp_path / "plain.data").write_text("\n".join(rows) + "\n")
+    data = {"dataset": {"name": "csv", "target": "column1"}, "path": str(tmp_path / "plain.data")}
+    changes = {"data": data, "loss": "cross_entropy", "training": {"epochs": 1, "batch_size": 16}}
+    run = train_quietly(settings(tmp_path / "plain.data", **changes), tmp_path / "runs")
+    (tmp_path / "two.csv").write_text("p,a,x\ne,b,y\n")  # text that does not come again, as names of columns are
+    assert len(predicted(capsys, run, tmp_path / "two.csv")) == 2
+
+    lines = [f"{'uv'[row % 2]},{row % 7}.5,{row % 5},{row % 7}.25" for row in range(40)]
+    (tmp_path / "years.csv").write_text("kind,2019,2020,price\n" + "\n".join(lines) + "\n")
+    run = train_quietly(settings(tmp_path / "years.csv"), tmp_path / "runs")
+    (tmp_path / "new.csv").write_text("2020,kind,2019\n4,u,1.5\n")  # numbers that do not count on
+    (tmp_path / "same.csv").write_text("kind,2019,2020\nu,1.5,4\n")
+    (row,) = predicted(capsys, run, tmp_path / "new.csv")
+    assert row["values"] == predicted(capsys, run, tmp_path / "same.csv")[0]["values"]
+
+
+def test_cells_that_are_kept_are_kept_as_they_are_written(
+    shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    header, *lines = shop[0].read_text(encoding="cp1252").splitlines()
+    numbered = [f"12345678901234567{row % 10};{line.partition(';')[2]}" for row, line in enumerate(lines * 12)]
+    (tmp_path / "long.csv").write_text("\n".join([header, *numbered]))
+    rows = predicted(capsys, shop[1], tmp_path / "long.csv", "--keep", "id")
+    assert [row["kept"]["id"] for row in rows[:3]] == [f"12345678901234567{digit}" for digit in "012"]
 
 
 def test_a_dash_takes_json_objects_and_paths(
@@ -215,6 +267,11 @@ def test_a_target_of_a_thousand_million_and_some_is_predicted_to_the_digit(
     run = train_quietly(settings(tmp_path / "a.csv", **changes), tmp_path / "runs")
     found = [row["values"]["y"] for row in predicted(capsys, run, tmp_path / "a.csv")]
     assert np.max(np.abs(np.array(found) - (1_000_000_000 + np.arange(60)))) < 1
+    main(["predict", str(run), str(tmp_path / "a.csv")])
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"{tmp_path}/a.csv:61  y 10000000")
+    workplace = Workplace(tmp_path, threads=1, plots=False)
+    evaluation = evaluate_run(run, Request(data=tmp_path / "a.csv"), workplace, Display(quiet=True))
+    assert evaluation.to_dict()["mean_absolute_error"] < 1
 
 
 def test_predictions_of_a_split_name_the_rows_file_and_line(shop: tuple[Path, Path]) -> None:

@@ -66,7 +66,7 @@ def test_predictions_are_prices(tmp_path: Path, capsys: pytest.CaptureFixture[st
     main(["train", str(houses(tmp_path)), "--runs-dir", str(tmp_path / "runs"), "--no-plots", "--threads", "1", "-q"])
     (tmp_path / "new.csv").write_text("area,rooms,age\n0,0,0\n10,0,0\n")
     predictions, _ = run_command(capsys, "predict", tmp_path / "runs" / "houses", tmp_path / "new.csv")
-    prices = [each["values"]["price"] for each in predictions]  # type: ignore[index]
+    prices = [each["values"]["price"] for each in predictions]  # type: ignore[index]  # JSON
     assert prices == pytest.approx([5e5, 6e5], abs=3e4)
 
 

@@ -97,10 +97,10 @@ def nnscratch_work(case: Case, threads: int = CORES) -> Work:
     return work
 
 
-def torch_work(case: Case, variant: str) -> Work:
+def torch_work(case: Case, variant: str, threads: int = CORES) -> Work:
     import torch
 
-    torch.set_num_threads(CORES)
+    torch.set_num_threads(threads)
     torch.manual_seed(0)
     raw_inputs, raw_targets = make_data(case)
     inputs, targets = torch.from_numpy(raw_inputs), torch.from_numpy(raw_targets)

@@ -19,15 +19,18 @@ SCRIPTS = [
     "dense",
     "distributed",
     "end_to_end",
+    "growth",
     "larger_than_memory",
     "prediction",
     "pytorch_training",
+    "serving",
     "tables",
 ]
 LIBRARIES = ["torch", "jax", "sklearn", "onnx", "onnxruntime"]
 SMALLEST = {
     "dense": ["fashion"],
     "convolution": ["--batch=2", "--threads=1", "--shape", "5", "3", "4"],
+    "growth": ["batch", "--value", "16"],
     "prediction": ["fashion"],
     "convolution_epoch": ["--batch=4", "--threads=1", "--report=report.json"],
 }

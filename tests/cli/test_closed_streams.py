@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from nnscratch.cli.result import stream_out
+from nnscratch.errors import Interrupted
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.runs.directory import RunDirectory
 
@@ -54,3 +57,19 @@ def test_errors_keep_their_exit_code(tmp_path: Path) -> None:
 def test_an_output_that_takes_no_more_is_one_line(tmp_path: Path) -> None:
     done = shell("nnscratch schema > /dev/full", tmp_path)
     assert (done.returncode, done.stderr) == (1, "error: cannot write the output: No space left on device\n")
+
+
+def test_a_terminal_that_was_closed_changes_no_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    os.close(ours)
+    with open(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        with pytest.raises(Interrupted, match="every trial is saved"):
+            stream_out(Stopped(), ["trial 3\n"])
+
+
+class Stopped:
+    """A command that was interrupted, with something to show."""
+
+    failure = Interrupted("interrupted; every trial is saved")

@@ -149,7 +149,8 @@ def test_a_dry_run_shows_the_network_and_writes_nothing(
         (["train", "{quickstart}", "loss=mean_squared_eror"], 2, "did you mean mean_squared_error?"),
         (["train", "{quickstart}", "data.dataset=csv", "data.path=nowhere.csv"], 4, "nowhere.csv"),
         (["train", "--resume", "nowhere"], 2, "is not a run"),
-        (["data", "verify"], 2, "which dataset? cifar10, fashion_mnist"),
+        (["data", "verify"], 2, "which dataset? cifar10, fashion_mnist, mnist"),
+        (["data", "fetch", "mnits"], 2, "there is no dataset 'mnits'; did you mean mnist?"),
         (["sweep", "{quickstart}"], 2, "is a training config; a sweep has method, metric, parameters, command"),
         (["tain"], 2, "train"),
         (["data", "fetch", "cifar11"], 2, "did you mean cifar10?"),
@@ -198,7 +199,7 @@ def test_doctor_measures_and_explains(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_data_list_names_every_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(["data", "list", "--data-dir", str(tmp_path)], capsys)
-    for name in ("cifar10", "fashion_mnist", "csv", "npz", "image_folder", "shapes"):
+    for name in ("cifar10", "fashion_mnist", "mnist", "csv", "npz", "image_folder", "shapes"):
         assert name in out
 
 

@@ -70,7 +70,20 @@ def test_each_example_is_on_a_line_of_its_own_and_begins_with_a_command() -> Non
     for words in commands():
         if words not in ((), ("data",), ("runs",)):
             shown = re.split(r"^  Examples?:$", page(words, 60), flags=re.MULTILINE)[1].strip("\n").splitlines()
-            assert all(f"nnscratch {' '.join(words)}" in line for line in shown), shown
+            commands_shown = [each.strip() for each in re.sub(r" \\\n *", " ", "\n".join(shown)).splitlines()]
+            assert all(re.search(rf"nnscratch {' '.join(words)}\b", each) for each in commands_shown), shown
+
+
+@pytest.mark.parametrize("words", commands(), ids=lambda words: " ".join(words) or "root")
+def test_no_word_of_a_page_is_broken_and_no_description_is_cut_in_a_narrow_terminal(words: tuple[str, ...]) -> None:
+    def letters(text: str) -> str:
+        return re.sub(r"[\s\\]+", " ", text).replace("- ", "-")
+
+    wide = letters(page(words, 200))
+    for width in (40, 56, 80):
+        narrow = page(words, width)
+        assert letters(narrow) == wide
+        assert [line for line in narrow.splitlines() if len(line) > width and " " in line.strip(" \\")] == []
 
 
 if __name__ == "__main__":

@@ -77,4 +77,4 @@ def test_a_reader_that_has_gone_ends_the_output_not_the_command(monkeypatch: pyt
         monkeypatch.setattr(sys, "stdout", closed)
         with pytest.raises(UserError, match="damaged"):
             finish(Found(failure=UserError("damaged")))
-        closed.flush = lambda: None  # type: ignore[method-assign]
+        closed.flush = lambda: None  # type: ignore[method-assign]  # a stream that never writes

@@ -12,7 +12,7 @@ import pytest
 
 from nnscratch.cli import main
 from nnscratch.cli.options import workplace_of
-from nnscratch.datasets.sources import cifar10, fashion_mnist
+from nnscratch.datasets.sources import cifar10, grey_images
 from nnscratch.results.report_page import repeating_command
 from nnscratch.runs.loaded import load_run
 
@@ -24,7 +24,7 @@ def no_download(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object, **more: object) -> NoReturn:
         raise AssertionError("a download was attempted")
 
-    monkeypatch.setattr(fashion_mnist, "fetch", refuse)
+    monkeypatch.setattr(grey_images, "fetch", refuse)
     monkeypatch.setattr(cifar10, "fetch", refuse)
 
 

@@ -300,7 +300,7 @@ def test_all_wrong_overrides_are_reported_beside_the_problems_of_the_file() -> N
     assert [line.split("  ")[0] for line in message.splitlines() if not line.startswith(" ")] == [
         "my.yaml:6:11",
         "trainin: unknown field; did you mean training? (allowed: data, evaluation, l2, loss, model, name, optimizer, "
-        "plugins, schedule, seed, training, wandb)",
+        "plugins, schedule, seed, tracking, training, wandb)",
         "seed: expected a whole number, got text 'x'",
     ]
 

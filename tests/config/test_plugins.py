@@ -315,7 +315,7 @@ def test_an_error_that_a_plugin_caused_is_its_fault_however_it_was_wrapped(tmp_p
 def test_an_error_that_has_nothing_to_do_with_a_plugin_is_not_blamed_on_one(tmp_path: Path) -> None:
     import_plugins(config_with(tmp_path, "idle_tanh"))
     with pytest.raises(ZeroDivisionError) as caught:
-        1 / 0  # noqa: B018
+        1 / 0  # noqa: B018  the error is what is wanted
     assert fault_of_a_plugin(caught.value) is None
 
 

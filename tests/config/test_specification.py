@@ -227,7 +227,7 @@ def test_a_field_that_a_config_cannot_express_is_an_error_that_names_the_compone
     class Strange(Component):
         kind: ClassVar[str] = "strange"
         name: ClassVar[str] = "stranger"
-        value: Unknown = 3  # type: ignore[name-defined]  # noqa: F821
+        value: Unknown = 3  # type: ignore[name-defined]  # noqa: F821  the name is meant to be unknown
 
     with pytest.raises(UserError, match="strange stranger: an annotation cannot be read"):
         fields_model(Strange)

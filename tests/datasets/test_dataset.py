@@ -73,7 +73,7 @@ def test_regression_has_as_many_outputs_as_target_columns() -> None:
 )
 def test_arrays_that_do_not_fit_are_refused(changes: dict[str, np.ndarray], reason: str) -> None:
     with pytest.raises(DataError, match=reason):
-        make(**changes)  # type: ignore[arg-type]
+        make(**changes)  # type: ignore[arg-type]  # wrong arguments are meant
 
 
 def test_a_validation_split_of_the_datas_own_is_checked_and_part_of_the_digest() -> None:

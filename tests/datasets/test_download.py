@@ -24,7 +24,9 @@ from nnscratch.datasets.download import Patience, RemoteFile, fetch
 from nnscratch.datasets.formats.idx import idx_bytes
 from nnscratch.datasets.inventory import fetch as fetch_dataset
 from nnscratch.datasets.sources.cifar10 import BINARY_ARCHIVE, BINARY_FILES, BINARY_FOLDER, CIFAR10, RECORD
-from nnscratch.datasets.sources.fashion_mnist import IDX_FILES, FashionMNIST
+from nnscratch.datasets.sources.fashion_mnist import FashionMNIST
+from nnscratch.datasets.sources.grey_images import IDX_FILES, GreyImages
+from nnscratch.datasets.sources.mnist import MNIST
 from nnscratch.errors import DataError, UsageError
 
 BODY = bytes(range(256)) * 40
@@ -306,8 +308,9 @@ def test_two_processes_fetching_one_file_at_once_both_succeed(server: ScriptedSe
     assert [path.name for path in tmp_path.iterdir()] == ["data.bin"]
 
 
-def test_fashion_mnist_is_downloaded_when_nothing_is_there(
-    server: ScriptedServer, tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("source", [FashionMNIST, MNIST])
+def test_grey_images_are_downloaded_when_nothing_is_there(
+    source: type[GreyImages], server: ScriptedServer, tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(0)
     files = []
@@ -316,12 +319,12 @@ def test_fashion_mnist_is_downloaded_when_nothing_is_there(
         server.answers[f"/{name}.gz"] = [content(body)]
         digest = hashlib.sha256(body).hexdigest()
         files.append(RemoteFile(f"{name}.gz", (server.address(f"/{name}.gz"),), len(body), digest))
-    monkeypatch.setattr(FashionMNIST, "downloads", tuple(files))
-    monkeypatch.setattr(FashionMNIST, "counts", (6, 4))
-    dataset = FashionMNIST().load(tmp_path, None, said.append)
+    monkeypatch.setattr(source, "downloads", tuple(files))
+    monkeypatch.setattr(source, "counts", (6, 4))
+    dataset = source().load(tmp_path, None, said.append)
     assert dataset.train_inputs.shape == (6, 28, 28, 1)
     assert len(server.requests) == 4
-    FashionMNIST().load(tmp_path, None, said.append)
+    source().load(tmp_path, None, said.append)
     assert len(server.requests) == 4
 
 

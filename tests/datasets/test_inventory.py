@@ -12,7 +12,8 @@ from nnscratch.component import catalogue
 from nnscratch.datasets.dataset import Source
 from nnscratch.datasets.formats.idx import idx_bytes
 from nnscratch.datasets.inventory import content_digest, describe, verify
-from nnscratch.datasets.sources.fashion_mnist import IDX_FILES, IDX_FOLDER, FashionMNIST
+from nnscratch.datasets.sources.fashion_mnist import IDX_FOLDER, FashionMNIST
+from nnscratch.datasets.sources.grey_images import IDX_FILES
 from nnscratch.errors import DataError, UsageError
 
 IMAGES = np.arange(5 * 784, dtype=np.uint64).astype(np.uint8).reshape(5, 28, 28)
@@ -29,7 +30,7 @@ def fashion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_source_is_in_the_catalogue() -> None:
-    names = {"cifar10", "csv", "fashion_mnist", "image_folder", "npz", "shapes"}
+    names = {"cifar10", "csv", "fashion_mnist", "image_folder", "mnist", "npz", "shapes"}
     assert set(catalogue(Source)) == names
     assert "Dataset" in datasets.__all__
 

@@ -17,7 +17,7 @@ from PIL import Image
 from nnscratch.datasets.dataset import Array
 from nnscratch.datasets.sources.image_folder import ImageFolder
 from nnscratch.datasets.sources.npz import NPZ
-from nnscratch.datasets.storage import Storage, available_memory
+from nnscratch.datasets.storage import Storage, available_memory, cached_rows
 from nnscratch.errors import DataError
 
 X = np.random.default_rng(0).integers(0, 256, (50, 4, 4, 3), dtype=np.uint8)
@@ -47,6 +47,24 @@ def test_rows_are_written_once_and_mapped_afterwards(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="read again"):
         storage(tmp_path).rows((5, 3), np.float32, "another key", never)
     assert not [file for file in tmp_path.iterdir() if file.name.endswith(".part")]
+
+
+def test_a_cache_goes_when_its_source_has_gone_and_the_next_is_written(tmp_path: Path) -> None:
+    said: list[str] = []
+    kept = []
+    for name in ("a", "b", "c"):
+        (tmp_path / name).touch()
+        own = Storage(False, tmp_path / "cache", True, said.append, tmp_path / name)
+        kept.append(own.rows((5, 3), np.float32, name, filling)[0])
+        if name == "b":
+            (tmp_path / "a").unlink()
+    own.rows((5, 3), np.float32, "c", never)
+    assert cached_rows(tmp_path / "cache") == (2, 2 * 60)
+    assert [text for text in said if "removed" in text] == [
+        f"0.0 MB of decoded rows are removed, as {tmp_path}/a is gone"
+    ]
+    assert kept[0].sum() == 105, "who has it mapped keeps it"
+    assert len(list((tmp_path / "cache").iterdir())) == 6
 
 
 def test_a_cache_that_is_cut_short_or_damaged_is_made_again(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from nnscratch.datasets.suspicions import (
     column_suspicions,
     identical_examples,
     majority_share,
+    target_suspicions,
 )
 
 RNG = np.random.default_rng(0)
@@ -40,6 +41,17 @@ def test_numbers_that_name_the_rows_in_any_order_are_named_and_measured_ones_are
         assert said.startswith("column 'last' is another whole number in every row")
     assert not found(RNG.choice(10**6, 200, replace=False).astype(float), labels)
     assert not found(RNG.permutation(200) / 8, labels)
+
+
+def test_a_value_that_stands_for_gaps_is_named_and_a_single_outlier_is_not() -> None:
+    labels, measured = RNG.integers(0, 2, 200), RNG.uniform(0, 12, 200)
+    (said,) = found(np.where(np.arange(200) % 20 == 3, -200.0, measured), labels)
+    assert said.startswith("column 'last' holds -200 often, and nothing like it: if that stands for a gap")
+    assert found(np.where(np.arange(200) % 20 == 3, 999.0, measured), labels)
+    assert not found(np.where(np.arange(200) == 3, -200.0, measured), labels)
+    assert found(np.where(np.arange(200) % 20 == 3, -1.0, 100 * measured.round()), labels)
+    assert not found(np.where(np.arange(200) % 20 == 3, 0.0, measured), labels)
+    assert list(target_suspicions(np.where(np.arange(200) % 20 == 3, -200.0, measured)[:, np.newaxis], ["y"]))
 
 
 def test_a_constant_column_is_named_and_one_with_gaps_is_none() -> None:

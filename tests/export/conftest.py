@@ -79,7 +79,7 @@ def settings(layers: list[Any], **more: Any) -> Config:
 def make(tmp_path: Path) -> Make:
     """make(layers, input_shape, ...): the LoadedRun of these layers."""
 
-    def made(layers: list[Any], input_shape: tuple[int, ...], *, config: dict[str, Any] | None = None, **more: Any):  # type: ignore[no-untyped-def]
+    def made(layers: list[Any], input_shape: tuple[int, ...], *, config: dict[str, Any] | None = None, **more: Any):  # type: ignore[no-untyped-def]  # Make says what it gives
         return loaded_run(tmp_path, settings(layers, **(config or {})), input_shape, **more)
 
     return made

@@ -56,7 +56,7 @@ def test_a_shipped_config_answers_alike_after_one_step(
     monkeypatch.setattr(Network, "fit_to", lambda *_: None)  # whitening takes long, and all weights are alike here
     changes = ["batch_size=8", "monitor=null", "early_stopping=null"]
     config = load_config(path, ["data.validation=0", *(f"training.{change}" for change in changes)])
-    shape = (28, 28, 1) if config.data.dataset.name == "fashion_mnist" else (32, 32, 3)
+    shape = config.data.dataset.component.example_shape or (32, 32, 3)
     rng = np.random.default_rng(0)
     inputs = rng.integers(0, 256, (20, *shape), np.uint8)
     targets = np.arange(20) % 10

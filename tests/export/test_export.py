@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from PIL import Image
 
 import nnscratch
 from nnscratch.cli import main
-from nnscratch.datasets.tables.columns import Boolean, Category, Number
+from nnscratch.datasets.tables.columns import KINDS, Boolean, Category, Date, Number
 from nnscratch.datasets.tables.encoding import Schema, TableEncoding
 from nnscratch.errors import DataError, UserError
 from nnscratch.export.export import export
@@ -24,6 +26,7 @@ from nnscratch.export.format import Answers
 from nnscratch.export.numpy import NumPy
 from nnscratch.export.numpy_layers import Module, lines
 from nnscratch.export.onnx import ONNX, OPSET
+from nnscratch.export.onnx_columns import _WAYS
 from nnscratch.export.onnx_graph import Graph
 from nnscratch.export.onnx_layers import nodes
 from nnscratch.export.proof import Examples, random_examples
@@ -33,6 +36,7 @@ from nnscratch.nn.layers import Tanh
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.loaded import LoadedRun, load_run
 from nnscratch.runs.weights_file import load_weights, read_safetensors
+from nnscratch.training.scaling import UNCHANGED
 from tests.export.conftest import Make
 
 
@@ -286,7 +290,103 @@ def test_numbers_and_categories_of_a_table_are_encoded_in_the_onnx_file(make: Ma
     ]  # fmt: skip
     (p,) = session.run(["probability"], given)
     np.testing.assert_allclose(p, loaded.probabilities(nnscratch.Model(loaded).outputs(stored)), atol=1e-6)
-    assert export(NumPy(), loaded, tmp_path / "out", Examples(stored, "rows")).takes_encoded_features
+    assert not export(NumPy(), loaded, tmp_path / "out", Examples(stored, "rows")).takes_encoded_features
+    assert export(SafeTensors(), loaded, tmp_path / "file", Examples(stored, "rows")).takes_encoded_features
+
+
+def test_every_kind_of_column_has_a_way_into_onnx() -> None:
+    assert set(_WAYS) == set(KINDS.values())
+
+
+def moments() -> Array:
+    """Where years, leap days, weeks and days begin and end, from 1600 to 2400, and moments between."""
+    edges = np.array(
+        [f"{year}-{day}" for year in (1600, 1699, 1900, 1969, 1970, 2000, 2023, 2024, 2100, 2400)
+         for day in ("01-01", "02-28", "03-01", "12-31")], "datetime64[s]"
+    ).astype(float)  # fmt: skip
+    rng = np.random.default_rng(0)
+    return np.concatenate([edges, edges + 86399, edges + 43200, np.rint(rng.uniform(-1e10, 1e10, 200)), [np.nan]])
+
+
+@pytest.mark.parametrize("parts", [("year", "week", "day"), ("year", "week"), ("day",), ()])
+def test_a_calendar_is_encoded_in_the_onnx_file_and_in_model_py(
+    parts: tuple[str, ...], make: Make, tmp_path: Path
+) -> None:
+    libraries("onnx", "onnxruntime")
+    from nnscratch.export.onnx import start
+
+    column = Date("when", 86400.0 * 9876, True, format="%Y-%m-%d %H:%M:%S", origin=-1e10, parts=parts)
+    encoding = TableEncoding(Schema((column,), names=("when",)))
+    width = len(encoding.features)
+    # The circles alone: of days in thousands of years, float32 keeps seconds to minutes.
+    weights = {"0.dense.weight": np.random.default_rng(1).normal(size=(width, 3)).astype(np.float32),
+               "0.dense.bias": np.zeros(3, np.float32)}  # fmt: skip
+    weights["0.dense.weight"][0] *= 1e-5
+    loaded = make(["dense"], (width,), images=False, feature_names=encoding.features, encoding=encoding,
+                  weights=(weights, {}), scaling=UNCHANGED)  # fmt: skip
+    values = moments()[:, np.newaxis]
+    expected = loaded.probabilities(nnscratch.Model(loaded).outputs(encoding.encode(values)))
+    ONNX().write(loaded, tmp_path / "model.onnx")
+    session = start(tmp_path / "model.onnx")
+    assert [(each.name, each.type) for each in session.get_inputs()] == [("when", "tensor(double)")]
+    np.testing.assert_allclose(session.run(["probability"], {"when": values})[0], expected, atol=1e-5)
+    NumPy().write(loaded, tmp_path / "numpy")
+    model = SimpleNamespace(**runpy.run_path(str(tmp_path / "numpy" / "model.py")))
+    written = [
+        None if np.isnan(each) else str(np.datetime64(int(each), "s")).replace("T", " ") for each in values[:, 0]
+    ]
+    for rows in ([{"when": each} for each in written], [{"when": each} for each in values[:, 0].tolist()]):
+        np.testing.assert_allclose(model.probabilities(rows), expected, atol=1e-5)
+
+
+TABLE = """when;amount;paid;town;empty
+03.01.2022;1.234,5;yes;Bonn;
+31.12.2023;-3,25;no;Köln;4
+29.02.2024;2 500;Y;Ulm;5
+n/a;7;no;Bonn;6
+01.07.2022;1e3;yes;;7
+05.05.2023;(12,5);no;Paris;?
+"""
+
+
+def test_a_model_py_reads_a_table_of_text_dates_and_gaps_as_predict_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    lines = ["when;amount;paid;town;empty;t"]
+    for row in range(80):
+        day, month, year = rng.integers(1, 28), rng.integers(1, 13), rng.integers(2021, 2025)
+        amount = f"{rng.normal(0, 100):.2f}".replace(".", ",")
+        town, paid = rng.choice(["Bonn", "Köln", "Ulm"]), rng.choice(["yes", "no"])
+        lines.append(f"{day:02}.{month:02}.{year};{amount};{paid};{town};{'' if row % 5 == 0 else row};{'ab'[row % 2]}")
+    (tmp_path / "table.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    data = {"dataset": {"name": "csv", "target": "t"}, "path": str(tmp_path / "table.csv"), "scaling": "standardize"}
+    settings = {
+        "name": "table", "data": data, "model": {"hidden_layers": [6]}, "training": {"epochs": 1, "batch_size": 20},
+    }  # fmt: skip
+    run = nnscratch.train(settings, runs_dir=tmp_path / "runs", threads=1, plots=False, quiet=True).path
+    (tmp_path / "rows.csv").write_text(TABLE, encoding="utf-8")
+    model = nnscratch.load(run)
+    expected = model.probabilities(tmp_path / "rows.csv")
+    libraries("onnx", "onnxruntime", "safetensors")
+    for format in ("numpy", "onnx", "safetensors"):
+        main(["export", str(run), "--to", format, "-o", str(tmp_path / format)])
+    (tmp_path / "table.csv").unlink()
+    for format in ("numpy", "onnx", "safetensors"):
+        main(["export", str(run), "--to", format, "-o", str(tmp_path / "random" / format)])
+    assert capsys.readouterr().err.count("compared on random inputs") == 3
+    command = [sys.executable, str(tmp_path / "numpy" / "model.py"), "rows.csv"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, encoding="utf-8")
+    shown = [line.split("  ")[1].split() for line in done.stdout.splitlines()]
+    classes = model.classes or ()
+    assert shown == [[classes[row.argmax()], f"{row.max():.1%}"] for row in expected]
+    exported = SimpleNamespace(**runpy.run_path(str(tmp_path / "numpy" / "model.py")))
+    rows = exported.read_table(str(tmp_path / "rows.csv"), [])
+    np.testing.assert_allclose(exported.probabilities(rows), expected, atol=1e-6)
+    assert exported.predict(rows).tolist() == model.predict(tmp_path / "rows.csv").tolist()
+    for name, cell in (("amount", "1,2,3"), ("when", "soon"), ("paid", "maybe")):
+        with pytest.raises(ValueError, match=f"row 2: '{name}' is '{cell}'"):
+            exported.features([rows[0], rows[1] | {name: cell}])
 
 
 def test_safetensors_hold_the_weights_by_name_with_config_classes_and_scaling_in_the_header(

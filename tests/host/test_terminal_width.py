@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from nnscratch.host.display import for_terminal
+from nnscratch.host.display import Display, for_terminal
 
 EPOCH = "epoch 1/50  train_loss 1.532  train_accuracy 46.78 %  val_loss 0.949  val_accuracy 64.90 %  3.8 s  best"
 
@@ -52,3 +52,18 @@ def test_there_is_no_colour_where_none_is_wanted(name: str, value: str, monkeypa
 def test_a_pipe_gets_the_text_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     assert for_terminal(EPOCH, io.StringIO()) == EPOCH
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_progress_is_whole_with_the_time_left_at_any_width(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    terminal = Tty()
+    monkeypatch.setattr("sys.stdout", terminal)
+    display = Display()
+    display.start_progress("epoch 100/200  loss 0.001", 100)
+    display.show_progress("epoch 100/200  loss 0.001", 50)
+    display.end_progress()
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
+    (last,) = {row.strip() for row in re.split(r"[\r\n]", shown) if " 50 %" in row}
+    assert re.fullmatch(r"epoch 100/200  loss 0\.001 .*50 % .*(\d+:\d\d|-:--)(:--)?", last)
+    assert len(last) <= columns

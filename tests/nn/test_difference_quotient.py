@@ -40,7 +40,7 @@ def test_the_derivative_lies_within_the_quotients_own_error(
     rounding = noise + 4e-16 * max(abs(f(0.0)), 1)
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        found = derivative(lambda h, rng=rng: f(h) + noise * rng.uniform(-1, 1), 1.0, rounding, enough)  # type: ignore[misc]
+        found = derivative(lambda h, rng=rng: f(h) + noise * rng.uniform(-1, 1), 1.0, rounding, enough)  # type: ignore[misc]  # a default binds the loop variable
         assert found is not None
         assert abs(found.value - exact) <= found.error
 

@@ -13,7 +13,8 @@ import pytest
 from nnscratch.errors import ContractError
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
-from nnscratch.nn.gradient_check import batch_sizes, check_gradients, check_layers, check_loss
+from nnscratch.nn.gradient_batches import batch_sizes
+from nnscratch.nn.gradient_check import check_gradients, check_layers, check_loss
 from nnscratch.nn.gradient_rows import ArrayCheck
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.layers import BatchNorm, Dense, Dropout, ReLU, Residual, Tanh

@@ -159,6 +159,22 @@ def test_a_wrong_slope_of_a_loss_with_kinks_is_found() -> None:
     assert row.verdict == "wrong"
 
 
+class WeightsForgotten(MeanSquaredError):
+    """Whose value has the weights, and whose gradient has not."""
+
+    def weighted(self, y: np.ndarray, t: np.ndarray, w: np.ndarray | None) -> tuple[float, np.ndarray]:
+        return super().weighted(y, t, w)[0], self(y, t)[1]
+
+
+def test_weights_that_the_gradient_forgets_are_found() -> None:
+    rng = np.random.default_rng(1)
+    y, t, equal = rng.standard_normal((4, 2)), rng.standard_normal((4, 2)), np.ones(4)
+    assert check_loss(WeightsForgotten(), y, t).verdict == "right"
+    assert check_loss(WeightsForgotten(), y, t, w=np.array([0.5, 2.0, 0.5, 1.0])).verdict == "wrong"
+    assert check_loss(WeightsForgotten(), y, t, w=equal).verdict == "wrong"  # by the other batches, weighted otherwise
+    assert check_loss(MeanSquaredError(), y, t, w=equal).verdict == "right"
+
+
 @pytest.mark.parametrize("loss", ONE_OF_EACH, ids=lambda loss: loss.name)
 def test_the_weighted_loss_is_the_mean_of_weighted_examples_and_its_gradient_agrees(loss: Loss) -> None:
     rng = np.random.default_rng(0)

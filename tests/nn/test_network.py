@@ -165,7 +165,7 @@ class Fork(Layer):
 
     def backward(self, dy: Array) -> Array | None:
         gradients = [chain.backward(dy) for chain in self.branches.values()]
-        return np.asarray(sum(gradients)) if self.needs_dx else None  # type: ignore[arg-type]
+        return np.asarray(sum(gradients)) if self.needs_dx else None  # type: ignore[arg-type]  # a list of arrays has a sum
 
 
 class ForgetfulFork(Fork):

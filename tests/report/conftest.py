@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from nnscratch.report.classification import confusion_matrix, per_class
 from nnscratch.report.curves import curves
+from nnscratch.report.elements import Headline, Picture
 from nnscratch.report.gradient_flow import gradient_flow
-from nnscratch.report.page import Headline, Mistake, Picture, ReportContents
+from nnscratch.report.page import Mistake, ReportContents
 from nnscratch.report.samples import image_png
 from nnscratch.report.style import NARROW, WIDTH
 from nnscratch.report.tables import Column, Table, most_confused, per_class_table

@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from nnscratch.report.page import Headline, Picture, ReportContents, render_report
+from nnscratch.report.elements import Headline, Picture
+from nnscratch.report.page import ReportContents, render_report
 from nnscratch.report.tables import Column, Table
 
 
@@ -61,7 +62,7 @@ def test_hostile_names_are_shown_and_not_obeyed(report_contents: ReportContents)
 
 def test_every_text_of_the_page_is_escaped() -> None:
     evil = "\"'><img src=x onerror=alert(1)>&amp;${style}\x1b[31m"
-    table = Table((Column(evil),), ((evil,),), title=evil)
+    table = Table((Column(evil),), ((evil,),))
     contents = ReportContents(
         name=evil, subtitle=evil, status=evil, headlines=(Headline(evil, evil, evil),), notes=(evil,), command=evil,
         config=evil, network=table, per_class=table, timings={evil: evil}, environment={evil: evil}, footer=evil,

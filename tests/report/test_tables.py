@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import io
-
 import pytest
 
 from nnscratch.report.tables import (
@@ -12,7 +10,6 @@ from nnscratch.report.tables import (
     most_confused,
     per_class_table,
     plain_table,
-    rich_table,
     runs_table,
 )
 from nnscratch.report.values import ClassScores, RunSummary, TrialSummary
@@ -33,21 +30,15 @@ def test_a_row_of_the_wrong_length_is_refused() -> None:
         Table((Column("class"),), (("cat", "dog"),))
 
 
-def test_markup_and_control_characters_in_cells_are_shown_and_not_obeyed() -> None:
-    from rich.console import Console
-
-    table = Table((Column("[bold]class"),), (("[red]cat[/red]",), ("\x1b[31mdog",)), title="[blue]scores")
-    stream = io.StringIO()
-    Console(file=stream, width=80, color_system=None).print(rich_table(table))
-    shown = stream.getvalue()
-    for text in ("[bold]class", "[red]cat[/red]", "[blue]scores", "[31mdog"):
-        assert text in shown
-    assert "\x1b" not in shown
+def test_control_characters_in_cells_are_shown_and_not_obeyed() -> None:
+    table = Table((Column("class\x1b[1m"),), (("\x1b[31mdog",),))
+    assert "[31mdog" in plain_table(table)
     assert "\x1b" not in plain_table(table)
 
 
-def test_the_per_class_table_ends_with_the_unweighted_mean() -> None:
-    scores = [ClassScores("cat", 0.5, 0.25, 1 / 3, 900), ClassScores("dog", 1.0, 0.75, 1.0, 1100)]
+def test_the_per_class_table_ends_with_the_unweighted_mean_of_the_classes_that_are_there() -> None:
+    there = [ClassScores("cat", 0.5, 0.25, 1 / 3, 900), ClassScores("dog", 1.0, 0.75, 1.0, 1100)]
+    scores = [*there, ClassScores("emu", 0.0, 0.0, 0.0, 0)]
     table = per_class_table(scores)
     assert table.rows[0] == ("cat", "50.00 %", "25.00 %", "33.33 %", "900")
     assert table.rows[-1] == ("mean", "75.00 %", "50.00 %", "66.67 %", "2,000")

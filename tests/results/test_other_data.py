@@ -17,11 +17,13 @@ from nnscratch.datasets.sources.npz import NPZ
 from nnscratch.datasets.sources.shapes import Shapes
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
+from nnscratch.interface import load
 from nnscratch.nn.losses import CrossEntropy
 from nnscratch.results.decisions import Decision, Wanted
 from nnscratch.results.evaluate import load_data
 from nnscratch.results.subgroups import Groups, cells_of_split
 from nnscratch.runs.loaded import load_run
+from nnscratch.training.metrics.known import metrics_of
 
 Runs = dict[str, Any]
 
@@ -124,6 +126,67 @@ def test_numbers_for_labels_of_named_classes_are_taken_by_order_and_that_is_said
     assert "0 is taken for arrow" in result["note"]
 
 
+def test_pictures_stored_channels_first_are_evaluated_and_predicted_as_they_are_trained(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, tmp_path: Path, drawn: Any
+) -> None:
+    np.savez(tmp_path / "first.npz", X_test=np.moveaxis(drawn[0], -1, 1), y_test=drawn[1])
+    result = evaluated(capsys, shapes_run, "--data", str(tmp_path / "first.npz"))
+    assert result["accuracy"] == evaluated(capsys, shapes_run)["accuracy"]
+    model = load(shapes_run)
+    np.testing.assert_array_equal(model.predict(np.moveaxis(drawn[0][:3], -1, 1)), model.predict(drawn[0][:3]))
+
+
+def test_labels_are_those_of_the_split_whose_inputs_are_read(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, tmp_path: Path, drawn: Any
+) -> None:
+    wrong = (drawn[1] + 1) % 10
+    arrays = {"X_train": np.zeros_like(drawn[0]), "y_train": wrong, "X_test": drawn[0], "test_labels": drawn[1]}
+    np.savez(tmp_path / "both.npz", **arrays)
+    result = evaluated(capsys, shapes_run, "--data", str(tmp_path / "both.npz"))
+    assert result["accuracy"] == evaluated(capsys, shapes_run)["accuracy"]
+    np.savez(tmp_path / "none.npz", x=np.zeros_like(drawn[0]), x_test=drawn[0], y=wrong)
+    assert "no labels of the inputs" in failing(
+        capsys, "evaluate", str(shapes_run), "--data", str(tmp_path / "none.npz")
+    )
+
+
+def test_a_folder_of_splits_is_told_which_to_name(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine" / "test" / "square").mkdir(parents=True)
+    said = failing(capsys, "evaluate", str(shapes_run), "--data", str(tmp_path / "mine"))
+    assert "test: splits, no classes" in said
+    assert f"--data {tmp_path / 'mine' / 'test'}" in said
+
+
+def test_other_data_of_the_same_name_does_not_take_the_place_of_what_was_evaluated(
+    capsys: pytest.CaptureFixture[str], two_classes: Path, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    folders = []
+    for place in ("a", "b", "a"):
+        file = tmp_path / place / "new.npz"
+        file.parent.mkdir(exist_ok=True)
+        np.savez(file, x=rng.normal(size=(30, 4)), y=np.arange(30) % 2)
+        main(["evaluate", str(two_classes), "--data", str(file), "--no-plots"])
+        folders.append(Path(capsys.readouterr().out.splitlines()[-1].removeprefix("written to ")).name)
+    assert folders == ["new", "new-2", "new"]
+
+
+def test_a_table_without_the_weights_of_the_run_says_that_all_rows_count_the_same(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    rows = [f"{index % 7},{index % 3},{'yn'[index % 2]}" for index in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,w,y", *(row.replace(",0,", ",1,") for row in rows)]) + "\n")
+    dataset = f"{{name: csv, weight: w}}, path: {tmp_path / 't.csv'}"
+    text = f"name: w\ndata: {{dataset: {dataset}}}\nmodel: {{hidden_layers: []}}\ntraining: {{epochs: 1}}\n"
+    (tmp_path / "c.yaml").write_text(text)
+    main(["train", str(tmp_path / "c.yaml"), "--runs-dir", str(tmp_path / "runs"), "--quiet", "--no-plots"])
+    (tmp_path / "bare.csv").write_text("a,y\n1,y\n2,n\n3,y\n")
+    result = evaluated(capsys, tmp_path / "runs" / "w", "--data", str(tmp_path / "bare.csv"))
+    assert result["note"] == "without a column 'w' every row counts the same in the loss"
+
+
 def test_regression_is_evaluated_on_arrays_of_its_own(
     capsys: pytest.CaptureFixture[str], regression_run: Path, tmp_path: Path
 ) -> None:
@@ -134,6 +197,17 @@ def test_regression_is_evaluated_on_arrays_of_its_own(
     result = evaluated(capsys, regression_run, "--data", str(tmp_path / "new.npz"))
     assert result["r2"] > 0.9
     assert result["intervals"]["r2"][0] <= result["r2"] <= result["intervals"]["r2"][1]
+
+
+def test_every_figure_has_an_interval(
+    capsys: pytest.CaptureFixture[str], two_classes: Path, regression_run: Path
+) -> None:
+    for run, task in ((two_classes, "classification"), (regression_run, "regression")):
+        result = evaluated(capsys, run)
+        names = {each.name for each in metrics_of(task)} - {"top5_accuracy"}  # of five classes at most, it is 1
+        assert set(result["intervals"]) == names
+        for name, (low, high) in result["intervals"].items():
+            assert low <= result[name] <= high, name
 
 
 @pytest.fixture(scope="module")

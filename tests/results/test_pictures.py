@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from nnscratch.cli import main
-from nnscratch.report.page import Picture
+from nnscratch.report.elements import Picture
 from nnscratch.results.evaluation import Evaluation
 from nnscratch.results.measured import Classified
 from nnscratch.runs.loaded import LoadedRun, load_run
@@ -81,7 +81,8 @@ def test_the_report_shows_the_figures_the_config_and_the_command(drawn_run: Path
     visible = re.sub(r"<[^>]*>", " ", text.split("</style>")[1])
     assert f"{100 * meta['result']['test_accuracy']:.2f} %" in visible
     assert f"nnscratch train {drawn_run}/config.yaml --threads 1" in visible
-    for words in ("hidden_layers: [8]", "Worst mistakes", "Network", "Timings", meta["machine"]["numpy"]):
+    titles = ("Worst mistakes", "Identical inputs", "Network", "Timings")
+    for words in (*titles, "hidden_layers: [8]", meta["machine"]["numpy"]):
         assert words in visible
 
 

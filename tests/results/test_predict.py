@@ -255,7 +255,7 @@ def test_no_more_than_a_batch_of_inputs_is_read_ahead(shapes_run: Path, images: 
     def endless() -> Iterator[Item]:
         number = 0
         while True:
-            yield Item(str(number), lambda number=number: read.append(number) or images[number % 50])  # type: ignore[misc,func-returns-value]
+            yield Item(str(number), lambda number=number: read.append(number) or images[number % 50])  # type: ignore[misc,func-returns-value]  # a default binds the loop variable
             number += 1
 
     stream = predict(loaded, endless())

@@ -211,7 +211,7 @@ def test_noise_with_a_right_checksum_is_a_checkpoint_or_a_user_error(noise: byte
             return file.getvalue()
 
     try:
-        load_checkpoint(Memory())  # type: ignore[arg-type]
+        load_checkpoint(Memory())  # type: ignore[arg-type]  # no path, but read as one
     except UserError as error:
         assert "damaged" in str(error) or "format" in str(error)  # noqa: PT017  (any other error fails the test)
 

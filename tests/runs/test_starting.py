@@ -152,7 +152,7 @@ def test_other_classes_and_another_scaling_are_told(tmp_path: Path, capsys: pyte
     assert "its outputs were x, y, here they are p, q" in told
     assert "data.scaling does not count" in told
     last = [name for name in arrays_of(tmp_path / "runs" / "kept") if name.endswith(".weight")][-1].rpartition(".")[0]
-    model["start_from"] = {"run": "before", "fresh": [last]}  # type: ignore[assignment]
+    model["start_from"] = {"run": "before", "fresh": [last]}  # type: ignore[assignment]  # JSON
     trained(tmp_path, Display(), name="anew", data=data, model=model)
     told = capsys.readouterr().out
     assert "its outputs were" not in told

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from nnscratch.cli import main
-from nnscratch.datasets.sources.fashion_mnist import IDX_FILES, IDX_FOLDER
+from nnscratch.datasets.sources.fashion_mnist import IDX_FOLDER
+from nnscratch.datasets.sources.grey_images import IDX_FILES
 
 
 @pytest.fixture

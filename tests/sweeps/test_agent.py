@@ -57,10 +57,10 @@ def test_every_form_of_an_agents_command_line_trains_the_same_config(
     more = ["--runs-dir", str(tmp_path / "runs"), "--threads", "1", "--no-plots", "--wandb", "off"]
     main([*words[1:], *more])
     trained = load_config(tmp_path / "runs" / "base" / "config.yaml").to_dict()
-    assert trained["optimizer"]["learning_rate"] == 1e-05  # type: ignore[index, call-overload]
-    assert trained["model"]["hidden_layers"] == [6, 5]  # type: ignore[index, call-overload]
-    assert trained["model"]["activation"] == {"name": "tanh"}  # type: ignore[index, call-overload]
-    assert trained["training"]["clip_norm"] is None  # type: ignore[index, call-overload]
+    assert trained["optimizer"]["learning_rate"] == 1e-05  # type: ignore[index, call-overload]  # JSON
+    assert trained["model"]["hidden_layers"] == [6, 5]  # type: ignore[index, call-overload]  # JSON
+    assert trained["model"]["activation"] == {"name": "tanh"}  # type: ignore[index, call-overload]  # JSON
+    assert trained["training"]["clip_norm"] is None  # type: ignore[index, call-overload]  # JSON
     assert trained["l2"] == {"strength": 0.5, "divide_by_batch": True}
 
 

@@ -71,7 +71,7 @@ def test_a_trial_is_an_ordinary_run_with_its_values_and_a_seed_of_its_own(
     configs = [load_config(Path(trial.run) / "config.yaml") for trial in result.trials]
     assert len({config.seed for config in configs}) == 4
     for trial, config in zip(result.trials, configs, strict=True):
-        assert config.to_dict()["optimizer"]["learning_rate"] == trial.parameters["optimizer.learning_rate"]  # type: ignore[index, call-overload]
+        assert config.to_dict()["optimizer"]["learning_rate"] == trial.parameters["optimizer.learning_rate"]  # type: ignore[index, call-overload]  # JSON
         assert config.wandb.group == "tiny"
         assert (Path(trial.run) / "checkpoints" / "best.npz").is_file()
 

@@ -52,7 +52,7 @@ def test_a_sweep_killed_twice_ends_as_if_it_had_never_been(
     folder = tmp_path / "b" / "sweeps" / "tiny"
     for number in (0, 1):
         victim = start_sweep(file, tmp_path / "b")
-        wait_until(lambda number=number: epochs_done(folder, number) >= 2)  # type: ignore[misc]
+        wait_until(lambda number=number: epochs_done(folder, number) >= 2)  # type: ignore[misc]  # a default binds the loop variable
         victim.kill()
         victim.communicate()
     result = finish_sweep(start_sweep(file, tmp_path / "b"))

@@ -6,22 +6,23 @@ import json
 import re
 import tracemalloc
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from nnscratch.cli import main
 from nnscratch.config.config import config_from_mapping
-from nnscratch.errors import UserError
+from nnscratch.datasets.sources.shapes import Shapes
+from nnscratch.errors import UsageError, UserError
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.equations import FormulaError, evaluate
 from nnscratch.nn.layers import ReLU
 from nnscratch.teaching.explain import explain
 from nnscratch.teaching.explanation import Explanation
-from nnscratch.teaching.explanation_formats import as_html, as_markdown, as_text, write_explanation
+from nnscratch.teaching.explanation_formats import as_markdown, as_text, write_explanation
 
 CASES: dict[str, dict[str, object]] = {
     "relu": {},
@@ -46,7 +47,7 @@ CASES: dict[str, dict[str, object]] = {
 }  # fmt: skip
 
 
-def story(tmp_path: Path, sections: Mapping[str, object] | None = None, step: int = 3) -> Explanation:
+def story(tmp_path: Path, sections: Mapping[str, object] | None = None, step: int = 3, example: int = 0) -> Explanation:
     mapping: dict[str, object] = {
         "name": "told",
         "data": {"dataset": {"name": "shapes", "train": 100, "test": 10}, "scaling": "standardize"},
@@ -55,7 +56,7 @@ def story(tmp_path: Path, sections: Mapping[str, object] | None = None, step: in
     }
     workplace = Workplace(tmp_path, tmp_path, threads=1)
     config = config_from_mapping(mapping | dict(sections or {}))
-    return explain(config, workplace, Display(quiet=True), sample=2, step=step)
+    return explain(config, workplace, Display(quiet=True), sample=2, step=step, example=example)
 
 
 def printed_equations(text: str) -> list[tuple[str, str, float]]:
@@ -107,18 +108,6 @@ def test_small_arrays_are_shown_in_full_and_large_ones_summarised(tmp_path: Path
 def test_earlier_steps_change_what_the_step_sees(tmp_path: Path) -> None:
     first, second = ({array.name: array for array in story(tmp_path, step=step).sections[1].arrays} for step in (1, 2))
     assert first["weight"].figures != second["weight"].figures
-
-
-def test_the_page_has_real_mathematics_and_needs_no_network(tmp_path: Path) -> None:
-    told = story(tmp_path, CASES["adamw"])
-    page = as_html(told)
-    formulas = re.findall(r"<math.*?</math>", page, re.DOTALL)
-    assert len(formulas) == len(told.equations)
-    for formula in formulas:
-        ElementTree.fromstring(formula)
-    assert "http" not in page
-    assert "<mfrac>" in page
-    assert "<script" not in page
 
 
 def test_markdown_has_a_formula_for_every_equation(tmp_path: Path) -> None:
@@ -189,6 +178,58 @@ def test_a_formula_that_cannot_be_computed_is_told_with_its_layer(
         story(tmp_path)
 
 
+@pytest.mark.parametrize("example", [0, 7, 19])
+def test_the_example_that_is_asked_for_is_the_one_that_is_told(tmp_path: Path, example: int) -> None:
+    sections = {"loss": {"name": "cross_entropy", "label_smoothing": 0.1}}
+    told = story(tmp_path, sections, example=example)
+    assert told.example.index == example
+    entries = {"y", "dx", "dy", "L", "m", "S", "p", "q"}
+    named = [equation.name for equation in told.equations if equation.name.partition("_{")[0] in entries]
+    assert len([name for name in named if "_{" in name]) >= 12
+    assert all(name.startswith(f"{name[0]}_{{{example}") or name[:3] in ("dx_", "dy_") for name in named if name != "L")
+    assert all(name[4:].startswith(f"{example},") for name in named if name[:3] in ("dx_", "dy_"))
+    (loss,) = [section for section in told.sections if section.phase == "loss"]
+    y = next(array for array in loss.arrays if array.name == "y")
+    assert y.shape[0] == told.examples == min(2, 20 - example)
+    p = next(equation for equation in loss.equations if equation.name.startswith("p_"))
+    largest = int(p.name.removesuffix("}").split(",")[1])
+    shown = np.array(y.values)[0]
+    assert p.value == pytest.approx(np.exp(shown[largest]) / np.exp(shown).sum(), rel=1e-6)
+
+
+def test_the_example_is_named_by_its_row_and_its_class(tmp_path: Path) -> None:
+    told = story(tmp_path, example=3)
+    data = Shapes(train=100, test=10).load(tmp_path, None, print)
+    assert data.classes is not None
+    assert told.example.target == data.classes[int(data.train_targets[told.example.row])]
+    assert told.example.picture is not None
+    assert told.example.picture.startswith(b"\x89PNG")
+
+
+def test_an_example_that_the_batch_does_not_have_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--example 20: the batch of step 3 has 20 examples, 0 to 19"):
+        story(tmp_path, example=20)
+
+
+def test_the_graph_holds_what_the_example_was_on_its_way(tmp_path: Path) -> None:
+    block = {"residual": {"layers": [{"dense": 6}, "tanh"]}}
+    told = story(tmp_path, {"model": {"layers": ["flatten", {"dense": 6}, block, "dense"]}}, example=4)
+    assert [node.path for node in told.network] == ["0.flatten", "1.dense", "2.residual", "3.dense"]
+    residual = told.network[2]
+    inner, around = residual.chains
+    assert [node.path for node in inner] == ["2.residual.0.dense", "2.residual.1.tanh"]
+    assert around == ()
+    assert residual.joins == "+"
+    x, f, y = (np.array(view.values) for view in (residual.x, inner[-1].y, residual.y))
+    assert y == pytest.approx(x + f)
+    for before, after in pairwise(told.network):
+        assert before.y.values == after.x.values
+        assert before.dy is not None
+        assert after.dx is not None
+        assert before.dy.figures == after.dx.figures
+    assert told.network[1].weights == (("weight", (3072, 6)), ("bias", (6,)))
+
+
 def test_much_memory_is_said_before_it_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -204,3 +245,30 @@ def test_much_memory_is_said_before_it_is_taken(
     said = re.search(r"all 90 examples of the batch are kept in float64: about ([\d.]+) GB", capsys.readouterr().err)
     assert said is not None
     assert float(said[1]) == pytest.approx(peak / 1e9, rel=0.4)
+
+
+def test_a_batch_for_which_there_is_no_memory_is_made_smaller_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layers = [{"conv": {"channels": 16, "kernel": 3}}, "relu", {"max_pool": 8}, "flatten", "dense"]
+    model = {"layers": layers}
+    monkeypatch.setattr("nnscratch.teaching.explain.available_memory", lambda: 40_000_000)
+    told = story(tmp_path, {"model": model, "training": {"batch_size": 90}}, step=2)
+    said = re.search(
+        r"a batch of 90 examples .* told is a training with training\.batch_size=(\d+)",
+        " ".join(capsys.readouterr().err.split()),
+    )
+    assert said is not None
+    assert told.batch == int(said[1])
+    assert 1 <= told.batch < 90
+    monkeypatch.undo()
+    again = story(tmp_path, {"model": model, "training": {"batch_size": told.batch}}, step=2)
+    assert as_text(again) == as_text(told)
+
+
+def test_a_network_for_which_there_is_no_memory_at_all_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnscratch.teaching.explain.available_memory", lambda: 100_000)
+    with pytest.raises(UserError, match=r"one example takes about .* GB of memory in float64, and there are"):
+        story(tmp_path)

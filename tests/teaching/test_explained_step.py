@@ -196,7 +196,7 @@ def test_a_told_step_of_a_shipped_config_is_the_step_that_training_takes(
     shape = load_config(path).data.dataset.component.example_shape
     if path.stem == "cifar_mlp":  # principal components of 3,072 inputs take long
         shape = (16, 16, 3)
-    data = [f"data.dataset={{name: shapes, train: {TRAINED}, test: 10}}"]
+    data = [f"data.dataset.train={TRAINED}", "data.dataset.test=10"]
     if shape is not None:
         data = ["data.dataset={name: npz}", f"data.path={stand_ins[shape]}"]
     config = load_config(path, [*data, f"training.batch_size={BATCH}"])

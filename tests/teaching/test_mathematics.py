@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from nnscratch.teaching.mathematics import to_mathml, to_tex, to_text
+from nnscratch.teaching.mathematics import matrix, to_mathml, to_mathml_pieces, to_tex, to_text
 
 FORMULAS = [
     ("1 / (1 + exp(-x))", "1 / (1 + exp(−x))", r"\frac{1}{1 + \exp(-x)}"),
@@ -40,3 +40,33 @@ def test_mathml_is_well_formed_and_names_every_letter(formula: str) -> None:
 def test_numbers_keep_the_digits_they_were_written_with() -> None:
     assert to_text("1.000000001234 - 1") == "1.000000001234 − 1"
     assert to_text("0.1 * 1e-07") == "0.1·1e-07"
+
+
+def letters(mathml: str) -> str:
+    return "".join(ElementTree.fromstring(f"<math>{mathml}</math>").itertext())
+
+
+@pytest.mark.parametrize(
+    ("formula", "pieces"),
+    [
+        ("a * b + c * d - 1.5", ["a·b", "+c·d", "−1.5"]),
+        ("(1 + 2 + 3 + 4 + 5.5) / 6", ["(1", "+2", "+3", "+4", "+5.5)/6"]),
+        ("max(1, -2, 3, 4.5)", ["max(1,", "−2,", "3,", "4.5)"]),
+        ("y * (q - (a + b + c + d + -2))", ["y·(q", "−(a", "+b", "+c", "+d", "+(−2)))"]),
+        ("a - (b + c + d + e)", ["a", "−(b", "+c", "+d", "+e)"]),
+        ("-3 + -4", ["−3", "+(−4)"]),
+        ("exp(a + b + c + d) * 2", ["exp(a", "+b", "+c", "+d)·2"]),
+        ("tanh(x)", ["tanh(x)"]),
+    ],
+)
+def test_a_long_sum_is_in_pieces_that_say_the_same_as_the_whole(formula: str, pieces: list[str]) -> None:
+    shown = [letters(f"<mrow>{piece}</mrow>") for piece in to_mathml_pieces(formula)]
+    assert shown == pieces
+    assert "".join(shown) == to_text(formula).replace(" ", "")
+
+
+def test_a_matrix_has_a_row_for_each_row_and_dots_for_what_is_left_out() -> None:
+    root = ElementTree.fromstring(matrix([[1, -0.5], [1e-9, 0]]))
+    assert [[cell.findtext("mn") for cell in row] for row in root.iter("mtr")] == [["1", "−0.5"], ["1e−09", "0"]]
+    cut = letters(matrix([[1.0, 2.0]], more_rows=True, more_columns=True))
+    assert cut == "[12⋯⋮⋮⋮]"

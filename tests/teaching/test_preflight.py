@@ -33,7 +33,7 @@ def own_data(tmp_path: Path, labels: Array, tested_again: int = 0) -> dict[str, 
     """Random images with these labels, the first `tested_again` of them once more as the test split."""
     images = np.random.default_rng(0).integers(0, 256, (len(labels), 4, 4, 1), np.uint8)
     test = {"x_test": images[:tested_again], "y_test": labels[:tested_again]} if tested_again else {}
-    np.savez(tmp_path / "own.npz", x_train=images, y_train=labels, **test)  # type: ignore[arg-type]
+    np.savez(tmp_path / "own.npz", x_train=images, y_train=labels, **test)  # type: ignore[arg-type]  # arrays under any name
     return {"dataset": "npz", "path": str(tmp_path / "own.npz"), "scaling": "standardize"}
 
 

@@ -83,7 +83,7 @@ def test_biases_of_minus_a_hundred_kill_every_unit_of_the_layer() -> None:
     statistics, outputs = unit_statistics(network, iter([x[:25], x[25:]]))
     assert [(each.layer, each.dead) for each in statistics] == [("1.relu", 0.0), ("3.relu", 1.0)]
     assert len(outputs) == 2
-    assert network.layers[1].forward.__func__ is ReLU.forward  # type: ignore[attr-defined]
+    assert network.layers[1].forward.__func__ is ReLU.forward  # type: ignore[attr-defined]  # a bound method has it
 
 
 def test_dead_units_and_the_classes_that_nobody_predicts_any_more_are_found_in_a_run(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_dead_units_and_the_classes_that_nobody_predicts_any_more_are_found_in_a
     diagnosis = diagnose(tmp_path / "runs" / "patient", workplace, Display(quiet=True))
     assert problems(diagnosis) == {"dead units": "2.relu"}
     assert diagnosis.findings[0].consequences == ("one class always predicted", "classes never predicted")
-    assert diagnosis.findings[0].evidence.startswith("100%")
+    assert diagnosis.findings[0].evidence.startswith("100 %")
 
 
 def test_saturated_sigmoids_are_counted() -> None:

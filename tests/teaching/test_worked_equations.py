@@ -157,7 +157,8 @@ def test_every_layer_is_worked_forward_and_backward(layer: Layer, shape: tuple[i
     network.parameters.theta += 0.1 * rng.standard_normal(network.parameters.size)  # biases, gamma, beta
     x = rng.standard_normal((N, *shape))
     y = layer.forward(x.copy(), True).copy()
-    forward = list(layer.worked_forward(x, y))
+    n = N // 2
+    forward = list(layer.worked_forward(x, y, n))
     assert check(forward, {"y": y}) == {"y"}
     dy = rng.standard_normal(y.shape)
     dx = layer.backward(dy.copy())
@@ -166,7 +167,7 @@ def test_every_layer_is_worked_forward_and_backward(layer: Layer, shape: tuple[i
     gradients = {name: getattr(layer, name) for name in GRADIENTS if hasattr(layer, name)}
     if getattr(layer, "frozen", False):
         del gradients["dW"]
-    assert check(layer.worked_backward(x, y, dy, dx), {"dx": dx, **gradients}) == {"dx", *gradients}
+    assert check(layer.worked_backward(x, y, dy, dx, n), {"dx": dx, **gradients}) == {"dx", *gradients}
 
 
 @pytest.mark.parametrize(

@@ -177,8 +177,8 @@ CHANGES: dict[str, Callable[[], dict[str, Any]]] = {
     "plateau": lambda: {"schedule": ReduceOnPlateau(patience=1), "epochs": 4},
     "one row": lambda: {"batch_size": 1},
     "a last batch of one": lambda: {"batch_size": 8},
-    **{f"optimizer {n}": lambda each=each: {"optimizer": each()} for n, each in enumerate(OPTIMIZERS)},  # type: ignore[misc]
-    **{f"augmentation {n}": lambda each=each: {"augmentations": each} for n, each in enumerate(AUGMENTATIONS)},  # type: ignore[misc]
+    **{f"optimizer {n}": lambda each=each: {"optimizer": each()} for n, each in enumerate(OPTIMIZERS)},  # type: ignore[misc]  # a default binds the loop variable
+    **{f"augmentation {n}": lambda each=each: {"augmentations": each} for n, each in enumerate(AUGMENTATIONS)},  # type: ignore[misc]  # a default binds the loop variable
 }
 
 

@@ -273,11 +273,17 @@ def test_intervals_of_counts_are_those_of_examples_drawn_again_one_by_one() -> N
         assert found[name] == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])), abs=0.012), name
 
 
+def interval_of(values: Any) -> tuple[float, float]:
+    found = intervals.between(values)
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize("examples", [400, 20_000])
 def test_the_interval_of_a_mean_is_its_standard_error_also_in_blocks(examples: int) -> None:
     rng = np.random.default_rng(1)
     values = np.sort(rng.normal(3, 2, examples))[:, None]  # sorted: blocks must not follow the order
-    low, high = intervals.of_means(values, {"mean": lambda means: means[:, 0]}, rng)["mean"]
+    low, high = interval_of(intervals.Resamples(examples, rng).means(values)[:, 0])
     half = 1.96 * float(values.std()) / np.sqrt(examples)
     assert (low, high) == pytest.approx((float(values.mean()) - half, float(values.mean()) + half), abs=0.12 * half)
 
@@ -288,3 +294,60 @@ def test_an_interval_covers_the_true_accuracy_in_about_95_of_100_samples() -> No
         low, high = intervals.of_share(int(rng.binomial(300, 0.8)), 300)
         covered += low <= 0.8 <= high
     assert 180 <= covered <= 198
+
+
+def drawn_one_by_one(figure: Callable[[Any], float], N: int) -> tuple[float, float]:
+    """The interval of a figure of rows, by its definition."""
+    rng = np.random.default_rng(7)
+    return interval_of(np.array([figure(rng.integers(0, N, N)) for _ in range(1000)]))
+
+
+@pytest.mark.parametrize(("N", "share"), [(60, 0.2), (1500, 0.5), (4000, 0.01)])
+def test_intervals_of_areas_are_those_of_examples_drawn_again_one_by_one(N: int, share: float) -> None:
+    rng = np.random.default_rng(2)
+    is_positive = rng.random(N) < share
+    score = np.round(rng.normal(size=N) + 1.5 * is_positive, 2)  # with ties
+    curve = ThresholdCurve.of(is_positive, score)
+    areas = intervals.Resamples(N, rng).areas(curve, is_positive, score)
+    for name, drawn in zip(("roc_auc", "average_precision"), areas, strict=True):
+        expected = drawn_one_by_one(lambda rows: getattr(ThresholdCurve.of(is_positive[rows], score[rows]), name), N)  # noqa: B023
+        width = expected[1] - expected[0]
+        assert interval_of(drawn) == pytest.approx(expected, abs=0.12 * width), name
+
+
+@pytest.mark.parametrize(("N", "step"), [(8, 0.01), (301, 0.01), (4000, 0.04)])
+def test_the_interval_of_a_median_is_that_of_examples_drawn_again_one_by_one(N: int, step: float) -> None:
+    values = np.round(np.random.default_rng(3).exponential(size=N) / step) * step
+    drawn = intervals.Resamples(N, np.random.default_rng(0)).medians(values)
+    expected = drawn_one_by_one(lambda rows: float(np.median(values[rows])), N)
+    assert interval_of(drawn) == pytest.approx(expected, abs=max(0.15 * (expected[1] - expected[0]), 1e-9))
+
+
+@pytest.mark.parametrize(("N", "power", "true"), [(150, 1.0, 0.0), (150, 1.5, 0.0668), (400, 1.1, 0.0141)])
+def test_the_interval_of_a_calibration_error_covers_the_true_one_although_noise_only_adds_to_it(
+    N: int, power: float, true: float
+) -> None:
+    rng, covered, by_chance, found = np.random.default_rng(4), 0, 0.0, 0.0
+    for _ in range(60):
+        confidence = 0.5 + 0.5 * rng.beta(2, 1, N)
+        correct = rng.random(N) < confidence**power
+        interval, chance = intervals.of_calibration(confidence, correct, intervals.Resamples(N, rng), rng)
+        assert interval is not None
+        covered += interval[0] <= true <= interval[1]
+        by_chance += chance / 60
+        found += reliability(confidence, correct).expected_calibration_error / 60
+    assert 53 <= covered <= 60
+    if power == 1:  # all of what is found is chance
+        assert by_chance == pytest.approx(found, rel=0.1)
+
+
+def test_resamples_that_are_all_alike_give_no_interval() -> None:
+    is_positive = np.arange(20) < 10
+    score = np.linspace(1, 0, 20)
+    auc, precision = intervals.Resamples(20, np.random.default_rng(0)).areas(
+        ThresholdCurve.of(is_positive, score), is_positive, score
+    )
+    assert intervals.between(auc) is None
+    assert intervals.between(precision) is None
+    all_right = intervals.of_counts(np.diag([10, 10]), {"kappa": cohen_kappa}, np.random.default_rng(0))
+    assert all_right == {"kappa": None}

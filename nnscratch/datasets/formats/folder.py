@@ -31,9 +31,9 @@ def natural(text: str) -> tuple[tuple[str, int, str], ...]:
 def walk(folder: Path) -> Iterator[tuple[Path, str]]:
     """Everything below the folder in natural order, with the reason why it is no example: "" for a file that may be.
 
-    Links are followed, but no folder is entered twice, so that a circle of links ends.
+    Links are followed, but no folder is entered twice and none that it lies in, so that a circle of links ends.
     """
-    yield from _walk(folder, set())
+    yield from _walk(folder, {_place(above) for above in folder.resolve().parents})
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -42,9 +42,13 @@ def subfolders(folder: Path) -> list[Path]:
     return sorted(inside, key=lambda entry: natural(entry.name))
 
 
-def _walk(folder: Path, entered: set[tuple[int, int]]) -> Iterator[tuple[Path, str]]:
+def _place(folder: Path) -> tuple[int, int]:
     status = folder.stat()
-    place = (status.st_dev, status.st_ino)
+    return status.st_dev, status.st_ino
+
+
+def _walk(folder: Path, entered: set[tuple[int, int]]) -> Iterator[tuple[Path, str]]:
+    place = _place(folder)
     if place in entered:
         yield folder, SEEN
         return

@@ -6,6 +6,7 @@ not. A picture is refused before it is decoded when that would take more memory 
 
 from __future__ import annotations
 
+import io
 import threading
 import warnings
 from collections.abc import Iterator
@@ -119,14 +120,24 @@ def decode(path: Path, height: int, width: int, channels: int, white: float | No
     return read_picture(path, height, width, channels, white).pixels
 
 
-def read_picture(path: Path, height: int, width: int, channels: int, white: float | None = None) -> Picture:
+def read_picture(
+    path: Path,
+    height: int,
+    width: int,
+    channels: int,
+    white: float | None = None,
+    *,
+    data: bytes | None = None,
+    most_pixels: int = MOST_PIXELS,
+) -> Picture:
     """A picture from a file of one of FORMATS, with channels 1 (grey) or 3 (RGB), as uint8.
 
     Turned as its EXIF orientation says, the first frame of an animation, transparency over white, colours to grey by
     luminance, and another size resized to fit exactly, without keeping the aspect ratio (area averaging when it
     shrinks, bicubic otherwise). Numbers of more than 8 bits are scaled so that `white` becomes 255, left out: what
-    `white_of` says of this picture alone. Raises DataError, naming the file, for anything unreadable or of more than
-    MOST_PIXELS pixels. For use in threads, too: inside one `quiet_pillow()` around all of them.
+    `white_of` says of this picture alone. With `data`, a file's contents that came from elsewhere, `path` is a name and
+    no file is opened. Raises DataError, naming the file, for anything unreadable or of more than `most_pixels`. For
+    use in threads, too: inside one `quiet_pillow()` around all of them.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -135,9 +146,9 @@ def read_picture(path: Path, height: int, width: int, channels: int, white: floa
     try:
         # TGA has no mark by which it is known: only a file that is called so is tried as one.
         formats = FORMATS if path.suffix.lower() == ".tga" else FORMATS[:-1]
-        with Image.open(path, formats=formats) as opened:
+        with Image.open(path if data is None else io.BytesIO(data), formats=formats) as opened:
             size, mode = opened.size, opened.mode
-            _refuse_bomb(path, opened)
+            _refuse_bomb(path, opened, data, most_pixels)
             # A JPEG decodes at a half, a quarter or an eighth where that is still large enough.
             side = 2 * max(width, height)
             opened.draft(None, (side, side))
@@ -162,21 +173,21 @@ def read_picture(path: Path, height: int, width: int, channels: int, white: floa
     return Picture(np.array(flat, dtype=np.uint8).reshape(height, width, channels), size, mode, peak)
 
 
-def _refuse_bomb(path: Path, opened: Image) -> None:
+def _refuse_bomb(path: Path, opened: Image, data: bytes | None, most_pixels: int) -> None:
     """A DataError for what would take more than its share of memory or time, judged before anything is decoded."""
     pixels = opened.width * opened.height
-    if pixels > MOST_PIXELS or max(opened.size) > MOST_ON_A_SIDE:
+    if pixels > most_pixels or max(opened.size) > MOST_ON_A_SIDE:
         raise DataError(
-            f"{path}: {opened.width:,} x {opened.height:,} pixels; at most {MOST_PIXELS:,} are decoded, and "
+            f"{path}: {opened.width:,} x {opened.height:,} pixels; at most {most_pixels:,} are decoded, and "
             f"{MOST_ON_A_SIDE:,} on a side",
             "make the picture smaller",
         )
-    if path.stat().st_size > LARGEST_FILE:
+    if (path.stat().st_size if data is None else len(data)) > LARGEST_FILE:
         raise DataError(f"{path}: a picture of more than {LARGEST_FILE:,} bytes", "make the picture smaller")
     if opened.format == "JPEG":
         # Inside the compressed data no such pair of bytes stands: each one begins a scan, also where it is not
         # progressive, and an empty scan of 10 bytes takes as long as a full one.
-        scans = path.read_bytes().count(b"\xff\xda")
+        scans = (path.read_bytes() if data is None else data).count(b"\xff\xda")
         if scans > MOST_SCANS or (scans > 10 and scans * pixels > MOST_SCANNED):
             raise DataError(
                 f"{path}: {scans:,} scans of {pixels:,} pixels, more than any photograph has", "save the picture again"

@@ -117,7 +117,7 @@ def _read_into(stream: IO[bytes], array: Array, name: str) -> None:
     view = array.view(np.uint8).data if array.nbytes else memoryview(b"")
     done = 0
     while done < len(view):
-        number = stream.readinto(view[done:])  # type: ignore[attr-defined]
+        number = stream.readinto(view[done:])  # type: ignore[attr-defined]  # every binary stream has it, only IO does not say so
         if not number:
             raise damaged(name, f"it ends {len(view) - done:,} bytes of numbers too early")
         done += number
@@ -160,11 +160,12 @@ def _dtype(text: str, name: str) -> np.dtype[Any]:
             return np.dtype(text)
         except (TypeError, ValueError):
             pass
+    key = name.rpartition(": ")[2] if re.fullmatch(r".*: \w+", name) else "x"
     if re.fullmatch(r"[<>|=]?O\d?", text):
         raise DataError(
             f"{name}: refused: an array of object holds pickled Python objects, which may run code",
-            "where you trust it: load it with allow_pickle=True, and save x = numpy.array(x.tolist()) in its place",
+            f"where you trust it: load it with allow_pickle=True, and save {key} = numpy.array({key}.tolist()) instead",
         )
     kind = "records" if text.startswith("[") else text if text.isprintable() else "?"
-    mend = "numpy.lib.recfunctions.structured_to_unstructured(x)" if kind == "records" else "x.astype(float)"
-    raise DataError(f"{name}: an array of {kind[:40]}, not of numbers or text", f"save it again after x = {mend}")
+    mend = f"numpy.lib.recfunctions.structured_to_unstructured({key})" if kind == "records" else f"{key}.astype(float)"
+    raise DataError(f"{name}: an array of {kind[:40]}, not of numbers or text", f"save it again after {key} = {mend}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from nnscratch.datasets.formats.images import white_of
 from nnscratch.datasets.formats.npy import NPYHeader
 from nnscratch.errors import DataError
 
+FAINTEST = 16.0
+"""White, where no pixel is more than this: sixteen greys, as small digits have."""
 COLOURS = (1, 3, 4)
 """How many channels pictures have: grey, RGB, and RGB with transparency."""
 
@@ -78,7 +81,7 @@ def plan_inputs(name: str, header: NPYHeader, span: Callable[[], Span]) -> Input
     key = name.rpartition(": ")[2]
     if kind in "biuf" and len(shape) in (1, 2):
         guess = (Guess("inputs", "one number each", f"{key} has shape {shape}"),) if len(shape) == 1 else ()
-        return InputPlan(shape[1:] or (1,), np.float32, _as_features, guess)
+        return InputPlan(shape[1:] or (1,), np.float32, partial(_as_features, name, key), guess)
     if kind in "biuf" and len(shape) in (3, 4):
         return _plan_pixels(name, key, header, span)
     hint = "images are numbers (N, H, W), (N, H, W, C) or (N, C, H, W), features are numbers (N, D)"
@@ -91,9 +94,24 @@ def plan_inputs(name: str, header: NPYHeader, span: Callable[[], Span]) -> Input
     raise DataError(f"{name}: inputs are {header.dtype} of shape {shape}", hint)
 
 
-def _as_features(rows: Array) -> Array:
-    with np.errstate(over="ignore"):
-        return rows.reshape(len(rows), -1).astype(np.float32)
+def _as_features(name: str, key: str, rows: Array) -> Array:
+    """Raises DataError for gaps, and where float32 lacks the digits that tell the rows apart: times, counters."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        flat = rows.reshape(len(rows), -1)
+        features = flat.astype(np.float32)
+        if not np.isfinite(features).all():
+            raise DataError(
+                f"{name}: inputs hold NaN or infinity",
+                f"{key} = numpy.where(numpy.isfinite({key}), {key}, numpy.nanmedian({key}, axis=0)) fills them in",
+            )
+        if rows.dtype.itemsize > 2 and rows.dtype != np.float32 and np.max(np.abs(features), initial=0) > 2**12:
+            lost = np.max(np.abs(flat - features.astype(np.float64)), axis=0)
+            if np.any((lost > 1e-3 * np.std(flat, axis=0)) & (np.max(np.abs(features), axis=0) > 2**12)):
+                raise DataError(
+                    f"{name}: numbers as large as {np.max(np.abs(flat)):.10g} that differ in digits which 32 bits lack",
+                    f"{key} = {key} - numpy.median({key}, axis=0) keeps their differences, of every split alike",
+                )
+    return features
 
 
 def _plan_pixels(name: str, key: str, header: NPYHeader, span: Callable[[], Span]) -> InputPlan:
@@ -132,4 +150,4 @@ def _white(name: str, key: str, header: NPYHeader, span: Span) -> float:
             f"mend them with {key} = numpy.rint(({key} - {key}.min()) / numpy.ptp({key}) * 255).astype('uint8'), or "
             f"make features of them: {key} = {key}.reshape(len({key}), -1)",
         )
-    return white_of(span.high)
+    return FAINTEST if 1 < span.high <= FAINTEST else white_of(span.high)

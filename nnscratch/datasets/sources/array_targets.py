@@ -11,7 +11,7 @@ import numpy as np
 from nnscratch.datasets.dataset import Array
 from nnscratch.datasets.description import Guess
 from nnscratch.datasets.sources.own_data import labels_from
-from nnscratch.datasets.task import classes_or_quantity
+from nnscratch.datasets.task import as_float32, classes_or_quantity, doubt_of_classes
 from nnscratch.errors import DataError
 
 Task = Literal["auto", "classification", "regression"]
@@ -20,7 +20,7 @@ FIELD = "data.dataset.task"
 
 @dataclass(frozen=True)
 class Targets:
-    """Labels (N,) int64 with their classes, or values (N, K) float32 where there are none; by split."""
+    """Labels (N,) int64 with their classes, or values (N, K) where there are none; by split."""
 
     classes: tuple[str, ...] | None
     splits: Mapping[str, Array]
@@ -82,6 +82,12 @@ def _decide(file: str, key: str, values: Array, names: Array | None, task: Task)
     if task != "auto":
         return task == "classification", "as configured"
     if values.dtype.kind == "U":
+        distinct = np.unique(values).tolist()
+        if names is None and (doubt := doubt_of_classes(distinct, len(values))) is not None:
+            raise DataError(
+                f"{file}: {key} holds {len(distinct):,} different texts in {len(values):,} examples, {doubt}",
+                f"{key} = {key}.astype(float) makes numbers of them, task: classification a class of each",
+            )
         return True, f"{key} holds text"
     if names is not None:
         return True, "the file names classes"
@@ -93,9 +99,10 @@ def _decide(file: str, key: str, values: Array, names: Array | None, task: Task)
         is_labels, what = classes_or_quantity(values)
         return is_labels, f"{key} holds {what}"
     if values.ndim > 1 and values.dtype.kind in "biu":
+        one_each = f"{key}.ravel()" if values.shape[0] == 1 else f"{key}.argmax(axis=1)"
         raise DataError(
             f"{file}: {key} has shape {values.shape} and is not one-hot; labels are one per example, (N,)",
-            f"task: regression learns them as numbers; for one label each, {key} = {key}.argmax(axis=1)",
+            f"task: regression learns them as numbers; for one label each, {key} = {one_each}",
         )
     return False, f"{key} holds {values.shape[1] if values.ndim == 2 else 'other'} numbers for each example"
 
@@ -155,4 +162,4 @@ def _numbers(file: str, key: str, values: Array) -> Array:
             f"{key} = {key}.reshape(len({key}), -1) makes a row of each" if values.ndim > 2 else None,
         )
     with np.errstate(over="ignore"):
-        return values.reshape(len(values), -1).astype(np.float32)
+        return as_float32(values.reshape(len(values), -1).astype(np.float64))

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from nnscratch.datasets.dataset import Dataset, Report, Source
 from nnscratch.datasets.download import Progress
+from nnscratch.datasets.separation import contradictions
 from nnscratch.datasets.sources.own_data import required_path
 from nnscratch.datasets.tables.settings import TableSettings
 
@@ -34,10 +35,7 @@ class CSVTable(TableSettings, Source):
         for field, name in (("split_by", self.split_by), ("order_by", self.order_by)):
             if name is not None and name in (*targets, self.weight):
                 yield field, f"{name!r} is the target or the weight"
-        if self.split_by is not None and self.split == "last":
-            yield "split_by", "keeps groups together, split: last cuts by an order; keep one of them"
-        if self.order_by is not None and self.split != "last":
-            yield "order_by", "has no effect without split: last"
+        yield from contradictions(self.split_by, self.split, self.order_by)
         for name in targets:
             if name in self.ignore or self.columns.get(name) == "ignore":
                 yield "target", f"the target {name!r} cannot be left out"

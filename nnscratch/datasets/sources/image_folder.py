@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -17,10 +17,13 @@ from nnscratch.component import setting
 from nnscratch.datasets.dataset import Array, Dataset, Report
 from nnscratch.datasets.description import Description, Guess
 from nnscratch.datasets.download import Progress
+from nnscratch.datasets.formats.folder import natural
 from nnscratch.datasets.formats.images import Picture, quiet_pillow, read_picture, white_of
+from nnscratch.datasets.separation import Separation, contradictions, numbered
 from nnscratch.datasets.sources.own_data import LargeSource, required_path
 from nnscratch.datasets.sources.picture_folders import Listing, PictureFolders
-from nnscratch.datasets.splits import split_indices
+from nnscratch.datasets.sources.picture_names import GROUP, ORDER, parts_of, problem_of
+from nnscratch.datasets.splits import hold_out
 from nnscratch.datasets.storage import Storage
 from nnscratch.errors import DataError
 
@@ -39,8 +42,25 @@ class ImageFolder(LargeSource):
     size: int = setting(32, "height and width; other sizes are resized, aspect ratio not kept", ge=1, le=1024)
     mode: Literal["rgb", "grey"] = setting("rgb", "three channels, or one")
     test: float = setting(0.2, "fraction held out as the test split when there is no folder test/", ge=0, lt=1)
+    split_by: str | None = setting(
+        None,
+        "what the part {group} of the file names says, such as the patient, is in one split alone: '{group}_*' for "
+        "p12_left.png; * and ? as in a shell; with a / the path in the class folder: '{group}/*' for p12/left.png",
+    )
+    split: Literal["random", "last"] = setting("random", "which pictures are held out, for test and for validation")
+    order_by: str | None = setting(
+        None,
+        "the part {order} of the file names, as people count, says which pictures are last, such as a date: "
+        "'*_{order}.png' for cam2_2024-03-01.png; null: the whole names",
+    )
     seed: int = setting(0, "which pictures are held out", ge=0)
     unreadable: Literal["error", "skip"] = setting("error", "what a picture that cannot be read means")
+
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        yield from contradictions(self.split_by, self.split, self.order_by)
+        for field, pattern, part in (("split_by", self.split_by, GROUP), ("order_by", self.order_by, ORDER)):
+            if pattern is not None and (problem := problem_of(pattern, part)):
+                yield field, problem
 
     def load(
         self,
@@ -61,7 +81,7 @@ class ImageFolder(LargeSource):
         report(f"reading {len(files):,} pictures from {folder}")
         reading = _Reading(files, self, report, progress)
         shape = (len(files), self.size, self.size, 3 if self.mode == "rgb" else 1)
-        storage = Storage(in_memory, data_dir / "cache", download, report)
+        storage = Storage(in_memory, data_dir / "cache", download, report, folder)
         pixels, seen = storage.rows(shape, np.uint8, self._made_from(folder, files), reading.fill)
         return self._dataset(folder, found, splits, pixels, seen)
 
@@ -69,12 +89,27 @@ class ImageFolder(LargeSource):
         """The splits in the order of SPLITS, with a test split held out when there is none."""
         splits = dict(listings)
         if "test" not in splits and self.test > 0:
-            files, labels = splits["train"].files, splits["train"].labels
-            rng = np.random.default_rng(self.seed)
-            parts = split_indices(np.array(labels), self.test, rng, stratify=True, field="data.dataset.test")
+            labels, whole = splits["train"].labels, splits["train"]
+            rng, separation = np.random.default_rng(self.seed), self._separation({"train": whole})
+            parts = hold_out(
+                np.array(labels), self.test, rng, stratify=True,
+                groups=separation.groups.get("train"), order=separation.order, field="data.dataset.test",
+            )  # fmt: skip
             for split, rows in zip(("train", "test"), parts, strict=True):
-                splits[split] = Listing([files[row] for row in rows], [labels[row] for row in rows])
+                splits[split] = whole.take(rows.tolist())
         return {split: splits[split] for split in SPLITS if split in splits}
+
+    def _separation(self, listings: Mapping[str, Listing]) -> Separation:
+        """What the names of the files say of it."""
+        if self.split_by is not None:
+            cells = {split: parts_of(each, self.split_by, GROUP) for split, each in listings.items()}
+            return Separation(groups_from=f"'{self.split_by}'", groups=numbered(cells))
+        if self.split != "last":
+            return Separation()
+        names = parts_of(listings["train"], self.order_by or ORDER, ORDER)
+        place = {name: number for number, name in enumerate(sorted(set(names), key=natural))}
+        by = "the file names" if self.order_by is None else f"'{self.order_by}'"
+        return Separation(order_from=by, order=np.array([place[name] for name in names]))
 
     def _made_from(self, folder: Path, files: Sequence[Path]) -> str:
         """All that the pixels depend on: the pictures by name, size and time, in their order, and the settings."""
@@ -88,12 +123,12 @@ class ImageFolder(LargeSource):
     ) -> Dataset:
         skipped, start, row = frozenset(seen["skipped"]), 0, 0
         arrays: dict[str, tuple[Array, Array] | tuple[None, None]] = dict.fromkeys(SPLITS, (None, None))
-        names: dict[str, tuple[str, ...]] = {}
+        read: dict[str, Listing] = {}
         for split, listing in splits.items():
-            kept = [index for index in range(len(listing.files)) if start + index not in skipped]
-            names[split] = tuple(str(listing.files[index].relative_to(folder)) for index in kept)
-            arrays[split] = pixels[row : row + len(kept)], np.array([listing.labels[index] for index in kept], np.int64)
-            start, row = start + len(listing.files), row + len(kept)
+            kept = listing.take([index for index in range(len(listing.files)) if start + index not in skipped])
+            arrays[split] = pixels[row : row + len(kept.files)], np.array(kept.labels, np.int64)
+            start, row = start + len(listing.files), row + len(kept.files)
+            read[split] = kept
         train, labels = arrays["train"]
         if train is None or labels is None or not len(train):
             raise DataError(f"{folder}: none of the training pictures can be read")
@@ -110,8 +145,11 @@ class ImageFolder(LargeSource):
             description=description,
             validation_inputs=arrays["val"][0],
             validation_targets=arrays["val"][1],
-            example_names=names,
+            example_names={
+                split: tuple(str(file.relative_to(folder)) for file in each.files) for split, each in read.items()
+            },
             white=seen["white"],
+            separation=self._separation(read),
         )
 
     def _description(

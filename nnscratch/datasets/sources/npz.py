@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -13,33 +13,32 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from nnscratch.component import setting
-from nnscratch.datasets.dataset import WEIGHTS_COUNT, Array, Dataset, Report
+from nnscratch.datasets.dataset import Array, Dataset, Report, weights_guess
 from nnscratch.datasets.description import Description, Guess
 from nnscratch.datasets.download import Progress
 from nnscratch.datasets.formats.npy import MAGIC, NPYHeader, read_npy, read_npy_blocks, read_npy_header
-from nnscratch.datasets.separation import Separation
+from nnscratch.datasets.separation import Separation, contradictions
+from nnscratch.datasets.sources.array_companions import groups_of, order_of, weights_of
 from nnscratch.datasets.sources.array_inputs import InputPlan, Span, plan_inputs, together
 from nnscratch.datasets.sources.array_targets import Targets, Task, targets_of
 from nnscratch.datasets.sources.own_data import LargeSource, required_path
 from nnscratch.datasets.splits import hold_out
 from nnscratch.datasets.storage import Storage, available_memory
-from nnscratch.errors import DataError
+from nnscratch.errors import DataError, did_you_mean
 
 LARGEST = 16 << 30
 """Bytes that targets and names may take once decompressed; they are in memory, whatever becomes of the inputs."""
 
-_KEYS = {
+KEYS = {
     "train inputs": ("x_train", "X_train", "train_images", "train_x", "x", "X", "images", "data", "inputs", "features"),
     "train targets": ("y_train", "Y_train", "train_labels", "train_y", "y", "Y", "labels", "targets", "target"),
     "val inputs": ("x_val", "X_val", "x_valid", "X_valid", "x_validation", "val_images", "val_x"),
     "val targets": ("y_val", "Y_val", "y_valid", "Y_valid", "y_validation", "val_labels", "val_y"),
     "test inputs": ("x_test", "X_test", "test_images", "test_x"),
     "test targets": ("y_test", "Y_test", "test_labels", "test_y"),
-    "train weights": ("sample_weight", "sample_weight_train"),
-    "val weights": ("sample_weight_val",),
-    "test weights": ("sample_weight_test",),
 }
-_CLASS_KEYS = ("classes", "class_names", "label_names", "target_names")
+"""What the arrays of each split are called, the first that is there."""
+CLASS_KEYS = ("classes", "class_names", "label_names", "target_names")
 SPLITS = ("train", "val", "test")
 
 
@@ -54,8 +53,19 @@ class NPZ(LargeSource):
         "auto", "auto: classification for text, one-hot rows and few different whole numbers, regression for others"
     )
     test: float = setting(0.2, "fraction held out as the test split when the file has none", ge=0, lt=1)
+    split_by: str | None = setting(
+        None,
+        "array of groups, such as patients, none of which may be in two splits: one value for each training example; "
+        "of a file's own splits, NAME_val and NAME_test",
+    )
     split: Literal["random", "last"] = setting("random", "which examples are held out, for test and for validation")
+    order_by: str | None = setting(
+        None, "array of numbers or dates that says which training examples are last; null: their order"
+    )
     seed: int = setting(0, "which examples are held out", ge=0)
+
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        yield from contradictions(self.split_by, self.split, self.order_by)
 
     def load(
         self,
@@ -68,24 +78,32 @@ class NPZ(LargeSource):
     ) -> Dataset:
         """See `LargeSource.load`. `path` is the NPZ file; nothing in it is unpickled."""
         file = required_path(path, self.name, "an NPZ file")
-        storage = Storage(in_memory, data_dir / "cache", download, report)
+        storage = Storage(in_memory, data_dir / "cache", download, report, file)
         with _opened(file) as arrays:
             targets = targets_of(str(file), arrays.targets(), arrays.names(), self.task)
             counts = {split: len(each) for split, each in targets.splits.items()}
             plans = arrays.plans(counts)
-            rows = self._rows(counts, targets)
-            return self._dataset(file, arrays, targets, plans, rows, storage)
+            separation = self._separation(arrays, counts)
+            rows = self._rows(counts, targets, separation)
+            return self._dataset(file, arrays, targets, plans, rows, separation, storage)
 
-    def _rows(self, counts: Mapping[str, int], targets: Targets) -> dict[str, Array]:
+    def _separation(self, arrays: _Arrays, counts: Mapping[str, int]) -> Separation:
+        """That of the whole arrays."""
+        if self.split_by is not None:
+            return groups_of(self.split_by, arrays.beside(self.split_by, counts, "split_by"))
+        if self.split == "last" and self.order_by is not None:
+            return order_of(self.order_by, *arrays.beside(self.order_by, counts, "order_by")["train"])
+        return Separation(order=np.arange(counts["train"]) if self.split == "last" else None)
+
+    def _rows(self, counts: Mapping[str, int], targets: Targets, separation: Separation) -> dict[str, Array]:
         """Which rows of its array each split is; a test split that the file lacks is held out of those of train."""
         rows = {split: np.arange(count) for split, count in counts.items()}
         if "test" not in rows and self.test > 0:
             rng, labels = np.random.default_rng(self.seed), targets.splits["train"]
-            stratify = targets.classes is not None
-            order = np.arange(len(labels)) if self.split == "last" else None
             rows["train"], rows["test"] = hold_out(
-                labels, self.test, rng, stratify, order=order, field="data.dataset.test"
-            )
+                labels, self.test, rng, targets.classes is not None,
+                groups=separation.groups.get("train"), order=separation.order, field="data.dataset.test",
+            )  # fmt: skip
         return {split: rows[split] for split in SPLITS if split in rows}
 
     def _dataset(
@@ -95,11 +113,13 @@ class NPZ(LargeSource):
         targets: Targets,
         plans: Mapping[str, InputPlan],
         rows: Mapping[str, Array],
+        separation: Separation,
         storage: Storage,
     ) -> Dataset:
         plan, stat = plans["train"], file.stat()
         starts = dict(zip(rows, np.cumsum([0, *map(len, rows.values())]), strict=False))
-        made_from = f"{file.name!r} {stat.st_size} {stat.st_mtime_ns};{self.test};{self.split};{self.seed};{self.task}"
+        how = f"{self.test};{self.split_by!r};{self.split};{self.order_by!r};{self.seed};{self.task}"
+        made_from = f"{file.name!r} {stat.st_size} {stat.st_mtime_ns};{how}"
 
         def fill(out: Array) -> Mapping[str, Any]:
             for split, each in plans.items():
@@ -118,12 +138,11 @@ class NPZ(LargeSource):
         inputs, _ = storage.rows((total, *plan.shape), plan.dtype, made_from, fill)
         found = {split: inputs[starts[split] : starts[split] + len(each)] for split, each in rows.items()}
         labels = {split: targets.splits[split if split in plans else "train"][each] for split, each in rows.items()}
-        own = arrays.weights({split: len(each) for split, each in targets.splits.items()})
-        weights = {
-            split: own[of][each] for split, each in rows.items() if (of := split if split in plans else "train") in own
-        }
-        description = _description(plans, targets, rows)
-        said = f"weights from {arrays.keys['train weights']}: {WEIGHTS_COUNT}" if "train" in weights else None
+        source = {split: split if split in plans else "train" for split in rows}
+        own = weights_of(arrays.beside("sample_weight", {split: len(each) for split, each in targets.splits.items()}))
+        weights = {split: own[of][rows[split]] for split, of in source.items() if of in own}
+        groups, order = separation.groups, separation.order
+        description = _description(plans, targets, rows, weights.get("train"))
         return Dataset(
             self.name,
             found["train"],
@@ -132,17 +151,18 @@ class NPZ(LargeSource):
             labels.get("test"),
             classes=targets.classes,
             origin=str(file),
-            notes=(
-                *(f"{each.what}: {each.taken} ({each.why})" for each in description.guesses if each.why),
-                *([said] if said is not None else []),
-            ),
+            notes=tuple(f"{each.what}: {each.taken} ({each.why})" for each in description.guesses if each.why),
             target_names=None if targets.classes is not None else _names(labels["train"]),
             description=description,
             validation_inputs=found.get("val"),
             validation_targets=labels.get("val"),
             white=plan.white,
             weights=weights,
-            separation=Separation(order=np.arange(len(rows["train"])) if self.split == "last" else None),
+            separation=replace(
+                separation,
+                groups={split: groups[of][rows[split]] for split, of in source.items() if of in groups},
+                order=None if order is None else order[rows["train"]],
+            ),
         )
 
 
@@ -150,12 +170,16 @@ def _names(targets: Array) -> tuple[str, ...]:
     return tuple(f"y{index}" for index in range(targets.shape[1]))
 
 
-def _description(plans: Mapping[str, InputPlan], targets: Targets, rows: Mapping[str, Array]) -> Description:
+def _description(
+    plans: Mapping[str, InputPlan], targets: Targets, rows: Mapping[str, Array], weights: Array | None
+) -> Description:
     plan, guesses = plans["train"], [*plans["train"].guesses, *targets.guesses]
     if "test" in rows and "test" not in plans:
         guesses.append(Guess("test split", f"{len(rows['test']):,} examples held out", "", "data.dataset.test"))
     if "val" in plans:
         guesses.append(Guess("validation", "the file's own", "in place of a share of training", "data.validation"))
+    if weights is not None:
+        guesses.append(weights_guess("sample_weight", weights))
     facts: dict[str, Any] = {"examples": {split: len(each) for split, each in rows.items()}}
     if plan.dtype == np.uint8:
         height, width, channels = plan.shape
@@ -171,14 +195,14 @@ class _Arrays:
         self.members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
         self.keys = {
             role: key
-            for role, names in (*_KEYS.items(), ("classes", _CLASS_KEYS))
+            for role, names in (*KEYS.items(), ("classes", CLASS_KEYS))
             if (key := next((name for name in names if name in self.members), None)) is not None
         }
         held = ", ".join(self.members) or "nothing"
         for role in ("train inputs", "train targets"):
             if role not in self.keys:
                 raise DataError(
-                    f"{file}: no array with the {role} ({', '.join(_KEYS[role])}); it holds {held}",
+                    f"{file}: no array with the {role} ({', '.join(KEYS[role])}); it holds {held}",
                     "save it with np.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)",
                 )
         for split in ("val", "test"):
@@ -199,21 +223,26 @@ class _Arrays:
         """The targets by split, each with its name in the file."""
         return {split: (key := self.keys[f"{split} targets"], self._read(key)) for split in self.splits}
 
-    def weights(self, counts: Mapping[str, int]) -> dict[str, Array]:
-        """How much each example of a split counts, where the file says so."""
+    def beside(self, key: str, counts: Mapping[str, int], field: str = "") -> dict[str, tuple[str, Array]]:
+        """The array of that name, NAME_train, NAME_val and NAME_test, by split, with its name: a value an example.
+
+        What is not there is left out; with the name of a `field` that wants it, DataError when training has none.
+        """
         found = {}
         for split in self.splits:
-            key = self.keys.get(f"{split} weights")
-            if key is None:
+            names = (key, f"{key}_train") if split == "train" else (f"{key.removesuffix('_train')}_{split}",)
+            name = next((each for each in names if each in self.members), None)
+            if name is None:
                 continue
-            values = self._read(key).reshape(-1)
+            values = self._read(name).reshape(-1)
             if len(values) != counts[split]:
-                raise DataError(f"{self.file}: {counts[split]:,} {split} targets but {len(values):,} numbers in {key}")
-            if values.dtype.kind not in "biuf" or not (np.isfinite(values) & (values >= 0)).all():
-                raise DataError(
-                    f"{self.file}: {key} has what is no weight", "weights are numbers from 0 on: 0 counts not at all"
-                )
-            found[split] = values.astype(np.float64)
+                raise DataError(f"{self.file}: {counts[split]:,} {split} targets but {len(values):,} values in {name}")
+            found[split] = (self.name(name), values)
+        if field and "train" not in found:
+            raise DataError(
+                f"{self.file}: {field}: there is no array {key!r}{did_you_mean(key, tuple(self.members))}",
+                f"it holds {', '.join(self.members)}; one more is saved with np.savez(path, ..., {key}=...)",
+            )
         return found
 
     def names(self) -> Array | None:

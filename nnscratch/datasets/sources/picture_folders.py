@@ -27,6 +27,13 @@ class Listing:
 
     files: Sequence[Path]
     labels: Sequence[int]
+    names: Sequence[str]
+    """The path of each below the folder of its class."""
+
+    def take(self, rows: Sequence[int]) -> Listing:
+        """Some of them."""
+        files, labels, names = self.files, self.labels, self.names
+        return Listing([files[row] for row in rows], [labels[row] for row in rows], [names[row] for row in rows])
 
 
 @dataclass
@@ -87,7 +94,7 @@ class PictureFolders:
             self.left_out[_kind(entry, "pictures in no class folder")] += 1
         if loose := self.left_out["pictures in no class folder"]:
             self.warnings.append(f"{loose:,} pictures in {train.name}/ lie in no class folder: they are not read")
-        self.listings["train"] = _listing(by_class, self.classes)
+        self.listings["train"] = _listing(train, by_class, self.classes)
         for split in [each for each in self.folders if each != "train"]:
             self._list_beside(split)
 
@@ -103,7 +110,7 @@ class PictureFolders:
             self.left_out[f"pictures of classes that only {folder.name}/ has"] += sum(extra.values())
         if absent:
             self.warnings.append(f"{folder.name}/ has no pictures of {', '.join(absent)}")
-        self.listings[split] = _listing(by_class, self.classes)
+        self.listings[split] = _listing(folder, by_class, self.classes)
         if not self.listings[split].files:
             raise DataError(
                 f"{folder}: no pictures of the classes in {self.folders['train']}",
@@ -136,9 +143,10 @@ def _kind(entry: Path, picture: str = "") -> str:
     return f"{entry.suffix.lower()} files" if entry.suffix else "files without suffix"
 
 
-def _listing(by_class: Mapping[str, list[Path]], classes: tuple[str, ...]) -> Listing:
+def _listing(folder: Path, by_class: Mapping[str, list[Path]], classes: tuple[str, ...]) -> Listing:
     pairs = [(file, label) for label, name in enumerate(classes) for file in by_class.get(name, ())]
-    return Listing([file for file, _ in pairs], [label for _, label in pairs])
+    names = [file.relative_to(folder / classes[label]).as_posix() for file, label in pairs]
+    return Listing([file for file, _ in pairs], [label for _, label in pairs], names)
 
 
 def _pictures_in(folder: Path) -> list[Path]:

@@ -19,30 +19,12 @@ from nnscratch.component import setting
 from nnscratch.datasets.dataset import Array, Dataset, Report, Source
 from nnscratch.datasets.download import Progress
 from nnscratch.datasets.sources.outlines import OUTLINES, length
+from nnscratch.datasets.sources.stable_numbers import StableNumbers
 
 SIDE = 32
 PER_CLASS = 20
 CHUNK = PER_CLASS * len(OUTLINES)
 """Images drawn together: small enough that their working arrays stay in cache."""
-
-
-class _Numbers:
-    """Uniform float32 numbers from the raw stream of PCG64, which NumPy promises never to change."""
-
-    def __init__(self, *entropy: int) -> None:
-        self.bits = np.random.PCG64(np.random.SeedSequence(entropy))
-
-    def between(self, low: float, high: float, *shape: int) -> Array:
-        raw = self.bits.random_raw(int(np.prod(shape))) >> 40
-        unit = raw.astype(np.float32) * np.float32(2.0**-24)
-        return (unit * np.float32(high - low) + np.float32(low)).reshape(shape)
-
-    def order(self, count: int) -> Array:
-        return np.argsort(self.bits.random_raw(count), kind="stable")
-
-    def bytes(self, count: int) -> Array:
-        raw = self.bits.random_raw(-(-count // 8))
-        return raw.astype("<u8", copy=False).view(np.uint8)[:count]
 
 
 @dataclass
@@ -84,7 +66,7 @@ class Shapes(Source):
 
         def draw(start: int) -> None:
             # A stream per chunk: neither the number of threads nor that of images changes a picture.
-            chunk_images, chunk_labels = _draw_chunk(_Numbers(self.seed, split, start // CHUNK), self.difficulty)
+            chunk_images, chunk_labels = _draw_chunk(StableNumbers(self.seed, split, start // CHUNK), self.difficulty)
             stop = min(start + CHUNK, count)
             images[start:stop] = chunk_images[: stop - start]
             labels[start:stop] = chunk_labels[: stop - start]
@@ -93,7 +75,7 @@ class Shapes(Source):
         return images, labels
 
 
-def _draw_chunk(numbers: _Numbers, difficulty: float) -> tuple[Array, Array]:
+def _draw_chunk(numbers: StableNumbers, difficulty: float) -> tuple[Array, Array]:
     """CHUNK pictures, as many of each class, in random order: images (CHUNK, 32, 32, 3) uint8, labels (CHUNK,)."""
     labels = numbers.order(CHUNK) // PER_CLASS
     axis = (np.arange(SIDE, dtype=np.float32) + np.float32(0.5)) / np.float32(SIDE / 2) - np.float32(1)
@@ -124,7 +106,7 @@ def _draw_chunk(numbers: _Numbers, difficulty: float) -> tuple[Array, Array]:
     return images, labels
 
 
-def _shape_coverage(numbers: _Numbers, labels: Array, x: Array, y: Array, difficulty: float) -> Array:
+def _shape_coverage(numbers: StableNumbers, labels: Array, x: Array, y: Array, difficulty: float) -> Array:
     """How much of each pixel (n, 32, 32) the shape covers, 0..1, which smooths its edge."""
     reach = np.float32(0.28 * difficulty)
     center_x, center_y = (numbers.between(-1, 1, CHUNK, 1, 1) * reach for _ in range(2))
@@ -141,7 +123,7 @@ def _shape_coverage(numbers: _Numbers, labels: Array, x: Array, y: Array, diffic
     return _antialiased(distance * size)
 
 
-def _strokes(numbers: _Numbers, x: Array, y: Array, difficulty: float) -> Iterator[Array]:
+def _strokes(numbers: StableNumbers, x: Array, y: Array, difficulty: float) -> Iterator[Array]:
     """Coverage (n, 32, 32) of one stroke after another: points near a segment of random place and direction."""
     for _ in range(round(4 * difficulty)):
         middle_x, middle_y = (numbers.between(-1, 1, CHUNK, 1, 1) for _ in range(2))
@@ -154,14 +136,14 @@ def _strokes(numbers: _Numbers, x: Array, y: Array, difficulty: float) -> Iterat
         )
 
 
-def _directions(numbers: _Numbers, count: int) -> tuple[Array, Array]:
+def _directions(numbers: StableNumbers, count: int) -> tuple[Array, Array]:
     """Unit vectors (n, 1, 1), (n, 1, 1), without sine or cosine."""
     x, y = (numbers.between(-1, 1, count, 1, 1) for _ in range(2))
     norm = length(x, y) + np.float32(1e-6)
     return x / norm, y / norm
 
 
-def _bright_colours(numbers: _Numbers) -> Array:
+def _bright_colours(numbers: StableNumbers) -> Array:
     """Colours (n, 1, 1, 3) whose strongest channel is at least 0.85."""
     colours = numbers.between(0.15, 1.0, CHUNK, 1, 1, 3)
     colours /= colours.max(axis=-1, keepdims=True)

@@ -6,6 +6,7 @@ to the training rows (`fit`), and a block of float32 features (`encode`).
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nnscratch.datasets.tables.text import Array, Values
+from nnscratch.datasets.tables.text import LARGEST, Array, Values, number_pattern
 
 if TYPE_CHECKING:
     import polars
@@ -66,8 +67,8 @@ class Column:
     def read(self, cells: polars.Series) -> tuple[Values, NDArray[np.bool_]]:
         """A number for each cell, NaN for a gap, and which cells are neither."""
 
-    def expected(self) -> str:
-        """What a cell must be, for messages."""
+    def expected(self, cell: str) -> str:
+        """What must stand in place of that cell, for messages."""
         return f"a {self.kind}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -106,8 +107,10 @@ class Number(Column):
 
         return read_numbers(cells, self.decimal)
 
-    def expected(self) -> str:
-        return "a number" if self.decimal == "." else "a number with a decimal comma"
+    def expected(self, cell: str) -> str:
+        words = "a number" if self.decimal == "." else "a number with a decimal comma"
+        is_too_large = re.match(number_pattern(self.decimal), cell.strip())
+        return f"{words} between -{LARGEST:.1e} and {LARGEST:.1e}, as float32 holds" if is_too_large else words
 
     def _filling(self, known: Values, missing: Missing) -> float:
         if missing == "mean":
@@ -135,7 +138,7 @@ class Boolean(Column):
 
         return read_booleans(cells, self.words)
 
-    def expected(self) -> str:
+    def expected(self, cell: str) -> str:
         return " or ".join(self.words)
 
     def _encode(self, values: Values) -> Array:
@@ -185,7 +188,7 @@ class Category(Column):
 
         return read_levels(cells, self.levels, unknown=UNKNOWN)
 
-    def expected(self) -> str:
+    def expected(self, cell: str) -> str:
         return "one of " + ", ".join(self.levels[:10]) + (", ..." if len(self.levels) > 10 else "")
 
     def _features(self) -> tuple[str, ...]:
@@ -230,7 +233,7 @@ class Date(Column):
 
         return read_dates(cells, self.format)
 
-    def expected(self) -> str:
+    def expected(self, cell: str) -> str:
         return f"a date like {self.format}"
 
     def _filling(self, known: Values, missing: Missing) -> float:

@@ -10,7 +10,8 @@ from itertools import accumulate
 from pathlib import Path
 
 from nnscratch.datasets.description import Guess
-from nnscratch.datasets.tables.header import column_names, first_row_is_header
+from nnscratch.datasets.tables.header import column_names, first_row_is_header, is_unit_row
+from nnscratch.datasets.tables.text import looks_like_number
 from nnscratch.errors import DataError
 
 SAMPLE_LINES = 300
@@ -22,8 +23,9 @@ LONGEST_LINE = 1 << 24
 SEPARATORS = {"\t": "tab", ";": ";", "|": "|", ",": ",", " ": "white space"}
 """Which is tried first where several divide the lines equally well: a comma may be a decimal mark."""
 
-TOTAL = re.compile(r"(grand |sub)?totals?\b|sums?$|summe$|gesamt$|average$|mean$", re.IGNORECASE)
-COMMENT = re.compile(r"\s*(#|%|//)")
+TOTAL = re.compile(r"(grand |sub)?totals?\b|(sums?|summe|gesamt|average|mean):?$", re.IGNORECASE)
+COMMENT = re.compile(r"\s*(#(?!\s*[,;|\t])|%|//)")
+"""Before a separator, # is the name of a column."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +91,17 @@ def find_dialect(path: Path, text: bytes, delimiter: str | None, header: bool | 
             names_row, header_why = commented[0].cells, "the comment above the rows has a name for each"
     names = column_names(path, rows[0].line, names_row, width, cells)
     body = rows[1:] if is_header else rows
+    units = is_header and is_unit_row([row.cells for row in body], width)
+    body = body[1:] if units else body
     last, footer = _footer(text, width, separator, quote)
     found = [Guess("separator", SEPARATORS.get(separator, separator), why, "data.dataset.delimiter")]
     if quote == "'":
         found.append(Guess("quotes", "'", "cells stand in single quotes"))
     found.append(Guess("header", "yes" if names_row is not None else "no", header_why, "data.dataset.header"))
-    for what, number in (("title lines", titles), ("comment lines", len(comments)), ("footer lines", footer)):
+    for what, number in (
+        ("title lines", titles), ("comment lines", len(comments)), ("lines of units", int(units)),
+        ("footer lines", footer),
+    ):  # fmt: skip
         if number:
             found.append(Guess(what, str(number), "left out: they are no rows"))
     return Dialect(
@@ -104,7 +111,7 @@ def find_dialect(path: Path, text: bytes, delimiter: str | None, header: bool | 
         names_row is not None,
         body[0].line if body else rows[-1].line + 1,
         last,
-        any(line.lstrip().startswith("#") for line in comments),
+        any(map(_is_marked, comments)) and sum(map(_is_marked, lines[begin:])) * 2 < len(lines[begin:]),
         tuple(found),
     )
 
@@ -112,6 +119,10 @@ def find_dialect(path: Path, text: bytes, delimiter: str | None, header: bool | 
 def squeeze(line: str) -> str:
     """A line whose cells are divided by runs of blanks, divided by tabs instead; quoted cells stay whole."""
     return re.sub(r"\"[^\"]*\"|'[^']*'|[ \t]+", lambda part: part[0] if part[0][0] in "\"'" else "\t", line.strip())
+
+
+def _is_marked(line: str) -> bool:
+    return line.lstrip().startswith("#")
 
 
 def _first_lines(path: Path, text: bytes) -> list[str]:
@@ -162,12 +173,13 @@ def _separator(lines: list[str], begin: int, given: str | None, quote: str | Non
     """The separator that cuts the most lines into equally many cells, and why it was taken."""
     if given is not None:
         return given, "as configured" if told is not None else "the first line says sep="
-    best, share_of_best, width_of_best = ",", 0.0, 1
+    best, fit_of_best, width_of_best = ",", (0.0, 0.0), 1
     # A tab among cells that stand under each other is white space as the blanks are.
     some = [line for line in lines[:200] if line.strip()]
     is_aligned = all(re.search(r"[^\s] {2,}[^\s]", line) and "\t" in line for line in some)
     for separator in (each for each in SEPARATORS if each != "\t" or not is_aligned):
-        widths = Counter(len(row.cells) for row in _rows(lines[:200], begin, separator, quote))
+        rows = _rows(lines[:200], begin, separator, quote)
+        widths = Counter(len(row.cells) for row in rows)
         width, count = widths.most_common(1)[0] if widths else (1, 0)
         if width < 2:
             width, count = max(
@@ -178,12 +190,20 @@ def _separator(lines: list[str], begin: int, given: str | None, quote: str | Non
             # Most lines have none of it: it divides nothing, unless the file has but a title and a row.
             if count * 2 < widths.total():
                 continue
-        share = count / max(1, widths.total())
-        if share > share_of_best:
-            best, share_of_best, width_of_best = separator, share, width
+        fit = (count / max(1, widths.total()), -_undivided(rows, width, separator))
+        if fit > fit_of_best:
+            best, fit_of_best, width_of_best = separator, fit, width
     if width_of_best == 1:
         return best, "no separator divides the lines: one column"
-    return best, f"it cuts {share_of_best:.0%} of the first lines into {width_of_best} cells"
+    return best, f"it cuts {100 * fit_of_best[0]:.0f} % of the first lines into {width_of_best} cells"
+
+
+def _undivided(rows: list[_Row], width: int, separator: str) -> float:
+    """The share of cells that hold another separator and are no number, such as 1,5 is one."""
+    others = [each for each in "\t;|," if each != separator]
+    cells = [cell for row in rows if len(row.cells) == width for cell in row.cells]
+    held = (cell for cell in cells if any(other in cell for other in others))
+    return sum(not looks_like_number(cell) for cell in held) / max(1, len(cells))
 
 
 def _titles(rows: list[_Row], width: int) -> int:
@@ -208,6 +228,8 @@ def _footer(text: bytes, width: int, separator: str, quote: str | None) -> tuple
     above = text.count(b"\n", 0, len(text[: -len(text[-65536:])]) + len(tail)) + 1
     lines, removed = tail.decode("utf-8", "replace").split("\n"), 0
     last = above
+    firsts = [row.cells[0].strip() for row in _rows(lines[1:][-50:], 0, separator, quote)]
+    numbered = sum(map(looks_like_number, firsts)) * 2 > len(firsts)
     for line in reversed(lines[1:]):
         rows = _rows([line], 0, separator, quote)
         if rows:
@@ -216,7 +238,8 @@ def _footer(text: bytes, width: int, separator: str, quote: str | None) -> tuple
             # Another row that begins so makes a category of it, and a quote may close a cell of many lines.
             is_one_of_many = sum(other.lstrip("\"' ").startswith(first) for other in lines) > 1
             is_total = len(cells) > 1 and TOTAL.match(first) is not None and cells[0] in ("", first)
-            is_remark = len(cells) == 1 and width > 2 and re.search(r"[^\W\d]{2}", first) is not None
+            is_alone = len(cells) == 1 or (numbered and not any(cells[1:]))
+            is_remark = is_alone and width > 2 and re.search(r"[^\W\d]{2}", first) is not None
             if is_one_of_many or not (is_total or is_remark) or line.count(quote or '"') % 2:
                 break
             removed += 1

@@ -85,20 +85,20 @@ class TableEncoding:
             blocks.append(column.encode(own))
         return np.ascontiguousarray(np.hstack(blocks), np.float32)
 
-    def read(self, table: TextTable) -> tuple[Values, list[str | None]]:
-        """Raw values (N, C) of a table's rows, and for each row what is wrong with it, or None.
+    def read(self, table: TextTable) -> tuple[Values, list[str | None], list[str]]:
+        """Raw values (N, C) of a table's rows; for each row what is wrong with it, or None, and what training had not.
 
         Raises DataError when the table lacks a column.
         """
         cells = [table.columns[index] for index in self.places(table)]
         values = np.empty((len(table), len(self.columns)))
         errors: list[str | None] = [None] * len(table)
+        notes: list[list[str]] = [[] for _ in errors]
         for index, (column, series) in enumerate(zip(self.columns, cells, strict=True)):
             values[:, index], bad = column.read(series)
             for row in np.flatnonzero(bad):
-                errors[row] = (
-                    errors[row] or f"column {column.name!r} is {str(series[int(row)])[:40]!r}, not {column.expected()}"
-                )
+                cell = str(series[int(row)])[:40]
+                errors[row] = errors[row] or f"column {column.name!r} is {cell!r}, not {column.expected(cell)}"
             if self.schema.missing in ("error", "drop"):
                 for row in np.flatnonzero(np.isnan(values[:, index]) & ~bad):
                     errors[row] = errors[row] or f"column {column.name!r} is empty (missing: {self.schema.missing})"
@@ -108,7 +108,11 @@ class TableEncoding:
                         errors[row]
                         or f"column {column.name!r} is {str(series[int(row)])[:40]!r}, a level that no training row has"
                     )
-        return values, errors
+            for row in np.flatnonzero(values[:, index] < 0) if isinstance(column, Category) else ():
+                notes[row].append(f"{column.name} {str(series[int(row)])[:40]!r} is new and counts as other")
+            for row in np.flatnonzero(np.isnan(values[:, index]) & ~bad) if not column.flag else ():
+                notes[row].append(f"{column.name} is empty and taken for {column.filled_with}")
+        return values, errors, ["; ".join(each) for each in notes]
 
     def places(self, table: TextTable) -> list[int]:
         """Where each column stands in a table: by name; by position only where one of the two files has no names."""

@@ -16,12 +16,15 @@ def first_row_is_header(rows: list[list[str]], width: int) -> tuple[bool, str]:
     """Whether the first of the rows names the columns, and why.
 
     It does when a column has text over numbers; when it has no number and what it says does not come again below; when
-    it counts through columns (0, 1, 2, label); never when a cell is a gap, but for the first of a counting row.
+    it counts through columns (0, 1, 2, label) or years; never when a cell is a gap, but for the first of a
+    counting row.
     """
     first, below = [cell.strip() for cell in rows[0]], [row for row in rows[1:] if len(row) == width]
     numbers = [cell for cell in first if looks_like_number(cell)]
     if _counts(numbers) and len(numbers) >= len(first) - 1 and len(first) > 2 and _is_name_or_corner(first):
         return True, "the first row counts the columns"
+    if _counts_alone(first) and not any(_counts([cell.strip() for cell in row]) for row in below[:20]):
+        return True, "the first row counts on, no row below does"
     texts = [index for index, cell in enumerate(first) if not looks_like_number(cell) and not is_gap(cell)]
     if not texts:
         return False, "the first row has no text"
@@ -45,6 +48,21 @@ def first_row_is_header(rows: list[list[str]], width: int) -> tuple[bool, str]:
     if again and len(again) * 2 >= len(texts):
         return False, f"{first[again[0]]!r} comes again in its column"
     return True, "the first row is all text"
+
+
+def is_unit_row(rows: list[list[str]], width: int) -> bool:
+    """Whether the first of the rows below a header says units: text, or nothing, over every column of numbers.
+
+    Over two of them, or over one when it says nothing else: else it is a row with a wrong cell.
+    """
+    first, below = [cell.strip() for cell in rows[0]] if rows else [], [row for row in rows[1:51] if len(row) == width]
+    if len(first) != width or len(below) < 2:
+        return False
+    columns = [[cell for row in below if not is_gap(cell := row[index].strip())] for index in range(width)]
+    over = [cell for cell, column in zip(first, columns, strict=True) if column and all(map(looks_like_number, column))]
+    said = [cell for cell in over if not is_gap(cell)]
+    says_more = said != [cell for cell in first if cell]
+    return len(said) > says_more and not any(map(looks_like_number, said))
 
 
 def column_names(path: Path, line: int, names: list[str] | None, width: int, rows: list[list[str]]) -> tuple[str, ...]:
@@ -79,6 +97,13 @@ def _counts(numbers: list[str]) -> bool:
         return False
     whole = [int(number) for number in numbers]
     return whole == list(range(whole[0], whole[0] + len(whole)))
+
+
+def _counts_alone(first: list[str]) -> bool:
+    """From 0, as tables are written whose columns have no names, far from 1, or through years."""
+    if len(first) < 3 or not _counts(first):
+        return False
+    return first[0] == "0" or (first[0] == "1" and len(first) > 4) or 1900 <= int(first[0]) <= 2100
 
 
 def _is_name_or_corner(first: list[str]) -> bool:

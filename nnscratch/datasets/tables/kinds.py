@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -12,19 +12,22 @@ import numpy as np
 from nnscratch.datasets.formats.folder import natural
 from nnscratch.datasets.tables.columns import Boolean, Category, Column, Date, Number
 from nnscratch.datasets.tables.frames import pl
-from nnscratch.datasets.tables.parsing import FORMATS, as_text, known_cells, read_dates, read_numbers
+from nnscratch.datasets.tables.parsing import COMPACT, FORMATS, ISO, as_text, known_cells, read_dates, read_numbers
 from nnscratch.datasets.tables.reader import TextTable
-from nnscratch.datasets.tables.text import WORDS, Values, number_pattern
+from nnscratch.datasets.tables.text import AMBIGUOUS, EXACT, UNITS, WORDS, Values, number_pattern
 from nnscratch.errors import DataError
 
 Decimal = Literal[".", ","]
 
 FEW = 20
 """With no more distinct values than this, text is a category whatever else it looks like."""
+SAME_UNIT = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
+LATE = 2_208_988_800.0
+"""2040, in seconds since 1970: later years of two digits may be of the century before."""
 LONG = 60
 """Characters that a level of a category has at most, on average."""
 ID_NAME = re.compile(
-    r"(.*[_ .-])?(id|ids|uuid|guid|index|idx|obs|rowid|rownames?|row[_ ]?(number|nr|no)?|nr|no|key|.*Id)|unnamed:.*"
+    r"(.*[_ .-])?(id|ids|uuid|guid|index|idx|obs|rowid|rownames?|row[_ ]?(number|nr|no)?|nr|no|key|.*Id|#)|unnamed:.*"
 )
 
 
@@ -38,10 +41,15 @@ class Decision:
 
 
 def decimal_mark(table: TextTable, given: Decimal | None) -> tuple[Decimal, str]:
-    """The decimal mark of a table, and why: the comma where more columns need it than the point."""
+    """The decimal mark of a table, and why: the comma where more columns need it than the point.
+
+    1,234 needs neither: where nothing else speaks, it is 1.234 in cells that semicolons divide, as programs write for
+    whom the comma is the decimal mark, else 1234.
+    """
     if given is not None:
         return given, "as configured"
     need: dict[str, list[str]] = {".": [], ",": []}
+    unclear = []
     for name, cells in zip(table.names, table.columns, strict=True):
         if cells.dtype == pl.Float64:
             values = cells.to_numpy()[:1000]
@@ -52,8 +60,14 @@ def decimal_mark(table: TextTable, given: Decimal | None) -> tuple[Decimal, str]
             fits = {mark: bool(known.str.contains(number_pattern(mark)).all()) for mark in need}
             need["."] += [name] if fits["."] and not fits[","] else []
             need[","] += [name] if fits[","] and not fits["."] else []
+            if all(fits.values()):
+                unclear += known.filter(known.str.contains(AMBIGUOUS["."])).sort()[:1].to_list()
     if len(need[","]) > len(need["."]):
         return ",", f"column {need[','][0]!r} has numbers with a comma"
+    if unclear and not need["."]:
+        is_german = any(guess.what == "separator" and guess.taken == ";" for guess in table.guesses)
+        meant = unclear[0].replace(",", "." if is_german else "")
+        return "," if is_german else ".", f"{unclear[0]} could be either, and is taken for {meant}"
     return ".", ""
 
 
@@ -70,17 +84,21 @@ def decide(
     if given.get(name) == "ignore":
         return Decision(None, "as configured")
     if cells.dtype == pl.Float64:
-        return _number(table, name, decimal, is_target)
+        # What is broken was read with a point.
+        return _number(table, name, "." if (cells.drop_nans() % 1 != 0).any() else decimal, is_target)
     known = known_cells(cells)
     if not len(known):
         return Decision(None, "every cell is a gap")
-    decimal = _fitting(known, decimal)
-    _, bad = read_numbers(known, decimal)
+    decimal = fitting_mark(known, decimal)
+    numbers, bad = read_numbers(known, decimal)
     if not bad.any():
-        if known.str.contains(r"^[+-]?0\d+$").any():
+        is_padded = known.str.contains(r"^[+-]?0\d+$").any()
+        if is_padded or (np.max(np.abs(numbers)) >= EXACT and len(np.unique(numbers)) < len(known)):
             decision = _text(table, name, known, is_target)
-            return Decision(decision.column, f"numbers written with leading zeros; {decision.why}")
-        return _number(table, name, decimal, is_target)
+            what = "written with leading zeros" if is_padded else "of more digits than a number has here"
+            return Decision(decision.column, f"numbers {what}; {decision.why}")
+        decision = _number(table, name, decimal, is_target)
+        return decision if decision.column is None else replace(decision, warning=_mixed_units(name, known))
     too_large = known.filter(pl.Series(bad)).cast(pl.Float64, strict=False).is_not_null().all()
     if too_large or (len(known) > FEW and np.mean(bad) <= 0.1):
         raise _not_of_kind(table, name, Number(name, decimal=decimal))
@@ -90,20 +108,26 @@ def decide(
         return Decision(Boolean(name, words=words), f"{' and '.join(sorted(lower))}")
     if (date := _date(name, known)) is not None:
         return date
+    almost: Column = _almost_date(name, known) or Number(name, decimal=decimal)
+    _, bad = almost.read(known)
+    if isinstance(almost, Date) and len(known) > FEW and np.mean(bad) <= 0.1:
+        raise _not_of_kind(table, name, almost)
     decision = _text(table, name, known, is_target)
-    if decision.column is not None and not bad.all() and np.mean(bad) < 0.5:
-        odd = ", ".join(repr(cell) for cell in known.filter(pl.Series(bad))[:3])
+    if not bad.all() and np.mean(bad) < 0.5:
+        odd = [repr(cell) for cell in known.filter(pl.Series(bad)).sort()[:3]]
+        wrong = f"{', '.join(odd)} {f'is no {almost.kind}' if len(odd) == 1 else f'are no {almost.kind}s'}"
+        taken = "is taken for a category" if decision.column is not None else "is left out"
         return Decision(
             decision.column,
             decision.why,
-            f"column {name!r} is taken for a category, as {odd} is no number; "
-            f"empty such cells to have it as a number (columns: {{{name}: category}} says that it is meant)",
+            f"column {name!r} {taken}, as {wrong}; empty such cells to have "
+            f"it as a {almost.kind} (columns: {{{name}: category}} says that it is meant)",
         )
     return decision
 
 
-def _fitting(known: pl.Series, decimal: Decimal) -> Decimal:
-    """The table's decimal mark, or the other where all numbers of this column have that one."""
+def fitting_mark(known: pl.Series, decimal: Decimal) -> Decimal:
+    """The decimal mark, or the other where all numbers of these cells have that one."""
     other: Decimal = "," if decimal == "." else "."
     return other if read_numbers(known, decimal)[1].any() and not read_numbers(known, other)[1].any() else decimal
 
@@ -112,6 +136,8 @@ def _number(table: TextTable, name: str, decimal: Decimal, is_target: bool) -> D
     column = Number(name, decimal=decimal)
     values, _ = column.read(table.column(name))
     known = values[~np.isnan(values)]
+    if not is_target and _are_compact_dates(known):
+        return Decision(Date(name, format=COMPACT), "every cell is a date like 20240131")
     is_whole_and_unique = len(known) == len(np.unique(known)) > 1 and bool(np.all(known == np.rint(known)))
     if is_whole_and_unique and len(known) == len(values) and not is_target:
         counts = bool(np.all(np.diff(known) == 1)) and known[0] in (0, 1)
@@ -121,10 +147,36 @@ def _number(table: TextTable, name: str, decimal: Decimal, is_target: bool) -> D
     return Decision(column, "every cell is a number" + (" or a gap" if len(known) < len(values) else ""))
 
 
+def _are_compact_dates(known: Values) -> bool:
+    """Whether numbers are days written without separators: of ten other numbers of eight digits hardly one is."""
+    distinct = np.unique(known)
+    if len(distinct) < 10 or distinct[0] < 18000101 or distinct[-1] > 21001231:
+        return False
+    month, day = distinct // 100 % 100, distinct % 100
+    return bool(np.all((distinct % 1 == 0) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)))
+
+
+def _mixed_units(name: str, known: pl.Series) -> str:
+    """What is to be said of a column with a percent sign in some cells alone, or with several currencies."""
+    percent = known.str.contains("%", literal=True)
+    others = known.filter(~percent)
+    if percent.any() and not others.str.contains(r"^[0.,]+$").all():
+        return (
+            f"column {name!r} has numbers with a percent sign and without: 12 % is read as 12, {others[0]} as it stands"
+        )
+    found = known.str.extract(rf"({UNITS})").drop_nulls().unique().to_list()
+    units = {SAME_UNIT.get(unit, unit) for unit in found}
+    if len(units) < 2:
+        return ""
+    return f"column {name!r} has amounts in {', '.join(sorted(found))}: they are not converted"
+
+
 def _date(name: str, known: pl.Series) -> Decision | None:
     fitting: list[str] = []
     if not known[:20].str.contains(r"\d").all():  # no need to try every format
         return None
+    if not read_dates(known[:20], ISO[0])[1].any() and not read_dates(known, ISO[0])[1].any():
+        fitting.append(ISO[0])  # with a time in some cells and in others not
     for format in FORMATS:
         if not read_dates(known[:20], format, iso=False)[1].any():
             values, bad = read_dates(known, format, iso=False)
@@ -135,6 +187,11 @@ def _date(name: str, known: pl.Series) -> Decision | None:
     month_first = fitting[0].startswith(("%m/%d", "%m-%d"))
     swapped = re.sub(r"^%m(.)%d", r"%d\1%m", fitting[0])
     warning = ""
+    if "%y" in fitting[0]:
+        latest = np.max(read_dates(known, fitting[0])[0])
+        if latest >= LATE:
+            year = str(np.datetime64(int(latest), "s"))[:4]
+            warning = f"column {name!r} has years of two digits, read up to {year}: write them with four"
     if month_first and swapped in fitting:
         warning = (
             f"column {name!r} has dates whose month and day could be either: read as {fitting[0]}, the month first; "
@@ -143,12 +200,23 @@ def _date(name: str, known: pl.Series) -> Decision | None:
     return Decision(Date(name, format=fitting[0]), f"every cell is a date, {fitting[0]}", warning)
 
 
+def _almost_date(name: str, known: pl.Series) -> Date | None:
+    """The kind of date that most cells are, when they look like dates at all."""
+    some = known.sort().gather_every(1 + len(known) // 40)
+    if some.str.contains(r"^\d{1,4}[-/.:]\d{1,2}(?:[-/.:T ]|$)").mean() < 0.5:  # type: ignore[operator]
+        return None
+    shares = {format: float(np.mean(read_dates(some, format, iso=False)[1])) for format in FORMATS}
+    best = min(shares, key=lambda format: shares[format])
+    return Date(name, format=best) if shares[best] < 0.5 else None
+
+
 def _text(table: TextTable, name: str, known: pl.Series, is_target: bool) -> Decision:
     levels = natural_order(known.to_list())
     column = Category(name, levels=tuple(levels), own=len(levels))
     why = f"text with {len(levels)} level{'s' if len(levels) > 1 else ''}"
+    warning = _alike(name, levels)
     if is_target:
-        return Decision(column, why)
+        return Decision(column, why, warning)
     rows = len(table)
     if ID_NAME.fullmatch(name.lower()) and len(levels) == rows > 1:
         return Decision(None, "a row's name: it is another in every row")
@@ -157,15 +225,27 @@ def _text(table: TextTable, name: str, known: pl.Series, is_target: bool) -> Dec
         return Decision(None, f"free text: {average:.0f} characters on average")
     if len(levels) > 10 and len(levels) * 2 > rows:
         return Decision(None, f"names or free text: {len(levels):,} different cells in {rows:,} rows")
-    return Decision(column, why)
+    return Decision(column, why, warning)
+
+
+def _alike(name: str, levels: Sequence[str]) -> str:
+    """What is to be said of levels that differ in capitals alone."""
+    by_letters: dict[str, list[str]] = {}
+    for level in levels:
+        by_letters.setdefault(level.casefold(), []).append(level)
+    alike = [", ".join(map(repr, each)) for each in by_letters.values() if len(each) > 1]
+    if not alike:
+        return ""
+    more = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
+    return f"column {name!r} has levels that differ in capitals alone, each its own: {alike[0]}{more}; write them alike"
 
 
 def _as_configured(table: TextTable, name: str, decimal: Decimal, kind: str) -> Decision:
     cells = table.column(name)
-    known = known_cells(as_text(cells))
+    known = known_cells(as_text(cells), with_words=kind == "category")
     column: Column
     if kind == "number":
-        column = Number(name, decimal=_fitting(known, decimal))
+        column = Number(name, decimal=fitting_mark(known, decimal))
     elif kind == "category":
         levels = natural_order(known.to_list())
         column = Category(name, levels=tuple(levels), own=len(levels))
@@ -196,8 +276,9 @@ def _not_of_kind(table: TextTable, name: str, column: Column) -> DataError:
     row = int(rows[0]) if len(rows) else 0
     others = f", and {len(rows) - 1:,} more such cells" if len(rows) > 1 else ""
     kinds = "columns" if re.fullmatch(r"\w+", name) else f"columns, {name!r}"
+    cell = table.cell(name, row)
     return DataError(
-        f"{table.place(row)}: column {name!r} is {table.cell(name, row)!r}, not {column.expected()}{others}",
+        f"{table.place(row)}: column {name!r} is {cell!r}, not {column.expected(cell)}{others}",
         f"empty such a cell when it is a gap; as a category: data.dataset.{kinds}: {{{name}: category}}, "
         f"or leave the column out: {{{name}: ignore}}",
     )

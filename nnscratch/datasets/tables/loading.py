@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from nnscratch.datasets.dataset import WEIGHTS_COUNT, Dataset, Origin
+from nnscratch.datasets.dataset import Dataset, Origin, weights_guess
 from nnscratch.datasets.description import ColumnDescription, Description, Guess
 from nnscratch.datasets.separation import Separation
 from nnscratch.datasets.splits import hold_out
@@ -21,11 +19,9 @@ from nnscratch.datasets.tables.reader import TextTable, read_table
 from nnscratch.datasets.tables.separating import groups_of, order_of
 from nnscratch.datasets.tables.settings import Kind, TableSettings
 from nnscratch.datasets.tables.targets import Targets, choose_targets
-from nnscratch.datasets.tables.text import Array, Values
+from nnscratch.datasets.tables.text import LARGEST, Array, Values
+from nnscratch.datasets.task import as_float32
 from nnscratch.errors import DataError, did_you_mean
-
-MOST_NOTES = 8
-"""Columns that are left out with a line each."""
 
 
 def load_table(
@@ -35,33 +31,34 @@ def load_table(
 
     Raises DataError for what does not fit the settings. A test file without the target that nobody named is none.
     """
-    table = read_table(file, settings.delimiter, settings.header)
+    categories = [each for each, kind in settings.columns.items() if kind == "category"]
+    table = read_table(file, settings.delimiter, settings.header, categories)
     given, weights = _given(table, settings), () if settings.weight is None else (settings.weight,)
     decimal, decimal_why = decimal_mark(table, settings.decimal)
     target_names, target_why = _target_names(table, settings)
     targets = choose_targets(table, target_names, settings.task, decimal, given)
-    decisions = {
-        each: decide(table, each, decimal, given) for each in table.names if each not in (*target_names, *weights)
-    }
+    inputs = [each for each in table.names if each not in (*target_names, *weights)]
+    decisions = {each: decide(table, each, decimal, given) for each in inputs}
     columns = _input_columns(file, decisions)
     weight = None if settings.weight is None else Number(settings.weight, decimal=decimal)
     schema = Schema(columns, settings.missing, settings.unknown_levels, table.names, table.has_header, targets.names)
     whole = _rows_of(table, schema, targets, weight)
-    notes = _notes(table, targets, decisions, decimal) + [f"{n:,} {what}" for what, n in whole.left_out.items()]
     validation, _ = _other_rows(settings, validation_file, table, schema, targets, weight)
     test, note = _other_rows(settings, test_file, table, schema, targets, weight)
     order = order_of(table, settings, decimal, whole.origin.rows)
     train, test, order = _without_test(table, settings, whole, order, test, is_labelled=targets.classes is not None)
-    splits = {"train": train, "val": validation, "test": test}
-    by_split = {split: rows for split, rows in splits.items() if rows is not None}
+    splits = ("train", train), ("val", validation), ("test", test)
+    by_split = {split: rows for split, rows in splits if rows is not None}
     guesses = (
         Guess("file", str(file)),
         *table.guesses,
         Guess("decimal mark", decimal, decimal_why or "no number has a decimal comma", "data.dataset.decimal"),
         Guess("target", ", ".join(target_names), target_why, "data.dataset.target"),
         Guess("task", targets.why.partition(",")[0], targets.why.partition(", ")[2], "data.dataset.task"),
+        *note,
+        *_weighted(settings, train, test),
     )
-    warnings = tuple(decision.warning for decision in decisions.values() if decision.warning)
+    warnings = (*targets.warnings, *(decision.warning for decision in decisions.values() if decision.warning))
     left_out = {reason: number for rows in by_split.values() for reason, number in rows.left_out.items()}
     return Dataset(
         name,
@@ -71,7 +68,6 @@ def load_table(
         test.targets if test is not None else None,
         classes=targets.classes,
         origin=str(file),
-        notes=(*notes, *note, *_weighted(settings, test)),
         feature_names=tuple(column.name for column in columns),
         target_names=None if targets.classes is not None else target_names,
         description=Description(guesses, _described(whole, columns, decisions), left_out, warnings),
@@ -81,8 +77,14 @@ def load_table(
         schema=schema,
         weights={split: rows.weights for split, rows in by_split.items() if rows.weights is not None},
         origins=(origins := {split: rows.origin for split, rows in by_split.items()}),
-        separation=Separation(settings.split_by or "", groups_of(table, settings, origins), order),
+        separation=Separation(
+            repr(settings.split_by), groups_of(table, settings, origins), _quoted(settings.order_by), order
+        ),
     )
+
+
+def _quoted(name: str | None) -> str:
+    return "" if name is None else repr(name)
 
 
 def _given(table: TextTable, settings: TableSettings) -> dict[str, Kind]:
@@ -117,15 +119,13 @@ def _without_test(
     return whole.take(inside), whole.take(outside), None if order is None else order[inside]
 
 
-def _weighted(settings: TableSettings, test: _Rows | None) -> list[str]:
+def _weighted(settings: TableSettings, train: _Rows, test: _Rows | None) -> tuple[Guess, ...]:
     """What is to be said of weights."""
-    if settings.weight is None:
-        return []
+    if train.weights is None:
+        return ()
     lacks = test is not None and test.weights is None
-    return [
-        f"weights from {settings.weight!r}: {WEIGHTS_COUNT}"
-        + (f"; {test.origin.path.name} has none, its rows count the same" if test is not None and lacks else "")
-    ]
+    said = f"; {test.origin.path.name} has none, its rows count the same" if test is not None and lacks else ""
+    return (weights_guess(repr(settings.weight), train.weights, said),)
 
 
 def _input_columns(file: Path, decisions: dict[str, Decision]) -> tuple[Column, ...]:
@@ -146,17 +146,16 @@ def _other_rows(
     schema: Schema,
     targets: Targets,
     weight: Number | None,
-) -> tuple[_Rows | None, tuple[str, ...]]:
+) -> tuple[_Rows | None, tuple[Guess, ...]]:
     """The rows of the file of another split, if it is one; else what is to be said of it."""
     if file is None:
         return None, ()
-    other = read_table(file, settings.delimiter, settings.header)
+    as_text = [column.name for column in (*schema.columns, *targets.columns) if isinstance(column, Category)]
+    other = read_table(file, settings.delimiter, settings.header, as_text)
     lacks = [name for name in targets.names if table.has_header and name not in other.names]
     if lacks and settings.test_path is None:
-        return None, (
-            f"{file.name} has no column {', '.join(map(repr, lacks))}: it can be predicted; the test split is held out "
-            f"of {table.path.name}",
-        )
+        why = f"{file.name} has no column {', '.join(map(repr, lacks))}: it can be predicted"
+        return None, (Guess(file.stem, f"held out of {table.path.name}", why),)
     needed = [*targets.names, *(column.name for column in schema.columns)]
     return _rows_of(_same_columns(other, table, needed), schema, targets, weight), ()
 
@@ -201,7 +200,7 @@ def _rows_of(table: TextTable, schema: Schema, targets: Targets, weight: Number 
     if left_out:
         inputs, answers = inputs[kept], answers[kept]
     if targets.classes is None:
-        answers = _as_float32(answers)
+        answers = as_float32(answers)
     rows = np.flatnonzero(kept)
     weights = None if weight is None or weight.name not in table.names else _weights(table, weight, rows)
     names = tuple(f"{table.path.name}:{line}" for line in table.lines[rows].tolist())
@@ -216,15 +215,9 @@ def _weights(table: TextTable, column: Number, rows: Array) -> Values:
         row = int(rows[np.argmax(bad[rows])])
         raise DataError(
             f"{table.place(row)}: the weight {column.name!r} is {table.cell(column.name, row)!r}",
-            "weights are numbers from 0 on: 0 leaves a row out of the loss, 2 counts it twice",
+            f"weights are numbers from 0 to {LARGEST:.1e}: 0 leaves a row out of the loss, 2 counts it twice",
         )
     return values[rows]
-
-
-def _as_float32(values: Values) -> Array:
-    """The numbers as float32, unless that loses digits that tell them apart: dates, large counters."""
-    largest, deviation = np.max(np.abs(values), axis=0), np.std(values, axis=0)
-    return values if np.any((largest > 2**12) & (largest > 2**12 * deviation)) else values.astype(np.float32)
 
 
 def _refuse_gaps(table: TextTable, schema: Schema, inputs: Values, targets: Targets, is_gap: Array) -> None:
@@ -279,35 +272,6 @@ def _same_columns(table: TextTable, trained: TextTable, needed: list[str]) -> Te
     return table
 
 
-def _notes(table: TextTable, targets: Targets, decisions: dict[str, Decision], decimal: str) -> list[str]:
-    """What a person should know of the guesses before training, a line each."""
-    notes = [f"{', '.join(targets.names)}: {targets.why}"]
-    encoding = next((guess for guess in table.guesses if guess.what == "encoding"), None)
-    if encoding is not None and encoding.taken not in ("UTF-8", "UTF-16"):
-        notes.append(f"{table.path.name} was read as {encoding.taken}: {encoding.why}")
-    if decimal == ",":
-        notes.append('numbers have a decimal comma (decimal: "." overrules)')
-    guessed = [guess for guess in table.guesses if guess.what == "header" and guess.why != "as configured"]
-    if guessed and guessed[0].taken == "yes" and any(re.fullmatch(r"-?\d+(\.\d+)?", name) for name in table.names):
-        notes.append(
-            f"the first row of {table.path.name} was taken for a header, though it holds numbers: "
-            "`header: false` reads it as an example"
-        )
-    notes += [
-        f"{guess.taken} {guess.what} of {table.path.name}: left out"
-        for guess in table.guesses
-        if guess.what in ("title lines", "footer lines")
-    ]
-    left_out = [(name, each) for name, each in decisions.items() if each.column is None and each.why != "as configured"]
-    for number, (name, decision) in enumerate(left_out):
-        if number == MOST_NOTES:
-            notes.append(f"{len(left_out) - number} more columns are left out: `nnscratch data describe` names them")
-            break
-        listed = name if re.fullmatch(r"[A-Za-z_]\w*", name) else json.dumps(name)
-        notes.append(f"column {name!r} is left out: {decision.why} (columns: {{{listed}: category}} takes it)")
-    return notes
-
-
 def _described(
     train: _Rows, columns: tuple[Column, ...], decisions: dict[str, Decision]
 ) -> tuple[ColumnDescription, ...]:
@@ -324,5 +288,5 @@ def _described(
             counts = np.bincount(values[values >= 0].astype(np.int64), minlength=len(words)).tolist()
             levels = tuple(sorted(zip(words, counts, strict=True), key=lambda pair: -pair[1]))
         gaps = int(np.isnan(values).sum())
-        found.append(ColumnDescription(name, decision.column.kind, decision.why, levels, gaps))  # type: ignore[arg-type]
+        found.append(ColumnDescription(name, decision.column.kind, decision.why, levels, gaps))  # type: ignore[arg-type]  # a kind of column is one of those
     return tuple(found)

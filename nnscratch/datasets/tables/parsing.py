@@ -8,22 +8,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnscratch.datasets.tables.frames import pl
-from nnscratch.datasets.tables.text import CURRENCY, GAPS, WORDS, Values, number_pattern
+from nnscratch.datasets.tables.text import GAPS, LARGEST, MINUS, UNITS, WORDS, Values, number_pattern
 
 Bad = NDArray[np.bool_]
 
-LARGEST = float(np.finfo(np.float32).max)
 
-ISO = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%z")
+COMPACT = "%Y%m%d"
+"""20240131, which looks like a number."""
+ISO = (
+    "%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M",
+)  # fmt: skip
 FORMATS = (
     "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f",
     "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%d %H:%M:%S%z",
+    "%Y-%m-%dT%H:%M%z", "%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %I:%M %p", COMPACT, "%Y%m%dT%H%M%S", "%Y%m%d %H:%M:%S",
     "%Y/%m/%d", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y.%m.%d",
     "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d.%m.%y",
     "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%y %H:%M",
     "%d/%m/%y %H:%M", "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p",
-    "%m-%d-%Y", "%d-%m-%Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y",
-    "%a %b %d %H:%M:%S %Y", "%H:%M", "%H:%M:%S", "%I:%M %p", "%b %Y", "%B %Y",
+    "%m-%d-%Y", "%d-%m-%Y", "%m-%d-%Y %H:%M", "%d-%m-%Y %H:%M", "%d-%m-%Y %H:%M:%S", "%d-%b-%Y %H:%M:%S",
+    "%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y",
+    "%B %d, %Y", "%b %d %Y", "%a %b %d %H:%M:%S %Y", "%H:%M", "%H:%M:%S", "%H.%M.%S", "%I:%M %p", "%I:%M:%S %p",
+    "%b %Y", "%B %Y", "%Y-%m", "%m/%Y", "%b-%y", "%b-%Y",
 )  # fmt: skip
 
 
@@ -37,10 +44,10 @@ def gaps_in(cells: pl.Series) -> pl.Series:
     return cells.is_null() | cells.str.to_lowercase().is_in(list(GAPS))
 
 
-def known_cells(cells: pl.Series) -> pl.Series:
-    """The distinct cells, stripped, that are no gap."""
+def known_cells(cells: pl.Series, with_words: bool = False) -> pl.Series:
+    """The distinct cells, stripped, that are no gap; `with_words`: all that are not empty, NA and None among them."""
     different = stripped(cells.unique()).unique().drop_nulls()
-    return different.filter(~gaps_in(different))
+    return different.filter(different != "" if with_words else ~gaps_in(different))
 
 
 def read_numbers(cells: pl.Series, decimal: str) -> tuple[Values, Bad]:
@@ -72,7 +79,8 @@ def read_numbers(cells: pl.Series, decimal: str) -> tuple[Values, Bad]:
 def _cleaned(text: pl.Series, decimal: str) -> pl.Series:
     """The numbers in cells that are written for people; null for what is no number."""
     is_number = text.str.contains(number_pattern(decimal))
-    plain = text.str.replace_all("−", "-").str.replace_all(rf"[{CURRENCY}%\s\u00a0\u202f'’]|USD|EUR|GBP|CHF|JPY", "")
+    plain = text.str.replace_all(f"[{MINUS}]", "-").str.replace_all(rf"{UNITS}|[%\s\u00a0\u2009\u202f'’]", "")
+    plain = plain.str.replace(r"^\((.*)\)$", "-$1")
     plain = (
         plain.str.replace_all(",", "", literal=True)
         if decimal == "."
@@ -118,12 +126,12 @@ def read_dates(cells: pl.Series, format: str, iso: bool = True) -> tuple[Values,
 def _read_dates(cells: pl.Series, format: str) -> tuple[Values, Bad]:
     text = stripped(as_text(cells))
     is_gap = gaps_in(text)
-    if "%d" not in format and "%Y" in format:  # a month alone
+    if "%d" not in format and ("%Y" in format or "%y" in format):  # a month alone
         text, format = "1 " + text, f"%d {format}"
     if "%d" not in format:
         text, format = "1970-01-01 " + text, f"%Y-%m-%d {format}"
     if "%z" in format:
-        text = text.str.replace(r"[zZ]$", "+0000")
+        text = text.str.replace(r"([zZ]|\s(?:GMT|UTC))$", "+0000")
     moments = text.str.strptime(pl.Datetime("us"), format, strict=False, exact=True)
     if isinstance(moments.dtype, pl.Datetime) and moments.dtype.time_zone is not None:
         moments = moments.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
@@ -134,10 +142,10 @@ def _read_dates(cells: pl.Series, format: str) -> tuple[Values, Bad]:
 
 
 def as_text(cells: pl.Series) -> pl.Series:
-    """The cells as text: whole numbers without a fraction, null for NaN."""
+    """The cells as text: a whole number without a fraction, null for NaN."""
     if cells.dtype == pl.String:
         return cells
     known = cells.fill_nan(None)
     values = known.drop_nulls().to_numpy()
     is_whole = np.all(values == np.rint(values)) and np.all(np.abs(values) < 2**53)
-    return (known.cast(pl.Int64) if is_whole else known).cast(pl.String)
+    return known.cast(pl.Int64).cast(pl.String) if is_whole else known.cast(pl.String).str.replace(r"\.0$", "")

@@ -8,9 +8,8 @@ takes short rows and quotes that do not close without a word, so that `structure
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,15 @@ from typing import Any
 import numpy as np
 
 from nnscratch.datasets.description import Guess
+from nnscratch.datasets.tables.cells import RaggedRow, by_csv, by_polars, with_tight_quotes, without_comments
 from nnscratch.datasets.tables.containers import kind_of, read_bytes
 from nnscratch.datasets.tables.decoding import to_utf8
-from nnscratch.datasets.tables.dialect import LONGEST_LINE, Dialect, find_dialect, squeeze
+from nnscratch.datasets.tables.dialect import Dialect, find_dialect, squeeze
 from nnscratch.datasets.tables.frames import pl
 from nnscratch.datasets.tables.json_text import Digits, json_cell, json_records
 from nnscratch.datasets.tables.structure import structure_of
-from nnscratch.datasets.tables.text import Array
+from nnscratch.datasets.tables.text import EXACT, Array
 from nnscratch.errors import DataError
-
-SAMPLE_ROWS = 1000
-"""Rows of a long table that decide which columns are read as numbers at once, and columns of a wide one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,58 +66,83 @@ class TextTable:
     def take(self, rows: Array) -> TextTable:
         """Some of the rows, in that order."""
         columns = tuple(column.gather(rows) for column in self.columns)
-        return TextTable(self.path, self.names, self.has_header, columns, self.lines[rows], self.guesses)
+        return replace(self, columns=columns, lines=self.lines[rows])
 
 
-def read_table(path: Path, delimiter: str | None = None, header: bool | None = None) -> TextTable:
+def read_table(
+    path: Path, delimiter: str | None = None, header: bool | None = None, as_text: Collection[str] = ()
+) -> TextTable:
     """The table in a file of text (CSV and its kin, JSON), Parquet or XLSX, packed or not.
 
+    Columns that are named in `as_text` stay as they are written, also where every cell is a number: 1.10 is not 1.1.
     Raises DataError, with file:line, for what is no table, and for a row with other cells than the rest.
     """
     try:
         kind = kind_of(path)
         if kind == "parquet":
-            return _typed(path, pl.read_parquet(path), "Parquet")
+            return _typed(path, pl.read_parquet(path), "Parquet", as_text)
         if kind == "xlsx":
-            return _delimited(path, _sheet(path), None, header, [Guess("format", "XLSX", "its first sheet")])
+            guesses = (Guess("format", "XLSX", "its first sheet"),)
+            return _delimited(path, _sheet(path), None, header, guesses, as_text)
         data, packed = read_bytes(path)
     except IsADirectoryError:
         raise DataError(f"{path} is a folder, no table") from None
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{path}: damaged: {str(error).splitlines()[0]}", "is it complete?") from error
+    return read_table_text(path, data, delimiter, header, as_text, (Guess("packed", packed),) if packed else ())
+
+
+def read_table_text(
+    path: Path,
+    data: bytes,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    as_text: Collection[str] = (),
+    guesses: tuple[Guess, ...] = (),
+) -> TextTable:
+    """The table in the contents of a text file, CSV and its kin or JSON; `path` is what it is called.
+
+    Raises DataError, RaggedRow for a row with other cells than the rest.
+    """
     text, encoding, why = to_utf8(path, data)
     del data
-    guesses = [Guess("packed", packed)] if packed else []
-    guesses.append(Guess("encoding", encoding, why))
+    guesses = (*guesses, Guess("encoding", encoding, why))
     if text.lstrip()[:1] in (b"{", b"["):
         records = json_records(path, text)
         if records is not None:
-            return from_records(path, records, tuple(guesses))
-    return _delimited(path, text, delimiter, header, guesses)
+            return from_records(path, records, guesses, as_text)
+    return _delimited(path, text, delimiter, header, guesses, as_text)
 
 
-def from_records(path: Path, records: Sequence[tuple[int, dict[str, Any]]], guesses: tuple[Guess, ...]) -> TextTable:
+def from_records(
+    path: Path,
+    records: Sequence[tuple[int, dict[str, Any]]],
+    guesses: tuple[Guess, ...],
+    as_text: Collection[str] = (),
+) -> TextTable:
     """A table from JSON objects with the line of each: a column for each name that any of them has."""
     names = tuple(dict.fromkeys(name for _, record in records for name in record))
-    columns = tuple(_json_column([record.get(name) for _, record in records]) for name in names)
+    columns = tuple(_json_column([record.get(name) for _, record in records], name in as_text) for name in names)
     return TextTable(path, names, True, columns, np.array([line for line, _ in records]), guesses)
 
 
-def _json_column(values: list[object]) -> pl.Series:
+def _json_column(values: list[object], as_text: bool) -> pl.Series:
     """Numbers of JSON, whose decimal mark is a point in any country, as numbers; long ones stay text."""
-    if all(value is None or (isinstance(value, Digits) and len(value) <= 15) for value in values):
-        numbers = [np.nan if value is None else float(value) for value in values]  # type: ignore[arg-type]
+    if not as_text and all(value is None or (isinstance(value, Digits) and len(value) <= 15) for value in values):
+        numbers = [np.nan if value is None else float(value) for value in values]  # type: ignore[arg-type]  # digits
         if not np.isnan(numbers).all():
             return pl.Series(numbers, dtype=pl.Float64)
     return pl.Series([json_cell(value) for value in values], dtype=pl.String)
 
 
-def _typed(path: Path, frame: pl.DataFrame, what: str) -> TextTable:
+def _typed(path: Path, frame: pl.DataFrame, what: str, as_text: Collection[str]) -> TextTable:
     """A table whose file says the types: numbers without gaps stay, everything else is text."""
     columns = []
     for column in frame.get_columns():
-        if column.dtype.is_float() or (column.dtype.is_integer() and column.dtype.to_python() is int):
-            columns.append(column.cast(pl.Float64).fill_null(np.nan))
+        is_number = column.dtype.is_float() or (column.dtype.is_integer() and column.dtype.to_python() is int)
+        numbers = column.cast(pl.Float64).fill_null(np.nan) if is_number and column.name not in as_text else None
+        if numbers is not None and (column.dtype.is_float() or not (numbers.abs() >= EXACT).any()):
+            columns.append(numbers)
             continue
         if column.dtype.is_nested() or column.dtype == pl.Binary:
             raise DataError(f"{path}: column {column.name!r} holds {column.dtype}, not one value a row")
@@ -145,10 +167,21 @@ def _sheet(path: Path) -> bytes:
     return frame.write_csv(include_header=False).encode()
 
 
-def _delimited(path: Path, text: bytes, delimiter: str | None, header: bool | None, guesses: list[Guess]) -> TextTable:
+def _delimited(
+    path: Path,
+    text: bytes,
+    delimiter: str | None,
+    header: bool | None,
+    guesses: tuple[Guess, ...],
+    as_text: Collection[str],
+) -> TextTable:
+    text = with_tight_quotes(text)
     dialect = find_dialect(path, text, delimiter, header)
     body = _body(text, dialect)
     del text
+    if dialect.has_comments:
+        body, comments = without_comments(body)
+        guesses = (*guesses, Guess("comment lines among the rows", str(comments))) if comments else guesses
     if not body.strip():
         raise DataError(f"{path}: there are no rows below its header", "each row is one example")
     separator = dialect.separator
@@ -160,21 +193,21 @@ def _delimited(path: Path, text: bytes, delimiter: str | None, header: bool | No
     columns: list[pl.Series] | None = None
     lines = structure.lines[rows] + dialect.first_line
     if not len(wrong):
-        columns = _by_polars(body, separator, dialect, structure.has_padded_numbers, len(structure.cells))
+        columns = by_polars(body, separator, dialect, structure.has_padded_numbers, len(structure.cells), as_text)
     if columns is not None:
         columns = [column.gather(rows) for column in columns] if len(rows) < len(structure.cells) else columns
     elif len(wrong) and (dialect.quote is None or dialect.quote.encode() not in body):
         row = wrong[0]
-        raise _ragged(path, int(structure.lines[row]) + dialect.first_line, int(structure.cells[row]), dialect)
+        raise RaggedRow(path, int(structure.lines[row]) + dialect.first_line, int(structure.cells[row]), dialect)
     else:
-        columns, lines = _by_csv(path, body, separator, dialect)
+        columns, lines = by_csv(path, body, separator, dialect)
     # A row of white space, which a blank line may be, is no row.
     table = TextTable(path, dialect.names, dialect.has_header, tuple(columns), lines, (*guesses, *dialect.guesses))
-    return _without_blank_rows(_without_trailing_column(table))
+    return _named(_without_blank_rows(_without_trailing_columns(table)))
 
 
 def _body(text: bytes, dialect: Dialect) -> bytes:
-    """The lines of the text that are rows; comments among them are blank."""
+    """The lines of the text that are rows, and comments among them."""
     start = 0
     for _ in range(dialect.first_line - 1):
         start = text.find(b"\n", start) + 1
@@ -186,98 +219,35 @@ def _body(text: bytes, dialect: Dialect) -> bytes:
             end = text.rfind(b"\n", start, end)
             if end < 0:
                 return b""
-    body = text[start:end].rstrip(b"\n") if start or end < len(text) else text.rstrip(b"\n")
-    if dialect.has_comments:
-        body = b"\n".join(b"" if line.lstrip().startswith(b"#") else line for line in body.split(b"\n"))
-    return body
+    return text[start:end].rstrip(b"\n") if start or end < len(text) else text.rstrip(b"\n")
 
 
-def _by_polars(body: bytes, separator: str, dialect: Dialect, has_padded: bool, rows: int) -> list[pl.Series] | None:
-    """The columns, or None when the text has quotes in places where CSV has none."""
-    names = [f"column_{index + 1}" for index in range(len(dialect.names))]
-
-    def read(types: dict[str, Any], only: list[int] | None = None, n_rows: int | None = None) -> pl.DataFrame:
-        return pl.read_csv(
-            body,
-            has_header=False,
-            separator=separator,
-            quote_char=dialect.quote,
-            schema=dict.fromkeys(names, pl.String) | types,
-            columns=only,
-            n_rows=n_rows,
-            empty_string_is_null=False,
-            ignore_errors=bool(types),
-            missing_columns="insert",
-        )
-
-    try:
-        if rows <= SAMPLE_ROWS and len(names) <= SAMPLE_ROWS:
-            frame = read({})
-        else:
-            # Of all columns in one expression: a wide table has as many of them as others have rows.
-            sample = read({}, n_rows=SAMPLE_ROWS)
-            odd = sample.select(pl.all().cast(pl.Float64, strict=False).is_null().any()).row(0)
-            padded = sample.select(pl.all().str.contains(r"^[+-]?0\d").any()).row(0)
-            types = {name: pl.Float64 for name, *said in zip(names, odd, padded, strict=True) if not any(said)}
-            frame = read(types)
-            plain = dict(zip(types, _are_plain(frame.select(list(types)), has_padded), strict=True)) if types else {}
-            again = [index for index, name in enumerate(names) if not plain.get(name, True)]
-            if again:
-                frame = frame.with_columns(read({}, only=again))
-    except pl.exceptions.PolarsError:
-        return None
-    return list(frame.get_columns()) if len(frame) == rows else None
-
-
-def _are_plain(numbers: pl.DataFrame, has_padded: bool) -> list[bool]:
-    """Whether numbers say all that a column's cells say: no gap, nothing infinite, no whole numbers written as 007."""
-    finite = numbers.select(pl.all().is_not_null().all() & pl.all().is_finite().all()).row(0)
-    whole = numbers.select((pl.all() == pl.all().round()).all()).row(0) if has_padded else [False] * numbers.width
-    return [bool(ends) and not is_whole for ends, is_whole in zip(finite, whole, strict=True)]
-
-
-def _by_csv(path: Path, body: bytes, separator: str, dialect: Dialect) -> tuple[list[pl.Series], Array]:
-    """The columns of text with stray quotes, read cell by cell; each fault has its line."""
-    csv.field_size_limit(LONGEST_LINE)
-    columns: list[list[str]] = [[] for _ in dialect.names]
-    lines = []
-    text, quote = body.decode(), dialect.quote or '"'
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=separator, quotechar=quote)
-    begin = dialect.first_line
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                if len(cells) != len(columns):
-                    if text.count(quote) % 2 and not any(True for _ in reader):
-                        raise DataError(f"{path}:{begin}: not valid CSV: a quote opens and is never closed")
-                    raise _ragged(path, begin, len(cells), dialect)
-                for column, cell in zip(columns, cells, strict=True):
-                    column.append(cell)
-                lines.append(begin)
-            begin = dialect.first_line + reader.line_num
-    except csv.Error as error:
-        raise DataError(f"{path}:{begin}: not valid CSV: {error}") from error
-    return [pl.Series(column, dtype=pl.String) for column in columns], np.array(lines)
-
-
-def _ragged(path: Path, line: int, cells: int, dialect: Dialect) -> DataError:
-    where = "the header has" if dialect.has_header else "most rows have"
-    return DataError(
-        f"{path}:{line}: {cells} columns, but {where} {len(dialect.names)}",
-        "every row needs the same number of cells; a cell that holds the separator stands in quotes",
-    )
-
-
-def _without_trailing_column(table: TextTable) -> TextTable:
-    """The table without a last column that has no name and no cell: separators at the ends of the lines."""
-    last = table.columns[-1]
-    nameless = not table.names[-1] or (not table.has_header and len(table.names) > 1)
-    if not nameless or last.dtype != pl.String or (last.str.strip_chars() != "").any():
+def _without_trailing_columns(table: TextTable) -> TextTable:
+    """The table without last columns that have no name and no cell: separators at the ends of the lines."""
+    width = len(table.names)
+    while width > 1 and not (table.has_header and table.names[width - 1]):
+        last = table.columns[width - 1]
+        if last.dtype != pl.String or (last.str.strip_chars() != "").any():
+            break
+        width -= 1
+    if width == len(table.names):
         return table
-    return TextTable(
-        table.path, table.names[:-1], table.has_header, table.columns[:-1], table.lines,
-        (*table.guesses, Guess("trailing separators", "yes", "the last column has neither name nor cells")),
-    )  # fmt: skip
+    why = "the last column has neither name nor cells"
+    guesses = (*table.guesses, Guess("trailing separators", "yes", why))
+    return replace(table, names=table.names[:width], columns=table.columns[:width], guesses=guesses)
+
+
+def _named(table: TextTable) -> TextTable:
+    """The table with a name for every column but the first, whose cells may be the names of rows."""
+    if all(table.names[1:]):
+        return table
+    names = list(table.names)
+    for index in range(1, len(names)):
+        if not names[index]:
+            names[index] = f"column{index + 1}"
+            while names.count(names[index]) > 1:
+                names[index] += "_"
+    return replace(table, names=tuple(names))
 
 
 def _without_blank_rows(table: TextTable) -> TextTable:

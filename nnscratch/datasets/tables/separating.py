@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from nnscratch.datasets.dataset import Origin
+from nnscratch.datasets.separation import numbered
 from nnscratch.datasets.tables.columns import Date, Number
 from nnscratch.datasets.tables.kinds import Decimal, decide, read_column
 from nnscratch.datasets.tables.reader import TextTable, read_table
 from nnscratch.datasets.tables.settings import TableSettings
-from nnscratch.datasets.tables.text import Array, Values
+from nnscratch.datasets.tables.text import Array, Values, is_gap
 from nnscratch.errors import DataError
 
 
@@ -51,11 +52,9 @@ def groups_of(table: TextTable, settings: TableSettings, origins: Mapping[str, O
         if settings.split_by not in file.names:
             continue
         found = file.column(settings.split_by).gather(origin.rows).to_list()
-        gap = next((index for index, cell in enumerate(found) if cell is None or not str(cell).strip()), None)
+        gap = next((index for index, cell in enumerate(found) if cell is None or is_gap(str(cell))), None)
         if gap is not None:
             place = file.place(int(origin.rows[gap]))
             raise DataError(f"{place}: split_by: {settings.split_by!r} has a gap", "fill it, or leave the row out")
         cells[split] = [str(cell).strip() for cell in found]
-    _, codes = np.unique([cell for each in cells.values() for cell in each], return_inverse=True)
-    borders = np.cumsum([len(each) for each in cells.values()])[:-1]
-    return dict(zip(cells, np.split(codes, borders), strict=True))
+    return numbered(cells)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnscratch.datasets.tables.columns import Boolean, Category, Column, Number
-from nnscratch.datasets.tables.kinds import FEW, Decimal, decide, natural_order
+from nnscratch.datasets.tables.kinds import Decimal, decide, natural_order
 from nnscratch.datasets.tables.parsing import as_text, known_cells
 from nnscratch.datasets.tables.reader import TextTable
-from nnscratch.datasets.tables.text import Array, looks_like_number
-from nnscratch.datasets.task import classes_or_quantity
+from nnscratch.datasets.tables.text import Array
+from nnscratch.datasets.task import classes_or_quantity, doubt_of_classes
 from nnscratch.errors import DataError
+
+NOTHING = ("none", "nil", "missing")
+"""Gaps that may be an answer, in small letters."""
 
 Task = Literal["auto", "classification", "regression"]
 
@@ -31,6 +34,7 @@ class Targets:
     """The classes as numbers, where they are whole numbers."""
     why: str
     """In words: "classification, as it holds text (3 classes)"."""
+    warnings: tuple[str, ...] = ()
 
     def read(self, table: TextTable) -> tuple[Array, NDArray[np.bool_]]:
         """Labels (N,) int64, or numbers (N, K), for each row, and which rows have a gap there (and no meaning).
@@ -41,7 +45,7 @@ class Targets:
         for index, column in enumerate(self.columns):
             values[:, index], bad = column.read(table.column(column.name))
             if bad.any():
-                raise _no_number(table, column.name, int(np.argmax(bad)))
+                raise _not_a_target(table, column, int(np.argmax(bad)))
         gaps: NDArray[np.bool_] = np.any(np.isnan(values), axis=1)
         if self.classes is None:
             return values, gaps
@@ -63,16 +67,18 @@ def choose_targets(
     """What is predicted, from the training file. Raises DataError for what can be neither classes nor numbers."""
     if task == "classification" and len(names) > 1:
         raise DataError("classification has one target column", "name one in `target`, or use task: regression")
-    columns = []
+    columns, warnings = [], []
     for name in names:
         numbers = {name: "number"} if task == "regression" else {}
         try:
-            column = decide(table, name, decimal, {**given, **numbers}, is_target=True).column
+            decision = decide(table, name, decimal, {**given, **numbers}, is_target=True)
         except DataError:
             if task != "regression":
                 raise
-            _, bad = Number(name, decimal=decimal).read(table.column(name))
-            raise _no_number(table, name, int(np.argmax(bad))) from None
+            number = Number(name, decimal=decimal)
+            raise _not_a_target(table, number, int(np.argmax(number.read(table.column(name))[1]))) from None
+        column = decision.column
+        warnings += [decision.warning] if decision.warning else []
         if column is None:
             raise DataError(
                 f"{table.path}: every cell of the target {name!r} is a gap", "data.dataset.target names another"
@@ -84,10 +90,25 @@ def choose_targets(
     if not is_classes:
         for column in columns:
             if not isinstance(column, Number):
-                _, bad = Number(column.name, decimal=decimal).read(table.column(column.name))
-                raise _no_number(table, column.name, int(np.argmax(bad)))
-        return Targets(tuple(names), tuple(columns), None, None, why)
-    return _classes(table, columns[0], why)
+                number = Number(column.name, decimal=decimal)
+                raise _not_a_target(table, number, int(np.argmax(number.read(table.column(column.name))[1])))
+        return Targets(tuple(names), tuple(columns), None, None, why, tuple(warnings))
+    classes = _classes(table, columns[0], why)
+    return replace(classes, warnings=(*warnings, *_nothing(table, classes)))
+
+
+def _nothing(table: TextTable, targets: Targets) -> list[str]:
+    """What is to be said of text that may be a class or a gap."""
+    (name,) = targets.names
+    cells = as_text(table.column(name))
+    words = set(known_cells(cells, with_words=True)) - set(known_cells(cells)) - set(targets.classes or ())
+    found = sorted(word for word in words if word.lower() in NOTHING)
+    if not found:
+        return []
+    return [
+        f"rows whose target {name!r} is {found[0]!r} are left out, as gaps are; "
+        f"columns: {{{name}: category}} makes a class of it"
+    ]
 
 
 def _decide_task(table: TextTable, columns: list[Column], task: Task) -> tuple[bool, str]:
@@ -104,12 +125,10 @@ def _decide_task(table: TextTable, columns: list[Column], task: Task) -> tuple[b
             return True, f"classification, as it holds {what} (task: regression overrules)"
         return False, f"regression, as it holds {what} (task: classification overrules)"
     levels = column.levels if isinstance(column, Category) else ()
-    looks = sum(map(looks_like_number, levels))
-    if len(levels) > FEW and (len(levels) * 2 > len(table) or looks * 2 > len(levels)):
-        what = "most of them numbers" if looks * 2 > len(levels) else "hardly one comes twice"
+    if (doubt := doubt_of_classes(levels, len(table))) is not None:
         raise DataError(
             f"{table.path}: the target {column.name!r} has {len(levels):,} different cells in {len(table):,} rows, "
-            f"{what}",
+            f"{doubt}",
             "data.dataset.task: classification makes a class of each, task: regression takes them as numbers; "
             "data.dataset.target names another column",
         )
@@ -126,11 +145,13 @@ def _classes(table: TextTable, column: Column, why: str) -> Targets:
             numbers = distinct
     if numbers is not None:
         classes = [str(int(number)) for number in numbers]
+    elif isinstance(column, Category):
+        classes = list(column.levels)
     else:
         known = known_cells(as_text(table.column(name)))
         classes = natural_order(known.to_list())
-        if isinstance(column, Boolean) and len(classes) > 2:
-            classes = list(column.words)
+        if isinstance(column, Boolean) and len(classes) > known.str.to_lowercase().n_unique():
+            classes = list(column.words) if known.str.to_lowercase().n_unique() > 1 else classes[:1]
         else:
             column = Category(name, levels=tuple(classes), own=len(classes))
     if len(classes) < 2:
@@ -138,8 +159,9 @@ def _classes(table: TextTable, column: Column, why: str) -> Targets:
     return Targets((name,), (column,), tuple(classes), numbers, why)
 
 
-def _no_number(table: TextTable, name: str, row: int) -> DataError:
+def _not_a_target(table: TextTable, column: Column, row: int) -> DataError:
+    cell = table.cell(column.name, row)
     return DataError(
-        f"{table.place(row)}: the target {name!r} is {table.cell(name, row)!r}, not a number",
+        f"{table.place(row)}: the target {column.name!r} is {cell!r}, not {column.expected(cell)}",
         "regression needs numbers; for text use task: classification",
     )

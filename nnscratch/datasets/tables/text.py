@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Values = NDArray[np.float64]
 
+LARGEST = float(np.finfo(np.float32).max)
+"""The largest number that is taken."""
+
 GAPS = (
-    "", "na", "n/a", "n.a.", "nan", "null", "none", "?", "-", "--", ".", "–", "—",
-    "#n/a", "#na", "<na>", "nat", "#value!", "#div/0!", "#ref!", "#name?", "#num!",
+    "", "na", "n/a", "n.a.", "nan", "null", "none", "?", "-", "--", "---", ".", "..", "...", "–", "—", ":",
+    "#n/a", "#na", "<na>", "nat", "#value!", "#div/0!", "#ref!", "#name?", "#num!", "#null!",
+    "\\n", "(null)", "nil", "missing", "not available",
 )  # fmt: skip
 """What stands for a missing value, in small letters."""
 
@@ -21,19 +25,31 @@ WORDS = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on")
 """How people write no and yes, in small letters."""
 
 CURRENCY = "$€£¥₹₽₩"
-_CURRENCY = rf"(?:[{CURRENCY}]|USD|EUR|GBP|CHF|JPY)"
-SIGN = r"[+\-−]?"
+UNITS = rf"[{CURRENCY}]|USD|EUR|GBP|CHF|JPY"
+EXACT = 2.0**53
+"""Whole numbers from here on may share a float64."""
+SIGN = r"[+\-−–]?"
+MINUS = "−–"
+"""What people write for a minus, beside the hyphen."""
+_BLANK_GROUPS = r"[1-9]\d{0,2}(?:[ \u00a0\u2009\u202f'’]\d{3})+"
+_INDIAN = r"[1-9]\d?(?:,\d{2})+,\d{3}"
 DIGITS = {
-    ".": r"(?:\d+\.?\d*|\.\d+|\d{1,3}(?:,\d{3})+(?:\.\d*)?|\d{1,3}(?:[  \u00a0\u202f'’]\d{3})+(?:\.\d*)?)",
-    ",": r"(?:\d+(?:,\d*)?|,\d+|\d{1,3}(?:\.\d{3})+(?:,\d*)?|\d{1,3}(?:[  \u00a0\u202f'’]\d{3})+(?:,\d*)?)",
+    ".": rf"(?:\d+\.?\d*|\.\d+|(?:[1-9]\d{{0,2}}(?:,\d{{3}})+|{_INDIAN}|{_BLANK_GROUPS})(?:\.\d*)?)",
+    ",": rf"(?:\d+(?:,\d*)?|,\d+|(?:[1-9]\d{{0,2}}(?:\.\d{{3}})+|{_BLANK_GROUPS})(?:,\d*)?)",
 }
-"""The digits of a number, with thousands separators, by the decimal mark."""
+"""The digits of a number, with thousands separators, by the decimal mark; 0,123 has none of these."""
+AMBIGUOUS = {mark: rf"^{SIGN}[1-9]\d{{0,2}}\{other}\d{{3}}$" for mark, other in ((".", ","), (",", "."))}
+"""Numbers that mean another with the other decimal mark, by the mark with which they are thousands: 1,234."""
 
 
 def number_pattern(decimal: str) -> str:
-    """The regular expression of a whole cell that is a number with that decimal mark, a currency or a percent sign."""
+    """The regular expression of a whole cell that is a number with that decimal mark, a currency or a percent sign.
+
+    Parentheses make it negative, as accountants write.
+    """
     exponent = r"(?:[eE][+\-−]?\d+)?"
-    return rf"^{SIGN}\s?(?:{_CURRENCY}\s?)?{SIGN}{DIGITS[decimal]}{exponent}\s?(?:%|{_CURRENCY})?$"
+    plain = rf"(?:(?:{UNITS})\s?)?{SIGN}{DIGITS[decimal]}{exponent}\s?(?:%|{UNITS})?"
+    return rf"^(?:{SIGN}\s?{plain}|\({plain}\))$"
 
 
 _NUMBER = re.compile("|".join(f"(?:{number_pattern(mark)})" for mark in DIGITS))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nnscratch.config.config import load_config
 from nnscratch.errors import UserError
+from nnscratch.experiment.mirrors.live_page import LivePage
+from nnscratch.experiment.mirrors.tensorboard import TensorBoardMirror
 from nnscratch.experiment.mirrors.wandb import LOG, LONGEST_UPLOAD, WandbMirror
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
 from nnscratch.host.display import Display
@@ -87,6 +89,13 @@ def mirror_run(path: Path, mode: str, display: Display) -> Mirrored:
     return Mirrored(path, mode, failure)
 
 
-def open_mirrors(wandb: str, display: Display) -> list[Observer]:
-    """The mirrors that are asked for: that on W&B, in that mode, or none when it is off."""
-    return [] if wandb == "off" else [Harmless("W&B mirror", WandbMirror(wandb, display), display)]
+def open_mirrors(tracking: Sequence[str], wandb: str, display: Display, *, plots: bool) -> list[Observer]:
+    """The mirrors that are asked for: those that `tracking` names, and that on W&B in its mode unless it is off.
+
+    Where there are to be plots, a live page stands in for the report until that is drawn.
+    """
+    mirrors: dict[str, Observer] = {"live page": LivePage(display)} if plots else {}
+    named = {TensorBoardMirror.name: TensorBoardMirror}
+    mirrors |= {f"{each} mirror": named[each](display) for each in tracking}
+    mirrors |= {"W&B mirror": WandbMirror(wandb, display)} if wandb != "off" else {}
+    return [Harmless(name, mirror, display) for name, mirror in mirrors.items()]

@@ -1,8 +1,8 @@
 """The mirror on Weights & Biases, which works in a process of its own.
 
-Nothing of wandb is imported here. What it needs goes to `wandb_process` as lines of JSON, through a thread that may
-block instead of the training; what it says comes back the same way. So wandb can be missing, broken, slow or logged
-out, and the training neither stops nor waits: all of it together costs at most TIMEOUT seconds at the end of a run.
+Nothing of wandb is imported here: `wandb_process` does that, a companion of the training. So wandb can be missing,
+broken, slow or logged out, and the training neither stops nor waits: all of it together costs at most TIMEOUT seconds
+at the end of a run.
 """
 
 from __future__ import annotations
@@ -10,20 +10,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import queue
 import secrets
 import shlex
-import subprocess
-import threading
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from nnscratch.config.config import Config
+from nnscratch.experiment.mirrors.companion import Companion
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
-from nnscratch.host.appending import open_to_append
 from nnscratch.host.display import Display
-from nnscratch.host.python_process import module_command
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.meta import Status
 from nnscratch.runs.reading import LONGEST_META, text_of
@@ -59,9 +54,7 @@ class WandbMirror(Observer):
         self._patience = TIMEOUT if patience is None else patience
         self.problem: str | None = None
         """What kept it from passing everything on; None as long as nothing did."""
-        self._process: subprocess.Popen[str] | None = None
-        self._outbox: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._replies: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._companion: Companion | None = None
         self._started = 0.0
         self._is_ready = False
         self._run: RunDirectory | None = None
@@ -74,21 +67,12 @@ class WandbMirror(Observer):
         self._run, self._started = run, time.monotonic()
         try:
             identity = self._identity(run)
-            log = open_to_append(run.place(LOG))
-            with log:
-                self._process = subprocess.Popen(
-                    module_command("nnscratch.experiment.mirrors.wandb_process"),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    encoding="utf-8",
-                    start_new_session=True,  # Ctrl-C is for the training; and without a terminal nothing can ask
-                )
+            self._companion = companion = Companion("nnscratch.experiment.mirrors.wandb_process", run, LOG)
         except OSError as error:
             self._warn(f"the process for it cannot be started: {error.strerror or error}")
             return
         settings = config.wandb
-        self._send(
+        companion.send(
             kind="start",
             folder=str(run.path.resolve()),
             mode=self._mode,
@@ -102,55 +86,47 @@ class WandbMirror(Observer):
             timeout=self._timeout,
         )
         for row in run.read_history():  # epochs that an interrupted mirror may not have got
-            self._send(kind="log", values=row)
-        for work in (self._write, self._read):
-            threading.Thread(target=work, daemon=True, name=f"wandb {work.__name__}").start()
+            companion.send(kind="log", values=row)
 
     def epoch(self, result: EpochResult, is_best: bool) -> None:
         """Passes an epoch's values on."""
-        if self._process is None:
+        if self._companion is None:
             return
-        self._send(kind="log", values=dict(result.values))
-        self._hear()
-        if self._process.poll() is not None:
-            self._settle()
+        self._companion.send(kind="log", values=dict(result.values))
+        self._hear(self._companion)
+        if self._companion.has_ended:
+            self._settle(self._companion)
 
     def end(self, status: Status, summary: TrainingSummary | None) -> None:
         """Passes on what is in the run's folder by now, and waits for the end, but not for long."""
-        if self._process is None:
+        companion = self._companion
+        if companion is None:
             return
         assert self._run is not None
-        self._send(kind="finish", status=status, has_files=self._run.is_in_place())
-        self._outbox.put(None)
+        companion.finish(kind="finish", status=status, has_files=self._run.is_in_place())
         now = time.monotonic()
-        while self._process.poll() is None:
-            self._hear()
-            if time.monotonic() > (now + self._patience if self._is_ready else self._started + self._timeout):
-                break
-            time.sleep(0.05)
-        self._settle()
 
-    def _settle(self) -> None:
+        def is_enough() -> bool:
+            self._hear(companion)
+            return time.monotonic() > (now + self._patience if self._is_ready else self._started + self._timeout)
+
+        companion.wait(is_enough)
+        self._settle(companion)
+
+    def _settle(self, companion: Companion) -> None:
         """What became of the other process."""
-        process, self._process = self._process, None
-        assert process is not None
-        if process.poll() is None and self._is_ready:
+        self._companion = None
+        if not companion.has_ended and self._is_ready:
             # It is uploading: that may take longer than anyone should wait. It ends itself; see wandb_process.
             self._display.say("W&B: still uploading in the background")
             return
-        if process.poll() is None:
+        if not companion.has_ended:
             self._warn(f"no answer within {self._timeout:.0f} s")
-            with contextlib.suppress(OSError):
-                process.kill()
-            process.wait()
-        time.sleep(0.05)  # the reading thread's last lines
-        self._hear()
-        if process.returncode != 0:
+            companion.kill()
+        self._hear(companion)
+        if companion.has_failed:
             self._warn(f"the process for it failed; see {LOG} in the run's folder")
-        for stream in (process.stdin, process.stdout):
-            with contextlib.suppress(OSError, ValueError):
-                if stream is not None:
-                    stream.close()
+        companion.close()
 
     def _identity(self, run: RunDirectory) -> str:
         """The run's id on W&B: an agent's, else the one of before, so that a resume goes on in the same run."""
@@ -162,34 +138,9 @@ class WandbMirror(Observer):
         run.write_text(IDENTITY, json.dumps({"id": identity, "mode": self._mode}) + "\n")
         return identity
 
-    def _send(self, **message: Any) -> None:
-        self._outbox.put(json.dumps(message))
-
-    def _write(self) -> None:
-        process = self._process
-        assert process is not None
-        assert process.stdin is not None
-        with contextlib.suppress(OSError, ValueError):  # the other process has ended
-            while (line := self._outbox.get()) is not None:
-                process.stdin.write(line + "\n")
-                process.stdin.flush()
-            process.stdin.close()
-
-    def _read(self) -> None:
-        process = self._process
-        assert process is not None
-        assert process.stdout is not None
-        with contextlib.suppress(OSError, ValueError):
-            for line in process.stdout:
-                with contextlib.suppress(ValueError):
-                    reply = json.loads(line)
-                    if isinstance(reply, dict):
-                        self._replies.put(reply)
-
-    def _hear(self) -> None:
+    def _hear(self, companion: Companion) -> None:
         """Says what has come back."""
-        while not self._replies.empty():
-            reply = self._replies.get()
+        for reply in companion.heard():
             if reply.get("kind") == "ready":
                 self._is_ready = True
                 self._display.say(f"W&B: {reply.get('where')}")

@@ -6,14 +6,13 @@ python -m nnscratch.experiment.mirrors.wandb_process
 from __future__ import annotations
 
 import csv
-import json
 import os
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nnscratch.experiment.mirrors.companion import Told, reason
 from nnscratch.experiment.mirrors.wandb import LONGEST_UPLOAD
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.layout import EVALUATION
@@ -22,21 +21,16 @@ from nnscratch.training.metrics.known import goal_of
 
 def main() -> int:
     """Mirrors one run, from its `start` line to its `finish` line or the end of input."""
-    replies = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
-    os.dup2(2, 1)  # whatever wandb prints goes to the log; standard output is for replies
-
-    def reply(**message: Any) -> None:
-        replies.write(json.dumps(message) + "\n")
-
-    messages = _messages()
+    told = Told()
+    messages = told.messages()
     start = next(messages, None)
     if start is None:
         return 0
     try:
-        run = _begin(start, reply)
+        run = _begin(start, told.answer)
     except BaseException as error:
         # A broken or unreachable wandb raises anything, SystemExit included; the training wants one line.
-        reply(kind="warning", text=_reason(error))
+        told.answer(kind="warning", text=reason(error))
         return 0
     if run is None:
         return 0
@@ -52,7 +46,7 @@ def main() -> int:
             _add_files(run, RunDirectory(Path(start["folder"])), status)
         run.finish(exit_code=0 if status in ("completed", "pruned", "interrupted") else 1)
     except BaseException as error:
-        reply(kind="warning", text=f"not everything was passed on: {_reason(error)}")
+        told.answer(kind="warning", text=f"not everything was passed on: {reason(error)}")
     return 0
 
 
@@ -124,19 +118,6 @@ def _add_files(run: Any, trained: RunDirectory, status: str) -> None:
             if file_path.is_file():
                 artifact.add_file(str(file_path))
         run.log_artifact(artifact)
-
-
-def _messages() -> Iterator[dict[str, Any]]:
-    for line in sys.stdin:
-        try:
-            yield json.loads(line)
-        except ValueError:
-            return  # the training was killed in the middle of a line
-
-
-def _reason(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
 
 
 def _end_at_the_latest(seconds: float) -> None:

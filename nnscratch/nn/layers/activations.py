@@ -273,20 +273,20 @@ class Softmax(Activation):
         dx *= self.y
         return dx
 
-    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
-        *place, j = largest(y[0])
-        row = x[(0, *place)]
+    def worked_forward(self, x: Array, y: Array, n: int = 0) -> Iterator[Equation]:
+        *place, j = largest(y[n])
+        row = x[(n, *place)]
         yield (shift := Equation.of("m", "max_i(x_i)", {"x_i": row}))
         values = {"x_j": row[j], "x_i": row, "m": shift.value}
-        yield Equation.of(entry("y", 0, *place, j), "exp(x_j - m) / sum_i(exp(x_i - m))", values, y[(0, *place, j)])
+        yield Equation.of(entry("y", n, *place, j), "exp(x_j - m) / sum_i(exp(x_i - m))", values, y[(n, *place, j)])
 
-    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None, n: int = 0) -> Iterator[Equation]:
         if dx is None:
             return
-        *place, j = largest(dx[0])
-        outputs, gradients = y[(0, *place)], dy[(0, *place)]
+        *place, j = largest(dx[n])
+        outputs, gradients = y[(n, *place)], dy[(n, *place)]
         values = {"y_j": outputs[j], "dy_j": gradients[j], "y_i": outputs, "dy_i": gradients}
-        yield Equation.of(entry("dx", 0, *place, j), "y_j * (dy_j - sum_i(dy_i * y_i))", values, dx[(0, *place, j)])
+        yield Equation.of(entry("dx", n, *place, j), "y_j * (dy_j - sum_i(dy_i * y_i))", values, dx[(n, *place, j)])
 
 
 def sigmoid(x: Array, out: Array) -> Array:

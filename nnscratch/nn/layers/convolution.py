@@ -29,7 +29,7 @@ class Conv(WeightedSum):
     this field, it is a correlation: W is not flipped.
 
     Gradients: dW = sum_nij x dy, db = sum_nij dy, dx = dy correlated with W flipped. The module `correlation` says how
-    they become matrix products, `winograd` how 3x3 kernels need up to five times fewer multiplications.
+    they become matrix products, `winograd` how kernels of 3x3 and more need several times fewer multiplications.
 
     Derivation: W[a, b, c, k] enters every y[n, i, j, k] with the factor x[n, i s + a - p, j s + b - p, c], so
         dW[a, b, c, k] = sum_nij x[n, i s + a - p, j s + b - p, c] dy[n, i, j, k]
@@ -104,23 +104,23 @@ class Conv(WeightedSum):
         before = 0 if self.padding == "valid" else int(self.padding)
         return before, (size + 2 * before - self.kernel) // self.stride + 1
 
-    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
-        i, j, k = largest(y[0])
+    def worked_forward(self, x: Array, y: Array, n: int = 0) -> Iterator[Equation]:
+        i, j, k = largest(y[n])
         (a, u), (b, v) = self._meetings(x.shape[1], 0, i), self._meetings(x.shape[2], 0, j)
         formula = "sum_abc(x_uvc * W_abck)"
-        values = {"x_uvc": x[0][np.ix_(u, v)].ravel(), "W_abck": self.W[np.ix_(a, b)][..., k].ravel()}
+        values = {"x_uvc": x[n][np.ix_(u, v)].ravel(), "W_abck": self.W[np.ix_(a, b)][..., k].ravel()}
         if self.bias:
             formula, values = formula + " + b_k", {**values, "b_k": self.b[k]}
-        yield Equation.of(entry("y", 0, i, j, k), formula, values, y[0, i, j, k], self._places(x))
+        yield Equation.of(entry("y", n, i, j, k), formula, values, y[n, i, j, k], self._places(x))
 
-    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None, n: int = 0) -> Iterator[Equation]:
         if not self.frozen:
             yield self._worked_dW(x, dy)
         if self.bias:
             (k,) = largest(self.db)
             yield Equation.of(entry("db", k), "sum_nij(dy_nijk)", {"dy_nijk": dy[..., k].ravel()}, self.db[k])
         if dx is not None:
-            yield self._worked_dx(x, dy, dx)
+            yield self._worked_dx(x, dy, dx, n)
 
     def _worked_dW(self, x: Array, dy: Array) -> Equation:
         a, b, c, k = largest(self.dW)
@@ -129,11 +129,11 @@ class Conv(WeightedSum):
         name, formula = entry("dW", a, b, c, k), "sum_nij(x_nuvc * dy_nijk)"
         return Equation.of(name, formula, values, self.dW[a, b, c, k], self._places(x))
 
-    def _worked_dx(self, x: Array, dy: Array, dx: Array) -> Equation:
-        u, v, c = largest(dx[0])
+    def _worked_dx(self, x: Array, dy: Array, dx: Array, n: int) -> Equation:
+        u, v, c = largest(dx[n])
         (i, a), (j, b) = self._meetings(x.shape[1], 2, u), self._meetings(x.shape[2], 2, v)
-        values = {"dy_ijk": dy[0][np.ix_(i, j)].ravel(), "W_abck": self.W[np.ix_(a, b)][:, :, c].ravel()}
-        return Equation.of(entry("dx", 0, u, v, c), "sum_abk(dy_ijk * W_abck)", values, dx[0, u, v, c], self._places(x))
+        values = {"dy_ijk": dy[n][np.ix_(i, j)].ravel(), "W_abck": self.W[np.ix_(a, b)][:, :, c].ravel()}
+        return Equation.of(entry("dx", n, u, v, c), "sum_abk(dy_ijk * W_abck)", values, dx[n, u, v, c], self._places(x))
 
     def _meetings(self, size: int, which: int, place: int) -> tuple[Array, Array]:
         """Outputs i, kernel places a and pixels u meet, along an axis of that size, where u = i stride + a - padding.

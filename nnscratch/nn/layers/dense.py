@@ -68,14 +68,14 @@ class Dense(WeightedSum):
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
         return 2 * input_shape[0] * output_shape[0]
 
-    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
-        (j,) = largest(y[0])
-        formula, values = "sum_k(x_nk * W_kj)", {"x_nk": x[0], "W_kj": self.W[:, j]}
+    def worked_forward(self, x: Array, y: Array, n: int = 0) -> Iterator[Equation]:
+        (j,) = largest(y[n])
+        formula, values = "sum_k(x_nk * W_kj)", {"x_nk": x[n], "W_kj": self.W[:, j]}
         if self.bias:
             formula, values = formula + " + b_j", {**values, "b_j": self.b[j]}
-        yield Equation.of(entry("y", 0, j), formula, values, y[0, j])
+        yield Equation.of(entry("y", n, j), formula, values, y[n, j])
 
-    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None, n: int = 0) -> Iterator[Equation]:
         if not self.frozen:
             k, j = largest(self.dW)
             values = {"x_nk": x[:, k], "dy_nj": dy[:, j]}
@@ -84,6 +84,6 @@ class Dense(WeightedSum):
             (j,) = largest(self.db)
             yield Equation.of(entry("db", j), "sum_n(dy_nj)", {"dy_nj": dy[:, j]}, self.db[j])
         if dx is not None:
-            (k,) = largest(dx[0])
-            values = {"dy_nj": dy[0], "W_kj": self.W[k]}
-            yield Equation.of(entry("dx", 0, k), "sum_j(dy_nj * W_kj)", values, dx[0, k])
+            (k,) = largest(dx[n])
+            values = {"dy_nj": dy[n], "W_kj": self.W[k]}
+            yield Equation.of(entry("dx", n, k), "sum_j(dy_nj * W_kj)", values, dx[n, k])

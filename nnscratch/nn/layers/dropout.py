@@ -67,7 +67,7 @@ class Dropout(Layer):
         rng = self.moment.streams.stream("dropout " + self.path, self.moment.step, piece)
         skipped, surplus = divmod(start, DRAWN_AT_ONCE)
         if skipped:
-            rng.bit_generator.advance(skipped)  # type: ignore[attr-defined]
+            rng.bit_generator.advance(skipped)  # type: ignore[attr-defined]  # the type of all generators; the PCG64 of ours can
         levels = rng.integers(0, LEVELS, surplus + x.size, np.uint16)
         np.greater_equal(levels[surplus:], self.dropped, out=kept)
         self._apply(x, kept, y)
@@ -76,15 +76,15 @@ class Dropout(Layer):
         np.multiply(numbers, kept, out=out)
         out *= self.factor
 
-    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
-        yield self._worked("y", "x", x, y)
+    def worked_forward(self, x: Array, y: Array, n: int = 0) -> Iterator[Equation]:
+        yield self._worked("y", "x", x, y, n)
 
-    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None, n: int = 0) -> Iterator[Equation]:
         if dx is not None:
-            yield self._worked("dx", "dy", dy, dx)
+            yield self._worked("dx", "dy", dy, dx, n)
 
-    def _worked(self, name: str, of: str, given: Array, made: Array) -> Equation:
-        at = (0, *largest(made[0]))
+    def _worked(self, name: str, of: str, given: Array, made: Array, n: int) -> Equation:
+        at = (n, *largest(made[n]))
         rate = 1 - 1 / self.factor if self.rate else 0.0
         values = {"k": self.kept[at] if self.rate else 1, "rate": rate, of: given[at]}
         note = f"k is 1 for what is kept; a rate of {self.rate:g} in steps of 1 / {LEVELS}" if self.rate else ""

@@ -118,8 +118,8 @@ class BatchNorm(Layer):
         self.running_variance *= m
         self.running_variance += ((1 - m) * unbiased).astype(self.dtype)
 
-    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
-        at = (0, *largest(y[0]))
+    def worked_forward(self, x: Array, y: Array, n: int = 0) -> Iterator[Equation]:
+        at = (n, *largest(y[n]))
         c = at[-1]
         known = {"mu": self.mean[c], "s": self.s[c]}
         values = {
@@ -135,8 +135,8 @@ class BatchNorm(Layer):
             yield from in_turn(lines, values, known, (c,))
         yield from in_turn({"x_hat": "(x - mu) / s", "y": "gamma * x_hat + beta"}, values, {"y": y[at]}, at)
 
-    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
-        at = (0, *largest((y if dx is None else dx)[0]))
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None, n: int = 0) -> Iterator[Equation]:
+        at = (n, *largest((y if dx is None else dx)[n]))
         c = at[-1]
         known = {"dbeta": self.dbeta[c]} if self.shift else {}
         known |= {"dgamma": self.dgamma[c]} if self.scale else {}
@@ -217,8 +217,8 @@ class LayerNorm(Layer):
             g /= s
         return dbeta, dgamma
 
-    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
-        at = (0, *largest(y[0]))
+    def worked_forward(self, x: Array, y: Array, n: int = 0) -> Iterator[Equation]:
+        at = (n, *largest(y[n]))
         features, d = x[at[:-1]], at[-1]
         values = {"x_k": features, "D": len(features), "epsilon": self.epsilon, "x": x[at]}
         values |= {"gamma": self.gamma[d], "beta": self.beta[d]}
@@ -226,7 +226,7 @@ class LayerNorm(Layer):
         yield from in_turn(lines, values, at=at[:-1])
         yield from in_turn({"x_hat": "(x - mu) / s", "y": "gamma * x_hat + beta"}, values, {"y": y[at]}, at)
 
-    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None, n: int = 0) -> Iterator[Equation]:
         normal = self.normal.reshape(x.shape)
         (d,) = largest(self.dgamma)
         values = {"dy_n": dy[..., d].ravel(), "x_hat_n": normal[..., d].ravel()}
@@ -236,7 +236,7 @@ class LayerNorm(Layer):
         )
         yield from in_turn(lines, values, known, (d,))
         if dx is not None:
-            at = (0, *largest(dx[0]))
+            at = (n, *largest(dx[n]))
             row = at[:-1]
             values = {"gamma_k": self.gamma, "dy_k": dy[row], "x_hat_k": normal[row], "D": x.shape[-1]}
             lines = {"g_mean": "sum_k(gamma_k * dy_k) / D", "gx_mean": "sum_k(gamma_k * dy_k * x_hat_k) / D"}

@@ -145,22 +145,22 @@ class MaxPool(Pool):
             else:
                 np.multiply(dy, won, out=part)
 
-    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
-        i, j, c = largest(y[0])
-        pixels = x[(0, *self.window(i, j), c)].ravel()
+    def worked_forward(self, x: Array, y: Array, n: int = 0) -> Iterator[Equation]:
+        i, j, c = largest(y[n])
+        pixels = x[(n, *self.window(i, j), c)].ravel()
         yield Equation.of(
-            entry("y", 0, i, j, c), "max_w(x_w)", {"x_w": pixels}, y[0, i, j, c], "over the pixels of its window"
+            entry("y", n, i, j, c), "max_w(x_w)", {"x_w": pixels}, y[n, i, j, c], "over the pixels of its window"
         )
 
-    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None, n: int = 0) -> Iterator[Equation]:
         if dx is None:
             return
-        u, v, c = largest(dx[0])
+        u, v, c = largest(dx[n])
         windows = self.seen_by(u, v)
-        chosen = [self._chosen(x[0, :, :, c], i, j) == (u, v) for i, j in windows]
-        values = {"k_w": np.array(chosen, float), "dy_w": np.array([dy[0, i, j, c] for i, j in windows])}
+        chosen = [self._chosen(x[n, :, :, c], i, j) == (u, v) for i, j in windows]
+        values = {"k_w": np.array(chosen, float), "dy_w": np.array([dy[n, i, j, c] for i, j in windows])}
         note = "over the windows with this pixel; k is 1 where it is the largest, else 0"
-        yield Equation.of(entry("dx", 0, u, v, c), "sum_w(k_w * dy_w)", values, dx[0, u, v, c], note)
+        yield Equation.of(entry("dx", n, u, v, c), "sum_w(k_w * dy_w)", values, dx[n, u, v, c], note)
 
     def _chosen(self, x: Array, i: int, j: int) -> tuple[int, int]:
         """The pixel that output i, j comes from: of equals the one in the first column, there in the first row."""
@@ -210,20 +210,20 @@ class AveragePool(Pool):
         self.workers.run(run, cut(len(dx), math.prod(dx.shape[1:]), BLOCK))
         return dx
 
-    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
-        i, j, c = largest(y[0])
-        values = {"x_w": x[(0, *self.window(i, j), c)].ravel(), "size": self.size}
+    def worked_forward(self, x: Array, y: Array, n: int = 0) -> Iterator[Equation]:
+        i, j, c = largest(y[n])
+        values = {"x_w": x[(n, *self.window(i, j), c)].ravel(), "size": self.size}
         yield Equation.of(
-            entry("y", 0, i, j, c), "sum_w(x_w) / size**2", values, y[0, i, j, c], "over the pixels of its window"
+            entry("y", n, i, j, c), "sum_w(x_w) / size**2", values, y[n, i, j, c], "over the pixels of its window"
         )
 
-    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None, n: int = 0) -> Iterator[Equation]:
         if dx is None:
             return
-        u, v, c = largest(dx[0])
-        values = {"dy_w": np.array([dy[0, i, j, c] for i, j in self.seen_by(u, v)]), "size": self.size}
+        u, v, c = largest(dx[n])
+        values = {"dy_w": np.array([dy[n, i, j, c] for i, j in self.seen_by(u, v)]), "size": self.size}
         note = "over the windows that see this pixel"
-        yield Equation.of(entry("dx", 0, u, v, c), "sum_w(dy_w) / size**2", values, dx[0, u, v, c], note)
+        yield Equation.of(entry("dx", n, u, v, c), "sum_w(dy_w) / size**2", values, dx[n, u, v, c], note)
 
 
 @dataclass(eq=False)
@@ -253,14 +253,14 @@ class GlobalAveragePool(Layer):
         dx[...] = (dy / (H * W))[:, None, None, :]
         return dx
 
-    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
-        (c,) = largest(y[0])
+    def worked_forward(self, x: Array, y: Array, n: int = 0) -> Iterator[Equation]:
+        (c,) = largest(y[n])
         _, H, W, _ = x.shape
-        values = {"x_ij": x[0, :, :, c].ravel(), "H": H, "W": W}
-        yield Equation.of(entry("y", 0, c), "sum_ij(x_ij) / (H * W)", values, y[0, c])
+        values = {"x_ij": x[n, :, :, c].ravel(), "H": H, "W": W}
+        yield Equation.of(entry("y", n, c), "sum_ij(x_ij) / (H * W)", values, y[n, c])
 
-    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None, n: int = 0) -> Iterator[Equation]:
         if dx is not None:
-            i, j, c = largest(dx[0])
+            i, j, c = largest(dx[n])
             _, H, W, _ = x.shape
-            yield Equation.of(entry("dx", 0, i, j, c), "dy / (H * W)", {"dy": dy[0, c], "H": H, "W": W}, dx[0, i, j, c])
+            yield Equation.of(entry("dx", n, i, j, c), "dy / (H * W)", {"dy": dy[n, c], "H": H, "W": W}, dx[n, i, j, c])

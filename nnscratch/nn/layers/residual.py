@@ -27,6 +27,7 @@ class Residual(Layer):
 
     name: ClassVar[str] = "residual"
     short: ClassVar[str | None] = "layers"
+    joins: ClassVar[str] = "+"
 
     layers: tuple[Layer, ...] = setting(help="the layers around which the input is led")
     shortcut: tuple[Layer, ...] = setting((), "layers on the way around, such as a conv of kernel 1 to change channels")
@@ -57,13 +58,13 @@ class Residual(Layer):
             return None
         return np.add(f, g, out=self.dx_buffer(f.shape, dy))
 
-    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
-        at = (0, *largest(y[0]))
+    def worked_forward(self, x: Array, y: Array, n: int = 0) -> Iterator[Equation]:
+        at = (n, *largest(y[n]))
         yield Equation.of(entry("y", *at), "f + g", {"f": self.f[at], "g": self.g[at]}, y[at], self._around("g is x"))
 
-    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None, n: int = 0) -> Iterator[Equation]:
         if dx is not None and self.df is not None and self.dg is not None:
-            at = (0, *largest(dx[0]))
+            at = (n, *largest(dx[n]))
             values = {"df": self.df[at], "dg": self.dg[at]}
             yield Equation.of(entry("dx", *at), "df + dg", values, dx[at], self._around("dg is dy"))
 

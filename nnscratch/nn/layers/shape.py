@@ -37,13 +37,13 @@ class Flatten(Layer):
     def backward(self, dy: Array) -> Array | None:
         return dy.reshape(self.x_shape)
 
-    def worked_forward(self, x: Array, y: Array) -> Iterator[Equation]:
-        (d,) = largest(y[0])
+    def worked_forward(self, x: Array, y: Array, n: int = 0) -> Iterator[Equation]:
+        (d,) = largest(y[n])
         place = tuple(int(each) for each in np.unravel_index(d, x.shape[1:]))
-        yield Equation.of(entry("y", 0, d), "x", {"x": x[(0, *place)]}, y[0, d], f"x at {(0, *place)}")
+        yield Equation.of(entry("y", n, d), "x", {"x": x[(n, *place)]}, y[n, d], f"x at {(n, *place)}")
 
-    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None) -> Iterator[Equation]:
+    def worked_backward(self, x: Array, y: Array, dy: Array, dx: Array | None, n: int = 0) -> Iterator[Equation]:
         if dx is not None:
-            place = largest(dx[0])
+            place = largest(dx[n])
             d = int(np.ravel_multi_index(place, dx.shape[1:]))
-            yield Equation.of(entry("dx", 0, *place), "dy", {"dy": dy[0, d]}, dx[(0, *place)], f"dy at {(0, d)}")
+            yield Equation.of(entry("dx", n, *place), "dy", {"dy": dy[n, d]}, dx[(n, *place)], f"dy at {(n, d)}")

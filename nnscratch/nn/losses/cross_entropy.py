@@ -105,27 +105,27 @@ class CrossEntropy(Loss):
         losses -= self.label_smoothing * np.mean(log_p, axis=1)
         return np.asarray(losses if self.weights is None else losses * self.weights[t])
 
-    def worked_example(self, y: Array, t: Array, dy: Array) -> Iterator[Equation]:
+    def worked_example(self, y: Array, t: Array, dy: Array, n: int = 0) -> Iterator[Equation]:
         N, K = y.shape
-        (j,), s = largest(dy[0]), self.label_smoothing
-        truth, words = one_hot(t[:1], K)[0], "" if t.ndim == 2 else f"is 1 for the label {t[0]}, else 0"
-        values: dict[str, Any] = {"y_k": y[0], "y_j": y[0, j], "t_k": truth, "t_j": truth[j], "s": s, "K": K, "N": N}
+        (j,), s = largest(dy[n]), self.label_smoothing
+        truth, words = one_hot(t[n : n + 1], K)[0], "" if t.ndim == 2 else f"is 1 for the label {t[n]}, else 0"
+        values: dict[str, Any] = {"y_k": y[n], "y_j": y[n, j], "t_k": truth, "t_j": truth[j], "s": s, "K": K, "N": N}
         weight = ""
         if self.weights is not None:
             weight, values["w_k"] = "w * ", self.weights
-            yield from in_turn({"w": "sum_k(t_k * w_k)"}, values, at=(0,))
-        yield from in_turn({"m": "max_k(y_k)", "S": "sum_k(exp(y_k - m))"}, values, at=(0,))
-        value = self.per_example(y[:1], t[:1])[0]
+            yield from in_turn({"w": "sum_k(t_k * w_k)"}, values, at=(n,))
+        yield from in_turn({"m": "max_k(y_k)", "S": "sum_k(exp(y_k - m))"}, values, at=(n,))
+        value = self.per_example(y[n : n + 1], t[n : n + 1])[0]
         values["q_k"] = (1 - s) * truth + s / K
         if t.ndim == 1 and not s:
-            values["y_t"] = y[0, t[0]]
+            values["y_t"] = y[n, t[n]]
             formula = f"{weight}(m + log(S) - y_t)"
-            yield Equation.of(entry("L", 0), formula, values, value, f"the label t is {t[0]}")
+            yield Equation.of(entry("L", n), formula, values, value, f"the label t is {t[n]}")
         else:
-            yield Equation.of(entry("L", 0), f"{weight}sum_k(q_k * (m + log(S) - y_k))", values, value)
-        yield from in_turn({"p": "exp(y_j - m) / S"}, values, at=(0, j))
+            yield Equation.of(entry("L", n), f"{weight}sum_k(q_k * (m + log(S) - y_k))", values, value)
+        yield from in_turn({"p": "exp(y_j - m) / S"}, values, at=(n, j))
         if s:
-            yield Equation.of(entry("q", 0, j), "(1 - s) * t_j + s / K", values, note=words and f"t {words}")
+            yield Equation.of(entry("q", n, j), "(1 - s) * t_j + s / K", values, note=words and f"t {words}")
         values["q"] = values["q_k"][j]
         note = "" if s or not words else f"q {words}"
-        yield Equation.of(entry("dy", 0, j), f"{weight}(p - q) / N", values, dy[0, j], note)
+        yield Equation.of(entry("dy", n, j), f"{weight}(p - q) / N", values, dy[n, j], note)

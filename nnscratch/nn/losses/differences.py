@@ -52,15 +52,15 @@ class DifferenceLoss(Loss):
             np.subtract(y, t, out=difference)
         return difference
 
-    def worked_example(self, y: Array, t: Array, dy: Array) -> Iterator[Equation]:
+    def worked_example(self, y: Array, t: Array, dy: Array, n: int = 0) -> Iterator[Equation]:
         (N, K), settings = y.shape, asdict(self)
-        truth, note = one_hot(t[:1], K)[0], "" if t.ndim == 2 else f"t is 1 for the label {t[0]}, else 0"
-        values = {"y_k": y[0], "t_k": truth, "K": K, "N": N} | settings
-        own = self.per_example(y[:1], t[:1])[0]
-        yield Equation.of(entry("L", 0), self.equations["L_n"], values, own, note)
-        (j,) = largest(dy[0])
-        values |= {"y": y[0, j], "t": truth[j]}
-        yield Equation.of(entry("dy", 0, j), self.equations["dy"], values, dy[0, j])
+        truth, note = one_hot(t[n : n + 1], K)[0], "" if t.ndim == 2 else f"t is 1 for the label {t[n]}, else 0"
+        values = {"y_k": y[n], "t_k": truth, "K": K, "N": N} | settings
+        own = self.per_example(y[n : n + 1], t[n : n + 1])[0]
+        yield Equation.of(entry("L", n), self.equations["L_n"], values, own, note)
+        (j,) = largest(dy[n])
+        values |= {"y": y[n, j], "t": truth[j]}
+        yield Equation.of(entry("dy", n, j), self.equations["dy"], values, dy[n, j])
 
 
 @dataclass(eq=False)

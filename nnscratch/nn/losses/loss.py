@@ -80,28 +80,30 @@ class Loss(Component):
         """Which side of the loss's kinks every number of y falls on; None for a smooth loss."""
         return None
 
-    def worked(self, y: Array, t: Array, value: float, dy: Array, w: Array | None = None) -> Iterator[Equation]:
-        """The first example's loss by hand, its largest dy, and the mean over the batch, from the numbers of a call.
+    def worked(
+        self, y: Array, t: Array, value: float, dy: Array, w: Array | None = None, n: int = 0
+    ) -> Iterator[Equation]:
+        """Example n's loss by hand, its largest dy, and the mean over the batch, from the numbers of a call.
 
         A loss brings `worked_example`; weights and the mean are the same for all.
         """
         if w is None:
-            yield from self.worked_example(y, t, dy)
+            yield from self.worked_example(y, t, dy, n)
             losses = self.per_example(y, t)
             yield Equation.of("L", "sum_n(L_n) / N", {"L_n": losses, "N": len(losses)}, value)
             return
         unweighted = self(y, t)[1].copy()
-        (j,) = largest(unweighted[0])
-        for equation in self.worked_example(y, t, unweighted):
-            is_dy = equation.name == entry("dy", 0, j)
-            yield replace(equation, name=entry("du", 0, j)) if is_dy else equation
+        (j,) = largest(unweighted[n])
+        for equation in self.worked_example(y, t, unweighted, n):
+            is_dy = equation.name == entry("dy", n, j)
+            yield replace(equation, name=entry("du", n, j)) if is_dy else equation
         losses = self.per_example(y, t)
         note = "w is the weight of the example, 1 on average over the training split"
-        yield Equation.of(entry("dy", 0, j), "w * du", {"w": w[0], "du": unweighted[0, j]}, dy[0, j], note)
+        yield Equation.of(entry("dy", n, j), "w * du", {"w": w[n], "du": unweighted[n, j]}, dy[n, j], note)
         yield Equation.of("L", "sum_n(w_n * L_n) / N", {"w_n": w, "L_n": losses, "N": len(losses)}, value)
 
-    def worked_example(self, y: Array, t: Array, dy: Array) -> Iterator[Equation]:
-        """What `worked` has of the first example."""
+    def worked_example(self, y: Array, t: Array, dy: Array, n: int = 0) -> Iterator[Equation]:
+        """What `worked` has of example n."""
         return iter(())
 
 

@@ -23,8 +23,8 @@ Remedy: TypeAlias = Literal[
 ]  # fmt: skip
 """What may help, in words of its own: who tells a user says them in the words of a config."""
 
-SMALLEST_GRADIENT_SHARE = 1e-4
-"""A layer whose gradient norm is below this share of the largest layer's hardly learns."""
+SMALLEST_GRADIENT_SHARE, OF_SIGMOIDS = 1e-4, 1e-2
+"""A layer with less of the largest norm hardly learns; the second of sigmoid or tanh, in a network that guesses."""
 LARGEST_GRADIENT = 1e3
 """For losses around 1; where guessing gives more (a regression in its own units), in proportion."""
 UPDATE_RATIOS = (1e-6, 0.1)
@@ -161,14 +161,16 @@ def unit_findings(statistics: Sequence[UnitStatistics]) -> Iterator[Finding]:
             yield Finding(
                 "dead units",
                 each.layer,
-                f"{each.dead:.0%} of the {each.kind} units are zero for every example, so no gradient reaches them",
+                f"{100 * each.dead:.0f} % of the {each.kind} units are zero for every example, "
+                "so no gradient reaches them",
                 ("smaller learning rate", "he initialization", "leaky relu"),
             )
         if each.saturated >= SATURATED:
             yield Finding(
                 "saturated units",
                 each.layer,
-                f"{each.saturated:.0%} of the {each.kind} outputs lie where the slope is below a hundredth of its peak",
+                f"{100 * each.saturated:.0f} % of the {each.kind} outputs lie where the slope is below a hundredth "
+                "of its peak",
                 ("standardized inputs", "xavier initialization", "smaller learning rate", "relu"),
             )
 
@@ -182,7 +184,7 @@ def output_findings(output: UnitStatistics, history: Sequence[Row], setting: Set
         yield Finding(
             "saturated outputs",
             output.layer,
-            f"{output.saturated:.0%} of the network's {output.kind} outputs lie where the slope is below a "
+            f"{100 * output.saturated:.0f} % of the network's {output.kind} outputs lie where the slope is below a "
             f"hundredth of its peak, with train_loss {loss:.4g}, and guessing gives {setting.guessing:.4g}",
             ("standardized inputs", "smaller starting weights", "smaller learning rate"),
         )
@@ -199,7 +201,7 @@ def prediction_findings(predicted: Sequence[int], actual: Sequence[int], classes
         yield Finding(
             "one class always predicted",
             None,
-            f"{classes[always]} for each of {total} examples, which is right for {actual[always] / total:.1%}",
+            f"{classes[always]} for each of {total} examples, which is right for {100 * actual[always] / total:.1f} %",
             (*balance, "another learning rate", "more epochs"),
         )
     often = [name for name, m in never if m >= 10]
@@ -219,7 +221,9 @@ def _gradients(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
         return
     largest_allowed = LARGEST_GRADIENT * (1.0 if setting.is_cross_entropy else max(1.0, setting.guessing))
     largest = max(norms, key=lambda layer: norms[layer])
-    weak = [layer for layer, norm in norms.items() if norm < SMALLEST_GRADIENT_SHARE * norms[largest]]
+    still_guesses = row["train_loss"] > 0.9 * setting.guessing and setting.kinds & {"sigmoid", "tanh"}
+    least = (OF_SIGMOIDS if still_guesses else SMALLEST_GRADIENT_SHARE) * norms[largest]
+    weak = [layer for layer, norm in norms.items() if norm < least]
     if weak:
         others = f"; so it is in {len(weak)} of {len(norms)} layers" if len(weak) > 1 else ""
         yield Finding(
@@ -323,9 +327,8 @@ def _overfitting(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
     rose = row["val_loss"] > LOSS_RISE * best and row["train_loss"] < best and gap > GAP
     learned = setting.classes is not None and row["train_accuracy"] >= LEARNED and gap > SMALLER_GAP
     if rose or learned:
-        accuracies = (
-            f"accuracy {row['train_accuracy']:.1%} against {row['val_accuracy']:.1%}" if setting.classes else ""
-        )
+        figures = [100 * row[f"{split}_accuracy"] for split in ("train", "val") if setting.classes]
+        accuracies = "accuracy {:.1f} % against {:.1f} %".format(*figures) if figures else ""
         rise = f"val_loss rose from {best:.4g} to {row['val_loss']:.4g} while train_loss is {row['train_loss']:.4g}"
         rest = "training examples are learned, so that no gradient is left to learn more from"
         yield Finding(
@@ -340,7 +343,7 @@ def _overfitting(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
             yield Finding(
                 "learning by heart",
                 None,
-                f"train_accuracy {row['train_accuracy']:.1%}, but val_accuracy {row['val_accuracy']:.1%} is guessing "
-                f"({chance:.0%})",
+                f"train_accuracy {100 * row['train_accuracy']:.1f} %, but val_accuracy "
+                f"{100 * row['val_accuracy']:.1f} % is guessing ({100 * chance:.0f} %)",
                 ("labels that fit inputs",),
             )

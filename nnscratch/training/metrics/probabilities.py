@@ -10,6 +10,8 @@ import numpy as np
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.training.metrics.metric import Goal, Metric
 
+BINS = 15
+"""Of confidence, equally wide."""
 SMALLEST = float(np.finfo(np.float64).eps)
 """A probability counts as at least this: one wrong prediction that was sure makes no infinite mean."""
 
@@ -71,9 +73,14 @@ class Reliability:
         return float(np.sum(self.count * np.abs(self.accuracy - self.confidence)) / max(self.count.sum(), 1))
 
 
-def reliability(confidence: Array, correct: Array, bins: int = 15) -> Reliability:
-    """Bin b holds the confidences in (b / B, (b + 1) / B], the first also 0; confidence and correct are (N,)."""
-    index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+def bin_of(confidence: Array, bins: int = BINS) -> Array:
+    """The bin of each confidence, (N,): b holds those in (b / B, (b + 1) / B], the first also 0."""
+    return np.asarray(np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1))
+
+
+def reliability(confidence: Array, correct: Array, bins: int = BINS) -> Reliability:
+    """The bins of confidences (N,) and of what is correct of them (N,)."""
+    index = bin_of(confidence, bins)
     count = np.bincount(index, minlength=bins)
     at_least_one = np.maximum(count, 1)
     return Reliability(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -52,17 +52,42 @@ class ThresholdCurve:
     @property
     def roc_auc(self) -> float:
         """The area under recall against the false positive rate, by trapezoids; NaN where one of the two is missing."""
-        if not self.positives or not self.negatives:
-            return np.nan
-        x, y = np.append(0.0, self.false_positive_rate), np.append(0.0, self.recall)
-        return float(np.sum(np.diff(x) * (y[1:] + y[:-1])) / 2)
+        return float(roc_auc(self.right, self.wrong))
 
     @property
     def average_precision(self) -> float:
         """sum_m (recall_m - recall_(m-1)) precision_m; NaN without positives."""
-        if not self.positives:
-            return np.nan
-        return float(np.sum(np.diff(np.append(0.0, self.recall)) * self.precision))
+        return float(average_precision(self.right, self.wrong))
+
+
+def roc_auc(right: Array, wrong: Array) -> Array:
+    """The area, (...), from how many of each are taken at every threshold, (..., M), at the last one all."""
+    every = right[..., -1].astype(np.float64) * wrong[..., -1]
+    area = np.sum(np.diff(wrong, prepend=0) * (right - np.diff(right, prepend=0) / 2), axis=-1)
+    return np.where(every > 0, area / np.where(every > 0, every, 1.0), np.nan)
+
+
+def average_precision(right: Array, wrong: Array) -> Array:
+    """Average precision, (...), from how many of each are taken at every threshold, (..., M), at the last one all."""
+    positives = right[..., -1]
+    total = np.sum(np.diff(right, prepend=0) * (right / np.maximum(right + wrong, 1)), axis=-1)
+    return np.where(positives > 0, total / np.maximum(positives, 1), np.nan)
+
+
+def steps(is_positive: Array, score: Array, most: int) -> tuple[Array, int]:
+    """The step of the curve that each example (N,) is taken at, from the highest score down, and how many there are.
+
+    Others that stand between the same two positives share one, by which neither area changes. Of more than `most`
+    steps neighbours are put together.
+    """
+    scores, threshold = np.unique(-score, return_inverse=True)
+    has_positive = np.bincount(threshold, is_positive, len(scores)) > 0
+    begins = has_positive | np.append(True, has_positive[:-1])
+    step = np.cumsum(begins) - 1
+    number = int(step[-1]) + 1
+    if number > most:
+        step, number = step * most // number, most
+    return step[threshold], number
 
 
 def curves_by_class(t: Array, p: Array) -> dict[int, ThresholdCurve]:
@@ -71,10 +96,12 @@ def curves_by_class(t: Array, p: Array) -> dict[int, ThresholdCurve]:
     return {k: ThresholdCurve.of(t == k, by_class[k]) for k in ((1,) if K == 2 else range(K))}
 
 
-def mean_of_classes(figures: Iterable[float]) -> float:
-    """The mean over the classes that have a figure; NaN when none has."""
-    defined = [each for each in figures if not np.isnan(each)]
-    return float(np.mean(defined)) if defined else np.nan
+def mean_of_classes(figures: Sequence[float] | Sequence[Array]) -> Array:
+    """The mean of figures (K, ...) over the classes that have one, (...); NaN when none has."""
+    is_defined = ~np.isnan(figures)
+    number = np.sum(is_defined, axis=0)
+    total = np.sum(figures, axis=0, where=is_defined)
+    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
 
 
 @dataclass(frozen=True)
@@ -91,7 +118,7 @@ class RocAuc(Metric):
     undefined: ClassVar[str] = "all examples are of one class"
 
     def __call__(self, t: Array, p: Array) -> float:
-        return mean_of_classes(curve.roc_auc for curve in curves_by_class(t, p).values())
+        return float(mean_of_classes([curve.roc_auc for curve in curves_by_class(t, p).values()]))
 
 
 @dataclass(frozen=True)
@@ -107,4 +134,4 @@ class AveragePrecision(Metric):
     undefined: ClassVar[str] = "no example is of the second class"
 
     def __call__(self, t: Array, p: Array) -> float:
-        return mean_of_classes(curve.average_precision for curve in curves_by_class(t, p).values())
+        return float(mean_of_classes([curve.average_precision for curve in curves_by_class(t, p).values()]))

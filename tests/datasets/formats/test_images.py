@@ -22,7 +22,7 @@ COLOURS = np.array(
 
 
 def saved(path: Path, pixels: np.ndarray = COLOURS, **options: object) -> Path:
-    Image.fromarray(pixels).save(path, **options)  # type: ignore[arg-type]
+    Image.fromarray(pixels).save(path, **options)  # type: ignore[arg-type]  # options of any writer
     return path
 
 

@@ -23,6 +23,12 @@ def load(tmp_path: Path, text: str, source: CSVTable | None = None, encoding: st
 IRIS = "length,width,species\n5.1,3.5,setosa\n7.0,3.2,versicolor\n6.3,3.3,virginica\n4.9,3.0,setosa\n"
 
 
+def guessed(dataset: Dataset, what: str) -> tuple[str, str]:
+    """What was taken, and why."""
+    (guess,) = (each for each in dataset.description.guesses if each.what == what)
+    return guess.taken, guess.why
+
+
 def test_text_labels_become_sorted_classes(tmp_path: Path) -> None:
     dataset = load(tmp_path, IRIS)
     assert dataset.classes == ("setosa", "versicolor", "virginica")
@@ -31,7 +37,7 @@ def test_text_labels_become_sorted_classes(tmp_path: Path) -> None:
     assert dataset.train_inputs.tolist()[1] == [7.0, 3.2]
     assert dataset.feature_names == ("length", "width")
     assert dataset.test_inputs is None
-    assert "classification, as it holds text" in dataset.notes[0]
+    assert guessed(dataset, "task") == ("classification", "as it holds text (3 classes)")
 
 
 def test_a_column_called_label_is_the_target_wherever_it_stands(tmp_path: Path) -> None:
@@ -106,14 +112,15 @@ def test_a_row_of_gaps_is_no_header(tmp_path: Path) -> None:
 def test_an_empty_corner_of_numbered_columns_is_read(tmp_path: Path) -> None:
     dataset = load(tmp_path, ",0,1\n0,5,6\n1,7,8\n")
     assert (dataset.feature_names, dataset.train_inputs.tolist()) == (("0",), [[5], [7]])
-    assert any("column '' is left out" in note for note in dataset.notes)
+    assert [(each.name, each.kind) for each in dataset.description.columns] == [("", "left out"), ("0", "number")]
 
 
-def test_a_header_with_numbers_is_noted_unless_it_was_told(tmp_path: Path) -> None:
+def test_a_header_with_numbers_is_told_with_its_reason_or_as_configured(tmp_path: Path) -> None:
     text = "kind,0,1\n0,2,3\n1,4,5\n"
-    assert any("first row of mine.csv was taken for a header" in note for note in load(tmp_path, text).notes)
-    assert len(load(tmp_path, text, CSVTable(test=0, header=True)).notes) == 1
-    assert len(load(tmp_path, IRIS).notes) == 1
+    taken, why = guessed(load(tmp_path, text), "header")
+    assert taken == "yes"
+    assert why
+    assert guessed(load(tmp_path, text, CSVTable(test=0, header=True)), "header") == ("yes", "as configured")
 
 
 def test_the_header_can_be_told(tmp_path: Path) -> None:
@@ -153,7 +160,7 @@ def test_a_test_file_without_the_target_is_there_to_be_predicted(tmp_path: Path)
     dataset = CSVTable().load(tmp_path, tmp_path, print)
     assert dataset.test_targets is not None
     assert len(dataset.test_targets) == 4
-    assert any("test.csv has no column 'y': it can be predicted" in note for note in dataset.notes)
+    assert guessed(dataset, "test") == ("held out of train.csv", "test.csv has no column 'y': it can be predicted")
 
 
 def test_a_test_file_may_have_its_columns_in_another_order(tmp_path: Path) -> None:
@@ -188,7 +195,10 @@ def test_a_text_among_the_test_labels_leaves_the_numbers_as_they_are(tmp_path: P
         ("a,b,y\n", "no rows below its header"),
         ("a,b,y\n1,2,cat\n1,2\n", r"mine\.csv:3: 2 columns, but the header has 3"),
         ("a,b,y\n1,2,cat\n1,2,dog,9\n", r"mine\.csv:3: 4 columns"),
-        ("a,b,y\n1,2,cat\n1,1e99,dog\n", r"mine\.csv:3: column 'b' is '1e99', not a number"),
+        (
+            "a,b,y\n1,2,cat\n1,1e99,dog\n",
+            r"mine\.csv:3: column 'b' is '1e\+?99', not a number between -3\.4e\+38 and 3\.4e",
+        ),
         ("a,b,y\n1,2,cat\n1,-inf,dog\n", r"mine\.csv:3: column 'b' is '-inf', not a number"),
         ("a,b,y\n1,2,cat\n1,2,cat\n", "every row has the class 'cat'"),
         ("y\n1\n2\n", "no column is left to learn from"),

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from nnscratch.datasets.formats.idx import idx_bytes
-from nnscratch.datasets.sources.fashion_mnist import CSV_FILES, CSV_FOLDER, IDX_FILES, IDX_FOLDER, FashionMNIST
+from nnscratch.datasets.sources.fashion_mnist import CSV_FILES, CSV_FOLDER, IDX_FOLDER, FashionMNIST
+from nnscratch.datasets.sources.grey_images import IDX_FILES
 from nnscratch.errors import DataError
 
 RNG = np.random.default_rng(0)

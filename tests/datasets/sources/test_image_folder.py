@@ -27,7 +27,7 @@ def folder_of(base: Path, **pictures: int) -> Path:
 
 
 def load(folder: Path, **settings: object) -> Dataset:
-    return ImageFolder(**{"size": 2, **settings}).load(folder / "data", folder, lambda text: None)  # type: ignore[arg-type]
+    return ImageFolder(**{"size": 2, **settings}).load(folder / "data", folder, lambda text: None)  # type: ignore[arg-type]  # fields by name
 
 
 def test_folders_are_classes_and_pictures_are_resized(tmp_path: Path) -> None:
@@ -145,12 +145,13 @@ def test_links_are_followed_once_circles_end_and_broken_ones_are_counted(tmp_pat
     base = folder_of(tmp_path / "mine", cat=2, dog=2)
     (base / "cat" / "more").symlink_to(tmp_path / "elsewhere" / "more")
     (base / "cat" / "round").symlink_to(base / "cat")
+    (base / "dog" / "up").symlink_to("..")  # whose cats are no dogs
     (base / "dog" / "gone.png").symlink_to(tmp_path / "nothing.png")
     os.mkfifo(base / "dog" / "pipe.png")
     dataset = load(base, test=0)
     assert dataset.train_targets.tolist() == [0] * 5 + [1] * 2
     assert dataset.description.left_out == {
-        "links to a folder that is read already": 1,
+        "links to a folder that is read already": 2,
         "broken links": 1,
         "neither files nor folders": 1,
     }

@@ -87,7 +87,14 @@ def test_labels_in_a_column_are_flattened(tmp_path: Path) -> None:
         ({"x": np.zeros(10, [("a", "f4"), ("b", "i4")]), "y": LABELS}, "structured_to_unstructured"),
         ({"x": IMAGES / 255, "y": LABELS, "x_test": IMAGES * 1.0, "y_test": LABELS}, "different ranges: x 0 to 0.62"),
         ({"x": IMAGES, "y": np.int64(3)}, "labels are one per example"),
-        ({"x": np.full((10, 2), np.nan), "y": LABELS}, "NaN or infinity"),
+        ({"x": np.full((10, 2), np.nan), "y": LABELS}, r"NaN or infinity(.|\n)*x = numpy\.where\(numpy\.isfinite"),
+        ({"x": 10**9 + np.arange(20).reshape(10, 2), "y": LABELS}, r"32 bits lack(.|\n)*x = x - numpy\.median"),
+        ({"x": IMAGES, "y": LABELS[np.newaxis]}, r"y = y\.ravel\(\)"),
+        (
+            {"x": np.ones((99, 2)), "y": np.array([f"{row}" for row in range(99)])},
+            "99 different.*most of them num",
+        ),
+        ({"x": IMAGES, "y": np.array([None] * 10)}, r"save y = numpy\.array\(y\.tolist\(\)\)"),
         ({"x": np.full((10, 2), 1e300), "y": LABELS}, "NaN or infinity"),
         ({"x": IMAGES[:0], "y": LABELS[:0]}, "is empty"),
         (
@@ -116,6 +123,7 @@ COLOUR = np.random.default_rng(0).integers(0, 256, (10, 6, 5, 3), dtype=np.uint8
         (COLOUR / 255, 1, "pixels: float64, 1 becomes 255 (x holds 0 to 1)"),
         (np.round(COLOUR / 255 * 4095).astype(np.uint16), 4095, "pixels: uint16, 4095 becomes 255 (x holds 0 to 4095)"),
         (np.asfortranarray(COLOUR), None, None),
+        (COLOUR / 255 * 16, 16, "pixels: float64, 16 becomes 255 (x holds 0 to 16)"),
         (np.moveaxis(COLOUR / 255, -1, 1).astype(np.float32), 1, "pixels: float32, 1 becomes 255 (x holds 0 to 1)"),
     ],
 )
@@ -166,6 +174,12 @@ def test_many_whole_numbers_are_a_quantity_as_in_a_table(tmp_path: Path) -> None
     dataset = load(tmp_path, {"x": np.ones((100, 2)), "y": np.arange(100) * 3})
     assert dataset.task == "regression"
     assert "task: regression (y holds 100 different whole numbers in 100 rows)" in dataset.notes
+
+
+def test_large_targets_keep_the_digits_that_differ(tmp_path: Path) -> None:
+    targets = 10**9 + np.arange(100)
+    dataset = load(tmp_path, {"x": np.ones((100, 2)), "y": targets}, NPZ(test=0))
+    assert dataset.train_targets[:, 0].tolist() == targets.tolist()
 
 
 def test_a_validation_split_in_the_file_is_the_validation_split(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.sources.csv_table import CSVTable
+from nnscratch.datasets.tables.columns import Number
 from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.errors import DataError
 
@@ -47,14 +49,22 @@ def values(dataset: Dataset) -> list[float]:
         (["5 €", "€7", "8 EUR"], [5, 7, 8]),
         (["1,5", "2,25", "3"], [1.5, 2.25, 3]),
         (["1.234,5", "2.000", "3,25"], [1234.5, 2000, 3.25]),
+        (["0,123", "0,456", "0,789"], [0.123, 0.456, 0.789]),
+        (["1,5", "0.123", "2,5"], None),
+        (["1,23,456", "12,34,567", "9,999"], [123456, 1234567, 9999]),
+        (["1\u2009234", "12\u202f345", "5"], [1234, 12345, 5]),
+        (["(5)", "($1,234.5)", "7"], [-5, -1234.5, 7]),
+        (["–5", "$–7", "3"], [-5, -7, 3]),
         (["1", "", "3"], [1, NAN, 3]),
         *[(["1", gap, "3"], [1, NAN, 3]) for gap in ("NA", "N/A", "NaN", "nan", "null", "None", "?", "-", ".", "#N/A")],
+        *[(["1", gap, "3"], [1, NAN, 3]) for gap in ("..", ":", "\\N", "missing", "(null)", "#NULL!")],
     ],
 )
-def test_numbers_as_people_write_them(tmp_path: Path, cells: list[str], expected: list[float]) -> None:
+def test_numbers_as_people_write_them(tmp_path: Path, cells: list[str], expected: list[float] | None) -> None:
     dataset = column(tmp_path, cells)
-    assert kind_of(dataset) == "number"
-    np.testing.assert_allclose(values(dataset), expected)
+    assert kind_of(dataset) == ("number" if expected is not None else "category")
+    if expected is not None:
+        np.testing.assert_allclose(values(dataset), expected)
 
 
 def test_a_column_may_have_another_decimal_mark_than_the_table(tmp_path: Path) -> None:
@@ -65,8 +75,78 @@ def test_a_column_may_have_another_decimal_mark_than_the_table(tmp_path: Path) -
 
 def test_a_decimal_mark_can_be_told(tmp_path: Path) -> None:
     assert values(column(tmp_path, ["1.234", "2.345"], decimal=",")) == [1234, 2345]
-    assert values(column(tmp_path, ["1,234", "2,345"])) == [1234, 2345]
+    assert values(column(tmp_path, ["1,234", "2,345"], decimal=".")) == [1234, 2345]
     assert values(column(tmp_path, ["1,234", "2,345"], decimal=",")) == [1.234, 2.345]
+
+
+@pytest.mark.parametrize(("separator", "meant"), [(";", [1.234, 2.345]), ("\t", [1234, 2345])])
+def test_a_number_that_could_be_two_is_said(tmp_path: Path, separator: str, meant: list[float]) -> None:
+    dataset = column(tmp_path, ["1,234", "2,345"], separator)
+    assert values(dataset) == meant
+    assert any("1,234 could be either" in note and "overrules" in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize("rows", [3, 1500])
+def test_a_table_means_the_same_long_or_short(tmp_path: Path, rows: int) -> None:
+    own = [("0,5", "1.234", "2.5", "1,5"), ("1,5", "2.345", "3", "2"), ("2,5", "3.456", "4.25", "3")]
+    lines = [";".join([*own[row % 3], "ab"[row % 2]]) for row in range(rows)]
+    (tmp_path / "a.csv").write_text("a;b;c;d;y\n" + "\n".join(lines) + "\n")
+    dataset = CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print)
+    assert dataset.train_inputs[:3].tolist() == [[0.5, 1234, 2.5, 1.5], [1.5, 2345, 3, 2], [2.5, 3456, 4.25, 3]]
+    assert dataset.schema is not None
+    assert [each.decimal for each in dataset.schema.columns if isinstance(each, Number)] == [",", ",", ".", ","]
+
+
+@pytest.mark.parametrize("rows", [3, 1500])
+@pytest.mark.parametrize(
+    "cells", [["1.10", "1.1", "2"], ["1", "1.5", "2"], ["123456789012345678", "123456789012345679", "5"]]
+)
+def test_numbers_that_are_meant_as_categories_stay_as_they_are_written(
+    tmp_path: Path, cells: list[str], rows: int
+) -> None:
+    (tmp_path / "a.csv").write_text(
+        "x,b,y\n" + "".join(f"{cells[row % 3]},{row}.5,{'ab'[row % 2]}\n" for row in range(rows))
+    )
+    dataset = CSVTable(test=0, columns={"x": "category"}).load(tmp_path, tmp_path / "a.csv", print)
+    assert {level for level, _ in dataset.description.columns[0].levels} == set(cells)
+
+
+@pytest.mark.parametrize("rows", [3, 1500])
+def test_numbers_of_so_many_digits_that_they_would_be_one_are_text(tmp_path: Path, rows: int) -> None:
+    (tmp_path / "a.csv").write_text(
+        "x,b,y\n" + "".join(f"12345678901234567{row % 3},{row}.5,{'ab'[row % 2]}\n" for row in range(rows))
+    )
+    dataset = CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print)
+    assert len(dataset.description.columns[0].levels) == 3
+    assert "more digits" in dataset.description.columns[0].why
+
+
+@pytest.mark.parametrize(
+    ("cells", "warning"),
+    [
+        (["12 %", "0.12", "15 %"], "with a percent sign and without"),
+        (["$5", "€7", "$9"], r"amounts in \$, €"),
+        (["Male", "male", "Female"], "differ in capitals alone.*'Male', 'male'"),
+        (["2024-02-30", "2024-03-01", "2024-04-01"], "category, as '2024-02-30' is no date"),
+        (["01/02/68", "13/02/70", "31/12/05"], "read up to 2068"),
+    ],
+)
+def test_what_is_odd_about_a_column_is_said(tmp_path: Path, cells: list[str], warning: str) -> None:
+    (said,) = column(tmp_path, cells).description.warnings
+    assert re.search(warning, said)
+
+
+def test_a_class_that_is_called_none_is_said_and_can_be_taken(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,y\n" + "".join(f"{row},{['None', 'Mild'][row % 2]}\n" for row in range(9)))
+    with pytest.raises(DataError, match="every row has the class 'Mild'"):
+        CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print)
+    taken = CSVTable(test=0, columns={"y": "category"}).load(tmp_path, tmp_path / "a.csv", print)
+    assert taken.classes == ("Mild", "None")
+    (tmp_path / "a.csv").write_text(
+        "a,y\n" + "".join(f"{row},{['None', 'Mild', 'Bad'][row % 3]}\n" for row in range(9))
+    )
+    (warning,) = CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print).description.warnings
+    assert "'None' are left out" in warning
 
 
 @pytest.mark.parametrize(
@@ -91,6 +171,13 @@ def test_words_for_yes_and_no_are_booleans(tmp_path: Path, cells: list[str]) -> 
         (["2 Jan 1970", "31 Jan 1970"], [86400, 30 * 86400]),
         (["Jan 2, 1970", "Jan 31, 1970"], [86400, 30 * 86400]),
         (["00:10", "23:59"], [600, 86340]),
+        (["00.10.00", "23.59.00"], [600, 86340]),
+        (["19700102T000000", "19700131T000000"], [86400, 30 * 86400]),
+        (["1970-01-02", "1970-01-03 00:00:10"], [86400, 2 * 86400 + 10]),
+        (["1970-01-02T00:00Z", "1970-01-31T00:00Z"], [86400, 30 * 86400]),
+        (["Fri, 02 Jan 1970 00:00:00 GMT", "Sat, 31 Jan 1970 00:00:00 GMT"], [86400, 30 * 86400]),
+        (["1970-01", "1970-02"], [0, 31 * 86400]),
+        ([f"197001{day:02d}" for day in range(1, 13)], [day * 86400 for day in range(12)]),
         (["1970-01-02", "NA"], [86400, NAN]),
     ],
 )
@@ -135,7 +222,6 @@ def test_what_says_nothing_of_other_rows_is_left_out_and_said(tmp_path: Path, ce
     (described,) = (each for each in dataset.description.columns if each.name == "x")
     assert (described.kind, dataset.feature_names) == ("left out", ("other",))
     assert why in described.why
-    assert any("column 'x' is left out" in note for note in dataset.notes)
 
 
 @pytest.mark.parametrize(("name", "left_out"), [("id", True), ("", True), ("PassengerId", True), ("width", False)])
@@ -169,6 +255,13 @@ def test_a_wrong_cell_among_many_numbers_is_an_error_and_among_few_a_warning(tmp
     cells = [str(row) for row in range(40)]
     with pytest.raises(DataError, match=r"mine\.csv:9: column 'x' is 'oops', not a number\n.*\{x: category\}"):
         column(tmp_path, [*cells[:7], "oops", *cells[7:]])
+    with pytest.raises(DataError, match=r"mine\.csv:9: column 'x' is '2024-02-30', not a date like"):
+        column(
+            tmp_path,
+            [f"2024-01-{day:02d}" for day in range(1, 8)]
+            + ["2024-02-30"]
+            + [f"2024-03-{day:02d}" for day in range(1, 30)],
+        )
     dataset = column(tmp_path, ["1", "2", "3", "oops"])
     assert kind_of(dataset) == "category"
     assert any("'oops' is no number" in warning for warning in dataset.description.warnings)
@@ -255,6 +348,8 @@ def test_a_level_that_is_new_is_an_error_where_it_shall_be_one(tmp_path: Path) -
         ([str(row) for row in range(16)], ("regression", None)),
         ([str(row) for row in range(25)] * 10, ("classification", tuple(map(str, range(25))))),
         ([str(row) for row in range(20, 45)] * 10, ("regression", None)),
+        ([str(row) for row in range(2, 17)] * 10, ("classification", tuple(map(str, range(2, 17))))),
+        ([str(row) for row in range(2, 17)] * 2 + ["9"] * 20, ("regression", None)),
         (["1.5", "2.5"] * 3, ("regression", None)),
         (["$1,500", "$2,500", "$3,500"], ("regression", None)),
         (["12 %", "13 %", "14 %"], ("regression", None)),
@@ -296,13 +391,3 @@ def test_rows_without_a_target_are_left_out_and_counted(tmp_path: Path) -> None:
     dataset = CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print)
     assert dataset.train_targets.tolist() == [[0.5], [1.5]]
     assert dataset.description.left_out == {"rows of a.csv without a target": 1}
-
-
-def test_many_columns_that_are_left_out_are_not_a_line_each(tmp_path: Path) -> None:
-    names = ",".join(f"n{index}" for index in range(12))
-    rows = [",".join(f"w{row}x{index}" for index in range(12)) + f",{row * 7},{'ab'[row % 2]}" for row in range(30)]
-    (tmp_path / "a.csv").write_text("\n".join([f"{names},b,y", *rows]) + "\nTotal,,,,,,,,,,,,9,\n")
-    notes = CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print).notes
-    assert sum("is left out" in note for note in notes) == 8
-    assert "4 more columns are left out: `nnscratch data describe` names them" in notes
-    assert "1 footer lines of a.csv: left out" in notes

@@ -14,8 +14,9 @@ from nnscratch.config.data import Splits, load_dataset, split_dataset
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.splits import fold_indices, hold_out
 from nnscratch.errors import ConfigError, DataError
+from nnscratch.results.data_text import report_text
 
-NO_TELL: Any = lambda text: None  # noqa: E731
+NO_TELL: Any = lambda text: None  # noqa: E731  one line is enough
 
 
 def write_patients(path: Path, patients: int = 20, visits: int = 6, first: int = 0) -> None:
@@ -117,10 +118,22 @@ def test_settings_that_contradict_each_other_are_refused(settings: dict[str, Any
         loaded(tmp_path / "t.csv", **settings)
 
 
-def test_a_row_without_a_patient_is_named(tmp_path: Path) -> None:
+def test_weights_and_what_is_held_out_are_told_before_training(tmp_path: Path) -> None:
+    write_patients(tmp_path / "t.csv")
+    text = (tmp_path / "t.csv").read_text().replace(",-", ",")  # weights are from 0 on
+    (tmp_path / "t.csv").write_text(text)
+    dataset, splits = loaded(tmp_path / "t.csv", split_by="patient", weight="b")
+    told = " ".join(report_text(splits.report(dataset)).split())
+    assert "weights 'b', from" in told
+    assert "every loss is a weighted mean" in told
+    assert "held out 20 groups by 'patient': 13 in training, 3 in validation, 4 in test; none in two splits" in told
+
+
+@pytest.mark.parametrize("gap", ["", "NA"])
+def test_a_row_without_a_patient_is_named(tmp_path: Path, gap: str) -> None:
     write_patients(tmp_path / "t.csv")
     text = (tmp_path / "t.csv").read_text()
-    (tmp_path / "t.csv").write_text(text.replace("p3,", ",", 1))
+    (tmp_path / "t.csv").write_text(text.replace("p3,", f"{gap},", 1))
     with pytest.raises(DataError, match=r"t\.csv:20.*split_by: 'patient' has a gap"):
         loaded(tmp_path / "t.csv", split_by="patient")
 

@@ -66,7 +66,7 @@ def transaction_log(path: Path) -> Iterator[Any]:
         parts += data[position + 7 : position + 7 + length]
         position += 7 + length
         if kind in (1, 4):  # a whole record, or the last part of one
-            record = wandb_internal_pb2.Record()  # type: ignore[attr-defined]
+            record = wandb_internal_pb2.Record()  # type: ignore[attr-defined]  # generated code
             record.ParseFromString(parts)
             parts = b""
             yield record

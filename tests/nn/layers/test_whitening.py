@@ -29,7 +29,7 @@ def examples(n: int = 500) -> np.ndarray:
 
 def test_a_dense_layer_whitens_its_inputs_by_principal_components_the_largest_first() -> None:
     x = examples()
-    W = whitened(3, x).layers[0].W  # type: ignore[attr-defined]
+    W = whitened(3, x).layers[0].W  # type: ignore[attr-defined]  # the first layer is dense
     y = x @ W
     np.testing.assert_allclose(y.T @ y / len(x), np.eye(3), atol=1e-10)
     _, S, Q = np.linalg.svd(x, full_matrices=False)
@@ -40,13 +40,13 @@ def test_a_dense_layer_whitens_its_inputs_by_principal_components_the_largest_fi
 
 def test_epsilon_keeps_small_components_small() -> None:
     x = examples()
-    y = x @ whitened(5, x, epsilon=1.0).layers[0].W  # type: ignore[attr-defined]
+    y = x @ whitened(5, x, epsilon=1.0).layers[0].W  # type: ignore[attr-defined]  # the first layer is dense
     variances = np.linalg.eigvalsh(x.T @ x / len(x))[::-1]
     np.testing.assert_allclose(np.diag(y.T @ y / len(x)), variances / (variances + 1), rtol=1e-9)
 
 
 def test_with_negatives_the_second_half_is_the_first_negated() -> None:
-    W = whitened(4, examples(), negatives=True).layers[0].W  # type: ignore[attr-defined]
+    W = whitened(4, examples(), negatives=True).layers[0].W  # type: ignore[attr-defined]  # the first layer is dense
     np.testing.assert_array_equal(W[:, 2:], -W[:, :2])
 
 

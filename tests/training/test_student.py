@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nnscratch.runs.student import distribution, interval, quantile, repetitions_needed
+from nnscratch.training.metrics.student import distribution, interval, quantile, repetitions_needed
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,123 @@
+"""The cells of a text whose layout is known, by column: text, or numbers where every cell is a plain one."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnscratch.datasets.tables.dialect import LONGEST_LINE, Dialect
+from nnscratch.datasets.tables.frames import pl
+from nnscratch.datasets.tables.text import AMBIGUOUS, EXACT, Array
+from nnscratch.errors import DataError
+
+SAMPLE_ROWS = 1000
+"""Rows of a long table that decide which columns are read as numbers at once, and columns of a wide one."""
+
+
+class RaggedRow(DataError):
+    """A row that has other cells than the rest; `line` is where it begins."""
+
+    def __init__(self, path: Path, line: int, cells: int, dialect: Dialect) -> None:
+        where = "the header has" if dialect.has_header else "most rows have"
+        super().__init__(
+            f"{path}:{line}: {cells} columns, but {where} {len(dialect.names)}",
+            "every row needs the same number of cells; a cell that holds the separator stands in quotes",
+        )
+        self.line = line
+
+
+def with_tight_quotes(text: bytes) -> bytes:
+    """The text without blanks between quotes and separators, which no reader of CSV allows: 1, "a, b", 2."""
+    if not any(pair in text for pair in (b' "', b'" ', b" '", b"' ")):
+        return text
+    return re.sub(rb"(?<=[,;|\t\n]) +(?=[\"'])|(?<=[\"']) +(?=[,;|\t\n])", b"", text)
+
+
+def without_comments(body: bytes) -> tuple[bytes, int]:
+    """The text with blank lines in the places of lines that begin with #, and how many these were."""
+    lines = body.split(b"\n")
+    marked = [line.lstrip().startswith(b"#") for line in lines]
+    return b"\n".join(b"" if mark else line for line, mark in zip(lines, marked, strict=True)), sum(marked)
+
+
+def by_polars(
+    body: bytes, separator: str, dialect: Dialect, has_padded: bool, rows: int, as_text: Collection[str]
+) -> list[pl.Series] | None:
+    """The columns, or None when the text has quotes in places where CSV has none."""
+    names = [f"column_{index + 1}" for index in range(len(dialect.names))]
+
+    def read(types: dict[str, Any], only: list[int] | None = None, n_rows: int | None = None) -> pl.DataFrame:
+        return pl.read_csv(
+            body,
+            has_header=False,
+            separator=separator,
+            quote_char=dialect.quote,
+            schema=dict.fromkeys(names, pl.String) | types,
+            columns=only,
+            n_rows=n_rows,
+            empty_string_is_null=False,
+            ignore_errors=bool(types),
+            missing_columns="insert",
+        )
+
+    try:
+        if rows <= SAMPLE_ROWS and len(names) <= SAMPLE_ROWS:
+            frame = read({})
+        else:
+            # Of all columns in one expression: a wide table has as many of them as others have rows.
+            sample = read({}, n_rows=SAMPLE_ROWS)
+            numbers = pl.all().cast(pl.Float64, strict=False)
+            odd = sample.select(numbers.is_null().any() | (numbers.abs() >= EXACT).any()).row(0)
+            padded = sample.select(pl.all().str.contains(r"^[+-]?0\d").any()).row(0)
+            # 1.234 may have a thousands separator, which the table's other columns tell: a number would hide it.
+            with_point = pl.all().str.contains(".", literal=True)
+            grouped = sample.select(
+                with_point.any() & (with_point.not_() | pl.all().str.contains(AMBIGUOUS[","])).all()
+            ).row(0)
+            kept = [name in as_text for name in dialect.names]
+            told = zip(names, odd, padded, grouped, kept, strict=True)
+            types = {name: pl.Float64 for name, *said in told if not any(said)}
+            frame = read(types)
+            plain = dict(zip(types, _are_plain(frame.select(list(types)), has_padded), strict=True)) if types else {}
+            again = [index for index, name in enumerate(names) if not plain.get(name, True)]
+            if again:
+                frame = frame.with_columns(read({}, only=again))
+    except pl.exceptions.PolarsError:
+        return None
+    return list(frame.get_columns()) if len(frame) == rows else None
+
+
+def _are_plain(numbers: pl.DataFrame, has_padded: bool) -> list[bool]:
+    """Whether numbers say all that a column's cells say: no gap, nothing infinite, no whole numbers written as 007."""
+    finite = numbers.select(pl.all().is_not_null().all() & pl.all().is_finite().all()).row(0)
+    whole = numbers.select((pl.all() == pl.all().round()).all()).row(0) if has_padded else [False] * numbers.width
+    return [bool(ends) and not is_whole for ends, is_whole in zip(finite, whole, strict=True)]
+
+
+def by_csv(path: Path, body: bytes, separator: str, dialect: Dialect) -> tuple[list[pl.Series], Array]:
+    """The columns of text with stray quotes, read cell by cell; each fault has its line."""
+    csv.field_size_limit(LONGEST_LINE)
+    columns: list[list[str]] = [[] for _ in dialect.names]
+    lines = []
+    text, quote = body.decode(), dialect.quote or '"'
+    reader = csv.reader(text.splitlines(keepends=True), delimiter=separator, quotechar=quote)
+    begin = dialect.first_line
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                if len(cells) != len(columns):
+                    if text.count(quote) % 2 and not any(True for _ in reader):
+                        raise DataError(f"{path}:{begin}: not valid CSV: a quote opens and is never closed")
+                    raise RaggedRow(path, begin, len(cells), dialect)
+                for column, cell in zip(columns, cells, strict=True):
+                    column.append(cell)
+                lines.append(begin)
+            begin = dialect.first_line + reader.line_num
+    except csv.Error as error:
+        raise DataError(f"{path}:{begin}: not valid CSV: {error}") from error
+    return [pl.Series(column, dtype=pl.String) for column in columns], np.array(lines)

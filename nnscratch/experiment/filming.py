@@ -1,0 +1,33 @@
+"""Keeps what a network makes of one or two features while it learns, for the film that is drawn when it has."""
+
+from __future__ import annotations
+
+from nnscratch.experiment.observer import Observer, Training
+from nnscratch.results.space import Space, kept_outputs
+from nnscratch.runs.frames import Frame, append_frame, keep_frames, spacing
+from nnscratch.training.progress import EpochResult
+
+
+class Filming(Observer):
+    """A frame before training, after every epoch or every few, and after the last; none of data in more dimensions."""
+
+    def begin(self, training: Training) -> None:
+        self._training = training
+        self._space = Space.of(training.splits.train, training.dataset.outputs)
+        if self._space is None:
+            return
+        keep_frames(training.run, training.trainer.progress.epoch)
+        if training.trainer.progress.updates == 0:
+            self._keep(self._space, 0)
+
+    def epoch(self, result: EpochResult, is_best: bool) -> None:
+        is_last = result.epoch == self._training.config.training.epochs
+        if self._space is not None and (is_last or result.epoch % spacing(result.epoch) == 0):
+            self._keep(self._space, result.epoch)
+
+    def _keep(self, space: Space, epoch: int) -> None:
+        trainer, dataset = self._training.trainer, self._training.dataset
+        with trainer.weights_that_count():
+            y = space.outputs(trainer.network, trainer.affine)
+        kept = kept_outputs(trainer.recipe.loss, y, labels=dataset.classes is not None)
+        append_frame(self._training.run, Frame.of(epoch, kept))

@@ -1,0 +1,84 @@
+"""A table's columns in an exported model.py: what was learned of them as JSON, and the lines that use it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from nnscratch.datasets.tables.columns import Boolean, Column, Date, Number
+from nnscratch.datasets.tables.encoding import TableEncoding
+from nnscratch.datasets.tables.text import GAPS, UNITS, WORDS, number_pattern
+from nnscratch.export import column_formulas
+from nnscratch.export.numpy_layers import Module
+from nnscratch.export.onnx_columns import raw
+from nnscratch.nn.compute.buffers import Array
+
+ISO = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%z")
+"""What a date may be written as besides its column's own notation."""
+FORMULAS = (
+    column_formulas.encode,
+    column_formulas.column_features,
+    column_formulas.read_number,
+    column_formulas.read_boolean,
+    column_formulas.read_category,
+    column_formulas.read_date,
+    column_formulas.date_features,
+    column_formulas.read_table,
+)
+
+
+def features(encoding: TableEncoding, module: Module) -> list[str]:
+    """The lines of `features`, which takes rows of the table as they are."""
+    for formula in FORMULAS:
+        module.needs(formula)
+    said = json.dumps({"gaps": GAPS, "columns": [_said(column) for column in encoding.columns]})
+    module.array("columns", np.array(said))
+    schema = encoding.schema
+    return [
+        "def features(rows: Any) -> Array:",
+        '    """The features (N, D) of rows: dicts by column of text as in a CSV file, numbers, or None."""',
+        '    said = json.loads(str(W["columns"]))',
+        f'    return encode(rows, said["columns"], said["gaps"], {schema.missing!r}, {schema.unknown_levels!r})',
+        "",
+        "",
+    ]
+
+
+def reading(encoding: TableEncoding, module: Module) -> str:
+    """The expression for the rows in the file `path`."""
+    if encoding.schema.has_header:
+        return "read_table(path, [])"
+    module.array("columns of a file", np.array(encoding.schema.names, str))
+    return 'read_table(path, W["columns of a file"].tolist())'
+
+
+def rows_of(encoding: TableEncoding, stored: Array) -> list[dict[str, Any]]:
+    """Rows that have these features (N, D), to compare what is exported with the run."""
+    cells = (values.ravel().tolist() for values in raw(encoding, stored))
+    names = [column.name for column in encoding.columns]
+    return [dict(zip(names, row, strict=True)) for row in zip(*cells, strict=True)]
+
+
+def _said(column: Column) -> dict[str, Any]:
+    said = column.to_dict()
+    match column:
+        case Number():
+            said |= {"pattern": number_pattern(column.decimal), "units": rf"{UNITS}|[%\s\u00a0\u2009\u202f'’]"}
+        case Boolean():
+            codes = {word: code for pair in WORDS for code, word in enumerate(pair)}
+            said["codes"] = codes | {word: code for code, word in enumerate(column.words)}
+        case Date():
+            formats = (column.format, *(ISO if "%d" in column.format else ()))
+            said["notations"] = [each for format in formats for each in _notations(format)]
+    return said
+
+
+def _notations(format: str) -> list[tuple[str, str]]:
+    """A notation in Python's words, with what stands before it where it is no whole date: first with fractions."""
+    prefix = ""
+    if "%d" not in format:
+        is_month = "%Y" in format or "%y" in format
+        prefix, format = ("1 ", f"%d {format}") if is_month else ("1970-01-01 ", f"%Y-%m-%d {format}")
+    return [(prefix, format.replace("%.f", fraction)) for fraction in (("", ".%f") if "%.f" in format else ("",))]

@@ -1,0 +1,206 @@
+"""The service: what each address answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import numpy as np
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from nnscratch.errors import DataError, UsageError
+from nnscratch.host.json_text import json_text
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.report.formats import printable
+from nnscratch.results.model import Model
+from nnscratch.results.predict import Prediction, answers, read_item
+from nnscratch.results.prediction_tables import record_items
+from nnscratch.serve.batches import Answer, Batches
+from nnscratch.serve.description import describe
+from nnscratch.serve.inputs import read_rows
+from nnscratch.serve.limits import Limits, Refusal
+from nnscratch.serve.openapi import openapi
+from nnscratch.serve.page import page, script, style
+from nnscratch.serve.row import Row
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "no-store",
+}
+"""Of every answer: the page runs the service's own script, and loads nothing from elsewhere."""
+TOP = 3
+
+Computed: TypeAlias = Array | str
+"""Of a row: its outputs (K,), or in words why there are none."""
+
+
+class Service:
+    """One network and its requests: `readers` threads read them, one thread computes what several ask for together."""
+
+    def __init__(self, model: Model, limits: Limits, readers: int) -> None:
+        self.model, self.limits, self.described = model, limits, describe(model.loaded)
+        self.requests = 0
+        self._under_way = self._memory = 0
+        self._readers = ThreadPoolExecutor(readers, "reader")
+        self._batches: Batches[Row, Computed] = Batches(self._compute, limits, lambda: self._under_way)
+
+    async def predict(self, request: Request) -> Response:
+        """`POST /predict`."""
+        top = self._top(request.query_params.get("top", str(TOP)))
+        self.requests += 1
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                rows, computed = await self._computed(request)
+        except TimeoutError:
+            raise Refusal(503, f"no answer within {self.limits.seconds:g} s") from None
+        except (DataError, UsageError) as error:
+            raise Refusal(422, printable(error.message)) from None
+        except ClientDisconnect:
+            return Response(status_code=400)  # which nobody reads
+        return _json(self._predictions(rows, computed, top))
+
+    async def health(self, request: Request) -> Response:
+        """`GET /health`."""
+        batches = self._batches
+        if not batches.is_working:
+            raise Refusal(503, "the network's thread has ended")
+        return _json(
+            {
+                "status": "ok", "run": self.described.name, "epoch": self.described.epoch, "requests": self.requests,
+                "rows": batches.rows, "batches": batches.batches, "waiting": batches.waiting,
+            }
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Ends the threads, once what they were given is done."""
+        self._readers.shutdown(cancel_futures=True)
+        self._batches.close()
+
+    def _top(self, text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and int(text[:9]) > 0):
+            raise Refusal(422, "top: a whole number, at least 1")
+        return int(text[:9])
+
+    async def _computed(self, request: Request) -> tuple[Sequence[Row], Sequence[Computed]]:
+        """The request's rows, and what was computed of each."""
+        body = bytearray()
+        self._under_way += 1
+        try:
+            await self._receive(request, body)
+            answer: Answer[Row, Computed] = Future()
+            self._readers.submit(self._read, request.headers.get("content-type", ""), body, answer)
+            return await asyncio.wrap_future(answer)
+        finally:
+            self._under_way -= 1
+            self._memory -= len(body)
+
+    async def _receive(self, request: Request, body: bytearray) -> None:
+        size, declared = self.limits.size, request.headers.get("content-length", "")
+        too_large = Refusal(413, f"more than {size:,} bytes, the most that is taken")
+        if declared.isdecimal() and int(declared) > size:
+            raise too_large
+        async for piece in request.stream():
+            self._memory += len(piece)
+            body += piece
+            if len(body) > size:
+                raise too_large
+            if self._memory > self.limits.memory:
+                raise Refusal(429, "too many large requests at one time; ask again in a second")
+
+    def _read(self, kind: str, body: bytearray, answer: Answer[Row, Computed]) -> None:
+        if answer.cancelled():
+            return
+        try:
+            self._batches.submit(read_rows(self.model, kind, bytes(body), self.limits), answer)
+        except Exception as error:
+            if answer.set_running_or_notify_cancel():
+                answer.set_exception(error)
+
+    def _compute(self, rows: Sequence[Row]) -> list[Computed]:
+        """The outputs (K,) of each row, or in words why there are none."""
+        loaded = self.model.loaded
+        found: list[Array | str] = ["" if isinstance(row.values, dict) else row.values for row in rows]
+        # Lines count from 1.
+        objects = [(line, row.values) for line, row in enumerate(rows, start=1) if isinstance(row.values, dict)]
+        for (line, _), item in zip(objects, record_items(loaded, objects, ()) if objects else (), strict=True):
+            found[line - 1] = read_item(item)
+        stored = [each for each in found if not isinstance(each, str)]
+        outputs = iter(self.model.outputs_or_not_finite(np.stack(stored)) if stored else ())
+        return [each if isinstance(each, str) else next(outputs) for each in found]
+
+    def _predictions(self, rows: Sequence[Row], computed: Sequence[Computed], top: int) -> dict[str, Any]:
+        """What the request is answered. Raises Refusal when no row of it has a prediction."""
+        y = [each for each in computed if not isinstance(each, str)]
+        made = answers(self.model.loaded, np.stack(y) if y else np.empty((0, 0)), top)
+        predictions = [
+            Prediction(row.name, error=each) if isinstance(each, str) else next(made)(row.name)
+            for row, each in zip(rows, computed, strict=True)
+        ]
+        errors = [each for each in predictions if each.error is not None]
+        if len(errors) == len(predictions):
+            more = f"; and {len(errors) - 1:,} more in error" if len(errors) > 1 else ""
+            raise Refusal(422, printable(f"{errors[0].input}: {errors[0].error}{more}"))
+        return {"predictions": [each.to_dict() for each in predictions], "errors": len(errors)}
+
+
+def application(service: Service) -> Starlette:
+    """The service at its addresses; what goes wrong is one line of JSON."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        await asyncio.to_thread(service.close)
+
+    def fixed(path: str, text: str, media_type: str) -> Route:
+        async def answer(request: Request) -> Response:
+            return Response(text, media_type=media_type)
+
+        return Route(path, answer)
+
+    document = json_text(openapi(service.described, service.limits))
+    return Starlette(
+        routes=[
+            fixed("/", page(service.described), "text/html"),
+            fixed("/page.css", style(), "text/css"),
+            fixed("/page.js", script(), "text/javascript"),
+            Route("/predict", service.predict, methods=["POST"]),
+            Route("/health", service.health),
+            fixed("/openapi.json", document, "application/json"),
+        ],
+        lifespan=lifespan,
+        exception_handlers={Refusal: _refused, HTTPException: _not_found, Exception: _fault},
+    )
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    later = {"Retry-After": "1"} if error.status in (429, 503) else None
+    return _json({"error": error.message}, error.status, later)
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    ways = "there are GET /, POST /predict, GET /health and GET /openapi.json"
+    return _json({"error": f"{error.detail.lower()}: {ways}"}, error.status_code, dict(error.headers or {}))
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    return _json({"error": "a fault of the server, which is in its log"}, 500)
+
+
+def _json(value: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(json_text(value), status, headers, "application/json")

@@ -1,0 +1,151 @@
+"""From the body of a request to rows that the network takes, each by itself: what is wrong with one is its own error.
+
+The body is all that is read: nothing in it, no name and no text, can mean a file of this machine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.parser import BytesParser
+from email.policy import compat32
+from pathlib import Path
+from typing import Any
+
+from nnscratch.datasets.formats.images import read_picture
+from nnscratch.errors import DataError, UserError
+from nnscratch.report.formats import printable, shorten
+from nnscratch.results.model import Model
+from nnscratch.results.predict import read_item
+from nnscratch.results.prediction_tables import Item, failure, table_text_items
+from nnscratch.runs.loaded import LoadedRun
+from nnscratch.serve.json_rows import read_json
+from nnscratch.serve.limits import Limits, Refusal
+from nnscratch.serve.row import Row
+
+MOST_RAGGED = 20
+"""Rows of a table with other cells than the rest that are set aside, before the whole is no table."""
+LONGEST_NAME = 100
+TEXT = ("text/csv", "application/json", "application/x-ndjson")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of a request: its name, empty where it has none, its media type and its contents."""
+
+    name: str
+    kind: str
+    data: bytes
+
+
+def read_rows(model: Model, content_type: str, body: bytes, limits: Limits) -> list[Row]:
+    """The examples in a request's body: a picture, JSON or CSV, or several files of these as form data.
+
+    Raises Refusal for a body that holds none, and for more rows than the limits allow.
+    """
+    if not body:
+        raise Refusal(422, f"the request is empty; {expected(model.loaded)}")
+    kind = content_type.partition(";")[0].strip().lower()
+    parts = list(_parts(content_type, body)) if kind == "multipart/form-data" else [Part("", kind, body)]
+    limits.check_rows(len(parts))
+    rows: list[Row] = []
+    pixels = limits.pixels
+    for number, part in enumerate(parts, start=1):
+        name = shorten(part.name, LONGEST_NAME) or (f"file {number}" if len(parts) > 1 else "")
+        if _is_picture(model.loaded, part):
+            row, taken = _picture(model.loaded, name or "picture", part.data, pixels)
+            pixels -= taken
+            rows.append(row)
+            continue
+        try:
+            own = _text(model, part, limits)
+        except Refusal as error:
+            if len(parts) == 1 or error.status != 422:
+                raise
+            own = [Row("", error.message)]
+        rows += (Row(": ".join(filter(None, (name, row.name))), row.values) for row in own)
+        limits.check_rows(len(rows))
+    if not rows:
+        raise Refusal(422, f"the request holds no rows; {expected(model.loaded)}")
+    return rows
+
+
+def expected(loaded: LoadedRun) -> str:
+    """What a request can hold, in words."""
+    if loaded.takes_images:
+        return "send a picture (PNG, JPEG, ...), several as form data, or rows of pixels as JSON or CSV"
+    return "send rows as JSON (objects by the columns' names, or lists of numbers), or CSV"
+
+
+def _parts(content_type: str, body: bytes) -> Iterator[Part]:
+    """The files of form data, which has the format of e-mail (RFC 7578)."""
+    head = b"Content-Type: " + content_type.encode("latin-1", "replace") + b"\r\n\r\n"
+    try:
+        # The newer policies take six times as long, for headers that are read here as they are.
+        message = BytesParser(policy=compat32).parsebytes(head + body)
+        found: list[Any] = list(message.get_payload()) if message.is_multipart() else []
+        if message.defects or not found:
+            raise Refusal(422, "damaged form data: its parts do not end as its header says")
+        for part in found:
+            data = part.get_payload(decode=True)
+            if not isinstance(data, bytes):
+                raise Refusal(422, "form data inside form data is not read")
+            headers = {name.lower(): str(value) for name, value in part.raw_items()}
+            said = headers.get("content-disposition", "").encode("ascii", "surrogateescape").decode("utf-8", "replace")
+            name = re.search(r'filename="((?:[^"\\]|\\.)*)"|filename=([^";\s]+)', said)
+            kind = part.get_content_type() if "content-type" in headers else ""
+            yield Part("" if name is None else name[1] or name[2] or "", kind, data)
+    except (RecursionError, ValueError, LookupError, AttributeError):  # what the parser makes of headers gone wild
+        raise Refusal(422, "damaged form data") from None
+
+
+def _is_picture(loaded: LoadedRun, part: Part) -> bool:
+    """Text is text because it has no zero bytes, as in `predict`; of the formats of pictures only PPM may have none."""
+    if not loaded.takes_images or part.kind in TEXT:
+        return False
+    is_text = b"\x00" not in part.data[:4096] and not re.match(rb"P[1-7]\s", part.data)
+    return part.kind.startswith("image/") or not is_text
+
+
+def _picture(loaded: LoadedRun, name: str, data: bytes, most_pixels: int) -> tuple[Row, int]:
+    """The picture, and how many pixels it had."""
+    height, width, *channels = loaded.input_shape
+    if channels not in ([1], [3]):
+        return Row(name, f"the network takes arrays of shape {loaded.input_shape}, not pictures; send JSON"), 0
+    white = loaded.white if loaded.white and loaded.white > 255 else None
+    try:
+        picture = read_picture(Path(name), height, width, channels[0], white, data=data, most_pixels=most_pixels)
+    except DataError as error:
+        return Row(name, printable(error.message.removeprefix(f"{Path(name)}: "))), 0
+    return Row(name, picture.pixels), picture.size[0] * picture.size[1]
+
+
+def _text(model: Model, part: Part, limits: Limits) -> list[Row]:
+    if part.kind.endswith("json") or (part.kind != "text/csv" and part.data.lstrip()[:1] in (b"{", b"[")):
+        return read_json(model, part.data, limits)
+    return [Row(f"line {_line(item)}", read_item(item)) for item in _table_items(model.loaded, part.data)]
+
+
+def _table_items(loaded: LoadedRun, data: bytes) -> list[Item]:
+    """The rows of a CSV text. One with other cells than the rest is an error of its own, not of the whole."""
+    from nnscratch.datasets.tables.cells import RaggedRow
+
+    path, ragged = Path("table"), dict[int, Item]()
+    while True:
+        try:
+            found = {_line(item): item for item in table_text_items(loaded, path, data)}
+            return [each for _, each in sorted((found | ragged).items())]
+        except RaggedRow as error:
+            lines = data.split(b"\n")
+            if len(ragged) >= MOST_RAGGED or not 0 < error.line <= len(lines) or error.line in ragged:
+                raise Refusal(422, printable(error.message)) from None
+            ragged[error.line] = failure(f"{path}:{error.line}", error)
+            lines[error.line - 1] = b""
+            data = b"\n".join(lines)
+        except UserError as error:
+            raise Refusal(422, f"{printable(error.message)}; {expected(loaded)}") from None
+
+
+def _line(item: Item) -> int:
+    return int(item.name.rpartition(":")[2])

@@ -1,0 +1,114 @@
+"""`nnscratch serve`: a run's network answers over HTTP until it is told to stop."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nnscratch.datasets.formats.images import quiet_pillow
+from nnscratch.errors import UsageError, UserError
+from nnscratch.host.display import Display
+from nnscratch.report.formats import count
+from nnscratch.results.model import Model
+from nnscratch.runs.loaded import load_run, use_threads_of
+from nnscratch.serve.limits import Limits
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from nnscratch.serve.app import Service
+
+GRACE = 5
+"""Seconds beyond a request's own time that stopping waits for it."""
+
+
+def serve_run(path: Path, host: str, port: int, checkpoint: str, threads: int | None, display: Display) -> None:
+    """Serves the network until SIGTERM or Ctrl-C, and then answers what it has accepted.
+
+    Port 0 is any that is free. Raises UserError when the address cannot be had, or when a library is missing.
+    """
+    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
+    if missing:
+        raise UserError(f"serving needs {' and '.join(missing)}", "pip install 'nnscratch[serve]'")
+    from nnscratch.serve.app import Service
+
+    loaded = load_run(path, checkpoint)
+    readers = use_threads_of(loaded, threads)
+    listening = _listen(host, port)
+    service = Service(Model(loaded), Limits(), readers)
+    server = server_for(service)
+    with listening, quiet_pillow(), _stopped_by_signals(server):
+        address = _address(listening)
+        display.result(f"serving {loaded.run.path} (epoch {loaded.epoch}) on {address}  (Ctrl-C stops)")
+        display.say(f"ask it in a browser, or: curl --data-binary @FILE {address}/predict")
+        if not _is_loopback(host):
+            display.warn(f"{host}: whoever reaches this machine can ask; there is no password and no encryption")
+        server.run([listening])
+    display.say(f"stopped after {count(service.requests)} requests")
+
+
+@contextmanager
+def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
+    """Inside, SIGTERM and Ctrl-C stop the server also before it runs, and are over once it has stopped."""
+    before = {number: signal.signal(number, server.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def server_for(service: Service) -> uvicorn.Server:
+    """The HTTP server of a service; `run([socket])` serves until it is told to exit."""
+    import uvicorn
+
+    from nnscratch.serve.app import HEADERS, application
+
+    limits = service.limits
+    config = uvicorn.Config(
+        application(service),
+        http="h11",  # which bounds headers, as the faster httptools does not
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        headers=list(HEADERS.items()),
+        limit_concurrency=limits.connections,
+        timeout_graceful_shutdown=math.ceil(limits.seconds) + GRACE,
+    )
+    return uvicorn.Server(config)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listening = socket.create_server(found[4][:2], family=found[0])
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"cannot listen on {host}, port {port}: {reason}", "--port 0 takes one that is free; --host says where"
+        ) from None
+    # Connections inherit it. An answer is sent in two pieces, and without this the second waits 40 ms for the client
+    # to acknowledge the first.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

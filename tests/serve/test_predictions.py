@@ -1,0 +1,186 @@
+"""What is answered is what `predict` says, whatever else is asked at the same time."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.results.model import Model
+from nnscratch.runs.loaded import load_run
+from nnscratch.serve.limits import Limits
+from tests.serve.clients import Query, Server, load
+from tests.serve.conftest import ask, in_process
+
+ROW = {"age": 31, "city": "Oslo", "member": "yes", "joined": "2022-01-03"}
+
+
+@pytest.fixture(scope="module")
+def images() -> Array:
+    return np.random.default_rng(0).integers(0, 256, (24, 32, 32, 3), np.uint8)
+
+
+def png(image: Array) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def form(files: dict[str, bytes]) -> tuple[bytes, str]:
+    """Form data as browsers and curl send it, and its media type."""
+    parts = [
+        f'--line\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'.encode()
+        + b"Content-Type: application/octet-stream\r\n\r\n" + data + b"\r\n"
+        for name, data in files.items()
+    ]  # fmt: skip
+    return b"".join(parts) + b"--line--\r\n", "multipart/form-data; boundary=line"
+
+
+def agrees(predictions: list[dict[str, Any]], model: Model, x: Any) -> bool:
+    """Whether each prediction is the model's own: labels, and probabilities to rounding."""
+    p = model.probabilities(x).max(axis=1)
+    given = [each["probability"] for each in predictions]
+    return [each["label"] for each in predictions] == model.predict(x).tolist() and np.allclose(given, p, atol=1e-5)
+
+
+def test_a_picture_is_answered_as_in_python(pictures_server: Server, shapes_model: Model, images: Array) -> None:
+    for kind in ("image/png", "application/x-www-form-urlencoded", ""):
+        status, found = ask(pictures_server.port, png(images[0]), kind)
+        assert (status, found["errors"]) == (200, 0)
+        assert agrees(found["predictions"], shapes_model, images[:1])
+        assert len(found["predictions"][0]["top"]) == 3
+    _, found = ask(pictures_server.port, png(images[0]), path="/predict?top=99")
+    assert sum(each["probability"] for each in found["predictions"][0]["top"]) == pytest.approx(1, abs=1e-5)
+    assert len(found["predictions"][0]["top"]) == 10
+
+
+def test_several_pictures_are_answered_in_order_with_their_names(
+    pictures_server: Server, shapes_model: Model, images: Array
+) -> None:
+    body, kind = form({f"größe {number}.png": png(image) for number, image in enumerate(images)})
+    status, found = ask(pictures_server.port, body, kind)
+    assert status == 200
+    assert agrees(found["predictions"], shapes_model, images)
+    assert [each["input"] for each in found["predictions"]] == [f"größe {number}.png" for number in range(len(images))]
+
+
+def test_pixels_are_taken_as_json_and_csv(pictures_server: Server, shapes_model: Model, images: Array) -> None:
+    flat = images[:2].reshape(2, -1)
+    names = ",".join(f"pixel{number}" for number in range(3072))
+    bodies = [
+        json.dumps(images[:2].tolist()),
+        json.dumps(flat.tolist()),
+        "\n".join([names, *(",".join(map(str, row)) for row in flat.tolist())]),
+    ]
+    for body in bodies:
+        status, found = ask(pictures_server.port, body)
+        assert status == 200, found
+        assert agrees(found["predictions"], shapes_model, images[:2])
+    _, found = ask(pictures_server.port, json.dumps(images[0].tolist()))
+    assert agrees(found["predictions"], shapes_model, images[:1])
+
+
+def test_rows_are_taken_as_json_json_lines_and_csv(table_server: Server, table_model: Model) -> None:
+    rows: list[dict[str, Any]] = [ROW, ROW | {"age": None, "member": "no"}, ROW | {"age": 70.5, "city": "Paris"}]
+    lines = [f"{'' if row['age'] is None else row['age']},{row['city']},{row['member']},2022-01-03" for row in rows]
+    bodies = [
+        json.dumps(rows),
+        "\n".join(map(json.dumps, rows)),
+        "\n".join(["age,city,member,joined", *lines]),
+        "\n".join(["joined;city;age;member", *(";".join(line.split(",")[i] for i in (3, 1, 0, 2)) for line in lines)]),
+    ]
+    for body in bodies:
+        status, found = ask(table_server.port, body)
+        assert (status, found["errors"]) == (200, 0), found
+        assert agrees(found["predictions"], table_model, rows)
+    _, found = ask(table_server.port, json.dumps(ROW))
+    assert agrees(found["predictions"], table_model, ROW)
+    _, found = ask(table_server.port, *form({"a.csv": bodies[2].encode(), "b.json": bodies[0].encode()}))
+    assert agrees(found["predictions"], table_model, rows + rows)
+    assert [each["input"] for each in found["predictions"]][2:4] == ["a.csv: line 4", "b.json: row 1"]
+
+
+def test_a_regression_is_answered_in_its_own_units(regression_run: Path) -> None:
+    with in_process(Model(load_run(regression_run)), Limits()) as port:
+        status, found = ask(port, "a,b\n1,2\n0.5,-1\n")
+        assert status == 200
+        values = [each["values"] for each in found["predictions"]]
+        assert values[0]["y"] == pytest.approx(0, abs=0.2)
+        assert values[1]["y"] == pytest.approx(2, abs=0.2)
+        assert values[1]["z"] == pytest.approx(0.5, abs=0.2)
+
+
+def test_a_bad_row_spoils_no_other_of_its_request(table_server: Server, table_model: Model) -> None:
+    objects = json.dumps([ROW, ROW | {"age": "old"}, {"age": 3}, 7, ROW])
+    lines = "\n".join([json.dumps(ROW), json.dumps(ROW | {"age": "old"}), '{"age": 3}', "nonsense", json.dumps(ROW)])
+    good, cells = "31,Oslo,yes,2022-01-03", ["old,Oslo,yes,2022-01-03", "31,Oslo", "31,Oslo,yes,soon"]
+    table = "\n".join(["age,city,member,joined", good, *cells, good])
+    for body in (objects, lines, table):
+        status, found = ask(table_server.port, body)
+        predictions = found["predictions"]
+        assert (status, found["errors"], len(predictions)) == (200, 3, 5), found
+        assert agrees([predictions[0], predictions[4]], table_model, [ROW, ROW])
+        assert predictions[1]["error"] == "column 'age' is 'old', not a number"
+
+
+def test_a_bad_picture_spoils_no_other_of_its_request(
+    pictures_server: Server, shapes_model: Model, images: Array
+) -> None:
+    files = {"a.png": png(images[0]), "cut.png": png(images[1])[:100], "b.txt": b"hello", "c.png": png(images[2])}
+    status, found = ask(pictures_server.port, *form(files))
+    assert (status, found["errors"]) == (200, 2)
+    assert agrees([found["predictions"][0], found["predictions"][3]], shapes_model, images[[0, 2]])
+    assert "truncated" in found["predictions"][1]["error"]
+
+
+def test_rows_in_lists_are_judged_one_by_one(pictures_server: Server, shapes_model: Model, images: Array) -> None:
+    good = images[0].ravel().tolist()
+    status, found = ask(pictures_server.port, json.dumps([good, [1, 2], [*good[1:], 256], [*good[1:], "7"], good]))
+    assert (status, found["errors"]) == (200, 3)
+    assert agrees([found["predictions"][0], found["predictions"][4]], shapes_model, images[[0, 0]])
+    assert [each["error"].split(" ")[0] for each in found["predictions"][1:4]] == ["shape", "pixels", "a"]
+
+
+def test_many_clients_at_once_get_their_own_answers(
+    pictures_server: Server, table_server: Server, shapes_model: Model, table_model: Model, images: Array
+) -> None:
+    labels = shapes_model.predict(images)
+    queries = [Query(png(image), "image/png", (label,)) for image, label in zip(images, labels, strict=True)]
+    rows = [ROW | {"age": age, "member": member} for age in range(20, 70, 3) for member in ("yes", "no")]
+    texts = [
+        Query(json.dumps(row).encode(), "application/json", (label,))
+        for row, label in zip(rows, table_model.predict(rows), strict=True)
+    ]
+    texts.insert(5, Query(json.dumps([ROW | {"age": "bad"}, ROW]).encode(), "", (None, table_model.predict(ROW)[0])))  # type: ignore[arg-type]
+    for server, asked in ((pictures_server, queries), (table_server, texts)):
+        before = ask(server.port, path="/health", method="GET")[1]
+        counted = load(server.port, asked, clients=64, seconds=1.5)
+        after = ask(server.port, path="/health", method="GET")[1]
+        assert set(counted.statuses) == {200}
+        assert counted.wrong == 0
+        assert sum(counted.statuses.values()) > 64
+        assert after["requests"] - before["requests"] == sum(counted.statuses.values())
+        assert (after["rows"] - before["rows"]) / (after["batches"] - before["batches"]) > 2, "rows go together"
+
+
+def test_64_clients_get_more_rows_a_second_than_row_by_row_in_python(table_server: Server, table_model: Model) -> None:
+    rows = [ROW | {"age": age} for age in range(20, 84)]
+    queries = [
+        Query(json.dumps(row).encode(), "application/json", (label,))
+        for row, label in zip(rows, table_model.predict(rows), strict=True)
+    ]
+    load(table_server.port, queries, clients=64, seconds=0.3)
+    counted = load(table_server.port, queries, clients=64, seconds=1.5)
+    start, alone = time.monotonic(), 0
+    while time.monotonic() - start < 1:
+        table_model.predict(rows[alone % len(rows)])
+        alone += 1
+    assert (set(counted.statuses), counted.wrong) == ({200}, 0)
+    assert counted.rows / counted.seconds > alone / (time.monotonic() - start)
