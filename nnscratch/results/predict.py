@@ -222,9 +222,9 @@ def answers(loaded: LoadedRun, y: Array, top: int) -> Iterator[partial[Predictio
     p = loaded.probabilities(y) if loaded.classes is not None and len(y) else y  # of none there is no largest
     values = loaded.values(y) if loaded.classes is None else y
     order = np.argsort(-y, axis=1, kind="stable")[:, :top].tolist()
-    finite = np.isfinite(y) & np.isfinite(values)
+    is_finite: list[bool] = np.all(np.isfinite(y) & np.isfinite(values), axis=1).tolist()
     for row in range(len(y)):
-        if not finite[row].all():
+        if not is_finite[row]:
             yield partial(Prediction, error="the network's outputs for it are not finite")
         elif loaded.classes is not None:
             best = tuple((loaded.classes[index], float(p[row, index])) for index in order[row])
