@@ -22,7 +22,7 @@ from nnscratch.sweeps.assignment import Assignment
 from nnscratch.sweeps.board import Board
 from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.estimate import SweepEstimate, estimate
-from nnscratch.sweeps.outcome import SweepSummary, conclude
+from nnscratch.sweeps.outcome import SweepSummary, conclude, draw
 from nnscratch.sweeps.study import FINISHED, Study
 from nnscratch.sweeps.sweep_file import load_sweep
 from nnscratch.sweeps.sweep_page import PAGE, SweepPage
@@ -153,22 +153,45 @@ def _run(
             if not is_trouble_of_the_machine(error):
                 raise
             trouble = UserError(reason(error), "mend that, and start the sweep again: it goes on where it was")
-    if stop.wanted:
-        trouble = _interrupted(
-            f"interrupted; every trial is saved in {folder}", study.definition, how, workplace, folder
-        )
-    try:
-        summary = conclude(study, folder, workplace, display, workplace.plots and trouble is None)
-    except Exception:
-        if page is not None:
-            page.end(None)
-        if trouble is None:
-            raise
-        raise trouble from None  # what stops trials often stops the leaderboard, too
+        if stop.wanted:
+            trouble = _interrupted(
+                f"interrupted; every trial is saved in {folder}", study.definition, how, workplace, folder
+            )
+        try:
+            summary = conclude(study, folder, workplace)
+        except Exception:
+            if page is not None:
+                page.end(None)
+            if trouble is None:
+                raise
+            raise trouble from None  # what stops trials often stops the leaderboard, too
+    if page is not None and trouble is None:
+        trouble = _drawn(study, summary, stop, how, workplace, folder, display)
     summary = replace(summary, stopped=trouble)
     if page is not None:
         page.end(summary)
     return summary
+
+
+def _drawn(
+    study: Study,
+    summary: SweepSummary,
+    stop: StopRequest,
+    how: SweepOptions,
+    workplace: Workplace,
+    folder: Path,
+    display: Display,
+) -> UserError | None:
+    """Draws the plots of a sweep that is over; what is to be said when somebody interrupts that."""
+    try:
+        if stop.wanted:
+            raise KeyboardInterrupt
+        if summary.trials:
+            draw(study, summary.trials, folder, display)
+    except KeyboardInterrupt:
+        said = f"interrupted before the plots were drawn; all else is in {folder}"
+        return _interrupted(said, study.definition, how, workplace, folder)
+    return None
 
 
 def _interrupted(

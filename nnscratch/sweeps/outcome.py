@@ -84,8 +84,8 @@ def chosen(trial: Trial, paths: Sequence[str]) -> dict[str, object]:
     return {path: trial.parameters[path] for path in paths if path in trial.parameters}
 
 
-def conclude(study: Study, folder: Path, workplace: Workplace, display: Display, plots: bool = True) -> SweepSummary:
-    """Writes everything of the sweep's folder that depends on all trials."""
+def conclude(study: Study, folder: Path, workplace: Workplace) -> SweepSummary:
+    """Writes everything of the sweep's folder that depends on all trials, but for the plots."""
     definition, trials = study.definition, study.trials()
     best = best_trial(trials, study)
     metric = definition.metric
@@ -96,11 +96,14 @@ def conclude(study: Study, folder: Path, workplace: Workplace, display: Display,
     )  # fmt: skip
     write_atomically(folder / "sweep.json", (json_text(summary.to_dict(), indent=2) + "\n").encode())
     write_atomically(folder / "leaderboard.csv", _table(study, trials).encode())
-    if plots and trials:
-        with pictures_may_fail(display, f"the leaderboard is in {folder}"):
-            _draw(study, trials, folder / "plots")
-            display.say(f"plots in {folder / 'plots'}")
     return summary
+
+
+def draw(study: Study, trials: Sequence[Trial], folder: Path, display: Display) -> None:
+    """Writes the plots of a sweep; a warning when they cannot be drawn."""
+    with pictures_may_fail(display, f"the leaderboard is in {folder}"):
+        _draw(study, trials, folder / "plots")
+        display.say(f"plots in {folder / 'plots'}")
 
 
 def _write_best(study: Study, best: Trial, trials: int, folder: Path, workplace: Workplace) -> str:

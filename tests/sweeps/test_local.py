@@ -14,7 +14,7 @@ import pytest
 
 from nnscratch.cli import main
 from nnscratch.config.config import load_config
-from nnscratch.errors import ConfigError, UsageError, UserError
+from nnscratch.errors import ConfigError, Interrupted, UsageError, UserError
 from nnscratch.experiment.train import train
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
@@ -22,7 +22,7 @@ from nnscratch.host.workplace import Workplace
 from nnscratch.sweeps.assignment import Assignment
 from nnscratch.sweeps.command_line import SweepOptions, _interrupted, sweep
 from nnscratch.sweeps.estimate import SweepEstimate
-from nnscratch.sweeps.outcome import SweepSummary, conclude
+from nnscratch.sweeps.outcome import SweepSummary, draw
 from nnscratch.sweeps.sweep_file import load_sweep
 from nnscratch.sweeps.trial_observer import TrialStop
 
@@ -41,7 +41,8 @@ def test_a_sweep_leaves_leaderboard_best_config_and_plots(write_sweep: WriteSwee
     result = run(file)
     folder = tmp_path / "runs" / "sweeps" / "tiny"
     assignment = Assignment(load_sweep(file), 3, folder, None, 60.0, False, Workplace(data_dir=tmp_path))
-    conclude(assignment.open_study(), folder, assignment.workplace, Display(quiet=True), plots=True)
+    study = assignment.open_study()
+    draw(study, study.trials(), folder, Display(quiet=True))
     assert [trial.status for trial in result.trials] == ["completed"] * 5
     assert result.best is not None
     assert result.best.value == max(trial.value or 0.0 for trial in result.trials)
@@ -52,6 +53,22 @@ def test_a_sweep_leaves_leaderboard_best_config_and_plots(write_sweep: WriteSwee
     ]
     assert len((folder / "leaderboard.csv").read_text().splitlines()) == 6
     assert json.loads((folder / "sweep.json").read_text()) == result.to_dict()
+
+
+def test_ctrl_c_while_plots_are_drawn_leaves_the_leaderboard_and_the_command(
+    write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*drawn: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nnscratch.sweeps.outcome._draw", interrupt)
+    file = write_sweep(tmp_path, run_cap=1)
+    result = sweep(file, SweepOptions(), Workplace(tmp_path, tmp_path / "runs", 1), Display(quiet=True))
+    assert isinstance(result, SweepSummary)
+    assert isinstance(result.failure, Interrupted)
+    assert result.failure.message.startswith("interrupted before the plots were drawn")
+    assert f"nnscratch sweep {file} --name tiny" in str(result.failure.hint)
+    assert "best: trial 0" in result.to_text()
 
 
 def test_the_best_config_trains_to_the_value_of_the_best_trial(write_sweep: WriteSweep, tmp_path: Path) -> None:
