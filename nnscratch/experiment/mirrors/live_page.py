@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from nnscratch.experiment.mirrors.companion import Companion
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
@@ -34,14 +34,21 @@ class LivePage(Observer):
         self._training: Training | None = None
         self._companion: Companion | None = None
         self._started = self._next = 0.0
-        self._before = self._batches = 0
+        self._begun = Moment(0, 1)
+        self._batches = 0
         self._losses = 0.0
 
     def begin(self, training: Training) -> None:
         self._training = training
         self._started = time.monotonic()
         self._next = self._started + SOON
-        self._before = training.trainer.progress.updates
+        updates, monitor = training.trainer.progress.updates, training.monitor
+        self._begun = Moment(
+            training.config.training.epochs,
+            training.steps_per_epoch,
+            before=updates,
+            monitor=monitor.value if monitor is not None else None,
+        )
 
     def step(self, result: StepResult) -> None:
         self._losses += result.loss
@@ -91,17 +98,9 @@ class LivePage(Observer):
         self._losses, self._batches = 0.0, 0
 
     def _moment(self) -> Moment:
-        training = self._training
-        assert training is not None
-        monitor = training.monitor
-        return Moment(
-            training.config.training.epochs,
-            training.steps_per_epoch,
-            training.trainer.progress.updates,
-            self._before,
-            time.monotonic() - self._started,
-            monitor.value if monitor is not None else None,
-        )
+        assert self._training is not None
+        done, seconds = self._training.trainer.progress.updates, time.monotonic() - self._started
+        return replace(self._begun, done=done, seconds=seconds)
 
     def _stop(self) -> None:
         """Ends the process: from now on it writes nothing."""
