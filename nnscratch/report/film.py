@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Values = NDArray[Any]
 
-INCHES, DOTS = 5.0, 100
+INCHES, DOTS = 5.0, 80
 SECONDS, SLOWEST, LAST = 6.0, 0.3, 2.5
 """How long all frames take together, one of them at most, and the last one."""
 COLOURS = 128
