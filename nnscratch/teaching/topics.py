@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnscratch.nn.layers import Dense
-from nnscratch.nn.network import Network
-from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.nn.regularization import L2
+from nnscratch.teaching.worked_formulas import penalty_formulas
 from nnscratch.training.measurements import clip_by_norm, clip_by_value
 from nnscratch.training.schedules import warmed_up
 from nnscratch.training.test_time_augmentation import averaged_outputs
@@ -33,19 +31,12 @@ class Topic:
     formulas: Callable[[], Sequence[tuple[str, str]]] = tuple
 
 
-def _penalty() -> list[tuple[str, str]]:
-    network = Network([Dense(2)], (3,))
-    network.initialize(RandomStreams(0))
-    penalty = [(each.name, each.formula) for each in L2(0.1).worked(network.parameters, 1)]
-    return [*penalty, ("g", "dL + lamda * W")]
-
-
 def _clipping(norm: float | None, value: float | None) -> list[tuple[str, str]]:
     return [(each.name, each.formula) for each in clipping_equations(np.array([3.0, 4.0]), 0, norm, value)]
 
 
 TOPICS = (
-    Topic("L2", "l2", L2, _penalty),
+    Topic("L2", "l2", L2, penalty_formulas),
     Topic("clipping by norm", "training.clip_norm", clip_by_norm, lambda: _clipping(1.0, None)),
     Topic("clipping by value", "training.clip_value", clip_by_value, lambda: _clipping(None, 1.0)),
     Topic("warm-up", "schedule.warmup_epochs", warmed_up),

@@ -14,6 +14,7 @@ from nnscratch.nn.layers import Dense, Flatten, Tanh
 from nnscratch.nn.losses import CrossEntropy, Loss
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
+from nnscratch.nn.regularization import L2
 from nnscratch.teaching.recording import Recording
 from nnscratch.training.averaging import Averaging
 from nnscratch.training.examples import Examples
@@ -53,6 +54,12 @@ def worked_formulas(component: type[Component]) -> list[tuple[str, str]]:
     return []
 
 
+def penalty_formulas() -> list[tuple[str, str]]:
+    """The same of L2: the penalty, and what it adds to the gradient."""
+    told = _told([], FLAT, ("loss", "update"), l2=L2(0.1))
+    return [(name, formula) for name, formula in told if name in ("R", "g")]
+
+
 def _told(
     layers: list[Layer],
     shape: Shape,
@@ -60,6 +67,7 @@ def _told(
     loss: Loss | None = None,
     optimizer: Optimizer | None = None,
     averaging: Averaging | None = None,
+    l2: L2 | None = None,
 ) -> Iterator[tuple[str, str]]:
     """What the second step tells of these parts; each name once, without the place of the entry."""
     rng, N = np.random.default_rng(0), 8
@@ -69,7 +77,7 @@ def _told(
     train = Examples.all_of(rng.standard_normal((N, *shape)), targets)
     network = Network([*layers, Flatten(), Dense(3, bias=False)], shape)
     network.initialize(RandomStreams(0), np.float64)
-    recipe = Recipe(loss, SGD(0.1) if optimizer is None else optimizer, 2, 4, averaging=averaging)
+    recipe = Recipe(loss, SGD(0.1) if optimizer is None else optimizer, 2, 4, averaging=averaging, l2=l2 or L2())
     trainer = Trainer(network, recipe, UNCHANGED, RandomStreams(0))
     batches = trainer.batches(train)
     recording = Recording(trainer, 0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import sys
@@ -71,7 +72,7 @@ def test_whether_a_stream_failed_is_asked_when_it_is_over(capsys: pytest.Capture
 def test_a_reader_that_has_gone_ends_the_output_not_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     class Closed(io.TextIOWrapper):
         def flush(self) -> None:
-            raise BrokenPipeError
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
     with Closed((tmp_path / "pipe").open("wb")) as closed:
         monkeypatch.setattr(sys, "stdout", closed)

@@ -31,6 +31,7 @@ def fashion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_source_is_in_the_catalogue() -> None:
     names = {"cifar10", "csv", "fashion_mnist", "image_folder", "mnist", "npz", "shapes"}
+    names |= {"circles", "moons", "sine", "spiral", "xor"}
     assert set(catalogue(Source)) == names
     assert "Dataset" in datasets.__all__
 

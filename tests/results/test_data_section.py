@@ -24,7 +24,7 @@ def test_guesses_columns_and_warnings_are_on_the_page(tmp_path: Path) -> None:
     (tmp_path / "data_report.json").write_text(json.dumps(report.to_dict()))
 
     section = data_section(RunDirectory(tmp_path))
-    assert section.facts["Separator"].startswith(";: it cuts 100%")
+    assert section.facts["Separator"].startswith(";: it cuts 100 %")
     assert section.facts["Examples"] == "training 43, validation 5, test 12"
     assert section.columns is not None
     assert [row[:4] for row in section.columns.rows[:2]] == [
