@@ -50,7 +50,7 @@ def opened_as_text(tree: ast.AST) -> Iterator[ast.Call]:
 
 def _opens_text(call: ast.Call) -> bool:
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    if isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "self":
+    if isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) in ("self", "super()"):
         return False  # a method of the class's own
     options = {keyword.arg for keyword in call.keywords}
     if name in ("read_text", "write_text"):
