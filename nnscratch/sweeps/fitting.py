@@ -12,7 +12,7 @@ from nnscratch.config.overrides import override, parse_override
 from nnscratch.config.problems import in_order
 from nnscratch.errors import ConfigError, Problem, UsageError
 from nnscratch.sweeps.definition import SweepDefinition
-from nnscratch.sweeps.distributions import Integers, Interval
+from nnscratch.sweeps.distributions import Choice, Integers, Interval
 from nnscratch.sweeps.search_space import Parameter
 from nnscratch.training.metrics.known import LOGGED
 
@@ -47,7 +47,8 @@ def fit(definition: SweepDefinition) -> SweepDefinition:
     problems = list(_unlogged(definition))
     parameters = []
     for parameter in definition.parameters:
-        fitted = parameter if definition.method == "grid" else _with_fractions(definition, parameter, warnings)
+        fit_to_method = _without_repeats if definition.method == "grid" else _with_fractions
+        fitted = fit_to_method(definition, parameter, warnings)
         problems.extend(_refused(definition, fitted))
         parameters.append(fitted)
     if problems:
@@ -81,6 +82,29 @@ def _with_fractions(definition: SweepDefinition, parameter: Parameter, warnings:
         f"whole ones: min: {whole.low}.0 says the same to both, distribution: int_uniform means whole numbers"
     )
     return replace(parameter, distribution=Interval(float(whole.low), float(whole.high)))
+
+
+def _without_repeats(definition: SweepDefinition, parameter: Parameter, warnings: list[str]) -> Parameter:
+    """The parameter of a grid with every value once: 1 and 1e0 are one to the config."""
+    choice = parameter.distribution
+    if not isinstance(choice, Choice):
+        return parameter
+    contexts = _contexts(definition, parameter)
+    kept: list[int] = []
+    seen: list[tuple[int, Config, Value]] = []
+    for index, value in enumerate(choice.values):
+        tried = enumerate(_tried(definition, parameter, value, each) for each in contexts)
+        taken = [(number, result, value) for number, result in tried if isinstance(result, Config)]
+        same = [before for at, config, before in seen if any(at == now and config == new for now, new, _ in taken)]
+        if same:
+            label = f"{parameter.label}.values.{index}"
+            warnings.append(f"{label}: is {override(parameter.path, same[0])} to the config, too: it is tried once")
+        else:
+            kept.append(index)
+        seen += taken
+    values = tuple(choice.values[index] for index in kept)
+    places = tuple(parameter.places[index] for index in kept if index < len(parameter.places))
+    return replace(parameter, distribution=replace(choice, values=values), places=places)
 
 
 def _refused(definition: SweepDefinition, parameter: Parameter) -> Iterator[Problem]:

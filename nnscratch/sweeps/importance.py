@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 
 from nnscratch.sweeps.sampling import as_the_sampler_sees_it, optuna_space
@@ -25,7 +26,10 @@ def importances(study: Study, trials: Sequence[Trial]) -> dict[str, float]:
     known = optuna.create_study(direction=study.definition.metric.goal)
     known.add_trials([as_the_sampler_sees_it(study.definition, kept[row.number]) for row in rows])
     try:
-        shares = get_param_importances(known, evaluator=PedAnovaImportanceEvaluator())
+        with warnings.catch_warnings():
+            # Of few trials it says so, which the page's reader sees for himself.
+            warnings.filterwarnings("ignore", "Some regimes for parameter", UserWarning)
+            shares = get_param_importances(known, evaluator=PedAnovaImportanceEvaluator())
     except (RuntimeError, ValueError):
         return {}  # too few trials differ
     return {name: share for name, share in shares.items() if math.isfinite(share)}

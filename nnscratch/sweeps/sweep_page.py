@@ -43,18 +43,19 @@ class SweepPage:
         if now < self._due + (0.0 if is_new else LONGEST - SHORTEST):
             return
         started = time.thread_time()
-        self._write(self._contents(goes_on=True))
+        self._write(goes_on=True)
         self._due = now + min(max(REST * (time.thread_time() - started), SHORTEST), LONGEST)
 
     def end(self, summary: SweepSummary | None) -> None:
         """The last page, which stays; without a summary when there could be none."""
         self._trials = list(summary.trials) if summary is not None else self._trials
-        self._write(self._contents(goes_on=False, summary=summary))
+        self._write(goes_on=False, summary=summary)
 
-    def _write(self, contents: SweepContents) -> None:
+    def _write(self, *, goes_on: bool, summary: SweepSummary | None = None) -> None:
         if self._has_failed:
             return
         try:
+            contents = self._contents(goes_on=goes_on, summary=summary)
             write_atomically(self._path, render_sweep(contents).encode("utf-8", "backslashreplace"))
         except Exception as error:
             self._has_failed = True

@@ -88,6 +88,16 @@ def test_whole_bounds_of_a_field_of_fractions_are_fractions_with_a_warning(
     assert (grid.parameters[0].distribution, grid.warnings) == (Integers(0, 1), ())
 
 
+def test_a_value_that_stands_twice_in_a_grid_is_tried_once_with_a_warning(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    rates = {"optimizer.learning_rate": {"values": [1, 0.5, 1e0]}}
+    grid = load_sweep(write_sweep(tmp_path, method="grid", run_cap=None, parameters=rates))
+    assert grid.parameters[0].distribution == Choice((1, 0.5))
+    (warning,) = grid.warnings
+    assert "learning_rate.values.2: is optimizer.learning_rate=1 to the config, too: it is tried once" in warning
+
+
 @pytest.mark.parametrize(
     ("bounds", "said"),
     [

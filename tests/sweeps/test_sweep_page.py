@@ -99,3 +99,18 @@ def test_a_sweep_leaves_its_page_and_without_plots_none(
         assert shown in page
     main([*words, "--no-plots", "--name", "bare"])
     assert not (tmp_path / "runs" / "sweeps" / "bare" / "sweep.html").exists()
+
+
+def test_a_page_whose_contents_cannot_be_found_is_one_warning(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> dict[str, float]:
+        raise ArithmeticError("no shares")
+
+    page = SweepPage(study, tmp_path / "sweep", Display())
+    monkeypatch.setattr(sweep_page, "importances", broken)
+    monkeypatch.setattr(sweep_page, "rated", lambda _: [None])
+    page.show(study.trials())
+    page.end(None)
+    said = capsys.readouterr()
+    assert (said.out + said.err).count("no shares; the sweep goes on") == 1
