@@ -42,6 +42,9 @@ class Component:
     name: ClassVar[str] = ""
     """The YAML name. A class without one of its own is abstract."""
 
+    equations: ClassVar[Mapping[str, str]] = {}
+    """Its formulas by name, in Python's arithmetic, for the book to typeset."""
+
     short: ClassVar[str | None] = None
     """The field that the short form sets: with `short = "units"`, `dense: 10` means `dense: {units: 10}`."""
 

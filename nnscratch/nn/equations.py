@@ -20,7 +20,8 @@ from nnscratch.errors import UserError
 from nnscratch.nn.compute.buffers import Array
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh, "abs": np.abs, "sign": np.sign,
+    "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh, "cos": np.cos, "abs": np.abs, "sign": np.sign,
+    "floor": np.floor,
     "max": lambda *numbers: functools.reduce(np.maximum, numbers),
     "min": lambda *numbers: functools.reduce(np.minimum, numbers),
 }  # fmt: skip

@@ -7,6 +7,7 @@ He et al. 2015 "Delving Deep into Rectifiers" eq. 10.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -54,6 +55,7 @@ class He(VarianceScaling):
     """Var W = 2 / n_in: keeps the variance of activations through ReLU layers (He et al. 2015, eq. 10)."""
 
     name: ClassVar[str] = "he"
+    equations: ClassVar[Mapping[str, str]] = {"Var_W": "2 / n_in"}
 
     def variance(self, n_in: int, n_out: int) -> float:
         return 2.0 / n_in
@@ -64,6 +66,7 @@ class Xavier(VarianceScaling):
     """Var W = 2 / (n_in + n_out): a compromise between forward and backward variance (Glorot & Bengio 2010, eq. 12)."""
 
     name: ClassVar[str] = "xavier"
+    equations: ClassVar[Mapping[str, str]] = {"Var_W": "2 / (n_in + n_out)"}
 
     def variance(self, n_in: int, n_out: int) -> float:
         return 2.0 / (n_in + n_out)
@@ -74,6 +77,7 @@ class LeCun(VarianceScaling):
     """Var W = 1 / n_in: keeps the variance of a linear unit (LeCun et al. 1998, eq. 16)."""
 
     name: ClassVar[str] = "lecun"
+    equations: ClassVar[Mapping[str, str]] = {"Var_W": "1 / n_in"}
 
     def variance(self, n_in: int, n_out: int) -> float:
         return 1.0 / n_in

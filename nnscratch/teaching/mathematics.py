@@ -134,6 +134,8 @@ def _tex(node: ast.expr) -> tuple[str, int]:
             if how := reduction(name):
                 kind, over = how
                 return rf"\{kind}_{{{over}}} {_wrapped(_tex(arguments[0]), PRODUCT)}", PRODUCT
+            if name == "floor":
+                return rf"\lfloor {_tex(arguments[0])[0]} \rfloor", ATOM
             word = rf"\operatorname{{{name}}}" if name in ("abs", "sign") else rf"\{name}"
             return f"{word}({', '.join(_tex(argument)[0] for argument in arguments)})", ATOM
     raise ValueError(f"cannot write {ast.unparse(node)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -37,9 +38,13 @@ GIVEN = {
 
 
 def worked_formulas(component: type[Component]) -> list[tuple[str, str]]:
-    """Name and formula, in the order of computation; none of a component that has no numbers of its own in a step."""
+    """Name and formula, in the order of computation; of a component that has no part in a step its `equations`."""
+    kinds = (Layer, Loss, Optimizer, Averaging)
+    if not issubclass(component, kinds):
+        return list(component.equations.items())
     given = {field.name: GIVEN[field.name] for field in settings_of(component) if field.name in GIVEN}
-    example = component(**given)
+    kind: Any = component
+    example = kind(**given)
     if isinstance(example, Layer):
         try:
             return list(_told([example], IMAGE, (f"forward 0.{example.name}", f"backward 0.{example.name}")))
@@ -49,9 +54,8 @@ def worked_formulas(component: type[Component]) -> list[tuple[str, str]]:
         return list(_told([], FLAT, ("loss",), loss=example))
     if isinstance(example, Optimizer):
         return list(_told([], FLAT, ("update",), optimizer=example))
-    if isinstance(example, Averaging):
-        return list(_told([], FLAT, ("average",), averaging=example))
-    return []
+    assert isinstance(example, Averaging)
+    return list(_told([], FLAT, ("average",), averaging=example))
 
 
 def penalty_formulas() -> list[tuple[str, str]]:

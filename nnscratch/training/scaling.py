@@ -7,6 +7,7 @@ of 500,000 would be out of its reach.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -104,6 +105,7 @@ class Unit(Scaling):
     """x in [0, 1]: bytes / 255; numbers of a table by their column's range, (x - min) / (max - min)."""
 
     name: ClassVar[str] = "unit"
+    equations: ClassVar[Mapping[str, str]] = {"x": "stored / 255"}
 
     def fit(self, train: Examples) -> Affine:
         if train.inputs.dtype == np.uint8:
@@ -123,6 +125,7 @@ class Standardize(Scaling):
     """
 
     name: ClassVar[str] = "standardize"
+    equations: ClassVar[Mapping[str, str]] = {"x": "(stored - mean) / deviation"}
     short: ClassVar[str | None] = "per"
 
     per: Literal["pixel", "channel"] = setting("pixel", "statistics per input number, or per colour channel of images")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -51,6 +51,7 @@ class ConstantRate(Schedule):
     """factor = 1."""
 
     name: ClassVar[str] = "constant"
+    equations: ClassVar[Mapping[str, str]] = {"factor": "1"}
 
     def factor(self, progress: float, epoch: float, history: Sequence[float]) -> float:
         return 1.0
@@ -61,6 +62,7 @@ class Cosine(Schedule):
     """factor = f + (1 - f) (1 + cos(pi progress)) / 2 with f the final factor (Loshchilov & Hutter 2017, eq. 5)."""
 
     name: ClassVar[str] = "cosine"
+    equations: ClassVar[Mapping[str, str]] = {"factor": "final + (1 - final) * (1 + cos(pi * progress)) / 2"}
 
     final: float = setting(0.0, "factor at the end", ge=0, le=1)
 
@@ -73,6 +75,7 @@ class Linear(Schedule):
     """factor = 1 + (f - 1) progress with f the final factor."""
 
     name: ClassVar[str] = "linear"
+    equations: ClassVar[Mapping[str, str]] = {"factor": "1 + (final - 1) * progress"}
 
     final: float = setting(0.0, "factor at the end", ge=0, le=1)
 
@@ -85,6 +88,7 @@ class StepDecay(Schedule):
     """factor = gamma^floor(epoch / every)."""
 
     name: ClassVar[str] = "step"
+    equations: ClassVar[Mapping[str, str]] = {"factor": "gamma**floor(epoch / every)"}
 
     every: int = setting(10, "epochs between two drops", ge=1)
     gamma: float = setting(0.1, "what each drop multiplies by", gt=0, le=1)
@@ -98,6 +102,7 @@ class Exponential(Schedule):
     """factor = gamma^epoch, smoothly within an epoch too."""
 
     name: ClassVar[str] = "exponential"
+    equations: ClassVar[Mapping[str, str]] = {"factor": "gamma**epoch"}
 
     gamma: float = setting(0.95, "what an epoch multiplies by", gt=0, le=1)
 
@@ -152,6 +157,7 @@ class ReduceOnPlateau(Schedule):
     """
 
     name: ClassVar[str] = "reduce_on_plateau"
+    equations: ClassVar[Mapping[str, str]] = {"factor": "gamma**k"}
 
     patience: int = setting(
         5, "epochs without a lower val_loss (train_loss without validation data) before the rate drops", ge=1

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 
 from nnscratch.component import catalogue
+from nnscratch.nn.equations import evaluate
 from nnscratch.training.schedules import (
     ConstantRate,
     Cosine,
@@ -90,3 +93,12 @@ def test_every_schedule_stays_between_zero_and_one(name: str) -> None:
     values = factors(catalogue(Schedule)[name](warmup_epochs=0.5), list(range(100)))
     assert all(0 <= value <= 1 for value in values)
     assert max(values) > 0.9
+
+
+@pytest.mark.parametrize(
+    "schedule", [ConstantRate(), Cosine(final=0.2), Linear(final=0.1), StepDecay(every=3), Exponential()]
+)
+def test_the_formula_of_a_schedule_in_the_book_is_what_it_computes(schedule: Schedule) -> None:
+    for progress, epoch in ((0.0, 0.0), (0.4, 7.5), (1.0, 20.0)):
+        known = {"progress": progress, "epoch": epoch, **asdict(schedule)}
+        assert evaluate(schedule.equations["factor"], known) == pytest.approx(schedule.factor(progress, epoch, []))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -101,6 +102,7 @@ class Mixup(Change):
     """
 
     name: ClassVar[str] = "mixup"
+    equations: ClassVar[Mapping[str, str]] = {"x": "l * x_n + (1 - l) * x_m", "t": "l * t_n + (1 - l) * t_m"}
     short: ClassVar[str | None] = "alpha"
 
     alpha: float = setting(0.2, "small: mostly one image; 1: any mixture", gt=0)

@@ -6,6 +6,7 @@ scikit-learn's with `labels=unique(t)`, where by itself it also counts a class t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -95,6 +96,7 @@ class Accuracy(Metric):
     """
 
     name: ClassVar[str] = "accuracy"
+    equations: ClassVar[Mapping[str, str]] = {"accuracy": "sum_k(C_kk) / N"}
     title: ClassVar[str] = "accuracy"
     is_share: ClassVar[bool] = True
 
@@ -110,6 +112,7 @@ class BalancedAccuracy(Metric):
     """
 
     name: ClassVar[str] = "balanced_accuracy"
+    equations: ClassVar[Mapping[str, str]] = {"r_k": "C_kk / sum_j(C_kj)", "accuracy": "sum_k(r_k) / K"}
     title: ClassVar[str] = "balanced accuracy"
     is_share: ClassVar[bool] = True
 
@@ -125,6 +128,7 @@ class MacroF1(Metric):
     """
 
     name: ClassVar[str] = "macro_f1"
+    equations: ClassVar[Mapping[str, str]] = {"F_k": "2 * C_kk / (sum_i(C_ik) + sum_j(C_kj))", "F": "sum_k(F_k) / K"}
     title: ClassVar[str] = "macro F1"
     is_share: ClassVar[bool] = True
 
@@ -141,6 +145,11 @@ class CohenKappa(Metric):
     """
 
     name: ClassVar[str] = "cohen_kappa"
+    equations: ClassVar[Mapping[str, str]] = {
+        "p_o": "sum_k(C_kk) / N",
+        "p_e": "sum_k(sum_j(C_kj) * sum_i(C_ik)) / N**2",
+        "kappa": "(p_o - p_e) / (1 - p_e)",
+    }
     title: ClassVar[str] = "Cohen's kappa"
     undefined: ClassVar[str] = "truth and predictions are one class"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -37,6 +38,7 @@ class LogLoss(Metric):
     """
 
     name: ClassVar[str] = "log_loss"
+    equations: ClassVar[Mapping[str, str]] = {"L": "sum_n(-log(p_nt)) / N"}
     goal: ClassVar[Goal] = "minimize"
     title: ClassVar[str] = "log loss"
 
@@ -52,6 +54,7 @@ class BrierScore(Metric):
     """
 
     name: ClassVar[str] = "brier_score"
+    equations: ClassVar[Mapping[str, str]] = {"B": "sum_nk((p_nk - q_nk)**2) / N"}
     goal: ClassVar[Goal] = "minimize"
     title: ClassVar[str] = "Brier score"
 
@@ -96,6 +99,7 @@ class ExpectedCalibrationError(Metric):
     """
 
     name: ClassVar[str] = "expected_calibration_error"
+    equations: ClassVar[Mapping[str, str]] = {"ECE": "sum_b(n_b / N * abs(accuracy_b - confidence_b))"}
     goal: ClassVar[Goal] = "minimize"
     title: ClassVar[str] = "calibration error"
     is_share: ClassVar[bool] = True

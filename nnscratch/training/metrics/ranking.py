@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -130,6 +130,7 @@ class AveragePrecision(Metric):
     """
 
     name: ClassVar[str] = "average_precision"
+    equations: ClassVar[Mapping[str, str]] = {"AP": "sum_m((R_m - R_l) * P_m)"}
     title: ClassVar[str] = "average precision"
     undefined: ClassVar[str] = "no example is of the second class"
 

@@ -5,6 +5,7 @@ Each figure is of every target, (K,); a metric is their mean, as scikit-learn's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -53,6 +54,7 @@ class MeanSquaredErrorMetric(Metric):
     """MSE = mean_n (y - t)^2, in the square of the target's unit. From 0 up."""
 
     name: ClassVar[str] = "mean_squared_error"
+    equations: ClassVar[Mapping[str, str]] = {"MSE": "sum_n((y_n - t_n)**2) / N"}
     task: ClassVar[Task] = "regression"
     goal: ClassVar[Goal] = "minimize"
     title: ClassVar[str] = "mean squared error"
@@ -69,6 +71,7 @@ class RootMeanSquaredError(Metric):
     """
 
     name: ClassVar[str] = "root_mean_squared_error"
+    equations: ClassVar[Mapping[str, str]] = {"RMSE": "sqrt(sum_n((y_n - t_n)**2) / N)"}
     task: ClassVar[Task] = "regression"
     goal: ClassVar[Goal] = "minimize"
     title: ClassVar[str] = "root mean squared error"
@@ -82,6 +85,7 @@ class MeanAbsoluteErrorMetric(Metric):
     """MAE = mean_n |y - t|, in the target's own unit. From 0 up."""
 
     name: ClassVar[str] = "mean_absolute_error"
+    equations: ClassVar[Mapping[str, str]] = {"MAE": "sum_n(abs(y_n - t_n)) / N"}
     task: ClassVar[Task] = "regression"
     goal: ClassVar[Goal] = "minimize"
     title: ClassVar[str] = "mean absolute error"
@@ -115,6 +119,7 @@ class R2(Metric):
     """
 
     name: ClassVar[str] = "r2"
+    equations: ClassVar[Mapping[str, str]] = {"R2": "1 - sum_n((y_n - t_n)**2) / sum_n((t_n - t_mean)**2)"}
     task: ClassVar[Task] = "regression"
     title: ClassVar[str] = "R2"
     undefined: ClassVar[str] = "the target is constant"
