@@ -65,7 +65,10 @@ def read_npy_header(stream: IO[bytes], name: str) -> NPYHeader:
     if length > LONGEST:
         raise damaged(name, f"its header has {length:,} bytes")
     fields = _fields(_exactly(stream, length, name).decode(encoding, "replace"), name)
-    shape = tuple(int(size.rstrip("L")) for size in fields["shape"].replace(" ", "").split(",") if size)
+    sizes = [size.strip().rstrip("L") for size in fields["shape"].split(",") if size.strip()]
+    if not all(size.isdecimal() for size in sizes):
+        raise damaged(name, "its header has an impossible shape")
+    shape = tuple(map(int, sizes))
     header = NPYHeader(shape, fields["fortran_order"] == "True", _dtype(fields["descr"], name))
     if len(shape) > 32 or header.nbytes >= 1 << 63:
         raise damaged(name, "its header has an impossible shape")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nnscratch.datasets.formats.npy import read_npy, read_npy_header
@@ -70,6 +70,7 @@ def test_every_flipped_bit_of_a_header_is_an_array_or_one_kind_of_error() -> Non
 
 
 @given(st.binary(max_size=80), st.integers(0, 127))
+@example(b"\t", 64)  # in the place of a size
 @settings(max_examples=300, deadline=None)
 def test_noise_in_a_header_is_an_array_or_one_kind_of_error(noise: bytes, place: int) -> None:
     contents = npy(np.zeros((2, 3), np.float32))
