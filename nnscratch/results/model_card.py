@@ -130,7 +130,7 @@ def _markdown(values: Mapping[str, Any], config: str, filled: Mapping[str, str])
     data, digests = values["data"], values["digests"]
     yield "## What it is\n"
     yield f"A network of {count(values['parameters'])} parameters, trained with nnscratch for {values['epochs']} epochs"
-    yield f"({duration(values['train_seconds'])}), {values['status']}. Started {values['started'] or '-'}."
+    yield f"({duration(values['train_seconds'])}), {values['status']}. Started {printable(values['started'] or '-')}."
     origin = values["started_from"]
     if origin is not None:
         yield f"It started from the weights of {printable(str(origin['run']))}, epoch {origin['epoch']}."

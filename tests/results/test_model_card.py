@@ -74,3 +74,12 @@ def test_a_look_at_the_validation_split_adds_to_those_of_the_epochs(shapes_run: 
     run = RunDirectory(shapes_run)
     main(["evaluate", str(shapes_run), "--split", "val", "--no-plots"])
     assert count_looks(run) == {"val": 4, "test": 1}
+
+
+def test_the_time_a_foreign_run_names_brings_no_escape_characters_into_the_card(shapes_run: Path) -> None:
+    meta = shapes_run / "meta.json"
+    meta.write_text(json.dumps(json.loads(meta.read_text()) | {"started": "today\x1b[31m\u202e\x9b\r\n# Title"}))
+    write_card(shapes_run, None)
+    page = (shapes_run / "model_card.md").read_bytes().decode()
+    assert all(character == "\n" or character.isprintable() for character in page)
+    assert "\n# Title" not in page
