@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import IO
 
 NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -14,6 +16,21 @@ NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 def open_to_append(path: Path) -> IO[bytes]:
     """The file, unbuffered, made when it is not there. Raises OSError; also for a link, a pipe or a device."""
     return open(path, "ab", buffering=0, opener=_open_file)
+
+
+def open_own_to_append(path: Path) -> IO[bytes]:
+    """The same for a file that has no other name: one with others, in a copied folder or outside, stays as it is there.
+
+    A copy takes its place. A lock must not be opened so: who holds it holds the file.
+    """
+    file = open_to_append(path)
+    if os.fstat(file.fileno()).st_nlink < 2:
+        return file
+    file.close()
+    with open_without_following(path) as linked, NamedTemporaryFile(dir=path.parent, delete=False) as copy:
+        shutil.copyfileobj(linked, copy)
+    os.replace(copy.name, path)
+    return open_to_append(path)
 
 
 def open_without_following(path: Path) -> IO[bytes]:

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from nnscratch.host.appending import open_to_append
+from nnscratch.host.appending import open_own_to_append
 from nnscratch.host.fitting import fitted
 from nnscratch.report.formats import duration, printable_lines
 
@@ -51,7 +51,7 @@ class Display:
         """From now on everything said is also appended to that file; a warning when the disk refuses."""
         try:
             self._log = io.TextIOWrapper(
-                io.BufferedWriter(open_to_append(path)), "utf-8", "backslashreplace", line_buffering=True
+                io.BufferedWriter(open_own_to_append(path)), "utf-8", "backslashreplace", line_buffering=True
             )
         except OSError as error:
             self.warn(f"cannot write the log {path}: {error.strerror or error}")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, ClassVar
 
 from nnscratch.errors import UsageError, UserError
-from nnscratch.host.appending import open_to_append, open_without_following
+from nnscratch.host.appending import open_own_to_append, open_to_append, open_without_following
 from nnscratch.host.json_text import json_text
 from nnscratch.report.files import replace_file
 from nnscratch.runs import layout
@@ -228,7 +228,7 @@ class RunDirectory:
         """Appends one line to that file of the run, likewise."""
         path = self.place(name)
         try:
-            with open_to_append(path) as file:
+            with open_own_to_append(path) as file:
                 size = file.seek(0, os.SEEK_END)
                 line = json_text(record).encode() + b"\n"
                 try:

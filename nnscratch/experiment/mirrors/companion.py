@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from nnscratch.host.appending import open_to_append
+from nnscratch.host.appending import open_own_to_append
 from nnscratch.host.python_process import module_command
 from nnscratch.runs.directory import RunDirectory
 
@@ -29,7 +29,7 @@ class Companion:
 
     def __init__(self, module: str, run: RunDirectory, log: str, environment: Mapping[str, str] | None = None) -> None:
         """`log`, a file of the run, takes what the process says on standard error."""
-        file = open_to_append(run.place(log))
+        file = open_own_to_append(run.place(log))
         with file:
             self._process = subprocess.Popen(
                 module_command(module),
