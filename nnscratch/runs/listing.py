@@ -15,7 +15,7 @@ from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.group import RunGroup
 from nnscratch.runs.group_summary import summarize_group
 from nnscratch.runs.names import is_group
-from nnscratch.runs.summary import plain_summary, summarize
+from nnscratch.runs.summary import damaged_records, plain_summary, summarize
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ def summarized(path: Path, name: str) -> tuple[str, RunSummary]:
             group = RunGroup.open(path)
             started = [member.run.read_meta().started or "" for member in group.members]
             return min(filter(None, started), default=""), summarize_group(group).as_row(name)
-        return run.read_meta().started or "", replace(summarize(run), name=name)
+        summary, odd = summarize(run), "; ".join(damaged_records(run))
+        status = f"{summary.status}, but {odd}" if odd else summary.status
+        return run.read_meta().started or "", replace(summary, name=name, status=status)
     except UserError as error:
         return "", RunSummary(name, "-", f"unreadable: {error.message}")
     except Exception as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from nnscratch.config.config import load_config
 from nnscratch.config.document import read_yaml
 from nnscratch.errors import ConfigError, UserError
 from nnscratch.report.values import RunSummary
+from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.meta import Meta
+from nnscratch.runs.reading import LONGEST_META, LONGEST_METRICS, text_of
 from nnscratch.runs.status import status_of
 from nnscratch.training.progress import Monitor
 
@@ -37,6 +40,28 @@ def summarize(run: RunDirectory) -> RunSummary:
         test=_finite(test.get(f"test_{metric}")),
         seconds=_finite(sum(each.get("train_seconds", 0.0) for each in history)) if history else None,
     )
+
+
+def damaged_records(run: RunDirectory) -> Iterator[str]:
+    """What is wrong with the records that a summary is made of, in words: what cannot be read of them is left out."""
+    for path, longest in ((run.path / layout.META, LONGEST_META), (run.metrics, LONGEST_METRICS)):
+        if path.exists() and not path.is_file():
+            yield f"{path.name} is no file"
+        elif path.is_file() and path == run.metrics:
+            *lines, _ = text_of(path, longest).split("\n")  # a last one that is cut belongs to no epoch yet
+            others = sum(each.get("record", "epoch") != "epoch" for each in run.read_records())
+            lost = len([line for line in lines if line.strip()]) - len(run.read_history()) - others
+            if lost > 0:
+                yield f"{lost} of {len(lines)} lines of {path.name} cannot be read"
+        elif path.is_file() and not _is_mapping(text_of(path, longest)):
+            yield f"{path.name} cannot be read"
+
+
+def _is_mapping(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _best_epoch(run: RunDirectory, meta: Meta, history: Sequence[Mapping[str, float]]) -> int | None:

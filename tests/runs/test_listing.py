@@ -257,6 +257,12 @@ def test_odd_runs_are_lines_of_their_own_and_the_others_are_listed(
     assert listed.keys() == {path.name for path in runs.iterdir()}
     assert listed["good"]["status"] == "completed"
     assert not any("unreadable" in run["status"] for run in listed.values())
+    assert listed["deep"]["status"].endswith(", but meta.json cannot be read")
+    assert "lines of metrics.jsonl cannot be read" in listed["words"]["status"]
+    for file in ("meta.json", "metrics.jsonl"):
+        assert listed[f"pipe{file}"]["status"].endswith(f", but {file} is no file")
+        assert listed[f"endless{file}"]["status"].endswith(f", but {file} is no file")
+    assert "but" not in listed["nulls"]["status"]
 
 
 def test_a_run_that_cannot_be_summarized_says_why_in_its_line(
