@@ -79,7 +79,8 @@ def test_a_damaged_run_is_still_listed(capsys: pytest.CaptureFixture[str], shape
         (shapes_run / name).write_text("{")
     (shapes_run / "metrics.jsonl").write_text("nonsense\n")
     (run,) = listed(capsys, shapes_run.parent)
-    assert (run["status"], run["parameters"], run["best_epoch"]) == ("unknown", None, None)
+    assert (run["parameters"], run["best_epoch"]) == (None, None)
+    assert run["status"] == "unknown, but meta.json cannot be read; 1 of 1 lines of metrics.jsonl cannot be read"
 
 
 def test_trials_of_sweeps_are_listed_on_request(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:
