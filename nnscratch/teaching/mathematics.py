@@ -10,11 +10,13 @@ from nnscratch.nn.equations import DIGITS, number, parse, reduction
 
 GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "epsilon": "ε", "theta": "θ", "lamda": "λ", "mu": "μ", "pi": "π",
-    "sigma": "σ", "omega": "ω", "rho": "ρ", "delta": "δ", "inf": "∞",
+    "kappa": "κ", "sigma": "σ", "omega": "ω", "rho": "ρ", "delta": "δ", "inf": "∞",
 }  # fmt: skip
 TEX_WORDS = {"lamda": "lambda", "inf": "infty"}
+TEX_FUNCTIONS = ("exp", "log", "tanh", "cos", "sin", "max", "min")
+"""What TeX has a macro for; `\\operatorname` the code host forbids."""
 SIGNS = {ast.Add: "+", ast.Sub: "−", ast.Gt: ">", ast.Lt: "<", ast.GtE: "≥", ast.Eq: "="}
-TEX_SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Gt: ">", ast.Lt: "<", ast.GtE: r"\ge", ast.Eq: "="}
+TEX_SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Gt: r"\gt", ast.Lt: r"\lt", ast.GtE: r"\ge", ast.Eq: "="}
 SUM, PRODUCT, POWER, ATOM = range(4)
 
 
@@ -136,8 +138,11 @@ def _tex(node: ast.expr) -> tuple[str, int]:
                 return rf"\{kind}_{{{over}}} {_wrapped(_tex(arguments[0]), PRODUCT)}", PRODUCT
             if name == "floor":
                 return rf"\lfloor {_tex(arguments[0])[0]} \rfloor", ATOM
-            word = rf"\operatorname{{{name}}}" if name in ("abs", "sign") else rf"\{name}"
-            return f"{word}({', '.join(_tex(argument)[0] for argument in arguments)})", ATOM
+            inside = ", ".join(_tex(argument)[0] for argument in arguments)
+            if name == "abs":
+                return rf"\lvert {inside} \rvert", ATOM
+            word = rf"\{name}" if name in TEX_FUNCTIONS else name if len(name) == 1 else rf"\mathrm{{{name}}}"
+            return f"{word}({inside})", ATOM
     raise ValueError(f"cannot write {ast.unparse(node)}")
 
 
