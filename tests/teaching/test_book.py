@@ -72,6 +72,10 @@ def test_the_line_that_a_link_leads_to_defines_what_it_names(page: str) -> None:
         assert re.match(rf"(\s+def|def|class) {name}\b", first), f"{page}: {file}:{line} does not define {name}"
 
 
+def test_the_formulas_of_an_optimizer_are_those_of_a_hidden_matrix() -> None:
+    assert r"\theta_{new} &= \theta - \alpha \cdot O" in section("optimizers.md", "muon")
+
+
 def test_links_lead_to_where_the_formula_is_computed() -> None:
     assert [name for name, *_ in LINK.findall(section("optimizers.md", "muon"))] == ["_turn", "_orthogonal"]
     assert [name for name, *_ in LINK.findall(section("initializers.md", "whitening"))] == ["values_from"]

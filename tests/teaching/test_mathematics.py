@@ -18,6 +18,7 @@ FORMULAS = [
     ("dy * (y > 0)", "dy·[y > 0]", r"dy \cdot [y \gt 0]"),
     ("max_w(x_w) - dgamma", "max_w x_w − dγ", r"\max_{w} x_{w} - d\gamma"),
     ("x_hat_nk * dbeta", "x\u0302_nk·dβ", r"\hat{x}_{nk} \cdot d\beta"),
+    ("x * (1 / y + 1)", "x·(1 / y + 1)", r"x \cdot \left(\frac{1}{y} + 1\right)"),
     ("x / inf", "x / ∞", r"\frac{x}{\infty}"),
     ("2 / (3 / x)", "2 / (3 / x)", r"\frac{2}{\frac{3}{x}}"),
 ]
