@@ -74,6 +74,7 @@ def test_the_graph_is_a_picture_of_its_own_with_shapes_numbers_and_gradients(tol
     write_explanation(told, graph=tmp_path / "network.svg")
     assert (tmp_path / "network.svg").read_text(encoding="utf-8") == as_svg(told)
     root = ElementTree.fromstring(as_svg(told))
+    assert root.attrib["style"] == "background: #ffffff", "its letters are dark, on a dark page too"
     texts = ["".join(each.itertext()) for each in root.iter(f"{SVG}text")]
     paths = ["0.dense", "1.relu", "2.residual", "2.residual.0.dense", "2.residual.1.tanh", "3.dense"]
     assert set(paths) <= set(texts)
