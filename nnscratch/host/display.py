@@ -39,7 +39,7 @@ class Display:
     def __init__(self, *, json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
         self.json, self.quiet, self.verbose = json, quiet, verbose
         self._stream: IO[str] = sys.stderr if json else sys.stdout
-        self.live = self._stream.isatty() and not quiet
+        self.live = is_live(self._stream) and not quiet
         self._log: IO[str] | None = None
         self._bar: Progress | None = None
         self._console: Console | None = None
@@ -199,6 +199,11 @@ def print_error(text: str) -> None:
     """`error: ...` on standard error, whatever characters the text holds."""
     with suppress(OSError):  # a terminal that was closed
         print(for_terminal(f"error: {printable_lines(text)}", sys.stderr), file=sys.stderr, flush=True)
+
+
+def is_live(stream: IO[str]) -> bool:
+    """Whether what it shows can be written over: it is a terminal, and not a dumb one as an editor's shell is."""
+    return stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 def for_terminal(text: str, stream: IO[str]) -> str:
