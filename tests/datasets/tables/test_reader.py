@@ -245,6 +245,22 @@ def test_digits_of_json_numbers_are_kept(tmp_path: Path) -> None:
     assert cells(table) == [("12345678901234567890", "true", "")]
 
 
+def test_json_numbers_beside_text_have_its_decimal_mark(tmp_path: Path) -> None:
+    """A number of JSON has a point; in a column of text that is read with commas, 1.234 would be 1234."""
+    rows: list[dict[str, object]] = [{"a": "1,5", "b": "1.5"}, {"a": 1.234, "b": 1.234}, {"a": 12, "b": None}]
+    assert cells(read(tmp_path, json.dumps(rows))) == [("1,5", "1.5"), ("1,234", "1.234"), ("12", "")]
+    (tmp_path / "one.json").write_text('[{"a": 1.234, "b": "x"}, {"a": "", "b": 1.5}]')
+    table = read_table(tmp_path / "one.json", with_comma=["a"])
+    assert cells(table) == [("1,234", "x"), ("", "1.5")]
+
+
+def test_a_backslash_before_a_quote_is_its_escape_where_it_cannot_end_a_cell(tmp_path: Path) -> None:
+    table = read(tmp_path, 'a,b\n"say \\"no, never\\"",1\n"C:\\\\",2\n5\\" pipe,3\n')
+    assert cells(table) == [('say "no, never"', "1"), ("C:\\", "2"), ('5\\" pipe', "3")]
+    assert next(guess.why for guess in table.guesses if guess.what == "quotes in cells").startswith("a backslash")
+    assert cells(read(tmp_path, 'a,b\n"C:\\",1\n"D:\\",2\n')) == [("C:\\", "1"), ("D:\\", "2")]
+
+
 def test_a_long_table_keeps_what_its_first_thousand_rows_do_not_show(tmp_path: Path) -> None:
     rows = [f"{row},{row},{row}.5,1" for row in range(1100)]
     rows[1050] = "1050,007,?,1_1"
