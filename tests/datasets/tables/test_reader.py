@@ -261,6 +261,26 @@ def test_a_backslash_before_a_quote_is_its_escape_where_it_cannot_end_a_cell(tmp
     assert cells(read(tmp_path, 'a,b\n"C:\\",1\n"D:\\",2\n')) == [("C:\\", "1"), ("D:\\", "2")]
 
 
+@pytest.mark.parametrize(
+    ("codec", "name", "cities"),
+    [
+        ("cp1251", "Windows-1251", "Москва Казань Санкт-Петербург"),
+        ("koi8_r", "KOI8-R", "Москва Казань Санкт-Петербург"),
+        ("cp1253", "Windows-1253", "Αθήνα Θεσσαλονίκη Πάτρα"),
+        ("shift_jis", "Shift-JIS", "東京 大阪 名古屋"),
+        ("gb18030", "GB 18030", "北京 上海 广州"),
+        ("cp1252", "Windows-1252", "“Köln” München €€€"),
+        ("latin-1", "Latin-1", "Nîmes Évreux Groß-Gerau"),
+    ],
+)
+def test_an_encoding_is_found_by_its_letters_and_named(tmp_path: Path, codec: str, name: str, cities: str) -> None:
+    for copies in (4, 4000):
+        rows = [(city, str(index)) for index, city in enumerate(cities.split())] * copies
+        table = read(tmp_path, ("city,price\n" + "".join(f"{a},{b}\n" for a, b in rows)).encode(codec))
+        assert cells(table) == rows
+        assert next(guess.taken for guess in table.guesses if guess.what == "encoding") == name
+
+
 def test_a_long_table_keeps_what_its_first_thousand_rows_do_not_show(tmp_path: Path) -> None:
     rows = [f"{row},{row},{row}.5,1" for row in range(1100)]
     rows[1050] = "1050,007,?,1_1"
