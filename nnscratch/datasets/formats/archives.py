@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-import secrets
 import shutil
 import tarfile
 import zlib
@@ -13,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from nnscratch.datasets.download import RemoteFile
+from nnscratch.datasets.unfinished import remove_leftovers, unfinished
 from nnscratch.errors import DataError
 
 
@@ -38,19 +38,19 @@ def unpack(archive: Path, folder: Path, wanted: Mapping[str, int], bound: int) -
     when any member would lie outside its folder, is a link or a device, or when it expands past `bound` bytes.
     Written into a temporary folder beside `folder` and renamed, so an interruption leaves no half-unpacked folder.
     """
-    temporary = folder.parent / f".{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.part"
+    remove_leftovers(folder.parent, folder.name)
     try:
-        temporary.mkdir(parents=True)
-        _extract(archive, temporary, folder.name, wanted, bound)
-        missing = [name for name in wanted if not (temporary / name).exists()]
-        if missing:
-            raise DataError(f"it lacks {', '.join(f'{folder.name}/{name}' for name in missing)}")
-        try:
-            temporary.rename(folder)
-        except OSError:
-            # Another process was faster: its folder is as good as ours.
-            if not folder.is_dir():
-                raise
+        with unfinished(folder, folder=True) as temporary:
+            _extract(archive, temporary, folder.name, wanted, bound)
+            missing = [name for name in wanted if not (temporary / name).exists()]
+            if missing:
+                raise DataError(f"it lacks {', '.join(f'{folder.name}/{name}' for name in missing)}")
+            try:
+                temporary.rename(folder)
+            except OSError:
+                # Another process was faster: its folder is as good as ours.
+                if not folder.is_dir():
+                    raise
     except DataError as error:
         raise DataError(f"{archive}: {error.message}", "remove the archive, or unpack a good one by hand") from error
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -62,8 +62,6 @@ def unpack(archive: Path, folder: Path, wanted: Mapping[str, int], bound: int) -
     # A hostile archive, with chains of long names or maps without an end, can fail in tarfile in any way.
     except Exception as error:
         raise DataError(f"{archive}: damaged: {type(error).__name__}: {error}"[:300], "replace it") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def require_official(archive: Path, official: RemoteFile) -> None:
