@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nnscratch.cli import main
 from nnscratch.datasets.deadline import Deadline
 from nnscratch.datasets.download import Patience, RemoteFile, fetch
 from nnscratch.datasets.formats.idx import idx_bytes
@@ -490,6 +492,27 @@ def test_what_a_killed_process_left_goes_at_once_and_what_is_being_written_stays
         remove_leftovers(tmp_path, "x")
         assert set(tmp_path.iterdir()) == {alive, other}
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_download_that_is_told_to_stop_leaves_nothing(
+    name: str, server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(request: BaseHTTPRequestHandler) -> None:
+        content(BODY, claim=FashionMNIST.downloads[0].size)(request)
+        request.wfile.flush()
+        deadline = time.monotonic() + 20
+        while not list(tmp_path.rglob("*.part")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(os.getpid(), getattr(signal, name))
+        time.sleep(0.5)
+
+    server.answers[f"/{FashionMNIST.downloads[0].name}"] = [half]
+    monkeypatch.setenv("NNSCRATCH_MIRROR", server.address(""))
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "fetch", "fashion_mnist", "--data-dir", str(tmp_path)])
+    assert ended.value.code == 130
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_a_download_removes_what_a_killed_one_left_also_when_nothing_is_missing(tmp_path: Path) -> None:
