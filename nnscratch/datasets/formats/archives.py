@@ -8,12 +8,17 @@ import os
 import shutil
 import tarfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path, PurePosixPath
 
 from nnscratch.datasets.download import RemoteFile
 from nnscratch.datasets.unfinished import remove_leftovers, unfinished
 from nnscratch.errors import DataError
+
+LONGEST_HEADER = 1 << 20
+"""Bytes before a member's data: names that do not fit are headers of their own. Maps of holes need not end."""
+MOST_MEMBERS = 10_000
 
 
 class _BoundedReader(gzip.GzipFile):
@@ -22,12 +27,18 @@ class _BoundedReader(gzip.GzipFile):
     def __init__(self, path: Path, limit: int) -> None:
         super().__init__(path)
         self.left = limit
+        self.left_of_header: int | None = LONGEST_HEADER
+        """None: what is read now is no header."""
 
     def read(self, size: int | None = -1) -> bytes:
         block = super().read(self.left + 1 if size is None or size < 0 else min(size, self.left + 1))
         self.left -= len(block)
         if self.left < 0:
             raise DataError("it expands past its bound")
+        if self.left_of_header is not None:
+            self.left_of_header -= len(block)
+            if self.left_of_header < 0:
+                raise DataError(f"refused: what stands before one of its members has over {LONGEST_HEADER:,} bytes")
         return block
 
 
@@ -85,7 +96,7 @@ def _extract(archive: Path, temporary: Path, prefix: str, wanted: Mapping[str, i
         _BoundedReader(archive, bound) as stream,
         tarfile.open(fileobj=stream, mode="r|") as members,
     ):
-        for member in members:
+        for member in _headers(members, stream):
             path = PurePosixPath(member.name)
             if path.is_absolute() or ".." in path.parts or "\\" in member.name or ":" in member.name:
                 raise DataError(f"refused: its member {member.name!r} would lie outside its folder")
@@ -93,18 +104,35 @@ def _extract(archive: Path, temporary: Path, prefix: str, wanted: Mapping[str, i
                 raise DataError(f"refused: its member {member.name!r} is a link or a device")
             if member.issparse():
                 raise DataError(f"refused: its member {member.name!r} is a map of a file with holes")
-            name = path.name
-            if not member.isfile() or path.parts[-2:-1] != (prefix,) or name not in wanted:
-                continue
-            if member.size > wanted[name]:
-                raise DataError(f"its member {member.name!r} has {member.size:,} bytes, not {wanted[name]:,}")
             source = members.extractfile(member)
             if source is None:
                 continue
+            name = path.name
+            if path.parts[-2:-1] != (prefix,) or name not in wanted:
+                while source.read(1 << 20):  # past its data, so that nothing but a header is read next
+                    pass
+                continue
+            if member.size > wanted[name]:
+                raise DataError(f"its member {member.name!r} has {member.size:,} bytes, not {wanted[name]:,}")
             # The name is one of ours, never the archive's.
+            if (temporary / name).exists():
+                raise DataError(f"refused: {prefix}/{name} is in it twice")
             with source, (temporary / name).open("xb") as target:
                 shutil.copyfileobj(source, target, 1 << 20)
                 target.flush()
                 os.fsync(target.fileno())
         while stream.read(1 << 20):  # the checksum of all that was compressed stands at its end
             pass
+
+
+def _headers(archive: tarfile.TarFile, stream: _BoundedReader) -> Iterator[tarfile.TarInfo]:
+    """The members, each before its data, which whoever takes it must read."""
+    for number in count():
+        stream.left_of_header = LONGEST_HEADER
+        member = archive.next()
+        stream.left_of_header = None
+        if member is None:
+            return
+        if number == MOST_MEMBERS:
+            raise DataError(f"refused: it has more than {MOST_MEMBERS:,} members")
+        yield member
