@@ -302,12 +302,20 @@ def test_wrong_counters_are_refused(change: dict[str, Any], run: Path, tmp_path:
     assert "the progress" in resume_error(run, tmp_path)
 
 
-@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 10**400])
 def test_a_history_that_is_not_finite_is_refused(value: float, run: Path, tmp_path: Path) -> None:
     progress = load_checkpoint(run / "checkpoints" / "last.npz").header["progress"]
     history = [{**row, "val_loss": value} for row in progress["history"]]
     spoil(run, {"progress": {**progress, "history": history}})
     assert "a row that is not finite numbers" in resume_error(run, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["train_loss", "train_seconds"])
+def test_a_history_that_lacks_what_is_counted_on_is_refused(name: str, run: Path, tmp_path: Path) -> None:
+    progress = load_checkpoint(run / "checkpoints" / "last.npz").header["progress"]
+    history = [{key: value for key, value in row.items() if key != name} for row in progress["history"]]
+    spoil(run, {"progress": {**progress, "history": history}})
+    assert f"a row without {name}" in resume_error(run, tmp_path)
 
 
 def test_a_damaged_last_checkpoint_names_the_one_to_continue_from(run: Path, tmp_path: Path) -> None:

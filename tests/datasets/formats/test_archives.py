@@ -184,6 +184,15 @@ def test_a_map_of_holes_without_an_end_is_refused_at_once(kind: str, tmp_path: P
     assert time.process_time() - began < 2
 
 
+def test_a_member_that_claims_more_bytes_than_anybody_has_is_refused_at_once(tmp_path: Path) -> None:
+    member = tarfile.TarInfo("set/readme")
+    member.pax_headers = {"size": str(10**20)}
+    archive = tmp_path / "x.tar.gz"
+    archive.write_bytes(gzip.compress(member.tobuf(tarfile.PAX_FORMAT) + bytes(2048)))
+    with pytest.raises(DataError, match="unexpected end of data"):
+        unpack(archive, tmp_path / "set", WANTED, 1 << 30)
+
+
 def test_an_archive_of_members_without_number_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "MOST_MEMBERS", 50)
     few = packed(tmp_path / "few.tar.gz", *GOOD, *(file(f"{index}", bytes(3000)) for index in range(48)))
