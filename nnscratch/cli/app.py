@@ -68,13 +68,13 @@ def main(arguments: list[str] | None = None) -> None:
             raise KeyboardInterrupt
         if peers is not None:
             peers.leave()
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt, SystemExit) as error:  # a broken library may raise the last one
         code = _end(error, peers)
     if isinstance(code, int) and code:
         sys.exit(code)
 
 
-def _end(error: Exception | KeyboardInterrupt, peers: Peers | None) -> int:
+def _end(error: BaseException, peers: Peers | None) -> int:
     """Says what went wrong, to other processes too; the exit code."""
     if type(error).__name__ == "NoArgsIsHelpError":  # a group of commands alone: its message is the help page
         print(error, file=sys.stderr)
