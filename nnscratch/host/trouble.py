@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -40,6 +41,11 @@ def reason(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     lines = str(getattr(error, "orig", None) or error).strip().splitlines()
     return without_password(lines[0]) if lines else type(error).__name__
+
+
+def traceback_of(error: BaseException) -> str:
+    """The whole of it in text, without passwords."""
+    return without_password("".join(traceback.format_exception(error)))
 
 
 def _is_refused_thread(error: BaseException) -> bool:

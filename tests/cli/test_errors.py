@@ -79,6 +79,30 @@ def test_a_fault_of_ours_outside_a_run_keeps_its_traceback_too(
     file.unlink()
 
 
+@pytest.mark.parametrize("code", [0, 3, None])
+def test_a_library_that_wants_to_end_the_process_is_an_error_like_any_other(
+    code: int | None, command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(training, "prepare_start", raising(SystemExit(code)))
+    ended, error = fail(command, capsys)
+    assert ended == 1
+    assert error.startswith("error: unexpected SystemExit")
+
+
+def test_a_library_that_is_missing_is_named_and_a_password_is_not(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = ImportError("no x in it, at https://me:S3CRET@host", name="matplotlib.x")
+    monkeypatch.setattr(training, "prepare_start", raising(broken))
+    _, error = fail(command, capsys)
+    assert "this is a fault in matplotlib, how it is installed, or how nnscratch uses it; its traceback is in" in error
+    place = re.search(r"its traceback is in (\S+)", error)
+    assert place is not None
+    file = Path(place.group(1))
+    assert "S3CRET" not in error + file.read_text()
+    file.unlink()
+
+
 def test_a_traceback_that_cannot_be_written_is_printed(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
