@@ -53,7 +53,7 @@ def refuse_before_opening(path: Path, data: bytes | None) -> None:
         raise DataError(f"{path}: a picture of more than {LARGEST_FILE:,} bytes", "make the picture smaller")
     with path.open("rb") if data is None else io.BytesIO(data) as file:
         start = file.read(8)
-        with suppress(DAMAGED):  # which is told by who opens it
+        with suppress(*DAMAGED):  # which is told by who opens it
             if start[:2] in (b"II", b"MM"):
                 pieces = _pieces_of_tiff(start, file)
                 if pieces > MOST_TILES:
@@ -69,7 +69,8 @@ def refuse_before_opening(path: Path, data: bytes | None) -> None:
 def refuse_bomb(path: Path, opened: Image, data: bytes | None, most_pixels: int) -> None:
     """A DataError for what would take more than its share of memory or time, judged before anything is decoded."""
     pixels, bytes_of_file = opened.width * opened.height, _size(path, data)
-    decoder = str(opened.tile[0][0]) if getattr(opened, "tile", ()) else ""
+    tiles = getattr(opened, "tile", ())
+    decoder = str(tiles[0][0]) if tiles else ""
     kind, most = opened.format or "", MOST_PIXELS_OF.get(opened.format or "", MOST_PIXELS)
     if decoder in DECODED_BY_PYTHON:
         kind, most = f"this kind of {kind}", MOST_PIXELS_BY_PYTHON
