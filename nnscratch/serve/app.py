@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -37,17 +38,22 @@ HEADERS = {
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
 """Of every answer: the page runs the service's own script, and loads nothing from elsewhere."""
+HEADERS_OF_PAGE = {
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+"""What means something with a page alone."""
 TOP = 3
 
 Asked: TypeAlias = tuple[Row, int]
 """A row, and how many classes are to be told of it."""
+Body: TypeAlias = tuple[str, bytearray, int, Answer[Prediction]]
+"""The contents of a request with their media type, how many classes are to be told, and who waits for the answer."""
 
 
 class Service:
@@ -57,7 +63,10 @@ class Service:
         self.model, self.limits, self.described = model, limits, describe(model.loaded)
         self.requests = 0
         self._under_way = self._memory = 0
-        self._readers = ThreadPoolExecutor(readers, "reader")
+        self._bodies: SimpleQueue[Body | None] = SimpleQueue()
+        self._readers = [Thread(target=self._read, name="reader", daemon=True) for _ in range(readers)]
+        for reader in self._readers:
+            reader.start()
         self._batches: Batches[Asked, Prediction] = Batches(self._compute, limits, lambda: self._under_way)
 
     async def predict(self, request: Request) -> Response:
@@ -89,7 +98,10 @@ class Service:
 
     def close(self) -> None:
         """Ends the threads, once what they were given is done."""
-        self._readers.shutdown(cancel_futures=True)
+        for _ in self._readers:
+            self._bodies.put(None)
+        for reader in self._readers:
+            reader.join()
         self._batches.close()
 
     def _top(self, text: str) -> int:
@@ -104,7 +116,7 @@ class Service:
         try:
             await self._receive(request, body)
             answer: Answer[Prediction] = asyncio.get_running_loop().create_future()
-            self._readers.submit(self._read, request.headers.get("content-type", ""), body, top, answer)
+            self._bodies.put((request.headers.get("content-type", ""), body, top, answer))
             return await answer
         finally:
             self._under_way -= 1
@@ -123,14 +135,15 @@ class Service:
             if self._memory > self.limits.memory:
                 raise Refusal(429, "too many large requests at one time; ask again in a second")
 
-    def _read(self, kind: str, body: bytearray, top: int, answer: Answer[Prediction]) -> None:
-        if answer.cancelled():
-            return
-        try:
-            rows = read_rows(self.model, kind, bytes(body), self.limits)
-            self._batches.submit([(row, top) for row in rows], answer)
-        except Exception as error:
-            deliver([(answer, error)])
+    def _read(self) -> None:
+        for kind, body, top, answer in iter(self._bodies.get, None):
+            if answer.cancelled():
+                continue
+            try:
+                rows = read_rows(self.model, kind, bytes(body), self.limits)
+                self._batches.submit([(row, top) for row in rows], answer)
+            except Exception as error:
+                deliver([(answer, error)])
 
     def _compute(self, asked: Sequence[Asked]) -> list[Prediction]:
         loaded = self.model.loaded
@@ -172,7 +185,7 @@ class Application(Starlette):
 
         super().__init__(
             routes=[
-                _fixed("/", page(service.described), "text/html"),
+                _fixed("/", page(service.described), "text/html", HEADERS_OF_PAGE),
                 _fixed("/page.css", style(), "text/css"),
                 _fixed("/page.js", script(), "text/javascript"),
                 Route("/predict", service.predict, methods=["POST"]),
@@ -200,9 +213,9 @@ class Application(Starlette):
         await response(scope, receive, send)
 
 
-def _fixed(path: str, text: str, media_type: str) -> Route:
+def _fixed(path: str, text: str, media_type: str, headers: Mapping[str, str] | None = None) -> Route:
     async def answer(request: Request) -> Response:
-        return Response(text, media_type=media_type)
+        return Response(text, headers=headers, media_type=media_type)
 
     return Route(path, answer)
 

@@ -78,6 +78,7 @@ def server_for(service: Service) -> uvicorn.Server:
         ws="none",
         lifespan="on",
         log_config=None,
+        log_level="error",  # what clients do wrong is answered, and fills no log
         access_log=False,
         proxy_headers=False,
         server_header=False,

@@ -54,7 +54,10 @@ def pictures(folder: Path, model: dict[str, object], together: int) -> Case:
     queries = []
     for start in range(0, len(files), together):
         part = files[start : start + together]
-        body, kind = form({file.name: file.read_bytes() for file in part})
+        if together == 1:
+            body, kind = part[0].read_bytes(), "image/png"
+        else:
+            body, kind = form({file.name: file.read_bytes() for file in part})
         queries.append(Query(body, kind, tuple(labels[start : start + together])))
     return run, queries, lambda index: loaded.predict(files[index % len(files)])
 
