@@ -62,6 +62,8 @@ MALFORMED: list[tuple[str, bytes, str]] = [
     ("form data cut off", form({"a.png": png(PICTURE)})[0][:150], FORM),
     ("form data of noise", bytes(range(256)) * 10, FORM),
     ("form data in form data", b"--line\r\n" + INNER + b"--line--", FORM),
+    ("form data with more after its boundary", b"--line1\r\n\r\n1\r\n--line--", FORM),
+    ("form data without headers", b"--line\r\n1\r\n--line--", FORM),
     ("a transfer encoding", b"--line\r\nContent-Transfer-Encoding: x\r\nContent-Type: a\r\n\r\n1\r\n--line--", FORM),
 ]  # fmt: skip
 

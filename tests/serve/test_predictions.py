@@ -15,6 +15,7 @@ from PIL import Image
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.model import Model
 from nnscratch.runs.loaded import load_run
+from nnscratch.serve.inputs import read_rows
 from nnscratch.serve.limits import Limits
 from tests.serve.clients import Query, Server, load
 from tests.serve.conftest import ask, in_process
@@ -146,6 +147,18 @@ def test_rows_in_lists_are_judged_one_by_one(pictures_server: Server, shapes_mod
     assert (status, found["errors"]) == (200, 3)
     assert agrees([found["predictions"][0], found["predictions"][4]], shapes_model, images[[0, 0]])
     assert [each["error"].split(" ")[0] for each in found["predictions"][1:4]] == ["shape", "pixels", "a"]
+
+
+def test_form_data_is_taken_in_every_form_that_its_standard_allows(shapes_model: Model, images: Array) -> None:
+    data = png(images[0]) + b"--a b\r\n --a b\r\n\r\n"  # after a picture's end nothing is read
+    head = b'content-DISPOSITION: form-data; name=x; filename="\xc3\xa9 1.png"\r\nContent-Type: image/png; a=b'
+    part = b"--a b \t\r\n%b\r\n\r\n%b\r\n" % (head, data)
+    bare = b"--a b\r\n\r\n%b\r\n" % png(images[1])
+    body = b"before it\r\n" + part + bare + b"--a b--\r\nafter it"
+    rows = read_rows(shapes_model, 'Multipart/Form-Data; Boundary="a b"; charset=utf-8', body, Limits())
+    assert [row.name for row in rows] == ["é 1.png", "file 2"]
+    for row, image in zip(rows, images, strict=False):
+        np.testing.assert_array_equal(row.values, image)
 
 
 def test_many_clients_at_once_get_their_own_answers(
