@@ -195,6 +195,7 @@ class Application(Starlette):
             lifespan=lifespan,
             exception_handlers={Refusal: _refused, HTTPException: _not_found, Exception: _fault},
         )
+        self.router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; predictions past Starlette's layers, which take a fifth of a small picture's time."""

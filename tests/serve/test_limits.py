@@ -144,6 +144,7 @@ def test_what_is_no_http_is_400(sent: bytes, table_server: Server) -> None:
         ("GET", "/page.css/../app.py", 404),
         ("GET", "/predict", 405),
         ("DELETE", "/", 405),
+        ("POST", "/predict/", 404),
         ("POST", "/predict?top=0", 422),
         ("POST", "/predict?top=all", 422),
     ],

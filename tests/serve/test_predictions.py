@@ -123,12 +123,14 @@ def test_a_bad_row_spoils_no_other_of_its_request(table_server: Server, table_mo
     lines = "\n".join([json.dumps(ROW), json.dumps(ROW | {"age": "old"}), '{"age": 3}', "nonsense", json.dumps(ROW)])
     good, cells = "31,Oslo,yes,2022-01-03", ["old,Oslo,yes,2022-01-03", "31,Oslo", "31,Oslo,yes,soon"]
     table = "\n".join(["age,city,member,joined", good, *cells, good])
-    for body in (objects, lines, table):
+    halves = json.dumps([ROW, ROW | {"age": "old"}, ROW | {"city": "\ud83d"}, ROW | {"\ud83d": 1}, ROW])
+    for body in (objects, lines, table, halves):
         status, found = ask(table_server.port, body)
         predictions = found["predictions"]
         assert (status, found["errors"], len(predictions)) == (200, 3, 5), found
         assert agrees([predictions[0], predictions[4]], table_model, [ROW, ROW])
         assert predictions[1]["error"] == "column 'age' is 'old', not a number"
+    assert predictions[2]["error"] == "column 'city' holds half of a character: '\\ud83d'"
 
 
 def test_a_bad_picture_spoils_no_other_of_its_request(
