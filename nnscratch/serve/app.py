@@ -153,11 +153,12 @@ class Service:
         objects = [(line, row.values) for line, row in enumerate(rows, start=1) if isinstance(row.values, dict)]
         for (line, _), item in zip(objects, record_items(loaded, objects, ()) if objects else (), strict=True):
             found[line - 1] = read_item(item)
+            rows[line - 1] = replace(rows[line - 1], note=item.note)
         stored = [each for each in found if not isinstance(each, str)]
         y = self.model.outputs_or_not_finite(np.stack(stored)) if stored else np.empty((0, 0))
         made = answers(loaded, y, max(top for _, top in asked))
         return [
-            Prediction(row.name, error=each) if isinstance(each, str) else next(made)(row.name)
+            Prediction(row.name, error=each) if isinstance(each, str) else next(made)(row.name, note=row.note)
             for row, each in zip(rows, found, strict=True)
         ]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nnscratch.datasets.formats.images import read_picture
@@ -61,7 +61,7 @@ def read_rows(model: Model, content_type: str, body: bytes, limits: Limits) -> l
             if len(parts) == 1 or error.status != 422:
                 raise
             own = [Row("", error.message)]
-        rows += (Row(": ".join(filter(None, (name, row.name))), row.values) for row in own)
+        rows += (replace(row, name=": ".join(filter(None, (name, row.name)))) for row in own) if name else own
         limits.check_rows(len(rows))
     if not rows:
         raise Refusal(422, f"the request holds no rows; {expected(model.loaded)}")
@@ -125,7 +125,7 @@ def _picture(loaded: LoadedRun, name: str, data: bytes, most_pixels: int) -> tup
 def _text(model: Model, part: Part, limits: Limits) -> list[Row]:
     if part.kind.endswith("json") or (part.kind != "text/csv" and part.data.lstrip()[:1] in (b"{", b"[")):
         return read_json(model, part.data, limits)
-    return [Row(f"line {_line(item)}", read_item(item)) for item in _table_items(model.loaded, part.data)]
+    return [Row(f"line {_line(item)}", read_item(item), item.note) for item in _table_items(model.loaded, part.data)]
 
 
 def _table_items(loaded: LoadedRun, data: bytes) -> list[Item]:

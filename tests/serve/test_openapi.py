@@ -51,7 +51,7 @@ def test_answers_fit_its_schemas(table_server: Server, pictures_server: Server, 
     picture = png(np.zeros((32, 32, 3), np.uint8))
     with in_process(Model(load_run(regression_run)), Limits()) as regression:
         bodies: list[tuple[int, Any]] = [
-            (table_server.port, json.dumps([ROW, {}, ROW | {"age": "x"}])),
+            (table_server.port, json.dumps([ROW, {}, ROW | {"age": "x"}, ROW | {"city": "Rome"}])),
             (pictures_server.port, picture),
             (regression, "a,b\n1,2\nx,2\n"),
         ]

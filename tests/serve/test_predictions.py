@@ -133,6 +133,16 @@ def test_a_bad_row_spoils_no_other_of_its_request(table_server: Server, table_mo
     assert predictions[2]["error"] == "column 'city' holds half of a character: '\\ud83d'"
 
 
+def test_what_training_never_saw_is_told_beside_what_it_was_taken_for(table_server: Server) -> None:
+    for body in (
+        json.dumps([ROW, ROW | {"city": "Rome"}]),
+        "age,city,member,joined\n31,Oslo,yes,2022-01-03\n31,Rome,yes,2022-01-03",
+    ):
+        predictions = ask(table_server.port, body)[1]["predictions"]
+        assert "note" not in predictions[0]
+        assert predictions[1]["note"] == "city 'Rome' is new and counts as other"
+
+
 def test_a_bad_picture_spoils_no_other_of_its_request(
     pictures_server: Server, shapes_model: Model, images: Array
 ) -> None:
