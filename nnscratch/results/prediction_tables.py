@@ -14,6 +14,7 @@ import numpy as np
 from nnscratch.datasets.tables.columns import Category, Number
 from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.datasets.tables.header import TARGET_NAMES
+from nnscratch.datasets.tables.json_text import half_character
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.errors import DataError, UserError
 from nnscratch.nn.compute.buffers import Array
@@ -92,7 +93,8 @@ def record_items(
         missing = [column.name for column in encoding.columns if column.name not in record] + [
             name for name in keep if name not in record
         ]
-        if not missing:
+        damage = None if missing else half_character(record)
+        if not missing and damage is None:
             complete.append((line, record))
             continue
         if complete:
@@ -100,7 +102,8 @@ def record_items(
             yield from _rows(loaded, table, keep)
             complete = []
         if line:
-            yield failure(f"-:{line}", DataError(f"no {', '.join(map(repr, missing[:10]))} in the object"))
+            reason = damage or f"no {', '.join(map(repr, missing[:10]))} in the object"
+            yield failure(f"-:{line}", DataError(reason))
 
 
 def _as_written(loaded: LoadedRun, keep: Sequence[str]) -> tuple[str, ...]:

@@ -147,7 +147,8 @@ def read_picture(
             opened.draft(None, (side, side))
             with DECODING.take(decoding_bytes(opened)):
                 eight, peak = _eight_bits(opened, white)
-                flat = _over_white(ImageOps.exif_transpose(eight)).convert("L" if channels == 1 else "RGB")
+                ImageOps.exif_transpose(eight, in_place=True)
+                flat = _over_white(eight).convert("L" if channels == 1 else "RGB")
                 if flat.size != (width, height):
                     shrinks = flat.width >= width and flat.height >= height
                     flat = flat.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC)

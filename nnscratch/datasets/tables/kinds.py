@@ -60,7 +60,7 @@ def decimal_mark(table: TextTable, given: Decimal | None) -> tuple[Decimal, str]
     for name, cells in zip(table.names, table.columns, strict=True):
         if cells.dtype == pl.Float64:
             values = cells.to_numpy()[:1000]
-            need["."] += [name] if np.any(np.mod(values, 1) > 0) else []
+            need["."] += [name] if np.any(np.mod(values[np.isfinite(values)], 1) > 0) else []
             continue
         known = known_cells(cells[:2000])
         if len(known):

@@ -29,7 +29,7 @@ from nnscratch.datasets.tables.containers import kind_of, read_bytes
 from nnscratch.datasets.tables.decoding import to_utf8
 from nnscratch.datasets.tables.dialect import Dialect, find_dialect, squeeze
 from nnscratch.datasets.tables.frames import pl
-from nnscratch.datasets.tables.json_text import Digits, json_cell, json_records
+from nnscratch.datasets.tables.json_text import Digits, half_character, json_cell, json_records
 from nnscratch.datasets.tables.parsing import fitting_mark, known_cells
 from nnscratch.datasets.tables.structure import structure_of
 from nnscratch.datasets.tables.text import EXACT, Array
@@ -138,9 +138,16 @@ def from_records(
 ) -> TextTable:
     """A table from JSON objects with the line of each: a column for each name that any of them has."""
     names = tuple(dict.fromkeys(name for _, record in records for name in record))
-    columns = tuple(
-        _json_column([record.get(name) for _, record in records], name in as_text, name in with_comma) for name in names
-    )
+    try:
+        "".join(names).encode()
+        columns = tuple(
+            _json_column([record.get(name) for _, record in records], name in as_text, name in with_comma)
+            for name in names
+        )
+    except UnicodeEncodeError:
+        line, damage = next((line, damage) for line, record in records if (damage := half_character(record)))
+        hint = "was a text cut in the middle of an emoji?"
+        raise DataError(f"{path}:{line}: {damage}", hint) from None
     return TextTable(path, names, True, columns, np.array([line for line, _ in records]), guesses)
 
 

@@ -317,6 +317,7 @@ NO_TABLES: dict[bytes, str] = {
     b"{}": "JSON, but no table",
     b"[" * 100_000: r"mine\.csv",
     b"{}\n{}\n": "JSON, but no table",
+    b'[{"a": 1, "b": "x"}, {"a": 2, "b": "\\ud83d"}]': r"mine\.csv:2: column 'b' holds half of a character",
     b'{"a": 1}\n{"a": 2\n': r"mine\.csv:2: no JSON object",
     b"a,b,y\n1,2,cat\n1,2\n": r"mine\.csv:3: 2 columns, but the header has 3",
     b"a,b,y\n1,2,cat\n1,2,dog,9\n3,4,cat\n": r"mine\.csv:3: 4 columns, but the header has 3",
