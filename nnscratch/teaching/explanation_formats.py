@@ -95,11 +95,11 @@ def _markdown(explanation: Explanation) -> Iterator[str]:
         yield from ("", f"## {section.title}", "", "```text", section.words, "```", "")
         yield from (f"- `{array.text}`" for array in section.arrays)
         for equation in section.equations:
-            yield from ("", "$$")
+            yield from ("", "```math")
             yield rf"{_name_tex(equation.name)} = {to_tex(equation.formula)}"
             yield f"= {to_tex(equation.numbers)}"
             yield f"= {to_tex(number(equation.value))}"
-            yield from ("$$", *([f"({equation.note})"] if equation.note else []))
+            yield from ("```", *([f"({equation.note})"] if equation.note else []))
 
 
 def _note(equation: Equation) -> str:
