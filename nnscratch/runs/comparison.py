@@ -12,7 +12,7 @@ from typing import Any
 from nnscratch.config.config import load_config
 from nnscratch.config.document import read_yaml
 from nnscratch.config.node import Value
-from nnscratch.errors import ConfigError, UsageError, UserError
+from nnscratch.errors import ConfigError, UsageError, UserError, cause
 from nnscratch.report.style import BEGINNINGS, picture_suffix
 from nnscratch.report.table_formats import TABLE_FORMATS
 from nnscratch.report.tables import Table, differences, plain_table, runs_table
@@ -134,7 +134,7 @@ def _picture(path: Path) -> Iterator[None]:
             raise UserError(f"{path} exists and is no {kind}: it is not overwritten", "choose another name by --output")
         yield
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}", "--output says where") from None
+        raise UserError(f"cannot write {path}: {cause(error)}", "--output says where") from None
 
 
 def _begins_with(beginning: bytes, path: Path) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nnscratch.errors import UserError
+from nnscratch.errors import UserError, cause
 from nnscratch.nn.equations import Equation, number
 from nnscratch.report.files import write_atomically
 from nnscratch.teaching.explanation import Explanation
@@ -57,7 +57,7 @@ def _write(path: Path, text: str) -> None:
     try:
         write_atomically(path, text.encode())
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+        raise UserError(f"cannot write {path}: {cause(error)}") from None
 
 
 def as_text(explanation: Explanation) -> str:
