@@ -165,9 +165,7 @@ def _blocks(file: RemoteFile, address: str, patience: Patience) -> Iterator[byte
     from nnscratch.datasets.deadline import Deadline
 
     # Redirects are bounded by urllib (10 in all, 4 to one address) and lead to http and https only.
-    request = urllib.request.Request(
-        address, headers={"User-Agent": f"nnscratch/{VERSION}", "Accept-Encoding": "identity"}
-    )
+    headers = {"User-Agent": f"nnscratch/{VERSION}", "Accept-Encoding": "identity"}
     deadline = Deadline()
     deadline.within(patience.timeout)
     done, has_answered = 0, False
@@ -178,6 +176,7 @@ def _blocks(file: RemoteFile, address: str, patience: Patience) -> Iterator[byte
         return _Failure(f"too slow: {done:,} of {file.size:,} bytes before the time-out", passing=False)
 
     try:
+        request = urllib.request.Request(address, headers=headers)
         with deadline.opener().open(request, timeout=patience.timeout) as response:
             has_answered = True
             deadline.within(patience.timeout)
@@ -209,7 +208,9 @@ def _blocks(file: RemoteFile, address: str, patience: Patience) -> Iterator[byte
         if deadline.is_over:
             raise too_slow() from error
         raise _Failure(f"the transfer was cut after {done:,} bytes ({type(error).__name__})", passing=True) from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise (too_slow() if deadline.is_over else _Failure(str(error), passing=False)) from error
+    except ValueError as error:  # its words may have the password in them
+        raise (too_slow() if deadline.is_over else _Failure("not a well-formed address", passing=False)) from error
     finally:
         deadline.end()

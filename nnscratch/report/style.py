@@ -7,9 +7,11 @@ style and marker, so a plot printed in grey still reads. Nothing goes through py
 from __future__ import annotations
 
 import io
+import logging
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -61,6 +63,25 @@ def line_style(index: int) -> LineStyle:
     dashes, markers = ("-", "--", "-.", ":"), "osD^vPX<>p"
     # 11 has no common divisor with 4 nor with 10: together they repeat as late as can be.
     return LineStyle(colors[index % 11], dashes[index % 4], markers[index % 10])
+
+
+@contextmanager
+def own_looks() -> Iterator[None]:
+    """Inside, matplotlib draws by its own settings and is silent, whatever a matplotlibrc says.
+
+    It reads the one of the folder where one stands, anybody's: that may change every picture, and with usetex start
+    programs. The settings of who uses nnscratch from Python are as before in the end.
+    """
+    logger = logging.getLogger("matplotlib")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        from matplotlib import rc_context, rcParamsDefault
+
+        with rc_context({name: value for name, value in rcParamsDefault.items() if name != "backend"}):
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:

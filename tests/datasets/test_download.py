@@ -380,7 +380,8 @@ def test_a_mirrors_password_is_not_told(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setenv(
         "NNSCRATCH_MIRROR",
         "http://me:S3CRET@127.0.0.1:9/a https://S3CRET@127.0.0.1:9/b "
-        "me:S3CRET@127.0.0.1:9/c http://me:pa@S3CRET@127.0.0.1:9/d http://me:S3CRET/e HTTP://S3CRET@127.0.0.1/f",
+        "me:S3CRET@127.0.0.1:9/c http://me:pa@S3CRET@127.0.0.1:9/d http://me:S3CRET/e HTTP://S3CRET@127.0.0.1/f "
+        "http://me:S3CRET@[x http://me:S3CRET@\u2100x",
     )
     told: list[str] = []
     with pytest.raises(DataError, match=r"http://\*\*\*@127.0.0.1:9/a/x") as caught:

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path, PurePosixPath
+from typing import Self
 
 from nnscratch.datasets.download import RemoteFile
 from nnscratch.datasets.unfinished import remove_leftovers, unfinished
@@ -18,6 +19,8 @@ from nnscratch.errors import DataError, cause
 
 LONGEST_HEADER = 1 << 20
 """Bytes before a member's data: names that do not fit are headers of their own. Maps of holes need not end."""
+LONGEST_SEARCH = (1 << 15) ** 2
+"""Steps, at most as many as the square of its bytes, that tarfile searches extended headers for (CVE-2024-6232)."""
 MOST_MEMBERS = 10_000
 
 
@@ -94,7 +97,7 @@ def require_official(archive: Path, official: RemoteFile) -> None:
 def _extract(archive: Path, temporary: Path, prefix: str, wanted: Mapping[str, int], bound: int) -> None:
     with (
         _BoundedReader(archive, bound) as stream,
-        tarfile.open(fileobj=stream, mode="r|") as members,
+        tarfile.open(fileobj=stream, mode="r|", tarinfo=_bounded_member()) as members,
     ):
         for member in _headers(members, stream):
             path = PurePosixPath(member.name)
@@ -123,6 +126,24 @@ def _extract(archive: Path, temporary: Path, prefix: str, wanted: Mapping[str, i
                 os.fsync(target.fileno())
         while stream.read(1 << 20):  # the checksum of all that was compressed stands at its end
             pass
+
+
+def _bounded_member() -> type[tarfile.TarInfo]:
+    """What reads the headers of one archive, and refuses those that would keep it busy."""
+
+    class Member(tarfile.TarInfo):
+        steps = 0
+
+        @classmethod
+        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+            found = super().frombuf(buf, encoding, errors)
+            if found.type in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE):
+                cls.steps += found.size**2
+                if cls.steps > LONGEST_SEARCH:
+                    raise DataError(f"refused: its extended headers are too long, one has {found.size:,} bytes")
+            return found
+
+    return Member
 
 
 def _headers(archive: tarfile.TarFile, stream: _BoundedReader) -> Iterator[tarfile.TarInfo]:

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from nnscratch.datasets.tables import containers
 from nnscratch.datasets.tables.parsing import as_text
 from nnscratch.datasets.tables.reader import TextTable, read_table
 from nnscratch.errors import DataError
@@ -347,3 +348,19 @@ def test_numbers_are_those_that_python_reads(tmp_path: Path) -> None:
     numbers = rng.normal(0, 10.0 ** rng.integers(-9, 9, 3000)).reshape(-1, 2)
     table = read(tmp_path, "a,b\n" + "\n".join(f"{float(a)!r},{float(b)!r}" for a, b in numbers))
     assert np.array_equal(np.column_stack([column.to_numpy() for column in table.columns]), numbers)
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.csv.zip"])
+def test_a_packed_table_that_would_not_fit_into_memory_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, path = b"a,b\n" + b"1,2\n" * 50_000, tmp_path / name
+    if name.endswith("gz"):
+        path.write_bytes(gzip.compress(text))
+    else:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.csv", text)
+    assert containers.read_bytes(path)[0] == text
+    monkeypatch.setattr(containers, "available_memory", lambda: 300_000)
+    with pytest.raises(DataError, match="more than 100,000 bytes unpacked"):
+        containers.read_bytes(path)
