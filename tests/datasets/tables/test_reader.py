@@ -8,12 +8,14 @@ import json
 import pickle
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from nnscratch.datasets.tables.kinds import decide
 from nnscratch.datasets.tables.parsing import as_text
 from nnscratch.datasets.tables.reader import TextTable, read_table
 from nnscratch.errors import DataError
@@ -346,3 +348,27 @@ def test_numbers_are_those_that_python_reads(tmp_path: Path) -> None:
     numbers = rng.normal(0, 10.0 ** rng.integers(-9, 9, 3000)).reshape(-1, 2)
     table = read(tmp_path, "a,b\n" + "\n".join(f"{float(a)!r},{float(b)!r}" for a, b in numbers))
     assert np.array_equal(np.column_stack([column.to_numpy() for column in table.columns]), numbers)
+
+
+def test_a_wide_table_is_looked_at_in_as_many_steps_as_a_narrow_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = [0]
+
+    def counted(method: Callable[..., pl.DataFrame]) -> Callable[..., pl.DataFrame]:
+        def select(*arguments: object, **options: object) -> pl.DataFrame:
+            steps[0] += 1
+            return method(*arguments, **options)
+
+        return select
+
+    for name in ("select", "select_seq"):  # which methods of a column go through, too
+        monkeypatch.setattr(pl.DataFrame, name, counted(getattr(pl.DataFrame, name)))
+    found = []
+    for width in (4, 2000):
+        steps[0] = 0
+        table = read(tmp_path, "\n".join(",".join(f"{row + column}.5" for column in range(width)) for row in range(9)))
+        assert {column.dtype for column in table.columns} == {pl.Float64 if width == 2000 else pl.String}
+        assert all(decide(table, name, ".", {}).column is not None for name in table.names)
+        found.append(steps[0])
+    assert found[1] <= found[0] + 20
