@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from nnscratch.errors import DataError
+
 NO_DATA = frozenset(
     ("__macosx", "@eadir", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "lost+found", "__pycache__")
 )
@@ -20,6 +22,12 @@ NO_FILE = "neither files nor folders"
 def is_hidden(name: str) -> bool:
     """Whether a file or folder of that name is nobody's example: hidden, or left there by a program."""
     return name.startswith((".", "~$")) or name.lower() in NO_DATA
+
+
+def refuse_endless(path: Path) -> None:
+    """Raises DataError for a pipe, a socket or a device: what it gives may never come, or never end."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise DataError(f"{path} is neither a file nor a folder", "write what it gives into a file first")
 
 
 def natural(text: str) -> tuple[tuple[str, int, str], ...]:

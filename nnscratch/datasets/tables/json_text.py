@@ -32,14 +32,16 @@ def json_records(path: Path, text: bytes) -> list[tuple[int, dict[str, Any]]] | 
         whole = json.loads(text, parse_float=Digits, parse_int=Digits)
     except (ValueError, RecursionError) as error:
         found: list[tuple[int, dict[str, Any]]] = []
+        is_deep = isinstance(error, RecursionError)
         for number, line in enumerate(text.decode().split("\n"), start=1):
             try:
                 found += [(number, json_object(line))] if line.strip() else []
             except ValueError:
                 if found:
                     raise DataError(f"{path}:{number}: no JSON object", hint) from error
-                if re.match(rb"\s*[\[{]\s*[\"{]", text):
-                    raise DataError(f"{path}: damaged JSON: {error}", hint) from error
+                if is_deep or re.match(rb"\s*[\[{]\s*[\"{]", text):
+                    reason = "nested too deeply" if is_deep else error
+                    raise DataError(f"{path}: damaged JSON: {reason}", hint) from error
                 return None
         whole = [record for _, record in found]
         if any(whole):

@@ -92,7 +92,8 @@ def decide(
         return Decision(None, "as configured")
     if cells.dtype == pl.Float64:
         # What is broken was read with a point.
-        return _number(table, name, "." if (cells.drop_nans() % 1 != 0).any() else decimal, is_target)
+        values = cells.to_numpy()
+        return _number(table, name, "." if (np.isfinite(values) & (values % 1 != 0)).any() else decimal, is_target)
     known = known_cells(cells)
     if not len(known):
         return Decision(None, "every cell is a gap")
@@ -139,7 +140,7 @@ def _number(table: TextTable, name: str, decimal: Decimal, is_target: bool) -> D
     known = values[~np.isnan(values)]
     if not is_target and _are_compact_dates(known):
         return Decision(Date(name, format=COMPACT), "every cell is a date like 20240131")
-    is_whole_and_unique = len(known) == len(np.unique(known)) > 1 and bool(np.all(known == np.rint(known)))
+    is_whole_and_unique = bool(np.all(known == np.rint(known))) and len(known) == len(np.unique(known)) > 1
     if is_whole_and_unique and len(known) == len(values) and not is_target:
         counts = bool(np.all(np.diff(known) == 1)) and known[0] in (0, 1)
         if not name or ID_NAME.fullmatch(name.lower()) or ID_NAME.fullmatch(name):
@@ -150,8 +151,10 @@ def _number(table: TextTable, name: str, decimal: Decimal, is_target: bool) -> D
 
 def _are_compact_dates(known: Values) -> bool:
     """Whether numbers are days written without separators: of ten other numbers of eight digits hardly one is."""
+    if len(known) < 10 or known.min() < 18000101 or known.max() > 21001231:
+        return False
     distinct = np.unique(known)
-    if len(distinct) < 10 or distinct[0] < 18000101 or distinct[-1] > 21001231:
+    if len(distinct) < 10:
         return False
     month, day = distinct // 100 % 100, distinct % 100
     return bool(np.all((distinct % 1 == 0) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from nnscratch.datasets.description import Guess
+from nnscratch.datasets.formats.folder import refuse_endless
 from nnscratch.datasets.tables.cells import (
     RaggedRow,
     by_csv,
@@ -90,6 +91,7 @@ def read_table(
     Text in those named in `with_comma` has a decimal comma, which JSON's own numbers beside it have not.
     Raises DataError, with file:line, for what is no table, and for a row with other cells than the rest.
     """
+    refuse_endless(path)
     try:
         kind = kind_of(path)
         if kind == "parquet":

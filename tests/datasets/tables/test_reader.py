@@ -8,6 +8,7 @@ import json
 import pickle
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import polars as pl
 import pytest
 
 from nnscratch.datasets.tables import containers
+from nnscratch.datasets.tables.kinds import decide
 from nnscratch.datasets.tables.parsing import as_text
 from nnscratch.datasets.tables.reader import TextTable, read_table
 from nnscratch.errors import DataError
@@ -316,7 +318,8 @@ NO_TABLES: dict[bytes, str] = {
     b'{"a": {"b": 1}}': "JSON, but no table",
     b"[1, 2, 3]": "JSON, but no table",
     b"{}": "JSON, but no table",
-    b"[" * 100_000: r"mine\.csv",
+    b"[" * 100_000: r"mine\.csv: damaged JSON: nested too deeply",
+    b'{"a": ' + b"[" * 100_000 + b"\n": r"mine\.csv: damaged JSON: nested too deeply",
     b"{}\n{}\n": "JSON, but no table",
     b'[{"a": 1, "b": "x"}, {"a": 2, "b": "\\ud83d"}]': r"mine\.csv:2: column 'b' holds half of a character",
     b'{"a": 1}\n{"a": 2\n': r"mine\.csv:2: no JSON object",
@@ -364,3 +367,27 @@ def test_a_packed_table_that_would_not_fit_into_memory_is_refused(
     monkeypatch.setattr(containers, "available_memory", lambda: 300_000)
     with pytest.raises(DataError, match="more than 100,000 bytes unpacked"):
         containers.read_bytes(path)
+
+
+def test_a_wide_table_is_looked_at_in_as_many_steps_as_a_narrow_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = [0]
+
+    def counted(method: Callable[..., pl.DataFrame]) -> Callable[..., pl.DataFrame]:
+        def select(*arguments: object, **options: object) -> pl.DataFrame:
+            steps[0] += 1
+            return method(*arguments, **options)
+
+        return select
+
+    for name in ("select", "select_seq"):  # which methods of a column go through, too
+        monkeypatch.setattr(pl.DataFrame, name, counted(getattr(pl.DataFrame, name)))
+    found = []
+    for width in (4, 2000):
+        steps[0] = 0
+        table = read(tmp_path, "\n".join(",".join(f"{row + column}.5" for column in range(width)) for row in range(9)))
+        assert {column.dtype for column in table.columns} == {pl.Float64 if width == 2000 else pl.String}
+        assert all(decide(table, name, ".", {}).column is not None for name in table.names)
+        found.append(steps[0])
+    assert found[1] <= found[0] + 20
