@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from nnscratch.datasets.formats.images import quiet_pillow
@@ -86,7 +87,17 @@ def server_for(service: Service) -> uvicorn.Server:
         limit_concurrency=limits.connections,
         timeout_graceful_shutdown=math.ceil(limits.seconds) + GRACE,
     )
-    return uvicorn.Server(config)
+    config.load()
+
+    class Server(uvicorn.Server):
+        """Once it is to stop, who is answered is told to ask again on another connection."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            super().handle_exit(sig, frame)
+            for headers in (self.config.encoded_headers, self.server_state.default_headers):
+                headers.append((b"connection", b"close"))
+
+    return Server(config)
 
 
 def _listen(host: str, port: int) -> socket.socket:
