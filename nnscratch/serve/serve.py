@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import math
 import signal
 import socket
@@ -94,6 +95,8 @@ def server_for(service: Service) -> uvicorn.Server:
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             super().handle_exit(sig, frame)
+            # A second Ctrl-C cuts requests off, and each would leave a traceback in the log.
+            logging.getLogger("uvicorn.error").disabled = self.force_exit
             for headers in (self.config.encoded_headers, self.server_state.default_headers):
                 headers.append((b"connection", b"close"))
 
