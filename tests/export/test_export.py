@@ -443,7 +443,24 @@ def test_safetensors_answer_alike_in_pytorch_as_the_page_shows(
 ) -> None:
     oracle("torch")
     libraries("safetensors")
-    layers = [{"conv": 4}, "batch_norm", "relu", {"max_pool": 2}, "flatten", {"dense": 8}, "relu", "dense"]
+    layers = [
+        {"conv": 4},
+        "batch_norm",
+        "relu",
+        {"max_pool": 2},
+        {"conv": {"channels": 6, "padding": "valid", "bias": False}},
+        {"batch_norm": {"scale": False}},
+        "gelu",
+        {"dropout": 0.1},
+        {"average_pool": {"size": 2, "stride": 1}},
+        "flatten",
+        {"dense": 8},
+        "layer_norm",
+        "silu",
+        {"scale": 2},
+        "tanh",
+        {"dense": {"bias": False}},
+    ]
     loaded = make(layers, (8, 8, 3))
     SafeTensors().write(loaded, tmp_path / "model.safetensors")
     page = (Path(__file__).parents[2] / "docs" / "export.md").read_text()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -17,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -151,11 +149,3 @@ def load(port: int, queries: Sequence[Query], clients: int, seconds: float) -> L
                     client.connection.close()
         counted.seconds = time.monotonic() - start
     return counted
-
-
-async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, Any]]:
-    """The status and the JSON of an answer."""
-    head = (await reader.readuntil(b"\r\n\r\n")).decode()
-    length = re.search(r"content-length: (\d+)", head)
-    assert length is not None
-    return int(head.split(maxsplit=2)[1]), json.loads(await reader.readexactly(int(length[1])))

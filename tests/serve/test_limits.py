@@ -25,7 +25,7 @@ from nnscratch.serve.batches import Batches
 from nnscratch.serve.inputs import read_rows
 from nnscratch.serve.limits import Limits, Refusal
 from nnscratch.serve.row import Row
-from tests.serve.clients import Server, answer, served
+from tests.serve.clients import Server, served
 from tests.serve.conftest import ask, in_process
 from tests.serve.test_predictions import ROW, form, png
 
@@ -343,7 +343,7 @@ def test_sigterm_answers_what_was_accepted(shapes_run: Path) -> None:
     pytest.importorskip("uvicorn", reason="needs uvicorn and starlette: pip install -e '.[serve]'")
     body = png(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8))
 
-    async def all_clients(server: Server) -> list[int]:
+    async def all_clients(server: Server) -> list[bytes]:
         connections = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(20)]
         head = f"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         for _, writer in connections:
@@ -355,14 +355,16 @@ def test_sigterm_answers_what_was_accepted(shapes_run: Path) -> None:
         await asyncio.sleep(0.3)
         for _, writer in connections:
             writer.write(body[-10:])
-        statuses = [(await answer(reader))[0] for reader, _ in connections]
+        heads = [await reader.readuntil(b"\r\n\r\n") for reader, _ in connections]
         for _, writer in connections:
             writer.close()
             await writer.wait_closed()
-        return statuses
+        return heads
 
     with served(shapes_run) as server:
-        assert asyncio.run(all_clients(server)) == [200] * 20
+        heads = asyncio.run(all_clients(server))
+        assert {head[:12] for head in heads} == {b"HTTP/1.1 200"}
+        assert all(b"connection: close" in head.lower() for head in heads), "no client asks again where nobody is"
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", server.port), timeout=5)
         told, _ = server.process.communicate(timeout=30)
