@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -117,6 +118,16 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """'; did you mean X?' for the closest allowed name, or '' when none is close."""
     matches = get_close_matches(name.lower(), list(allowed), n=1, cutoff=0.6)
     return f"; did you mean {matches[0]}?" if matches else ""
+
+
+def cause(error: OSError) -> str:
+    """Why the system refused, in its own words where they say enough: `No space left on device`.
+
+    Of a symbolic link that leads to itself it says what to do.
+    """
+    if error.errno == errno.ELOOP:
+        return "symbolic links that lead back to themselves; `ls -l` shows them: remove them, or name the file itself"
+    return error.strerror or str(error)
 
 
 _SECRET = r"(?:pass(?:word|wd|phrase|code|wort)?|pwd|token|jwt|secret(?:_access)?(?:_key)?|(?:api|access|private)_?key)"

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from nnscratch.errors import Interrupted, UsageError, UserError, did_you_mean, without_password
+from nnscratch.errors import Interrupted, UsageError, UserError, cause, did_you_mean, without_password
 
 # Newer versions of typer carry click under a name of their own, so its base class is reached through typer's.
 CommandLineError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -24,7 +24,7 @@ def as_user_error(error: BaseException) -> UserError:
         said = f": {error}" if str(error) else ""
         return UserError(f"not enough memory{said}", "make the network or the batch smaller")
     if isinstance(error, OSError):
-        said = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        said = f"{error.filename}: {cause(error)}" if error.filename and error.strerror else str(error)
         culprit = _plugin_at_fault(error)
         return UserError(said, f"raised in {culprit}" if culprit else None)
     said = f"unexpected {type(error).__name__}: {error}".removesuffix(": ")

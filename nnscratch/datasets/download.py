@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 
 from nnscratch.datasets.unfinished import remove_leftovers, unfinished
-from nnscratch.errors import DataError, without_password
+from nnscratch.errors import DataError, cause, without_password
 from nnscratch.version import VERSION
 
 Progress = Callable[[str, int, int], None]
@@ -83,7 +83,7 @@ def fetch(
                     f"cannot download {file.name}:\n{tried}\nput these files into {folder} by hand:\n{wanted}", hint
                 )
     except OSError as error:
-        raise DataError(f"cannot write to {folder}: {error.strerror or error}", hint) from error
+        raise DataError(f"cannot write to {folder}: {cause(error)}", hint) from error
 
 
 def _require_writable(folder: Path) -> None:

@@ -24,7 +24,7 @@ import numpy as np
 from nnscratch import cpu
 from nnscratch.datasets.dataset import Array, Report
 from nnscratch.datasets.unfinished import remove_leftovers, unfinished
-from nnscratch.errors import DataError
+from nnscratch.errors import DataError, cause
 
 FORMAT = "rows 1"
 """Changes with what a cache holds: an older one is then not read."""
@@ -115,7 +115,7 @@ def _filled(
         _allocate(file, nbytes)
     except OSError as error:
         raise DataError(
-            f"{file.name}: no room for {nbytes:,} bytes of decoded rows: {error.strerror or error}",
+            f"{file.name}: no room for {nbytes:,} bytes of decoded rows: {cause(error)}",
             "free some space, or set --data-dir to a folder that has it",
         ) from error
     writable = mmap.mmap(file.fileno(), nbytes)  # never closed here: the traceback of an error may hold the array

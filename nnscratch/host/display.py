@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from nnscratch.errors import cause
 from nnscratch.host.appending import open_own_to_append
 from nnscratch.host.fitting import fitted
 from nnscratch.report.formats import duration, printable_lines
@@ -54,7 +55,7 @@ class Display:
                 io.BufferedWriter(open_own_to_append(path)), "utf-8", "backslashreplace", line_buffering=True
             )
         except OSError as error:
-            self.warn(f"cannot write the log {path}: {error.strerror or error}")
+            self.warn(f"cannot write the log {path}: {cause(error)}")
 
     def close(self) -> None:
         """Ends the live display and the log."""
@@ -167,7 +168,7 @@ class Display:
                 os.dup2(nowhere, stream.fileno())
                 os.close(nowhere)
             if error.errno not in READER_LEFT and stream is not sys.stderr:
-                self.warn(f"nothing more is printed: {error.strerror or error}")
+                self.warn(f"nothing more is printed: {cause(error)}")
 
     def _write_log(self, text: str) -> None:
         if self._log is None:
@@ -179,7 +180,7 @@ class Display:
             log, self._log = self._log, None
             with suppress(OSError):
                 log.close()
-            self.warn(f"cannot write the log {log.name}: {error.strerror or error}")
+            self.warn(f"cannot write the log {log.name}: {cause(error)}")
 
 
 class LogDisplay(Display):

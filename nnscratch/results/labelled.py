@@ -120,8 +120,8 @@ def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
     if loaded.takes_images and path.suffix.lower() in SUFFIXES:
         raise unlabelled(loaded, path, "a picture alone has no label; a folder for each class gives them")
     from nnscratch.datasets.tables.frames import pl  # these import polars
-    from nnscratch.datasets.tables.kinds import decimal_mark, fitting_mark
-    from nnscratch.datasets.tables.parsing import known_cells
+    from nnscratch.datasets.tables.kinds import decimal_mark
+    from nnscratch.datasets.tables.parsing import fitting_mark, known_cells
 
     source = loaded.config.data.dataset.build()
     settings = source if isinstance(source, TableSettings) else TableSettings()

@@ -12,7 +12,7 @@ from typing import Any
 from nnscratch.config.config import load_config
 from nnscratch.config.document import read_yaml
 from nnscratch.config.node import Value
-from nnscratch.errors import ConfigError, UsageError, UserError
+from nnscratch.errors import ConfigError, UsageError, UserError, cause
 from nnscratch.report.style import BEGINNINGS, own_looks, picture_suffix
 from nnscratch.report.table_formats import TABLE_FORMATS
 from nnscratch.report.tables import Table, differences, plain_table, runs_table
@@ -136,7 +136,7 @@ def _drawn(path: Path | None, draw: Callable[[Path], bool]) -> tuple[Path | None
     except UserError:
         raise
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}", "--output says where") from None
+        raise UserError(f"cannot write {path}: {cause(error)}", "--output says where") from None
     except (Exception, SystemExit) as error:  # whatever a broken library raises
         said = f"{type(error).__name__}: {error}".removesuffix(": ")
         return None, UserError(f"cannot draw {path}: {said}", "the figures above stand without it")

@@ -69,16 +69,18 @@ def server_for(service: Service) -> uvicorn.Server:
     """The HTTP server of a service; `run([socket])` serves until it is told to exit."""
     import uvicorn
 
-    from nnscratch.serve.app import HEADERS, application
+    from nnscratch.serve.app import HEADERS, Application
 
     limits = service.limits
     config = uvicorn.Config(
-        application(service),
-        http="h11",  # which bounds headers, as the faster httptools does not
+        Application(service),
+        http="h11",  # the faster httptools bounds no headers, and loses the bodies of clients that offer HTTP/2
         ws="none",
         lifespan="on",
         log_config=None,
+        log_level="error",  # what clients do wrong is answered, and fills no log
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         headers=list(HEADERS.items()),
         limit_concurrency=limits.connections,

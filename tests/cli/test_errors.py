@@ -305,3 +305,13 @@ def test_ctrl_c_while_the_command_line_is_imported_is_no_traceback_either(
     monkeypatch.delitem(sys.modules, "nnscratch.cli.app")
     monkeypatch.setattr(sys, "meta_path", [Interrupts(), *sys.meta_path])
     assert fail(["--help"], capsys) == (130, "error: interrupted\n")
+
+
+@pytest.mark.parametrize("arguments", [["train", "a.yaml"], ["explain", "a.yaml"]])
+def test_a_link_that_leads_to_itself_is_named_as_one(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.yaml").symlink_to("a.yaml")
+    _, error = fail(arguments, capsys)
+    assert "lead back to themselves; `ls -l` shows them" in error

@@ -15,7 +15,7 @@ from typing import Self
 
 from nnscratch.datasets.download import RemoteFile
 from nnscratch.datasets.unfinished import remove_leftovers, unfinished
-from nnscratch.errors import DataError
+from nnscratch.errors import DataError, cause
 
 LONGEST_HEADER = 1 << 20
 """Bytes before a member's data: names that do not fit are headers of their own. Maps of holes need not end."""
@@ -72,7 +72,7 @@ def unpack(archive: Path, folder: Path, wanted: Mapping[str, int], bound: int) -
             f"{archive}: damaged or cut short: {error}", "remove it so that it is fetched again, or replace it"
         ) from error
     except OSError as error:
-        raise DataError(f"cannot unpack {archive} into {folder.parent}: {error.strerror or error}") from error
+        raise DataError(f"cannot unpack {archive} into {folder.parent}: {cause(error)}") from error
     # A hostile archive, with chains of long names or maps without an end, can fail in tarfile in any way.
     except Exception as error:
         raise DataError(f"{archive}: damaged: {type(error).__name__}: {error}"[:300], "replace it") from error

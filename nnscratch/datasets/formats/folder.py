@@ -59,9 +59,11 @@ def _walk(folder: Path, entered: set[tuple[int, int]]) -> Iterator[tuple[Path, s
         path = folder / entry.name
         if is_hidden(entry.name):
             yield path, HIDDEN
+        elif entry.is_symlink() and not path.exists():  # asked first: of a link to itself is_dir raises an OSError
+            yield path, BROKEN
         elif entry.is_dir():
             yield from _walk(path, entered)
         elif entry.is_file():
             yield path, ""
         else:
-            yield path, BROKEN if entry.is_symlink() and not path.exists() else NO_FILE
+            yield path, NO_FILE

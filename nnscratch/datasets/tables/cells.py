@@ -38,6 +38,21 @@ def with_tight_quotes(text: bytes) -> bytes:
     return re.sub(rb"(?<=[,;|\t\n]) +(?=[\"'])|(?<=[\"']) +(?=[,;|\t\n])", b"", text)
 
 
+def with_doubled_quotes(text: bytes) -> tuple[bytes, bool]:
+    r"""The text with quotes doubled in cells that have a backslash before each, "a \"b\"", and whether it was so.
+
+    A quote behind a backslash ends its cell where a separator follows, as in "C:\", unless some other does not.
+    """
+    if rb"\"" not in text or re.search(rb'(?<![^,;|\t\n])"(?:[^"\\]|\\.)*\\"[^,;|\t\r\n"]', text) is None:
+        return text, False
+    quoted = rb'(?<![^,;|\t\n])"(?:[^"\\]|\\.|"")*"(?![^,;|\t\r\n])'
+    return re.sub(quoted, lambda cell: re.sub(rb'\\(["\\])', _unescaped, cell[0]), text), True
+
+
+def _unescaped(pair: re.Match[bytes]) -> bytes:
+    return b'""' if pair[1] == b'"' else pair[1]
+
+
 def without_comments(body: bytes) -> tuple[bytes, int]:
     """The text with blank lines in the places of lines that begin with #, and how many these were."""
     lines = body.split(b"\n")

@@ -51,6 +51,16 @@ def json_records(path: Path, text: bytes) -> list[tuple[int, dict[str, Any]]] | 
     raise DataError(f"{path} is JSON, but no table", hint)
 
 
+def half_character(record: dict[str, Any]) -> str | None:
+    """Which column's name or text holds half of a character, as \\ud800 is, which UTF-8 has no bytes for; or None."""
+    for name, value in record.items():
+        try:
+            f"{name}{json_cell(value)}".encode()
+        except UnicodeEncodeError:
+            return f"column {name!a} holds half of a character: {ascii(value)[:40]}"
+    return None
+
+
 def json_cell(value: object) -> str:
     """What a CSV file would have in the place of a value of JSON."""
     if isinstance(value, str):

@@ -5,19 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from nnscratch.datasets.formats.folder import natural
 from nnscratch.datasets.tables.columns import Boolean, Category, Column, Date, Number
 from nnscratch.datasets.tables.frames import pl
-from nnscratch.datasets.tables.parsing import COMPACT, FORMATS, ISO, as_text, known_cells, read_dates, read_numbers
+from nnscratch.datasets.tables.parsing import (
+    COMPACT,
+    FORMATS,
+    ISO,
+    Decimal,
+    as_text,
+    fitting_mark,
+    known_cells,
+    read_dates,
+    read_numbers,
+)
 from nnscratch.datasets.tables.reader import TextTable
 from nnscratch.datasets.tables.text import AMBIGUOUS, EXACT, UNITS, WORDS, Values, number_pattern
 from nnscratch.errors import DataError
-
-Decimal = Literal[".", ","]
 
 FEW = 20
 """With no more distinct values than this, text is a category whatever else it looks like."""
@@ -53,7 +60,7 @@ def decimal_mark(table: TextTable, given: Decimal | None) -> tuple[Decimal, str]
     for name, cells in zip(table.names, table.columns, strict=True):
         if cells.dtype == pl.Float64:
             values = cells.to_numpy()[:1000]
-            need["."] += [name] if np.any(np.mod(values, 1) > 0) else []
+            need["."] += [name] if np.any(np.mod(values[np.isfinite(values)], 1) > 0) else []
             continue
         known = known_cells(cells[:2000])
         if len(known):
@@ -124,12 +131,6 @@ def decide(
             f"it as a {almost.kind} (columns: {{{name}: category}} says that it is meant)",
         )
     return decision
-
-
-def fitting_mark(known: pl.Series, decimal: Decimal) -> Decimal:
-    """The decimal mark, or the other where all numbers of these cells have that one."""
-    other: Decimal = "," if decimal == "." else "."
-    return other if read_numbers(known, decimal)[1].any() and not read_numbers(known, other)[1].any() else decimal
 
 
 def _number(table: TextTable, name: str, decimal: Decimal, is_target: bool) -> Decision:
