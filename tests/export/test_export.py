@@ -18,7 +18,7 @@ from PIL import Image
 
 import nnscratch
 from nnscratch.cli import main
-from nnscratch.datasets.tables.columns import KINDS, Boolean, Category, Date, Number
+from nnscratch.datasets.tables.columns import KINDS, Boolean, Category, Date, Number, Part
 from nnscratch.datasets.tables.encoding import Schema, TableEncoding
 from nnscratch.errors import DataError, UserError
 from nnscratch.export.export import export
@@ -310,7 +310,7 @@ def moments() -> Array:
 
 @pytest.mark.parametrize("parts", [("year", "week", "day"), ("year", "week"), ("day",), ()])
 def test_a_calendar_is_encoded_in_the_onnx_file_and_in_model_py(
-    parts: tuple[str, ...], make: Make, tmp_path: Path
+    parts: tuple[Part, ...], make: Make, tmp_path: Path
 ) -> None:
     libraries("onnx", "onnxruntime")
     from nnscratch.export.onnx import start
