@@ -17,7 +17,9 @@ from nnscratch.runs.records import read_record
 from nnscratch.training.progress import Progress
 
 LARGEST = 1 << 40
-"""Numbers of an example, or outputs: more than any machine holds."""
+"""Numbers of an example: more than any machine holds."""
+MOST_OUTPUTS = 1 << 20
+"""Each has a name, and a network without weights may claim any number of them."""
 LONGEST_NAME = 10_000
 """Letters of a class or a column; an array of names takes four bytes for each, and has them all as long."""
 NOT_IN_ALL = ("progress", "optimizer_steps", "encoding", "temperature", "white", "network")
@@ -79,7 +81,7 @@ def header_of(checkpoint: Checkpoint, file: Path) -> Header:
         if header.classes is not None and len(header.classes) != header.outputs:
             raise ValueError(f"there are {len(header.classes)} classes for {header.outputs} outputs")
         inputs = math.prod(header.input_shape)
-        if not 0 < inputs <= LARGEST or min(header.input_shape) < 1 or not 0 < header.outputs <= LARGEST:
+        if not 0 < inputs <= LARGEST or min(header.input_shape) < 1 or not 0 < header.outputs <= MOST_OUTPUTS:
             raise ValueError(f"no network takes {tuple(header.input_shape)} and gives {header.outputs}")
         if header.temperature is not None and not 0 < header.temperature < math.inf:
             raise ValueError(f"there is no temperature {header.temperature}")

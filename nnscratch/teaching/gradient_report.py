@@ -194,12 +194,14 @@ def gradcheck_run(
     return _report(assembly, weights, batch_size, samples, tolerance)
 
 
+@np.errstate(all="ignore")
 def _start(assembly: Assembly, workplace: Workplace) -> RandomStreams:
     """The streams of the run, having given the network its starting weights in float64."""
     machine.set_blas_threads(1)  # the batch is small; layers with threads of their own use them
     return assembly.start(np.float64, Workers(machine.choose_threads(workplace.threads)))
 
 
+@np.errstate(all="ignore")  # what overflows is found in the gradients
 def _report(assembly: Assembly, data: str, batch_size: int, samples: int | None, tolerance: float) -> GradientReport:
     network, recipe, seed = assembly.network, assembly.recipe(), assembly.config.seed
     (x, *forms), w = _batch(assembly, recipe, batch_size)

@@ -19,6 +19,7 @@ from nnscratch.results.plot import plot_run
 from nnscratch.results.predict import predict_run
 from nnscratch.runs.checkpoint import Checkpoint, load_checkpoint
 from nnscratch.runs.loaded import load_run
+from nnscratch.teaching.gradient_report import gradcheck_run
 from nnscratch.teaching.run_diagnosis import diagnose
 
 QUIET = Display(quiet=True)
@@ -72,6 +73,7 @@ def test_outputs_that_are_not_finite_are_an_error_of_every_command_and_never_a_f
         Model(load_run(run)).predict([[1e3, 1e3], [-1e3, -1e3]])
     with pytest.raises(UserError, match="outputs are not finite"):
         export_run(run, "numpy", None, "best", workplace(tmp_path), QUIET)
+    gradcheck_run(run, workplace(tmp_path), QUIET)  # as the model card does
     cause = diagnose(run, workplace(tmp_path), QUIET).findings[0]
     assert "diverged" in (cause.problem, *cause.consequences)
     assert [path.name for path in plot_run(run, "best", workplace(tmp_path), QUIET).plots] == [

@@ -354,6 +354,7 @@ def test_weights_that_are_not_finite_are_never_saved() -> None:
         ({"best_epoch": None}, "best_epoch is None"),
         ({"input_shape": [0, 1]}, "no network takes"),
         ({"outputs": 10**30}, "classes for"),
+        ({"classes": None, "outputs": 2**39, "input_shape": [2**39]}, "no network takes"),
         (
             {"input_shape": [3072], "network": {"layers": [], "includes_softmax": True, "views": "flip"}},
             r"views are of pictures, not of inputs of shape \(3072,\)",
