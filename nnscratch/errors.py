@@ -126,7 +126,10 @@ def cause(error: OSError) -> str:
     Of a symbolic link that leads to itself it says what to do.
     """
     if error.errno == errno.ELOOP:
-        return "symbolic links that lead back to themselves; `ls -l` shows them: remove them, or name the file itself"
+        return (
+            "a symbolic link in place of a file, or links that lead back to themselves; `ls -l` shows them: "
+            "remove them, or name the file itself"
+        )
     return error.strerror or str(error)
 
 

@@ -7,10 +7,12 @@ whole or not at all, and may be deleted at any time.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import mmap
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +32,8 @@ FORMAT = "rows 1"
 """Changes with what a cache holds: an older one is then not read."""
 SHARE_OF_MEMORY = 0.5
 """Of the memory that this process can still get, which rows may take before they are mapped."""
+LARGEST_TOLD = 64 << 20
+"""Bytes of what is told of a cache."""
 Fill = Callable[[Array], Mapping[str, Any]]
 """Writes rows into an array and gives what was found on the way, in plain values; `rows` is how many there are."""
 
@@ -80,10 +84,11 @@ class Storage:
                     array, found = _filled(file, shape, dtype, nbytes, fill)
                     os.fsync(file.fileno())
                 os.replace(part, bytes_file)
-            half = about.with_suffix(".json.part")
             source = {} if self.source is None else {"source": str(self.source.resolve())}
-            half.write_text(json.dumps({**found, **source}), "utf-8")
-            os.replace(half, about)
+            told = json.loads(json.dumps({**found, **source}))
+            with unfinished(about) as half:
+                half.write_text(json.dumps({**told, "digest": _digest(told)}), "utf-8")
+                os.replace(half, about)
         self._remove_orphans()
         return array, found
 
@@ -92,8 +97,7 @@ class Storage:
         remove_leftovers(self.folder)
         for about in self.folder.glob("*.json"):
             with suppress(OSError, ValueError):
-                told = json.loads(about.read_text("utf-8"))
-                source = told.get("source") if isinstance(told, dict) else None
+                source = _told(about).get("source")
                 if isinstance(source, str) and not Path(source).exists():
                     rows = about.with_suffix(".rows")
                     size = rows.stat().st_size
@@ -141,17 +145,45 @@ def _cached(
     about: Path, bytes_file: Path, shape: tuple[int, ...], dtype: Any
 ) -> tuple[Array, Mapping[str, Any]] | None:
     """The rows and what was found, when both files are there and whole."""
-    with suppress(OSError, ValueError), bytes_file.open("rb") as file:
-        found = json.loads(about.read_text("utf-8"))
-        if isinstance(found, dict) and isinstance(rows := found.get("rows"), int) and 0 <= rows <= shape[0]:
+    with suppress(OSError, ValueError), open(bytes_file, "rb", opener=_ordinary) as file:
+        found = _told(about)
+        if isinstance(rows := found.get("rows"), int) and 0 <= rows <= shape[0]:
             return _mapped(file, shape, dtype, rows), found
     return None
+
+
+def _told(about: Path) -> dict[str, Any]:
+    """What was found when a cache was made, as it was written then; ValueError for anything else."""
+    with open(about, "rb", opener=_ordinary) as file:
+        if os.fstat(file.fileno()).st_size > LARGEST_TOLD:
+            raise ValueError("too large")
+        text = file.read()
+    try:
+        told = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(told, dict) or told.pop("digest", None) != _digest(told):
+        raise ValueError("damaged")
+    return told
+
+
+def _digest(told: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _ordinary(path: str, flags: int) -> int:
+    """Opens a file; OSError for a link, a pipe or a device in its place, which are neither followed nor waited for."""
+    number = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise OSError(errno.EINVAL, "is no ordinary file", path)
+    return number
 
 
 @contextmanager
 def _lock(path: Path, report: Report) -> Iterator[None]:
     """Inside, no other process makes the same cache; where a file system knows no locks, both make it."""
-    with path.open("w", encoding="utf-8") as file:
+    with open(path, "ab", opener=_ordinary) as file:
         if sys.platform != "win32":
             import fcntl
 

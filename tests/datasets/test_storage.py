@@ -69,11 +69,29 @@ def test_a_cache_goes_when_its_source_has_gone_and_the_next_is_written(tmp_path:
 
 
 def test_a_cache_that_is_cut_short_or_damaged_is_made_again(tmp_path: Path) -> None:
-    for suffix, contents in ((".rows", b"cut"), (".json", b"{"), (".json", b'{"rows": 1e9}')):
+    for suffix, contents in ((".rows", b"cut"), (".json", b"{"), (".json", b'{"rows": 5}'), (".json", b"[" * 99_999)):
         storage(tmp_path).rows((5, 3), np.float32, "key", filling)
         next(tmp_path.glob(f"*{suffix}")).write_bytes(contents)
         rows, _ = storage(tmp_path).rows((5, 3), np.float32, "key", filling)
         assert rows.sum() == 105
+
+
+def test_nothing_is_written_or_read_through_a_link_or_a_pipe_in_the_place_of_a_cache(tmp_path: Path) -> None:
+    victim, cache = tmp_path / "victim", tmp_path / "cache"
+    victim.write_text("mine")
+    storage(cache).rows((5, 3), np.float32, "key", filling)
+    (name,) = (file.stem for file in cache.glob("*.rows"))
+    for suffix, put in ((".json", os.mkfifo), (".rows", os.mkfifo), (".json", lambda file: file.symlink_to(victim))):
+        file = cache / f"{name}{suffix}"
+        file.unlink()
+        put(file)
+        assert storage(cache).rows((5, 3), np.float32, "key", filling)[0].sum() == 105
+    for file in cache.iterdir():
+        file.unlink()
+    (cache / f"{name}.writing").symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic links"):
+        storage(cache).rows((5, 3), np.float32, "key", filling)
+    assert victim.read_text() == "mine"
 
 
 def test_without_keeping_nothing_stays_on_the_disk(tmp_path: Path) -> None:

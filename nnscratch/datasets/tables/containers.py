@@ -16,6 +16,10 @@ LARGEST = 8 << 30
 """Bytes that a compressed table may expand to, where there is the memory for it."""
 SHARE_OF_MEMORY = 1 / 3
 """Of the memory there is, what they may take: while they are unpacked they are there twice."""
+SHARE_OF_SHEET = 1 / 8
+"""What the XML of a sheet may take of it: its cells take several times as much."""
+BYTES_OF_CELL = 64
+"""What a cell of a sheet takes while it is read, empty or not."""
 
 PARQUET, ZIP, GZIP = b"PAR1", b"PK\x03\x04", b"\x1f\x8b"
 
@@ -121,6 +125,34 @@ def _largest() -> int:
 def _too_large(path: Path, largest: int) -> DataError:
     hint = None if largest == LARGEST else "there is no memory for more: free some, or unpack it and take a part"
     return DataError(f"{path}: more than {largest:,} bytes unpacked", hint)
+
+
+def refuse_large_sheets(path: Path) -> None:
+    """Raises DataError for an XLSX file with a sheet that there is no memory for: two cells far apart are enough."""
+    with _opened_zip(path) as archive:
+        for each in archive.infolist():  # any of them: the workbook may call its sheets as it likes
+            if each.file_size > (most := min(LARGEST, int(SHARE_OF_SHEET * available_memory()))):
+                raise _too_large(path, most)
+            rows, columns = _extent(archive, each)
+            if rows * columns * BYTES_OF_CELL > available_memory() // 2:
+                raise DataError(
+                    f"{path}: a sheet of {rows:,} rows and {columns:,} columns, which there is no memory for here",
+                    "delete the cells far from the table, or save it as CSV",
+                )
+
+
+def _extent(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[int, int]:
+    """The last row and column that a sheet's cells name."""
+    rows, columns, rest = {b"0"}, {b""}, b""
+    with archive.open(member) as file:
+        while chunk := file.read(1 << 20):
+            text = rest + chunk
+            found = re.findall(rb'\br="([A-Z]{0,3})([0-9]{1,7})"', text)
+            columns |= {column for column, _ in found}
+            rows = {max(rows | {row for _, row in found}, key=int)}
+            rest = text[-16:]
+    as_number = [sum((letter - 64) * 26**place for place, letter in enumerate(reversed(name))) for name in columns]
+    return max(map(int, rows)), max(as_number)
 
 
 def _unzip(path: Path) -> tuple[bytes, str]:

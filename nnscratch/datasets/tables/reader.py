@@ -18,6 +18,7 @@ import numpy as np
 
 from nnscratch.datasets.description import Guess
 from nnscratch.datasets.formats.folder import refuse_endless
+from nnscratch.datasets.memory import available_memory
 from nnscratch.datasets.tables.cells import (
     RaggedRow,
     by_csv,
@@ -26,7 +27,7 @@ from nnscratch.datasets.tables.cells import (
     with_tight_quotes,
     without_comments,
 )
-from nnscratch.datasets.tables.containers import kind_of, read_bytes
+from nnscratch.datasets.tables.containers import kind_of, read_bytes, refuse_large_sheets
 from nnscratch.datasets.tables.decoding import to_utf8
 from nnscratch.datasets.tables.dialect import Dialect, find_dialect, squeeze
 from nnscratch.datasets.tables.frames import pl
@@ -35,6 +36,11 @@ from nnscratch.datasets.tables.parsing import fitting_mark, known_cells
 from nnscratch.datasets.tables.structure import structure_of
 from nnscratch.datasets.tables.text import EXACT, Array
 from nnscratch.errors import DataError
+
+BYTES_OF_NUMBERS = 16
+"""What a number of a Parquet file takes while it is read, as it is stored and as float64."""
+MOST_CELLS_OF_JSON, MOST_EMPTY = 10_000_000, 20
+"""Of larger tables of objects one cell of so many is given, at least."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +101,7 @@ def read_table(
     try:
         kind = kind_of(path)
         if kind == "parquet":
+            _refuse_large_parquet(path)
             return _typed(path, pl.read_parquet(path), "Parquet", as_text)
         if kind == "xlsx":
             guesses = (Guess("format", "XLSX", "its first sheet"),)
@@ -140,6 +147,13 @@ def from_records(
 ) -> TextTable:
     """A table from JSON objects with the line of each: a column for each name that any of them has."""
     names = tuple(dict.fromkeys(name for _, record in records for name in record))
+    given = sum(len(record) for _, record in records)
+    if len(names) * len(records) > max(MOST_CELLS_OF_JSON, MOST_EMPTY * given):
+        raise DataError(
+            f"{path}: {len(records):,} objects with {len(names):,} different names: {given:,} of "
+            f"{len(names) * len(records):,} cells are given",
+            "every object of a table has the same names",
+        )
     try:
         "".join(names).encode()
         columns = tuple(
@@ -186,18 +200,32 @@ def _typed(path: Path, frame: pl.DataFrame, what: str, as_text: Collection[str])
     )
 
 
+def _refuse_large_parquet(path: Path) -> None:
+    """Raises DataError for more numbers than there is memory for: what repeats takes hardly any room in the file."""
+    rows, columns = pl.scan_parquet(path).select(pl.len()).collect().item(), len(pl.read_parquet_schema(path))
+    if rows * columns * BYTES_OF_NUMBERS > available_memory() // 2:
+        raise DataError(
+            f"{path}: {rows:,} rows of {columns:,} columns, which there is no memory for here",
+            "take fewer rows or columns, or more memory",
+        )
+
+
 def _sheet(path: Path) -> bytes:
     """The first sheet of an XLSX file as comma-separated text."""
     try:
+        refuse_large_sheets(path)
         frame = pl.read_excel(path, has_header=False, engine="calamine", infer_schema_length=0, drop_empty_rows=False)
     except ModuleNotFoundError:
         raise DataError(
             f"{path} is an Excel file (XLSX), which needs one more library",
             "`pip install 'nnscratch[excel]'`, or save it as CSV",
         ) from None
-    # fastexcel raises its own errors for damaged files.
+    except DataError:
+        raise
+    # fastexcel raises its own errors for damaged files, and zipfile many.
     except Exception as error:
-        raise DataError(f"{path}: damaged Excel file: {str(error).splitlines()[0]}", "is it complete?") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path}: damaged Excel file: {reason}", "is it complete?") from error
     return frame.write_csv(include_header=False).encode()
 
 

@@ -391,3 +391,31 @@ def test_a_wide_table_is_looked_at_in_as_many_steps_as_a_narrow_one(
         assert all(decide(table, name, ".", {}).column is not None for name in table.names)
         found.append(steps[0])
     assert found[1] <= found[0] + 20
+
+
+def test_a_small_file_that_becomes_a_huge_table_is_refused_before_there_is_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far, packed, repeated = tmp_path / "far.xlsx", tmp_path / "a.csv.gz", tmp_path / "a.parquet"
+    with zipfile.ZipFile(far, "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+        cells = '<c r="A1"><v>1</v></c>', '<c r="XFD1048576"><v>2</v></c>'
+        archive.writestr("xl/any.xml", f"<worksheet>{' ' * (1 << 20)}{''.join(cells)}</worksheet>")
+    packed.write_bytes(gzip.compress(b"1,2\n" * 500_000))
+    pl.DataFrame({"x": [1] * 100_000}).write_parquet(repeated)
+    with pytest.raises(DataError, match=r"a sheet of 1,048,576 rows and 16,384 columns"):
+        read_table(far)
+    for module in ("containers", "reader"):
+        monkeypatch.setattr(f"nnscratch.datasets.tables.{module}.available_memory", lambda: 1 << 20)
+    with pytest.raises(DataError, match=r"more than 349,525 bytes unpacked"):
+        read_table(packed)
+    with pytest.raises(DataError, match=r"100,000 rows of 1 columns, which there is no memory for"):
+        read_table(repeated)
+
+
+def test_objects_that_share_no_names_are_no_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{f"{row}_{column}": 1 for column in range(3)} for row in range(30)]
+    assert len(read(tmp_path, json.dumps(rows)).names) == 90
+    monkeypatch.setattr("nnscratch.datasets.tables.reader.MOST_CELLS_OF_JSON", 1000)
+    with pytest.raises(DataError, match="30 objects with 90 different names: 90 of 2,700 cells are given"):
+        read(tmp_path, json.dumps(rows))
