@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -119,15 +120,37 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     return f"; did you mean {matches[0]}?" if matches else ""
 
 
+def cause(error: OSError) -> str:
+    """Why the system refused, in its own words where they say enough: `No space left on device`.
+
+    Of a symbolic link that leads to itself it says what to do.
+    """
+    if error.errno == errno.ELOOP:
+        return "symbolic links that lead back to themselves; `ls -l` shows them: remove them, or name the file itself"
+    return error.strerror or str(error)
+
+
+_SECRET = r"(?:pass(?:word|wd|phrase|code|wort)?|pwd|token|jwt|secret(?:_access)?(?:_key)?|(?:api|access|private)_?key)"
+_PARAMETER = rf"[\w.~-]*(?:{_SECRET}|key|sig|auth|credential)[\w.~-]*|[^=&;\s]*%[^=&;\s]*"
+"""The name of an address's parameter that may be a secret; one with % in it may be any."""
+_QUOTED = r"""'(?:[^'\\]|\\.|'')*'?|"(?:[^"\\]|\\.)*"?|\{[^}]*\}?"""
+_HIDDEN = (
+    (r"(\bhttps?://)(?:[^\s/?#]*|[^\s/?#:]*:\S*)@", r"\1***@"),
+    (r"((?://|\b(?:postgres(?:ql)?|mysql|mariadb):/?)[^:\s]*):\S*@", r"\1:***@"),
+    # What stands where a port belongs and is none: somebody forgot the @ and what follows it.
+    (r"(://[^\s/?#@:\[\]]*):(?!\*\*\*@|\d{0,5}(?:[^\w%+-]|$))[^\s/?#]+", r"\1:***"),
+    (rf"([?&;#](?:{_PARAMETER})=)[^&;\s]+", r"\1***"),
+    (rf"((?:\b|_|ssl|pg){_SECRET}(?:['\"]?\s*=|['\"]\s*:)\s*)(?:{_QUOTED}|(?:\\.|(?!&[\w.%-]+=)\S)+)", r"\1***"),
+)
+
+
 def without_password(text: str) -> str:
     """The text with *** for every password in it, for messages and for what a run keeps of its command.
 
     Of addresses (`postgresql://user:***@host/database`; of the web, where a name alone may be a key, both), of their
-    parameters and of a database's connection string (`host=... password=***`). Where a password may end is taken
-    generously: too much is hidden rather than too little.
+    parameters, of a database's connection string and of variables (`host=... password=***`). Where a password may end
+    is taken generously: too much is hidden rather than too little.
     """
-    text = re.sub(r"(\bhttps?://)[^\s/?#]*@", r"\1***@", text)
-    text = re.sub(r"((?:://|\bpostgres(?:ql)?:)[^:/@\s]*):\S*@", r"\1:***@", text)
-    text = re.sub(r"([?&;](?:access_?|api_?)?(?:key|token|secret|signature|sig)=)[^&;\s]+", r"\1***", text, flags=re.I)
-    quoted, plain = r"'(?:[^'\\]|\\.)*'?", r"[^&\s']\S*?(?=&|\s|$)"
-    return re.sub(rf"((?:\b|_|ssl|pg)(?:password|passwd|pwd)\s*=\s*)(?:{quoted}|{plain})", r"\1***", text, flags=re.I)
+    for pattern, shown in _HIDDEN:
+        text = re.sub(pattern, shown, text, flags=re.IGNORECASE)
+    return text

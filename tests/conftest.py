@@ -9,7 +9,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,17 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+LARGE = ("cifar_cnn", "cifar_mlp", "fashion_cnn")
+
+
+def sampled(configs: Iterable[Path]) -> list[Any]:
+    """Configs as a test's cases: of the largest networks, which others stand for, only those that are exhaustive."""
+    return [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.exhaustive] if path.stem in LARGE else [])
+        for path in configs
+    ]
 
 
 @pytest.fixture(scope="session")

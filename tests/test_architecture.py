@@ -68,6 +68,7 @@ HEAVY = (
     "pydantic",
     "sqlalchemy",
     "polars",
+    "charset_normalizer",
     "mpi4py",
     "starlette",
     "uvicorn",

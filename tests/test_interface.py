@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +105,11 @@ def test_rows_are_taken_as_arrays_lists_dicts_and_files(
 
 
 def test_moments_in_dicts_are_taken_as_python_and_numpy_have_them(tmp_path: Path) -> None:
-    lines = [f"2022-{1 + row % 12:02}-{1 + row % 28:02},{'red' if row % 3 else 'blue'},{row % 2}" for row in range(60)]
-    (tmp_path / "days.csv").write_text("\n".join(["day,colour,t", *lines]) + "\n")
+    days = [f"2022-{1 + row % 12:02}-{1 + row % 28:02}" for row in range(60)]
+    lines = [
+        f"{day},{1 + row % 12:02}:{row:02} PM,{'red' if row % 3 else 'blue'},{row % 2}" for row, day in enumerate(days)
+    ]
+    (tmp_path / "days.csv").write_text("\n".join(["day,hour,colour,t", *lines]) + "\n")
     settings = {
         "name": "days",
         "data": {"dataset": {"name": "csv", "target": "t"}, "path": str(tmp_path / "days.csv")},
@@ -115,18 +118,19 @@ def test_moments_in_dicts_are_taken_as_python_and_numpy_have_them(tmp_path: Path
     }
     run = nnscratch.train(settings, runs_dir=tmp_path / "runs", threads=1, plots=False, quiet=True).path
     model = nnscratch.load(run)
-    expected = model.probabilities({"day": "2022-03-04", "colour": "red"})
+    good = {"day": "2022-03-04", "hour": "03:20 PM", "colour": "red"}
+    expected = model.probabilities(good)
     for day in (date(2022, 3, 4), datetime(2022, 3, 4), np.datetime64("2022-03-04"), np.str_("2022-03-04")):
-        np.testing.assert_array_equal(model.probabilities({"day": day, "colour": "red"}), expected)
-    good = {"day": "2022-03-04", "colour": "red"}
+        np.testing.assert_array_equal(model.probabilities(good | {"day": day, "hour": time(15, 20)}), expected)
     for bad, message in (
         ({"day": "soon"}, "x: row 1: column 'day' is 'soon', not a date"),
+        ({"hour": time(15, 20, 30)}, "x: row 1: column 'hour' is '15:20:30', not a date like %I:%M %p"),
         ({"day": [2022, 3]}, r"x: row 1: 'day' is \[2022, 3\], neither text, a number nor a moment"),
     ):
         with pytest.raises(DataError, match=message):
             model.predict([good, good | bad])
     with pytest.raises(DataError, match="x: row 1: no 'colour' in the object"):
-        model.predict([good, {"day": "2022-03-04"}])
+        model.predict([good, {"day": "2022-03-04", "hour": "03:20 PM"}])
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from nnscratch.cli.errors import as_user_error
 from nnscratch.cli.help import LOOK, SET_UP, Group, narrow_width
 from nnscratch.cli.peers import Peers, peers_of
 from nnscratch.errors import Interrupted, UsageError
+from nnscratch.host.interruption import heard_as_ctrl_c
 from nnscratch.version import VERSION
 
 app = typer.Typer(
@@ -60,18 +62,19 @@ def main(arguments: list[str] | None = None) -> None:
     peers = None
     try:
         peers = peers_of(sys.argv[1:] if arguments is None else arguments)
-        code = app(args=arguments, prog_name=app.info.name, standalone_mode=False, obj=peers)
+        with heard_as_ctrl_c() if peers is None else nullcontext():
+            code = app(args=arguments, prog_name=app.info.name, standalone_mode=False, obj=peers)
         if code == Interrupted.exit_code:  # what Typer makes of Ctrl-C, without a word
             raise KeyboardInterrupt
         if peers is not None:
             peers.leave()
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt, SystemExit) as error:  # a broken library may raise the last one
         code = _end(error, peers)
     if isinstance(code, int) and code:
         sys.exit(code)
 
 
-def _end(error: Exception | KeyboardInterrupt, peers: Peers | None) -> int:
+def _end(error: BaseException, peers: Peers | None) -> int:
     """Says what went wrong, to other processes too; the exit code."""
     if type(error).__name__ == "NoArgsIsHelpError":  # a group of commands alone: its message is the help page
         print(error, file=sys.stderr)

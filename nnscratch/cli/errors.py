@@ -6,13 +6,13 @@ from typing import Any
 
 import typer
 
-from nnscratch.errors import Interrupted, UsageError, UserError, did_you_mean
+from nnscratch.errors import Interrupted, UsageError, UserError, cause, did_you_mean, without_password
 
 # Newer versions of typer carry click under a name of their own, so its base class is reached through typer's.
 CommandLineError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 
-def as_user_error(error: Exception | KeyboardInterrupt) -> UserError:
+def as_user_error(error: BaseException) -> UserError:
     """The error itself when the user can fix it; else what can be said of it, with the place of its traceback."""
     if isinstance(error, UserError):
         return error
@@ -24,10 +24,11 @@ def as_user_error(error: Exception | KeyboardInterrupt) -> UserError:
         said = f": {error}" if str(error) else ""
         return UserError(f"not enough memory{said}", "make the network or the batch smaller")
     if isinstance(error, OSError):
-        said = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        said = f"{error.filename}: {cause(error)}" if error.filename and error.strerror else str(error)
         culprit = _plugin_at_fault(error)
         return UserError(said, f"raised in {culprit}" if culprit else None)
-    return UserError(f"unexpected {type(error).__name__}: {error}", _where_traceback_is(error))
+    said = f"unexpected {type(error).__name__}: {error}".removesuffix(": ")
+    return UserError(without_password(said), _where_traceback_is(error))
 
 
 def _usage_error(error: Any) -> UsageError:
@@ -40,16 +41,17 @@ def _usage_error(error: Any) -> UsageError:
     return UsageError(said[:1].lower() + said[1:], hint)
 
 
-def _where_traceback_is(error: Exception) -> str:
-    """A fault of ours: says where its traceback was written, or is the traceback when it cannot be written."""
+def _where_traceback_is(error: BaseException) -> str:
+    """A fault of ours or of a library: says where its traceback was written, or is it when that cannot be."""
     import tempfile
-    import traceback
 
-    culprit = _plugin_at_fault(error) or "nnscratch"
+    from nnscratch.host.trouble import traceback_of
+
+    culprit = _plugin_at_fault(error) or _library_at_fault(error) or "nnscratch"
     notes: list[str] = getattr(error, "__notes__", [])
     if notes:
         return f"this is a fault in {culprit}; {notes[-1]}"
-    text = "".join(traceback.format_exception(error))
+    text = traceback_of(error)
     try:
         with tempfile.NamedTemporaryFile(prefix="nnscratch-", suffix=".txt", delete=False) as file:
             file.write(text.encode("utf-8", "backslashreplace"))
@@ -58,7 +60,13 @@ def _where_traceback_is(error: Exception) -> str:
     return f"this is a fault in {culprit}; its traceback is in {file.name}"
 
 
-def _plugin_at_fault(error: Exception) -> str | None:
+def _library_at_fault(error: BaseException) -> str | None:
+    """The library that cannot be imported, in words; None when it is nnscratch's own, or something else is wrong."""
+    library = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
+    return f"{library}, how it is installed, or how nnscratch uses it" if library not in ("", "nnscratch") else None
+
+
+def _plugin_at_fault(error: BaseException) -> str | None:
     from nnscratch.config.plugins import fault_of_a_plugin
 
     return fault_of_a_plugin(error)

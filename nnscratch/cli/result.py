@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from nnscratch.errors import UserError
+from nnscratch.errors import UserError, cause
 
 
 class Ending(Protocol):
@@ -55,6 +55,6 @@ def stream_out(ending: Ending, pieces: Iterable[str], *, is_data: bool = False) 
         # Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.errno not in READER_LEFT:
-            raise UserError(f"cannot write the output: {error.strerror or error}") from None
+            raise UserError(f"cannot write the output: {cause(error)}") from None
     if ending.failure is not None:
         raise ending.failure

@@ -56,12 +56,14 @@ def watch(
 ) -> None:
     """Watch the runs in the terminal, those in training first: epochs, curve, best value, time left; until Ctrl-C.
 
-    The curve is that of validation accuracy, else of what there is. Into a pipe, and with --json, it is one look.
+    The curve is that of validation accuracy, else of what there is. Into a pipe or a dumb terminal, and with
+    --json, it is one look.
     """
+    from nnscratch.host.display import is_live
     from nnscratch.runs.watching import Watch, keep_watching
 
     runs = Watch(runs_dir, everything=everything)
-    if json or not sys.stdout.isatty():
+    if json or not is_live(sys.stdout):
         finish(runs.look(), json)
     else:
         keep_watching(runs)

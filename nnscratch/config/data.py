@@ -15,7 +15,7 @@ from nnscratch.datasets.report import DataReport, data_report, examined
 from nnscratch.datasets.sources.own_data import LargeSource
 from nnscratch.datasets.splits import fold_indices, hold_out, limit_indices
 from nnscratch.datasets.tables.encoding import TableEncoding
-from nnscratch.errors import ConfigError, DataError, did_you_mean
+from nnscratch.errors import ConfigError, DataError, cause, did_you_mean
 from nnscratch.host.workplace import DEFAULT_DATA
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.random_streams import RandomStreams
@@ -72,7 +72,7 @@ def load_dataset(
     try:
         dataset = examined(_loaded(config, data_dir, path, tell, download, progress))
     except OSError as error:
-        raise DataError(f"cannot read {error.filename or path or data_dir}: {error.strerror or error}") from error
+        raise DataError(f"cannot read {error.filename or path or data_dir}: {cause(error)}") from error
     if not dataset.description.guesses:  # which the data report tells, and all of them
         for note in dataset.notes:
             tell(note)

@@ -16,7 +16,7 @@ from yaml.reader import ReaderError
 
 from nnscratch.config.node import KeyPath, Node, Place, Scalar, Value, unusable
 from nnscratch.config.yaml_core import TAG, Loader, core_tag, scalar
-from nnscratch.errors import ConfigError, Problem, did_you_mean
+from nnscratch.errors import ConfigError, Problem, cause, did_you_mean
 
 MAXIMUM_BYTES = 64 * 1024  # a config is a few KB; the slowest text of this size takes PyYAML two seconds
 EXCERPT_WIDTH = 160
@@ -53,7 +53,7 @@ def read_yaml(path: Path) -> YamlDocument:
         close = did_you_mean(path.name, [sibling.name for sibling in _yaml_files(path.parent)])
         raise ConfigError([nowhere.problem("", f"no such file{close}")], _yaml_files_hint(path.parent)) from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = cause(error) if isinstance(error, OSError) else str(error)
         raise ConfigError([nowhere.problem("", f"cannot be read: {reason}")]) from None
     if len(content) > MAXIMUM_BYTES:
         raise ConfigError([nowhere.problem("", f"is larger than {MAXIMUM_BYTES // 1024} KB; is it a config?")])

@@ -20,7 +20,7 @@ from types import ModuleType
 from nnscratch.component import Component
 from nnscratch.config.document import read_yaml
 from nnscratch.config.node import Node
-from nnscratch.errors import ConfigError, UserError
+from nnscratch.errors import ConfigError, UserError, cause
 
 PREFIX = "nnscratch_plugin_"
 LARGEST = 1_000_000
@@ -55,7 +55,7 @@ class Plugin:
                 raise UserError(f"{path} is larger than {LARGEST:,} bytes: it is no plugin")
             return cls(path, path.read_bytes())
         except OSError as error:
-            raise UserError(f"cannot read the plugin {path}: {error.strerror or error}") from None
+            raise UserError(f"cannot read the plugin {path}: {cause(error)}") from None
 
 
 def import_plugins(config: Path, recorded: Mapping[str, str]) -> None:

@@ -31,10 +31,18 @@ _CORE = (  # the core schema of YAML 1.2, section 10.3.2, in the order in which 
 
 
 def dump_yaml(value: Value) -> str:
-    """YAML text that `parse_yaml` reads back as an equal value; collections of scalars are written on one line."""
+    """YAML text that `parse_yaml` reads back as an equal value; collections of scalars are written on one line.
+
+    What is not printable is escaped: no character turns the text around it, or another way.
+    """
     text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=110)
     assert isinstance(text, str)
-    return text
+    return "".join(each if each == "\n" or each.isprintable() else _escaped(each) for each in text)
+
+
+def _escaped(character: str) -> str:
+    """As a double-quoted scalar has it, which is how `_represent_text` writes what is not printable."""
+    return f"\\u{ord(character):04X}" if ord(character) <= 0xFFFF else f"\\U{ord(character):08X}"
 
 
 def core_tag(text: str) -> str:

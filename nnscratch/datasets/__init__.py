@@ -1,6 +1,12 @@
-"""Datasets: every source is a component, so importing them here is what makes them known."""
+"""Datasets: every source is a component, so importing them all here is what makes them known."""
 
+from importlib import import_module
+from pkgutil import iter_modules
+
+from nnscratch.datasets import sources
 from nnscratch.datasets.dataset import Dataset, Source
-from nnscratch.datasets.sources import cifar10, csv_table, fashion_mnist, image_folder, mnist, npz, shapes
 
-__all__ = ["Dataset", "Source", "cifar10", "csv_table", "fashion_mnist", "image_folder", "mnist", "npz", "shapes"]
+for module in iter_modules(sources.__path__, f"{sources.__name__}."):
+    import_module(module.name)
+
+__all__ = ["Dataset", "Source"]

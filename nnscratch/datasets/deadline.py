@@ -10,9 +10,11 @@ import http.client
 import os
 import socket
 import threading
+import time
+import urllib.error
 import urllib.request
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 
 class Deadline:
@@ -21,24 +23,30 @@ class Deadline:
     def __init__(self) -> None:
         self.is_over = False
         self._sockets: list[socket.socket] = []
-        self._timer: threading.Timer | None = None
+        self._end = 0.0
+        self._is_done = threading.Event()
+        self._watcher: threading.Thread | None = None
 
     def within(self, seconds: float) -> None:
-        """From now on so many seconds are left."""
-        self._stop_timer()
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
-        self._timer.start()
+        """From now on so many seconds are left; it may only become later."""
+        self._end = time.monotonic() + seconds
+        if self._watcher is None:
+            self._watcher = threading.Thread(target=self._wait, daemon=True)
+            self._watcher.start()
+
+    def earn(self, seconds: float, at_most: float) -> None:
+        """So many seconds more are left, but not more than `at_most` from now on."""
+        self._end = min(self._end + seconds, time.monotonic() + at_most)
 
     def end(self) -> None:
         """Nothing is cut any more."""
-        self._stop_timer()
+        self._is_done.set()
         for each in self._sockets:
             each.close()
         self._sockets.clear()
 
     def opener(self) -> urllib.request.OpenerDirector:
-        """Opens addresses as urllib does, redirects and proxies included."""
+        """Opens addresses as urllib does, redirects to http and https and proxies included."""
         deadline = self
 
         class Connection(http.client.HTTPConnection):
@@ -59,7 +67,11 @@ class Deadline:
             def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
                 return self.do_open(SecureConnection, request)
 
-        return urllib.request.build_opener(Handler, SecureHandler)
+        class NoFTP(urllib.request.FTPHandler):
+            def ftp_open(self, request: urllib.request.Request) -> NoReturn:
+                raise urllib.error.URLError("it leads to ftp, which is not followed")  # whose connections nobody cuts
+
+        return urllib.request.build_opener(Handler, SecureHandler, NoFTP)
 
     def _watch(self, connection: Any) -> None:
         """Keeps a second handle of what the connection will open: the first goes away when it is made secure."""
@@ -74,13 +86,11 @@ class Deadline:
 
         connection._create_connection = opened
 
-    def _cut(self) -> None:
+    def _wait(self) -> None:
+        while (left := self._end - time.monotonic()) > 0:
+            if self._is_done.wait(left):
+                return
         self.is_over = True
         for each in list(self._sockets):
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None

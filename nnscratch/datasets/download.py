@@ -9,15 +9,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from nnscratch.errors import DataError, without_password
+from nnscratch.datasets.unfinished import remove_leftovers, unfinished
+from nnscratch.errors import DataError, cause, without_password
 from nnscratch.version import VERSION
 
 Progress = Callable[[str, int, int], None]
@@ -43,7 +42,7 @@ class Patience:
     attempts: int = 3  # per address, when the fault may pass (cut transfer, 5xx, time-out)
     timeout: float = 20.0  # seconds without a byte
     backoff: float = 1.0  # seconds before the second attempt, doubled each time
-    slowest: float = 10_000.0  # bytes per second that a server must keep on average
+    slowest: float = 10_000.0  # bytes per second that a server must keep, or catch up with within the time-out
 
 
 class _Failure(Exception):
@@ -67,13 +66,14 @@ def fetch(
     The environment variable NNSCRATCH_MIRROR (base addresses, separated by spaces) is tried first.
     Raises DataError when no address delivers: it names the files, the folder, and why each address failed.
     """
+    for file in files:
+        remove_leftovers(folder, file.name)
     missing = [file for file in files if not (folder / file.name).exists()]
     if not missing:
         return
     try:
         _require_writable(folder)
         for file in missing:
-            _remove_leftovers(file, folder, patience or Patience())
             report(f"downloading {file.name} ({file.size / 1e6:,.1f} MB) into {folder}")
             failures = _fetch_one(file, folder, report, progress, patience or Patience())
             if failures:
@@ -83,7 +83,7 @@ def fetch(
                     f"cannot download {file.name}:\n{tried}\nput these files into {folder} by hand:\n{wanted}", hint
                 )
     except OSError as error:
-        raise DataError(f"cannot write to {folder}: {error.strerror or error}", hint) from error
+        raise DataError(f"cannot write to {folder}: {cause(error)}", hint) from error
 
 
 def _require_writable(folder: Path) -> None:
@@ -108,7 +108,7 @@ def _fetch_one(
     """Why each address failed; empty when the file has arrived."""
     failures: list[tuple[str, str]] = []
     for address in addresses(file):
-        shown = without_password(address)
+        shown = without_password(address if "://" in address else f"//{address}").removeprefix("//")
         for attempt in range(patience.attempts):
             try:
                 _transfer(file, address, folder, progress, patience)
@@ -130,13 +130,13 @@ def _transfer(file: RemoteFile, address: str, folder: Path, progress: Progress |
     """One attempt: the file in its place, or a _Failure and nothing."""
     if not address.lower().startswith(("http://", "https://")):
         raise _Failure("not an http or https address", passing=False)
-    # A name of its own: two processes that fetch one file at once never write into each other's.
-    temporary = folder / f".{file.name}.{os.getpid()}-{secrets.token_hex(4)}.part"
+    if "@" in address.split("/")[2]:
+        raise _Failure("names and passwords are not sent: give a mirror that asks for none", passing=False)
     blocks = _blocks(file, address, patience)
     first = next(blocks, b"")  # before anything is created: an address that does not answer leaves no empty folders
     folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with temporary.open("xb") as stream:
+    with unfinished(folder / file.name) as temporary:
+        with temporary.open("wb") as stream:
             digest = hashlib.sha256()
             done = 0
             for block in chain([first], blocks):
@@ -152,8 +152,6 @@ def _transfer(file: RemoteFile, address: str, folder: Path, progress: Progress |
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, folder / file.name)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _blocks(file: RemoteFile, address: str, patience: Patience) -> Iterator[bytes]:
@@ -166,10 +164,8 @@ def _blocks(file: RemoteFile, address: str, patience: Patience) -> Iterator[byte
 
     from nnscratch.datasets.deadline import Deadline
 
-    # Redirects are bounded by urllib (10 in all, 4 to one address) and lead to http, https or ftp only.
-    request = urllib.request.Request(
-        address, headers={"User-Agent": f"nnscratch/{VERSION}", "Accept-Encoding": "identity"}
-    )
+    # Redirects are bounded by urllib (10 in all, 4 to one address) and lead to http and https only.
+    headers = {"User-Agent": f"nnscratch/{VERSION}", "Accept-Encoding": "identity"}
     deadline = Deadline()
     deadline.within(patience.timeout)
     done, has_answered = 0, False
@@ -180,11 +176,13 @@ def _blocks(file: RemoteFile, address: str, patience: Patience) -> Iterator[byte
         return _Failure(f"too slow: {done:,} of {file.size:,} bytes before the time-out", passing=False)
 
     try:
+        request = urllib.request.Request(address, headers=headers)
         with deadline.opener().open(request, timeout=patience.timeout) as response:
             has_answered = True
-            deadline.within(patience.timeout + file.size / patience.slowest)
+            deadline.within(patience.timeout)
             while block := response.read1(1 << 18):
                 done += len(block)
+                deadline.earn(len(block) / patience.slowest, at_most=patience.timeout)
                 if done > file.size:
                     raise _Failure(f"it sends more than the {file.size:,} bytes expected", passing=False)
                 yield block
@@ -196,7 +194,7 @@ def _blocks(file: RemoteFile, address: str, patience: Patience) -> Iterator[byte
             reason = str(error.reason).splitlines()[0] if str(error.reason) else "refused"
             raise _Failure(f"HTTP {error.code} {reason}", passing) from error
     except TimeoutError as error:
-        raise _Failure(f"no answer within {patience.timeout:g} s", passing=False) from error
+        raise too_slow() from error
     except urllib.error.URLError as error:
         if isinstance(error.reason, TimeoutError):
             raise _Failure(f"no answer within {patience.timeout:g} s", passing=False) from error
@@ -204,19 +202,15 @@ def _blocks(file: RemoteFile, address: str, patience: Patience) -> Iterator[byte
             raise too_slow() from error
         # Nothing was reached: no name, no route, nobody listening. Asking again at once would not help.
         raise _Failure(str(getattr(error.reason, "strerror", None) or error.reason), passing=False) from error
+    except http.client.InvalidURL as error:
+        raise _Failure("not a well-formed address: what stands for its port is no number", passing=False) from error
     except (http.client.HTTPException, ConnectionError, ssl.SSLError) as error:
         if deadline.is_over:
             raise too_slow() from error
         raise _Failure(f"the transfer was cut after {done:,} bytes ({type(error).__name__})", passing=True) from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise (too_slow() if deadline.is_over else _Failure(str(error), passing=False)) from error
+    except ValueError as error:  # its words may have the password in them
+        raise (too_slow() if deadline.is_over else _Failure("not a well-formed address", passing=False)) from error
     finally:
         deadline.end()
-
-
-def _remove_leftovers(file: RemoteFile, folder: Path, patience: Patience) -> None:
-    """Deletes parts of the file that nobody has written to for so long that nobody can be at it: killed downloads."""
-    for part in folder.glob(f".{file.name}.*.part"):
-        with suppress(OSError):
-            if time.time() - part.stat().st_mtime > 3 * patience.timeout:
-                part.unlink()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
+from nnscratch.datasets.formats.folder import refuse_endless
 from nnscratch.datasets.formats.images import SUFFIXES as PICTURES
 from nnscratch.datasets.sources.csv_table import SUFFIXES as TABLES
 from nnscratch.errors import DataError
@@ -21,6 +22,7 @@ def recognize(path: Path) -> tuple[str, Path]:
     """
     if not path.exists():
         raise DataError(f"{path} does not exist", "name a table, an NPZ file, or a folder with a folder for each class")
+    refuse_endless(path)
     if not path.is_dir():
         if path.suffix.lower() in PICTURES:
             raise DataError(f"{path} is a single picture", "name the folder that has a folder of pictures per class")

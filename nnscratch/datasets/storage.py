@@ -23,7 +23,8 @@ import numpy as np
 
 from nnscratch import cpu
 from nnscratch.datasets.dataset import Array, Report
-from nnscratch.errors import DataError
+from nnscratch.datasets.unfinished import remove_leftovers, unfinished
+from nnscratch.errors import DataError, cause
 
 FORMAT = "rows 1"
 """Changes with what a cache holds: an older one is then not read."""
@@ -74,15 +75,11 @@ class Storage:
             if (cached := _cached(about, bytes_file, shape, dtype)) is not None:
                 return cached
             self.report(f"{nbytes / 1e6:,.1f} MB of decoded rows are put into {bytes_file}, to be mapped, not loaded")
-            part = bytes_file.with_suffix(".part")  # of a process that was killed, if it is there: we have the lock
-            try:
+            with unfinished(bytes_file) as part:
                 with part.open("w+b") as file:
                     array, found = _filled(file, shape, dtype, nbytes, fill)
                     os.fsync(file.fileno())
                 os.replace(part, bytes_file)
-            except BaseException:
-                part.unlink(missing_ok=True)
-                raise
             half = about.with_suffix(".json.part")
             source = {} if self.source is None else {"source": str(self.source.resolve())}
             half.write_text(json.dumps({**found, **source}), "utf-8")
@@ -91,7 +88,8 @@ class Storage:
         return array, found
 
     def _remove_orphans(self) -> None:
-        """Removes caches whose source is gone; who has one mapped keeps it."""
+        """Removes caches whose source is gone, and what killed processes left; who has one mapped keeps it."""
+        remove_leftovers(self.folder)
         for about in self.folder.glob("*.json"):
             with suppress(OSError, ValueError):
                 told = json.loads(about.read_text("utf-8"))
@@ -117,7 +115,7 @@ def _filled(
         _allocate(file, nbytes)
     except OSError as error:
         raise DataError(
-            f"{file.name}: no room for {nbytes:,} bytes of decoded rows: {error.strerror or error}",
+            f"{file.name}: no room for {nbytes:,} bytes of decoded rows: {cause(error)}",
             "free some space, or set --data-dir to a folder that has it",
         ) from error
     writable = mmap.mmap(file.fileno(), nbytes)  # never closed here: the traceback of an error may hold the array

@@ -19,6 +19,8 @@ FEWEST = 10
 """Of fewer examples any column may fit the target by chance."""
 MANY = 20
 """Of fewer rows any count may happen to be another in each."""
+OFTEN = 3
+"""Times that a value stands for a gap, at least."""
 MOST_CELLS = 1_000_000
 """Of larger tables evenly spaced rows are looked at."""
 MOST_BYTES = 1 << 30
@@ -51,14 +53,14 @@ def column_suspicions(
     step = max(1, -(-values.size // MOST_CELLS))
     constants = []
     marks: dict[float, list[str]] = {}
+    is_constant, has_often, is_whole = _seen_at_once(values)
     for index, name in enumerate(names):
-        column = values[:, index]
-        known = column[~np.isnan(column)]
-        if len(known) == len(column) > 1 and np.all(known == known[0]):
+        column, is_number = values[:, index], name not in categories and name not in dates
+        if is_constant[index]:
             constants.append(name)
-        elif name not in (*categories, *dates) and (mark := _gap_mark(known)) is not None:
+        elif is_number and has_often[index] and (mark := _gap_mark(column[~np.isnan(column)])) is not None:
             marks.setdefault(mark, []).append(name)
-        elif name not in (*categories, *dates) and (what := _names_rows(column)):
+        elif is_number and is_whole[index] and (what := _names_rows(column)):
             yield (
                 f"column {name!r} {what}: where these are sorted it gives the answer away; "
                 f"leave it out unless it means something{how}"
@@ -74,6 +76,22 @@ def column_suspicions(
         shown = ", ".join(map(repr, constants[:5])) + (", ..." if len(constants) > 5 else "")
         has = "columns have" if len(constants) > 1 else "column has"
         yield f"{len(constants)} {has} one value in every row and can say nothing: {shown}"
+
+
+def _seen_at_once(values: Array) -> tuple[Array, Array, Array]:
+    """Of each column: whether it is constant, has a least or largest value that comes OFTEN, and only whole numbers.
+
+    A gap is neither. Many columns at a time, as a wide table has as many of them as others have rows.
+    """
+    found = np.zeros((3, values.shape[1]), bool)
+    step = max(1, MOST_CELLS // max(len(values), 1))
+    for start in range(0, values.shape[1] if len(values) else 0, step):
+        block, at = values[:, start : start + step], slice(start, start + step)
+        low, high = np.fmin.reduce(block, axis=0), np.fmax.reduce(block, axis=0)
+        found[0, at] = np.all(block == low, axis=0) & (len(block) > 1)
+        found[1, at] = np.maximum((block == low).sum(axis=0), (block == high).sum(axis=0)) >= OFTEN
+        found[2, at] = np.all(block == np.rint(block), axis=0)
+    return found[0], found[1], found[2]
 
 
 def target_suspicions(targets: Array, names: Sequence[str]) -> Iterator[str]:
@@ -168,7 +186,7 @@ def _gap_mark(known: Array) -> float | None:
     for place, others in ((0, values[1:]), (-1, values[:-1])):
         distance = min(abs(values[place] - others[0]), abs(values[place] - others[-1]))
         is_odd = distance > others[-1] - others[0] or values[place] < 0 <= others[0]
-        if is_odd and counts[place] >= max(3, len(known) / 1000):
+        if is_odd and counts[place] >= max(OFTEN, len(known) / 1000):
             return float(values[place])
     return None
 

@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from nnscratch.config.config import Tell
 from nnscratch.errors import UserError
 from nnscratch.host.interruption import StopRequest
 from nnscratch.host.python_process import working_directory_left_out
-from nnscratch.host.trouble import is_trouble_of_the_machine, reason
+from nnscratch.host.trouble import is_trouble_of_the_machine, reason, traceback_of
 from nnscratch.report.files import write_atomically
 
 PAUSE = 0.5
@@ -178,7 +177,7 @@ def _live(job: Job, parent: int, voice: Connection) -> None:
 def _keep_traceback(error: Exception, folder: Path) -> Path:
     path = folder / "worker-error.txt"
     with suppress(OSError):
-        write_atomically(path, "".join(traceback.format_exception(error)).encode())
+        write_atomically(path, traceback_of(error).encode())
     return path
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nnscratch.experiment.observer import Observer, Training
-from nnscratch.results.space import Space, kept_outputs
+from nnscratch.host.display import Display
+from nnscratch.results.space import MOST_OUTPUTS, Space, has_few_features, kept_outputs
 from nnscratch.runs.frames import Frame, append_frame, keep_frames, spacing
 from nnscratch.training.progress import EpochResult
 
@@ -11,10 +12,18 @@ from nnscratch.training.progress import EpochResult
 class Filming(Observer):
     """A frame before training, after every epoch or every few, and after the last; none of data in more dimensions."""
 
+    def __init__(self, display: Display) -> None:
+        self._display = display
+
     def begin(self, training: Training) -> None:
         self._training = training
-        self._space = Space.of(training.splits.train, training.dataset.outputs)
+        train, outputs = training.splits.train, training.dataset.outputs
+        self._space = Space.of(train, outputs)
         if self._space is None:
+            if has_few_features(train):
+                self._display.say(
+                    f"no picture of what it learns: {outputs} outputs, and {MOST_OUTPUTS} can be told apart"
+                )
             return
         keep_frames(training.run, training.trainer.progress.epoch)
         if training.trainer.progress.updates == 0:

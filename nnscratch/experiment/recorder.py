@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from nnscratch.experiment.observer import Training, TrainingSummary
 from nnscratch.host import machine
 from nnscratch.host.json_text import json_text
+from nnscratch.host.trouble import traceback_of
 from nnscratch.runs import layout
 from nnscratch.runs.header import Header
 from nnscratch.runs.looks import Look, note_look
@@ -149,7 +149,7 @@ class Recorder:
     def keep_traceback(self, error: Exception) -> None:
         """Writes the traceback of what nobody expected, and notes in the error where it is."""
         run = self.training.run
-        run.write_text(layout.TRACEBACK, "".join(traceback.format_exception(error)))
+        run.write_text(layout.TRACEBACK, traceback_of(error))
         error.add_note(f"its traceback is in {run.path / layout.TRACEBACK}")
 
     def _header(self) -> Header:

@@ -25,6 +25,7 @@ from nnscratch.host.repeating import repeated
 from nnscratch.host.workplace import Workplace
 from nnscratch.report.files import write_atomically
 from nnscratch.report.formats import count, duration, metric_value
+from nnscratch.report.style import own_looks
 from nnscratch.results.drawing import pictures_may_fail
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.group import Member, Repetitions, RunGroup
@@ -227,7 +228,7 @@ def conclude(group: RunGroup, trouble: UserError | None, display: Display, plots
     write_atomically(group.path / "summary.json", (json_text(summary.to_dict(), indent=2) + "\n").encode())
     histories = [history for member in group.members if (history := member.run.read_history())]
     if plots and histories and trouble is None:
-        with pictures_may_fail(display, f"the figures are in {group.path}"):
+        with pictures_may_fail(display, f"the figures are in {group.path}"), own_looks():
             from nnscratch.report.curves import band_curves
 
             (group.path / "plots").mkdir(exist_ok=True)

@@ -135,7 +135,7 @@ def _session(
     training = recorder.training
     beside = [
         Fingerprinting(),
-        Filming(),
+        Filming(display),
         *open_mirrors(training.config.tracking, wandb, display, plots=workplace.plots),
     ]
     told = [

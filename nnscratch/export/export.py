@@ -15,7 +15,7 @@ import nnscratch.export.numpy
 import nnscratch.export.onnx
 import nnscratch.export.safetensors  # noqa: F401  importing them makes the formats known
 from nnscratch.component import catalogue
-from nnscratch.errors import UsageError, UserError, did_you_mean
+from nnscratch.errors import UsageError, UserError, cause, did_you_mean
 from nnscratch.export.format import Format, digest
 from nnscratch.export.proof import Examples, Proof, examples_of, prove
 from nnscratch.host.display import Display
@@ -91,7 +91,7 @@ def export(format: Format, loaded: LoadedRun, target: Path, examples: Examples) 
                 write_atomically(target.with_name(f"{target.name}.{PROOF}"), text)
             _put(written, target)
     except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror or error}") from None
+        raise UserError(f"cannot write {target}: {cause(error)}") from None
     return Exported(target, format.name, proof, format.takes_encoded_features(loaded))
 
 

@@ -37,6 +37,26 @@ def conv(x: Array, W: Array, b: Any, stride: int, rows: tuple[int, int], columns
     return y + np.float32(b) if np.ndim(b) == 0 else y + b
 
 
+def grouped_conv(
+    x: Array, W: Array, b: Any, groups: int, stride: int, rows: tuple[int, int], columns: tuple[int, int]
+) -> Array:
+    """As conv, with the channels in and out cut into equal parts, each output part from the input part of its own.
+
+    y[n, i, j, k] = b_k + sum_abc x[n, i s + a, j s + b, o + c] W[a, b, c, k]    o the first channel of k's group.
+    """
+    x = np.pad(x, ((0, 0), rows, columns, (0, 0)))
+    kernel, _, size, channels = W.shape
+    height, width = ((pixels - kernel) // stride + 1 for pixels in x.shape[1:3])
+    x, W = x.reshape(*x.shape[:3], groups, size), W.reshape(kernel, kernel, size, groups, channels // groups)
+    y = np.zeros((len(x), height, width, groups, channels // groups), np.float32)
+    for i in range(kernel):
+        for j in range(kernel):
+            seen = x[:, i : i + (height - 1) * stride + 1 : stride, j : j + (width - 1) * stride + 1 : stride]
+            y += np.einsum("nijgc,cgk->nijgk", seen, W[i, j])
+    y = y.reshape(len(x), height, width, channels)
+    return y + np.float32(b) if np.ndim(b) == 0 else y + b
+
+
 def max_pool(x: Array, size: int, stride: int) -> Array:
     """y = the largest x in each window of size x size pixels, one every `stride` pixels."""
     windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), (1, 2))

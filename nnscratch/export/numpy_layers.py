@@ -91,7 +91,10 @@ def conv(layer: Conv, module: Module, x: str, y: str) -> str:
         (before, max((outputs - 1) * size.stride + size.kernel - pixels - before, 0))
         for outputs, pixels, before in ((size.rows, size.H, size.top), (size.columns, size.W, size.left))
     ]
-    return module.call(y, formulas.conv, x, *_weight_and_bias(layer, module), size.stride, *padding)
+    if size.groups == 1:
+        return module.call(y, formulas.conv, x, *_weight_and_bias(layer, module), size.stride, *padding)
+    W, b = _weight_and_bias(layer, module)
+    return module.call(y, formulas.grouped_conv, x, W, b, size.groups, size.stride, *padding)
 
 
 def _weight_and_bias(layer: Dense | Conv, module: Module) -> tuple[object, object]:

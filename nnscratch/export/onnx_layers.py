@@ -74,7 +74,7 @@ def conv(layer: Conv, graph: Graph, x: str) -> str:
     W = graph.array(f"{layer.path}.weight", layer.W.transpose(3, 2, 0, 1))
     b = [graph.array(f"{layer.path}.bias", layer.b)] if layer.bias else []
     x = to_channels_first(graph, x)
-    y = graph.add("Conv", x, W, *b, strides=[size.stride] * 2, pads=[size.top, size.left, *below])
+    y = graph.add("Conv", x, W, *b, group=size.groups, strides=[size.stride] * 2, pads=[size.top, size.left, *below])
     return to_channels_last(graph, y)
 
 

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from nnscratch.errors import cause
 from nnscratch.host.appending import open_own_to_append
 from nnscratch.host.fitting import fitted
 from nnscratch.report.formats import duration, printable_lines
@@ -39,7 +40,7 @@ class Display:
     def __init__(self, *, json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
         self.json, self.quiet, self.verbose = json, quiet, verbose
         self._stream: IO[str] = sys.stderr if json else sys.stdout
-        self.live = self._stream.isatty() and not quiet
+        self.live = is_live(self._stream) and not quiet
         self._log: IO[str] | None = None
         self._bar: Progress | None = None
         self._console: Console | None = None
@@ -54,7 +55,7 @@ class Display:
                 io.BufferedWriter(open_own_to_append(path)), "utf-8", "backslashreplace", line_buffering=True
             )
         except OSError as error:
-            self.warn(f"cannot write the log {path}: {error.strerror or error}")
+            self.warn(f"cannot write the log {path}: {cause(error)}")
 
     def close(self) -> None:
         """Ends the live display and the log."""
@@ -167,7 +168,7 @@ class Display:
                 os.dup2(nowhere, stream.fileno())
                 os.close(nowhere)
             if error.errno not in READER_LEFT and stream is not sys.stderr:
-                self.warn(f"nothing more is printed: {error.strerror or error}")
+                self.warn(f"nothing more is printed: {cause(error)}")
 
     def _write_log(self, text: str) -> None:
         if self._log is None:
@@ -179,7 +180,7 @@ class Display:
             log, self._log = self._log, None
             with suppress(OSError):
                 log.close()
-            self.warn(f"cannot write the log {log.name}: {error.strerror or error}")
+            self.warn(f"cannot write the log {log.name}: {cause(error)}")
 
 
 class LogDisplay(Display):
@@ -199,6 +200,11 @@ def print_error(text: str) -> None:
     """`error: ...` on standard error, whatever characters the text holds."""
     with suppress(OSError):  # a terminal that was closed
         print(for_terminal(f"error: {printable_lines(text)}", sys.stderr), file=sys.stderr, flush=True)
+
+
+def is_live(stream: IO[str]) -> bool:
+    """Whether what it shows can be written over: it is a terminal, and not a dumb one as an editor's shell is."""
+    return stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 def for_terminal(text: str, stream: IO[str]) -> str:

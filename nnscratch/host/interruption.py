@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Final, Literal
 
@@ -14,6 +15,25 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")  # Windows lacks the last t
 Reason = Literal["interrupted", "pruned", "taken over"]
 TAKEN_OVER: Final = "taken over"
 """The reason to stop when another process goes on with the run."""
+
+
+@contextmanager
+def heard_as_ctrl_c() -> Iterator[None]:
+    """Inside, SIGTERM and a closed terminal raise KeyboardInterrupt where they would end the process on the spot.
+
+    So whatever is being written is removed. In C code, as in a wait for another process of MPI, they are not heard.
+    """
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class StopRequest:

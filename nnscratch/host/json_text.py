@@ -6,10 +6,16 @@ import json
 import math
 from typing import Any
 
+ENCODER = json.JSONEncoder(allow_nan=False)
+
 
 def json_text(value: object, indent: int | None = None) -> str:
     """Plain values, and NumPy's, as JSON; null for a number that is not finite, which JSON has no word for."""
-    return json.dumps(_finite(value), indent=indent, allow_nan=False)
+    encoder = ENCODER if indent is None else json.JSONEncoder(indent=indent, allow_nan=False)
+    try:
+        return encoder.encode(value)
+    except (TypeError, ValueError):
+        return encoder.encode(_finite(value))
 
 
 def _finite(value: object) -> object:

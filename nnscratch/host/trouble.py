@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 
-from nnscratch.errors import UserError, without_password
+from nnscratch.errors import UserError, cause, without_password
 
 
 def is_trouble_of_the_machine(error: BaseException) -> bool:
@@ -37,9 +38,14 @@ def reason(error: BaseException) -> str:
     if _is_refused_thread(error) or (isinstance(error, BlockingIOError) and error.filename is None):
         return "the system allows no more threads and processes (`ulimit -u`, or a container's limit)"
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        return f"{error.filename}: {cause(error)}" if error.filename else cause(error)
     lines = str(getattr(error, "orig", None) or error).strip().splitlines()
     return without_password(lines[0]) if lines else type(error).__name__
+
+
+def traceback_of(error: BaseException) -> str:
+    """The whole of it in text, without passwords."""
+    return without_password("".join(traceback.format_exception(error)))
 
 
 def _is_refused_thread(error: BaseException) -> bool:

@@ -88,6 +88,7 @@ class RandomNormal(Initializer):
     """W ~ N(0, scale^2), whatever the layer's size: what networks used before their variance was understood."""
 
     name: ClassVar[str] = "random"
+    equations: ClassVar[Mapping[str, str]] = {"Var_W": "scale**2"}
     short: ClassVar[str | None] = "scale"
 
     scale: float = setting(0.01, "standard deviation", gt=0)
@@ -101,6 +102,7 @@ class Constant(Initializer):
     """W = value everywhere."""
 
     name: ClassVar[str] = "constant"
+    equations: ClassVar[Mapping[str, str]] = {"W": "value"}
     short: ClassVar[str | None] = "value"
 
     value: float = setting(0.0, "the value of every weight")
@@ -114,6 +116,7 @@ class Zeros(Initializer):
     """W = 0. In a hidden layer every unit then computes, and learns, the same: kept to show that."""
 
     name: ClassVar[str] = "zeros"
+    equations: ClassVar[Mapping[str, str]] = {"W": "0"}
 
     def values(self, shape: Shape, fans: tuple[int, int], rng: np.random.Generator) -> Array:
         return np.zeros(shape)
@@ -129,6 +132,7 @@ class Dirac(Initializer):
     """
 
     name: ClassVar[str] = "dirac"
+    equations: ClassVar[Mapping[str, str]] = {"W_ijck": "(i == i_centre) * (j == j_centre) * (c == k)"}
 
     def values(self, shape: Shape, fans: tuple[int, int], rng: np.random.Generator) -> Array:
         W = rng.uniform(-1, 1, shape) / math.sqrt(fans[0])
@@ -166,6 +170,7 @@ class Whitening(DataInitializer):
     """
 
     name: ClassVar[str] = "whitening"
+    equations: ClassVar[Mapping[str, str]] = {"w_i": "v_i / sqrt(lamda_i + epsilon)"}
     short: ClassVar[str | None] = "epsilon"
 
     epsilon: float = setting(5e-4, "added to every variance, against noise", gt=0)

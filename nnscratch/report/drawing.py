@@ -16,7 +16,8 @@ from nnscratch.report.elements import text_of
 
 WIDTH, HEIGHT = 420, 270  # units, which a screen of 400 pixels shows a little smaller, a wide one a little larger
 LEFT, RIGHT, TOP, BOTTOM = 50, 12, 34, 40
-LETTER = 6.4  # how wide one is
+LETTER, TITLE_LETTER = 6.4, 8.2  # how wide one is
+ROW = 18  # of a legend
 MOST_POINTS = 400
 STEPS = (1, 2, 5, 10)
 
@@ -131,7 +132,9 @@ class Chart:
 
     def svg(self, alt: str) -> str:
         """The drawing as an element of a page; `alt` says it in words."""
-        return svg_element(self._width, self._height, [*self._parts, *self._head()], alt)
+        rows = self._legend_rows()
+        above = ROW * (len(rows) - 1)
+        return svg_element(self._width, self._height, [*self._parts, *self._head(rows, -above)], alt, above=above)
 
     def _grid(self) -> Iterable[str]:
         left, right, top, bottom = LEFT, self._width - RIGHT, TOP, self._height - BOTTOM
@@ -145,23 +148,43 @@ class Chart:
             yield self._text(x, bottom + 17, label, "middle")
         yield f'<polyline class="axis" points="{left},{top} {left},{bottom} {right},{bottom}"/>'
 
-    def _head(self) -> Iterable[str]:
-        yield f'<text class="title" x="0" y="16">{text_of(self._title)}</text>'
-        x = self._width - RIGHT - sum(LETTER * len(label) + 34 for _, label in self._legend)
-        for kind, label in self._legend:
-            yield f'<line class="line {kind}" x1="{x:.1f}" x2="{x + 22:.1f}" y1="12" y2="12"/>'
-            yield self._text(x + 26, 16, label, "start")
-            x += LETTER * len(label) + 34
+    def _legend_rows(self) -> list[list[tuple[str, str]]]:
+        """The legend beside the title, or in rows below it when there is no room."""
+        if sum(map(_key_width, self._legend)) <= self._width - RIGHT - TITLE_LETTER * len(self._title):
+            return [self._legend]
+        rows: list[list[tuple[str, str]]] = [[]]
+        left = 0.0
+        for each in self._legend:
+            left -= _key_width(each)
+            if left < 0:
+                rows.append([])
+                left = self._width - RIGHT - _key_width(each)
+            rows[-1].append(each)
+        return rows
+
+    def _head(self, rows: list[list[tuple[str, str]]], top: float) -> Iterable[str]:
+        yield f'<text class="title" x="0" y="{16 + top:g}">{text_of(self._title)}</text>'
+        for y, row in enumerate(rows):
+            x = self._width - RIGHT - sum(map(_key_width, row))
+            for kind, label in row:
+                middle = 12 + top + ROW * y
+                yield f'<line class="line {kind}" x1="{x:.1f}" x2="{x + 22:.1f}" y1="{middle:g}" y2="{middle:g}"/>'
+                yield self._text(x + 26, middle + 4, label, "start")
+                x += _key_width((kind, label))
 
     @staticmethod
     def _text(x: float, y: float, text: str, anchor: str) -> str:
         return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text_of(text)}</text>' if text else ""
 
 
-def svg_element(width: float, height: float, parts: Iterable[str], alt: str, style: str = "") -> str:
-    """An svg element of so many units, as large as its place on the page."""
+def _key_width(key: tuple[str, str]) -> float:
+    return LETTER * len(key[1]) + 38
+
+
+def svg_element(
+    width: float, height: float, parts: Iterable[str], alt: str, style: str = "", *, above: float = 0
+) -> str:
+    """An svg element of so many units, and some `above` 0, as large as its place on the page."""
     looks = f' style="{style}"' if style else ""
-    return (
-        f'<svg class="drawing"{looks} viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{text_of(alt)}">'
-        f"{''.join(parts)}</svg>"
-    )
+    box = f"0 {-above:g} {width:g} {height + above:g}"
+    return f'<svg class="drawing"{looks} viewBox="{box}" role="img" aria-label="{text_of(alt)}">{"".join(parts)}</svg>'

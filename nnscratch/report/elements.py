@@ -224,7 +224,7 @@ def table_html(table: Table | None, label: str) -> str:
     if table is None or not table.rows:
         return ""
     classes = [' class="number"' if column.is_number else "" for column in table.columns]
-    titles = (text_of(column.title) for column in table.columns)
+    titles = (text_of(column.title).replace("_", "_<wbr>") for column in table.columns)  # where paper may break it
     head = "".join(f'<th scope="col"{kind}>{title}</th>' for kind, title in zip(classes, titles, strict=True))
     body = "\n".join(
         "<tr>" + "".join(f"<td{kind}>{text_of(cell)}</td>" for kind, cell in zip(classes, row, strict=True)) + "</tr>"

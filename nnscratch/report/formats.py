@@ -21,9 +21,11 @@ def decimal(value: float | None, digits: int = 4) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """'0.4 s', '42 s', '3 min 05 s' or '2 h 07 min'; '-' for what is not known."""
+    """'18 ms', '0.4 s', '42 s', '3 min 05 s' or '2 h 07 min'; '-' for what is not known."""
     if seconds is None or not math.isfinite(seconds):
         return "-"
+    if 0.0005 <= seconds < 0.095:
+        return f"{1000 * seconds:.0f} ms"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -7,9 +7,11 @@ style and marker, so a plot printed in grey still reads. Nothing goes through py
 from __future__ import annotations
 
 import io
+import logging
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SKY, ORANGE, BLACK = "#56B4E9", "#E69F00", "#000000"
+WINE, OLIVE, GREY, BROWN = "#882255", "#999933", "#8c959f", "#7a4b2b"
 INK, MUTED, FAINT = "#1f2328", "#59636e", "#d8dee4"
 
 WIDTH = 8.0  # inches: shown 800 pixels wide, 10 points are 14 pixels
@@ -47,7 +50,7 @@ BEGINNINGS = {".png": b"\x89PNG\r\n\x1a\n", ".pdf": b"%PDF-", ".svg": b"<?xml"}
 
 @dataclass(frozen=True)
 class LineStyle:
-    """A series' looks: no two of the first 28 share colour and dashes."""
+    """A series' looks: no two of the first 11 share their colour, of 44 colour and dashes, of 110 colour and marker."""
 
     color: str
     dashes: str
@@ -56,10 +59,29 @@ class LineStyle:
 
 def line_style(index: int) -> LineStyle:
     """The looks of series number `index`."""
-    colors = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
-    dashes, markers = ("-", "--", "-.", ":"), "osD^vPX"
-    # Seven colours and four dashes have no common divisor: together they repeat only after 28 series.
-    return LineStyle(colors[index % 7], dashes[index % 4], markers[index % 7])
+    colors = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK, WINE, OLIVE, GREY, BROWN)
+    dashes, markers = ("-", "--", "-.", ":"), "osD^vPX<>p"
+    # 11 has no common divisor with 4 nor with 10: together they repeat as late as can be.
+    return LineStyle(colors[index % 11], dashes[index % 4], markers[index % 10])
+
+
+@contextmanager
+def own_looks() -> Iterator[None]:
+    """Inside, matplotlib draws by its own settings and is silent, whatever a matplotlibrc says.
+
+    It reads the one of the folder where one stands, anybody's: that may change every picture, and with usetex start
+    programs. The settings of who uses nnscratch from Python are as before in the end.
+    """
+    logger = logging.getLogger("matplotlib")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        from matplotlib import rc_context, rcParamsDefault
+
+        with rc_context({name: value for name, value in rcParamsDefault.items() if name != "backend"}):
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:

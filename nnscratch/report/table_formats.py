@@ -15,10 +15,19 @@ LATEX = {
 }  # fmt: skip
 
 
+MARKDOWN = {"\\": "\\\\", "`": "\\`", "*": "\\*", "|": "\\|", "&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+def markdown_text(text: str) -> str:
+    """Text from outside for Markdown, shown as it is: it makes no HTML, link, picture, code or emphasis there."""
+    shown = "".join(MARKDOWN.get(each, each) for each in printable(text))
+    return shown.replace("](", "]\\(").replace("][", "]\\[")
+
+
 def markdown_table(table: Table) -> str:
-    """The table for Markdown, as GitHub reads it; a `|` in a cell stays one."""
+    """The table for Markdown, as GitHub reads it; no character of a cell is Markdown's."""
     rows = [[column.title for column in table.columns], *table.rows]
-    lines = [f"| {' | '.join(printable(cell).replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    lines = [f"| {' | '.join(markdown_text(cell) for cell in row)} |" for row in rows]
     rule = "|".join("---:" if column.is_number else "---" for column in table.columns)
     return "\n".join([lines[0], f"|{rule}|", *lines[1:]]) + "\n"
 

@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from nnscratch import cpu
 from nnscratch.host.python_process import module_command
+from nnscratch.report.style import own_looks
 
 MANY = 6
 SIZE = 8  # bytes of a number
@@ -32,7 +33,8 @@ class Job:
         """The picture: the files of a run are written by the run alone."""
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / f"picture{self.suffix}"
-            self.draw(path=path)
+            with own_looks():
+                self.draw(path=path)
             return path.read_bytes()
 
 

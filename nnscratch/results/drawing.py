@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from nnscratch.errors import UserError
 from nnscratch.host.display import Display
+from nnscratch.host.trouble import traceback_of
 
 
 def drawn_by(run: Path) -> str:
@@ -28,4 +28,4 @@ def pictures_may_fail(display: Display, advice: str) -> Iterator[None]:
         said = said if expected else f"{type(error).__name__}: {said}".removesuffix(": ")
         display.warn(f"plots or report are missing: {said}; {advice}")
         if not expected:
-            display.note("".join(traceback.format_exception(error)).rstrip("\n"))
+            display.note(traceback_of(error).rstrip("\n"))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nnscratch.datasets.formats.folder import refuse_endless
 from nnscratch.datasets.formats.images import SUFFIXES, quiet_pillow
 from nnscratch.datasets.formats.npy import read_npy
 from nnscratch.datasets.sources.npz import CLASS_KEYS, KEYS
@@ -43,6 +44,7 @@ def read_labelled(loaded: LoadedRun, path: Path, by: str | None = None) -> Label
     """The labelled examples of a file or folder. Raises DataError, which says how to `predict` without labels."""
     if not path.exists():
         raise DataError(f"{path} does not exist", "--data takes a table, an NPZ file or a folder per class")
+    refuse_endless(path)
     is_table = path.is_file() and path.suffix.lower() != ".npz"
     if by is not None and not is_table:
         raise UsageError(f"--by {by}: {path} is no table", "groups are made by a column of a table")
@@ -120,8 +122,8 @@ def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
     if loaded.takes_images and path.suffix.lower() in SUFFIXES:
         raise unlabelled(loaded, path, "a picture alone has no label; a folder for each class gives them")
     from nnscratch.datasets.tables.frames import pl  # these import polars
-    from nnscratch.datasets.tables.kinds import decimal_mark, fitting_mark
-    from nnscratch.datasets.tables.parsing import known_cells
+    from nnscratch.datasets.tables.kinds import decimal_mark
+    from nnscratch.datasets.tables.parsing import fitting_mark, known_cells
 
     source = loaded.config.data.dataset.build()
     settings = source if isinstance(source, TableSettings) else TableSettings()

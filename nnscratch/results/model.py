@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from datetime import date, time
+from contextlib import suppress
+from datetime import date, datetime, time
 from numbers import Real
 from pathlib import Path
 from threading import Lock
@@ -12,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from nnscratch.datasets.tables.columns import Date
 from nnscratch.errors import DataError, UsageError, did_you_mean
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.network import Network
@@ -194,7 +196,12 @@ class Model:
 
     def _records(self, rows: list[Mapping[str, Any]]) -> Array:
         """Rows with text or dates, as JSON objects are read."""
-        plain = [{name: _plain(cell, number, name) for name, cell in row.items()} for number, row in enumerate(rows)]
+        columns = self._loaded.encoding.columns if self._loaded.encoding is not None else ()
+        formats = {column.name: column.format for column in columns if isinstance(column, Date)}
+        plain = [
+            {name: _plain(cell, number, name, formats.get(name, "")) for name, cell in row.items()}
+            for number, row in enumerate(rows)
+        ]
         stored = np.empty((len(rows), *self.input_shape), np.float32)
         for number, item in enumerate(record_items(self._loaded, list(enumerate(plain, start=1)), ())):
             try:
@@ -204,9 +211,14 @@ class Model:
         return stored
 
 
-def _plain(cell: Any, number: int, name: str) -> str | float | bool | None:
-    """A cell of a dict as JSON has it: moments in ISO's notation, NumPy's numbers as Python's."""
+def _plain(cell: Any, number: int, name: str, format: str) -> str | float | bool | None:
+    """A cell of a dict as JSON has it: NumPy's numbers as Python's, dates in ISO's notation, times as their column."""
     value = cell.item() if isinstance(cell, np.generic) else cell
+    if isinstance(value, time) and format:
+        written = value.strftime(format)
+        with suppress(ValueError):  # a notation that Python does not know
+            if datetime.strptime(written, format).time() == value:
+                return written
     if isinstance(value, date | time):
         return value.isoformat()
     if value is None or isinstance(value, str | int | float | bool):

@@ -17,8 +17,8 @@ from typing import Any
 from nnscratch.config.document import read_yaml
 from nnscratch.errors import UserError
 from nnscratch.host.json_text import json_text
-from nnscratch.report.formats import count, decimal, duration, percent, printable, printable_lines
-from nnscratch.report.table_formats import markdown_table
+from nnscratch.report.formats import count, decimal, duration, percent, printable_lines
+from nnscratch.report.table_formats import markdown_table, markdown_text
 from nnscratch.report.tables import Column, Table
 from nnscratch.results.evaluation import evaluations_of
 from nnscratch.runs.directory import RunDirectory
@@ -126,19 +126,20 @@ def _filled(markdown: str) -> dict[str, str]:
 
 
 def _markdown(values: Mapping[str, Any], config: str, filled: Mapping[str, str]) -> Iterator[str]:
-    yield f"# {values['name']}\n"
+    yield f"# {markdown_text(values['name'])}\n"
     data, digests = values["data"], values["digests"]
     yield "## What it is\n"
     yield f"A network of {count(values['parameters'])} parameters, trained with nnscratch for {values['epochs']} epochs"
-    yield f"({duration(values['train_seconds'])}), {values['status']}. Started {printable(values['started'] or '-')}."
+    started = markdown_text(values["started"] or "-")
+    yield f"({duration(values['train_seconds'])}), {values['status']}. Started {started}."
     origin = values["started_from"]
     if origin is not None:
-        yield f"It started from the weights of {printable(str(origin['run']))}, epoch {origin['epoch']}."
+        yield f"It started from the weights of {markdown_text(str(origin['run']))}, epoch {origin['epoch']}."
     yield ""
     for name, hint in TO_FILL_IN.items():
         yield f"## {name}\n\n{filled.get(name, f'{UNFILLED} {hint}.')}\n"
     yield "## Data\n"
-    yield f"{printable(str(data['name']))} ({printable(str(data['origin']))}): {count(data['train'])} training,"
+    yield f"{markdown_text(str(data['name']))} ({markdown_text(str(data['origin']))}): {count(data['train'])} training,"
     yield f"{count(data['validation'])} validation, {count(data['test'])} test examples.\n"
     yield "How often each split was looked at; whoever chooses by a split fits it, too:\n"
     rows = tuple((name, count(times)) for name, times in values["looks"].items())
@@ -146,16 +147,17 @@ def _markdown(values: Mapping[str, Any], config: str, filled: Mapping[str, str])
     yield "## Figures\n"
     if not values["evaluations"]:
         figures = {name: value for name, value in values["training_test"].items() if name != "epoch"}
-        told = ", ".join(f"{name} {_figure(name, value)}" for name, value in figures.items())
+        told = ", ".join(f"{markdown_text(name)} {_figure(name, value)}" for name, value in figures.items())
         yield f"At the end of training: {told or 'no test split was scored'}. `nnscratch evaluate` adds intervals.\n"
     for name, found in values["evaluations"].items():
-        yield f"### {printable(name)}: {count(found.get('examples'))} examples\n"
+        yield f"### {markdown_text(name)}: {count(found.get('examples'))} examples\n"
         yield markdown_table(_figures(found))
         yield from _subgroups(found.get("subgroups"))
     yield "## Accountability\n"
     yield from _accountability(values, digests)
     yield "## Config\n"
-    yield f"```yaml\n{printable_lines(config)}```\n"
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", config)), 0)  # which no line of it ends
+    yield f"{fence}yaml\n{printable_lines(config).rstrip()}\n{fence}\n"
 
 
 def _figures(found: Mapping[str, Any]) -> Table:

@@ -16,7 +16,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from nnscratch.datasets.formats.folder import HIDDEN, SEEN, walk
+from nnscratch.datasets.formats.folder import HIDDEN, SEEN, refuse_endless, walk
 from nnscratch.datasets.formats.images import SUFFIXES, decode
 from nnscratch.datasets.formats.npy import MAGIC, read_npy_header
 from nnscratch.datasets.sources.array_inputs import COLOURS
@@ -79,6 +79,7 @@ def _json_items(loaded: LoadedRun, lines: Sequence[tuple[int, str]], keep: Seque
 
 def _items_of(loaded: LoadedRun, path: Path, keep: Sequence[str]) -> Iterator[Item]:
     try:
+        refuse_endless(path)
         if path.is_dir():
             yield from _folder_items(loaded, path, keep)
         elif _is_array(path):

@@ -14,7 +14,7 @@ import numpy as np
 from nnscratch.datasets.tables.columns import Category, Number
 from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.datasets.tables.header import TARGET_NAMES
-from nnscratch.datasets.tables.json_text import Digits
+from nnscratch.datasets.tables.json_text import half_character
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.errors import DataError, UserError
 from nnscratch.nn.compute.buffers import Array
@@ -62,9 +62,10 @@ def read_as_trained(loaded: LoadedRun, path: Path, as_text: Sequence[str], data:
 
     def read(header: bool | None) -> TextTable:
         if data is None:
-            return read_table(path, delimiter, header, as_text)
-        return read_table_text(path, data, delimiter, header, as_text)
+            return read_table(path, delimiter, header, as_text, with_comma)
+        return read_table_text(path, data, delimiter, header, as_text, with_comma)
 
+    with_comma = _with_comma(loaded)
     settings = loaded.config.data.dataset.build()
     delimiter, header = (settings.delimiter, settings.header) if isinstance(settings, TableSettings) else (None, None)
     table = read(header)
@@ -87,20 +88,22 @@ def record_items(
     encoding = loaded.encoding
     if encoding is None:
         raise DataError("JSON objects are rows of a table, and this run was trained on none", "give it paths")
-    commas = [each.name for each in encoding.columns if isinstance(each, Number) and each.decimal == ","]
     complete: list[tuple[int, dict[str, Any]]] = []
     for line, record in [*records, (0, {})]:
         missing = [column.name for column in encoding.columns if column.name not in record] + [
             name for name in keep if name not in record
         ]
-        if not missing:
-            complete.append((line, _with_commas(record, commas) if commas else record))
+        damage = None if missing else half_character(record)
+        if not missing and damage is None:
+            complete.append((line, record))
             continue
         if complete:
-            yield from _rows(loaded, from_records(Path("-"), complete, (), _as_written(loaded, keep)), keep)
+            table = from_records(Path("-"), complete, (), _as_written(loaded, keep), _with_comma(loaded))
+            yield from _rows(loaded, table, keep)
             complete = []
         if line:
-            yield failure(f"-:{line}", DataError(f"no {', '.join(map(repr, missing[:10]))} in the object"))
+            reason = damage or f"no {', '.join(map(repr, missing[:10]))} in the object"
+            yield failure(f"-:{line}", DataError(reason))
 
 
 def _as_written(loaded: LoadedRun, keep: Sequence[str]) -> tuple[str, ...]:
@@ -109,11 +112,10 @@ def _as_written(loaded: LoadedRun, keep: Sequence[str]) -> tuple[str, ...]:
     return (*keep, *(column.name for column in columns if isinstance(column, Category)))
 
 
-def _with_commas(record: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """The record with the numbers of these columns written as their table writes them: in a column with text they are
-    read as text."""
-    numbers = {name: record[name] for name in names if isinstance(record[name], Digits)}
-    return record | {name: number.replace(".", ",") for name, number in numbers.items()}
+def _with_comma(loaded: LoadedRun) -> tuple[str, ...]:
+    """The columns whose text has a decimal comma."""
+    columns = () if loaded.encoding is None else loaded.encoding.columns
+    return tuple(column.name for column in columns if isinstance(column, Number) and column.decimal == ",")
 
 
 def failure(name: str, error: UserError) -> Item:
@@ -149,8 +151,8 @@ def _rows(loaded: LoadedRun, table: TextTable, keep: Sequence[str]) -> Iterator[
 def _with_marks_of(table: TextTable, encoding: TableEncoding) -> TableEncoding:
     """The encoding for a table whose numbers may have another decimal mark than those of training."""
     from nnscratch.datasets.tables.frames import pl
-    from nnscratch.datasets.tables.kinds import decimal_mark, fitting_mark
-    from nnscratch.datasets.tables.parsing import known_cells
+    from nnscratch.datasets.tables.kinds import decimal_mark
+    from nnscratch.datasets.tables.parsing import fitting_mark, known_cells
 
     mark, why = decimal_mark(table, None)
     is_clear = mark == "," and "could be either" not in why

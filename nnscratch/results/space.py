@@ -36,7 +36,7 @@ class Space:
     @classmethod
     def of(cls, train: Examples, outputs: int, finer: int = 1) -> Space | None:
         """The space of one or two features and few outputs; None of anything else."""
-        if train.inputs.ndim != 2 or train.inputs.shape[1] not in (1, 2) or outputs > MOST_OUTPUTS:
+        if not has_few_features(train) or outputs > MOST_OUTPUTS:
             return None
         size = finer * (ON_LINE if train.inputs.shape[1] == 1 else ON_PLANE)
         values = train.inputs[train.rows].astype(np.float64)
@@ -84,6 +84,11 @@ class Space:
         made = (np.concatenate(parts).reshape(*self.shape, -1) for parts in (sums, y))
         before, after = made
         return before, after
+
+
+def has_few_features(train: Examples) -> bool:
+    """Whether they can be points of a line or a plane."""
+    return train.inputs.ndim == 2 and train.inputs.shape[1] in (1, 2)
 
 
 def _scaled(affine: Affine, stored: Array) -> Array:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from nnscratch.datasets.formats.npy import read_npy
-from nnscratch.errors import DataError, UserError
+from nnscratch.errors import DataError, UserError, cause
 from nnscratch.nn.compute.buffers import Array
 
 FORMAT = 2
@@ -74,7 +74,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint {path}") from None
     except OSError as error:
-        raise UserError(f"cannot read the checkpoint {path}: {error.strerror or error}") from None
+        raise UserError(f"cannot read the checkpoint {path}: {cause(error)}") from None
     whole = memoryview(contents)
     if hashlib.sha256(whole[:-DIGEST_LENGTH]).hexdigest().encode() != whole[-DIGEST_LENGTH:]:
         raise damaged(path, "its checksum does not fit its contents")

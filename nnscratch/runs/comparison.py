@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -12,11 +12,11 @@ from typing import Any
 from nnscratch.config.config import load_config
 from nnscratch.config.document import read_yaml
 from nnscratch.config.node import Value
-from nnscratch.errors import ConfigError, UsageError, UserError
-from nnscratch.report.style import BEGINNINGS, picture_suffix
+from nnscratch.errors import ConfigError, UsageError, UserError, cause
+from nnscratch.report.style import BEGINNINGS, own_looks, picture_suffix
 from nnscratch.report.table_formats import TABLE_FORMATS
 from nnscratch.report.tables import Table, differences, plain_table, runs_table
-from nnscratch.report.values import RunSummary, TimedAccuracy
+from nnscratch.report.values import Row, RunSummary, TimedAccuracy
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.group import RunGroup
 from nnscratch.runs.group_comparison import GroupComparison, compare_groups
@@ -33,7 +33,8 @@ class Comparison:
     picture: Path | None
     format: str = "text"
     """Of the figures: a key of TABLE_FORMATS; beside text, nothing else is shown."""
-    failure = None
+    failure: UserError | None = None
+    """Why there is no picture, when it was to be drawn."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json; differences by setting, then by run, as YAML writes them."""
@@ -51,7 +52,8 @@ class Comparison:
             return TABLE_FORMATS[self.format](figures).rstrip("\n")
         parts = [plain_table(figures)]
         parts.append(plain_table(self.differences) if self.differences.rows else "the configurations are the same\n")
-        parts.append(f"picture in {self.picture}" if self.picture else "nothing to draw yet")
+        if self.failure is None:
+            parts.append(f"picture in {self.picture}" if self.picture else "nothing to draw yet")
         return "\n".join(parts)
 
 
@@ -82,14 +84,12 @@ def compare_runs(
     summaries = tuple((run.path, replace(summarize(run), name=label)) for label, run in by_label.items())
     name = "-".join(run.name for run in runs)[:100] + ("-against-time" if against_time else "")
     picture = output or (runs[0].path.parent / "comparisons" / f"{name}.png" if format == "text" else None)
-    if picture is not None:
-        with _picture(picture):
-            if against_time:
-                drawn = _draw_against_time([summary for _, summary in summaries], list(settings.values()), picture)
-            else:
-                drawn = _draw_curves(by_label, picture)
-        picture = picture if drawn else None
-    return Comparison(summaries, differences(settings), picture, format)
+    if against_time:
+        draw = partial(_draw_against_time, [summary for _, summary in summaries], list(settings.values()))
+    else:
+        draw = partial(_draw_curves, by_label)
+    picture, failure = _drawn(picture, draw)
+    return Comparison(summaries, differences(settings), picture, format, failure)
 
 
 def _compare_groups(
@@ -115,31 +115,45 @@ def _compare_groups(
         for label, group in zip(labels, groups, strict=True)
         if (rows := [history for member in group.members if (history := member.run.read_history())])
     }
-    if picture is None or not histories:
-        return compared
-    with _picture(picture):
-        from nnscratch.report.curves import band_curves
-
-        band_curves(histories, picture)
-    return replace(compared, picture=picture)
+    picture, failure = _drawn(picture, partial(_draw_bands, histories))
+    return replace(compared, picture=picture, failure=failure)
 
 
-@contextmanager
-def _picture(path: Path) -> Iterator[None]:
-    """While a picture is drawn there; UserError when something else lies there, or it cannot be written."""
+def _drawn(path: Path | None, draw: Callable[[Path], bool]) -> tuple[Path | None, UserError | None]:
+    """The picture, None when there is nothing to draw, and what went wrong: the figures stand all the same.
+
+    Raises UserError when something else lies there, or it cannot be written.
+    """
+    if path is None:
+        return None, None
     beginning = BEGINNINGS[picture_suffix(path)]
     try:
         if path.exists() and not _begins_with(beginning, path):
             kind = path.suffix[1:].upper()
             raise UserError(f"{path} exists and is no {kind}: it is not overwritten", "choose another name by --output")
-        yield
+        with own_looks():
+            return (path if draw(path) else None), None
+    except UserError:
+        raise
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}", "--output says where") from None
+        raise UserError(f"cannot write {path}: {cause(error)}", "--output says where") from None
+    except (Exception, SystemExit) as error:  # whatever a broken library raises
+        said = f"{type(error).__name__}: {error}".removesuffix(": ")
+        return None, UserError(f"cannot draw {path}: {said}", "the figures above stand without it")
 
 
 def _begins_with(beginning: bytes, path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(len(beginning)) == beginning
+
+
+def _draw_bands(histories: Mapping[str, Sequence[Sequence[Row]]], picture: Path) -> bool:
+    """The curves of groups with their bands; False when no run of them has an epoch yet."""
+    if histories:
+        from nnscratch.report.curves import band_curves
+
+        band_curves(histories, picture)
+    return bool(histories)
 
 
 def _draw_curves(runs: Mapping[str, RunDirectory], picture: Path) -> bool:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
-from nnscratch.errors import UsageError, UserError
+from nnscratch.errors import UsageError, UserError, cause
 from nnscratch.host.appending import open_own_to_append, open_to_append, open_without_following
 from nnscratch.host.json_text import json_text
 from nnscratch.report.files import replace_file
@@ -58,7 +58,7 @@ class RunDirectory:
             if path is not None:
                 shutil.rmtree(path, ignore_errors=True)
             raise UserError(
-                f"cannot create a run in {runs_dir}: {error.strerror or error}", "choose another folder by --runs-dir"
+                f"cannot create a run in {runs_dir}: {cause(error)}", "choose another folder by --runs-dir"
             ) from None
         return cls(path)
 
@@ -125,7 +125,7 @@ class RunDirectory:
         try:
             handle = open_to_append(self.path / layout.LOCK)
         except OSError as error:
-            raise UserError(f"cannot write into {self.path}: {error.strerror or error}") from None
+            raise UserError(f"cannot write into {self.path}: {cause(error)}") from None
         with handle:
             for _ in range(20):  # somebody may just look whether it is held
                 if take_lock(handle):
@@ -188,7 +188,7 @@ class RunDirectory:
                         f"{folder} is a link: nothing is written through it", "put a folder in its place"
                     ) from None
             except OSError as error:
-                raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+                raise UserError(f"cannot write {path}: {cause(error)}") from None
         return path
 
     def remove_leftovers(self) -> None:
@@ -203,7 +203,7 @@ class RunDirectory:
         try:
             replace_file(path, contents)
         except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+            raise UserError(f"cannot write {path}: {cause(error)}") from None
 
     def write_text(self, name: str, text: str) -> None:
         """The same for text."""
@@ -238,7 +238,7 @@ class RunDirectory:
                     file.truncate(size)
                     raise
         except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+            raise UserError(f"cannot write {path}: {cause(error)}") from None
 
     def rewrite_metrics(self, history: Sequence[Row]) -> None:
         """metrics.jsonl with these epochs and nothing after them: what a resume goes on from."""
@@ -301,7 +301,7 @@ class RunDirectory:
             for old in sorted(self.checkpoints.glob(f"step-*{layout.CHECKPOINT_SUFFIX}"))[:-keep]:
                 old.unlink()
         except OSError as error:
-            raise UserError(f"cannot keep the checkpoint {copy}: {error.strerror or error}") from None
+            raise UserError(f"cannot keep the checkpoint {copy}: {cause(error)}") from None
 
 
 def find_checkpoint(path: Path) -> tuple[RunDirectory, Path]:

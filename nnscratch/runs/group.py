@@ -19,7 +19,7 @@ from typing import Literal
 from nnscratch.config.config import Config, differences, load_config
 from nnscratch.config.overrides import override
 from nnscratch.config.plugins import imported_plugin, plugin_digests
-from nnscratch.errors import UsageError, UserError
+from nnscratch.errors import UsageError, UserError, cause
 from nnscratch.host.appending import open_to_append
 from nnscratch.host.json_text import json_text
 from nnscratch.report.files import write_atomically
@@ -103,7 +103,7 @@ class RunGroup:
             path = new_folder(runs_dir, config.name)
         except OSError as error:
             raise UserError(
-                f"cannot create a group of runs in {runs_dir}: {error.strerror or error}",
+                f"cannot create a group of runs in {runs_dir}: {cause(error)}",
                 "choose another folder by --runs-dir",
             ) from None
         kept, _ = keep_plugins(RunDirectory(path), config)

@@ -62,7 +62,8 @@ class GroupComparison:
     found: tuple[Difference, ...]
     picture: Path | None
     format: str = "text"
-    failure = None
+    failure: UserError | None = None
+    """Why there is no picture, when it was to be drawn."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json."""
@@ -82,7 +83,8 @@ class GroupComparison:
             TABLE_FORMATS["text"](self.settings) if self.settings.rows else "the configurations are the same\n"
         )
         parts += [each.to_text() for each in self.found]
-        parts.append(f"picture in {self.picture}" if self.picture else "nothing to draw yet")
+        if self.failure is None:
+            parts.append(f"picture in {self.picture}" if self.picture else "nothing to draw yet")
         return "\n".join(parts)
 
     def _figures(self) -> Table:

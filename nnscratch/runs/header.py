@@ -18,6 +18,8 @@ from nnscratch.training.progress import Progress
 
 LARGEST = 1 << 40
 """Numbers of an example, or outputs: more than any machine holds."""
+LONGEST_NAME = 10_000
+"""Letters of a class or a column; an array of names takes four bytes for each, and has them all as long."""
 NOT_IN_ALL = ("progress", "optimizer_steps", "encoding", "temperature", "white", "network")
 """What `best`, a run not trained on a table or on deep pixels, or one from before it was kept does not have."""
 
@@ -87,6 +89,11 @@ def header_of(checkpoint: Checkpoint, file: Path) -> Header:
         ):
             if names is not None and len(names) != number:
                 raise ValueError(f"there are {len(names)} names for {number} {what}")
+        for name in (*(header.classes or ()), *(header.target_names or ()), *(header.feature_names or ())):
+            if len(name) > LONGEST_NAME:
+                raise ValueError(f"there is a name of {len(name):,} letters: {name[:20]!r}...")
+        if header.network is not None and header.network.views != "none" and len(header.input_shape) != 3:
+            raise ValueError(f"views are of pictures, not of inputs of shape {tuple(header.input_shape)}")
         if header.network is None and checkpoint.header.get("network") is not None:
             raise ValueError("the network is not one")
         if header.encoding is not None and len(TableEncoding.from_dict(header.encoding).features) != inputs:

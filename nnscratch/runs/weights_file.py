@@ -32,8 +32,9 @@ def _exported(path: Path) -> Checkpoint:
         scaling = {name: np.array(each, np.float32) for name, each in json.loads(texts["scaling"]).items()}
         network = record.build(tuple(header["input_shape"]), header["outputs"])
     except (KeyError, ValueError, TypeError, RecursionError) as error:
+        reason = f"has no {error}" if isinstance(error, KeyError) else f"cannot be read: {error}"
         raise DataError(
-            f"{path} was not exported by nnscratch: its header has no right {error}",
+            f"{path} was not exported by nnscratch: its header {reason}",
             "`nnscratch export RUN --to safetensors` writes one that has all that is needed",
         ) from None
     state = network.parameters.state_names

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from asyncio import Future
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from itertools import chain
+from itertools import chain, islice
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Generic, TypeAlias, TypeVar
@@ -15,8 +15,11 @@ from nnscratch.serve.limits import Limits, Refusal
 
 In = TypeVar("In")
 Out = TypeVar("Out")
-Answer: TypeAlias = Future[tuple[Sequence[In], Sequence[Out]]]
-Waiting: TypeAlias = tuple[Sequence[In], Answer[In, Out]]
+Answer: TypeAlias = Future[Sequence[Out]]
+Waiting: TypeAlias = tuple[Sequence[In], Answer[Out]]
+
+
+Answered: TypeAlias = tuple[Answer[Out], Sequence[Out] | Exception]
 
 
 class Batches(Generic[In, Out]):
@@ -51,8 +54,8 @@ class Batches(Generic[In, Out]):
         """Whether the thread is there."""
         return self._thread.is_alive()
 
-    def submit(self, rows: Sequence[In], answer: Answer[In, Out]) -> None:
-        """The answer gets the rows with what `compute` gives for each. Raises Refusal when too many wait already."""
+    def submit(self, rows: Sequence[In], answer: Answer[Out]) -> None:
+        """The answer gets what `compute` gives for each row. Raises Refusal when too many wait already."""
         with self._lock:
             if self._waiting + len(rows) > self._limits.waiting:
                 raise Refusal(429, f"{self._waiting:,} rows are waiting already; ask again in a second")
@@ -70,9 +73,9 @@ class Batches(Generic[In, Out]):
             gathered: list[Waiting[In, Out]] = []
             is_open = self._gather(gathered)
             # Who went away meanwhile is not computed for.
-            wanted = [each for each in gathered if each[1].set_running_or_notify_cancel()]
+            wanted = [each for each in gathered if not each[1].cancelled()]
             if wanted:
-                self._answer(wanted)
+                deliver(self._answers(wanted))
             with self._lock:
                 self._waiting -= sum(len(rows) for rows, _ in gathered)
 
@@ -96,19 +99,32 @@ class Batches(Generic[In, Out]):
             number += len(item[0])
         return True
 
-    def _answer(self, gathered: Sequence[Waiting[In, Out]]) -> None:
+    def _answers(self, gathered: Sequence[Waiting[In, Out]]) -> list[Answered[Out]]:
         try:
             found = self._compute(list(chain.from_iterable(rows for rows, _ in gathered)))
         except Exception as error:
             if len(gathered) == 1:
-                gathered[0][1].set_exception(error)
-                return
-            for each in gathered:  # whose fault it is shows when each goes alone
-                self._answer([each])
-            return
+                return [(gathered[0][1], error)]
+            # Whose fault it is shows when each goes alone.
+            return [answered for each in gathered for answered in self._answers([each])]
         self.rows += len(found)
         self.batches += 1
-        start = 0
-        for rows, answer in gathered:
-            answer.set_result((rows, found[start : start + len(rows)]))
-            start += len(rows)
+        parts = iter(found)
+        return [(answer, list(islice(parts, len(rows)))) for rows, answer in gathered]
+
+
+def deliver(answered: Sequence[Answered[Out]]) -> None:
+    """Gives the answers to who waits for them in an event loop, from another thread: the loop is woken once for all."""
+    loop = answered[0][0].get_loop()
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(_set, answered)
+
+
+def _set(answered: Sequence[Answered[Out]]) -> None:
+    for answer, found in answered:
+        if answer.done():
+            continue  # who asked has gone
+        if isinstance(found, Exception):
+            answer.set_exception(found)
+        else:
+            answer.set_result(found)

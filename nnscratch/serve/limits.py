@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nnscratch.datasets.formats.images import MOST_PIXELS
+from nnscratch.datasets.formats.picture_costs import MOST_PIXELS
 from nnscratch.errors import UserError
 
 

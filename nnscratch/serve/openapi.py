@@ -94,6 +94,7 @@ def _schemas(described: Description, limits: Limits) -> dict[str, Any]:
         if described.classes
         else _object(input={"type": "string"}, values=_object(**dict.fromkeys(described.targets, number)))
     )
+    answer["properties"]["note"] = {"type": "string", "description": "what training never saw, and was taken for"}
     failed = _object(input={"type": "string"}, error={"type": "string"})
     count = {"type": "integer", "minimum": 0}
     return {

@@ -49,6 +49,7 @@ function shown(prediction, picture, isAlone) {
     const list = element("ol");
     list.append(...lines(prediction));
     made.append(list);
+    if (prediction.note) made.append(element("p", prediction.note, "note"));
   }
   return made;
 }

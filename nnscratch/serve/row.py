@@ -17,3 +17,5 @@ class Row:
 
     name: str
     values: Array | dict[str, Any] | str
+    note: str = ""
+    """What in it training never saw, and what it was taken for."""

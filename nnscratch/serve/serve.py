@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import math
 import signal
 import socket
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from nnscratch.datasets.formats.images import quiet_pillow
@@ -69,22 +71,36 @@ def server_for(service: Service) -> uvicorn.Server:
     """The HTTP server of a service; `run([socket])` serves until it is told to exit."""
     import uvicorn
 
-    from nnscratch.serve.app import HEADERS, application
+    from nnscratch.serve.app import HEADERS, Application
 
     limits = service.limits
     config = uvicorn.Config(
-        application(service),
-        http="h11",  # which bounds headers, as the faster httptools does not
+        Application(service),
+        http="h11",  # the faster httptools bounds no headers, and loses the bodies of clients that offer HTTP/2
         ws="none",
         lifespan="on",
         log_config=None,
+        log_level="error",  # what clients do wrong is answered, and fills no log
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         headers=list(HEADERS.items()),
         limit_concurrency=limits.connections,
         timeout_graceful_shutdown=math.ceil(limits.seconds) + GRACE,
     )
-    return uvicorn.Server(config)
+    config.load()
+
+    class Server(uvicorn.Server):
+        """Once it is to stop, who is answered is told to ask again on another connection."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            super().handle_exit(sig, frame)
+            # A second Ctrl-C cuts requests off, and each would leave a traceback in the log.
+            logging.getLogger("uvicorn.error").disabled = self.force_exit
+            for headers in (self.config.encoded_headers, self.server_state.default_headers):
+                headers.append((b"connection", b"close"))
+
+    return Server(config)
 
 
 def _listen(host: str, port: int) -> socket.socket:

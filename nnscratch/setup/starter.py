@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nnscratch.datasets.report import DataReport
-from nnscratch.errors import UsageError, UserError
+from nnscratch.errors import UsageError, UserError, cause
 from nnscratch.report.files import write_atomically
 from nnscratch.results.data_text import whole_report_text
 
@@ -98,4 +98,4 @@ def write_config(path: Path, text: str) -> None:
     try:
         write_atomically(path, text.encode())
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+        raise UserError(f"cannot write {path}: {cause(error)}") from None

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from nnscratch.errors import UserError
+from nnscratch.errors import UserError, cause
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -30,7 +30,7 @@ def open_journal(path: Path) -> tuple[BaseStorage, Mutex]:
         with mutex():
             return JournalStorage(file), mutex  # type: ignore[arg-type]  # a JournalFile has all that is called
     except OSError as error:
-        raise UserError(f"cannot use the journal {path}: {error.strerror or error}") from None
+        raise UserError(f"cannot use the journal {path}: {cause(error)}") from None
     except (ValueError, KeyError, TypeError, AssertionError):
         raise file.damaged() from None
 

@@ -19,6 +19,7 @@ from nnscratch.host.json_text import json_text
 from nnscratch.host.workplace import Workplace
 from nnscratch.report.files import write_atomically
 from nnscratch.report.formats import metric_value
+from nnscratch.report.style import own_looks
 from nnscratch.report.tables import leaderboard, plain_table
 from nnscratch.report.values import Goal, TrialSummary
 from nnscratch.results.drawing import pictures_may_fail
@@ -101,7 +102,7 @@ def conclude(study: Study, folder: Path, workplace: Workplace) -> SweepSummary:
 
 def draw(study: Study, trials: Sequence[Trial], folder: Path, display: Display) -> None:
     """Writes the plots of a sweep; a warning when they cannot be drawn."""
-    with pictures_may_fail(display, f"the leaderboard is in {folder}"):
+    with pictures_may_fail(display, f"the leaderboard is in {folder}"), own_looks():
         _draw(study, trials, folder / "plots")
         display.say(f"plots in {folder / 'plots'}")
 

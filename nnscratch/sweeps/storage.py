@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 LOCK_SECONDS = 120.0
-CONNECTION_STRING = r"^postgres(ql)?(\+\w+)?:|(^|\s)(host|hostaddr|port|dbname|user|password|service|passfile)\s*="
-"""What is no path, but a database said in other words than a URL."""
+CONNECTION_STRING = (
+    r"^postgres(ql)?(\+\w+)?:|:.*@|"
+    r"(^|[\s;])(host|hostaddr|server|port|dbname|database|user|uid|pwd|pass(word|wd|phrase)?|service|passfile)\s*="
+)
+"""What is no path, but a database said in other words than a URL: user:password@host, password=... host=..."""
 
 
 @dataclass(frozen=True)
@@ -47,31 +50,34 @@ def open_storage(url: str | None, folder: Path, name: str) -> SharedStorage:
     if url is None:
         return _in_journal(folder / "study.journal")
     scheme, separator, _ = url.partition("://")
-    if not separator and not re.search(CONNECTION_STRING, url):
+    if not separator and not re.search(CONNECTION_STRING, url, re.IGNORECASE):
         return _in_journal(Path(url))
     if not separator or not _is_well_formed(url):
+        # Nothing of it is shown: who can tell where a password begins and ends?
         raise UsageError(
-            f"--storage {without_password(url)} is neither a URL nor the path of a journal file",
+            "--storage: this is neither a URL nor the path of a journal file",
             "write postgresql://user:password@host/database, with %40 for @, %2F for /, %3A for :, %23 for # and %3F "
             "for ? in the password; better, leave it out and put it into ~/.pgpass",
         )
     if re.fullmatch(r"postgres(ql)?(\+\w+)?", scheme):
         return _open_postgresql(url, name)
     raise UsageError(
-        f"--storage {without_password(url)}: {scheme} is not supported",
+        f"--storage {scheme}://...: this is not supported",
         "use postgresql://user@host/database, or the path of a journal file that all machines share",
     )
 
 
 def _is_well_formed(url: str) -> bool:
     """Whether it is clear where the password of a URL ends: else its rest would be taken for a host, and shown."""
+    if re.search(r"[\s\x00-\x1f]|%00", url) or not re.match(r"[A-Za-z][\w+.-]*://", url):
+        return False
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises when it is no number
     except ValueError:
         return False
     rest = f"{parts.path}?{parts.query}"
-    return parts.netloc.count("@") <= 1 and not parts.fragment and not re.search(r"[@;\s]", rest)
+    return parts.netloc.count("@") <= 1 and not parts.fragment and not re.search(r"[@;]", rest)
 
 
 def _in_journal(path: Path) -> SharedStorage:
@@ -99,7 +105,7 @@ def _open_postgresql(url: str, name: str) -> SharedStorage:
         # One lock for all sweeps while the tables are made: two processes at once would collide.
         with advisory_mutex(engine, "tables")():
             storage = RDBStorage(url, engine_kwargs=engine_settings)
-    except (sqlalchemy.exc.SQLAlchemyError, OptunaError, RuntimeError) as error:
+    except (sqlalchemy.exc.SQLAlchemyError, OptunaError, RuntimeError, ValueError, ImportError) as error:
         reason = without_password(str(getattr(error, "orig", None) or error).strip().splitlines()[0])
         raise UserError(
             f"cannot use the database {shown}: {reason}", "is it running, and may you write to it?"

@@ -69,7 +69,7 @@ class SweepPage:
         status = "running" if goes_on else "stopped" if summary is None or summary.stopped else "completed"
         stopped = (summary.stopped.message,) if summary is not None and summary.stopped is not None else ()
         now = time.strftime("%Y-%m-%d %H:%M:%S")
-        again = f", loaded again every {REFRESH} seconds" if goes_on else ""
+        again = f"; made again every few seconds while the sweep runs, and loaded again every {REFRESH}"
         return SweepContents(
             name=definition.name,
             subtitle=f"{definition.method} search with {definition.command.config}, for the "
@@ -87,7 +87,7 @@ class SweepPage:
             importances=self._importances(trials),
             leaderboard=leaderboard([_row(trial, study) for trial in trials], goal=metric.goal, metric=metric.name),
             config=definition.path.read_text(encoding="utf-8", errors="replace") if definition.path.is_file() else "",
-            footer=f"As of {now}{again}. This page loads nothing from the network.",
+            footer=f"As of {now}{again if goes_on else ''}. This page loads nothing from the network.",
         )
 
     def _importances(self, trials: Sequence[Trial]) -> dict[str, float]:

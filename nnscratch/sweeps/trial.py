@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import traceback
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from nnscratch.errors import DataError, DivergenceError, Interrupted, UserError
 from nnscratch.experiment.train import resume, train
 from nnscratch.host.display import LogDisplay
 from nnscratch.host.interruption import TAKEN_OVER, StopRequest
-from nnscratch.host.trouble import is_out_of_memory, is_trouble_of_the_machine, reason
+from nnscratch.host.trouble import is_out_of_memory, is_trouble_of_the_machine, reason, traceback_of
 from nnscratch.report.files import write_atomically
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.starting import with_whole_path
@@ -99,7 +98,7 @@ def _fault(error: Exception, trial: Trial, folder: Path) -> str:
     if isinstance(error, UserError):
         return error.message.splitlines()[0]
     where = folder / "trials" / f"trial-{trial.number:04d}-error.txt"
-    write_atomically(where, "".join(traceback.format_exception(error)).encode())
+    write_atomically(where, traceback_of(error).encode())
     return f"{type(error).__name__}: {reason(error)} (see {where.name})"
 
 

@@ -224,10 +224,10 @@ def _topic(topic: Topic) -> Iterator[str]:
 
 
 def _typeset(formulas: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """Formulas below each other, as the code host shows mathematics."""
+    """Formulas below each other, as the code host shows mathematics: between $$ it would take Markdown's signs away."""
     if formulas:
         lines = [rf"{to_tex(name)} &= {to_tex(formula)}" for name, formula in formulas]
-        yield from ("", "$$", r"\begin{aligned}", " \\\\\n".join(lines), r"\end{aligned}", "$$")
+        yield from ("", "```math", r"\begin{aligned}", " \\\\\n".join(lines), r"\end{aligned}", "```")
 
 
 def _derivation(text: str) -> Iterator[str]:
@@ -257,7 +257,9 @@ def _is_formula(paragraph: str) -> bool:
 
 def _prose(text: str) -> str:
     """One line of Markdown in which no character has a meaning of its own."""
-    return re.sub(r"([*_<>\[\]|^~$\\])", r"\\\1", " ".join(text.replace("`", "\0").split())).replace("\0", "`")
+    parts = " ".join(text.split()).split("`")  # every other one is code, in which a backslash would be seen
+    parts[::2] = [re.sub(r"([*_<>\[\]|^~$\\])", r"\\\1", part) for part in parts[::2]]
+    return "`".join(parts)
 
 
 def _capital(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nnscratch.errors import UserError
+from nnscratch.errors import UserError, cause
 from nnscratch.nn.equations import Equation, number
 from nnscratch.report.files import write_atomically
 from nnscratch.teaching.explanation import Explanation
@@ -57,7 +57,7 @@ def _write(path: Path, text: str) -> None:
     try:
         write_atomically(path, text.encode())
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+        raise UserError(f"cannot write {path}: {cause(error)}") from None
 
 
 def as_text(explanation: Explanation) -> str:
@@ -95,11 +95,11 @@ def _markdown(explanation: Explanation) -> Iterator[str]:
         yield from ("", f"## {section.title}", "", "```text", section.words, "```", "")
         yield from (f"- `{array.text}`" for array in section.arrays)
         for equation in section.equations:
-            yield from ("", "$$")
+            yield from ("", "```math")
             yield rf"{_name_tex(equation.name)} = {to_tex(equation.formula)}"
             yield f"= {to_tex(equation.numbers)}"
             yield f"= {to_tex(number(equation.value))}"
-            yield from ("$$", *([f"({equation.note})"] if equation.note else []))
+            yield from ("```", *([f"({equation.note})"] if equation.note else []))
 
 
 def _note(equation: Equation) -> str:

@@ -48,8 +48,9 @@ def graph_svg(explanation: Explanation, *, links: bool = False) -> str:
     drawing = _Drawing(explanation, links)
     width, height = drawing.width, drawing.draw()
     title = escape(printable(f"{explanation.name}: training step {explanation.step}"))
+    alone = f'{XMLNS} style="background: #ffffff"'  # on a dark page, too, its letters are dark
     return (
-        f'<svg{"" if links else XMLNS} class="network" role="img" viewBox="0 0 {width} {height}" '
+        f'<svg{"" if links else alone} class="network" role="img" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}"><title>{title}</title><style>{STYLE}</style>\n'
         + "\n".join(drawing.parts)
         + "\n</svg>"

@@ -10,11 +10,13 @@ from nnscratch.nn.equations import DIGITS, number, parse, reduction
 
 GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "epsilon": "ε", "theta": "θ", "lamda": "λ", "mu": "μ", "pi": "π",
-    "sigma": "σ", "omega": "ω", "rho": "ρ", "delta": "δ", "inf": "∞",
+    "kappa": "κ", "sigma": "σ", "omega": "ω", "rho": "ρ", "delta": "δ", "inf": "∞",
 }  # fmt: skip
 TEX_WORDS = {"lamda": "lambda", "inf": "infty"}
+TEX_FUNCTIONS = ("exp", "log", "tanh", "cos", "sin", "max", "min")
+"""What TeX has a macro for; `\\operatorname` the code host forbids."""
 SIGNS = {ast.Add: "+", ast.Sub: "−", ast.Gt: ">", ast.Lt: "<", ast.GtE: "≥", ast.Eq: "="}
-TEX_SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Gt: ">", ast.Lt: "<", ast.GtE: r"\ge", ast.Eq: "="}
+TEX_SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Gt: r"\gt", ast.Lt: r"\lt", ast.GtE: r"\ge", ast.Eq: "="}
 SUM, PRODUCT, POWER, ATOM = range(4)
 
 
@@ -103,6 +105,14 @@ def _text(node: ast.expr) -> tuple[str, int]:
     raise ValueError(f"cannot write {ast.unparse(node)}")
 
 
+def _in_tex_brackets(inside: str) -> str:
+    return rf"\left({inside}\right)" if r"\frac" in inside else f"({inside})"
+
+
+def _wrapped_tex(part: tuple[str, int], least: int) -> str:
+    return part[0] if part[1] >= least else _in_tex_brackets(part[0])
+
+
 def _tex(node: ast.expr) -> tuple[str, int]:
     match node:
         case ast.Constant(value=value):
@@ -114,18 +124,18 @@ def _tex(node: ast.expr) -> tuple[str, int]:
             letter = rf"\mathit{{{letter}}}" if len(letter) > 2 else "".join(greek.get(each, each) for each in letter)
             return (rf"\hat{{{letter}}}" if hat else letter) + (f"_{{{index}}}" if index else ""), ATOM
         case ast.UnaryOp(operand=operand):
-            return f"-{_wrapped(_tex(operand), PRODUCT)}", SUM
+            return f"-{_wrapped_tex(_tex(operand), PRODUCT)}", SUM
         case ast.BinOp(left=left, op=ast.Add() | ast.Sub() as operator, right=right):
             level = SUM if isinstance(operator, ast.Add) else PRODUCT
             second = _tex(right)
-            shown = f"({second[0]})" if second[0].startswith("-") else _wrapped(second, level)
+            shown = f"({second[0]})" if second[0].startswith("-") else _wrapped_tex(second, level)
             return f"{_tex(left)[0]} {TEX_SIGNS[type(operator)]} {shown}", SUM
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
-            return rf"{_wrapped(_tex(left), PRODUCT)} \cdot {_wrapped(_tex(right), PRODUCT)}", PRODUCT
+            return rf"{_wrapped_tex(_tex(left), PRODUCT)} \cdot {_wrapped_tex(_tex(right), PRODUCT)}", PRODUCT
         case ast.BinOp(left=left, op=ast.Div(), right=right):
             return rf"\frac{{{_tex(left)[0]}}}{{{_tex(right)[0]}}}", POWER
         case ast.BinOp(left=left, op=ast.Pow(), right=right):
-            return f"{{{_wrapped(_tex(left), ATOM)}}}^{{{_tex(right)[0]}}}", POWER
+            return f"{{{_wrapped_tex(_tex(left), ATOM)}}}^{{{_tex(right)[0]}}}", POWER
         case ast.Compare(left=left, ops=[operator], comparators=[right]):
             return f"[{_tex(left)[0]} {TEX_SIGNS[type(operator)]} {_tex(right)[0]}]", ATOM
         case ast.Call(func=ast.Name(id="sqrt"), args=[argument]):
@@ -133,11 +143,14 @@ def _tex(node: ast.expr) -> tuple[str, int]:
         case ast.Call(func=ast.Name(id=name), args=arguments):
             if how := reduction(name):
                 kind, over = how
-                return rf"\{kind}_{{{over}}} {_wrapped(_tex(arguments[0]), PRODUCT)}", PRODUCT
+                return rf"\{kind}_{{{over}}} {_wrapped_tex(_tex(arguments[0]), PRODUCT)}", PRODUCT
             if name == "floor":
                 return rf"\lfloor {_tex(arguments[0])[0]} \rfloor", ATOM
-            word = rf"\operatorname{{{name}}}" if name in ("abs", "sign") else rf"\{name}"
-            return f"{word}({', '.join(_tex(argument)[0] for argument in arguments)})", ATOM
+            inside = ", ".join(_tex(argument)[0] for argument in arguments)
+            if name == "abs":
+                return rf"\lvert {inside} \rvert", ATOM
+            word = rf"\{name}" if name in TEX_FUNCTIONS else name if len(name) == 1 else rf"\mathrm{{{name}}}"
+            return word + _in_tex_brackets(inside), ATOM
     raise ValueError(f"cannot write {ast.unparse(node)}")
 
 

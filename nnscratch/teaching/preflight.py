@@ -22,7 +22,9 @@ from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.regularization import L2
 from nnscratch.report.formats import count, percent
+from nnscratch.report.style import own_looks
 from nnscratch.results.data_text import whole_report_text
+from nnscratch.results.drawing import pictures_may_fail
 from nnscratch.runs.starting import prepare_start
 from nnscratch.training.diagnosis.causes import BY_HEART, EDGE, causes
 from nnscratch.training.diagnosis.findings import Finding, Remedy, Setting, input_findings, start_findings
@@ -105,12 +107,13 @@ def preflight(config: Config, workplace: Workplace, display: Display) -> Preflig
     checks.append(_rate(config, rates, losses, suggestion))
     plot = None
     if workplace.plots:
-        from nnscratch.report.curves import learning_rate_range
+        with pictures_may_fail(display, "the checks stand without them"), own_looks():
+            from nnscratch.report.curves import learning_rate_range
 
-        plot = workplace.runs_dir / "preflight" / f"{config.name}-learning-rate.png"
-        learning_rate_range(
-            rates, losses, plot, suggestion=suggestion, title=f"{config.name}: learning-rate range test"
-        )
+            picture = workplace.runs_dir / "preflight" / f"{config.name}-learning-rate.png"
+            title = f"{config.name}: learning-rate range test"
+            learning_rate_range(rates, losses, picture, suggestion=suggestion, title=title)
+            plot = picture
     return Preflight(config.name, data, tuple(explained(checks)), suggestion, plot)
 
 

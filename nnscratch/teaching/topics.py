@@ -39,6 +39,11 @@ TOPICS = (
     Topic("L2", "l2", L2, penalty_formulas),
     Topic("clipping by norm", "training.clip_norm", clip_by_norm, lambda: _clipping(1.0, None)),
     Topic("clipping by value", "training.clip_value", clip_by_value, lambda: _clipping(None, 1.0)),
-    Topic("warm-up", "schedule.warmup_epochs", warmed_up),
-    Topic("test-time averaging", "evaluation.test_time_augmentation", averaged_outputs),
+    Topic("warm-up", "schedule.warmup_epochs", warmed_up, lambda: [("factor", "(step + 1) / (warmup + 1)")]),
+    Topic(
+        "test-time averaging",
+        "evaluation.test_time_augmentation",
+        averaged_outputs,
+        lambda: [("y", "sum_v(w_v * f(x_v))")],
+    ),
 )

@@ -53,7 +53,7 @@ def worked_formulas(component: type[Component]) -> list[tuple[str, str]]:
     if isinstance(example, Loss):
         return list(_told([], FLAT, ("loss",), loss=example))
     if isinstance(example, Optimizer):
-        return list(_told([], FLAT, ("update",), optimizer=example))
+        return list(_told([Dense(4, bias=False)], FLAT, ("update",), optimizer=example))
     assert isinstance(example, Averaging)
     return list(_told([], FLAT, ("average",), averaging=example))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,6 +13,8 @@ from nnscratch.training.metrics.metric import Goal
 
 LARGEST = 2**53
 """A count that no training reaches; up to it, float64 is exact."""
+IN_EVERY_ROW = ("train_loss", "train_seconds")
+"""What is counted on in the row of an epoch."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +93,17 @@ class Progress:
         rows = [values["measures"], *values["history"]]
         if not all(isinstance(row, Mapping) and all(_is_number(value) for value in row.values()) for row in rows):
             raise ValueError("the progress holds a row that is not finite numbers by name")
+        for name in IN_EVERY_ROW:
+            if not all(name in row for row in values["history"]):
+                raise ValueError(f"the progress has a row without {name}")
         if len(values["history"]) != values["epoch"]:
             raise ValueError(f"the progress has {len(values['history'])} rows for {values['epoch']} epochs")
         return cls(**values)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # A whole number may be larger than any float.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,7 @@ class NoScaling(Scaling):
     """x = stored."""
 
     name: ClassVar[str] = "none"
+    equations: ClassVar[Mapping[str, str]] = {"x": "stored"}
 
     def fit(self, train: Examples) -> Affine:
         return affine(1.0, 0.0)
@@ -105,7 +106,10 @@ class Unit(Scaling):
     """x in [0, 1]: bytes / 255; numbers of a table by their column's range, (x - min) / (max - min)."""
 
     name: ClassVar[str] = "unit"
-    equations: ClassVar[Mapping[str, str]] = {"x": "stored / 255"}
+    equations: ClassVar[Mapping[str, str]] = {
+        "x": "stored / 255",
+        "x_table": "(stored - min) / (max - min)",
+    }
 
     def fit(self, train: Examples) -> Affine:
         if train.inputs.dtype == np.uint8:

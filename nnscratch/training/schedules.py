@@ -118,6 +118,11 @@ class OneCycle(Schedule):
     """
 
     name: ClassVar[str] = "one_cycle"
+    equations: ClassVar[Mapping[str, str]] = {
+        "up": "1 + (start - 1) * (1 + cos(pi * progress / peak)) / 2",
+        "down": "final + (1 - final) * (1 + cos(pi * (progress - peak) / (1 - peak))) / 2",
+        "factor": "(progress < peak) * up + (progress >= peak) * down",
+    }
 
     peak: float = setting(0.3, "progress at which the full rate is reached", gt=0, lt=1)
     start: float = setting(0.04, "factor at the beginning", ge=0, le=1)
@@ -138,6 +143,11 @@ class Triangular(Schedule):
     """Linear up from `start` to 1 until `peak`, linear down to `final`."""
 
     name: ClassVar[str] = "triangular"
+    equations: ClassVar[Mapping[str, str]] = {
+        "up": "start + (1 - start) * progress / peak",
+        "down": "1 + (final - 1) * (progress - peak) / (1 - peak)",
+        "factor": "(progress < peak) * up + (progress >= peak) * down",
+    }
 
     peak: float = setting(0.2, "progress at which the full rate is reached", gt=0, lt=1)
     start: float = setting(0.2, "factor at the beginning", ge=0, le=1)

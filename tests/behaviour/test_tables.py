@@ -164,6 +164,17 @@ def test_numbers_may_have_another_decimal_mark_than_in_training(
     assert [row["values"] for row in predicted(capsys, shop[1], tmp_path / "english.csv")] == expected
 
 
+def test_numbers_of_json_have_a_point_also_beside_cells_with_commas(
+    shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    rest = {"colour": "red", "day": "01.03.2024", "sold": "no"}
+    (tmp_path / "new.csv").write_text("colour;size;day;sold\nred;1,234;01.03.2024;no\n")
+    (expected,) = predicted(capsys, shop[1], tmp_path / "new.csv")
+    for other in ("", "9,5", "n/a"):
+        (tmp_path / "new.json").write_text(json.dumps([rest | {"size": 1.234}, rest | {"size": other}]))
+        assert predicted(capsys, shop[1], tmp_path / "new.json")[0]["values"] == expected["values"]
+
+
 def test_what_training_never_saw_is_noted_beside_the_prediction(
     shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -44,12 +44,13 @@ class Point:
         return dense.Case(self.widths[0], self.widths[1:], self.batch, 1, {})
 
     @property
+    def shape(self) -> convolution.Shape:
+        return convolution.Shape(self.image, *self.widths)
+
+    @property
     def updates(self) -> int:
         """How many of them take about SECONDS."""
-        flops = self.case.flops
-        if self.image:
-            C, K = self.widths
-            flops = 3 * 2 * 9 * C * K * self.image**2 * self.batch
+        flops = self.shape.operations * self.batch if self.image else self.case.flops
         return max(1, round(SECONDS / (flops / RATE + 2e-4)))
 
 
@@ -74,10 +75,9 @@ SERIES: dict[str, tuple[str, list[Point]]] = {
 
 def work(point: Point, contender: str) -> Work:
     if point.image:
-        sizes = point.image, *point.widths, point.batch, point.threads
         if contender == "nnscratch":
-            return convolution.nnscratch_work(*sizes)
-        return convolution.torch_work(*sizes, channels_last=True)
+            return convolution.nnscratch_work(point.shape, point.batch, point.threads)
+        return convolution.torch_work(point.shape, point.batch, point.threads, channels_last=True)
     if contender == "nnscratch":
         return dense.nnscratch_work(point.case, point.threads)
     return dense.torch_work(point.case, "fused", point.threads)

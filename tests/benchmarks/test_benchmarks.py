@@ -29,8 +29,8 @@ SCRIPTS = [
 LIBRARIES = ["torch", "jax", "sklearn", "onnx", "onnxruntime"]
 SMALLEST = {
     "dense": ["fashion"],
-    "convolution": ["--batch=2", "--threads=1", "--shape", "5", "3", "4"],
-    "growth": ["batch", "--value", "16"],
+    "convolution": ["--batch=2", "--threads=1", "--shape", "5", "4", "4", "3", "2", "2"],
+    "growth": ["channels", "--value", "8"],
     "prediction": ["fashion"],
     "convolution_epoch": ["--batch=4", "--threads=1", "--report=report.json"],
 }

@@ -79,6 +79,30 @@ def test_a_fault_of_ours_outside_a_run_keeps_its_traceback_too(
     file.unlink()
 
 
+@pytest.mark.parametrize("code", [0, 3, None])
+def test_a_library_that_wants_to_end_the_process_is_an_error_like_any_other(
+    code: int | None, command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(training, "prepare_start", raising(SystemExit(code)))
+    ended, error = fail(command, capsys)
+    assert ended == 1
+    assert error.startswith("error: unexpected SystemExit")
+
+
+def test_a_library_that_is_missing_is_named_and_a_password_is_not(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = ImportError("no x in it, at https://me:S3CRET@host", name="matplotlib.x")
+    monkeypatch.setattr(training, "prepare_start", raising(broken))
+    _, error = fail(command, capsys)
+    assert "this is a fault in matplotlib, how it is installed, or how nnscratch uses it; its traceback is in" in error
+    place = re.search(r"its traceback is in (\S+)", error)
+    assert place is not None
+    file = Path(place.group(1))
+    assert "S3CRET" not in error + file.read_text()
+    file.unlink()
+
+
 def test_a_traceback_that_cannot_be_written_is_printed(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -281,3 +305,13 @@ def test_ctrl_c_while_the_command_line_is_imported_is_no_traceback_either(
     monkeypatch.delitem(sys.modules, "nnscratch.cli.app")
     monkeypatch.setattr(sys, "meta_path", [Interrupts(), *sys.meta_path])
     assert fail(["--help"], capsys) == (130, "error: interrupted\n")
+
+
+@pytest.mark.parametrize("arguments", [["train", "a.yaml"], ["explain", "a.yaml"]])
+def test_a_link_that_leads_to_itself_is_named_as_one(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.yaml").symlink_to("a.yaml")
+    _, error = fail(arguments, capsys)
+    assert "lead back to themselves; `ls -l` shows them" in error

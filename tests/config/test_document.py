@@ -52,6 +52,16 @@ def test_scalars_follow_the_core_schema_of_yaml_1_2(text: str, value: object) ->
     assert type(found) is type(value)
 
 
+def test_what_is_not_printable_is_written_escaped_and_read_back() -> None:
+    value: Value = {"a\u202eb": ["é\u2066ü 漢字", "\x1b[31m", "\u00a0", "tag \U000e0041", "plain é"]}
+
+    text = dump_yaml(value)
+
+    assert all(character == "\n" or character.isprintable() for character in text)
+    assert "é" in text
+    assert parse_yaml(text, "my.yaml").value == value
+
+
 def test_nan_is_a_number() -> None:
     value = parse_yaml(".nan", "my.yaml").value
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nnscratch.cli import main
+from nnscratch.datasets.deadline import Deadline
 from nnscratch.datasets.download import Patience, RemoteFile, fetch
 from nnscratch.datasets.formats.idx import idx_bytes
 from nnscratch.datasets.inventory import fetch as fetch_dataset
@@ -27,6 +30,7 @@ from nnscratch.datasets.sources.cifar10 import BINARY_ARCHIVE, BINARY_FILES, BIN
 from nnscratch.datasets.sources.fashion_mnist import FashionMNIST
 from nnscratch.datasets.sources.grey_images import IDX_FILES, GreyImages
 from nnscratch.datasets.sources.mnist import MNIST
+from nnscratch.datasets.unfinished import remove_leftovers, unfinished
 from nnscratch.errors import DataError, UsageError
 
 BODY = bytes(range(256)) * 40
@@ -228,6 +232,12 @@ def test_a_redirect_to_a_local_file_is_refused(server: ScriptedServer, tmp_path:
     assert not (tmp_path / "into").exists() or list((tmp_path / "into").iterdir()) == []
 
 
+def test_a_redirect_to_ftp_whose_servers_have_no_deadline_is_refused(server: ScriptedServer, tmp_path: Path) -> None:
+    server.answers["/a"] = [redirect("ftp://127.0.0.1:9/x")]
+    with pytest.raises(DataError, match="it leads to ftp, which is not followed"):
+        fetch([remote(server, "/a")], tmp_path, print, patience=QUICK)
+
+
 def test_a_server_that_says_nothing_is_given_up(server: ScriptedServer, tmp_path: Path, said: list[str]) -> None:
     server.answers["/a"] = [silence]
     start = time.monotonic()
@@ -367,7 +377,12 @@ def test_an_address_that_does_not_answer_leaves_no_empty_folders(tmp_path: Path,
 
 
 def test_a_mirrors_password_is_not_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("NNSCRATCH_MIRROR", "http://me:S3CRET@127.0.0.1:9/a https://S3CRET@127.0.0.1:9/b")
+    monkeypatch.setenv(
+        "NNSCRATCH_MIRROR",
+        "http://me:S3CRET@127.0.0.1:9/a https://S3CRET@127.0.0.1:9/b "
+        "me:S3CRET@127.0.0.1:9/c http://me:pa@S3CRET@127.0.0.1:9/d http://me:S3CRET/e HTTP://S3CRET@127.0.0.1/f "
+        "http://me:S3CRET@[x http://me:S3CRET@\u2100x",
+    )
     told: list[str] = []
     with pytest.raises(DataError, match=r"http://\*\*\*@127.0.0.1:9/a/x") as caught:
         fetch([RemoteFile("x", (), 1, "0" * 64)], tmp_path, told.append, patience=QUICK)
@@ -461,12 +476,69 @@ def test_a_proxy_that_stalls_is_given_up_at_the_deadline(
         given_up_on(f"{scheme}://example.invalid/x", tmp_path)
 
 
-def test_the_part_of_a_killed_download_goes_with_the_next_one_and_a_live_one_stays(tmp_path: Path) -> None:
-    dead, live = tmp_path / ".x.1-0a.part", tmp_path / ".x.2-0b.part"
-    for part in (dead, live):
-        part.write_bytes(b"half")
-    os.utime(dead, (0, 0))
-    with pytest.raises(DataError):
-        fetch([RemoteFile("x", ("nowhere",), 1, "0" * 64)], tmp_path, print, patience=QUICK)
-    assert not dead.exists()
-    assert live.exists()
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from nnscratch.datasets.unfinished import unfinished
+with unfinished(Path(sys.argv[1]), folder=len(sys.argv) > 2) as path:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_a_killed_process_left_goes_at_once_and_what_is_being_written_stays(folder: bool, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "x"), *["folder"][: int(folder)]], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    with unfinished(tmp_path / "x", folder) as alive, unfinished(tmp_path / "other") as other:
+        remove_leftovers(tmp_path, "x")
+        assert set(tmp_path.iterdir()) == {alive, other}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_download_that_is_told_to_stop_leaves_nothing(
+    name: str, server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(request: BaseHTTPRequestHandler) -> None:
+        content(BODY, claim=FashionMNIST.downloads[0].size)(request)
+        request.wfile.flush()
+        deadline = time.monotonic() + 20
+        while not list(tmp_path.rglob("*.part")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(os.getpid(), getattr(signal, name))
+        time.sleep(0.5)
+
+    server.answers[f"/{FashionMNIST.downloads[0].name}"] = [half]
+    monkeypatch.setenv("NNSCRATCH_MIRROR", server.address(""))
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "fetch", "fashion_mnist", "--data-dir", str(tmp_path)])
+    assert ended.value.code == 130
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_download_removes_what_a_killed_one_left_also_when_nothing_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"")
+    (tmp_path / ".x.1-0a.part").write_bytes(b"half")
+    fetch([RemoteFile("x", ("nowhere",), 1, "0" * 64)], tmp_path, print, patience=QUICK)
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_large_file_that_arrives_a_byte_at_a_time_is_given_up_as_soon_as_a_small_one(tmp_path: Path) -> None:
+    with slow_server(SLOW["body"]) as server:
+        file = RemoteFile("x", (f"http://{server}/x",), 10**9, "0" * 64)
+        began = time.monotonic()
+        with pytest.raises(DataError, match=r"too slow: \d+ of 1,000,000,000 bytes"):
+            fetch([file], tmp_path, print, patience=Patience(attempts=1, timeout=0.4))
+    assert time.monotonic() - began < 5
+
+
+def test_bytes_that_arrive_earn_time_but_not_more_than_a_server_may_owe() -> None:
+    fast, stalled = Deadline(), Deadline()
+    fast.within(0.2)
+    stalled.within(0.2)
+    fast.earn(100.0, at_most=100.0)
+    stalled.earn(100.0, at_most=0.3)
+    time.sleep(0.5)
+    assert not fast.is_over
+    assert stalled.is_over
+    fast.end()

@@ -46,6 +46,7 @@ def test_the_list_tells_what_is_there_and_what_would_be_downloaded(fashion: Path
     assert not listings["cifar10"].available
     assert listings["cifar10"].download_size == 170_052_171
     assert listings["shapes"].available
+    assert listings["moons"].available
     assert all(listing.summary for listing in listings.values())
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from nnscratch.datasets.recognition import recognize
+from nnscratch.datasets.sources.own_data import required_path
+from nnscratch.datasets.tables.reader import read_table
 from nnscratch.errors import DataError
 
 
@@ -49,3 +53,13 @@ def test_what_holds_no_data_is_refused(tmp_path: Path, name: str, said: str) -> 
         (tmp_path / "empty" / "one.png").unlink()
     with pytest.raises(DataError, match=said):
         recognize(tmp_path / "empty" / name)
+
+
+@pytest.mark.parametrize("read", [recognize, read_table, lambda path: required_path(path, "csv", "a table")])
+def test_a_pipe_and_a_device_are_refused_and_neither_waited_for_nor_read_to_their_end(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    os.mkfifo(tmp_path / "a.csv")
+    for path in (tmp_path / "a.csv", Path("/dev/zero")):
+        with pytest.raises(DataError, match="is neither a file nor a folder"):
+            read(path)

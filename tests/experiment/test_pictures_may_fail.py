@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+import matplotlib
 import pytest
 
 from nnscratch.cli import main
@@ -14,7 +18,9 @@ from nnscratch.errors import Interrupted
 from nnscratch.experiment.train import resume, train
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
+from nnscratch.report import curves, style
 from nnscratch.results import plot
+from nnscratch.results.drawers import Job
 from nnscratch.runs.directory import RunDirectory
 
 TINY: dict[str, Any] = {
@@ -104,3 +110,42 @@ def test_evaluate_tells_its_figures_when_its_pictures_fail(
     assert "accuracy" in out
     assert err.startswith("warning: plots or report are missing: MemoryError; the figures are in")
     assert (shapes_run / "evaluation" / "test" / "metrics.json").exists()
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("no matplotlib"), SystemExit(0), MemoryError()], ids=lambda each: type(each).__name__
+)
+def test_preflight_and_compare_tell_what_they_found_when_their_pictures_fail(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "tiny.yaml"
+    config.write_text(json.dumps(TINY))
+    first, second = (train(config_from_mapping(TINY), workplace(tmp_path, plots=False), Display()).run for _ in "ab")
+    capsys.readouterr()
+    monkeypatch.setattr(style, "new_figure", raising(error))
+    monkeypatch.setattr(curves, "new_figure", raising(error))
+    with suppress(SystemExit):  # so small a network fails its checks
+        main(["preflight", str(config), "--runs-dir", str(tmp_path)])
+    out, err = capsys.readouterr()
+    assert "learning rate" in out
+    assert type(error).__name__ in err
+    assert "the checks stand without them" in err
+    with pytest.raises(SystemExit, match="1"):
+        main(["runs", "compare", str(first), str(second)])
+    out, err = capsys.readouterr()
+    assert "completed" in out
+    assert err.startswith("error: cannot draw ")
+    assert type(error).__name__ in err
+
+
+def test_a_matplotlibrc_where_one_stands_changes_no_picture_and_starts_no_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, other = tmp_path / "plain.png", tmp_path / "other.png"
+    history = [{"epoch": epoch, "train_loss": 1 / epoch} for epoch in (1, 2)]
+    draw = partial(curves.curves, history)
+    plain.write_bytes(Job(draw).drawn())
+    with matplotlib.rc_context({"text.usetex": True, "lines.linewidth": 30, "font.size": 40}):  # as read at its import
+        other.write_bytes(Job(draw).drawn())
+        assert matplotlib.rcParams["text.usetex"]
+    assert plain.read_bytes() == other.read_bytes()

@@ -18,7 +18,7 @@ from PIL import Image
 
 import nnscratch
 from nnscratch.cli import main
-from nnscratch.datasets.tables.columns import KINDS, Boolean, Category, Date, Number
+from nnscratch.datasets.tables.columns import KINDS, Boolean, Category, Date, Part, Number
 from nnscratch.datasets.tables.encoding import Schema, TableEncoding
 from nnscratch.errors import DataError, UserError
 from nnscratch.export.export import export
@@ -310,7 +310,7 @@ def moments() -> Array:
 
 @pytest.mark.parametrize("parts", [("year", "week", "day"), ("year", "week"), ("day",), ()])
 def test_a_calendar_is_encoded_in_the_onnx_file_and_in_model_py(
-    parts: tuple[str, ...], make: Make, tmp_path: Path
+    parts: tuple[Part, ...], make: Make, tmp_path: Path
 ) -> None:
     libraries("onnx", "onnxruntime")
     from nnscratch.export.onnx import start
@@ -443,7 +443,24 @@ def test_safetensors_answer_alike_in_pytorch_as_the_page_shows(
 ) -> None:
     oracle("torch")
     libraries("safetensors")
-    layers = [{"conv": 4}, "batch_norm", "relu", {"max_pool": 2}, "flatten", {"dense": 8}, "relu", "dense"]
+    layers = [
+        {"conv": 4},
+        "batch_norm",
+        "relu",
+        {"max_pool": 2},
+        {"conv": {"channels": 6, "padding": "valid", "bias": False}},
+        {"batch_norm": {"scale": False}},
+        "gelu",
+        {"dropout": 0.1},
+        {"average_pool": {"size": 2, "stride": 1}},
+        "flatten",
+        {"dense": 8},
+        "layer_norm",
+        "silu",
+        {"scale": 2},
+        "tanh",
+        {"dense": {"bias": False}},
+    ]
     loaded = make(layers, (8, 8, 3))
     SafeTensors().write(loaded, tmp_path / "model.safetensors")
     page = (Path(__file__).parents[2] / "docs" / "export.md").read_text()

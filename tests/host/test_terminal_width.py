@@ -49,6 +49,13 @@ def test_there_is_no_colour_where_none_is_wanted(name: str, value: str, monkeypa
     assert for_terminal("error: x", Tty()) == "error: x"
 
 
+def test_a_dumb_terminal_gets_lines_and_nothing_that_is_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", Tty())
+    assert Display().live
+    monkeypatch.setenv("TERM", "dumb")
+    assert not Display().live
+
+
 def test_a_pipe_gets_the_text_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     assert for_terminal(EPOCH, io.StringIO()) == EPOCH

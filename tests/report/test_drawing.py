@@ -64,6 +64,22 @@ def test_many_points_are_thinned_and_the_last_stays() -> None:
     assert thinned(points)[-1] == (10_000.0, 0.0)
 
 
+def test_a_legend_that_has_no_room_beside_the_title_stands_in_rows_below_it() -> None:
+    chart = Chart("val_accuracy", linear_axis(0, 10, plain), linear_axis(0, 1, plain))
+    for status in ("completed", "pruned", "running", "interrupted", "failed", "diverged"):
+        chart.add_legend(f"{status} key", status)
+    root = ElementTree.fromstring(chart.svg("trials"))
+    top = float(root.attrib["viewBox"].split()[1])
+    texts = {each.text: each for each in root.iter("text") if each.text and each.text[0].isalpha()}
+    title, labels = texts.pop("val_accuracy"), list(texts.values())
+    assert len(labels) == 6
+    assert float(title.attrib["y"]) > top
+    for each in labels:
+        assert float(each.attrib["y"]) > float(title.attrib["y"])
+        assert float(each.attrib["x"]) > 0
+    assert max(float(each.attrib["y"]) for each in labels) < TOP
+
+
 def test_a_line_goes_from_corner_to_corner_and_text_is_escaped() -> None:
     chart = Chart("<script>a & b</script>", linear_axis(0, 10, plain), linear_axis(0, 1, plain))
     chart.add_line([(0, 0), (5, math.nan), (10, 1)], "train", "<b>")

@@ -8,6 +8,10 @@ from nnscratch.report.formats import count, decimal, duration, metric_value, per
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
+        (0.0, "0.0 s"),
+        (0.0184, "18 ms"),
+        (0.0949, "95 ms"),
+        (0.0951, "0.1 s"),
         (0.44, "0.4 s"),
         (9.94, "9.9 s"),
         (9.97, "10 s"),

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from nnscratch.report.page import ReportContents, render_report
+from nnscratch.report.sweep_page import SweepContents, render_sweep
+from nnscratch.report.tables import leaderboard
+from nnscratch.report.values import TrialSummary
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 
@@ -41,8 +44,9 @@ frame.onload = () => {{
   result.textContent = JSON.stringify({{
     width: page.documentElement.scrollWidth,
     right: Math.max(...boxes.filter((box) => !clipped(box)).map((box) => box.getBoundingClientRect().right)),
+    tables: Math.max(0, ...[...page.querySelectorAll("table")].map((table) => table.getBoundingClientRect().right)),
     broken: [...page.images].filter((image) => !image.complete || image.naturalWidth === 0).length,
-    curves: page.querySelector("#curves img").naturalWidth,
+    curves: page.querySelector("#curves img")?.naturalWidth,
     background: getComputedStyle(page.body).backgroundColor,
   }});
 }};
@@ -72,18 +76,31 @@ def _screenshot(contents: ReportContents, folder: Path, width: int, *arguments: 
         return np.asarray(image.convert("RGB"))
 
 
-@pytest.mark.parametrize("width", [1280, 400])
-def test_the_page_is_not_wider_than_the_window(report_contents: ReportContents, width: int, tmp_path: Path) -> None:
-    outer = _MEASURE.format(width=width, page=escape(render_report(report_contents)))
-    (tmp_path / "outer.html").write_text(outer, encoding="utf-8")
-    dumped = _run(tmp_path, "--window-size=1400,2200", "--dump-dom", (tmp_path / "outer.html").as_uri())
+def _measured(page: str, width: int, folder: Path) -> dict[str, float]:
+    """What the browser makes of the page in a window of so many pixels."""
+    (folder / "outer.html").write_text(_MEASURE.format(width=width, page=escape(page)), encoding="utf-8")
+    dumped = _run(folder, "--window-size=1400,2200", "--dump-dom", (folder / "outer.html").as_uri())
     found = re.search(r'<pre id="result">(.*?)</pre>', dumped, re.DOTALL)
     assert found is not None
-    measured = json.loads(unescape(found[1]))
+    measured: dict[str, float] = json.loads(unescape(found[1]))
+    return measured
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_page_is_not_wider_than_the_window(report_contents: ReportContents, width: int, tmp_path: Path) -> None:
+    measured = _measured(render_report(report_contents), width, tmp_path)
     assert measured["width"] == width
     assert measured["right"] <= width
     assert measured["broken"] == 0
     assert measured["curves"] == (1200 if width == 1280 else 600)
+
+
+def test_a_leaderboard_of_eight_parameters_fits_on_paper(tmp_path: Path) -> None:
+    names = [f"model.part.some_parameter_{letter}" for letter in "abcdefgh"]
+    trials = [TrialSummary(0, "completed", 0.9, {"epochs": "60/60", **dict.fromkeys(names, 0.000113265)}, "runs/x", "")]
+    page = render_sweep(SweepContents("wide", leaderboard=leaderboard(trials, goal="maximize", metric="val_accuracy")))
+    sheet = 1000  # A4 has 720 within its margins; browsers make a page up to twice as wide smaller
+    assert 0 < _measured(page.replace("@media print", "@media all"), sheet, tmp_path)["tables"] <= sheet
 
 
 @pytest.mark.parametrize("width", [1280, 400])

@@ -11,6 +11,7 @@ from PIL import Image
 from nnscratch.report.curves import curves
 from nnscratch.report.style import line_style, plain
 from nnscratch.report.values import Row
+from nnscratch.results.space import MOST_OUTPUTS
 
 
 def test_plots_are_readable_png_files_of_readme_size(epochs: list[Row], tmp_path: Path) -> None:
@@ -30,7 +31,9 @@ def test_the_same_values_give_the_same_bytes(epochs: list[Row], tmp_path: Path) 
 
 def test_series_that_print_alike_in_grey_differ_in_dashes_or_marker() -> None:
     styles = [line_style(index) for index in range(8)]
-    assert len({(style.color, style.dashes) for style in map(line_style, range(28))}) == 28
+    assert len({(style.color, style.dashes) for style in map(line_style, range(44))}) == 44
+    assert len({(style.color, style.marker) for style in map(line_style, range(110))}) == 110
+    assert len({line_style(label).color for label in range(MOST_OUTPUTS)}) == MOST_OUTPUTS, "classes on a plane"
     for first in range(8):
         for second in range(first):
             one, other = styles[first], styles[second]

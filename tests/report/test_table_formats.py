@@ -18,12 +18,12 @@ from nnscratch.report.tables import Column, Table
 ODD = Table((Column("a|b"), Column("share", True)), (("x|y_z", "89.9 ± 0.3 %"), ('say "1,2"', "$5 & {6}")))
 
 
-def test_a_bar_in_a_cell_stays_in_its_cell_of_markdown() -> None:
+def test_no_character_of_a_cell_is_markdowns() -> None:
     assert markdown_table(ODD).splitlines() == [
         r"| a\|b | share |",
         "|---|---:|",
         r"| x\|y_z | 89.9 ± 0.3 % |",
-        '| say "1,2" | $5 & {6} |',
+        '| say "1,2" | $5 &amp; {6} |',
     ]
 
 

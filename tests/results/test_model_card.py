@@ -83,3 +83,21 @@ def test_the_time_a_foreign_run_names_brings_no_escape_characters_into_the_card(
     page = (shapes_run / "model_card.md").read_bytes().decode()
     assert all(character == "\n" or character.isprintable() for character in page)
     assert "\n# Title" not in page
+
+
+def test_no_text_of_a_foreign_run_is_html_or_markdown_in_its_card(shapes_run: Path) -> None:
+    hostile = "<script>alert(1)</script> ![x](http://a/b.png) `c` **d**"
+    meta = json.loads((shapes_run / "meta.json").read_text())
+    meta["started"] = hostile
+    meta["dataset"] |= {"name": hostile, "origin": hostile}
+    meta["machine"] |= {"cpu": hostile}
+    (shapes_run / "meta.json").write_text(json.dumps(meta))
+    config = shapes_run / "config.yaml"
+    config.write_text(config.read_text() + "# ```\n# <b>")
+    write_card(shapes_run, None)
+    page, _, shown = (shapes_run / "model_card.md").read_text().partition("## Config\n")
+    for raw in ("<script", "](http", "`c`", "**d**"):
+        assert raw not in page
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt; ![x]\\(http://a/b.png)") == 4
+    assert shown.strip().startswith("````yaml\n")  # more of them than anywhere in the config
+    assert shown.rstrip().endswith("# <b>\n````")

@@ -125,12 +125,13 @@ def test_one_bad_file_is_a_row_with_its_error_and_the_others_are_predicted(
     Image.fromarray(images[1]).save(folder / "deeper" / "c.png")
     (folder / "notes.txt").write_text("not an input")
     np.save(folder / "d.npy", np.array([{"code": 1}], dtype=object), allow_pickle=True)
-    rows = predicted_with_failure(capsys, shapes_run, folder, tmp_path / "missing.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    rows = predicted_with_failure(capsys, shapes_run, folder, tmp_path / "missing.png", tmp_path / "pipe.png")
     by_name = {row["input"].removeprefix(f"{tmp_path}/"): row for row in rows}
     assert list(by_name) == ["pictures/a.png", "pictures/b.png", "pictures/d.npy", "pictures/deeper/c.png",
-                             "missing.png"]  # fmt: skip
+                             "missing.png", "pipe.png"]  # fmt: skip
     assert [name for name, row in by_name.items() if "error" in row] == ["pictures/b.png", "pictures/d.npy",
-                                                                         "missing.png"]  # fmt: skip
+                                                                         "missing.png", "pipe.png"]  # fmt: skip
     assert all("label" in by_name[name] for name in ("pictures/a.png", "pictures/deeper/c.png"))
     assert "array of object" in by_name["pictures/d.npy"]["error"]
 

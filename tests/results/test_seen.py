@@ -108,6 +108,14 @@ def test_data_of_more_features_has_neither_picture_nor_frames(tmp_path: Path) ->
     assert seen(loaded, splits.train) is None
 
 
+def test_more_classes_than_can_be_told_apart_are_not_drawn_and_that_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "many.csv"
+    path.write_text("a,b,label\n" + "".join(f"{n},{n * n},class{n % 11}\n" for n in range(66)))
+    run = trained(tmp_path, f"{{dataset: csv, path: {path}}}", 1, "--no-plots")
+    assert not (run / "logs" / "frames.jsonl").exists()
+    assert "no picture" in (run / "logs" / "train.log").read_text()
+
+
 class StopAt(Observer):
     """Asks for an end after so many epochs, as Ctrl-C does."""
 

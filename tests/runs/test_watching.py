@@ -82,6 +82,15 @@ def test_into_a_pipe_it_is_one_look(shapes_run: Path, capsys: pytest.CaptureFixt
     assert (run["status"], len(run["curve"])) == ("completed", 3)
 
 
+def test_in_a_dumb_terminal_it_is_one_look(
+    shapes_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    main(["runs", "watch", "--runs-dir", str(shapes_run.parent)])
+    assert "completed" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("columns", [80, 40])
 def test_in_a_terminal_it_goes_on_until_ctrl_c_and_what_changes_is_seen(shapes_run: Path, columns: int) -> None:
     fcntl, pty, termios = (pytest.importorskip(name) for name in ("fcntl", "pty", "termios"))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
+import selectors
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -72,48 +72,80 @@ class Load:
     statuses: Counter[int] = field(default_factory=Counter)
     waits: list[float] = field(default_factory=list)
 
+    def add(self, status: int, body: bytes, query: Query, waited: float) -> None:
+        """Counts an answer."""
+        self.statuses[status] += 1
+        self.waits.append(waited)
+        if status == 200:
+            labels = tuple(each.get("label") for each in json.loads(body)["predictions"])
+            self.rows += len(labels)
+            self.wrong += labels != query.labels
+
     def quantile(self, share: float) -> float:
         """The seconds within which that share of the requests was answered."""
         return sorted(self.waits)[int(share * (len(self.waits) - 1))]
 
 
+@dataclass
+class Client:
+    """A connection, which of the queries it asks next, when it asked, and what it has been sent since."""
+
+    connection: socket.socket
+    next: int
+    asked: float = 0.0
+    sent: bytes = b""
+
+    def ask(self, requests: Sequence[bytes]) -> None:
+        """Sends the next request."""
+        self.sent, self.asked = b"", time.monotonic()
+        self.connection.sendall(requests[self.next % len(requests)])
+
+    def answered(self) -> tuple[int, bytes] | None:
+        """Takes what has come: the status and the body, once they are whole."""
+        piece = self.connection.recv(1 << 16)
+        assert piece, "the server closed a connection"
+        self.sent += piece
+        head, end, body = self.sent.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head)
+        if not end or length is None or len(body) < int(length[1]):
+            return None
+        return int(head.split(maxsplit=2)[1]), body
+
+
 def load(port: int, queries: Sequence[Query], clients: int, seconds: float) -> Load:
-    """So many clients, each with a connection of its own, ask one query after the other for so long."""
+    """So many clients, each with a connection of its own, ask one query after the other for so long.
+
+    One thread is all of them, with requests that were written before: on a machine of few cores they leave those to
+    the server.
+    """
+    requests = [
+        f"POST /predict?top=1 HTTP/1.1\r\nHost: localhost\r\nContent-Type: {query.kind}\r\n"
+        f"Content-Length: {len(query.body)}\r\n\r\n".encode()
+        + query.body
+        for query in queries
+    ]
     counted = Load()
-
-    async def client(number: int, end: float) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        index = number
-        while time.monotonic() < end:
-            query = queries[index % len(queries)]
-            index += clients
-            before = time.monotonic()
-            head = f"POST /predict?top=1 HTTP/1.1\r\nHost: localhost\r\nContent-Type: {query.kind}\r\n"
-            writer.write(f"{head}Content-Length: {len(query.body)}\r\n\r\n".encode() + query.body)
-            status, found = await answer(reader)
-            counted.statuses[status] += 1
-            counted.waits.append(time.monotonic() - before)
-            if status == 200:
-                labels = tuple(each.get("label") for each in found["predictions"])
-                counted.rows += len(labels)
-                counted.wrong += labels != query.labels
-        writer.close()
-        await writer.wait_closed()
-
-    async def all_clients() -> None:
+    with selectors.DefaultSelector() as selector:
+        for number in range(clients):
+            connection = socket.create_connection(("127.0.0.1", port))
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            selector.register(connection, selectors.EVENT_READ, Client(connection, number))
         start = time.monotonic()
-        async with asyncio.TaskGroup() as group:
-            for number in range(clients):
-                group.create_task(client(number, start + seconds))
+        for key in selector.get_map().values():
+            key.data.ask(requests)
+        while selector.get_map():
+            for key, _ in selector.select():
+                client: Client = key.data
+                found = client.answered()
+                if found is None:
+                    continue
+                now = time.monotonic()
+                counted.add(*found, queries[client.next % len(queries)], now - client.asked)
+                client.next += clients
+                if now < start + seconds:
+                    client.ask(requests)
+                else:
+                    selector.unregister(client.connection)
+                    client.connection.close()
         counted.seconds = time.monotonic() - start
-
-    asyncio.run(all_clients())
     return counted
-
-
-async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, Any]]:
-    """The status and the JSON of an answer."""
-    head = (await reader.readuntil(b"\r\n\r\n")).decode()
-    length = re.search(r"content-length: (\d+)", head)
-    assert length is not None
-    return int(head.split(maxsplit=2)[1]), json.loads(await reader.readexactly(int(length[1])))

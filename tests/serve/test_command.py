@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -53,19 +55,29 @@ def test_it_listens_on_the_loopback_alone_unless_told(table_server: Server) -> N
     assert ask(table_server.port, path="/health", method="GET")[1]["run"] == "shop"
 
 
-def test_listening_everywhere_comes_with_a_warning(table_run: Path) -> None:
+def test_listening_everywhere_comes_with_a_warning_and_a_second_ctrl_c_cuts_off_who_hangs(table_run: Path) -> None:
     command = [sys.executable, "-m", "nnscratch", "serve", str(table_run), "--port", "0", "--host", "0.0.0.0"]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
         assert process.stderr is not None
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        assert first.startswith(f"serving {table_run} (epoch ")
         assert "there is no password and no encryption" in process.stderr.readline()
-        process.terminate()
-        told, errors = process.communicate(timeout=60)
+        port = int(first.split(":")[-1].split()[0])
+        with socket.create_connection(("127.0.0.1", port)) as silent:
+            silent.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
+            while ask(port, path="/health", method="GET")[1]["requests"] < 1:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+            assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            told, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (0, "")
-    assert told.startswith(f"serving {table_run} (epoch ")
-    assert told.endswith("stopped after 0 requests\n")
+    assert told.endswith("stopped after 1 requests\n")
 
 
 def test_no_piece_of_an_answer_waits_for_the_client_to_acknowledge_another() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import re
 import socket
@@ -10,7 +11,6 @@ import struct
 import threading
 import time
 import zlib
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from nnscratch.serve.batches import Batches
 from nnscratch.serve.inputs import read_rows
 from nnscratch.serve.limits import Limits, Refusal
 from nnscratch.serve.row import Row
-from tests.serve.clients import Server, answer, served
+from tests.serve.clients import Server, served
 from tests.serve.conftest import ask, in_process
 from tests.serve.test_predictions import ROW, form, png
 
@@ -62,6 +62,8 @@ MALFORMED: list[tuple[str, bytes, str]] = [
     ("form data cut off", form({"a.png": png(PICTURE)})[0][:150], FORM),
     ("form data of noise", bytes(range(256)) * 10, FORM),
     ("form data in form data", b"--line\r\n" + INNER + b"--line--", FORM),
+    ("form data with more after its boundary", b"--line1\r\n\r\n1\r\n--line--", FORM),
+    ("form data without headers", b"--line\r\n1\r\n--line--", FORM),
     ("a transfer encoding", b"--line\r\nContent-Transfer-Encoding: x\r\nContent-Type: a\r\n\r\n1\r\n--line--", FORM),
 ]  # fmt: skip
 
@@ -142,6 +144,7 @@ def test_what_is_no_http_is_400(sent: bytes, table_server: Server) -> None:
         ("GET", "/page.css/../app.py", 404),
         ("GET", "/predict", 405),
         ("DELETE", "/", 405),
+        ("POST", "/predict/", 404),
         ("POST", "/predict?top=0", 422),
         ("POST", "/predict?top=all", 422),
     ],
@@ -163,6 +166,16 @@ def test_a_body_that_is_too_large_is_413_before_it_is_sent_and_after(table_serve
         for _ in range(17):
             connection.sendall(piece)
         assert connection.recv(100).startswith(b"HTTP/1.1 413")
+
+
+def test_a_client_that_offers_http_2_is_answered_as_any_other(table_server: Server) -> None:
+    offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQ"}  # as Java does
+    connection = http.client.HTTPConnection("127.0.0.1", table_server.port, timeout=30)
+    for _ in range(2):
+        connection.request("POST", "/predict", json.dumps(ROW).encode(), offer)
+        response = connection.getresponse()
+        assert (response.status, len(json.loads(response.read())["predictions"])) == (200, 1)
+    connection.close()
 
 
 def test_too_many_rows_or_files_are_413(table_server: Server, pictures_server: Server) -> None:
@@ -206,6 +219,15 @@ def test_the_pixels_of_all_pictures_of_a_request_are_counted_together(shapes_mod
     assert "at most 22 are decoded" in str(rows[2].values)
 
 
+async def submitted(batches: Batches[int, int], *requests: list[int]) -> list[Any]:
+    """What each request is answered: its rows, or the error."""
+    futures: list[Any] = [asyncio.get_running_loop().create_future() for _ in requests]
+    for rows, future in zip(requests, futures, strict=True):
+        batches.submit(rows, future)
+    found: list[Any] = await asyncio.wait_for(asyncio.gather(*futures, return_exceptions=True), 30)
+    return found
+
+
 def test_a_full_queue_is_429_and_says_when_to_come_back() -> None:
     started, go_on = threading.Event(), threading.Event()
 
@@ -215,15 +237,19 @@ def test_a_full_queue_is_429_and_says_when_to_come_back() -> None:
         return rows
 
     batches: Batches[int, int] = Batches(compute, Limits(waiting=5))
-    first: Future[Any] = Future()
-    batches.submit([1, 2], first)
-    assert started.wait(30)
-    batches.submit([3, 4, 5], Future())
-    with pytest.raises(Refusal) as refusal:
-        batches.submit([6], Future())
-    assert refusal.value.status == 429
-    go_on.set()
-    assert first.result(30) == ([1, 2], [1, 2])
+
+    async def requests() -> Any:
+        first = asyncio.create_task(submitted(batches, [1, 2]))
+        await asyncio.to_thread(started.wait, 30)
+        others = asyncio.create_task(submitted(batches, [3, 4, 5]))
+        await asyncio.sleep(0)
+        with pytest.raises(Refusal) as refusal:
+            await submitted(batches, [6])
+        assert refusal.value.status == 429
+        go_on.set()
+        return await first + await others
+
+    assert asyncio.run(requests()) == [[1, 2], [3, 4, 5]]
     batches.close()
     assert (batches.waiting, batches.rows) == (0, 5)
 
@@ -289,12 +315,9 @@ def test_a_batch_that_fails_is_computed_request_by_request() -> None:
         return [2 * row for row in rows]
 
     batches: Batches[int, int] = Batches(compute, Limits(gather=1, batch=6))
-    answers: list[Future[Any]] = [Future() for _ in range(3)]
-    for rows, future in zip(([1, 2], [13, 3], [4, 5]), answers, strict=True):
-        batches.submit(rows, future)
-    assert answers[0].result(30)[1] == [2, 4]
-    assert isinstance(answers[1].exception(30), ArithmeticError)
-    assert answers[2].result(30)[1] == [8, 10]
+    first, second, third = asyncio.run(submitted(batches, [1, 2], [13, 3], [4, 5]))
+    assert (first, third) == ([2, 4], [8, 10])
+    assert isinstance(second, ArithmeticError)
     batches.close()
 
 
@@ -308,15 +331,9 @@ def test_rows_are_gathered_until_there_are_64_and_no_longer_than_5_ms() -> None:
 
     batches: Batches[int, int] = Batches(compute, Limits())
     start = time.monotonic()
-    alone: Future[Any] = Future()
-    batches.submit([0], alone)
-    alone.result(30)
+    asyncio.run(submitted(batches, [0]))
     assert 0.005 <= time.monotonic() - start - 0.05 < 1
-    answers: list[Future[Any]] = [Future() for _ in range(200)]
-    for future in answers:
-        batches.submit([0], future)
-    for future in answers:
-        future.result(30)
+    asyncio.run(submitted(batches, *[[0]] * 200))
     assert max(sizes) == 64
     assert len(sizes) <= 6
     batches.close()
@@ -326,7 +343,7 @@ def test_sigterm_answers_what_was_accepted(shapes_run: Path) -> None:
     pytest.importorskip("uvicorn", reason="needs uvicorn and starlette: pip install -e '.[serve]'")
     body = png(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8))
 
-    async def all_clients(server: Server) -> list[int]:
+    async def all_clients(server: Server) -> list[bytes]:
         connections = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(20)]
         head = f"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         for _, writer in connections:
@@ -338,14 +355,16 @@ def test_sigterm_answers_what_was_accepted(shapes_run: Path) -> None:
         await asyncio.sleep(0.3)
         for _, writer in connections:
             writer.write(body[-10:])
-        statuses = [(await answer(reader))[0] for reader, _ in connections]
+        heads = [await reader.readuntil(b"\r\n\r\n") for reader, _ in connections]
         for _, writer in connections:
             writer.close()
             await writer.wait_closed()
-        return statuses
+        return heads
 
     with served(shapes_run) as server:
-        assert asyncio.run(all_clients(server)) == [200] * 20
+        heads = asyncio.run(all_clients(server))
+        assert {head[:12] for head in heads} == {b"HTTP/1.1 200"}
+        assert all(b"connection: close" in head.lower() for head in heads), "no client asks again where nobody is"
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", server.port), timeout=5)
         told, _ = server.process.communicate(timeout=30)

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from nnscratch.results.model import Model
 from nnscratch.runs.loaded import load_run
-from nnscratch.serve.app import Service, application
+from nnscratch.serve.app import Application, Service
 from nnscratch.serve.limits import Limits
 from nnscratch.serve.openapi import REFUSALS
 from tests.serve.clients import Server
@@ -36,7 +36,7 @@ def test_its_addresses_are_those_of_the_service(table_model: Model, table_server
     service = Service(table_model, Limits(), 1)
     served = {
         (route.path, method.lower())
-        for route in application(service).routes
+        for route in Application(service).routes
         if isinstance(route, Route)
         for method in route.methods or ()
         if method != "HEAD"
@@ -51,7 +51,7 @@ def test_answers_fit_its_schemas(table_server: Server, pictures_server: Server, 
     picture = png(np.zeros((32, 32, 3), np.uint8))
     with in_process(Model(load_run(regression_run)), Limits()) as regression:
         bodies: list[tuple[int, Any]] = [
-            (table_server.port, json.dumps([ROW, {}, ROW | {"age": "x"}])),
+            (table_server.port, json.dumps([ROW, {}, ROW | {"age": "x"}, ROW | {"city": "Rome"}])),
             (pictures_server.port, picture),
             (regression, "a,b\n1,2\nx,2\n"),
         ]

@@ -117,9 +117,10 @@ def test_a_row_is_filled_into_the_form_of_the_columns(
     browser.wait_for("document.querySelector('#answer .error')")
     assert "'joined' is 'soon'" in browser.evaluate("document.querySelector('#answer').innerText")
     browser.said.clear()  # a 422 is told in the console
-    (tmp_path / "rows.csv").write_text("age,city,member,joined\n31,Oslo,yes,2022-01-03\n70,Bergen,no,2022-02-03\n")
+    (tmp_path / "rows.csv").write_text("age,city,member,joined\n31,Oslo,yes,2022-01-03\n70,Rome,no,2022-02-03\n")
     browser.drop("#drop", [tmp_path / "rows.csv"])
     browser.wait_for("document.querySelectorAll('.case').length === 2")
+    browser.wait_for("document.querySelector('.case .note').innerText === \"city 'Rome' is new and counts as other\"")
     assert fits(browser, width)
 
 

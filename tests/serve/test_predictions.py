@@ -15,6 +15,7 @@ from PIL import Image
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.model import Model
 from nnscratch.runs.loaded import load_run
+from nnscratch.serve.inputs import read_rows
 from nnscratch.serve.limits import Limits
 from tests.serve.clients import Query, Server, load
 from tests.serve.conftest import ask, in_process
@@ -122,12 +123,24 @@ def test_a_bad_row_spoils_no_other_of_its_request(table_server: Server, table_mo
     lines = "\n".join([json.dumps(ROW), json.dumps(ROW | {"age": "old"}), '{"age": 3}', "nonsense", json.dumps(ROW)])
     good, cells = "31,Oslo,yes,2022-01-03", ["old,Oslo,yes,2022-01-03", "31,Oslo", "31,Oslo,yes,soon"]
     table = "\n".join(["age,city,member,joined", good, *cells, good])
-    for body in (objects, lines, table):
+    halves = json.dumps([ROW, ROW | {"age": "old"}, ROW | {"city": "\ud83d"}, ROW | {"\ud83d": 1}, ROW])
+    for body in (objects, lines, table, halves):
         status, found = ask(table_server.port, body)
         predictions = found["predictions"]
         assert (status, found["errors"], len(predictions)) == (200, 3, 5), found
         assert agrees([predictions[0], predictions[4]], table_model, [ROW, ROW])
         assert predictions[1]["error"] == "column 'age' is 'old', not a number"
+    assert predictions[2]["error"] == "column 'city' holds half of a character: '\\ud83d'"
+
+
+def test_what_training_never_saw_is_told_beside_what_it_was_taken_for(table_server: Server) -> None:
+    for body in (
+        json.dumps([ROW, ROW | {"city": "Rome"}]),
+        "age,city,member,joined\n31,Oslo,yes,2022-01-03\n31,Rome,yes,2022-01-03",
+    ):
+        predictions = ask(table_server.port, body)[1]["predictions"]
+        assert "note" not in predictions[0]
+        assert predictions[1]["note"] == "city 'Rome' is new and counts as other"
 
 
 def test_a_bad_picture_spoils_no_other_of_its_request(
@@ -146,6 +159,18 @@ def test_rows_in_lists_are_judged_one_by_one(pictures_server: Server, shapes_mod
     assert (status, found["errors"]) == (200, 3)
     assert agrees([found["predictions"][0], found["predictions"][4]], shapes_model, images[[0, 0]])
     assert [each["error"].split(" ")[0] for each in found["predictions"][1:4]] == ["shape", "pixels", "a"]
+
+
+def test_form_data_is_taken_in_every_form_that_its_standard_allows(shapes_model: Model, images: Array) -> None:
+    data = png(images[0]) + b"--a b\r\n --a b\r\n\r\n"  # after a picture's end nothing is read
+    head = b'content-DISPOSITION: form-data; name=x; filename="\xc3\xa9 1.png"\r\nContent-Type: image/png; a=b'
+    part = b"--a b \t\r\n%b\r\n\r\n%b\r\n" % (head, data)
+    bare = b"--a b\r\n\r\n%b\r\n" % png(images[1])
+    body = b"before it\r\n" + part + bare + b"--a b--\r\nafter it"
+    rows = read_rows(shapes_model, 'Multipart/Form-Data; Boundary="a b"; charset=utf-8', body, Limits())
+    assert [row.name for row in rows] == ["é 1.png", "file 2"]
+    for row, image in zip(rows, images, strict=False):
+        np.testing.assert_array_equal(row.values, image)
 
 
 def test_many_clients_at_once_get_their_own_answers(

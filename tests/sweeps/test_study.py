@@ -410,7 +410,7 @@ def test_dropping_a_torn_line_leaves_whole_lines_alone(tmp_path: Path) -> None:
         assert path.read_bytes() == left
 
 
-@pytest.mark.parametrize("url", ["mysql://me:secret@host/x", "sqlite:///x.db"])
+@pytest.mark.parametrize("url", ["mysql://me:secret@host/x", "redis://secret@host", "sqlite:///x.db?a=secret"])
 def test_a_storage_that_is_not_supported_is_refused_without_its_password(url: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not supported") as caught:
         open_storage(url, tmp_path, "x")
@@ -428,6 +428,18 @@ def test_a_storage_that_is_not_supported_is_refused_without_its_password(url: st
         "postgresql:me:S3CRET@host/x",
         "host=here password=S3CRET",
         "password='S3 CRET' dbname=x",
+        "Server=here;Pwd=S3CRET",
+        "postgresql://me@server:S3CRET@host/x",
+        "postgresql://me:pa S3CRET@host/x",
+        "postgresql://m e:S3CRET@host/x",
+        "postgresql://me:S3CRET",
+        "postgresql://me:a%00S3CRET@host/x",
+        "postgresql://me:secret@host/x#S3CRET",
+        "postgresql://me:se[S3CRET@host/x",
+        "postgresql//me:S3CRET@host/x",
+        "mysql:me:S3CRET@host/x",
+        "//me:S3CRET@host/x",
+        "me:S3CRET@host/x",
     ],
 )
 def test_what_is_no_well_formed_url_is_no_storage_and_is_refused_without_its_password(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 from nnscratch.component import Component, catalogue, opening
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.losses import Loss
 from nnscratch.teaching.book import PAGES, YEAR, book, write_book
+from nnscratch.teaching.topics import TOPICS, Topic
 from nnscratch.training.optimizers import Optimizer
 from nnscratch.training.schedules import Schedule
 
@@ -50,6 +53,7 @@ def test_every_built_in_component_has_a_section(kind: type[Layer | Loss | Optimi
 def test_a_section_has_a_formula_a_source_and_the_lines_that_compute_it(page: str, name: str) -> None:
     text = section(page, name)
     assert "```text\n" in text
+    assert "\n```math\n" in text
     assert LINK.search(text)
     if page in ("layers.md", "activations.md", "losses.md", "optimizers.md") and name not in WITHOUT_SOURCE:
         assert YEAR.search(text), f"{name} names no source"
@@ -66,6 +70,10 @@ def test_the_line_that_a_link_leads_to_defines_what_it_names(page: str) -> None:
         from_there = (DOCS.parent / file).read_text().splitlines()[int(line) - 1 :]
         first = next(each for each in from_there if not each.strip().startswith("@"))
         assert re.match(rf"(\s+def|def|class) {name}\b", first), f"{page}: {file}:{line} does not define {name}"
+
+
+def test_the_formulas_of_an_optimizer_are_those_of_a_hidden_matrix() -> None:
+    assert r"\theta_{new} &= \theta - \alpha \cdot O" in section("optimizers.md", "muon")
 
 
 def test_links_lead_to_where_the_formula_is_computed() -> None:
@@ -106,12 +114,32 @@ def test_the_contents_link_to_every_section() -> None:
         assert f"({page}#{name})" in BOOK["README.md"]
 
 
-def test_formulas_are_balanced_for_the_code_host() -> None:
-    for text in BOOK.values():
-        assert text.count("\n$$\n") % 2 == 0
-        assert text.count("```") % 2 == 0
-        for formula in re.findall(r"\n\$\$\n(.*?)\n\$\$\n", text, re.DOTALL):
-            assert formula.count("{") == formula.count("}")
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+def test_a_topic_has_a_typeset_formula_and_the_lines_that_compute_it(topic: Topic) -> None:
+    text = section("step.md", topic.name)
+    assert "\n```math\n" in text
+    assert LINK.search(text)
+
+
+FORBIDDEN = {"operatorname", "mbox", "phantom", "def", "newcommand"}
+"""Macros that the code host does not show."""
+
+
+@pytest.mark.parametrize("page", [*BOOK, *(f"learn/{path.name}" for path in (DOCS / "learn").glob("*.md"))])
+def test_formulas_are_what_the_code_host_can_show(page: str) -> None:
+    text = (DOCS / page).read_text()
+    blocks = re.findall(r"^```math\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    inline = re.findall(r"(?<!\\)\$(.*?)(?<!\\)\$", re.sub(r"`[^`]*`", "", prose), re.DOTALL)
+    for formula in [*blocks, *inline]:
+        assert not FORBIDDEN & set(re.findall(r"\\([a-z]+)", formula))
+        assert formula.count("{") == formula.count("}")
+    shown = re.sub(r"<[^>]+>", "", MarkdownIt().enable("table").render(prose))
+    for formula in inline:  # Markdown comes first, and must find nothing that it takes for its own
+        assert "\n" not in formula
+        assert f"${html.escape(formula)}$" in shown
+    assert not re.search(r"\w\0|\0\w", re.sub(r"(?<!\\)\$[^$\n]+\$", "\0", prose)), "a letter beside a formula"
+    assert not re.search(r"`[^`\n]*\\_[^`\n]*`", text), "a backslash within code is seen"
 
 
 def test_writing_gives_the_files(tmp_path: Path) -> None:

@@ -113,8 +113,9 @@ def test_earlier_steps_change_what_the_step_sees(tmp_path: Path) -> None:
 def test_markdown_has_a_formula_for_every_equation(tmp_path: Path) -> None:
     told = story(tmp_path)
     text = as_markdown(told)
-    assert text.count("\n$$\n") == 2 * len(told.equations)
-    for formula in re.findall(r"\n\$\$\n(.*?)\n\$\$\n", text, re.DOTALL):
+    formulas = re.findall(r"\n```math\n(.*?)\n```\n", text, re.DOTALL)
+    assert len(formulas) == len(told.equations)
+    for formula in formulas:
         assert formula.count("{") == formula.count("}")
 
 

@@ -28,6 +28,7 @@ from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.teaching.explain import explain
 from nnscratch.teaching.explanation import Explanation
 from nnscratch.training.progress import StepResult
+from tests.conftest import sampled
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SHIPPED = sorted(path for path in CONFIGS.rglob("*.yaml") if not path.name.startswith("sweep"))
@@ -188,7 +189,7 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[int, ..
     return files
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sampled(SHIPPED))
 def test_a_told_step_of_a_shipped_config_is_the_step_that_training_takes(
     path: Path, tmp_path: Path, stand_ins: Mapping[tuple[int, ...], Path]
 ) -> None:

@@ -15,9 +15,10 @@ FORMULAS = [
     ("-3 * -1.5e-07", "(−3)·(−1.5e-07)", r"(-3) \cdot (-1.5 \cdot 10^{-7})"),
     ("sum_k(x_nk * W_kj) + b_j", "Σ_k x_nk·W_kj + b_j", r"\sum_{k} x_{nk} \cdot W_{kj} + b_{j}"),
     ("m_hat / (1 - beta1**t)", "m\u0302 / (1 − β_1^t)", r"\frac{\hat{m}}{1 - {\beta_{1}}^{t}}"),
-    ("dy * (y > 0)", "dy·[y > 0]", r"dy \cdot [y > 0]"),
+    ("dy * (y > 0)", "dy·[y > 0]", r"dy \cdot [y \gt 0]"),
     ("max_w(x_w) - dgamma", "max_w x_w − dγ", r"\max_{w} x_{w} - d\gamma"),
     ("x_hat_nk * dbeta", "x\u0302_nk·dβ", r"\hat{x}_{nk} \cdot d\beta"),
+    ("x * (1 / y + 1)", "x·(1 / y + 1)", r"x \cdot \left(\frac{1}{y} + 1\right)"),
     ("x / inf", "x / ∞", r"\frac{x}{\infty}"),
     ("2 / (3 / x)", "2 / (3 / x)", r"\frac{2}{\frac{3}{x}}"),
 ]

@@ -74,6 +74,7 @@ def test_the_graph_is_a_picture_of_its_own_with_shapes_numbers_and_gradients(tol
     write_explanation(told, graph=tmp_path / "network.svg")
     assert (tmp_path / "network.svg").read_text(encoding="utf-8") == as_svg(told)
     root = ElementTree.fromstring(as_svg(told))
+    assert root.attrib["style"] == "background: #ffffff", "its letters are dark, on a dark page too"
     texts = ["".join(each.itertext()) for each in root.iter(f"{SVG}text")]
     paths = ["0.dense", "1.relu", "2.residual", "2.residual.0.dense", "2.residual.1.tanh", "3.dense"]
     assert set(paths) <= set(texts)
@@ -102,6 +103,7 @@ frame.onload = () => {{
     here: [...page.querySelectorAll(".node.present text.title")].map((each) => each.textContent),
     unknown: page.querySelectorAll(".gradient.unknown").length,
     width: page.documentElement.scrollWidth,
+    keys: page.querySelector(".keys").offsetHeight > 0,
   }});
   const states = [state()];
   for (const key of {keys}) {{ press(key); states.push(state()); }}
@@ -141,6 +143,7 @@ def test_the_arrow_keys_walk_forward_and_backward(told: Explanation, tmp_path: P
     assert [state["visible"] for state in states] == [[f"step-{number}"] for number in (1, 2, 3, 2, steps, steps, 1, 1)]
     assert [state["here"] for state in states[:3]] == [["0.dense"], ["1.relu"], ["2.residual.0.dense"]]
     assert states[4]["here"] == [told.sections[-1].place.rpartition(".")[0]]  # the update of a layer's weight
+    assert states[0]["keys"]
     assert states[0]["unknown"] == 9
     assert states[4]["unknown"] == 0
     assert all(state["width"] == width for state in states)
@@ -150,4 +153,5 @@ def test_without_a_script_all_steps_stand_below_each_other(told: Explanation, tm
     (state,) = walked(tmp_path, told, 400, [], script=False)
     assert state["visible"] == [f"step-{number}" for number in range(1, len(told.sections) + 1)]
     assert state["unknown"] == 0
+    assert not state["keys"], "no key walks there"
     assert state["width"] == 400

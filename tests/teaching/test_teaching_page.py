@@ -19,7 +19,7 @@ def blocks(language: str) -> list[str]:
 def shown(start: str) -> list[str]:
     """The lines that the page shows as a command's output, without the times, which differ."""
     text = next(block for block in blocks("text") if block.startswith(start))
-    return [re.sub(r"\d+\.\d s|\d+ s", "", line) for line in text.splitlines()[1:] if line.strip()]
+    return [re.sub(r"\d+\.\d s|\d+ m?s", "", line) for line in text.splitlines()[1:] if line.strip()]
 
 
 def frame(text: str) -> list[str]:

@@ -55,6 +55,7 @@ LAYERS: list[tuple[Layer, tuple[int, ...]]] = [
     (Conv(2, kernel=3, stride=2, padding=2), IMAGES),
     (Conv(2, kernel=2, stride=3, padding="valid"), IMAGES),
     (Conv(2, kernel=1), IMAGES),
+    (Conv(6, groups=3), IMAGES),
     (Conv(2, frozen=True), IMAGES),
     (BatchNorm(), IMAGES),
     (BatchNorm(scale=False, shift=False), FLAT),

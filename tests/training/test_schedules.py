@@ -7,7 +7,7 @@ from dataclasses import asdict
 import pytest
 
 from nnscratch.component import catalogue
-from nnscratch.nn.equations import evaluate
+from nnscratch.nn.equations import in_turn
 from nnscratch.training.schedules import (
     ConstantRate,
     Cosine,
@@ -96,9 +96,20 @@ def test_every_schedule_stays_between_zero_and_one(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "schedule", [ConstantRate(), Cosine(final=0.2), Linear(final=0.1), StepDecay(every=3), Exponential()]
+    "schedule",
+    [
+        ConstantRate(),
+        Cosine(final=0.2),
+        Linear(final=0.1),
+        StepDecay(every=3),
+        Exponential(),
+        OneCycle(final=0.1),
+        Triangular(final=0.1),
+    ],
 )
 def test_the_formula_of_a_schedule_in_the_book_is_what_it_computes(schedule: Schedule) -> None:
-    for progress, epoch in ((0.0, 0.0), (0.4, 7.5), (1.0, 20.0)):
+    for progress, epoch in ((0.0, 0.0), (0.1, 2.0), (0.4, 7.5), (1.0, 20.0)):
         known = {"progress": progress, "epoch": epoch, **asdict(schedule)}
-        assert evaluate(schedule.equations["factor"], known) == pytest.approx(schedule.factor(progress, epoch, []))
+        *_, last = in_turn(schedule.equations, known)
+        assert last.name == "factor"
+        assert last.value == pytest.approx(schedule.factor(progress, epoch, []))

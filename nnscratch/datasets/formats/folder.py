@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from nnscratch.errors import DataError
+
 NO_DATA = frozenset(
     ("__macosx", "@eadir", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "lost+found", "__pycache__")
 )
@@ -20,6 +22,12 @@ NO_FILE = "neither files nor folders"
 def is_hidden(name: str) -> bool:
     """Whether a file or folder of that name is nobody's example: hidden, or left there by a program."""
     return name.startswith((".", "~$")) or name.lower() in NO_DATA
+
+
+def refuse_endless(path: Path) -> None:
+    """Raises DataError for a pipe, a socket or a device: what it gives may never come, or never end."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise DataError(f"{path} is neither a file nor a folder", "write what it gives into a file first")
 
 
 def natural(text: str) -> tuple[tuple[str, int, str], ...]:
@@ -59,9 +67,11 @@ def _walk(folder: Path, entered: set[tuple[int, int]]) -> Iterator[tuple[Path, s
         path = folder / entry.name
         if is_hidden(entry.name):
             yield path, HIDDEN
+        elif entry.is_symlink() and not path.exists():  # asked first: of a link to itself is_dir raises an OSError
+            yield path, BROKEN
         elif entry.is_dir():
             yield from _walk(path, entered)
         elif entry.is_file():
             yield path, ""
         else:
-            yield path, BROKEN if entry.is_symlink() and not path.exists() else NO_FILE
+            yield path, NO_FILE

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnscratch.datasets.dataset import Array
+from nnscratch.datasets.formats.picture_costs import MOST_PIXELS, decoding_bytes, refuse_before_opening, refuse_bomb
 from nnscratch.errors import DataError
 
 if TYPE_CHECKING:
@@ -43,15 +44,6 @@ SUFFIXES_OF = {
 """What is read, by Pillow's name, the likely ones first: the content decides, the suffix says which files to open."""
 FORMATS = tuple(SUFFIXES_OF)
 SUFFIXES = tuple(suffix for suffixes in SUFFIXES_OF.values() for suffix in suffixes)
-MOST_PIXELS = 64_000_000
-MOST_ON_A_SIDE = 65_535
-"""Pixels a picture may have, in all and in a row or column."""
-MOST_SCANS = 100
-MOST_SCANNED = 10 * MOST_PIXELS
-"""Times a JPEG may be gone over, usually at most 10, and pixels that this may touch in all: about ten seconds' work."""
-LARGEST_FILE = 1 << 30
-BYTES_A_PIXEL = 16
-"""What decoding holds for each pixel, at most: the picture, turned, over white, and as numbers of 32 bits."""
 LARGEST_AT_ONCE = 1 << 30
 """Bytes that the pictures being decoded at one time may take; one alone always may."""
 BLOCK_PIXELS = 1 << 20
@@ -146,15 +138,17 @@ def read_picture(
     try:
         # TGA has no mark by which it is known: only a file that is called so is tried as one.
         formats = FORMATS if path.suffix.lower() == ".tga" else FORMATS[:-1]
+        refuse_before_opening(path, data)
         with Image.open(path if data is None else io.BytesIO(data), formats=formats) as opened:
             size, mode = opened.size, opened.mode
-            _refuse_bomb(path, opened, data, most_pixels)
+            refuse_bomb(path, opened, data, most_pixels)
             # A JPEG decodes at a half, a quarter or an eighth where that is still large enough.
             side = 2 * max(width, height)
             opened.draft(None, (side, side))
-            with DECODING.take(BYTES_A_PIXEL * opened.width * opened.height):
+            with DECODING.take(decoding_bytes(opened)):
                 eight, peak = _eight_bits(opened, white)
-                flat = _over_white(ImageOps.exif_transpose(eight)).convert("L" if channels == 1 else "RGB")
+                ImageOps.exif_transpose(eight, in_place=True)
+                flat = _over_white(eight).convert("L" if channels == 1 else "RGB")
                 if flat.size != (width, height):
                     shrinks = flat.width >= width and flat.height >= height
                     flat = flat.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC)
@@ -171,27 +165,6 @@ def read_picture(
         hint = f"replace or remove the file; read are {', '.join(FORMATS)}" if unknown else "replace or remove the file"
         raise DataError(f"{path}: unreadable: {reason or type(error).__name__}", hint) from error
     return Picture(np.array(flat, dtype=np.uint8).reshape(height, width, channels), size, mode, peak)
-
-
-def _refuse_bomb(path: Path, opened: Image, data: bytes | None, most_pixels: int) -> None:
-    """A DataError for what would take more than its share of memory or time, judged before anything is decoded."""
-    pixels = opened.width * opened.height
-    if pixels > most_pixels or max(opened.size) > MOST_ON_A_SIDE:
-        raise DataError(
-            f"{path}: {opened.width:,} x {opened.height:,} pixels; at most {most_pixels:,} are decoded, and "
-            f"{MOST_ON_A_SIDE:,} on a side",
-            "make the picture smaller",
-        )
-    if (path.stat().st_size if data is None else len(data)) > LARGEST_FILE:
-        raise DataError(f"{path}: a picture of more than {LARGEST_FILE:,} bytes", "make the picture smaller")
-    if opened.format == "JPEG":
-        # Inside the compressed data no such pair of bytes stands: each one begins a scan, also where it is not
-        # progressive, and an empty scan of 10 bytes takes as long as a full one.
-        scans = (path.read_bytes() if data is None else data).count(b"\xff\xda")
-        if scans > MOST_SCANS or (scans > 10 and scans * pixels > MOST_SCANNED):
-            raise DataError(
-                f"{path}: {scans:,} scans of {pixels:,} pixels, more than any photograph has", "save the picture again"
-            )
 
 
 def _eight_bits(opened: Image, white: float | None) -> tuple[Image, float | None]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nnscratch.datasets.dataset import Dataset, Report, Source
 from nnscratch.datasets.download import Progress
-from nnscratch.datasets.formats.folder import natural
+from nnscratch.datasets.formats.folder import natural, refuse_endless
 from nnscratch.errors import ConfigError, DataError, Problem
 
 
@@ -38,6 +38,7 @@ def required_path(path: Path | None, source: str, what: str) -> Path:
         )
     if not path.exists():
         raise DataError(f"{path} does not exist", f"data.path must be {what}")
+    refuse_endless(path)
     return path
 
 

@@ -17,6 +17,8 @@ from nnscratch.errors import DataError
 
 SAMPLE_ROWS = 1000
 """Rows of a long table that decide which columns are read as numbers at once, and columns of a wide one."""
+BLOCK_CELLS = 4_000_000
+"""Looked at together."""
 
 
 class RaggedRow(DataError):
@@ -36,6 +38,21 @@ def with_tight_quotes(text: bytes) -> bytes:
     if not any(pair in text for pair in (b' "', b'" ', b" '", b"' ")):
         return text
     return re.sub(rb"(?<=[,;|\t\n]) +(?=[\"'])|(?<=[\"']) +(?=[,;|\t\n])", b"", text)
+
+
+def with_doubled_quotes(text: bytes) -> tuple[bytes, bool]:
+    r"""The text with quotes doubled in cells that have a backslash before each, "a \"b\"", and whether it was so.
+
+    A quote behind a backslash ends its cell where a separator follows, as in "C:\", unless some other does not.
+    """
+    if rb"\"" not in text or re.search(rb'(?<![^,;|\t\n])"(?:[^"\\]|\\.)*\\"[^,;|\t\r\n"]', text) is None:
+        return text, False
+    quoted = rb'(?<![^,;|\t\n])"(?:[^"\\]|\\.|"")*"(?![^,;|\t\r\n])'
+    return re.sub(quoted, lambda cell: re.sub(rb'\\(["\\])', _unescaped, cell[0]), text), True
+
+
+def _unescaped(pair: re.Match[bytes]) -> bytes:
+    return b'""' if pair[1] == b'"' else pair[1]
 
 
 def without_comments(body: bytes) -> tuple[bytes, int]:
@@ -69,16 +86,7 @@ def by_polars(
         if rows <= SAMPLE_ROWS and len(names) <= SAMPLE_ROWS:
             frame = read({})
         else:
-            # Of all columns in one expression: a wide table has as many of them as others have rows.
-            sample = read({}, n_rows=SAMPLE_ROWS)
-            numbers = pl.all().cast(pl.Float64, strict=False)
-            odd = sample.select(numbers.is_null().any() | (numbers.abs() >= EXACT).any()).row(0)
-            padded = sample.select(pl.all().str.contains(r"^[+-]?0\d").any()).row(0)
-            # 1.234 may have a thousands separator, which the table's other columns tell: a number would hide it.
-            with_point = pl.all().str.contains(".", literal=True)
-            grouped = sample.select(
-                with_point.any() & (with_point.not_() | pl.all().str.contains(AMBIGUOUS[","])).all()
-            ).row(0)
+            odd, padded, grouped = _seen_in(read({}, n_rows=SAMPLE_ROWS))
             kept = [name in as_text for name in dialect.names]
             told = zip(names, odd, padded, grouped, kept, strict=True)
             types = {name: pl.Float64 for name, *said in told if not any(said)}
@@ -92,11 +100,34 @@ def by_polars(
     return list(frame.get_columns()) if len(frame) == rows else None
 
 
-def _are_plain(numbers: pl.DataFrame, has_padded: bool) -> list[bool]:
+def _seen_in(sample: pl.DataFrame) -> tuple[Array, Array, Array]:
+    """Of each column: whether a cell is no exact number, has leading zeros, or may have a thousands separator.
+
+    1.234 may have one, which the table's other columns tell: a number would hide it. The cells are looked at as one
+    long column, since a wide table has as many columns as others have rows.
+    """
+    cells = sample.unpivot().to_series(1)
+    numbers = cells.cast(pl.Float64, strict=False)
+    has_point = cells.str.contains(".", literal=True)
+
+    def any_in_column(found: pl.Series) -> Array:
+        return np.asarray(found.fill_null(value=False).to_numpy().reshape(sample.width, sample.height).any(axis=1))
+
+    odd = any_in_column(numbers.is_null() | (numbers.abs() >= EXACT))
+    padded = any_in_column(cells.str.contains(r"^[+-]?0\d"))
+    other = any_in_column(has_point & ~cells.str.contains(AMBIGUOUS[","]))
+    return odd, padded, any_in_column(has_point) & ~other
+
+
+def _are_plain(numbers: pl.DataFrame, has_padded: bool) -> Array:
     """Whether numbers say all that a column's cells say: no gap, nothing infinite, no whole numbers written as 007."""
-    finite = numbers.select(pl.all().is_not_null().all() & pl.all().is_finite().all()).row(0)
-    whole = numbers.select((pl.all() == pl.all().round()).all()).row(0) if has_padded else [False] * numbers.width
-    return [bool(ends) and not is_whole for ends, is_whole in zip(finite, whole, strict=True)]
+    is_plain, is_whole = np.ones(numbers.width, bool), np.full(numbers.width, has_padded)
+    for block in numbers.iter_slices(max(1, BLOCK_CELLS // numbers.width)):
+        values = block.to_numpy()
+        is_plain &= np.isfinite(values).all(axis=0)
+        if has_padded:
+            is_whole &= (values == np.rint(values)).all(axis=0)
+    return np.asarray(is_plain & ~is_whole)
 
 
 def by_csv(path: Path, body: bytes, separator: str, dialect: Dialect) -> tuple[list[pl.Series], Array]:

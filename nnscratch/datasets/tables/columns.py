@@ -10,7 +10,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from nnscratch.datasets.tables.text import LARGEST, Array, Values, number_patter
 if TYPE_CHECKING:
     import polars
 
+Part = Literal["year", "week", "day"]
 Missing = Literal["auto", "error", "drop", "mean", "median", "most_frequent"]
 
 MOST_LEVELS = 50
@@ -50,7 +51,8 @@ class Column:
         """Features (n, width) float32 of values (n,), gaps filled; with `flag` the last is 1 where there was a gap."""
         gaps = np.isnan(values)
         filled = np.where(gaps, self.fill, values) if gaps.any() else values
-        block = np.asarray(self._encode(filled), np.float32)
+        with np.errstate(all="ignore"):  # what is not finite then is found by whoever takes it
+            block = np.asarray(self._encode(filled), np.float32)
         return np.column_stack([block, gaps.astype(np.float32)]) if self.flag else block
 
     @property
@@ -216,7 +218,7 @@ class Date(Column):
     format: str = "%Y-%m-%d"
     origin: float = 0.0
     """The first moment of training, in seconds since 1970."""
-    parts: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
     """Those circles on which training rows differ: year, week, day."""
 
     def fit(self, values: Values, missing: Missing) -> Date:
@@ -225,7 +227,7 @@ class Date(Column):
         known = values[~np.isnan(values)]
         if not len(known):
             return fitted
-        parts = tuple(part for part in ("year", "week", "day") if np.ptp(_turn(known, part)) > 1e-9)
+        parts = tuple(part for part in get_args(Part) if np.ptp(_turn(known, part)) > 1e-9)
         return replace(fitted, origin=float(np.min(known)), parts=parts)
 
     def read(self, cells: polars.Series) -> tuple[Values, NDArray[np.bool_]]:
@@ -252,7 +254,7 @@ class Date(Column):
         return str(np.datetime64(round(value), "s")).replace("T", " ").removesuffix(" 00:00:00")
 
 
-def _turn(seconds: Values, part: str) -> Values:
+def _turn(seconds: Values, part: Part) -> Values:
     """How far through the year, the week (from Monday) or the day the moment lies: 0 to 1."""
     if part == "day":
         return np.asarray(np.mod(seconds, DAY) / DAY)

@@ -9,10 +9,13 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from nnscratch.datasets.storage import available_memory
 from nnscratch.errors import DataError
 
 LARGEST = 8 << 30
-"""Bytes that a compressed table may expand to."""
+"""Bytes that a compressed table may expand to, where there is the memory for it."""
+SHARE_OF_MEMORY = 1 / 3
+"""Of the memory there is, what they may take: while they are unpacked they are there twice."""
 
 PARQUET, ZIP, GZIP = b"PAR1", b"PK\x03\x04", b"\x1f\x8b"
 
@@ -100,14 +103,24 @@ def refuse_other_files(path: Path, data: bytes) -> None:
 
 
 def _gunzip(path: Path, data: bytes) -> bytes:
+    largest = _largest()
     try:
         with gzip.open(io.BytesIO(data)) as file:
-            unpacked = file.read(LARGEST + 1)
+            unpacked = file.read(largest + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: damaged gzip file: {error}", "is it complete?") from error
-    if len(unpacked) > LARGEST:
-        raise DataError(f"{path}: more than {LARGEST:,} bytes unpacked")
+    if len(unpacked) > largest:
+        raise _too_large(path, largest)
     return unpacked
+
+
+def _largest() -> int:
+    return min(LARGEST, int(SHARE_OF_MEMORY * available_memory()))
+
+
+def _too_large(path: Path, largest: int) -> DataError:
+    hint = None if largest == LARGEST else "there is no memory for more: free some, or unpack it and take a part"
+    return DataError(f"{path}: more than {largest:,} bytes unpacked", hint)
 
 
 def _unzip(path: Path) -> tuple[bytes, str]:
@@ -125,8 +138,8 @@ def _unzip(path: Path) -> tuple[bytes, str]:
                 f"{path}: a zip archive of {len(files)} files; one table is read ({shown})",
                 "unpack it and name the file, or the folder with train.csv and test.csv",
             )
-        if files[0].file_size > LARGEST:
-            raise DataError(f"{path}: more than {LARGEST:,} bytes unpacked")
+        if files[0].file_size > (largest := _largest()):
+            raise _too_large(path, largest)
         try:
             return archive.read(files[0]), f"zip ({files[0].filename})"
         # zipfile tells damage, encryption and unknown methods in many ways.

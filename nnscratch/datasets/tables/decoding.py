@@ -14,6 +14,13 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "UTF-16", "utf-16"),
     (codecs.BOM_UTF16_BE, "UTF-16", "utf-16"),
 )
+OTHER_ALPHABETS = {
+    "cp1251": "Windows-1251", "koi8_r": "KOI8-R", "cp1253": "Windows-1253", "cp1255": "Windows-1255",
+    "cp1256": "Windows-1256", "cp874": "Windows-874", "cp932": "Shift-JIS", "gb18030": "GB 18030", "big5": "Big5",
+    "cp949": "EUC-KR",
+}  # fmt: skip
+"""Encodings of letters that are not Latin, by their codec."""
+SAMPLE_BYTES = 50_000
 
 
 def to_utf8(path: Path, data: bytes) -> tuple[bytes, str, str]:
@@ -42,6 +49,12 @@ def _decoded(path: Path, data: bytes) -> tuple[bytes, str, str]:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
         place = f"line {data.count(10, 0, error.start) + 1} has the byte {data[error.start]:#04x}, which is no UTF-8"
+        if letters := _of_other_letters(data):
+            return (
+                data.decode(letters, "replace").encode(),
+                OTHER_ALPHABETS[letters],
+                f"{place}; its letters fit this best",
+            )
         # 0x80 to 0x9f are control characters in Latin-1, and quotes, dashes and the euro in Windows-1252.
         if re.search(rb"[\x80-\x9f]", data):
             try:
@@ -50,6 +63,21 @@ def _decoded(path: Path, data: bytes) -> tuple[bytes, str, str]:
                 pass
         return data.decode("latin-1").encode(), "Latin-1", place
     return data, "UTF-8", ""
+
+
+def _of_other_letters(data: bytes) -> str | None:
+    """The codec of a text that is not UTF-8, where it seems to be of other than Latin letters.
+
+    In those words many bytes above 0x7f follow each other, which Latin ones hardly have.
+    """
+    if re.search(rb"[\x80-\xff]{3}", data) is None:
+        return None
+    from charset_normalizer import from_bytes
+
+    sample = data if len(data) <= SAMPLE_BYTES else data[: data.rfind(b"\n", 0, SAMPLE_BYTES) + 1]
+    words = re.findall(rb"[A-Za-z'-]*[\x80-\xff][^\x00-\x20\",;]*", sample)
+    best = from_bytes(b" ".join(words), cp_isolation=[*OTHER_ALPHABETS, "cp1252"]).best()
+    return best.encoding if best is not None and best.encoding in OTHER_ALPHABETS else None
 
 
 def _checked_utf8(data: bytes) -> bytes:

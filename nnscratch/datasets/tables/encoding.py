@@ -179,6 +179,8 @@ class TableEncoding:
         schema = with_fields(_PlainSchema, plain, "the encoding of its table").schema(columns)
         if not {column.name for column in columns} <= set(schema.names):
             raise ValueError("the encoding of its table has columns that the table has not")
+        if len({column.name for column in columns}) < len(columns):
+            raise ValueError("the encoding of its table has two columns of one name")
         return cls(schema)
 
     def _matched(self, column: Column, values: Values, given: Sequence[Column], index: int | None) -> Values:
@@ -215,12 +217,16 @@ class _PlainSchema:
 
 
 def _column(values: object) -> Column:
-    if not isinstance(values, Mapping) or values.get("kind") not in KINDS:
+    if not isinstance(values, Mapping) or str(values.get("kind")) not in KINDS:
         raise ValueError("the encoding of its table has a column of no known kind")
     fields = {name: value for name, value in values.items() if name != "kind"}
-    column = with_fields(KINDS[values["kind"]], fields, "a column of its table")
+    column = with_fields(KINDS[str(values["kind"])], fields, "a column of its table")
     if isinstance(column, Category) and not 0 <= column.own <= len(column.levels):
         raise ValueError(f"the levels of its column {column.name!r} contradict each other")
+    try:
+        _ = column.filled_with
+    except (IndexError, OverflowError, ValueError):
+        raise ValueError(f"no value of its column {column.name!r} is {column.fill}, which is to fill gaps") from None
     return column
 
 

@@ -32,14 +32,16 @@ def json_records(path: Path, text: bytes) -> list[tuple[int, dict[str, Any]]] | 
         whole = json.loads(text, parse_float=Digits, parse_int=Digits)
     except (ValueError, RecursionError) as error:
         found: list[tuple[int, dict[str, Any]]] = []
+        is_deep = isinstance(error, RecursionError)
         for number, line in enumerate(text.decode().split("\n"), start=1):
             try:
                 found += [(number, json_object(line))] if line.strip() else []
             except ValueError:
                 if found:
                     raise DataError(f"{path}:{number}: no JSON object", hint) from error
-                if re.match(rb"\s*[\[{]\s*[\"{]", text):
-                    raise DataError(f"{path}: damaged JSON: {error}", hint) from error
+                if is_deep or re.match(rb"\s*[\[{]\s*[\"{]", text):
+                    reason = "nested too deeply" if is_deep else error
+                    raise DataError(f"{path}: damaged JSON: {reason}", hint) from error
                 return None
         whole = [record for _, record in found]
         if any(whole):
@@ -49,6 +51,16 @@ def json_records(path: Path, text: bytes) -> list[tuple[int, dict[str, Any]]] | 
     if isinstance(whole, list) and any(whole) and all(isinstance(each, dict) for each in whole):
         return list(enumerate(whole, start=1))
     raise DataError(f"{path} is JSON, but no table", hint)
+
+
+def half_character(record: dict[str, Any]) -> str | None:
+    """Which column's name or text holds half of a character, as \\ud800 is, which UTF-8 has no bytes for; or None."""
+    for name, value in record.items():
+        try:
+            f"{name}{json_cell(value)}".encode()
+        except UnicodeEncodeError:
+            return f"column {name!a} holds half of a character: {ascii(value)[:40]}"
+    return None
 
 
 def json_cell(value: object) -> str:

@@ -5,19 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from nnscratch.datasets.formats.folder import natural
 from nnscratch.datasets.tables.columns import Boolean, Category, Column, Date, Number
 from nnscratch.datasets.tables.frames import pl
-from nnscratch.datasets.tables.parsing import COMPACT, FORMATS, ISO, as_text, known_cells, read_dates, read_numbers
+from nnscratch.datasets.tables.parsing import (
+    COMPACT,
+    FORMATS,
+    ISO,
+    Decimal,
+    as_text,
+    fitting_mark,
+    known_cells,
+    read_dates,
+    read_numbers,
+)
 from nnscratch.datasets.tables.reader import TextTable
 from nnscratch.datasets.tables.text import AMBIGUOUS, EXACT, UNITS, WORDS, Values, number_pattern
 from nnscratch.errors import DataError
-
-Decimal = Literal[".", ","]
 
 FEW = 20
 """With no more distinct values than this, text is a category whatever else it looks like."""
@@ -53,7 +60,7 @@ def decimal_mark(table: TextTable, given: Decimal | None) -> tuple[Decimal, str]
     for name, cells in zip(table.names, table.columns, strict=True):
         if cells.dtype == pl.Float64:
             values = cells.to_numpy()[:1000]
-            need["."] += [name] if np.any(np.mod(values, 1) > 0) else []
+            need["."] += [name] if np.any(np.mod(values[np.isfinite(values)], 1) > 0) else []
             continue
         known = known_cells(cells[:2000])
         if len(known):
@@ -85,7 +92,8 @@ def decide(
         return Decision(None, "as configured")
     if cells.dtype == pl.Float64:
         # What is broken was read with a point.
-        return _number(table, name, "." if (cells.drop_nans() % 1 != 0).any() else decimal, is_target)
+        values = cells.to_numpy()
+        return _number(table, name, "." if (np.isfinite(values) & (values % 1 != 0)).any() else decimal, is_target)
     known = known_cells(cells)
     if not len(known):
         return Decision(None, "every cell is a gap")
@@ -126,19 +134,13 @@ def decide(
     return decision
 
 
-def fitting_mark(known: pl.Series, decimal: Decimal) -> Decimal:
-    """The decimal mark, or the other where all numbers of these cells have that one."""
-    other: Decimal = "," if decimal == "." else "."
-    return other if read_numbers(known, decimal)[1].any() and not read_numbers(known, other)[1].any() else decimal
-
-
 def _number(table: TextTable, name: str, decimal: Decimal, is_target: bool) -> Decision:
     column = Number(name, decimal=decimal)
     values, _ = column.read(table.column(name))
     known = values[~np.isnan(values)]
     if not is_target and _are_compact_dates(known):
         return Decision(Date(name, format=COMPACT), "every cell is a date like 20240131")
-    is_whole_and_unique = len(known) == len(np.unique(known)) > 1 and bool(np.all(known == np.rint(known)))
+    is_whole_and_unique = bool(np.all(known == np.rint(known))) and len(known) == len(np.unique(known)) > 1
     if is_whole_and_unique and len(known) == len(values) and not is_target:
         counts = bool(np.all(np.diff(known) == 1)) and known[0] in (0, 1)
         if not name or ID_NAME.fullmatch(name.lower()) or ID_NAME.fullmatch(name):
@@ -149,8 +151,10 @@ def _number(table: TextTable, name: str, decimal: Decimal, is_target: bool) -> D
 
 def _are_compact_dates(known: Values) -> bool:
     """Whether numbers are days written without separators: of ten other numbers of eight digits hardly one is."""
+    if len(known) < 10 or known.min() < 18000101 or known.max() > 21001231:
+        return False
     distinct = np.unique(known)
-    if len(distinct) < 10 or distinct[0] < 18000101 or distinct[-1] > 21001231:
+    if len(distinct) < 10:
         return False
     month, day = distinct // 100 % 100, distinct % 100
     return bool(np.all((distinct % 1 == 0) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from nnscratch.datasets.tables.frames import pl
 from nnscratch.datasets.tables.text import GAPS, LARGEST, MINUS, UNITS, WORDS, Values, number_pattern
 
 Bad = NDArray[np.bool_]
-
+Decimal = Literal[".", ","]
 
 COMPACT = "%Y%m%d"
 """20240131, which looks like a number."""
@@ -74,6 +75,12 @@ def read_numbers(cells: pl.Series, decimal: str) -> tuple[Values, Bad]:
     values[gaps] = np.nan
     bad = ~gaps & ~(np.abs(values) <= LARGEST)
     return values, bad
+
+
+def fitting_mark(known: pl.Series, decimal: Decimal) -> Decimal:
+    """The decimal mark, or the other where all numbers of these cells have that one."""
+    other: Decimal = "," if decimal == "." else "."
+    return other if read_numbers(known, decimal)[1].any() and not read_numbers(known, other)[1].any() else decimal
 
 
 def _cleaned(text: pl.Series, decimal: str) -> pl.Series:

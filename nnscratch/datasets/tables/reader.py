@@ -17,12 +17,21 @@ from typing import Any
 import numpy as np
 
 from nnscratch.datasets.description import Guess
-from nnscratch.datasets.tables.cells import RaggedRow, by_csv, by_polars, with_tight_quotes, without_comments
+from nnscratch.datasets.formats.folder import refuse_endless
+from nnscratch.datasets.tables.cells import (
+    RaggedRow,
+    by_csv,
+    by_polars,
+    with_doubled_quotes,
+    with_tight_quotes,
+    without_comments,
+)
 from nnscratch.datasets.tables.containers import kind_of, read_bytes
 from nnscratch.datasets.tables.decoding import to_utf8
 from nnscratch.datasets.tables.dialect import Dialect, find_dialect, squeeze
 from nnscratch.datasets.tables.frames import pl
-from nnscratch.datasets.tables.json_text import Digits, json_cell, json_records
+from nnscratch.datasets.tables.json_text import Digits, half_character, json_cell, json_records
+from nnscratch.datasets.tables.parsing import fitting_mark, known_cells
 from nnscratch.datasets.tables.structure import structure_of
 from nnscratch.datasets.tables.text import EXACT, Array
 from nnscratch.errors import DataError
@@ -70,13 +79,19 @@ class TextTable:
 
 
 def read_table(
-    path: Path, delimiter: str | None = None, header: bool | None = None, as_text: Collection[str] = ()
+    path: Path,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    as_text: Collection[str] = (),
+    with_comma: Collection[str] = (),
 ) -> TextTable:
     """The table in a file of text (CSV and its kin, JSON), Parquet or XLSX, packed or not.
 
     Columns that are named in `as_text` stay as they are written, also where every cell is a number: 1.10 is not 1.1.
+    Text in those named in `with_comma` has a decimal comma, which JSON's own numbers beside it have not.
     Raises DataError, with file:line, for what is no table, and for a row with other cells than the rest.
     """
+    refuse_endless(path)
     try:
         kind = kind_of(path)
         if kind == "parquet":
@@ -89,7 +104,8 @@ def read_table(
         raise DataError(f"{path} is a folder, no table") from None
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{path}: damaged: {str(error).splitlines()[0]}", "is it complete?") from error
-    return read_table_text(path, data, delimiter, header, as_text, (Guess("packed", packed),) if packed else ())
+    packing = (Guess("packed", packed),) if packed else ()
+    return read_table_text(path, data, delimiter, header, as_text, with_comma, packing)
 
 
 def read_table_text(
@@ -98,6 +114,7 @@ def read_table_text(
     delimiter: str | None = None,
     header: bool | None = None,
     as_text: Collection[str] = (),
+    with_comma: Collection[str] = (),
     guesses: tuple[Guess, ...] = (),
 ) -> TextTable:
     """The table in the contents of a text file, CSV and its kin or JSON; `path` is what it is called.
@@ -110,7 +127,7 @@ def read_table_text(
     if text.lstrip()[:1] in (b"{", b"["):
         records = json_records(path, text)
         if records is not None:
-            return from_records(path, records, guesses, as_text)
+            return from_records(path, records, guesses, as_text, with_comma)
     return _delimited(path, text, delimiter, header, guesses, as_text)
 
 
@@ -119,19 +136,36 @@ def from_records(
     records: Sequence[tuple[int, dict[str, Any]]],
     guesses: tuple[Guess, ...],
     as_text: Collection[str] = (),
+    with_comma: Collection[str] = (),
 ) -> TextTable:
     """A table from JSON objects with the line of each: a column for each name that any of them has."""
     names = tuple(dict.fromkeys(name for _, record in records for name in record))
-    columns = tuple(_json_column([record.get(name) for _, record in records], name in as_text) for name in names)
+    try:
+        "".join(names).encode()
+        columns = tuple(
+            _json_column([record.get(name) for _, record in records], name in as_text, name in with_comma)
+            for name in names
+        )
+    except UnicodeEncodeError:
+        line, damage = next((line, damage) for line, record in records if (damage := half_character(record)))
+        hint = "was a text cut in the middle of an emoji?"
+        raise DataError(f"{path}:{line}: {damage}", hint) from None
     return TextTable(path, names, True, columns, np.array([line for line, _ in records]), guesses)
 
 
-def _json_column(values: list[object], as_text: bool) -> pl.Series:
-    """Numbers of JSON, whose decimal mark is a point in any country, as numbers; long ones stay text."""
+def _json_column(values: list[object], as_text: bool, with_comma: bool) -> pl.Series:
+    """Numbers of JSON, whose decimal mark is a point in any country, as numbers; long ones stay text.
+
+    In a column with text they are written with the mark that its text has.
+    """
     if not as_text and all(value is None or (isinstance(value, Digits) and len(value) <= 15) for value in values):
         numbers = [np.nan if value is None else float(value) for value in values]  # type: ignore[arg-type]  # digits
         if not np.isnan(numbers).all():
             return pl.Series(numbers, dtype=pl.Float64)
+    if not as_text and any(isinstance(value, Digits) for value in values):
+        written = [value for value in values if isinstance(value, str) and not isinstance(value, Digits)]
+        if fitting_mark(known_cells(pl.Series(written, dtype=pl.String)), "," if with_comma else ".") == ",":
+            values = [value.replace(".", ",") if isinstance(value, Digits) else value for value in values]
     return pl.Series([json_cell(value) for value in values], dtype=pl.String)
 
 
@@ -175,7 +209,9 @@ def _delimited(
     guesses: tuple[Guess, ...],
     as_text: Collection[str],
 ) -> TextTable:
-    text = with_tight_quotes(text)
+    text, is_escaped = with_doubled_quotes(with_tight_quotes(text))
+    if is_escaped:
+        guesses = (*guesses, Guess("quotes in cells", r"\"", "a backslash stands before each"))
     dialect = find_dialect(path, text, delimiter, header)
     body = _body(text, dialect)
     del text

@@ -9,7 +9,8 @@ import numpy as np
 from nnscratch.datasets.dataset import Origin
 from nnscratch.datasets.separation import numbered
 from nnscratch.datasets.tables.columns import Date, Number
-from nnscratch.datasets.tables.kinds import Decimal, decide, read_column
+from nnscratch.datasets.tables.kinds import decide, read_column
+from nnscratch.datasets.tables.parsing import Decimal
 from nnscratch.datasets.tables.reader import TextTable, read_table
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.datasets.tables.text import Array, Values, is_gap

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnscratch.datasets.tables.columns import Boolean, Category, Column, Number
-from nnscratch.datasets.tables.kinds import Decimal, decide, natural_order
-from nnscratch.datasets.tables.parsing import as_text, known_cells
+from nnscratch.datasets.tables.kinds import decide, natural_order
+from nnscratch.datasets.tables.parsing import Decimal, as_text, known_cells
 from nnscratch.datasets.tables.reader import TextTable
 from nnscratch.datasets.tables.text import Array
 from nnscratch.datasets.task import classes_or_quantity, doubt_of_classes

@@ -12,6 +12,7 @@ import numpy as np
 
 from nnscratch.nn.compute.buffers import Array, Buffers
 from nnscratch.nn.compute.correlation import Correlation, Geometry, Im2col
+from nnscratch.nn.compute.depthwise import Depthwise
 from nnscratch.nn.compute.statistics import column_sums
 from nnscratch.nn.compute.winograd import EXACT, LARGEST, Winograd
 from nnscratch.nn.compute.workers import Workers
@@ -30,6 +31,8 @@ def cheapest(geometry: Geometry) -> Correlation:
 
     Tiles that round more are taken to cost a tenth more.
     """
+    if geometry.groups == geometry.C == geometry.K > 1:
+        return Depthwise(geometry)
     methods: dict[Correlation, float] = {Im2col(geometry): 1.0}
     if geometry.kernel >= 3 and geometry.stride == 1:
         for n in range(geometry.kernel + 1, LARGEST + 1):

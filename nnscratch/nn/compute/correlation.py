@@ -2,8 +2,10 @@
 
     y[n, i, j, k] = sum_abc x[n, i s + a - top, j s + b - left, c] W[a, b, c, k]
 
-with x zero outside the image and s the stride. A method works on a block of images that fits the cache, in scratch
-memory of the calling thread, so that blocks can be shared out among threads. It may hold the kernels in another form U.
+with x zero outside the image and s the stride. With groups, output k sums over the channels c of its own group alone:
+channels in and out are cut into as many equal parts, and part goes to part. A method works on a block of images that
+fits the cache, in scratch memory of the calling thread, so that blocks can be shared out among threads. It may hold
+the kernels in another form U.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from nnscratch.nn.compute.workers import Workers
 
 @dataclass(frozen=True)
 class Geometry:
-    """The sizes of a correlation: x (H, W, C) -> y (rows, columns, K), kernels (kernel, kernel, C, K)."""
+    """The sizes of a correlation: x (H, W, C) -> y (rows, columns, K), kernels (kernel, kernel, C / groups, K)."""
 
     H: int
     W: int
@@ -32,6 +34,7 @@ class Geometry:
     left: int
     rows: int
     columns: int
+    groups: int = 1
 
     @property
     def padded(self) -> tuple[int, int]:
@@ -107,14 +110,14 @@ class Im2col(Correlation):
     """What the kernel sees at every output pixel is copied into a row of a matrix, "columns" (Chellapilla et al. 2006).
 
     Y = columns U with U = W as (kernel^2 C, K); dU = columns^T dY; d columns = dY U^T, whose rows are added back to
-    where they came from. Any kernel, stride and padding.
+    where they came from; in each group alone. Any kernel, stride, padding and number of groups.
     """
 
     FLOATS = 1 << 19  # of the columns of a block: they stay in cache
 
     def multiplications(self) -> int:
         g = self.geometry
-        return g.rows * g.columns * g.kernel**2 * g.C * g.K
+        return g.rows * g.columns * g.kernel**2 * g.C * g.K // g.groups
 
     def moved(self) -> int:
         g = self.geometry
@@ -125,10 +128,10 @@ class Im2col(Correlation):
         return max(1, self.FLOATS // (g.rows * g.columns * max(g.kernel**2 * g.C, g.K)))
 
     def set_weights(self, W: Array) -> None:
-        self.U = W.reshape(-1, W.shape[-1])
+        self.U = self._by_group(W)
 
     def forward(self, x: Array, y: Array, kept: Array | None, workers: Workers) -> None:
-        np.matmul(self._columns(x, workers), self.U, out=y.reshape(-1, self.geometry.K))
+        np.matmul(self._columns(x, workers), self.U, out=self._by_group(y))
 
     def zero_gradient(self, workers: Workers) -> Array:
         dU = workers.scratch("dU", self.U.shape, self.U.dtype)
@@ -136,37 +139,47 @@ class Im2col(Correlation):
         return dU
 
     def backward(self, x: Array, kept: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
-        dY = dy.reshape(-1, self.geometry.K)
+        dY = self._by_group(dy)
         if dU is not None:
             columns = self._columns(x, workers)
-            dU += np.matmul(columns.T, dY, out=workers.scratch("dU of block", dU.shape, dU.dtype))
+            dU += np.matmul(columns.transpose(0, 2, 1), dY, out=workers.scratch("dU of block", dU.shape, dU.dtype))
         if dx is not None:
             self._input_gradient(dY, dx, workers)
 
     def weight_gradient(self, dU: Array, dW: Array) -> None:
-        dW.reshape(dU.shape)[...] = dU
+        self._by_group(dW)[...] = dU
+
+    def _by_group(self, numbers: Array) -> Array:
+        """(groups, rows, channels of a group): a view of the array's last axis, cut."""
+        groups = self.geometry.groups
+        return numbers.reshape(-1, groups, numbers.shape[-1] // groups).transpose(1, 0, 2)
 
     def _columns(self, x: Array, workers: Workers) -> Array:
-        """(n rows columns, kernel^2 C): what the kernel sees at every output pixel."""
+        """(groups, n rows columns, kernel^2 C / groups): what the kernel sees at every output pixel."""
         g = self.geometry
         padded = self.pad(x, g.padded, workers)
         if g.kernel == 1 and g.stride == 1 and padded.flags.c_contiguous:
-            return padded.reshape(-1, g.C)
+            return self._by_group(padded)
         seen = sliding_window_view(padded, (g.kernel, g.kernel), axis=(1, 2))[:, :: g.stride, :: g.stride]
-        columns = workers.scratch("columns", (len(x), g.rows, g.columns, g.kernel, g.kernel, g.C), x.dtype)
-        np.copyto(columns, seen.transpose(0, 1, 2, 4, 5, 3))
-        return columns.reshape(-1, g.kernel**2 * g.C)
+        columns = workers.scratch("columns", self._columns_shape(len(x)), x.dtype)
+        seen = seen.reshape(*seen.shape[:3], g.groups, -1, g.kernel, g.kernel)
+        np.copyto(columns, seen.transpose(3, 0, 1, 2, 5, 6, 4))
+        return columns.reshape(g.groups, -1, g.kernel**2 * g.C // g.groups)
+
+    def _columns_shape(self, images: int) -> tuple[int, ...]:
+        g = self.geometry
+        return g.groups, images, g.rows, g.columns, g.kernel, g.kernel, g.C // g.groups
 
     def _input_gradient(self, dY: Array, dx: Array, workers: Workers) -> None:
         g = self.geometry
-        shape = (len(dx), g.rows, g.columns, g.kernel, g.kernel, g.C)
-        columns = workers.scratch("columns", shape, dY.dtype)
-        np.matmul(dY, self.U.T, out=columns.reshape(-1, g.kernel**2 * g.C))
+        columns = workers.scratch("columns", self._columns_shape(len(dx)), dY.dtype)
+        np.matmul(dY, self.U.transpose(0, 2, 1), out=columns.reshape(g.groups, dY.shape[1], -1))
         padded = workers.scratch("padded", (len(dx), *g.padded, g.C), dY.dtype)
         padded[...] = 0
         for a in range(g.kernel):
             for b in range(g.kernel):
                 rows = slice(a, a + g.rows * g.stride, g.stride)
                 across = slice(b, b + g.columns * g.stride, g.stride)
-                padded[:, rows, across] += columns[:, :, :, a, b]
+                seen = padded[:, rows, across].reshape(len(dx), g.rows, g.columns, g.groups, -1)
+                seen += columns[..., a, b, :].transpose(1, 2, 3, 0, 4)
         self.unpad(padded, dx)

@@ -54,7 +54,7 @@ class Winograd(Correlation):
         V = (B (x) B) d       U = (G (x) G) W       M_p = V_p U_p for each of the n^2 points p       y = (A (x) A) M
         dM = (A (x) A)^T dy   dU_p = V_p^T dM_p     dV_p = dM_p U_p^T                             dd = (B (x) B)^T dV
 
-    V_p is (tiles, C), U_p (C, K), M_p (tiles, K).
+    V_p is (tiles, C), U_p (C, K), M_p (tiles, K); with groups, each has as many of them, of its own channels.
     """
 
     TILES: ClassVar[int] = 768  # in a block: rows enough for the matrix products, few enough for the cache
@@ -67,11 +67,11 @@ class Winograd(Correlation):
         self.down, self.across = -(-g.rows // m), -(-g.columns // m)
         self.tiles = self.down * self.across
         self.padded = (self.down * m + g.kernel - 1, self.across * m + g.kernel - 1)
-        self.U = np.empty((0, g.C, g.K))
+        self.U = np.empty((0, g.C // g.groups, g.K))
 
     def multiplications(self) -> int:
         g, inputs, outputs = self.geometry, self.n**2, self.m**2
-        return self.tiles * (inputs * g.C * g.K + inputs * inputs * g.C + outputs * inputs * g.K)
+        return self.tiles * (inputs * g.C * g.K // g.groups + inputs * inputs * g.C + outputs * inputs * g.K)
 
     def moved(self) -> int:
         return 2 * self.tiles * self.n**2 * (self.geometry.C + self.geometry.K)
@@ -83,7 +83,7 @@ class Winograd(Correlation):
         g, points = self.geometry, self.n**2
         if not len(self.U) or self.U.dtype != W.dtype:
             self.A, self.G, self.B = (np.kron(each, each).astype(W.dtype) for each in transforms(self.m, g.kernel))
-            self.U = np.empty((points, g.C, g.K), W.dtype)
+            self.U = np.empty((points, g.C // g.groups, g.K), W.dtype)
         np.matmul(self.G, W.reshape(g.kernel**2, -1), out=self.U.reshape(points, -1))
 
     def kept_size(self) -> int:
@@ -92,7 +92,8 @@ class Winograd(Correlation):
     def forward(self, x: Array, y: Array, kept: Array | None, workers: Workers) -> None:
         V = self._transformed_input(x, kept, workers)
         shape = (self.n**2, V.shape[1], self.geometry.K)
-        M = np.matmul(V, self.U, out=workers.scratch("M", shape, x.dtype))
+        M = workers.scratch("M", shape, x.dtype)
+        np.matmul(self._by_group(V), self._by_group(self.U), out=self._by_group(M))
         tiles = workers.scratch("tiles", (self.m**2, M[0].size), x.dtype)
         np.matmul(self.A, M.reshape(self.n**2, -1), out=tiles)
         whole = self._whole(y, workers)
@@ -110,17 +111,25 @@ class Winograd(Correlation):
         points, tiles = self.n**2, len(x) * self.tiles
         dM = self._transformed_output_gradient(dy, workers)
         if dU is not None:
-            V = kept.reshape(points, tiles, self.geometry.C)
-            dU += np.matmul(V.transpose(0, 2, 1), dM, out=workers.scratch("dU of block", dU.shape, dU.dtype))
+            V = self._by_group(kept.reshape(points, tiles, self.geometry.C))
+            block = workers.scratch("dU of block", dU.shape, dU.dtype)
+            np.matmul(V.transpose(0, 1, 3, 2), self._by_group(dM), out=self._by_group(block))
+            dU += block
         if dx is not None:
             shape = (points, tiles, self.geometry.C)
-            dV = np.matmul(dM, self.U.transpose(0, 2, 1), out=workers.scratch("V", shape, dy.dtype))
+            dV = workers.scratch("V", shape, dy.dtype)
+            U = self._by_group(self.U).transpose(0, 1, 3, 2)
+            np.matmul(self._by_group(dM), U, out=self._by_group(dV))
             dd = workers.scratch("tiles", (points, dV[0].size), dy.dtype)
             np.matmul(self.B.T, dV.reshape(points, -1), out=dd)
             self._add_tiles(dd, dx, workers)
 
     def weight_gradient(self, dU: Array, dW: Array) -> None:
         np.matmul(self.G.T, dU.reshape(self.n**2, -1), out=dW.reshape(self.geometry.kernel**2, -1))
+
+    def _by_group(self, numbers: Array) -> Array:
+        """(points, groups, rows, channels of a group): a view of (points, rows, channels)."""
+        return numbers.reshape(*numbers.shape[:2], self.geometry.groups, -1).transpose(0, 2, 1, 3)
 
     def _transformed_input(self, x: Array, kept: Array | None, workers: Workers) -> Array:
         """V (n^2, tiles, C), in `kept` if it is given."""

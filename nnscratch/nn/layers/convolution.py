@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -28,6 +29,10 @@ class Conv(WeightedSum):
     above, and the like left, which may differ; of an odd number the one more goes below and right. As everywhere in
     this field, it is a correlation: W is not flipped.
 
+    With g = `groups`, W is (kernel, kernel, C / g, channels): channels in and out are cut into g equal parts, and an
+    output sums over the part of the input that is its own (Krizhevsky et al. 2012, section 3.5). With as many groups as
+    channels ("depthwise", Chollet 2017) every channel has its own kernel. Weights and operations are g times fewer.
+
     Gradients: dW = sum_nij x dy, db = sum_nij dy, dx = dy correlated with W flipped. The module `correlation` says how
     they become matrix products, `winograd` how kernels of 3x3 and more need several times fewer multiplications.
 
@@ -47,6 +52,7 @@ class Conv(WeightedSum):
     padding: int | Literal["same", "valid"] = setting(
         "same", "zeros on each side: a number, `same` (output as large as input / stride) or `valid` (none)", ge=0
     )
+    groups: int = setting(1, "parts of the channels that do not see one another; all of them is depthwise", ge=1)
     bias: bool = setting(True, "add b")
     weight_init: Initializer | None = setting(None, "how W starts; left out: the model's weight_init")
     frozen: bool = setting(False, "W keeps its starting values; b, if there is one, still learns")
@@ -61,14 +67,17 @@ class Conv(WeightedSum):
         left, columns = self._extent(W)
         if rows < 1 or columns < 1:
             raise ShapeError(f"a kernel of {self.kernel} does not fit {H} x {W} pixels with padding {self.padding}")
-        fans = (self.kernel**2 * C, self.kernel**2 * self.channels)
-        self.declare(parameters, (self.kernel, self.kernel, C, self.channels), fans)
+        self._check_groups(C)
+        fans = (self.kernel**2 * C // self.groups, self.kernel**2 * self.channels // self.groups)
+        self.declare(parameters, (self.kernel, self.kernel, C // self.groups, self.channels), fans)
+        if self.starts_from_data and self.groups > 1:
+            raise ShapeError("weights that start from data are those of one group; this layer has more", "groups: 1")
         if self.starts_from_data and min(H, W) < self.kernel:
             raise ShapeError(
                 f"weights that start from data need patches of {self.kernel} x {self.kernel} pixels, "
                 f"but the images have {H} x {W}"
             )
-        geometry = Geometry(H, W, C, self.channels, self.kernel, self.stride, top, left, rows, columns)
+        geometry = Geometry(H, W, C, self.channels, self.kernel, self.stride, top, left, rows, columns, self.groups)
         self.method = cheapest(geometry)
         return rows, columns, self.channels
 
@@ -91,10 +100,22 @@ class Conv(WeightedSum):
 
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
         rows, columns, channels = output_shape
-        return 2 * rows * columns * channels * self.kernel**2 * input_shape[2]
+        return 2 * rows * columns * channels * self.kernel**2 * input_shape[2] // self.groups
 
     def kept_size(self, output_shape: Shape) -> int:
         return super().kept_size(output_shape) + (0 if self.frozen else self.method.kept_size())
+
+    def _check_groups(self, C: int) -> None:
+        if C % self.groups or self.channels % self.groups:
+            common = math.gcd(C, self.channels)
+            fitting = ", ".join(str(each) for each in range(1, common + 1) if common % each == 0)
+            what = f"{self.groups} groups do not divide both the {C} channels of the input and its own {self.channels}"
+            raise ShapeError(what, f"groups can be {fitting}")
+
+    def _part(self, channels: int, group: int) -> slice:
+        """Of so many channels, those of a group."""
+        size = channels // self.groups
+        return slice(group * size, (group + 1) * size)
 
     def _extent(self, size: int) -> tuple[int, int]:
         """Padding before, and outputs, along an axis of that size."""
@@ -107,8 +128,8 @@ class Conv(WeightedSum):
     def worked_forward(self, x: Array, y: Array, n: int = 0) -> Iterator[Equation]:
         i, j, k = largest(y[n])
         (a, u), (b, v) = self._meetings(x.shape[1], 0, i), self._meetings(x.shape[2], 0, j)
-        formula = "sum_abc(x_uvc * W_abck)"
-        values = {"x_uvc": x[n][np.ix_(u, v)].ravel(), "W_abck": self.W[np.ix_(a, b)][..., k].ravel()}
+        formula, part = "sum_abc(x_uvc * W_abck)", self._part(x.shape[3], k // (self.channels // self.groups))
+        values = {"x_uvc": x[n][np.ix_(u, v)][..., part].ravel(), "W_abck": self.W[np.ix_(a, b)][..., k].ravel()}
         if self.bias:
             formula, values = formula + " + b_k", {**values, "b_k": self.b[k]}
         yield Equation.of(entry("y", n, i, j, k), formula, values, y[n, i, j, k], self._places(x))
@@ -125,14 +146,20 @@ class Conv(WeightedSum):
     def _worked_dW(self, x: Array, dy: Array) -> Equation:
         a, b, c, k = largest(self.dW)
         (i, u), (j, v) = self._meetings(x.shape[1], 1, a), self._meetings(x.shape[2], 1, b)
-        values = {"x_nuvc": x[:, u][:, :, v, c].ravel(), "dy_nijk": dy[:, i][:, :, j, k].ravel()}
+        seen = x[:, u][:, :, v, self._part(x.shape[3], k // (self.channels // self.groups))]
+        values = {"x_nuvc": seen[..., c].ravel(), "dy_nijk": dy[:, i][:, :, j, k].ravel()}
         name, formula = entry("dW", a, b, c, k), "sum_nij(x_nuvc * dy_nijk)"
         return Equation.of(name, formula, values, self.dW[a, b, c, k], self._places(x))
 
     def _worked_dx(self, x: Array, dy: Array, dx: Array, n: int) -> Equation:
         u, v, c = largest(dx[n])
         (i, a), (j, b) = self._meetings(x.shape[1], 2, u), self._meetings(x.shape[2], 2, v)
-        values = {"dy_ijk": dy[n][np.ix_(i, j)].ravel(), "W_abck": self.W[np.ix_(a, b)][:, :, c].ravel()}
+        group, own = divmod(c, x.shape[3] // self.groups)
+        part = self._part(self.channels, group)
+        values = {
+            "dy_ijk": dy[n][np.ix_(i, j)][..., part].ravel(),
+            "W_abck": self.W[np.ix_(a, b)][:, :, own, part].ravel(),
+        }
         return Equation.of(entry("dx", n, u, v, c), "sum_abk(dy_ijk * W_abck)", values, dx[n, u, v, c], self._places(x))
 
     def _meetings(self, size: int, which: int, place: int) -> tuple[Array, Array]:
@@ -150,4 +177,5 @@ class Conv(WeightedSum):
         """Which pixel u, v the kernel's place a, b falls on."""
         stride = f"{self.stride} " if self.stride > 1 else ""
         before = [f" - {self._extent(size)[0]}".removesuffix(" - 0") for size in x.shape[1:3]]
-        return f"u = {stride}i + a{before[0]}, v = {stride}j + b{before[1]}; x is 0 outside the image"
+        outside = "x is 0 outside the image" + ("; c and k of one group" if self.groups > 1 else "")
+        return f"u = {stride}i + a{before[0]}, v = {stride}j + b{before[1]}; {outside}"

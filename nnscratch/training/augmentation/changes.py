@@ -18,10 +18,17 @@ from nnscratch.training.augmentation.movements import reflected
 class Cutout(Change):
     """A square of size x size pixels around a random pixel becomes 0, in standardised images the mean.
 
-    As in DeVries & Taylor 2017, it is cut off at the edges.
+    Row a and column b of that pixel are drawn for each image; k is 1 inside the square, else 0. As in DeVries & Taylor
+    2017, it is cut off at the edges.
     """
 
     name: ClassVar[str] = "cutout"
+    equations: ClassVar[Mapping[str, str]] = {
+        "top": "a - floor(size / 2)",
+        "left": "b - floor(size / 2)",
+        "k": "(i >= top) * (top + size > i) * (j >= left) * (left + size > j)",
+        "y(i, j)": "(1 - k) * x(i, j)",
+    }
     short: ClassVar[str | None] = "size"
 
     size: int = setting(8, "height and width of the hole", ge=1)
@@ -44,6 +51,10 @@ class ColourJitter(Change):
     """
 
     name: ClassVar[str] = "colour_jitter"
+    equations: ClassVar[Mapping[str, str]] = {
+        "u": "g + s * (x - g)",
+        "y": "m + c * (u - m) + b",
+    }
 
     brightness: float = setting(0.2, "largest change of brightness", ge=0)
     contrast: float = setting(0.2, "largest relative change of contrast", ge=0, le=1)
@@ -65,9 +76,17 @@ class ColourJitter(Change):
 
 @dataclass(frozen=True)
 class Rotation(Change):
-    """A turn by up to `degrees` about the centre; bilinear between pixels, reflected at the edges."""
+    """A turn by up to `degrees` about the centre; bilinear between pixels, reflected at the edges.
+
+    Rows i and columns j count from the centre here; the angle a is drawn for each image.
+    """
 
     name: ClassVar[str] = "rotation"
+    equations: ClassVar[Mapping[str, str]] = {
+        "u": "cos(a) * i - sin(a) * j",
+        "v": "sin(a) * i + cos(a) * j",
+        "y(i, j)": "x(u, v)",
+    }
     short: ClassVar[str | None] = "degrees"
 
     degrees: float = setting(15.0, "largest angle", gt=0, le=180)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,9 +15,13 @@ from nnscratch.training.augmentation.augmentation import Movement, Origins
 
 @dataclass(frozen=True)
 class Flip(Movement):
-    """Left and right change places, with probability p."""
+    """Left and right change places, with probability p.
+
+    y(i, j) is the pixel of row i and column j, from 0 to H - 1 and W - 1; so it is below.
+    """
 
     name: ClassVar[str] = "flip"
+    equations: ClassVar[Mapping[str, str]] = {"y(i, j)": "x(i, W - 1 - j)"}
     short: ClassVar[str | None] = "probability"
 
     probability: float = setting(0.5, "share of the images that are flipped", ge=0, le=1)
@@ -33,6 +38,7 @@ class AlternatingFlip(Movement):
     """
 
     name: ClassVar[str] = "alternating_flip"
+    equations: ClassVar[Mapping[str, str]] = Flip.equations
 
     def move(self, origins: Origins, epoch: int, rows: Array, rng: np.random.Generator) -> None:
         mirror(origins, (_bit(rows) + epoch) % 2 == 1)
@@ -42,10 +48,12 @@ class AlternatingFlip(Movement):
 class Translate(Movement):
     """A shift by up to `pixels` in each direction; what comes into view is the image's reflection at its edge.
 
-    The same as padding with reflections and cropping at random (He et al. 2016, section 4.2, with zeros).
+    a and b are whole numbers from -pixels to pixels, m leads back into the image: m(-1) is 1, m(H) is H - 2. The same
+    as padding with reflections and cropping at random (He et al. 2016, section 4.2, with zeros).
     """
 
     name: ClassVar[str] = "translate"
+    equations: ClassVar[Mapping[str, str]] = {"y(i, j)": "x(m(i + a), m(j + b))"}
     short: ClassVar[str | None] = "pixels"
 
     pixels: int = setting(4, "largest shift", ge=1)

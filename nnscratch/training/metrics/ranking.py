@@ -114,6 +114,7 @@ class RocAuc(Metric):
     """
 
     name: ClassVar[str] = "roc_auc"
+    equations: ClassVar[Mapping[str, str]] = {"AUC": "sum_ij((p_i > p_j) + (p_i == p_j) / 2) / (N_i * N_j)"}
     title: ClassVar[str] = "ROC AUC"
     undefined: ClassVar[str] = "all examples are of one class"
 
@@ -130,7 +131,7 @@ class AveragePrecision(Metric):
     """
 
     name: ClassVar[str] = "average_precision"
-    equations: ClassVar[Mapping[str, str]] = {"AP": "sum_m((R_m - R_l) * P_m)"}
+    equations: ClassVar[Mapping[str, str]] = {"AP": "sum_m((R(m) - R(m - 1)) * P(m))"}
     title: ClassVar[str] = "average precision"
     undefined: ClassVar[str] = "no example is of the second class"
 

@@ -102,6 +102,7 @@ class MedianAbsoluteError(Metric):
     """
 
     name: ClassVar[str] = "median_absolute_error"
+    equations: ClassVar[Mapping[str, str]] = {"E": "median(abs(y_n - t_n))"}
     task: ClassVar[Task] = "regression"
     goal: ClassVar[Goal] = "minimize"
     title: ClassVar[str] = "median absolute error"
@@ -119,7 +120,7 @@ class R2(Metric):
     """
 
     name: ClassVar[str] = "r2"
-    equations: ClassVar[Mapping[str, str]] = {"R2": "1 - sum_n((y_n - t_n)**2) / sum_n((t_n - t_mean)**2)"}
+    equations: ClassVar[Mapping[str, str]] = {"R**2": "1 - sum_n((y_n - t_n)**2) / sum_n((t_n - t_mean)**2)"}
     task: ClassVar[Task] = "regression"
     title: ClassVar[str] = "R2"
     undefined: ClassVar[str] = "the target is constant"

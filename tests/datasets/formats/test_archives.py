@@ -6,12 +6,14 @@ import io
 import os
 import shutil
 import tarfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from nnscratch.datasets.download import RemoteFile
+from nnscratch.datasets.formats import archives
 from nnscratch.datasets.formats.archives import require_official, unpack
 from nnscratch.errors import DataError
 
@@ -85,7 +87,7 @@ def test_an_archive_that_expands_past_its_bound_is_refused(tmp_path: Path) -> No
 
 def test_a_file_twice_in_an_archive_is_refused(tmp_path: Path) -> None:
     archive = packed(tmp_path / "x.tar.gz", *GOOD, file("set/a.bin", b"other"))
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match=r"set/a\.bin is in it twice"):
         unpack(archive, tmp_path / "set", WANTED, 100_000)
 
 
@@ -153,6 +155,59 @@ def test_a_file_with_holes_is_refused(tmp_path: Path) -> None:
     archive = packed(tmp_path / "x.tar.gz", (member, body))
     with pytest.raises(DataError, match="holes"):
         unpack(archive, tmp_path / "set", WANTED, 100_000)
+
+
+def endless_map(kind: str) -> bytes:
+    """The beginning of an archive whose first member is a map of holes that goes on for 2 MB."""
+    member = tarfile.TarInfo("set/a.bin")
+    if kind == "old":
+        member.type = tarfile.GNUTYPE_SPARSE
+        header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+        header[482] = 1  # the map goes on in the next block
+        header[148:156] = b"%06o\0 " % (sum(header[:148] + header[156:]) + 8 * 32)
+        return bytes(header) + (b"00000000000\0" * 42 + b"\1".ljust(8, b"\0")) * 4_000
+    member.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "5"}
+    return member.tobuf(tarfile.PAX_FORMAT) + b"999999999\n" + b"1\n" * 1_000_000
+
+
+@pytest.mark.parametrize("kind", ["old", "new"])
+def test_a_map_of_holes_without_an_end_is_refused_at_once(kind: str, tmp_path: Path) -> None:
+    archive = tmp_path / "x.tar.gz"
+    archive.write_bytes(gzip.compress(endless_map(kind), 1))
+    began = time.process_time()
+    with pytest.raises(DataError, match="stands before one of its members has over 1,048,576 bytes"):
+        unpack(archive, tmp_path / "set", WANTED, 1 << 30)
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_extended_headers_that_take_long_to_search_are_refused(count: int, tmp_path: Path) -> None:
+    member = tarfile.TarInfo("x")
+    member.type, member.size = tarfile.XHDTYPE, 1_000_000 // count
+    block = member.tobuf() + (b"13 comment=x\n" * 80_000)[: member.size]
+    each = block + bytes(-len(block) % 512) + tarfile.TarInfo("y").tobuf()
+    archive = tmp_path / "x.tar.gz"
+    archive.write_bytes(gzip.compress(each * count, 1))
+    with pytest.raises(DataError, match="its extended headers are too long"):
+        unpack(archive, tmp_path / "set", WANTED, 1 << 30)
+
+
+def test_a_member_that_claims_more_bytes_than_anybody_has_is_refused_at_once(tmp_path: Path) -> None:
+    member = tarfile.TarInfo("set/readme")
+    member.pax_headers = {"size": str(10**20)}
+    archive = tmp_path / "x.tar.gz"
+    archive.write_bytes(gzip.compress(member.tobuf(tarfile.PAX_FORMAT) + bytes(2048)))
+    with pytest.raises(DataError, match="unexpected end of data"):
+        unpack(archive, tmp_path / "set", WANTED, 1 << 30)
+
+
+def test_an_archive_of_members_without_number_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MOST_MEMBERS", 50)
+    few = packed(tmp_path / "few.tar.gz", *GOOD, *(file(f"{index}", bytes(3000)) for index in range(48)))
+    unpack(few, tmp_path / "set", WANTED, 1 << 20)
+    many = packed(tmp_path / "many.tar.gz", *(special(f"{index}", tarfile.DIRTYPE) for index in range(60)))
+    with pytest.raises(DataError, match="more than 50 members"):
+        unpack(many, tmp_path / "other", WANTED, 1 << 20)
 
 
 def test_a_chain_of_long_names_is_refused(tmp_path: Path) -> None:

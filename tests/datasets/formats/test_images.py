@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from nnscratch.datasets.formats import images
+from nnscratch.datasets.formats import images, picture_costs
 from nnscratch.datasets.formats.images import Room, decode, quiet_pillow
 from nnscratch.errors import DataError
 
@@ -176,6 +176,58 @@ def test_a_picture_of_one_endless_row_is_refused_before_it_is_decoded(tmp_path: 
         read_image(tmp_path / "row.png", 32, 32, 3)
 
 
+BITMAP = struct.pack("<IiiHHIIiiII", 40, 3000, 3000, 1, 8, 1, 0, 0, 0, 256, 0) + bytes(1024)
+
+
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        ("digits.ppm", b"P3\n3000 3000\n255\n"),
+        ("odd_white.ppm", b"P6\n3000 3000\n100\n"),
+        ("a.qoi", b"qoif" + struct.pack(">IIBB", 3000, 3000, 3, 0)),
+        ("runs.bmp", b"BM" + struct.pack("<IHHI", 1078, 0, 0, 1078) + BITMAP),
+        ("a.ico", struct.pack("<3H4B2H2I", 0, 1, 1, 16, 16, 0, 0, 1, 32, 99, 22) + png_that_claims(3000, 3000)),
+        ("bitmap.ico", struct.pack("<3H4B2H2I", 0, 1, 1, 16, 16, 0, 0, 1, 8, 99, 22) + BITMAP),
+    ],
+)
+def test_pictures_whose_pixels_cost_a_microsecond_have_a_bound_of_their_own(
+    tmp_path: Path, name: str, head: bytes
+) -> None:
+    (tmp_path / name).write_bytes(head + bytes(16))
+    with pytest.raises(DataError, match=rf"{name}: 3,000 x 3,000|{name}: 3,000 x 1,500") as caught:
+        read_image(tmp_path / name, 8, 8, 3)
+    assert "at most 4,000,000 of" in str(caught.value)
+    assert "save it as PNG" in str(caught.value)
+
+
+def test_a_jpeg_2000_is_bounded_by_the_memory_that_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.jp2")
+    assert read_image(tmp_path / "a.jp2", 8, 8, 3).shape == (8, 8, 3)
+    assert 32 * picture_costs.MOST_PIXELS_OF["JPEG2000"] <= images.LARGEST_AT_ONCE
+    monkeypatch.setitem(picture_costs.MOST_PIXELS_OF, "JPEG2000", 1599)
+    with pytest.raises(DataError, match=r"a\.jp2: 40 x 40 pixels; at most 1,599 of JPEG2000"):
+        read_image(tmp_path / "a.jp2", 8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("comments.ppm", b"P3\n64 64\n255\n" + b"#\n" * 2000 + b"1 " * 64 * 64 * 3, "2,000 comments"),
+        ("blank.ppm", b"P3\n4 4\n255\n" + b" " * 99_999 + b"1 " * 48, "bytes for 16 pixels"),
+        ("stands.bmp", b"BM" + struct.pack("<IHHI", 1078, 0, 0, 1078) + BITMAP[:4]
+         + struct.pack("<ii", 9, 9) + BITMAP[12:] + b"\0\2\0\0" * 99_999, "bytes for 81 pixels"),
+        ("tiles.tif", b"II*\0\x08\0\0\0" + struct.pack("<HHHII", 1, 324, 4, 262_145, 0) + bytes(4 * 262_145),
+         "a TIFF in 262,145 pieces"),
+    ],
+)  # fmt: skip
+def test_what_costs_a_decoder_more_than_the_pixels_is_bounded_too(
+    tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        read_image(tmp_path / name, 8, 8, 3)
+
+
 def test_a_jpeg_of_thousands_of_scans_is_refused_and_an_ordinary_progressive_one_is_read(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     file = tmp_path / "scans.jpg"
@@ -249,4 +301,4 @@ def test_postscript_is_never_opened_as_it_would_start_another_program(tmp_path: 
 
 def test_the_bound_on_pixels_is_below_that_of_pillow() -> None:
     assert Image.MAX_IMAGE_PIXELS is not None
-    assert images.MOST_PIXELS <= Image.MAX_IMAGE_PIXELS
+    assert picture_costs.MOST_PIXELS <= Image.MAX_IMAGE_PIXELS

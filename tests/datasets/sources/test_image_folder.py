@@ -147,12 +147,13 @@ def test_links_are_followed_once_circles_end_and_broken_ones_are_counted(tmp_pat
     (base / "cat" / "round").symlink_to(base / "cat")
     (base / "dog" / "up").symlink_to("..")  # whose cats are no dogs
     (base / "dog" / "gone.png").symlink_to(tmp_path / "nothing.png")
+    (base / "dog" / "own.png").symlink_to("own.png")
     os.mkfifo(base / "dog" / "pipe.png")
     dataset = load(base, test=0)
     assert dataset.train_targets.tolist() == [0] * 5 + [1] * 2
     assert dataset.description.left_out == {
         "links to a folder that is read already": 2,
-        "broken links": 1,
+        "broken links": 2,
         "neither files nor folders": 1,
     }
 

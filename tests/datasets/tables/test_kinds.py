@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ import pytest
 
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.sources.csv_table import CSVTable
-from nnscratch.datasets.tables.columns import Number
-from nnscratch.datasets.tables.encoding import TableEncoding
+from nnscratch.datasets.tables.columns import Boolean, Category, Date, Number
+from nnscratch.datasets.tables.encoding import Schema, TableEncoding
 from nnscratch.errors import DataError
 
 NAN = float("nan")
@@ -393,3 +394,37 @@ def test_rows_without_a_target_are_left_out_and_counted(tmp_path: Path) -> None:
     dataset = CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print)
     assert dataset.train_targets.tolist() == [[0.5], [1.5]]
     assert dataset.description.left_out == {"rows of a.csv without a target": 1}
+
+
+def kept() -> dict[str, Any]:
+    """An encoding with a column of each kind, as a run keeps it."""
+    columns = (
+        Number("n"),
+        Boolean("b"),
+        Category("c", levels=("p", "q"), own=2),
+        Date("d", parts=("year", "day")),
+    )
+    return TableEncoding(Schema(columns, names=("n", "b", "c", "d"))).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("index", "changed"),
+    [
+        (0, {"kind": []}),
+        (0, {"kind": {}}),
+        (0, {"kind": None}),
+        (0, {"kind": "zzz"}),
+        (0, {"name": "b"}),
+        *[(1, {"fill": fill}) for fill in (2, 1e308, 10**30)],
+        *[(2, {"fill": fill}) for fill in (2, -3, 1e308, 10**30)],
+        (2, {"own": 3}),
+        *[(3, {"fill": fill}) for fill in (1e308, 10**30)],
+        (3, {"parts": ["year", "x"]}),
+    ],
+)
+def test_a_kept_encoding_with_what_no_column_has_is_refused_in_one_way(index: int, changed: dict[str, Any]) -> None:
+    values = json.loads(json.dumps(kept()))
+    assert TableEncoding.from_dict(values).to_dict() == kept()
+    values["columns"][index] |= changed
+    with pytest.raises(ValueError, match="column"):
+        TableEncoding.from_dict(values)

@@ -8,12 +8,15 @@ import json
 import pickle
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from nnscratch.datasets.tables import containers
+from nnscratch.datasets.tables.kinds import decide
 from nnscratch.datasets.tables.parsing import as_text
 from nnscratch.datasets.tables.reader import TextTable, read_table
 from nnscratch.errors import DataError
@@ -245,6 +248,42 @@ def test_digits_of_json_numbers_are_kept(tmp_path: Path) -> None:
     assert cells(table) == [("12345678901234567890", "true", "")]
 
 
+def test_json_numbers_beside_text_have_its_decimal_mark(tmp_path: Path) -> None:
+    """A number of JSON has a point; in a column of text that is read with commas, 1.234 would be 1234."""
+    rows: list[dict[str, object]] = [{"a": "1,5", "b": "1.5"}, {"a": 1.234, "b": 1.234}, {"a": 12, "b": None}]
+    assert cells(read(tmp_path, json.dumps(rows))) == [("1,5", "1.5"), ("1,234", "1.234"), ("12", "")]
+    (tmp_path / "one.json").write_text('[{"a": 1.234, "b": "x"}, {"a": "", "b": 1.5}]')
+    table = read_table(tmp_path / "one.json", with_comma=["a"])
+    assert cells(table) == [("1,234", "x"), ("", "1.5")]
+
+
+def test_a_backslash_before_a_quote_is_its_escape_where_it_cannot_end_a_cell(tmp_path: Path) -> None:
+    table = read(tmp_path, 'a,b\n"say \\"no, never\\"",1\n"C:\\\\",2\n5\\" pipe,3\n')
+    assert cells(table) == [('say "no, never"', "1"), ("C:\\", "2"), ('5\\" pipe', "3")]
+    assert next(guess.why for guess in table.guesses if guess.what == "quotes in cells").startswith("a backslash")
+    assert cells(read(tmp_path, 'a,b\n"C:\\",1\n"D:\\",2\n')) == [("C:\\", "1"), ("D:\\", "2")]
+
+
+@pytest.mark.parametrize(
+    ("codec", "name", "cities"),
+    [
+        ("cp1251", "Windows-1251", "Москва Казань Санкт-Петербург"),
+        ("koi8_r", "KOI8-R", "Москва Казань Санкт-Петербург"),
+        ("cp1253", "Windows-1253", "Αθήνα Θεσσαλονίκη Πάτρα"),
+        ("shift_jis", "Shift-JIS", "東京 大阪 名古屋"),
+        ("gb18030", "GB 18030", "北京 上海 广州"),
+        ("cp1252", "Windows-1252", "“Köln” München €€€"),
+        ("latin-1", "Latin-1", "Nîmes Évreux Groß-Gerau"),
+    ],
+)
+def test_an_encoding_is_found_by_its_letters_and_named(tmp_path: Path, codec: str, name: str, cities: str) -> None:
+    for copies in (4, 4000):
+        rows = [(city, str(index)) for index, city in enumerate(cities.split())] * copies
+        table = read(tmp_path, ("city,price\n" + "".join(f"{a},{b}\n" for a, b in rows)).encode(codec))
+        assert cells(table) == rows
+        assert next(guess.taken for guess in table.guesses if guess.what == "encoding") == name
+
+
 def test_a_long_table_keeps_what_its_first_thousand_rows_do_not_show(tmp_path: Path) -> None:
     rows = [f"{row},{row},{row}.5,1" for row in range(1100)]
     rows[1050] = "1050,007,?,1_1"
@@ -279,8 +318,10 @@ NO_TABLES: dict[bytes, str] = {
     b'{"a": {"b": 1}}': "JSON, but no table",
     b"[1, 2, 3]": "JSON, but no table",
     b"{}": "JSON, but no table",
-    b"[" * 100_000: r"mine\.csv",
+    b"[" * 100_000: r"mine\.csv: damaged JSON: nested too deeply",
+    b'{"a": ' + b"[" * 100_000 + b"\n": r"mine\.csv: damaged JSON: nested too deeply",
     b"{}\n{}\n": "JSON, but no table",
+    b'[{"a": 1, "b": "x"}, {"a": 2, "b": "\\ud83d"}]': r"mine\.csv:2: column 'b' holds half of a character",
     b'{"a": 1}\n{"a": 2\n': r"mine\.csv:2: no JSON object",
     b"a,b,y\n1,2,cat\n1,2\n": r"mine\.csv:3: 2 columns, but the header has 3",
     b"a,b,y\n1,2,cat\n1,2,dog,9\n3,4,cat\n": r"mine\.csv:3: 4 columns, but the header has 3",
@@ -310,3 +351,43 @@ def test_numbers_are_those_that_python_reads(tmp_path: Path) -> None:
     numbers = rng.normal(0, 10.0 ** rng.integers(-9, 9, 3000)).reshape(-1, 2)
     table = read(tmp_path, "a,b\n" + "\n".join(f"{float(a)!r},{float(b)!r}" for a, b in numbers))
     assert np.array_equal(np.column_stack([column.to_numpy() for column in table.columns]), numbers)
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.csv.zip"])
+def test_a_packed_table_that_would_not_fit_into_memory_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, path = b"a,b\n" + b"1,2\n" * 50_000, tmp_path / name
+    if name.endswith("gz"):
+        path.write_bytes(gzip.compress(text))
+    else:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.csv", text)
+    assert containers.read_bytes(path)[0] == text
+    monkeypatch.setattr(containers, "available_memory", lambda: 300_000)
+    with pytest.raises(DataError, match="more than 100,000 bytes unpacked"):
+        containers.read_bytes(path)
+
+
+def test_a_wide_table_is_looked_at_in_as_many_steps_as_a_narrow_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = [0]
+
+    def counted(method: Callable[..., pl.DataFrame]) -> Callable[..., pl.DataFrame]:
+        def select(*arguments: object, **options: object) -> pl.DataFrame:
+            steps[0] += 1
+            return method(*arguments, **options)
+
+        return select
+
+    for name in ("select", "select_seq"):  # which methods of a column go through, too
+        monkeypatch.setattr(pl.DataFrame, name, counted(getattr(pl.DataFrame, name)))
+    found = []
+    for width in (4, 2000):
+        steps[0] = 0
+        table = read(tmp_path, "\n".join(",".join(f"{row + column}.5" for column in range(width)) for row in range(9)))
+        assert {column.dtype for column in table.columns} == {pl.Float64 if width == 2000 else pl.String}
+        assert all(decide(table, name, ".", {}).column is not None for name in table.names)
+        found.append(steps[0])
+    assert found[1] <= found[0] + 20

@@ -12,6 +12,7 @@ from nnscratch.errors import ShapeError
 from nnscratch.nn.compute.batch_correlation import cheapest, evenly
 from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.compute.correlation import Correlation, Geometry, Im2col
+from nnscratch.nn.compute.depthwise import Depthwise
 from nnscratch.nn.compute.winograd import LARGEST, Winograd, transforms
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.gradient_check import check_gradients
@@ -37,6 +38,10 @@ CASES: list[tuple[dict[str, Any], Shape]] = [
     ({"kernel": 5}, (8, 7, 20)),
     ({"kernel": 1}, (4, 3, 5)),
     ({"kernel": 1, "stride": 2, "padding": "valid"}, (5, 4, 3)),
+    ({"kernel": 3, "groups": 2}, (5, 6, 4)),
+    ({"kernel": 5, "groups": 2}, (9, 8, 40)),
+    ({"kernel": 2, "stride": 3, "groups": 2, "padding": 1}, (5, 4, 4)),
+    ({"kernel": 1, "groups": 2}, (4, 3, 4)),
 ]
 
 
@@ -58,11 +63,17 @@ def by_definition(layer: Conv, x: Array, y_shape: Shape) -> Array:
     g, k, s = layer.method.geometry, layer.kernel, layer.stride
     padded = np.zeros((len(x), x.shape[1] + 2 * k, x.shape[2] + 2 * k, x.shape[3]))
     padded[:, g.top : g.top + x.shape[1], g.left : g.left + x.shape[2]] = x
+    W = np.zeros((k, k, x.shape[3], y_shape[3]))
+    for group in range(layer.groups):
+        own = (
+            slice(channels * group // layer.groups, channels * (group + 1) // layer.groups) for channels in W.shape[2:]
+        )
+        W[:, :, *own] = layer.W[..., y_shape[3] * group // layer.groups : y_shape[3] * (group + 1) // layer.groups]
     y = np.empty(y_shape)
     for i in range(y_shape[1]):
         for j in range(y_shape[2]):
             seen = padded[:, i * s : i * s + k, j * s : j * s + k]
-            y[:, i, j] = np.einsum("nabc,abck->nk", seen, layer.W) + layer.b
+            y[:, i, j] = np.einsum("nabc,abck->nk", seen, W) + layer.b
     return y
 
 
@@ -82,6 +93,45 @@ def test_gradients_agree_with_central_differences(options: dict[str, Any], shape
     assert max(row.worst for row in rows) < 1e-6
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("kernel", [1, 2, 3, 5])
+@pytest.mark.parametrize("padding", ["same", "valid", 1, 6])
+@pytest.mark.parametrize(("H", "W"), [(7, 6), (5, 8)])
+def test_depthwise_is_what_columns_give_in_as_many_groups(
+    stride: int, kernel: int, padding: Any, H: int, W: int
+) -> None:
+    layer = Conv(3, kernel, stride, padding, groups=3)
+    built(layer, (H, W, 3))
+    assert isinstance(layer.method, Depthwise)
+    geometry = layer.method.geometry
+    kernels, x = images(kernel, (kernel, 1, 3)), images(2, (H, W, 3))
+    dy = images(2, (geometry.rows, geometry.columns, 3))
+    results = [computed(method, kernels, x, dy) for method in (Im2col(geometry), layer.method)]
+    for plain, fast in zip(*results, strict=True):
+        np.testing.assert_allclose(fast, plain, atol=1e-12)
+
+
+def test_depthwise_gradients_agree_with_central_differences() -> None:
+    layers = [Conv(4, 2), Conv(4, groups=4), Conv(4, stride=2, groups=4, frozen=True), Conv(8, 1, groups=4), Flatten()]
+    network = Network([*layers, Dense(5)], (6, 5, 3))
+    network.initialize(RandomStreams(0), np.float64)
+    rows = check_gradients(network, CrossEntropy(), images(3, (6, 5, 3)), np.array([0, 3, 1]), samples=20)
+    assert max(row.worst for row in rows) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"groups": 2}, r"2 groups do not divide both the 3 channels of the input and its own 6(.|\n)*be 1, 3"),
+        ({"channels": 4, "groups": 3}, r"3 groups do not divide both the 3 .* and its own 4(.|\n)*be 1"),
+        ({"groups": 3, "weight_init": Whitening()}, "those of one group"),
+    ],
+)
+def test_groups_that_do_not_fit_are_refused_with_those_that_do(options: dict[str, Any], error: str) -> None:
+    with pytest.raises(ShapeError, match=error):
+        Network([Conv(**{"channels": 6, **options})], (4, 4, 3))
+
+
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("options", "shape"), [case for case in CASES if case[0].get("stride", 1) == 1])
@@ -97,7 +147,7 @@ def test_forward_and_backward_are_those_of_pytorch(
     theirs_x = torch.tensor(x.transpose(0, 3, 1, 2), requires_grad=True)
     W = torch.tensor(layer.W.transpose(3, 2, 0, 1), requires_grad=True)
     b = torch.tensor(layer.b, requires_grad=True)
-    theirs = torch.nn.functional.conv2d(theirs_x, W, b, padding=options.get("padding", "same"))
+    theirs = torch.nn.functional.conv2d(theirs_x, W, b, 1, options.get("padding", "same"), 1, layer.groups)
     theirs.backward(torch.tensor(dy.transpose(0, 3, 1, 2)))
     dx = network.backward(dy)
     assert dx is not None
@@ -175,6 +225,14 @@ def test_winograd_and_im2col_compute_the_same(r: int, m: int, H: int, W: int, to
     kernels, x = images(r, (r, 5, 4)), images(2, (H, W, 5))
     dy = images(2, (geometry.rows, geometry.columns, 4))
     results = [computed(method, kernels, x, dy) for method in (Im2col(geometry), Winograd(geometry, m))]
+    for plain, fast in zip(*results, strict=True):
+        np.testing.assert_allclose(fast, plain, atol=1e-10)
+
+
+def test_tiles_of_grouped_channels_compute_what_columns_do() -> None:
+    geometry = Geometry(9, 7, 6, 4, 3, 1, 1, 1, 9, 7, groups=2)
+    kernels, x, dy = images(3, (3, 3, 4)), images(2, (9, 7, 6)), images(2, (9, 7, 4))
+    results = [computed(method, kernels, x, dy) for method in (Im2col(geometry), Winograd(geometry, 4))]
     for plain, fast in zip(*results, strict=True):
         np.testing.assert_allclose(fast, plain, atol=1e-10)
 

@@ -1,0 +1,110 @@
+"""Correlation in which every channel has a kernel of its own (Chollet 2017, "Xception", section 2).
+
+    y[n, i, j, c] = sum_ab x[n, i s + a - top, j s + b - left, c] W[a, b, c]
+
+There is no sum over channels, and so no matrix product: per output and weight one multiplication and one addition, done
+along rows of pixels and their channels, (columns C,), which lie behind one another in memory. Each gradient is such a
+sum, too: dW over the same products, dx of dy, spread out by the stride, with the kernels turned around.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.correlation import Correlation, Geometry
+from nnscratch.nn.compute.workers import Workers
+
+
+class Depthwise(Correlation):
+    """As many groups as channels, in and out. U is W (kernel, kernel, C), repeated for all columns of an output row.
+
+    With a stride s, pixels of a row are sorted by their column modulo s first: then every kernel column b sees
+    neighbours. The kernel is b = q s + p columns wide, filled up with zeros.
+    """
+
+    FLOATS = 1 << 17  # of the padded images of a block: they stay in cache
+
+    def __init__(self, geometry: Geometry) -> None:
+        super().__init__(geometry)
+        self.q = -(-geometry.kernel // geometry.stride)
+        self.padded = (geometry.padded[0], (geometry.columns + self.q - 1) * geometry.stride)
+
+    def multiplications(self) -> int:
+        g = self.geometry
+        return g.rows * g.columns * g.kernel**2 * g.C
+
+    def moved(self) -> int:
+        return self.padded[0] * self.padded[1] * self.geometry.C
+
+    def images_per_block(self) -> int:
+        return max(1, self.FLOATS // max(self.moved(), self.geometry.H * self.geometry.W * self.geometry.C))
+
+    def set_weights(self, W: Array) -> None:
+        g, kernels = self.geometry, W[:, :, 0]
+        filled = np.zeros((g.kernel, self.q * g.stride, g.C), W.dtype)
+        filled[:, : g.kernel] = kernels
+        self.U = np.tile(filled, (1, 1, g.columns)).reshape(g.kernel, self.q, g.stride, -1)
+        self.turned = np.tile(kernels[::-1, ::-1], (1, 1, g.W)).reshape(g.kernel, g.kernel, 1, -1)
+
+    def forward(self, x: Array, y: Array, kept: Array | None, workers: Workers) -> None:
+        np.einsum("niaqpd,aqpd->nid", self._seen(x, workers), self.U, out=y.reshape(*y.shape[:2], -1))
+
+    def zero_gradient(self, workers: Workers) -> Array:
+        dU = workers.scratch("dU", self.U.shape, self.U.dtype)
+        dU[...] = 0
+        return dU
+
+    def backward(self, x: Array, kept: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
+        if dU is not None:
+            block = workers.scratch("dU of block", dU.shape, dU.dtype)
+            dY = dy.reshape(*dy.shape[:2], -1)
+            dU += np.einsum("niaqpd,nid->aqpd", self._seen(x, workers), dY, out=block)
+        if dx is not None:
+            g = self.geometry
+            seen = _windows(self._spread(dy, workers), g.H, g.kernel, g.kernel, g.C)
+            np.einsum("niabpd,abpd->nid", seen, self.turned, out=dx.reshape(*dx.shape[:2], -1))
+
+    def weight_gradient(self, dU: Array, dW: Array) -> None:
+        g = self.geometry
+        dW[:, :, 0] = dU.reshape(g.kernel, self.q * g.stride, g.columns, g.C).sum(axis=2)[:, : g.kernel]
+
+    def _seen(self, x: Array, workers: Workers) -> Array:
+        """(n, rows, kernel, q, s, columns C): what each kernel place sees, a view of the padded images."""
+        g = self.geometry
+        padded = self.pad(x, self.padded, workers)
+        by_phase = padded.reshape(len(x), self.padded[0], -1, g.stride, g.C).transpose(0, 1, 3, 2, 4)
+        if g.stride > 1 or not padded.flags.c_contiguous:
+            sorted_pixels = workers.scratch("by phase", by_phase.shape, x.dtype)
+            np.copyto(sorted_pixels, by_phase)
+            by_phase = sorted_pixels
+        return _windows(by_phase.reshape(*by_phase.shape[:3], -1), g.rows, g.kernel, self.q, g.C)
+
+    def _spread(self, dy: Array, workers: Workers) -> Array:
+        """(n, H + kernel - 1, 1, (W + kernel - 1) C): dy[i, j] where kernels turned around meet it; zeros elsewhere."""
+        g = self.geometry
+        height, width = g.H + g.kernel - 1, g.W + g.kernel - 1
+        spread = workers.scratch("spread", (len(dy), height, width, g.C), dy.dtype)
+        spread[...] = 0
+        (down, i), (across, j) = (
+            _met(g.kernel - 1 - before, g.stride, outputs, size)
+            for before, outputs, size in ((g.top, g.rows, height), (g.left, g.columns, width))
+        )
+        spread[:, down, across] = dy[:, i, j]
+        return spread.reshape(len(dy), height, 1, -1)
+
+
+def _windows(pixels: Array, rows: int, kernel: int, q: int, C: int) -> Array:
+    """A view (n, rows, kernel, q, s, columns C) of (n, kernel - s + rows s, s, (columns + q - 1) C)."""
+    n, _, s, width = pixels.shape
+    image, row, phase, item = pixels.strides
+    shape, strides = (n, rows, kernel, q, s, width - (q - 1) * C), (image, s * row, row, C * item, phase, item)
+    return as_strided(pixels, shape, strides, writeable=False)
+
+
+def _met(start: int, stride: int, outputs: int, size: int) -> tuple[slice, slice]:
+    """The places start, start + stride, ... of `outputs` numbers that lie within size; and which numbers these are."""
+    first = max(0, -(start // stride))
+    last = min(outputs, max(first, (size - 1 - start) // stride + 1))
+    return slice(start + first * stride, start + last * stride, stride), slice(first, last)
