@@ -9,7 +9,7 @@ import numpy as np
 from nnscratch.config.advice import AGAINST_DIVERGENCE
 from nnscratch.config.config import Config
 from nnscratch.datasets.dataset import Dataset
-from nnscratch.datasets.storage import available_memory
+from nnscratch.datasets.memory import available_memory
 from nnscratch.errors import DivergenceError, UsageError, UserError
 from nnscratch.host import machine
 from nnscratch.host.display import Display

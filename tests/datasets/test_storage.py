@@ -15,9 +15,10 @@ import pytest
 from PIL import Image
 
 from nnscratch.datasets.dataset import Array
+from nnscratch.datasets.memory import available_memory
 from nnscratch.datasets.sources.image_folder import ImageFolder
 from nnscratch.datasets.sources.npz import NPZ
-from nnscratch.datasets.storage import Storage, available_memory, cached_rows
+from nnscratch.datasets.storage import Storage, cached_rows
 from nnscratch.errors import DataError
 
 X = np.random.default_rng(0).integers(0, 256, (50, 4, 4, 3), dtype=np.uint8)

@@ -18,7 +18,7 @@ from PIL import Image
 
 import nnscratch
 from nnscratch.cli import main
-from nnscratch.datasets.tables.columns import KINDS, Boolean, Category, Date, Part, Number
+from nnscratch.datasets.tables.columns import KINDS, Boolean, Category, Date, Number, Part
 from nnscratch.datasets.tables.encoding import Schema, TableEncoding
 from nnscratch.errors import DataError, UserError
 from nnscratch.export.export import export

@@ -17,13 +17,14 @@ from nnscratch.datasets.dataset import Array, Dataset, Report, weights_guess
 from nnscratch.datasets.description import Description, Guess
 from nnscratch.datasets.download import Progress
 from nnscratch.datasets.formats.npy import MAGIC, NPYHeader, read_npy, read_npy_blocks, read_npy_header
+from nnscratch.datasets.memory import available_memory
 from nnscratch.datasets.separation import Separation, contradictions
 from nnscratch.datasets.sources.array_companions import groups_of, order_of, weights_of
 from nnscratch.datasets.sources.array_inputs import InputPlan, Span, plan_inputs, together
 from nnscratch.datasets.sources.array_targets import Targets, Task, targets_of
 from nnscratch.datasets.sources.own_data import LargeSource, required_path
 from nnscratch.datasets.splits import hold_out
-from nnscratch.datasets.storage import Storage, available_memory
+from nnscratch.datasets.storage import Storage
 from nnscratch.errors import DataError, did_you_mean
 
 LARGEST = 16 << 30

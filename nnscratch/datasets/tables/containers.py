@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from nnscratch.datasets.storage import available_memory
+from nnscratch.datasets.memory import available_memory
 from nnscratch.errors import DataError
 
 LARGEST = 8 << 30
