@@ -26,18 +26,20 @@ def unfinished(target: Path, folder: bool = False) -> Iterator[Path]:
 
     No two processes that make one target write into each other's.
     """
-    while True:
-        path = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}")
-        if folder:
-            path.mkdir(parents=True)
-        else:
-            path.touch(exist_ok=False)
-        with suppress(BlockingIOError, FileNotFoundError):  # taken for a leftover in the moment before it was locked
-            handle = _locked(path)
-            if path.exists():
-                break
-            _close(handle)
+    handle = None
     try:
+        while True:
+            path = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}")
+            if folder:
+                path.mkdir(parents=True)
+            else:
+                path.touch(exist_ok=False)
+            with suppress(BlockingIOError, FileNotFoundError):  # taken for a leftover before it was locked
+                handle = _locked(path)
+                if path.exists():
+                    break
+                _close(handle)
+                handle = None
         yield path
     finally:
         if folder:

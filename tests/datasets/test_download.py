@@ -505,6 +505,7 @@ def test_a_download_that_is_told_to_stop_leaves_nothing(
         deadline = time.monotonic() + 20
         while not list(tmp_path.rglob("*.part")) and time.monotonic() < deadline:
             time.sleep(0.01)
+        time.sleep(0.1)  # it is open by then, and waits for more
         os.kill(os.getpid(), getattr(signal, name))
         time.sleep(0.5)
 

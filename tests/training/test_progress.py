@@ -53,5 +53,6 @@ def test_an_improvement_below_the_minimum_change_does_not_count() -> None:
 
 
 def test_progress_survives_json_unchanged() -> None:
-    progress = Progress(epoch=1, step=3, updates=13, loss_sum=0.1 + 0.2, history=[{"epoch": 1, "train_loss": 1 / 3}])
+    row = {"epoch": 1, "train_loss": 1 / 3, "train_seconds": 0.5}
+    progress = Progress(epoch=1, step=3, updates=13, loss_sum=0.1 + 0.2, history=[row])
     assert Progress.from_dict(json.loads(json.dumps(progress.to_dict()))) == progress
