@@ -34,10 +34,17 @@ class Processes(Communicator):
     def reduce_scatter(self, vector: Array, borders: Sequence[int]) -> None:
         counts, starts = _parts(borders)
         own = vector[borders[self.rank] : borders[self.rank + 1]]
-        parts = self._buffers.get("parts", (self.size, own.size), vector.dtype)
-        received = [own.size] * self.size, [own.size * rank for rank in range(self.size)]
-        self._all.Alltoallv([vector, (counts, starts)], [parts, received])
-        np.sum(parts, axis=0, out=own)
+        others = [rank for rank in range(self.size) if rank != self.rank]
+        parts = self._buffers.get("parts", (len(others), own.size), vector.dtype)
+        counts[self.rank] = 0  # what stays here is not copied
+        received = [own.size * (rank != self.rank) for rank in range(self.size)]
+        places = [own.size * (rank - (rank > self.rank)) for rank in range(self.size)]
+        self._all.Alltoallv([vector, (counts, starts)], [parts, (received, places)])
+        total = own if self.rank == 0 else parts[0]
+        for rank in range(1, self.size):
+            part = own if rank == self.rank else parts[rank - (rank > self.rank)]
+            np.add(total, part, out=own if rank == self.size - 1 else parts[0])
+            total = parts[0]
 
     def all_gather(self, vector: Array, borders: Sequence[int]) -> None:
         self._all.Allgatherv(MPI.IN_PLACE, [vector, _parts(borders)])
