@@ -10,7 +10,9 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -114,7 +116,13 @@ def test_in_a_terminal_it_goes_on_until_ctrl_c_and_what_changes_is_seen(shapes_r
         shutil.copytree(shapes_run, shapes_run.parent / "second")
         read_until("second")
         process.send_signal(signal.SIGINT)
+        late = threading.Timer(30, process.kill)
+        late.start()
+        with suppress(OSError):  # at the end; until then what it writes has to be read
+            while block := os.read(ours, 1 << 16):
+                written += block
         assert process.wait(20) == 0
+        late.cancel()
     os.close(ours)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", re.sub(r"\x1b\[\d*A", "\n", written.decode()))
     lines = [line.strip("\r") for line in text.split("\n")]
