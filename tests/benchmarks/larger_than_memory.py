@@ -76,7 +76,8 @@ def main() -> None:
     parser.add_argument("--units", type=int, nargs="+", default=[512, 256])
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=".") as name, limited(options.megabytes * 1_000_000 // 3) as group:
+    runs = Path(__file__).resolve().parents[2] / "runs"  # on a disk, which a temporary folder need not be
+    with tempfile.TemporaryDirectory(dir=runs) as name, limited(options.megabytes * 1_000_000 // 3) as group:
         folder = Path(name).absolute()
         write_set(folder / "set.npz", options.megabytes)
         config = {
