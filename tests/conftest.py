@@ -8,6 +8,7 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -27,6 +28,10 @@ from nnscratch.host.workplace import Workplace
 # How long an example takes says how busy the machine is, and nothing else.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+# In the background of a script Ctrl-C is ignored, by what is started from here, too; tests send it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 
