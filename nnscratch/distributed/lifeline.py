@@ -28,7 +28,7 @@ PATIENCE = 10.0
 WITHOUT_A_WORD = "it ended without a word: killed, or out of memory"
 LONGEST = 1 << 16
 """Bytes of a message."""
-CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
