@@ -34,17 +34,14 @@ class Processes(Communicator):
     def reduce_scatter(self, vector: Array, borders: Sequence[int]) -> None:
         counts, starts = _parts(borders)
         own = vector[borders[self.rank] : borders[self.rank + 1]]
-        others = [rank for rank in range(self.size) if rank != self.rank]
-        parts = self._buffers.get("parts", (len(others), own.size), vector.dtype)
+        parts = self._buffers.get("parts", (self.size - 1, own.size), vector.dtype)
         counts[self.rank] = 0  # what stays here is not copied
-        received = [own.size * (rank != self.rank) for rank in range(self.size)]
-        places = [own.size * (rank - (rank > self.rank)) for rank in range(self.size)]
-        self._all.Alltoallv([vector, (counts, starts)], [parts, (received, places)])
-        total = own if self.rank == 0 else parts[0]
-        for rank in range(1, self.size):
-            part = own if rank == self.rank else parts[rank - (rank > self.rank)]
-            np.add(total, part, out=own if rank == self.size - 1 else parts[0])
-            total = parts[0]
+        received = [0 if rank == self.rank else own.size for rank in range(self.size)]
+        self._all.Alltoallv([vector, (counts, starts)], [parts, received])
+        in_order = [*parts[: self.rank], own, *parts[self.rank :]]
+        total = in_order[0]
+        for rank, part in enumerate(in_order[1:], start=1):
+            total = np.add(total, part, out=own if rank == self.size - 1 else parts[0])
 
     def all_gather(self, vector: Array, borders: Sequence[int]) -> None:
         self._all.Allgatherv(MPI.IN_PLACE, [vector, _parts(borders)])
