@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import time
 from asyncio import Future
+from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import chain, islice
-from queue import Empty, SimpleQueue
-from threading import Lock, Thread
+from threading import Condition, Thread
 from typing import Generic, TypeAlias, TypeVar
 
 from nnscratch.serve.limits import Limits, Refusal
@@ -36,9 +35,10 @@ class Batches(Generic[In, Out]):
         under_way: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self._compute, self._limits, self._under_way = compute, limits, under_way
-        self._queue: SimpleQueue[Waiting[In, Out] | None] = SimpleQueue()
-        self._lock = Lock()
-        self._waiting = 0
+        self._changed = Condition()
+        self._queue: deque[Waiting[In, Out]] = deque()
+        self._queued = self._waiting = 0
+        self._is_open = True
         self.rows = self.batches = 0
         """How many have been computed."""
         self._thread = Thread(target=self._work, name="network", daemon=True)
@@ -56,48 +56,47 @@ class Batches(Generic[In, Out]):
 
     def submit(self, rows: Sequence[In], answer: Answer[Out]) -> None:
         """The answer gets what `compute` gives for each row. Raises Refusal when too many wait already."""
-        with self._lock:
+        with self._changed:
             if self._waiting + len(rows) > self._limits.waiting:
                 raise Refusal(429, f"{self._waiting:,} rows are waiting already; ask again in a second")
             self._waiting += len(rows)
-        self._queue.put((rows, answer))
+            self._queue.append((rows, answer))
+            self._queued += len(rows)
+            # Woken by each row, the thread would take the interpreter from the readers to look, and wait again.
+            if len(self._queue) == 1 or self._is_enough():
+                self._changed.notify()
 
     def close(self) -> None:
         """Computes what is waiting, and ends the thread."""
-        self._queue.put(None)
+        with self._changed:
+            self._is_open = False
+            self._changed.notify()
         self._thread.join()
 
+    def _is_enough(self) -> bool:
+        return not self._is_open or self._queued >= self._limits.batch or len(self._queue) >= self._under_way()
+
     def _work(self) -> None:
-        is_open = True
-        while is_open:
-            gathered: list[Waiting[In, Out]] = []
-            is_open = self._gather(gathered)
+        while gathered := self._gather():
             # Who went away meanwhile is not computed for.
             wanted = [each for each in gathered if not each[1].cancelled()]
             if wanted:
                 deliver(self._answers(wanted))
-            with self._lock:
+            with self._changed:
                 self._waiting -= sum(len(rows) for rows, _ in gathered)
 
-    def _gather(self, gathered: list[Waiting[In, Out]]) -> bool:
-        """Fills the list with the next batch; whether more may come after it."""
-        number, end = 0, float("inf")
-        while number < self._limits.batch:
-            try:
-                if not gathered:
-                    item = self._queue.get()
-                    end = time.monotonic() + self._limits.gather
-                elif len(gathered) >= self._under_way() or time.monotonic() >= end:
-                    item = self._queue.get_nowait()
-                else:
-                    item = self._queue.get(timeout=max(0.0, end - time.monotonic()))
-            except Empty:
-                break
-            if item is None:
-                return False
-            gathered.append(item)
-            number += len(item[0])
-        return True
+    def _gather(self) -> list[Waiting[In, Out]]:
+        """The next batch; nothing once all is closed and computed."""
+        gathered: list[Waiting[In, Out]] = []
+        number = 0
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._queue) or not self._is_open)
+            self._changed.wait_for(self._is_enough, self._limits.gather)
+            while self._queue and number < self._limits.batch:
+                gathered.append(self._queue.popleft())
+                number += len(gathered[-1][0])
+            self._queued -= number
+        return gathered
 
     def _answers(self, gathered: Sequence[Waiting[In, Out]]) -> list[Answered[Out]]:
         try:

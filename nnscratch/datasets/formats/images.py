@@ -148,10 +148,13 @@ def read_picture(
             with DECODING.take(decoding_bytes(opened)):
                 eight, peak = _eight_bits(opened, white)
                 ImageOps.exif_transpose(eight, in_place=True)
-                flat = _over_white(eight).convert("L" if channels == 1 else "RGB")
+                flat, colours = _over_white(eight), "L" if channels == 1 else "RGB"
+                if flat.mode != colours:  # a copy otherwise
+                    flat = flat.convert(colours)
                 if flat.size != (width, height):
                     shrinks = flat.width >= width and flat.height >= height
                     flat = flat.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC)
+                pixels = np.array(flat, dtype=np.uint8).reshape(height, width, channels)
     except DataError:
         raise
     except FileNotFoundError:
@@ -164,7 +167,7 @@ def read_picture(
         reason = "not a picture of a format that is read here" if unknown else error
         hint = f"replace or remove the file; read are {', '.join(FORMATS)}" if unknown else "replace or remove the file"
         raise DataError(f"{path}: unreadable: {reason or type(error).__name__}", hint) from error
-    return Picture(np.array(flat, dtype=np.uint8).reshape(height, width, channels), size, mode, peak)
+    return Picture(pixels, size, mode, peak)
 
 
 def _eight_bits(opened: Image, white: float | None) -> tuple[Image, float | None]:
