@@ -137,9 +137,10 @@ class Lifeline:
 
 
 def _read_line(line: socket.socket) -> bytes:
+    """One message; what came with it, a goodbye after a greeting, is left for the next time."""
     text = b""
     while not text.endswith(b"\n") and len(text) <= LONGEST:
-        more = line.recv(4096)
+        more = line.recv(1)
         if not more:
             return b""
         text += more

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 from mpi4py import MPI
 
+from nnscratch.distributed.shared_memory import shared_vectors
 from nnscratch.nn.compute.buffers import Array, Buffers
 from nnscratch.nn.compute.communicator import Communicator
 
@@ -17,7 +19,8 @@ class Processes(Communicator):
 
     A sum is not MPI's own, whose order is the implementation's business: everybody is sent the parts (all to all, as
     many bytes as a reduce-scatter takes at least), and adds them up in the order of the ranks. So a training repeats
-    itself to the last bit, whatever the network between the machines does.
+    itself to the last bit, whatever the network between the machines does. On one machine nothing is sent: the parts
+    are read where the others have them, of vectors that `zeros` gave.
     """
 
     def __init__(self) -> None:
@@ -25,26 +28,57 @@ class Processes(Communicator):
         self._all.Set_errhandler(MPI.ERRORS_RETURN)
         self.rank, self.size = self._all.Get_rank(), self._all.Get_size()
         self._buffers = Buffers()
+        self._shared: list[list[Array]] = []
 
     def stack(self, values: Array) -> Array:
         together = np.empty((self.size, *values.shape), values.dtype)
         self._all.Allgather(np.ascontiguousarray(values), together)
         return together
 
+    def zeros(self, size: int, dtype: npt.DTypeLike) -> Array:
+        vectors = shared_vectors(self, size, dtype)
+        if vectors is None:
+            return super().zeros(size, dtype)
+        self._shared.append(vectors)
+        return vectors[self.rank]
+
     def reduce_scatter(self, vector: Array, borders: Sequence[int]) -> None:
+        part = slice(*borders[self.rank : self.rank + 2])
+        own, near = vector[part], self._near(vector)
+        if near is not None:
+            self._all.Barrier()
+            self._add([each[part] for each in near], own)
+            self._all.Barrier()
+            return
         counts, starts = _parts(borders)
-        own = vector[borders[self.rank] : borders[self.rank + 1]]
         parts = self._buffers.get("parts", (self.size - 1, own.size), vector.dtype)
         counts[self.rank] = 0  # what stays here is not copied
         received = [0 if rank == self.rank else own.size for rank in range(self.size)]
         self._all.Alltoallv([vector, (counts, starts)], [parts, received])
-        in_order = [*parts[: self.rank], own, *parts[self.rank :]]
-        total = in_order[0]
-        for rank, part in enumerate(in_order[1:], start=1):
-            total = np.add(total, part, out=own if rank == self.size - 1 else parts[0])
+        self._add([*parts[: self.rank], own, *parts[self.rank :]], own)
 
     def all_gather(self, vector: Array, borders: Sequence[int]) -> None:
-        self._all.Allgatherv(MPI.IN_PLACE, [vector, _parts(borders)])
+        near = self._near(vector)
+        if near is None:
+            self._all.Allgatherv(MPI.IN_PLACE, [vector, _parts(borders)])
+            return
+        self._all.Barrier()
+        for rank, (start, stop) in enumerate(pairwise(borders)):
+            if rank != self.rank:
+                np.copyto(vector[start:stop], near[rank][start:stop])
+        self._all.Barrier()
+
+    def _near(self, vector: Array) -> list[Array] | None:
+        """Everybody's vector, where `zeros` gave it and all can read it."""
+        start = vector.ctypes.data
+        return next((each for each in self._shared if each[self.rank].ctypes.data == start), None)
+
+    def _add(self, parts: Sequence[Array], total: Array) -> None:
+        """total = parts[0] + parts[1] + ..., in that order; total may be one of them."""
+        sums = self._buffers.get("sums", total.shape, total.dtype) if self.size > 2 else total
+        found = parts[0]
+        for number, part in enumerate(parts[1:], start=2):
+            found = np.add(found, part, out=total if number == self.size else sums)
 
     def abort(self, code: int) -> None:
         """Ends all processes of the job at once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 
@@ -99,6 +99,11 @@ class Network(Chain):
         for layer in self.walk():
             with self.parameters.scope(layer.path):
                 layer.bind(self.parameters)
+
+    def move(self, zeros: Callable[[int, npt.DTypeLike], Array]) -> None:
+        """Puts the parameters and their gradient into memory that `zeros(size, dtype)` gives."""
+        self.parameters.move(zeros)
+        self._bind()
 
     def copy(self) -> Network:
         """A network of its own with the same numbers: whatever is done to it leaves this one as it is."""

@@ -7,7 +7,7 @@ what they need; the network then allocates once. What is not trained but kept (r
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -202,7 +202,7 @@ class Parameters:
             self.values, self.gradient = np.zeros(self.values_size, dtype), np.zeros(self.size, dtype)
         except ValueError:  # more than an index can count
             raise MemoryError(f"{self.size:,} weights") from None
-        self.theta, self.state = self.values[: self.size], self.values[self.size :]
+        self._divide()
         segments: list[Segment] = []
         start = 0
         # Stable: declaration order within a group.
@@ -220,6 +220,17 @@ class Parameters:
         for each in self._states.values():
             self._slices[each.name] = slice(start, start + each.size)
             start += each.size
+
+    def move(self, zeros: Callable[[int, npt.DTypeLike], Array]) -> None:
+        """Puts the vectors into memory that `zeros` gives; layers then take their views anew (`Layer.bind`)."""
+        values, gradient = self.values, self.gradient
+        self.values, self.gradient = zeros(values.size, values.dtype), zeros(gradient.size, gradient.dtype)
+        np.copyto(self.values, values)
+        np.copyto(self.gradient, gradient)
+        self._divide()
+
+    def _divide(self) -> None:
+        self.theta, self.state = self.values[: self.size], self.values[self.size :]
 
     def initialize(self, streams: RandomStreams) -> None:
         """Fills every array from its own stream, so a layer added at the end leaves the others as they were."""

@@ -73,6 +73,8 @@ class TrainingStep:
     def __init__(self, network: Network, recipe: Recipe, workers: Workers, communicator: Communicator = ALONE) -> None:
         self.network, self.recipe, self.communicator = network, recipe, communicator
         network.moment.communicator = communicator
+        if communicator.size > 1:
+            network.move(communicator.zeros)
         parameters = network.parameters
         communicator.copy_from_first(parameters.values)
         self.borders = recipe.optimizer.borders(parameters, communicator.size)

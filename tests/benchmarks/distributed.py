@@ -127,10 +127,8 @@ def exchanges(communicator: Any) -> dict[str, float]:
 
     sizes, times = [1 << power for power in range(8, 21, 2)], []
     for size in sizes:
-        vector, borders = (
-            np.ones(size, np.float32),
-            [size * r // communicator.size for r in range(communicator.size + 1)],
-        )
+        vector = communicator.zeros(size, np.float32)
+        borders = [size * rank // communicator.size for rank in range(communicator.size + 1)]
         several = []
         for _ in range(30):
             communicator.sum(np.zeros(1))

@@ -78,6 +78,29 @@ class Fails(ReLU):
             raise MemoryError("all of it is gone")
         return super().forward(x, training)
 """
+SUMS = """
+import os
+import numpy as np
+from nnscratch.distributed.mpi import Processes
+from nnscratch.distributed.shared_memory import shared_vectors
+
+together = Processes()
+values = np.random.default_rng(together.rank).normal(size=12).astype(np.float32)
+near, far = together.zeros(14, np.float32)[:12], values.copy()
+np.copyto(near, values)
+for vector in near, far:
+    together.reduce_scatter(vector, [0, 5, 5, 12])
+    together.all_gather(vector, [0, 5, 5, 12])
+first, second, third = together.stack(values)
+is_near = shared_vectors(together, 5, np.float64)
+if together.rank == 1:
+    del os.memfd_create
+nowhere = shared_vectors(together, 5, np.float64)
+same = near.tobytes() == far.tobytes() == (first + second + third).tobytes()
+said = together.texts(f"{same}, {[each.tolist() for each in is_near] == 3 * [5 * [0.0]]}, {nowhere}")
+if together.rank == 0:
+    print(*said, sep="\\n")
+"""
 
 
 def mpirun(ranks: int, words: Sequence[str], *more: Sequence[str], cwd: Path) -> subprocess.Popen[str]:
@@ -152,6 +175,13 @@ def test_three_processes_train_one_run_equal_to_that_of_one(folder: Path, monkey
     main(words)
     assert (code, written.read_text()) == (0, predicted)
     assert told == json.loads((written.parent / "metrics.json").read_text())
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs Linux")
+def test_sums_through_shared_memory_and_through_messages_are_the_same_to_the_last_bit(tmp_path: Path) -> None:
+    (tmp_path / "sums.py").write_text(SUMS)
+    code, out, err = ended(mpirun(3, [sys.executable, "sums.py"], cwd=tmp_path))
+    assert (code, err, out.splitlines()) == (0, "", 3 * ["True, True, None"])
 
 
 def test_a_killed_and_stopped_training_goes_on_bit_for_bit_and_with_another_number_of_processes(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from nnscratch.nn.compute.buffers import Array
 
@@ -29,6 +30,10 @@ class Communicator:
     def stack(self, values: Array) -> Array:
         """(size, ...): everybody's values, which have one shape and type, in the order of the ranks."""
         return values[np.newaxis]
+
+    def zeros(self, size: int, dtype: npt.DTypeLike) -> Array:
+        """A vector that `reduce_scatter` and `all_gather` are quick with."""
+        return np.zeros(size, dtype)
 
     def reduce_scatter(self, vector: Array, borders: Sequence[int]) -> None:
         """vector[own] = sum over the ranks of vector[own], in place; the rest is anything."""
