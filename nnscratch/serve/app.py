@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from queue import SimpleQueue
 from threading import Thread
@@ -49,6 +49,9 @@ HEADERS_OF_PAGE = {
 }
 """What means something with a page alone."""
 TOP = 3
+SMALL_BYTES, SMALL_PIXELS = 4096, 1 << 16
+"""Of a request that the loop's thread reads itself: handing it to another thread, and the interpreter with it from core
+to core, takes longer than reading it."""
 
 Asked: TypeAlias = tuple[Row, int]
 """A row, and how many classes are to be told of it."""
@@ -57,7 +60,7 @@ Body: TypeAlias = tuple[str, bytearray, int, Answer[Prediction]]
 
 
 class Service:
-    """One network and its requests: `readers` threads read them, one thread computes what several ask for together."""
+    """One network and its requests: `readers` threads read large ones, one computes what several ask for together."""
 
     def __init__(self, model: Model, limits: Limits, readers: int) -> None:
         self.model, self.limits, self.described = model, limits, describe(model.loaded)
@@ -140,10 +143,19 @@ class Service:
                 raise Refusal(429, "too many large requests at one time; ask again in a second")
 
     def _hand_over(self) -> None:
-        """Gives the readers what has arrived in one turn of the loop: a thread that is woken for each costs more."""
-        for body in self._arrived:
-            self._bodies.put(body)
-        self._arrived.clear()
+        """Reads what is small of all that has arrived in one turn of the loop, and gives the readers the rest."""
+        arrived, self._arrived = self._arrived, []
+        small = replace(self.limits, pixels=SMALL_PIXELS)
+        for each in arrived:
+            kind, body, top, answer = each
+            rows: list[Row] = []
+            if len(body) <= SMALL_BYTES:
+                with suppress(Exception):  # a reader runs into it once more, and tells
+                    rows = read_rows(self.model, kind, bytes(body), small)
+            if rows and not any(isinstance(row.values, str) for row in rows):
+                self._submit(rows, top, answer)
+            else:
+                self._bodies.put(each)
 
     def _read(self) -> None:
         for kind, body, top, answer in iter(self._bodies.get, None):
@@ -151,9 +163,16 @@ class Service:
                 continue
             try:
                 rows = read_rows(self.model, kind, bytes(body), self.limits)
-                self._batches.submit([(row, top) for row in rows], answer)
             except Exception as error:
                 deliver([(answer, error)])
+            else:
+                self._submit(rows, top, answer)
+
+    def _submit(self, rows: Sequence[Row], top: int, answer: Answer[Prediction]) -> None:
+        try:
+            self._batches.submit([(row, top) for row in rows], answer)
+        except Refusal as refusal:
+            deliver([(answer, refusal)])
 
     def _compute(self, asked: Sequence[Asked]) -> list[Prediction]:
         loaded = self.model.loaded

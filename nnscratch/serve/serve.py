@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import math
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from nnscratch.datasets.formats.images import quiet_pillow
 from nnscratch.errors import UsageError, UserError
@@ -70,13 +71,18 @@ def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
 def server_for(service: Service) -> uvicorn.Server:
     """The HTTP server of a service; `run([socket])` serves until it is told to exit."""
     import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
 
     from nnscratch.serve.app import HEADERS, Application
+
+    class InOnePiece(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as it is there
+            super().connection_made(cast(asyncio.Transport, Joined(transport)))
 
     limits = service.limits
     config = uvicorn.Config(
         Application(service),
-        http="h11",  # the faster httptools bounds no headers, and loses the bodies of clients that offer HTTP/2
+        http=InOnePiece,  # the faster httptools bounds no headers, and loses the bodies of clients that offer HTTP/2
         ws="none",
         lifespan="on",
         log_config=None,
@@ -103,6 +109,31 @@ def server_for(service: Service) -> uvicorn.Server:
     return Server(config)
 
 
+class Joined:
+    """A connection that sends in one piece what is written in one turn of the loop: the head and body of an answer."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if not self._pieces:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._pieces.append(data)
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        if pieces:
+            self._transport.write(b"".join(pieces))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 def _listen(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -112,8 +143,8 @@ def _listen(host: str, port: int) -> socket.socket:
         raise UsageError(
             f"cannot listen on {host}, port {port}: {reason}", "--port 0 takes one that is free; --host says where"
         ) from None
-    # Connections inherit it. An answer is sent in two pieces, and without this the second waits 40 ms for the client
-    # to acknowledge the first.
+    # Connections inherit it. Without it the last piece of a long answer waits 40 ms for the client to acknowledge the
+    # one before.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
 

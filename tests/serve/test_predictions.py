@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,10 @@ from PIL import Image
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.model import Model
 from nnscratch.runs.loaded import load_run
+from nnscratch.serve import app
 from nnscratch.serve.inputs import read_rows
 from nnscratch.serve.limits import Limits
+from nnscratch.serve.serve import Joined
 from tests.serve.clients import Query, Server, load
 from tests.serve.conftest import ask, in_process
 
@@ -60,6 +64,49 @@ def test_a_picture_is_answered_as_in_python(pictures_server: Server, shapes_mode
     _, found = ask(pictures_server.port, png(images[0]), path="/predict?top=99")
     assert sum(each["probability"] for each in found["predictions"][0]["top"]) == pytest.approx(1, abs=1e-5)
     assert len(found["predictions"][0]["top"]) == 10
+
+
+def test_what_is_small_is_read_by_the_loop_and_what_is_large_or_unfolds_to_much_by_a_reader(
+    shapes_model: Model, images: Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)
+    unfolds = np.zeros((600, 600, 3), np.uint8)
+    assert len(png(images[0])) < 4096 > len(png(unfolds))
+    read: list[str] = []
+
+    def noted(*given: Any) -> Any:
+        rows = read_rows(*given)
+        read.append(f"{threading.current_thread().name}, {type(rows[0].values).__name__}")
+        return rows
+
+    monkeypatch.setattr(app, "read_rows", noted)
+    with in_process(shapes_model, Limits()) as port:
+        answers = [ask(port, png(each))[1] for each in (images[0], noise, unfolds)]
+    assert [each["errors"] for each in answers] == [0, 0, 0]
+    loop = read[0].partition(",")[0]
+    assert read == [f"{loop}, ndarray", "reader, ndarray", f"{loop}, str", "reader, ndarray"]
+
+
+def test_head_and_body_of_an_answer_are_sent_in_one_piece_before_the_connection_closes() -> None:
+    sent: list[bytes] = []
+
+    class Transport(asyncio.Transport):
+        def write(self, data: Any) -> None:
+            sent.append(bytes(data))
+
+        def close(self) -> None:
+            sent.append(b"closed")
+
+    async def answer() -> None:
+        connection = Joined(Transport())
+        for piece in b"head ", b"body", b"":
+            connection.write(piece)
+        await asyncio.sleep(0)
+        connection.write(b"last")
+        connection.close()
+
+    asyncio.run(answer())
+    assert sent == [b"head body", b"last", b"closed"]
 
 
 def test_several_pictures_are_answered_in_order_with_their_names(
