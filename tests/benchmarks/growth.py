@@ -128,6 +128,7 @@ def timed(name: str, rounds: int) -> list[tuple[int, dict[str, Timing]]]:
 def draw(found: dict[str, list[tuple[int, dict[str, Timing]]]], path: Path) -> None:
     """A panel for each series, both axes logarithmic."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     columns = min(3, len(found))
     rows = -(-len(found) // columns)
@@ -140,12 +141,16 @@ def draw(found: dict[str, list[tuple[int, dict[str, Timing]]]], path: Path) -> N
         values = [value for value, _ in points]
         panel.set_xticks(values, [str(value) for value in values], minor=False)
         panel.set_xticks([], minor=True)
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.yaxis.set_major_formatter("{x:g}")
+        panel.yaxis.set_minor_formatter(NullFormatter())
         panel.set(title=SERIES[name][0], ylabel="ms per update")
         panel.title.set_fontsize(9)
         panel.grid(visible=True, alpha=0.3)
     for panel in panels[len(found) :]:
         panel.remove()
     panels[0].legend()
+    figure.suptitle(f"Time of an update on {CORES} cores of {nnscratch.cpu.cpu_model()}", fontsize=10)
     figure.savefig(path, dpi=120)
     print(f"\n{path}; the figures:\n" + json.dumps({
         name: {value: {each: round(timing.median, 4) for each, timing in timings.items()} for value, timings in points}
