@@ -29,14 +29,16 @@ from nnscratch.host.workplace import Workplace
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
-# In the background of a script Ctrl-C is ignored, by what is started from here, too; tests send it.
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# In the background of a script Ctrl-C is ignored, under nohup the end of a terminal, and so by what is started from here;
+# tests send both.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-LARGE = ("cifar_cnn", "cifar_mlp", "fashion_cnn")
+LARGE = ("cifar_cnn", "cifar_cnn_small", "cifar_mlp", "fashion_cnn")
 
 
 def sampled(configs: Iterable[Path]) -> list[Any]:

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -39,6 +40,8 @@ TOGETHER = ("train", "evaluate", "predict")
 BRINGS_BOTH = "`pip install 'nnscratch[mpi]'` brings mpi4py with a mpirun of its kind"
 END = 600.0
 """Seconds that rank 0 may take to save and end; that it is gone is noticed at once."""
+SPEAKING = 2.0
+"""Seconds that rank 1 has for telling that rank 0 is gone: once mpirun sees another process end, it kills them all."""
 
 
 def peers_of(arguments: Sequence[str]) -> Peers | None:
@@ -161,6 +164,8 @@ class Peers:
             communicator.abort(failure.exit_code)
         elif communicator.rank == 1:
             print_error(str(UserError(str(failure), self.loss.note(str(failure)))))
+        else:
+            time.sleep(SPEAKING)
         os._exit(failure.exit_code)
 
 
