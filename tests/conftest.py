@@ -29,7 +29,7 @@ from nnscratch.host.workplace import Workplace
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
-# In the background of a script Ctrl-C is ignored, under nohup the end of a terminal, and so by what is started from here;
+# In the background of a script Ctrl-C is ignored, under nohup the end of a terminal, also by what is started from here;
 # tests send both.
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(number) == signal.SIG_IGN:

@@ -27,7 +27,7 @@ from nnscratch.results.predict import Prediction, answers, read_item
 from nnscratch.results.prediction_tables import record_items
 from nnscratch.serve.batches import Answer, Batches, deliver
 from nnscratch.serve.description import describe
-from nnscratch.serve.inputs import read_rows
+from nnscratch.serve.inputs import is_quick, read_rows
 from nnscratch.serve.limits import Limits, Refusal
 from nnscratch.serve.openapi import openapi
 from nnscratch.serve.page import page, script, style
@@ -49,9 +49,8 @@ HEADERS_OF_PAGE = {
 }
 """What means something with a page alone."""
 TOP = 3
-SMALL_BYTES, SMALL_PIXELS = 4096, 1 << 16
-"""Of a request that the loop's thread reads itself: handing it to another thread, and the interpreter with it from core
-to core, takes longer than reading it."""
+SMALL_PIXELS = 1 << 16
+"""Of pictures that the loop's thread reads itself."""
 
 Asked: TypeAlias = tuple[Row, int]
 """A row, and how many classes are to be told of it."""
@@ -143,13 +142,16 @@ class Service:
                 raise Refusal(429, "too many large requests at one time; ask again in a second")
 
     def _hand_over(self) -> None:
-        """Reads what is small of all that has arrived in one turn of the loop, and gives the readers the rest."""
+        """Reads what is quick of all that has arrived in one turn of the loop, and gives the readers the rest.
+
+        Handing it to another thread, and the interpreter with it from core to core, takes longer than reading it.
+        """
         arrived, self._arrived = self._arrived, []
         small = replace(self.limits, pixels=SMALL_PIXELS)
         for each in arrived:
             kind, body, top, answer = each
             rows: list[Row] = []
-            if len(body) <= SMALL_BYTES:
+            if is_quick(self.model.loaded, kind, body):
                 with suppress(Exception):  # a reader runs into it once more, and tells
                     rows = read_rows(self.model, kind, bytes(body), small)
             if rows and not any(isinstance(row.values, str) for row in rows):

@@ -24,6 +24,7 @@ from nnscratch.serve.row import Row
 MOST_RAGGED = 20
 """Rows of a table with other cells than the rest that are set aside, before the whole is no table."""
 LONGEST_NAME = 100
+SMALL = 4096
 TEXT = ("text/csv", "application/json", "application/x-ndjson")
 
 
@@ -66,6 +67,15 @@ def read_rows(model: Model, content_type: str, body: bytes, limits: Limits) -> l
     if not rows:
         raise Refusal(422, f"the request holds no rows; {expected(model.loaded)}")
     return rows
+
+
+def is_quick(loaded: LoadedRun, content_type: str, body: bytearray) -> bool:
+    """Whether so small a body is read in microseconds, as pictures and JSON are; a table of text takes milliseconds."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if len(body) > SMALL or kind == "multipart/form-data":
+        return False
+    part = Part("", kind, bytes(body))
+    return _is_picture(loaded, part) or _is_json(part)
 
 
 def expected(loaded: LoadedRun) -> str:
@@ -122,8 +132,12 @@ def _picture(loaded: LoadedRun, name: str, data: bytes, most_pixels: int) -> tup
     return Row(name, picture.pixels), picture.size[0] * picture.size[1]
 
 
+def _is_json(part: Part) -> bool:
+    return part.kind.endswith("json") or (part.kind != "text/csv" and part.data.lstrip()[:1] in (b"{", b"["))
+
+
 def _text(model: Model, part: Part, limits: Limits) -> list[Row]:
-    if part.kind.endswith("json") or (part.kind != "text/csv" and part.data.lstrip()[:1] in (b"{", b"[")):
+    if _is_json(part):
         return read_json(model, part.data, limits)
     return [Row(f"line {_line(item)}", read_item(item), item.note) for item in _table_items(model.loaded, part.data)]
 

@@ -18,7 +18,7 @@ from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.model import Model
 from nnscratch.runs.loaded import load_run
 from nnscratch.serve import app
-from nnscratch.serve.inputs import read_rows
+from nnscratch.serve.inputs import is_quick, read_rows
 from nnscratch.serve.limits import Limits
 from nnscratch.serve.serve import Joined
 from tests.serve.clients import Query, Server, load
@@ -85,6 +85,14 @@ def test_what_is_small_is_read_by_the_loop_and_what_is_large_or_unfolds_to_much_
     assert [each["errors"] for each in answers] == [0, 0, 0]
     loop = read[0].partition(",")[0]
     assert read == [f"{loop}, ndarray", "reader, ndarray", f"{loop}, str", "reader, ndarray"]
+
+
+def test_a_small_table_of_text_is_read_by_a_reader_and_json_is_not(table_model: Model) -> None:
+    told = bytearray(json.dumps(ROW).encode())
+    assert is_quick(table_model.loaded, "application/json", told)
+    assert is_quick(table_model.loaded, "", told)
+    assert not is_quick(table_model.loaded, "text/csv", bytearray(b"age,city,member,joined\n31,Oslo,yes,2022-01-03"))
+    assert not is_quick(table_model.loaded, "application/json", told * 100)
 
 
 def test_head_and_body_of_an_answer_are_sent_in_one_piece_before_the_connection_closes() -> None:
