@@ -156,7 +156,8 @@ class Peers:
         from nnscratch.host.display import print_error
 
         communicator, lifeline = self._join()
-        sys.stderr = sys.__stderr__  # a moving bar may have it
+        if communicator.rank < 2:
+            sys.stderr = sys.__stderr__  # a moving bar may have it
         if communicator.rank == 0:
             hints = filter(None, [failure.hint, self.loss.note(str(failure))])
             print_error(str(UserError(str(failure), "; ".join(hints) or None)))

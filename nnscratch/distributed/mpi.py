@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -28,7 +29,8 @@ class Processes(Communicator):
         self._all.Set_errhandler(MPI.ERRORS_RETURN)
         self.rank, self.size = self._all.Get_rank(), self._all.Get_size()
         self._buffers = Buffers()
-        self._shared: list[list[Array]] = []
+        self._shared: list[tuple[weakref.ref[Array], list[Array]]] = []
+        """Vectors that `zeros` gave, for as long as somebody here has them, and those of the others."""
 
     def stack(self, values: Array) -> Array:
         together = np.empty((self.size, *values.shape), values.dtype)
@@ -39,8 +41,10 @@ class Processes(Communicator):
         vectors = shared_vectors(self, size, dtype)
         if vectors is None:
             return super().zeros(size, dtype)
-        self._shared.append(vectors)
-        return vectors[self.rank]
+        own = vectors.pop(self.rank)
+        self._shared = [each for each in self._shared if each[0]() is not None]
+        self._shared.append((weakref.ref(own), vectors))
+        return own
 
     def reduce_scatter(self, vector: Array, borders: Sequence[int]) -> None:
         part = slice(*borders[self.rank : self.rank + 2])
@@ -70,8 +74,11 @@ class Processes(Communicator):
 
     def _near(self, vector: Array) -> list[Array] | None:
         """Everybody's vector, where `zeros` gave it and all can read it."""
-        start = vector.ctypes.data
-        return next((each for each in self._shared if each[self.rank].ctypes.data == start), None)
+        for reference, others in self._shared:
+            own = reference()
+            if own is not None and own.ctypes.data == vector.ctypes.data:
+                return [*others[: self.rank], own, *others[self.rank :]]
+        return None
 
     def _add(self, parts: Sequence[Array], total: Array) -> None:
         """total = parts[0] + parts[1] + ..., in that order; total may be one of them."""

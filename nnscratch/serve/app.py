@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -147,11 +148,12 @@ class Service:
         Handing it to another thread, and the interpreter with it from core to core, takes longer than reading it.
         """
         arrived, self._arrived = self._arrived, []
-        small = replace(self.limits, pixels=SMALL_PIXELS)
+        small = replace(self.limits, pixels=min(SMALL_PIXELS, self.limits.pixels))
+        end = time.monotonic() + self.limits.gather
         for each in arrived:
             kind, body, top, answer = each
             rows: list[Row] = []
-            if is_quick(self.model.loaded, kind, body):
+            if time.monotonic() < end and is_quick(self.model.loaded, kind, body):
                 with suppress(Exception):  # a reader runs into it once more, and tells
                     rows = read_rows(self.model, kind, bytes(body), small)
             if rows and not any(isinstance(row.values, str) for row in rows):

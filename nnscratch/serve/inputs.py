@@ -25,6 +25,7 @@ MOST_RAGGED = 20
 """Rows of a table with other cells than the rest that are set aside, before the whole is no table."""
 LONGEST_NAME = 100
 SMALL = 4096
+PNG_OR_JPEG = (b"\x89PNG", b"\xff\xd8\xff")
 TEXT = ("text/csv", "application/json", "application/x-ndjson")
 
 
@@ -70,12 +71,15 @@ def read_rows(model: Model, content_type: str, body: bytes, limits: Limits) -> l
 
 
 def is_quick(loaded: LoadedRun, content_type: str, body: bytearray) -> bool:
-    """Whether so small a body is read in microseconds, as pictures and JSON are; a table of text takes milliseconds."""
+    """Whether so small a body is read in microseconds, as PNG, JPEG and JSON are.
+
+    A table of text takes milliseconds, and other pictures may unfold before their size is known (ICO).
+    """
     kind = content_type.partition(";")[0].strip().lower()
     if len(body) > SMALL or kind == "multipart/form-data":
         return False
     part = Part("", kind, bytes(body))
-    return _is_picture(loaded, part) or _is_json(part)
+    return _is_json(part) or (body.startswith(PNG_OR_JPEG) and _is_picture(loaded, part))
 
 
 def expected(loaded: LoadedRun) -> str:

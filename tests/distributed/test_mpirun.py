@@ -92,12 +92,15 @@ for vector in near, far:
     together.reduce_scatter(vector, [0, 5, 5, 12])
     together.all_gather(vector, [0, 5, 5, 12])
 first, second, third = together.stack(values)
+same = near.tobytes() == far.tobytes() == (first + second + third).tobytes()
 is_near = shared_vectors(together, 5, np.float64)
+del near, vector
+together.zeros(1, np.float32)
+kept = len(together._shared)
 if together.rank == 1:
     del os.memfd_create
 nowhere = shared_vectors(together, 5, np.float64)
-same = near.tobytes() == far.tobytes() == (first + second + third).tobytes()
-said = together.texts(f"{same}, {[each.tolist() for each in is_near] == 3 * [5 * [0.0]]}, {nowhere}")
+said = together.texts(f"{same}, {[each.tolist() for each in is_near] == 3 * [5 * [0.0]]}, {nowhere}, {kept}")
 if together.rank == 0:
     print(*said, sep="\\n")
 """
@@ -181,7 +184,7 @@ def test_three_processes_train_one_run_equal_to_that_of_one(folder: Path, monkey
 def test_sums_through_shared_memory_and_through_messages_are_the_same_to_the_last_bit(tmp_path: Path) -> None:
     (tmp_path / "sums.py").write_text(SUMS)
     code, out, err = ended(mpirun(3, [sys.executable, "sums.py"], cwd=tmp_path))
-    assert (code, err, out.splitlines()) == (0, "", 3 * ["True, True, None"])
+    assert (code, err, out.splitlines()) == (0, "", 3 * ["True, True, None, 1"])
 
 
 def test_a_killed_and_stopped_training_goes_on_bit_for_bit_and_with_another_number_of_processes(

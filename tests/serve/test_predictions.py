@@ -95,6 +95,22 @@ def test_a_small_table_of_text_is_read_by_a_reader_and_json_is_not(table_model: 
     assert not is_quick(table_model.loaded, "application/json", told * 100)
 
 
+def test_of_pictures_only_those_that_tell_their_size_before_they_unfold_are_quick(
+    shapes_model: Model, images: Array
+) -> None:
+    for format, expected in {"PNG": True, "JPEG": True, "ICO": False, "BMP": False, "TIFF": False}.items():
+        buffer = io.BytesIO()
+        Image.fromarray(images[0]).save(buffer, format)
+        assert is_quick(shapes_model.loaded, "image/any", bytearray(buffer.getvalue())) == expected, format
+
+
+def test_a_lower_limit_of_pixels_holds_for_small_pictures_too(shapes_model: Model, images: Array) -> None:
+    with in_process(shapes_model, Limits(pixels=150)) as port:
+        status, found = ask(port, png(images[0]))
+    assert status == 422
+    assert "pixels" in found["error"]
+
+
 def test_head_and_body_of_an_answer_are_sent_in_one_piece_before_the_connection_closes() -> None:
     sent: list[bytes] = []
 

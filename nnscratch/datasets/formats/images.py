@@ -52,7 +52,10 @@ WHITES = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0)
 
 
 class Room:
-    """So many bytes that threads share: who asks for more than is left waits, but one alone is always let in."""
+    """So many bytes that threads share: who asks for more than is left waits, but one alone is always let in.
+
+    So is who asks for little, a 256th of them: a small picture does not wait for a huge one.
+    """
 
     def __init__(self, size: int) -> None:
         self.size, self._taken, self._changed = size, 0, threading.Condition()
@@ -61,7 +64,8 @@ class Room:
     def take(self, size: int) -> Iterator[None]:
         """Inside, so many bytes are taken."""
         with self._changed:
-            self._changed.wait_for(lambda: self._taken == 0 or self._taken + size <= self.size)
+            if size > self.size // 256:
+                self._changed.wait_for(lambda: self._taken == 0 or self._taken + size <= self.size)
             self._taken += size
         try:
             yield

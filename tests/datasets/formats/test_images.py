@@ -104,6 +104,18 @@ def test_every_format_that_pillow_decodes_by_itself_is_read(tmp_path: Path, name
     assert np.abs(read_image(tmp_path / name, 16, 16, 3).astype(int) - pixels).max() <= 4
 
 
+def test_a_small_picture_does_not_wait_for_a_huge_one() -> None:
+    room, decoded = Room(1024), threading.Event()
+
+    def little() -> None:
+        with room.take(4):
+            decoded.set()
+
+    with room.take(2000):
+        threading.Thread(target=little, daemon=True).start()
+        assert decoded.wait(20)
+
+
 def test_pictures_that_fill_the_room_are_decoded_in_turn_and_small_ones_together() -> None:
     room, inside, most = Room(100), 0, []
     lock = threading.Lock()
