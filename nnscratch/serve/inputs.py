@@ -25,6 +25,7 @@ MOST_RAGGED = 20
 """Rows of a table with other cells than the rest that are set aside, before the whole is no table."""
 LONGEST_NAME = 100
 SMALL = 4096
+"""Bytes of a body that may be quick to read."""
 PNG_OR_JPEG = (b"\x89PNG", b"\xff\xd8\xff")
 TEXT = ("text/csv", "application/json", "application/x-ndjson")
 

@@ -105,7 +105,7 @@ def _array(array: ArrayView) -> str:
     if rows is None or len(array.shape) > 2:
         figures = ", ".join(f"{name} {value:.4g}" for name, value in array.figures.items())
         return f"<figure{kind}><figcaption>{_text(caption)}</figcaption>{_text(figures)}</figure>"
-    table: list[list[float]] = rows if len(array.shape) == 2 else [rows]  # type: ignore[list-item]
+    table: list[list[float]] = rows if len(array.shape) == 2 else [rows]  # type: ignore[list-item]  # of one axis
     more = {"more_rows": cut and array.shape[0] > len(table), "more_columns": cut and array.shape[1] > len(table[0])}
     mathematics = f"<math>{matrix(table, **more)}</math>"
     return f"<figure{kind}><figcaption>{_text(caption)}</figcaption>{mathematics}</figure>"
