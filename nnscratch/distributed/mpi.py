@@ -31,6 +31,8 @@ class Processes(Communicator):
         self._buffers = Buffers()
         self._shared: list[tuple[weakref.ref[Array], list[Array]]] = []
         """Vectors that `zeros` gave, for as long as somebody here has them, and those of the others."""
+        self._common: list[weakref.ref[Array]] = []
+        """Vectors that `common` gave, likewise."""
 
     def stack(self, values: Array) -> Array:
         together = np.empty((self.size, *values.shape), values.dtype)
@@ -45,6 +47,17 @@ class Processes(Communicator):
         self._shared = [each for each in self._shared if each[0]() is not None]
         self._shared.append((weakref.ref(own), vectors))
         return own
+
+    def common(self, size: int, dtype: npt.DTypeLike) -> Array | None:
+        vectors = shared_vectors(self, size, dtype)
+        if vectors is None:
+            return None
+        self._common = [each for each in self._common if each() is not None]
+        self._common.append(weakref.ref(vectors[0]))
+        return vectors[0]
+
+    def wait(self) -> None:
+        self._all.Barrier()
 
     def reduce_scatter(self, vector: Array, borders: Sequence[int]) -> None:
         part = slice(*borders[self.rank : self.rank + 2])
@@ -62,6 +75,9 @@ class Processes(Communicator):
         self._add([*parts[: self.rank], own, *parts[self.rank :]], own)
 
     def all_gather(self, vector: Array, borders: Sequence[int]) -> None:
+        if any(_offset(vector, each()) is not None for each in self._common):
+            self._all.Barrier()
+            return
         near = self._near(vector)
         if near is None:
             self._all.Allgatherv(MPI.IN_PLACE, [vector, _parts(borders)])
@@ -73,11 +89,13 @@ class Processes(Communicator):
         self._all.Barrier()
 
     def _near(self, vector: Array) -> list[Array] | None:
-        """Everybody's vector, where `zeros` gave it and all can read it."""
+        """Everybody's vector, where `zeros` gave what it is of and all can read it."""
         for reference, others in self._shared:
             own = reference()
-            if own is not None and own.ctypes.data == vector.ctypes.data:
-                return [*others[: self.rank], own, *others[self.rank :]]
+            start = _offset(vector, own)
+            if own is not None and start is not None:
+                whole = [*others[: self.rank], own, *others[self.rank :]]
+                return [each[start : start + vector.size] for each in whole]
         return None
 
     def _add(self, parts: Sequence[Array], total: Array) -> None:
@@ -95,3 +113,11 @@ class Processes(Communicator):
 def _parts(borders: Sequence[int]) -> tuple[list[int], list[int]]:
     """How long the parts are, and where they start."""
     return [stop - start for start, stop in pairwise(borders)], list(borders[:-1])
+
+
+def _offset(vector: Array, memory: Array | None) -> int | None:
+    """Where the vector starts in that memory; None when it is not of it."""
+    if memory is None:
+        return None
+    start = (vector.ctypes.data - memory.ctypes.data) // memory.itemsize
+    return start if 0 <= start < memory.size else None

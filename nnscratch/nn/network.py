@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 
@@ -100,9 +100,9 @@ class Network(Chain):
             with self.parameters.scope(layer.path):
                 layer.bind(self.parameters)
 
-    def move(self, zeros: Callable[[int, npt.DTypeLike], Array]) -> None:
-        """Puts the parameters and their gradient into memory that `zeros(size, dtype)` gives."""
-        self.parameters.move(zeros)
+    def move(self, values: Array, gradient: Array) -> None:
+        """Puts the parameters and their gradient into that memory, laid out like `parameters.values` and `gradient`."""
+        self.parameters.move(values, gradient)
         self._bind()
 
     def copy(self) -> Network:

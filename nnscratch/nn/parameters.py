@@ -7,7 +7,7 @@ what they need; the network then allocates once. What is not trained but kept (r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -221,12 +221,11 @@ class Parameters:
             self._slices[each.name] = slice(start, start + each.size)
             start += each.size
 
-    def move(self, zeros: Callable[[int, npt.DTypeLike], Array]) -> None:
-        """Puts the vectors into memory that `zeros` gives; layers then take their views anew (`Layer.bind`)."""
-        values, gradient = self.values, self.gradient
-        self.values, self.gradient = zeros(values.size, values.dtype), zeros(gradient.size, gradient.dtype)
-        np.copyto(self.values, values)
-        np.copyto(self.gradient, gradient)
+    def move(self, values: Array, gradient: Array) -> None:
+        """Puts the vectors into that memory; layers then take their views anew (`Layer.bind`)."""
+        np.copyto(values, self.values)
+        np.copyto(gradient, self.gradient)
+        self.values, self.gradient = values, gradient
         self._divide()
 
     def _divide(self) -> None:

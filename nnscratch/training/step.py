@@ -12,6 +12,7 @@ import numpy as np
 from nnscratch.errors import DivergenceError
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.communicator import ALONE, Communicator
+from nnscratch.nn.compute.row_products import RowProducts
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.network import Network
 from nnscratch.nn.parameters import Parameters
@@ -73,10 +74,13 @@ class TrainingStep:
     def __init__(self, network: Network, recipe: Recipe, workers: Workers, communicator: Communicator = ALONE) -> None:
         self.network, self.recipe, self.communicator = network, recipe, communicator
         network.moment.communicator = communicator
-        if communicator.size > 1:
-            network.move(communicator.zeros)
         parameters = network.parameters
-        communicator.copy_from_first(parameters.values)
+        self.products = None if communicator.size == 1 else RowProducts(communicator)
+        network.moment.row_products = self.products
+        if self.products is not None:
+            communicator.copy_from_first(parameters.values)
+            network.move(self._memory(), communicator.zeros(parameters.size, parameters.theta.dtype))
+            communicator.wait()
         self.borders = recipe.optimizer.borders(parameters, communicator.size)
         self.own = slice(*self.borders[communicator.rank : communicator.rank + 2])
         recipe.optimizer.bind(parameters, workers, self.own)
@@ -87,6 +91,14 @@ class TrainingStep:
         """theta and the running statistics, averaged over the steps."""
         self._scratch = np.empty_like(parameters.values) if recipe.averaging else None
         self._state_before = np.empty_like(parameters.state)
+
+    def _memory(self) -> Array:
+        """Where theta and the running statistics are to be: with all processes in one, when they write parts alone."""
+        parameters, communicator = self.network.parameters, self.communicator
+        size, dtype = parameters.values_size, parameters.theta.dtype
+        all_write = parameters.state.size or self.recipe.averaging is not None
+        values = None if all_write else communicator.common(size, dtype)
+        return communicator.zeros(size, dtype) if values is None else values
 
     @staticmethod
     def size(parameters: Parameters, recipe: Recipe) -> int:
@@ -112,6 +124,8 @@ class TrainingStep:
         number, part = epoch * steps + step, batches.part(step)
         passes = network if onlooker is None else onlooker
         network.moment.step, network.moment.first_row, network.moment.counts = number, part.start, part.count > 0
+        if self.products is not None:
+            self.products.expect(part.start, part.count, part.total)
         # Running statistics see a batch before its loss is known.
         np.copyto(self._state_before, network.parameters.state)
         x, t = batches.batch(epoch, step)
@@ -123,7 +137,8 @@ class TrainingStep:
         mixed_labels = t.ndim == 2 and batches.examples.targets.ndim == 1
         correct = count_correct(y, np.argmax(t, axis=1) if mixed_labels else t) if part.count else 0
         passes.backward(dy)
-        communicator.reduce_scatter(gradient, self.borders)
+        if self.products is not None:
+            self.products.reduce_scatter(gradient, self.borders)
         # A loss of one's own may give one of NumPy's numbers.
         own_sums = np.array([float(value), correct, sum_of_squares(own), *questions], np.float64)
         loss, correct, squares, *said = communicator.sum(own_sums).tolist()
@@ -135,6 +150,7 @@ class TrainingStep:
         if measured:
             communicator.all_gather(gradient, self.borders)
             self.measurements.before_update()
+            communicator.wait()  # until nobody needs the weights from before
         recipe.clip(own, norm)
         factor = recipe.learning_rate_factor(number, steps, losses)
         l2 = recipe.l2.coefficient(part.total)

@@ -129,7 +129,11 @@ class Trainer:
         return self.step.averaged_weights()
 
     def settle(self, theta: Array, state: Array) -> None:
-        """Puts those weights, and running statistics, in place of the trained and the averaged ones, for good."""
+        """Puts those weights, and running statistics, in place of the trained and the averaged ones, for good.
+
+        Processes that train together do so together.
+        """
+        self.communicator.wait()
         np.copyto(self.network.parameters.theta, theta)
         np.copyto(self.network.parameters.state, state)
         self.step.average = None

@@ -83,6 +83,10 @@ def timed_communicator() -> Any:
             self.seconds["waiting"] += met - started
             self.seconds[part] += time.perf_counter() - met
 
+        def wait(self) -> None:
+            with self.noted("waiting"):
+                super().wait()
+
         def stack(self, values: Any) -> Any:
             with self.noted("sums"):
                 return super().stack(values)

@@ -48,6 +48,15 @@ schedule: cosine
 training: {epochs: 2, batch_size: 27, clip_norm: 1.0, averaging: ema, checkpoint_every: {steps: 1}}
 """
 
+DENSE = """
+name: dense
+data: {dataset: {name: shapes, train: 100, test: 40}, validation: 0.2}
+model: {layers: [flatten, {dense: 300}, relu, {dense: 200}, relu, dense]}
+optimizer: adamw
+training: {epochs: 2, batch_size: 27, checkpoint_every: {steps: 1}}
+"""
+"""The first W is larger than twice its inputs and outputs: in shared memory, all of them work out its gradient."""
+
 SWEEP = """
 name: pair
 method: grid
@@ -93,14 +102,18 @@ for vector in near, far:
     together.all_gather(vector, [0, 5, 5, 12])
 first, second, third = together.stack(values)
 same = near.tobytes() == far.tobytes() == (first + second + third).tobytes()
+common = together.common(3, np.int64)
+common[together.rank] = 5 + together.rank
+together.all_gather(common, [0, 1, 2, 3])
+of_all = common.tolist()
 is_near = shared_vectors(together, 5, np.float64)
 del near, vector
 together.zeros(1, np.float32)
 kept = len(together._shared)
 if together.rank == 1:
     del os.memfd_create
-nowhere = shared_vectors(together, 5, np.float64)
-said = together.texts(f"{same}, {[each.tolist() for each in is_near] == 3 * [5 * [0.0]]}, {nowhere}, {kept}")
+nowhere = together.common(5, np.float64)
+said = together.texts(f"{same}, {[each.tolist() for each in is_near] == 3 * [5 * [0.0]]}, {nowhere}, {kept}, {of_all}")
 if together.rank == 0:
     print(*said, sep="\\n")
 """
@@ -180,11 +193,25 @@ def test_three_processes_train_one_run_equal_to_that_of_one(folder: Path, monkey
     assert told == json.loads((written.parent / "metrics.json").read_text())
 
 
+def test_a_dense_network_in_the_memory_of_all_is_that_of_one_process_and_repeats_itself(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "config.yaml").write_text(DENSE)
+    monkeypatch.chdir(folder)
+    jobs = [mpirun(3, train("--name", name), cwd=folder) for name in ("first", "second")]
+    main([*train("--name", "alone", "--quiet")[len(NNSCRATCH) :]])
+    assert [ended(job)[0::2] for job in jobs] == [(0, "")] * 2
+    alone, first, second = (arrays(folder / "runs" / name) for name in ("alone", "first", "second"))
+    for name, array in alone.items():
+        np.testing.assert_allclose(first[name], array, rtol=1e-3, atol=1e-5, err_msg=name)
+        np.testing.assert_array_equal(second[name], first[name], err_msg=name)
+
+
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs Linux")
 def test_sums_through_shared_memory_and_through_messages_are_the_same_to_the_last_bit(tmp_path: Path) -> None:
     (tmp_path / "sums.py").write_text(SUMS)
     code, out, err = ended(mpirun(3, [sys.executable, "sums.py"], cwd=tmp_path))
-    assert (code, err, out.splitlines()) == (0, "", 3 * ["True, True, None, 1"])
+    assert (code, err, out.splitlines()) == (0, "", 3 * ["True, True, None, 1, [5, 6, 7]"])
 
 
 def test_a_killed_and_stopped_training_goes_on_bit_for_bit_and_with_another_number_of_processes(

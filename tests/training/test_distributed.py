@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from nnscratch.errors import DivergenceError
+from nnscratch.nn.compute import row_products
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.communicator import ALONE, Communicator
 from nnscratch.nn.layer import Layer
@@ -42,6 +44,7 @@ class Meeting:
         self.size = size
         self.barrier = threading.Barrier(size)
         self.table: list[Array] = [np.empty(0)] * size
+        self.common = np.empty(0)
 
     def exchange(self, rank: int, array: Array) -> list[Array]:
         """Copies of what everybody has put down."""
@@ -54,8 +57,21 @@ class Meeting:
 class Thread(Communicator):
     """One of the threads, as a Communicator."""
 
-    def __init__(self, meeting: Meeting, rank: int) -> None:
-        self.meeting, self.rank, self.size = meeting, rank, meeting.size
+    def __init__(self, meeting: Meeting, rank: int, shares_memory: bool) -> None:
+        self.meeting, self.rank, self.size, self.shares_memory = meeting, rank, meeting.size, shares_memory
+
+    def common(self, size: int, dtype: npt.DTypeLike) -> Array | None:
+        if not self.shares_memory:
+            return None
+        if self.rank == 0:
+            self.meeting.common = np.zeros(size, dtype)
+        self.wait()
+        found = self.meeting.common
+        self.wait()
+        return found
+
+    def wait(self) -> None:
+        self.meeting.barrier.wait(timeout=20)
 
     def stack(self, values: Array) -> Array:
         return np.stack(self.meeting.exchange(self.rank, values))
@@ -72,13 +88,13 @@ class Thread(Communicator):
             vector[own] = each[own]
 
 
-def together(size: int, work: Callable[[Communicator], Result]) -> list[Result]:
+def together(size: int, work: Callable[[Communicator], Result], shares_memory: bool = False) -> list[Result]:
     """What work(communicator) gives on every one of so many threads at once; raises what the first of them raises."""
     meeting, results, errors = Meeting(size), dict[int, Result](), dict[int, BaseException]()
 
     def run(rank: int) -> None:
         try:
-            results[rank] = work(Thread(meeting, rank))
+            results[rank] = work(Thread(meeting, rank, shares_memory))
         except BaseException as error:
             errors[rank] = error
             meeting.barrier.abort()
@@ -125,15 +141,21 @@ def convolutional() -> list[Layer]:
     ]
 
 
+def dense() -> list[Layer]:
+    """Nothing that keeps running statistics."""
+    return [Flatten(), Dense(16), ReLU(), Dense(12, bias=False), ReLU(), Dense(CLASSES)]
+
+
 def trained(
     communicator: Communicator, train: Examples = TRAIN, dtype: type = np.float64, **changed: Any
 ) -> tuple[Trainer, dict[str, Array], list[dict[str, float]]]:
     """A training of two epochs: its end, what a checkpoint would hold, and its rows."""
     layers: Callable[[], list[Layer]] = changed.pop("layers", convolutional)
+    freeze: tuple[str, ...] = changed.pop("freeze", ())
     settings: dict[str, Any] = {"loss": CrossEntropy(), "optimizer": Adam(0.01), "epochs": 2, "batch_size": BATCH}
     recipe = Recipe(**(settings | changed))
     recipe.loss.prepare(train.targets[train.rows], CLASSES)
-    network = Network(layers(), (6, 6, 2))
+    network = Network(layers(), (6, 6, 2), freeze=freeze)
     streams = RandomStreams(5)
     # Everybody starts elsewhere but the first, whose weights count.
     network.initialize(RandomStreams(5 + communicator.rank), dtype)
@@ -182,17 +204,46 @@ CHANGES: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
-def test_two_three_and_four_processes_train_what_one_trains(change: str) -> None:
+def require_same(change: str, sizes: Sequence[int], shares_memory: bool) -> None:
+    """That so many processes train what one trains."""
     _, kept, rows = trained(ALONE, **CHANGES[change]())
-    for size in (2, 3, 4):
-        for _, theirs, their_rows in together(size, lambda communicator: trained(communicator, **CHANGES[change]())):
+    for size in sizes:
+        for _, theirs, their_rows in together(size, lambda each: trained(each, **CHANGES[change]()), shares_memory):
             assert theirs.keys() == kept.keys()
             for name, vector in kept.items():
                 np.testing.assert_allclose(theirs[name], vector, rtol=1e-12, atol=1e-12, err_msg=f"{name}, {size}")
             assert len(their_rows) == len(rows)
             for own, row in zip(rows, their_rows, strict=True):
                 assert row == pytest.approx(own, rel=1e-11, abs=1e-12)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_two_three_and_four_processes_train_what_one_trains(change: str) -> None:
+    require_same(change, (2, 3, 4), shares_memory=False)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_those_that_share_memory_do_too(change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each works out its part of every dense layer's dW, and where nothing else is averaged they have one theta."""
+    monkeypatch.setattr(row_products, "WORTH", 0)
+    require_same(change, (3,), shares_memory=True)
+    monkeypatch.setitem(CHANGES, "dense", lambda: {"layers": dense, **CHANGES[change]()})
+    require_same("dense", (2, 4), shares_memory=True)
+
+
+@pytest.mark.parametrize("freeze", [(), ("1.dense",), ("3.dense.weight",)])
+def test_dense_layers_that_share_memory_measure_what_one_process_measures(
+    freeze: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_products, "WORTH", 0)
+
+    def work(each: Communicator) -> Any:
+        return trained(each, layers=dense, freeze=freeze)[1:]
+
+    kept, rows = work(ALONE)
+    for theirs, their_rows in together(3, work, shares_memory=True):
+        np.testing.assert_allclose(theirs["values"], kept["values"], rtol=1e-12, atol=1e-12)
+        assert their_rows == [pytest.approx(row, rel=1e-11) for row in rows]
 
 
 def test_all_processes_hold_the_same_to_the_last_bit_and_so_do_two_trainings() -> None:
@@ -266,13 +317,19 @@ def test_validation_and_test_give_what_one_process_gives_to_the_last_digit() -> 
 @pytest.mark.parametrize(
     ("rate", "where"), [(1e300, "after the update"), (1e30, "layer|loss|weights|gradient")], ids=["update", "step"]
 )
-def test_a_divergence_is_found_by_all_at_the_same_place(rate: float, where: str) -> None:
-    def diverge(communicator: Communicator) -> str:
-        with pytest.raises(DivergenceError, match=where) as caught:
-            trained(communicator, optimizer=SGD(rate), dtype=np.float32)
-        return caught.value.message
+def test_a_divergence_is_found_by_all_at_the_same_place(
+    rate: float, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_products, "WORTH", 0)
+    for layers in (convolutional, dense):
 
-    assert len({diverge(ALONE), *together(3, diverge)}) == 1
+        def diverge(communicator: Communicator, layers: Callable[[], list[Layer]] = layers) -> str:
+            with pytest.raises(DivergenceError, match=where) as caught:
+                trained(communicator, optimizer=SGD(rate), dtype=np.float32, layers=layers)
+            return caught.value.message
+
+        found = {diverge(ALONE), *together(3, diverge), *together(3, diverge, shares_memory=True)}
+        assert len(found) == 1
 
 
 def test_a_row_of_one_process_that_is_not_finite_is_found_by_all() -> None:

@@ -35,6 +35,16 @@ class Communicator:
         """A vector that `reduce_scatter` and `all_gather` are quick with."""
         return np.zeros(size, dtype)
 
+    def common(self, size: int, dtype: npt.DTypeLike) -> Array | None:
+        """One vector of zeros that all write to and read; None when they do not share memory.
+
+        What somebody has written is there for the others after `wait`, or `all_gather` of a part of it.
+        """
+        return None
+
+    def wait(self) -> None:
+        """Returns when everybody is here."""
+
     def reduce_scatter(self, vector: Array, borders: Sequence[int]) -> None:
         """vector[own] = sum over the ranks of vector[own], in place; the rest is anything."""
 

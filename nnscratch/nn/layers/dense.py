@@ -59,11 +59,16 @@ class Dense(WeightedSum):
         return y
 
     def backward(self, dy: Array) -> Array | None:
-        if not self.frozen:
+        if not self.frozen and not self._leave_to_all(dy):
             product(self.x.T, dy, self.dW, self.workers)
         if self.bias:
             np.add.reduce(dy, axis=0, out=self.db)
         return product(dy, self.W.T, self.dx_buffer(self.x.shape, dy), self.workers) if self.needs_dx else None
+
+    def _leave_to_all(self, dy: Array) -> bool:
+        """Whether the processes that share the batch work dW out together, at the end of the step."""
+        products = self.moment.row_products
+        return products is not None and products.take(self.x, dy, self.dW, self.workers)
 
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
         return 2 * input_shape[0] * output_shape[0]
