@@ -16,6 +16,7 @@ from nnscratch.nn.compute.row_products import RowProducts
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.network import Network
 from nnscratch.nn.parameters import Parameters
+from nnscratch.training.averaging import Averaging
 from nnscratch.training.batches import TrainingBatches
 from nnscratch.training.divergence import LARGE, diverged, guarded_step, locate
 from nnscratch.training.evaluation import count_correct
@@ -162,9 +163,8 @@ class TrainingStep:
         communicator.all_gather(self.theta, self.borders)
         if onlooker is not None:
             onlooker.updated(factor, l2)
-        if recipe.averaging and self.average is not None and self._scratch is not None:
-            values, total = network.parameters.values, recipe.epochs * steps
-            recipe.averaging.update(self.average, values, number + 1, total, self._scratch)
+        if recipe.averaging and self.average is not None:
+            self._update_average(recipe.averaging, self.average, number + 1, recipe.epochs * steps)
         measures = self.measurements.after_update() if measured else None
         return StepTaken(t, w, part.total, loss, int(correct), norm, measures, [count > 0 for count in said])
 
@@ -193,6 +193,17 @@ class TrainingStep:
             yield
         finally:
             np.copyto(values, self._scratch)
+
+    def _update_average(self, averaging: Averaging, average: Array, number: int, total: int) -> None:
+        parameters, workers = self.network.parameters, self.network.workers
+
+        def update(average: Array, values: Array) -> None:
+            scratch = workers.scratch("averaging", values.shape, values.dtype)
+            averaging.update(average, values, number, total, scratch)
+
+        # What is frozen is its own average.
+        for part in slice(0, parameters.trainable_size), slice(parameters.size, None):
+            workers.elementwise(update, average[part], parameters.values[part])
 
     def _guarded_update(self, factor: float, l2: float, epoch: int, step: int) -> None:
         parameters = self.network.parameters

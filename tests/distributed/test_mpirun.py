@@ -52,10 +52,10 @@ DENSE = """
 name: dense
 data: {dataset: {name: shapes, train: 100, test: 40}, validation: 0.2}
 model: {layers: [flatten, {dense: 300}, relu, {dense: 200}, relu, dense]}
-optimizer: adamw
+optimizer: {sgd: {learning_rate: 0.01, momentum: 0.9}}
 training: {epochs: 2, batch_size: 27, checkpoint_every: {steps: 1}}
 """
-"""The first W is larger than twice its inputs and outputs: in shared memory, all of them work out its gradient."""
+"""The first W is larger than its inputs and outputs: in shared memory, all of them work out its gradient."""
 
 SWEEP = """
 name: pair

@@ -204,6 +204,12 @@ CHANGES: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
+def take_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However small they are, processes that share memory work out the gradients of dense layers together."""
+    monkeypatch.setattr(row_products, "WORTH", 0)
+    monkeypatch.setattr(row_products, "SMALL", 0)
+
+
 def require_same(change: str, sizes: Sequence[int], shares_memory: bool) -> None:
     """That so many processes train what one trains."""
     _, kept, rows = trained(ALONE, **CHANGES[change]())
@@ -225,7 +231,7 @@ def test_two_three_and_four_processes_train_what_one_trains(change: str) -> None
 @pytest.mark.parametrize("change", CHANGES)
 def test_those_that_share_memory_do_too(change: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each works out its part of every dense layer's dW, and where nothing else is averaged they have one theta."""
-    monkeypatch.setattr(row_products, "WORTH", 0)
+    take_all(monkeypatch)
     require_same(change, (3,), shares_memory=True)
     monkeypatch.setitem(CHANGES, "dense", lambda: {"layers": dense, **CHANGES[change]()})
     require_same("dense", (2, 4), shares_memory=True)
@@ -235,7 +241,7 @@ def test_those_that_share_memory_do_too(change: str, monkeypatch: pytest.MonkeyP
 def test_dense_layers_that_share_memory_measure_what_one_process_measures(
     freeze: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(row_products, "WORTH", 0)
+    take_all(monkeypatch)
 
     def work(each: Communicator) -> Any:
         return trained(each, layers=dense, freeze=freeze)[1:]
@@ -320,7 +326,7 @@ def test_validation_and_test_give_what_one_process_gives_to_the_last_digit() -> 
 def test_a_divergence_is_found_by_all_at_the_same_place(
     rate: float, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(row_products, "WORTH", 0)
+    take_all(monkeypatch)
     for layers in (convolutional, dense):
 
         def diverge(communicator: Communicator, layers: Callable[[], list[Layer]] = layers) -> str:

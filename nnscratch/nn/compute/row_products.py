@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.communicator import Communicator
-from nnscratch.nn.compute.products import product
+from nnscratch.nn.compute.products import SMALL, product
 from nnscratch.nn.compute.workers import Workers
 
-WORTH = 2
-"""How many times as many numbers dW must have as x and dy of all rows: what is read once more must be little."""
+WORTH = 1
+"""How many times as many numbers dW must have as x and dy of all rows."""
 
 
 class RowProducts:
@@ -37,7 +37,8 @@ class RowProducts:
     def take(self, x: Array, dy: Array, dW: Array, workers: Workers) -> bool:
         """Whether dW (D, K) is worked out later from these rows of x and dy; all processes ask, and get one answer."""
         D, K = dW.shape
-        if dW.size < WORTH * self.total * (D + K) or not self._has_memory(self.total * (D + K), dW):
+        size = self.total * (D + K)
+        if dW.size < WORTH * size or self.total * dW.size < SMALL or not self._has_memory(size, dW):
             return False
         memory, size = self._memory[len(self._taken)], self.total * D
         all_x, all_dy = memory[:size].reshape(-1, D), memory[size : size + self.total * K].reshape(-1, K)
