@@ -90,4 +90,4 @@ def serve(
     from nnscratch.serve.serve import serve_run
 
     path = read_run(run, runs_dir, allow_plugins)
-    serve_run(path, host, port, checkpoint, threads, display_for(False, quiet))
+    serve_run(path, host, port, checkpoint, threads, display_for(False, quiet), allow_plugins)

@@ -30,6 +30,7 @@ from nnscratch.serve.batches import Answer, Batches, deliver
 from nnscratch.serve.description import describe
 from nnscratch.serve.inputs import is_quick, read_rows
 from nnscratch.serve.limits import Limits, Refusal
+from nnscratch.serve.network_process import NetworkProcess
 from nnscratch.serve.openapi import openapi
 from nnscratch.serve.page import page, script, style
 from nnscratch.serve.row import Row
@@ -60,11 +61,15 @@ Body: TypeAlias = tuple[str, bytearray, int, Answer[Prediction]]
 
 
 class Service:
-    """One network and its requests: `readers` threads read large ones, one computes what several ask for together."""
+    """One network and its requests: `readers` threads read large ones, one has computed what several ask for together.
 
-    def __init__(self, model: Model, limits: Limits, readers: int) -> None:
+    Without a `network` in a process of its own, that thread computes itself.
+    """
+
+    def __init__(self, model: Model, limits: Limits, readers: int, network: NetworkProcess | None = None) -> None:
         self.model, self.limits, self.described = model, limits, describe(model.loaded)
         self.requests = 0
+        self._network = network
         self._under_way = self._memory = 0
         self._arrived: list[Body] = []
         self._bodies: SimpleQueue[Body | None] = SimpleQueue()
@@ -93,6 +98,8 @@ class Service:
         batches = self._batches
         if not batches.is_working:
             raise Refusal(503, "the network's thread has ended")
+        if self._network is not None and self._network.has_ended:
+            raise Refusal(503, "the network's process has ended")
         return _json(
             {
                 "status": "ok", "run": self.described.name, "epoch": self.described.epoch, "requests": self.requests,
@@ -188,7 +195,8 @@ class Service:
             found[line - 1] = read_item(item)
             rows[line - 1] = replace(rows[line - 1], note=item.note)
         stored = [each for each in found if not isinstance(each, str)]
-        y = self.model.outputs_or_not_finite(np.stack(stored)) if stored else np.empty((0, 0))
+        outputs = self.model.outputs_or_not_finite if self._network is None else self._network.outputs
+        y = outputs(np.stack(stored)) if stored else np.empty((0, 0))
         made = answers(loaded, y, max(top for _, top in asked))
         return [
             Prediction(row.name, error=each) if isinstance(each, str) else next(made)(row.name, note=row.note)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import chain, islice
 from threading import Condition, Thread
+from time import monotonic
 from typing import Generic, TypeAlias, TypeVar
 
 from nnscratch.serve.limits import Limits, Refusal
@@ -37,6 +38,8 @@ class Batches(Generic[In, Out]):
         self._compute, self._limits, self._under_way = compute, limits, under_way
         self._changed = Condition()
         self._queue: deque[Waiting[In, Out]] = deque()
+        self._arrivals: deque[float] = deque()
+        """When each of the queue has come."""
         self._queued = self._waiting = 0
         self._is_open = True
         self.rows = self.batches = 0
@@ -61,6 +64,7 @@ class Batches(Generic[In, Out]):
                 raise Refusal(429, f"{self._waiting:,} rows are waiting already; ask again in a second")
             self._waiting += len(rows)
             self._queue.append((rows, answer))
+            self._arrivals.append(monotonic())
             self._queued += len(rows)
             # Woken by each row, the thread would take the interpreter from the readers to look, and wait again.
             if len(self._queue) == 1 or self._is_enough():
@@ -91,9 +95,11 @@ class Batches(Generic[In, Out]):
         number = 0
         with self._changed:
             self._changed.wait_for(lambda: bool(self._queue) or not self._is_open)
-            self._changed.wait_for(self._is_enough, self._limits.gather)
+            waited = monotonic() - self._arrivals[0] if self._queue else 0.0
+            self._changed.wait_for(self._is_enough, max(0.0, self._limits.gather - waited))
             while self._queue and number < self._limits.batch:
                 gathered.append(self._queue.popleft())
+                self._arrivals.popleft()
                 number += len(gathered[-1][0])
             self._queued -= number
         return gathered

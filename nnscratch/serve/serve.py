@@ -22,6 +22,7 @@ from nnscratch.report.formats import count
 from nnscratch.results.model import Model
 from nnscratch.runs.loaded import load_run, use_threads_of
 from nnscratch.serve.limits import Limits
+from nnscratch.serve.network_process import NetworkProcess
 
 if TYPE_CHECKING:
     import uvicorn
@@ -32,7 +33,15 @@ GRACE = 5
 """Seconds beyond a request's own time that stopping waits for it."""
 
 
-def serve_run(path: Path, host: str, port: int, checkpoint: str, threads: int | None, display: Display) -> None:
+def serve_run(
+    path: Path,
+    host: str,
+    port: int,
+    checkpoint: str,
+    threads: int | None,
+    display: Display,
+    allow_plugins: bool = False,
+) -> None:
     """Serves the network until SIGTERM or Ctrl-C, and then answers what it has accepted.
 
     Port 0 is any that is free. Raises UserError when the address cannot be had, or when a library is missing.
@@ -40,20 +49,24 @@ def serve_run(path: Path, host: str, port: int, checkpoint: str, threads: int | 
     missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
     if missing:
         raise UserError(f"serving needs {' and '.join(missing)}", "pip install 'nnscratch[serve]'")
-    from nnscratch.serve.app import Service
-
     loaded = load_run(path, checkpoint)
-    readers = use_threads_of(loaded, threads)
-    listening = _listen(host, port)
-    service = Service(Model(loaded), Limits(), readers)
-    server = server_for(service)
-    with listening, quiet_pillow(), _stopped_by_signals(server):
-        address = _address(listening)
-        display.result(f"serving {loaded.run.path} (epoch {loaded.epoch}) on {address}  (Ctrl-C stops)")
-        display.say(f"ask it in a browser, or: curl --data-binary @FILE {address}/predict")
-        if not _is_loopback(host):
-            display.warn(f"{host}: whoever reaches this machine can ask; there is no password and no encryption")
-        server.run([listening])
+    threads = use_threads_of(loaded, threads)
+    with _listen(host, port) as listening:
+        process = NetworkProcess(loaded, threads, allow_plugins)
+        from nnscratch.serve.app import Service  # takes as long as the process takes to start
+
+        with process as network:
+            service = Service(Model(loaded), Limits(), threads, network)
+            server = server_for(service)
+            with quiet_pillow(), _stopped_by_signals(server):
+                address = _address(listening)
+                display.result(f"serving {loaded.run.path} (epoch {loaded.epoch}) on {address}  (Ctrl-C stops)")
+                display.say(f"ask it in a browser, or: curl --data-binary @FILE {address}/predict")
+                if not _is_loopback(host):
+                    display.warn(
+                        f"{host}: whoever reaches this machine can ask; there is no password and no encryption"
+                    )
+                server.run([listening])
     display.say(f"stopped after {count(service.requests)} requests")
 
 
