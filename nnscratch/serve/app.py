@@ -30,7 +30,7 @@ from nnscratch.serve.batches import Answer, Batches, deliver
 from nnscratch.serve.description import describe
 from nnscratch.serve.inputs import is_quick, read_rows
 from nnscratch.serve.limits import Limits, Refusal
-from nnscratch.serve.network_process import NetworkProcess
+from nnscratch.serve.network_process import ENDED, NetworkProcess
 from nnscratch.serve.openapi import openapi
 from nnscratch.serve.page import page, script, style
 from nnscratch.serve.row import Row
@@ -99,7 +99,7 @@ class Service:
         if not batches.is_working:
             raise Refusal(503, "the network's thread has ended")
         if self._network is not None and self._network.has_ended:
-            raise Refusal(503, "the network's process has ended")
+            raise Refusal(503, ENDED)
         return _json(
             {
                 "status": "ok", "run": self.described.name, "epoch": self.described.epoch, "requests": self.requests,
@@ -107,12 +107,18 @@ class Service:
             }
         )  # fmt: skip
 
+    def abandon(self) -> None:
+        """Gives up what a network in a process of its own computes: nobody waits for it any more."""
+        if self._network is not None:
+            self._network.kill()
+
     def close(self) -> None:
-        """Ends the threads, once what they were given is done."""
+        """Ends the threads, once every request has been answered or given up."""
         for _ in self._readers:
             self._bodies.put(None)
         for reader in self._readers:
             reader.join()
+        self.abandon()
         self._batches.close()
 
     def _top(self, text: str) -> int:
@@ -265,7 +271,7 @@ def _fixed(path: str, text: str, media_type: str, headers: Mapping[str, str] | N
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
-    later = {"Retry-After": "1"} if error.status in (429, 503) else None
+    later = {"Retry-After": "1"} if error.status in (429, 503) and error.message != ENDED else None
     return _json({"error": error.message}, error.status, later)
 
 

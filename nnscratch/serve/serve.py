@@ -9,7 +9,7 @@ import math
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
@@ -51,22 +51,22 @@ def serve_run(
         raise UserError(f"serving needs {' and '.join(missing)}", "pip install 'nnscratch[serve]'")
     loaded = load_run(path, checkpoint)
     threads = use_threads_of(loaded, threads)
-    with _listen(host, port) as listening:
-        process = NetworkProcess(loaded, threads, allow_plugins)
+    # Plugins stay where they have been imported.
+    beside = nullcontext() if allow_plugins else NetworkProcess(loaded, threads)
+    with _listen(host, port) as listening, beside as network:
         from nnscratch.serve.app import Service  # takes as long as the process takes to start
 
-        with process as network:
-            service = Service(Model(loaded), Limits(), threads, network)
-            server = server_for(service)
-            with quiet_pillow(), _stopped_by_signals(server):
-                address = _address(listening)
-                display.result(f"serving {loaded.run.path} (epoch {loaded.epoch}) on {address}  (Ctrl-C stops)")
-                display.say(f"ask it in a browser, or: curl --data-binary @FILE {address}/predict")
-                if not _is_loopback(host):
-                    display.warn(
-                        f"{host}: whoever reaches this machine can ask; there is no password and no encryption"
-                    )
-                server.run([listening])
+        if network is not None:
+            network.wait_until_ready()
+        service = Service(Model(loaded), Limits(), threads, network)
+        server = server_for(service)
+        with quiet_pillow(), _stopped_by_signals(server):
+            address = _address(listening)
+            display.result(f"serving {loaded.run.path} (epoch {loaded.epoch}) on {address}  (Ctrl-C stops)")
+            display.say(f"ask it in a browser, or: curl --data-binary @FILE {address}/predict")
+            if not _is_loopback(host):
+                display.warn(f"{host}: whoever reaches this machine can ask; there is no password and no encryption")
+            server.run([listening])
     display.say(f"stopped after {count(service.requests)} requests")
 
 
@@ -116,6 +116,8 @@ def server_for(service: Service) -> uvicorn.Server:
             super().handle_exit(sig, frame)
             # A second Ctrl-C cuts requests off, and each would leave a traceback in the log.
             logging.getLogger("uvicorn.error").disabled = self.force_exit
+            if self.force_exit:
+                service.abandon()
             for headers in (self.config.encoded_headers, self.server_state.default_headers):
                 headers.append((b"connection", b"close"))
 
