@@ -54,6 +54,7 @@ class Processes(Communicator):
             return None
         self._common = [each for each in self._common if each() is not None]
         self._common.append(weakref.ref(vectors[0]))
+        self._all.Barrier()  # rank 0 has written its token and wiped it
         return vectors[0]
 
     def wait(self) -> None:

@@ -63,7 +63,6 @@ def train(
     threads = machine.choose_threads(workplace.threads)
     prepared, origin = _at_the_start(config, workplace, threads, display, communicator)
     trainer = prepared.trainer(threads, communicator=communicator)  # before the folder: a bad config leaves none
-    require_alike(communicator, prepared.config, prepared.dataset)
 
     run = create_run(workplace.runs_dir, config.name, communicator)
     with run.locked():
@@ -153,6 +152,7 @@ def _at_the_start(
 ) -> tuple[Assembly, Origin | None]:
     """What a training begins with: trained weights in place, and as many epochs as fit into its time."""
     prepared, origin = prepare_start(config, workplace, display)
+    require_alike(communicator, prepared.config, prepared.dataset)
     return replace(prepared, config=fit_epochs(prepared, threads, display.say, communicator)), origin
 
 
@@ -172,7 +172,6 @@ def _fresh_recorder(
     threads = machine.choose_threads(workplace.threads, run.read_meta().machine)
     prepared, origin = _at_the_start(config, workplace, threads, display, communicator)
     trainer = prepared.trainer(threads, communicator=communicator)
-    require_alike(communicator, prepared.config, prepared.dataset)
     recorder = _new_recorder(run, prepared, trainer, threads, workplace.data_dir, origin)
     run.rewrite_metrics([])
     recorder.begin()
@@ -197,8 +196,8 @@ def _restored_recorder(
     affine = scaling_of(checkpoint, file, prepared.dataset.input_shape)
     target_affine = target_scaling_of(checkpoint, file, prepared.dataset.outputs)
     require_weights(prepared.network, checkpoint, file)
-    trainer = prepared.with_scaling(affine, target_affine).trainer(threads, communicator=communicator)
     require_alike(communicator, config, prepared.dataset, file.read_bytes())
+    trainer = prepared.with_scaling(affine, target_affine).trainer(threads, communicator=communicator)
     training = Training(run, config, prepared.dataset, prepared.splits, trainer, prepared.encoding)
     recorder = Recorder(training, threads, workplace.data_dir)
     check_data(run, header.dataset, recorder.meta.dataset)

@@ -29,15 +29,12 @@ def locate(network: Network, loss: Loss, x: Array, t: Array, communicator: Commu
 
     Processes that share the batch repeat it together, up to the first that any of them finds.
     """
-    network.moment.row_products, kept = None, network.moment.row_products  # each gradient is looked at when it is there
     with np.errstate(all="ignore"):
-        found = None
         for place in _places(network, loss, x, t):
             found = communicator.first_text(place)
             if found is not None:
-                break
-    network.moment.row_products = kept
-    return found or "nothing when repeated: memory or hardware is at fault"
+                return found
+    return "nothing when repeated: memory or hardware is at fault"
 
 
 def _places(network: Network, loss: Loss, x: Array, t: Array) -> Iterator[str | None]:
@@ -91,6 +88,7 @@ def guarded_step(
     vectors = [parameters.theta[optimizer.own], *optimizer.state.values()]
     before, t = [vector.copy() for vector in vectors], optimizer.t
     optimizer.step(factor, l2)
+    communicator.wait()
     place = communicator.first_text(not_finite(named_vectors(parameters, optimizer)))
     if place is not None:
         optimizer.t = t

@@ -77,7 +77,8 @@ class TrainingStep:
         network.moment.communicator = communicator
         parameters = network.parameters
         self.products = None if communicator.size == 1 else RowProducts(communicator)
-        network.moment.row_products = self.products
+        # Layers of others may change W or dW themselves, each process its own.
+        self._knows_layers = all(type(layer).__module__.startswith("nnscratch.") for layer in network.walk())
         if self.products is not None:
             communicator.copy_from_first(parameters.values)
             network.move(self._memory(), communicator.zeros(parameters.size, parameters.theta.dtype))
@@ -97,7 +98,7 @@ class TrainingStep:
         """Where theta and the running statistics are to be: with all processes in one, when they write parts alone."""
         parameters, communicator = self.network.parameters, self.communicator
         size, dtype = parameters.values_size, parameters.theta.dtype
-        all_write = parameters.state.size or self.recipe.averaging is not None
+        all_write = parameters.state.size or self.recipe.averaging is not None or not self._knows_layers
         values = None if all_write else communicator.common(size, dtype)
         return communicator.zeros(size, dtype) if values is None else values
 
@@ -137,7 +138,9 @@ class TrainingStep:
             value, dy = value * (part.count / part.total), np.multiply(dy, part.count / part.total, out=dy)
         mixed_labels = t.ndim == 2 and batches.examples.targets.ndim == 1
         correct = count_correct(y, np.argmax(t, axis=1) if mixed_labels else t) if part.count else 0
+        network.moment.row_products = self.products if self._knows_layers else None
         passes.backward(dy)
+        network.moment.row_products = None
         if self.products is not None:
             self.products.reduce_scatter(gradient, self.borders)
         # A loss of one's own may give one of NumPy's numbers.

@@ -48,6 +48,18 @@ schedule: cosine
 training: {epochs: 2, batch_size: 27, clip_norm: 1.0, averaging: ema, checkpoint_every: {steps: 1}}
 """
 
+MASKED = """
+from nnscratch.nn.layers.dense import Dense
+
+class Masked(Dense):
+    name = "masked"
+
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.dW[::2] = 0
+        self.W *= 0.999
+        return dx
+"""
 DENSE = """
 name: dense
 data: {dataset: {name: shapes, train: 100, test: 40}, validation: 0.2}
@@ -205,6 +217,30 @@ def test_a_dense_network_in_the_memory_of_all_is_that_of_one_process_and_repeats
     for name, array in alone.items():
         np.testing.assert_allclose(first[name], array, rtol=1e-3, atol=1e-5, err_msg=name)
         np.testing.assert_array_equal(second[name], first[name], err_msg=name)
+
+
+def test_a_plugin_that_changes_weights_and_gradients_itself_does_so_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "masked.py").write_text(MASKED)
+    (folder / "config.yaml").write_text(DENSE.replace("{dense: 300}", "{masked: 300}") + "plugins: [masked.py]\n")
+    monkeypatch.chdir(folder)
+    job = mpirun(2, train("--allow-plugins"), cwd=folder)
+    main([*train("--name", "alone", "--quiet", "--allow-plugins")[len(NNSCRATCH) :]])
+    assert ended(job)[0::2] == (0, "")
+    alone, together = arrays(folder / "runs/alone"), arrays(folder / "runs/dense")
+    for name, array in alone.items():
+        np.testing.assert_allclose(together[name], array, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_another_config_is_told_also_where_it_needs_other_memory(folder: Path) -> None:
+    (folder / "config.yaml").write_text(DENSE)
+    (folder / "other.yaml").write_text(DENSE.replace("relu, {dense: 200}", "batch_norm, relu, {dense: 100}"))
+    code, _, err = ended(mpirun(1, train(), [each.replace("config", "other") for each in train()], cwd=folder))
+    assert code != 0
+    assert "rank 1 on " in err
+    assert "has another config than rank 0" in err
+    assert not (folder / "runs").exists()
 
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs Linux")

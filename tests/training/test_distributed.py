@@ -237,6 +237,20 @@ def test_those_that_share_memory_do_too(change: str, monkeypatch: pytest.MonkeyP
     require_same("dense", (2, 4), shares_memory=True)
 
 
+def test_after_a_training_together_backward_fills_every_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    take_all(monkeypatch)
+
+    def gradient(each: Communicator) -> Array:
+        network = trained(each, layers=dense)[0].network
+        network.parameters.gradient[:] = np.nan
+        network.forward(np.ones((2, 6, 6, 2)), training=True)
+        network.backward(np.ones((2, CLASSES)))
+        return network.parameters.gradient
+
+    for theirs in together(2, gradient, shares_memory=True):
+        np.testing.assert_allclose(theirs, gradient(ALONE), rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("freeze", [(), ("1.dense",), ("3.dense.weight",)])
 def test_dense_layers_that_share_memory_measure_what_one_process_measures(
     freeze: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
