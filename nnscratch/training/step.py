@@ -17,7 +17,7 @@ from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.network import Network
 from nnscratch.nn.parameters import Parameters
 from nnscratch.training.averaging import Averaging
-from nnscratch.training.batches import TrainingBatches
+from nnscratch.training.batches import Part, TrainingBatches
 from nnscratch.training.divergence import LARGE, diverged, guarded_step, locate
 from nnscratch.training.evaluation import count_correct
 from nnscratch.training.measurements import LayerMeasurements, sum_of_squares
@@ -126,8 +126,6 @@ class TrainingStep:
         number, part = epoch * steps + step, batches.part(step)
         passes = network if onlooker is None else onlooker
         network.moment.step, network.moment.first_row, network.moment.counts = number, part.start, part.count > 0
-        if self.products is not None:
-            self.products.expect(part.start, part.count, part.total)
         # Running statistics see a batch before its loss is known.
         np.copyto(self._state_before, network.parameters.state)
         x, t = batches.batch(epoch, step)
@@ -138,11 +136,7 @@ class TrainingStep:
             value, dy = value * (part.count / part.total), np.multiply(dy, part.count / part.total, out=dy)
         mixed_labels = t.ndim == 2 and batches.examples.targets.ndim == 1
         correct = count_correct(y, np.argmax(t, axis=1) if mixed_labels else t) if part.count else 0
-        network.moment.row_products = self.products if self._knows_layers else None
-        passes.backward(dy)
-        network.moment.row_products = None
-        if self.products is not None:
-            self.products.reduce_scatter(gradient, self.borders)
+        self._backward(passes, dy, part)
         # A loss of one's own may give one of NumPy's numbers.
         own_sums = np.array([float(value), correct, sum_of_squares(own), *questions], np.float64)
         loss, correct, squares, *said = communicator.sum(own_sums).tolist()
@@ -196,6 +190,17 @@ class TrainingStep:
             yield
         finally:
             np.copyto(values, self._scratch)
+
+    def _backward(self, passes: Onlooker | Network, dy: Array, part: Part) -> None:
+        """gradient[own] = that of the whole batch; the rest of it is of these rows, or anything."""
+        if self.products is None:
+            passes.backward(dy)
+            return
+        self.products.expect(part.start, part.count, part.total)
+        self.network.moment.row_products = self.products if self._knows_layers else None
+        passes.backward(dy)
+        self.network.moment.row_products = None
+        self.products.reduce_scatter(self.gradient, self.borders)
 
     def _update_average(self, averaging: Averaging, average: Array, number: int, total: int) -> None:
         parameters, workers = self.network.parameters, self.network.workers
