@@ -40,7 +40,7 @@ def serve_run(
     checkpoint: str,
     threads: int | None,
     display: Display,
-    allow_plugins: bool = False,
+    allow_plugins: bool,
 ) -> None:
     """Serves the network until SIGTERM or Ctrl-C, and then answers what it has accepted.
 

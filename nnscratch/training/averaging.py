@@ -25,7 +25,8 @@ class Averaging(Component):
     def update(self, average: Array, theta: Array, step: int, total_steps: int, scratch: Array) -> None:
         """Changes average (and theta, where the method says so) after optimizer step number `step`, from 1.
 
-        A step that is the last of `total_steps` must leave the average fit for use.
+        Long vectors come in pieces, several at a time: every number is treated by itself. A step that is the last of
+        `total_steps` must leave the average fit for use.
         """
         raise NotImplementedError
 
