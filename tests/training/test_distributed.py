@@ -116,7 +116,7 @@ CLASSES = 3
 
 def images(targets: Array) -> Examples:
     rng = np.random.default_rng(0)
-    return Examples.all_of(rng.integers(0, 256, (len(targets), 6, 6, 2), np.uint8), targets)
+    return Examples.all_of(rng.integers(0, 256, (len(targets), 8, 8, 2), np.uint8), targets)
 
 
 LABELS = np.arange(TRAINED + 9) % CLASSES
@@ -155,7 +155,7 @@ def trained(
     settings: dict[str, Any] = {"loss": CrossEntropy(), "optimizer": Adam(0.01), "epochs": 2, "batch_size": BATCH}
     recipe = Recipe(**(settings | changed))
     recipe.loss.prepare(train.targets[train.rows], CLASSES)
-    network = Network(layers(), (6, 6, 2), freeze=freeze)
+    network = Network(layers(), (8, 8, 2), freeze=freeze)
     streams = RandomStreams(5)
     # Everybody starts elsewhere but the first, whose weights count.
     network.initialize(RandomStreams(5 + communicator.rank), dtype)
@@ -243,7 +243,7 @@ def test_after_a_training_together_backward_fills_every_gradient(monkeypatch: py
     def gradient(each: Communicator) -> Array:
         network = trained(each, layers=dense)[0].network
         network.parameters.gradient[:] = np.nan
-        network.forward(np.ones((2, 6, 6, 2)), training=True)
+        network.forward(np.ones((2, 8, 8, 2)), training=True)
         network.backward(np.ones((2, CLASSES)))
         return network.parameters.gradient
 
@@ -306,7 +306,7 @@ def test_the_optimizers_memory_is_shared_out() -> None:
 
 
 def test_muon_cuts_no_hidden_matrix_and_shares_out_the_operations() -> None:
-    network = Network([Flatten(), *(Dense(40) for _ in range(6)), Dense(CLASSES)], (6, 6, 2))
+    network = Network([Flatten(), *(Dense(40) for _ in range(6)), Dense(CLASSES)], (8, 8, 2))
     network.initialize(RandomStreams(0))
     optimizer, parameters = Muon(), network.parameters
     optimizer.bind(parameters)
@@ -353,7 +353,7 @@ def test_a_divergence_is_found_by_all_at_the_same_place(
 
 
 def test_a_row_of_one_process_that_is_not_finite_is_found_by_all() -> None:
-    inputs = np.ones((12, 6, 6, 2), np.float32)
+    inputs = np.ones((12, 8, 8, 2), np.float32)
     inputs[7, 0, 0, 0] = np.inf
     train = Examples.all_of(inputs, LABELS[:12])
 

@@ -17,38 +17,36 @@ from nnscratch.nn.compute.statistics import column_sums
 from nnscratch.nn.compute.winograd import EXACT, LARGEST, Winograd
 from nnscratch.nn.compute.workers import Workers
 
-MOVE = 15
-"""Weight of such a number beside a multiplication, as both are counted: fitted to forward and backward passes of 14
-shapes, each by im2col and by tiles of 2 to 8 (two threads of a Zen 3). With AVX-512 (a Zen 4, 18 shapes, kernels of 3
-and 5) anything from 5 to 40 chooses equally well: on average 1.04 times the time of what is best, at worst 1.19."""
+MOVE = 20
+"""Weight of such a number beside a multiplication, as both are counted: fitted to forward and backward passes of 29
+shapes, each by im2col and by tiles of 2 to 8 (two threads of a Zen 4): 1.01 times the time of what is best in the
+middle, and 1.31 at worst, with 32 groups of 4 channels."""
 
 MAX_CHUNKS = 8
 """Into how many chunks a batch is cut for the threads; each has a dW of its own until all are added in order."""
 
 
 def cheapest(geometry: Geometry) -> Correlation:
-    """The method that should take the least time; kernels of 3x3 and more with stride 1 have a choice.
+    """The method that should take the least time; kernels of at least 3 places where tiles are read have a choice.
 
     Tiles that round more are taken to cost a tenth more.
     """
     if geometry.groups == geometry.C == geometry.K > 1:
         return Depthwise(geometry)
     methods: dict[Correlation, float] = {Im2col(geometry): 1.0}
-    if geometry.kernel >= 3 and geometry.stride == 1:
-        for n in range(geometry.kernel + 1, LARGEST + 1):
-            methods[Winograd(geometry, n - geometry.kernel + 1)] = 1.0 if n <= EXACT else 1.1
+    r = -(-geometry.kernel // geometry.stride)
+    if r >= 3:
+        for n in range(r + 1, LARGEST + 1):
+            methods[Winograd(geometry, n - r + 1)] = 1.0 if n <= EXACT else 1.1
     return min(methods, key=lambda method: methods[method] * (method.multiplications() + MOVE * method.moved()))
 
 
-def correlate(method: Correlation, x: Array, b: Array | None, y: Array, kept: Array, workers: Workers) -> Array:
-    """y = x correlated with the kernels that the method was given, + b.
-
-    What backward will need goes into `kept` (N, kept_size), unless that is empty.
-    """
+def correlate(method: Correlation, x: Array, b: Array | None, y: Array, workers: Workers) -> Array:
+    """y = x correlated with the kernels that the method was given, + b."""
 
     def run(chunk: slice) -> None:
         for block in _blocks(method, chunk):
-            method.forward(x[block], y[block], kept[block] if kept.size else None, workers)
+            method.forward(x[block], y[block], workers)
             if b is not None:
                 y[block] += b
 
@@ -59,7 +57,6 @@ def correlate(method: Correlation, x: Array, b: Array | None, y: Array, kept: Ar
 def correlate_back(
     method: Correlation,
     x: Array,
-    kept: Array,
     dy: Array,
     gradients: tuple[Array | None, Array | None, Array | None],
     buffers: Buffers,
@@ -67,6 +64,7 @@ def correlate_back(
 ) -> None:
     """Writes those of the gradients dW, db and dx that are wanted, and so not None."""
     dW, db, dx = gradients
+    method.prepare_backward()
     chunks = _chunks(method, len(x))
     dWs = None if dW is None else buffers.get("dW of chunks", (len(chunks), *dW.shape), dW.dtype)
     dbs = None if db is None else buffers.get("db of chunks", (len(chunks), *db.shape), db.dtype)
@@ -76,7 +74,7 @@ def correlate_back(
         if dbs is not None:
             dbs[index] = 0
         for block in _blocks(method, chunks[index]):
-            method.backward(x[block], kept[block], dy[block], dU, None if dx is None else dx[block], workers)
+            method.backward(x[block], dy[block], dU, None if dx is None else dx[block], workers)
             if dbs is not None:
                 dbs[index] += column_sums(dy[block])
         if dWs is not None and dU is not None:

@@ -65,19 +65,18 @@ class Correlation:
         """Takes the kernels that `forward` and `backward` are to use."""
         raise NotImplementedError
 
-    def kept_size(self) -> int:
-        """How many numbers per image `forward` can keep for `backward`."""
-        return 0
-
-    def forward(self, x: Array, y: Array, kept: Array | None, workers: Workers) -> None:
-        """Writes y for a block of images, and into `kept` (images, kept_size) what backward will need."""
+    def forward(self, x: Array, y: Array, workers: Workers) -> None:
+        """Writes y for a block of images."""
         raise NotImplementedError
+
+    def prepare_backward(self) -> None:
+        """Gets ready what `backward` needs of the kernels beside what `forward` does; once a batch."""
 
     def zero_gradient(self, workers: Workers) -> Array:
         """A zero dU in scratch memory, for `backward` to add to."""
         raise NotImplementedError
 
-    def backward(self, x: Array, kept: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
+    def backward(self, x: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
         """For a block of images: adds to dU and writes dx, each if wanted."""
         raise NotImplementedError
 
@@ -98,12 +97,13 @@ class Correlation:
         return padded
 
     def unpad(self, padded: Array, dx: Array) -> None:
-        """dx from the gradient of the padded image: pixels that no kernel saw get 0."""
+        """dx from the gradient of the padded image, unless that lies there: pixels that no kernel saw get 0."""
         g = self.geometry
         bottom, right = min(g.top + g.H, padded.shape[1]), min(g.left + g.W, padded.shape[2])
         dx[:, bottom - g.top :] = 0
         dx[:, :, right - g.left :] = 0
-        dx[:, : bottom - g.top, : right - g.left] = padded[:, g.top : bottom, g.left : right]
+        if not np.may_share_memory(padded, dx):
+            dx[:, : bottom - g.top, : right - g.left] = padded[:, g.top : bottom, g.left : right]
 
 
 class Im2col(Correlation):
@@ -130,7 +130,7 @@ class Im2col(Correlation):
     def set_weights(self, W: Array) -> None:
         self.U = self._by_group(W)
 
-    def forward(self, x: Array, y: Array, kept: Array | None, workers: Workers) -> None:
+    def forward(self, x: Array, y: Array, workers: Workers) -> None:
         np.matmul(self._columns(x, workers), self.U, out=self._by_group(y))
 
     def zero_gradient(self, workers: Workers) -> Array:
@@ -138,7 +138,7 @@ class Im2col(Correlation):
         dU[...] = 0
         return dU
 
-    def backward(self, x: Array, kept: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
+    def backward(self, x: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
         dY = self._by_group(dy)
         if dU is not None:
             columns = self._columns(x, workers)
@@ -174,12 +174,25 @@ class Im2col(Correlation):
         g = self.geometry
         columns = workers.scratch("columns", self._columns_shape(len(dx)), dY.dtype)
         np.matmul(dY, self.U.transpose(0, 2, 1), out=columns.reshape(g.groups, dY.shape[1], -1))
-        padded = workers.scratch("padded", (len(dx), *g.padded, g.C), dY.dtype)
-        padded[...] = 0
+        padded = self._whole(dx, workers)
+        padded[:, g.rows * g.stride :] = padded[:, :, g.columns * g.stride :] = 0
+        if g.kernel < g.stride:
+            padded[...] = 0
         for a in range(g.kernel):
             for b in range(g.kernel):
                 rows = slice(a, a + g.rows * g.stride, g.stride)
                 across = slice(b, b + g.columns * g.stride, g.stride)
                 seen = padded[:, rows, across].reshape(len(dx), g.rows, g.columns, g.groups, -1)
-                seen += columns[..., a, b, :].transpose(1, 2, 3, 0, 4)
+                part = columns[..., a, b, :].transpose(1, 2, 3, 0, 4)
+                if max(a, b) < g.stride:  # the first that reaches these pixels
+                    seen[...] = part
+                else:
+                    seen += part
         self.unpad(padded, dx)
+
+    def _whole(self, dx: Array, workers: Workers) -> Array:
+        """Where the gradient of the padded image goes: over dx, if there is no padding."""
+        g, (rows, columns) = self.geometry, self.geometry.padded
+        if (g.top, g.left) == (0, 0) and rows <= g.H and columns <= g.W:
+            return dx[:, :rows, :columns]
+        return workers.scratch("padded", (len(dx), rows, columns, g.C), dx.dtype)

@@ -48,7 +48,7 @@ class Depthwise(Correlation):
         self.U = np.tile(filled, (1, 1, g.columns)).reshape(g.kernel, self.q, g.stride, -1)
         self.turned = np.tile(kernels[::-1, ::-1], (1, 1, g.W)).reshape(g.kernel, g.kernel, 1, -1)
 
-    def forward(self, x: Array, y: Array, kept: Array | None, workers: Workers) -> None:
+    def forward(self, x: Array, y: Array, workers: Workers) -> None:
         np.einsum("niaqpd,aqpd->nid", self._seen(x, workers), self.U, out=y.reshape(*y.shape[:2], -1))
 
     def zero_gradient(self, workers: Workers) -> Array:
@@ -56,7 +56,7 @@ class Depthwise(Correlation):
         dU[...] = 0
         return dU
 
-    def backward(self, x: Array, kept: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
+    def backward(self, x: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
         if dU is not None:
             block = workers.scratch("dU of block", dU.shape, dU.dtype)
             dY = dy.reshape(*dy.shape[:2], -1)

@@ -11,16 +11,16 @@ For fixed g this is a linear map of z, and its transpose is the correlation y_i 
 
 In two dimensions the maps act on rows and columns: on a tile read as a vector, A (x) A and so on, (x) the Kronecker
 product. The sum over channels, done on the transformed tiles, is one matrix product per point pair, and the maps
-themselves are matrix products too. Of 36 multiplications for a 3x3 kernel and 2x2 outputs, 16 are left; of 144 for
+themselves are matrix products, too. Of 36 multiplications for a 3x3 kernel and 2x2 outputs, 16 are left; of 144 for
 4x4 outputs, 36; of 441 for 7x7, 81. Every step is linear, so each gradient is the transposed step.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterator
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided
 
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.correlation import Correlation, Geometry
@@ -48,157 +48,219 @@ def transforms(m: int, r: int) -> tuple[Array, Array, Array]:
     return values(m).T, values(r), np.linalg.inv(values(n)).T
 
 
-class Winograd(Correlation):
-    """Tiles of m x m outputs, from overlapping tiles of n x n inputs; stride 1.
 
-        V = (B (x) B) d       U = (G (x) G) W       M_p = V_p U_p for each of the n^2 points p       y = (A (x) A) M
-        dM = (A (x) A)^T dy   dU_p = V_p^T dM_p     dV_p = dM_p U_p^T                             dd = (B (x) B)^T dV
+SMALLEST_BLOCK = 1 << 14
+
+SMALL_PRODUCT = 1_000_000
+"""Multiplications up to which OpenBLAS multiplies without copying its matrices first, where it has AVX-512
+(interface/gemm.c, "small matrix"): by a matrix of 6x6, the copies would take several times as long as the product."""
+
+
+def multiply(matrix: Array, numbers: Array, out: Array) -> None:
+    """out[..., i, :] = sum_k matrix[i, k] numbers[..., k, :], in small products."""
+    length = numbers.shape[-1]
+    parts = -(-length * matrix.size // SMALL_PRODUCT)
+    parts = next((each for each in range(parts, 4 * parts) if length % each == 0), 1)
+    pieces = (each.reshape(*each.shape[:-1], parts, length // parts).swapaxes(-3, -2) for each in (numbers, out))
+    source, target = pieces
+    np.matmul(matrix, source, out=target)
+
+
+def overlapping(rows: Array, n: int, m: int) -> Array:
+    """A view (..., tiles, n, numbers) of (..., rows, numbers): n rows each, m apart."""
+    *others, height, numbers = rows.shape
+    *strides, row, number = rows.strides
+    shape = (*others, (height - n) // m + 1, n, numbers)
+    return as_strided(rows, shape, (*strides, m * row, row, number), writeable=False)
+
+
+class Winograd(Correlation):
+    """Tiles of m x m outputs, from overlapping tiles of n x n inputs.
+
+        V = B d B^T       U = G W G^T       M_p = V_p U_p for each of the n^2 points p       y = A M A^T
+        dM = A^T dy A     dU_p = V_p^T dM_p     dV_p = dM_p U_p^T                            dd = B^T dV B
 
     V_p is (tiles, C), U_p (C, K), M_p (tiles, K); with groups, each has as many of them, of its own channels.
-    """
 
-    TILES: ClassVar[int] = 768  # in a block: rows enough for the matrix products, few enough for the cache
+    A stride s is made one of 1: s x s pixels become one pixel of s^2 C channels, and a kernel one of r = kernel / s,
+    rounded up, with zeros where it has no weights.
+
+    In scratch memory a block of images lies as (row, column, image, channel). Between one row of pixels and the next,
+    and one column and the next, there are then many numbers in a piece, and A, B and their transposes, which are small,
+    multiply rows and then columns where these are: tiles that overlap are views.
+    """
 
     def __init__(self, geometry: Geometry, m: int) -> None:
         super().__init__(geometry)
         g = geometry
-        assert g.stride == 1
-        self.m, self.n = m, m + g.kernel - 1
+        self.r = -(-g.kernel // g.stride)
+        self.m, self.n = m, m + self.r - 1
+        self.C = g.stride**2 * g.C
         self.down, self.across = -(-g.rows // m), -(-g.columns // m)
         self.tiles = self.down * self.across
-        self.padded = (self.down * m + g.kernel - 1, self.across * m + g.kernel - 1)
-        self.U = np.empty((0, g.C // g.groups, g.K))
+        self.U = np.empty((0, self.C // g.groups, g.K))
 
     def multiplications(self) -> int:
-        g, inputs, outputs = self.geometry, self.n**2, self.m**2
-        return self.tiles * (inputs * g.C * g.K // g.groups + inputs * inputs * g.C + outputs * inputs * g.K)
+        g = self.geometry
+        return self.tiles * self.n**2 * self.C * g.K // g.groups
 
     def moved(self) -> int:
-        return 2 * self.tiles * self.n**2 * (self.geometry.C + self.geometry.K)
+        """A number that a matrix of n x n makes counts 2 (n + 1) / 5: fitted."""
+        return 2 * (self.n + 1) * self.tiles * self.n**2 * (self.C + self.geometry.K) // 5
 
     def images_per_block(self) -> int:
-        return max(1, self.TILES // self.tiles)
+        """So many that a block is worth its calls and the sum of dU over blocks, and no more than the cache holds."""
+        C, K = self.C, self.geometry.K
+        return max(1, (SMALLEST_BLOCK + 4 * C * K // self.geometry.groups) // (C + K) // self.tiles)
 
     def set_weights(self, W: Array) -> None:
-        g, points = self.geometry, self.n**2
+        g, points, C = self.geometry, self.n**2, self.C // self.geometry.groups
         if not len(self.U) or self.U.dtype != W.dtype:
-            self.A, self.G, self.B = (np.kron(each, each).astype(W.dtype) for each in transforms(self.m, g.kernel))
-            self.U = np.empty((points, g.C // g.groups, g.K), W.dtype)
-        np.matmul(self.G, W.reshape(g.kernel**2, -1), out=self.U.reshape(points, -1))
+            A, G, B = (each.astype(W.dtype) for each in transforms(self.m, self.r))
+            self.A, self.A_T, self.B, self.B_T = A, A.T.copy(), B, B.T.copy()
+            self.G = np.kron(G, G)
+            self.U = np.empty((points, C, g.K), W.dtype)
+            self.U_T = np.empty((points, g.groups, g.K // g.groups, C), W.dtype)
+        self.W = self._as_of_stride_1(W)
+        np.matmul(self.G, self.W.reshape(self.r**2, -1), out=self.U.reshape(points, -1))
 
-    def kept_size(self) -> int:
-        return self.n**2 * self.tiles * self.geometry.C
+    def prepare_backward(self) -> None:
+        """U with its last axes swapped, in memory, too: small products take longer when they have to swap them."""
+        W_T = self.W.swapaxes(1, 2).reshape(self.r**2, -1)
+        np.matmul(self.G, W_T, out=self.U_T.reshape(self.n**2, -1))
 
-    def forward(self, x: Array, y: Array, kept: Array | None, workers: Workers) -> None:
-        V = self._transformed_input(x, kept, workers)
-        shape = (self.n**2, V.shape[1], self.geometry.K)
-        M = workers.scratch("M", shape, x.dtype)
+    def forward(self, x: Array, y: Array, workers: Workers) -> None:
+        V = self._transformed_input(x, workers)
+        M = workers.scratch("M", (self.n**2, V.shape[1], self.geometry.K), x.dtype)
         np.matmul(self._by_group(V), self._by_group(self.U), out=self._by_group(M))
-        tiles = workers.scratch("tiles", (self.m**2, M[0].size), x.dtype)
-        np.matmul(self.A, M.reshape(self.n**2, -1), out=tiles)
-        whole = self._whole(y, workers)
-        by_place, parts = self._output_parts(whole, tiles)
-        np.copyto(by_place, parts)
-        if whole is not y:
-            y[...] = whole[:, : y.shape[1], : y.shape[2]]
+        half = workers.scratch("half", (self.n, self.m, M[0].size), x.dtype)
+        multiply(self.A, M.reshape(self.n, self.n, -1), half)
+        tiles = workers.scratch("tiles", (self.m, self.m, M[0].size), x.dtype)
+        multiply(self.A, half.swapaxes(0, 1), tiles.swapaxes(0, 1))
+        for pixels, part in self._output_parts(y, tiles):
+            pixels[...] = part
 
     def zero_gradient(self, workers: Workers) -> Array:
         dU = workers.scratch("dU", self.U.shape, self.U.dtype)
         dU[...] = 0
         return dU
 
-    def backward(self, x: Array, kept: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
-        points, tiles = self.n**2, len(x) * self.tiles
+    def backward(self, x: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
         dM = self._transformed_output_gradient(dy, workers)
         if dU is not None:
-            V = self._by_group(kept.reshape(points, tiles, self.geometry.C))
+            V = self._by_group(self._transformed_input(x, workers))
             block = workers.scratch("dU of block", dU.shape, dU.dtype)
             np.matmul(V.transpose(0, 1, 3, 2), self._by_group(dM), out=self._by_group(block))
             dU += block
         if dx is not None:
-            shape = (points, tiles, self.geometry.C)
-            dV = workers.scratch("V", shape, dy.dtype)
-            U = self._by_group(self.U).transpose(0, 1, 3, 2)
-            np.matmul(self._by_group(dM), U, out=self._by_group(dV))
-            dd = workers.scratch("tiles", (points, dV[0].size), dy.dtype)
-            np.matmul(self.B.T, dV.reshape(points, -1), out=dd)
-            self._add_tiles(dd, dx, workers)
+            self._input_gradient(dM, dx, workers)
 
     def weight_gradient(self, dU: Array, dW: Array) -> None:
-        np.matmul(self.G.T, dU.reshape(self.n**2, -1), out=dW.reshape(self.geometry.kernel**2, -1))
+        g, s, r = self.geometry, self.geometry.stride, self.r
+        by_phase = np.matmul(self.G.T, dU.reshape(self.n**2, -1)).reshape(r, r, s, s, *dW.shape[2:])
+        dW[...] = by_phase.transpose(0, 2, 1, 3, 4, 5).reshape(r * s, r * s, *dW.shape[2:])[: g.kernel, : g.kernel]
+
+    def _as_of_stride_1(self, W: Array) -> Array:
+        """The kernels as (r^2, s^2 C / groups, K)."""
+        g, s, r = self.geometry, self.geometry.stride, self.r
+        if s > 1:
+            filled = np.zeros((r * s, r * s, *W.shape[2:]), W.dtype)
+            filled[: g.kernel, : g.kernel] = W
+            W = filled.reshape(r, s, r, s, *W.shape[2:]).transpose(0, 2, 1, 3, 4, 5)
+        return W.reshape(r * r, -1, g.K)
 
     def _by_group(self, numbers: Array) -> Array:
         """(points, groups, rows, channels of a group): a view of (points, rows, channels)."""
         return numbers.reshape(*numbers.shape[:2], self.geometry.groups, -1).transpose(0, 2, 1, 3)
 
-    def _transformed_input(self, x: Array, kept: Array | None, workers: Workers) -> Array:
-        """V (n^2, tiles, C), in `kept` if it is given."""
-        C, n, m = self.geometry.C, self.n, self.m
-        padded = self.pad(x, self.padded, workers)
-        seen = sliding_window_view(padded, (n, n), axis=(1, 2))[:, ::m, ::m]
-        d = workers.scratch("tiles", (n, n, len(x), self.down, self.across, C), x.dtype)
-        np.copyto(d, seen.transpose(4, 5, 0, 1, 2, 3))
-        shape = (n * n, len(x) * self.tiles, C)
-        V = workers.scratch("V", shape, x.dtype) if kept is None else kept.reshape(shape)
-        np.matmul(self.B, d.reshape(n * n, -1), out=V.reshape(n * n, -1))
-        return V
+    def _transformed_input(self, x: Array, workers: Workers) -> Array:
+        """V (n^2, tiles, C); the tiles in the order (down, across, image)."""
+        g, n, s, N = self.geometry, self.n, self.geometry.stride, len(x)
+        rows, columns = self.down * self.m + self.r - 1, self.across * self.m + self.r - 1
+        padded = workers.scratch("padded", (rows, columns, N, g.groups, s, s, g.C // g.groups), x.dtype)
+        above, below = -(-g.top // s), (g.top + g.H) // s
+        padded[:above] = padded[below:] = 0
+        padded[above:below, : -(-g.left // s)] = padded[above:below, (g.left + g.W) // s :] = 0
+        for inside, pixels in self._phases(padded, x):
+            inside[...] = pixels
+        half = workers.scratch("half", (self.down, n, columns, N * self.C), x.dtype)
+        multiply(self.B, overlapping(padded.reshape(rows, -1), n, self.m), half.reshape(self.down, n, -1))
+        V = workers.scratch("V", (n, n, self.down, self.across, N * self.C), x.dtype)
+        multiply(self.B, overlapping(half, n, self.m), V.transpose(2, 0, 3, 1, 4))
+        return V.reshape(n * n, -1, self.C)
+
+    def _phases(self, padded: Array, x: Array) -> Iterator[tuple[Array, Array]]:
+        """For each place in the s x s pixels that become one, as (rows, columns, N, groups, C / groups): the padded
+        image's numbers that are pixels of x there, and these pixels."""
+        g, s = self.geometry, self.geometry.stride
+        by_group = x.reshape(*x.shape[:3], g.groups, -1).transpose(1, 2, 0, 3, 4)
+        for p in range(s):
+            for q in range(s):
+                pixels = by_group[(p - g.top) % s :: s, (q - g.left) % s :: s]
+                inside = padded[-(-(g.top - p) // s) :, -(-(g.left - q) // s) :, :, :, p, q]
+                inside = inside[: pixels.shape[0], : pixels.shape[1]]
+                yield inside, pixels[: inside.shape[0], : inside.shape[1]]
 
     def _transformed_output_gradient(self, dy: Array, workers: Workers) -> Array:
-        """dM (n^2, tiles, K)."""
-        K, outputs = self.geometry.K, self.m**2
-        tiles = workers.scratch("tiles", (outputs, len(dy) * self.tiles * K), dy.dtype)
-        whole = self._whole(dy, workers)
-        if whole is not dy:
-            whole[:, dy.shape[1] :] = 0
-            whole[:, :, dy.shape[2] :] = 0
-            whole[:, : dy.shape[1], : dy.shape[2]] = dy
-        by_place, parts = self._output_parts(whole, tiles)
-        np.copyto(parts, by_place)
-        dM = workers.scratch("M", (self.n**2, len(dy) * self.tiles, K), dy.dtype)
-        np.matmul(self.A.T, tiles, out=dM.reshape(self.n**2, -1))
-        return dM
+        """dM (n^2, tiles, K); the tiles in the order (down, across, image)."""
+        n, m, size = self.n, self.m, self.tiles * dy.shape[0] * dy.shape[3]
+        tiles = workers.scratch("tiles", (m, m, size), dy.dtype)
+        if (self.down * m, self.across * m) != dy.shape[1:3]:
+            tiles[...] = 0
+        for pixels, part in self._output_parts(dy, tiles):
+            part[...] = pixels
+        half = workers.scratch("half", (n, m, size), dy.dtype)
+        multiply(self.A_T, tiles.swapaxes(0, 1), half.swapaxes(0, 1))
+        dM = workers.scratch("M", (n, n, size), dy.dtype)
+        multiply(self.A_T, half, dM)
+        return dM.reshape(n * n, -1, dy.shape[3])
 
-    def _whole(self, y: Array, workers: Workers) -> Array:
-        """An array like y that tiles fill without a rest: y itself where it can be, else scratch memory."""
-        rows, columns = self.down * self.m, self.across * self.m
-        if y.shape[1:3] == (rows, columns):
-            return y
-        return workers.scratch("whole", (len(y), rows, columns, y.shape[3]), y.dtype)
+    def _output_parts(self, y: Array, tiles: Array) -> Iterator[tuple[Array, Array]]:
+        """Pixels of y and the tiles' numbers there, as (row and column in a tile, down, across, images, K).
 
-    def _output_parts(self, whole: Array, tiles: Array) -> tuple[Array, Array]:
-        """Both as (m, m, images, down, across, K): for each place in a tile, the pixels there of every tile."""
-        m, down, across = self.m, self.down, self.across
-        pixels = whole.reshape(len(whole), down, m, across, m, -1)
-        return pixels.transpose(2, 4, 0, 1, 3, 5), tiles.reshape(m, m, len(whole), down, across, -1)
-
-    def _add_tiles(self, dd: Array, dx: Array, workers: Workers) -> None:
-        """dx: every pixel's gradient is the sum over the tiles that saw it.
-
-        Tiles lie m pixels apart, so that their first m rows and columns cover the image once; what is beyond them
-        belongs to the tiles below and on the right, too. (Few calls: between two, a thread may wait for the other.)
+        Those of whole tiles first, then what is left of tiles that reach beyond the lower and right border.
         """
-        n, m, C, down, across = self.n, self.m, self.geometry.C, self.down, self.across
-        parts = dd.reshape(n, n, len(dx), down, across, C)
-        padded = workers.scratch("padded", (len(dx), *self.padded, C), dd.dtype)
-        rows, columns = down * m, across * m
-        padded[:, rows:] = 0
-        padded[:, :, columns:] = 0
+        parts = tiles.reshape(self.m, self.m, self.down, self.across, len(y), -1)
+        for i, down, height in self._whole_and_rest(y.shape[1]):
+            for j, across, width in self._whole_and_rest(y.shape[2]):
+                part = parts[:height, :width, down, across]
+                pixels = y[:, i, j].reshape(len(y), part.shape[2], height, part.shape[3], width, -1)
+                yield pixels.transpose(2, 4, 1, 3, 0, 5), part
 
-        def pixels(i: slice, j: slice) -> Array:
-            """(places, places, images, down, across, C): the pixels at these rows and columns, all or one of a tile."""
-            cut = padded[:, i, j]
-            return cut.reshape(len(dx), down, -1, across, cut.shape[2] // across, C).transpose(2, 4, 0, 1, 3, 5)
+    def _whole_and_rest(self, size: int) -> Iterator[tuple[slice, slice, int]]:
+        """Of so many pixels in a row: those of whole tiles, which tiles these are, and their width; then the rest."""
+        whole = size // self.m
+        if whole:
+            yield slice(0, whole * self.m), slice(0, whole), self.m
+        if size % self.m:
+            yield slice(whole * self.m, size), slice(whole, whole + 1), size % self.m
 
-        inner = slice(0, rows), slice(0, columns)
-        np.copyto(pixels(*inner), parts[:m, :m])
-        for i in range(m, n):
-            below = slice(i, i + rows - m + 1, m)
-            target = pixels(below, inner[1])
-            target += parts[i : i + 1, :m]
-            for j in range(m, n):
-                target = pixels(below, slice(j, j + columns - m + 1, m))
-                target += parts[i : i + 1, j : j + 1]
-        for j in range(m, n):
-            target = pixels(inner[0], slice(j, j + columns - m + 1, m))
-            target += parts[:m, j : j + 1]
-        self.unpad(padded, dx)
+    def _input_gradient(self, dM: Array, dx: Array, workers: Workers) -> None:
+        g, n, s, N = self.geometry, self.n, self.geometry.stride, len(dx)
+        dV = workers.scratch("V", (n * n, dM.shape[1], self.C), dx.dtype)
+        np.matmul(self._by_group(dM), self.U_T, out=self._by_group(dV))
+        tiles = dV.reshape(n, n, self.down, self.across, -1).transpose(2, 0, 3, 1, 4)
+        half = self._added("half", tiles, workers)
+        padded = self._added("padded", half.reshape(self.down, n, -1), workers)
+        padded = padded.reshape(-1, half.shape[2], N, g.groups, s, s, g.C // g.groups)
+        if g.top + g.H > padded.shape[0] * s or g.left + g.W > padded.shape[1] * s:
+            dx[...] = 0  # pixels that no kernel sees
+        for inside, pixels in self._phases(padded, dx):
+            pixels[...] = inside
+
+    def _added(self, name: str, tiles: Array, workers: Workers) -> Array:
+        """(..., rows, numbers): B^T of every tile, of (..., tiles, n, numbers), added where tiles overlap.
+
+        Tiles lie m rows apart: the first m rows of each cover the image once, what is beyond belongs to those below.
+        """
+        m, beyond = self.m, self.n - self.m
+        *others, count, _, numbers = tiles.shape
+        rows = workers.scratch(name, (*others, count - -beyond // m, m, numbers), tiles.dtype)
+        rows[..., count:, :, :] = 0
+        multiply(self.B_T[:m], tiles, rows[..., :count, :, :])
+        rest = workers.scratch("rest", (*others, count, beyond, numbers), tiles.dtype)
+        multiply(self.B_T[m:], tiles, rest)
+        for tile, start in enumerate(range(0, beyond, m), 1):
+            part = rest[..., start : start + m, :]
+            rows[..., tile : tile + count, : part.shape[-2], :] += part
+        return rows.reshape(*others, -1, numbers)

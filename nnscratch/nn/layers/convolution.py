@@ -82,28 +82,24 @@ class Conv(WeightedSum):
         return rows, columns, self.channels
 
     def needs_x_again(self) -> bool:
-        return not self.frozen and not self.method.kept_size()  # what is kept stands for x
+        return not self.frozen
 
     def forward(self, x: Array, training: bool) -> Array:
         self.x, method = x, self.method
         method.set_weights(self.W)
         y = self.y_buffer((len(x), method.geometry.rows, method.geometry.columns, self.channels), x)
-        self.kept = self.buffer("kept", (len(x), method.kept_size() if training and not self.frozen else 0))
-        return correlate(method, x, self.b if self.bias else None, y, self.kept, self.workers)
+        return correlate(method, x, self.b if self.bias else None, y, self.workers)
 
     def backward(self, dy: Array) -> Array | None:
         dW = None if self.frozen else self.dW
         db = self.db if self.bias else None
         dx = self.dx_buffer(self.x.shape, dy) if self.needs_dx else None
-        correlate_back(self.method, self.x, self.kept, dy, (dW, db, dx), self.buffers, self.workers)
+        correlate_back(self.method, self.x, dy, (dW, db, dx), self.buffers, self.workers)
         return dx
 
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
         rows, columns, channels = output_shape
         return 2 * rows * columns * channels * self.kernel**2 * input_shape[2] // self.groups
-
-    def kept_size(self, output_shape: Shape) -> int:
-        return super().kept_size(output_shape) + (0 if self.frozen else self.method.kept_size())
 
     def _check_groups(self, C: int) -> None:
         if C % self.groups or self.channels % self.groups:

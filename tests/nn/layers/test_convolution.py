@@ -237,14 +237,29 @@ def test_tiles_of_grouped_channels_compute_what_columns_do() -> None:
         np.testing.assert_allclose(fast, plain, atol=1e-10)
 
 
+@pytest.mark.parametrize(("r", "stride"), [(3, 2), (4, 2), (5, 2), (5, 3), (7, 4), (2, 2)])
+@pytest.mark.parametrize(("H", "W", "top", "left"), [(9, 8, 1, 0), (8, 11, 2, 1), (7, 7, 0, 3)])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_tiles_of_a_stride_compute_what_columns_do(
+    r: int, stride: int, H: int, W: int, top: int, left: int, groups: int
+) -> None:
+    rows, columns = (H + 2 * top - r) // stride + 1, (W + 2 * left - r) // stride + 1
+    geometry = Geometry(H, W, 6, 4, r, stride, top, left, rows, columns, groups)
+    kernels, x, dy = images(r, (r, 6 // groups, 4)), images(2, (H, W, 6)), images(2, (rows, columns, 4))
+    for m in (2, 3):
+        results = [computed(method, kernels, x, dy) for method in (Im2col(geometry), Winograd(geometry, m))]
+        for plain, fast in zip(*results, strict=True):
+            np.testing.assert_allclose(fast, plain, atol=1e-10)
+
+
 def computed(method: Correlation, W: Array, x: Array, dy: Array) -> tuple[Array, Array, Array]:
     workers = Workers()
     y, dx, dW = (np.full(array.shape, np.nan, W.dtype) for array in (dy, x, W))
     method.set_weights(W)
-    kept = np.full((len(x), method.kept_size()), np.nan, W.dtype)
-    method.forward(x, y, kept, workers)
+    method.forward(x, y, workers)
+    method.prepare_backward()
     dU = method.zero_gradient(workers)
-    method.backward(x, kept, dy, dU, dx, workers)
+    method.backward(x, dy, dU, dx, workers)
     method.weight_gradient(dU, dW)
     return y, dx, dW
 
