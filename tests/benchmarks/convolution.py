@@ -62,6 +62,7 @@ OTHERS = (
     Shape(16, 128, 128, groups=32),
 )
 
+UPDATES = 4  # one after another, as in a training
 CONTENDERS = ("nnscratch", "channels_last", "default")
 MUSTS = {"channels_last": 0.9, "default": 1.3}
 
@@ -140,7 +141,7 @@ def compare(batch: int, threads: int, rounds: int) -> None:
     for shape in (*SHAPES, *OTHERS):
         options = [f"--batch={batch}", f"--threads={threads}", "--shape", *map(str, shape)]
         commands = {name: [sys.executable, __file__, "--contender", name, *options] for name in CONTENDERS}
-        timings = measure(commands, 1, rounds)
+        timings = measure(commands, UPDATES, rounds)
         rates = {timing.name: shape.operations * batch / timing.median / 1e6 for timing in timings}
         row = f"{shape!s:>30}" + "".join(f"{rates.get(name, float('nan')):15.0f}" for name in CONTENDERS)
         ours, *theirs = sorted(timings, key=lambda timing: timing.name != "nnscratch")

@@ -24,7 +24,7 @@ class Depthwise(Correlation):
     neighbours. The kernel is b = q s + p columns wide, filled up with zeros.
     """
 
-    FLOATS = 1 << 17  # of the padded images of a block: they stay in cache
+    FLOATS = 1 << 19  # of the padded images of a block: they stay in cache
 
     def __init__(self, geometry: Geometry) -> None:
         super().__init__(geometry)
@@ -46,7 +46,7 @@ class Depthwise(Correlation):
         filled = np.zeros((g.kernel, self.q * g.stride, g.C), W.dtype)
         filled[:, : g.kernel] = kernels
         self.U = np.tile(filled, (1, 1, g.columns)).reshape(g.kernel, self.q, g.stride, -1)
-        self.turned = np.tile(kernels[::-1, ::-1], (1, 1, g.W)).reshape(g.kernel, g.kernel, 1, -1)
+        self.kernels = kernels
 
     def forward(self, x: Array, y: Array, workers: Workers) -> None:
         np.einsum("niaqpd,aqpd->nid", self._seen(x, workers), self.U, out=y.reshape(*y.shape[:2], -1))
@@ -62,9 +62,7 @@ class Depthwise(Correlation):
             dY = dy.reshape(*dy.shape[:2], -1)
             dU += np.einsum("niaqpd,nid->aqpd", self._seen(x, workers), dY, out=block)
         if dx is not None:
-            g = self.geometry
-            seen = _windows(self._spread(dy, workers), g.H, g.kernel, g.kernel, g.C)
-            np.einsum("niabpd,abpd->nid", seen, self.turned, out=dx.reshape(*dx.shape[:2], -1))
+            self._input_gradient(dy, dx, workers)
 
     def weight_gradient(self, dU: Array, dW: Array) -> None:
         g = self.geometry
@@ -81,18 +79,37 @@ class Depthwise(Correlation):
             by_phase = sorted_pixels
         return _windows(by_phase.reshape(*by_phase.shape[:3], -1), g.rows, g.kernel, self.q, g.C)
 
-    def _spread(self, dy: Array, workers: Workers) -> Array:
-        """(n, H + kernel - 1, 1, (W + kernel - 1) C): dy[i, j] where kernels turned around meet it; zeros elsewhere."""
-        g = self.geometry
-        height, width = g.H + g.kernel - 1, g.W + g.kernel - 1
-        spread = workers.scratch("spread", (len(dy), height, width, g.C), dy.dtype)
-        spread[...] = 0
-        (down, i), (across, j) = (
-            _met(g.kernel - 1 - before, g.stride, outputs, size)
-            for before, outputs, size in ((g.top, g.rows, height), (g.left, g.columns, width))
-        )
-        spread[:, down, across] = dy[:, i, j]
-        return spread.reshape(len(dy), height, 1, -1)
+    def _input_gradient(self, dy: Array, dx: Array, workers: Workers) -> None:
+        """Of every phase, dx is a correlation of dy with the weights that met its pixels, turned around."""
+        g, s, edge = self.geometry, self.geometry.stride, self.q - 1
+        height, width = ((before + size - 1) // s + self.q for before, size in ((g.top, g.H), (g.left, g.W)))
+        padded = workers.scratch("padded", (len(dy), height, width, g.C), dy.dtype)
+        padded[...] = 0
+        inside = padded[:, edge : edge + g.rows, edge : edge + g.columns]
+        inside[...] = dy[:, : inside.shape[1], : inside.shape[2]]
+        rows = [self._met_by(p, g.top, g.H) for p in range(s)]
+        columns = [self._met_by(p, g.left, g.W) for p in range(s)]
+        for i, weights_down, seen_down in rows:
+            for j, weights_across, seen_across in columns:
+                pixels, kernel = dx[:, i, j], self.kernels[weights_down, weights_across]
+                if not kernel.size or not pixels.size:
+                    pixels[...] = 0
+                    continue
+                turned = np.tile(kernel[::-1, ::-1], (1, 1, pixels.shape[2]))[:, :, None]
+                seen = padded[:, seen_down, seen_across].reshape(len(dy), pixels.shape[1] + len(kernel) - 1, 1, -1)
+                found = pixels if s == 1 else workers.scratch("dx of a phase", pixels.shape, dx.dtype)
+                windows = _windows(seen, pixels.shape[1], *kernel.shape)
+                np.einsum("niabpd,abpd->nid", windows, turned, out=found.reshape(*found.shape[:2], -1))
+                if found is not pixels:
+                    pixels[...] = found
+
+    def _met_by(self, p: int, before: int, size: int) -> tuple[slice, slice, slice]:
+        """Along an axis: pixels u of phase p, u + before = i s + p; the weights that met them, p, p + s, ...; and the
+        outputs i, i - 1, ... of which these weights made a part, as places in dy with q - 1 zeros before it."""
+        s = self.geometry.stride
+        first, weights = (p - before) % s, range(p, self.geometry.kernel, s)
+        pixels, start = len(range(first, size, s)), (first + before) // s + self.q - len(weights)
+        return slice(first, None, s), slice(p, None, s), slice(start, start + pixels + len(weights) - 1)
 
 
 def _windows(pixels: Array, rows: int, kernel: int, q: int, C: int) -> Array:
@@ -101,10 +118,3 @@ def _windows(pixels: Array, rows: int, kernel: int, q: int, C: int) -> Array:
     image, row, phase, item = pixels.strides
     shape, strides = (n, rows, kernel, q, s, width - (q - 1) * C), (image, s * row, row, C * item, phase, item)
     return as_strided(pixels, shape, strides, writeable=False)
-
-
-def _met(start: int, stride: int, outputs: int, size: int) -> tuple[slice, slice]:
-    """The places start, start + stride, ... of `outputs` numbers that lie within size; and which numbers these are."""
-    first = max(0, -(start // stride))
-    last = min(outputs, max(first, (size - 1 - start) // stride + 1))
-    return slice(start + first * stride, start + last * stride, stride), slice(first, last)

@@ -48,9 +48,6 @@ def transforms(m: int, r: int) -> tuple[Array, Array, Array]:
     return values(m).T, values(r), np.linalg.inv(values(n)).T
 
 
-
-SMALLEST_BLOCK = 1 << 14
-
 SMALL_PRODUCT = 1_000_000
 """Multiplications up to which OpenBLAS multiplies without copying its matrices first, where it has AVX-512
 (interface/gemm.c, "small matrix"): by a matrix of 6x6, the copies would take several times as long as the product."""
@@ -71,7 +68,7 @@ def overlapping(rows: Array, n: int, m: int) -> Array:
     *others, height, numbers = rows.shape
     *strides, row, number = rows.strides
     shape = (*others, (height - n) // m + 1, n, numbers)
-    return as_strided(rows, shape, (*strides, m * row, row, number), writeable=False)
+    return as_strided(rows, shape, (*strides, m * row, row, number))
 
 
 class Winograd(Correlation):
@@ -109,9 +106,14 @@ class Winograd(Correlation):
         return 2 * (self.n + 1) * self.tiles * self.n**2 * (self.C + self.geometry.K) // 5
 
     def images_per_block(self) -> int:
-        """So many that a block is worth its calls and the sum of dU over blocks, and no more than the cache holds."""
+        """So many that calls last longer than threads take to hand the interpreter over, and dU is added rarely enough;
+        but no more than products of small matrices allow, where these are."""
         C, K = self.C, self.geometry.K
-        return max(1, (SMALLEST_BLOCK + 4 * C * K // self.geometry.groups) // (C + K) // self.tiles)
+        each = C * K // self.geometry.groups
+        tiles = (24_000 + 2 * each) // (C + K)
+        if SMALL_PRODUCT // each >= 128:
+            tiles = min(tiles, SMALL_PRODUCT // each)
+        return max(1, tiles // self.tiles)
 
     def set_weights(self, W: Array) -> None:
         g, points, C = self.geometry, self.n**2, self.C // self.geometry.groups
@@ -255,12 +257,13 @@ class Winograd(Correlation):
         """
         m, beyond = self.m, self.n - self.m
         *others, count, _, numbers = tiles.shape
-        rows = workers.scratch(name, (*others, count - -beyond // m, m, numbers), tiles.dtype)
-        rows[..., count:, :, :] = 0
-        multiply(self.B_T[:m], tiles, rows[..., :count, :, :])
+        rows = workers.scratch(name, (*others, count * m + beyond, numbers), tiles.dtype)
+        rows[..., count * m :, :] = 0
+        multiply(self.B_T[:m], tiles, rows[..., : count * m, :].reshape(*others, count, m, numbers))
         rest = workers.scratch("rest", (*others, count, beyond, numbers), tiles.dtype)
         multiply(self.B_T[m:], tiles, rest)
-        for tile, start in enumerate(range(0, beyond, m), 1):
+        for start in range(0, beyond, m):
             part = rest[..., start : start + m, :]
-            rows[..., tile : tile + count, : part.shape[-2], :] += part
-        return rows.reshape(*others, -1, numbers)
+            seen = overlapping(rows[..., m + start :, :], part.shape[-2], m)[..., :count, :, :]
+            seen += part
+        return rows
