@@ -70,15 +70,18 @@ def correlate_back(
     dbs = None if db is None else buffers.get("db of chunks", (len(chunks), *db.shape), db.dtype)
 
     def run(index: int) -> None:
-        dU = None if dWs is None else method.zero_gradient(workers)
-        if dbs is not None:
-            dbs[index] = 0
-        for block in _blocks(method, chunks[index]):
-            method.backward(x[block], dy[block], dU, None if dx is None else dx[block], workers)
+        total, part = (workers.scratch(name, method.U.shape, method.U.dtype) for name in ("dU", "dU of block"))
+        for number, block in enumerate(_blocks(method, chunks[index])):
+            dU = part if number else total
+            method.backward(
+                x[block], dy[block], None if dWs is None else dU, None if dx is None else dx[block], workers
+            )
+            if dWs is not None and number:
+                total += part
             if dbs is not None:
-                dbs[index] += column_sums(dy[block])
-        if dWs is not None and dU is not None:
-            method.weight_gradient(dU, dWs[index])
+                dbs[index] = column_sums(dy[block]) + (dbs[index] if number else 0)
+        if dWs is not None:
+            method.weight_gradient(total, dWs[index])
 
     workers.run(run, range(len(chunks)))
     if dWs is not None:

@@ -46,6 +46,9 @@ class Geometry:
 class Correlation:
     """One way to compute a correlation of one geometry."""
 
+    U: Array
+    """The kernels in the form that it takes."""
+
     def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
 
@@ -72,12 +75,8 @@ class Correlation:
     def prepare_backward(self) -> None:
         """Gets ready what `backward` needs of the kernels beside what `forward` does; once a batch."""
 
-    def zero_gradient(self, workers: Workers) -> Array:
-        """A zero dU in scratch memory, for `backward` to add to."""
-        raise NotImplementedError
-
     def backward(self, x: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
-        """For a block of images: adds to dU and writes dx, each if wanted."""
+        """Writes dU and dx of a block of images, each if wanted."""
         raise NotImplementedError
 
     def weight_gradient(self, dU: Array, dW: Array) -> None:
@@ -133,16 +132,11 @@ class Im2col(Correlation):
     def forward(self, x: Array, y: Array, workers: Workers) -> None:
         np.matmul(self._columns(x, workers), self.U, out=self._by_group(y))
 
-    def zero_gradient(self, workers: Workers) -> Array:
-        dU = workers.scratch("dU", self.U.shape, self.U.dtype)
-        dU[...] = 0
-        return dU
-
     def backward(self, x: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
         dY = self._by_group(dy)
         if dU is not None:
             columns = self._columns(x, workers)
-            dU += np.matmul(columns.transpose(0, 2, 1), dY, out=workers.scratch("dU of block", dU.shape, dU.dtype))
+            np.matmul(columns.transpose(0, 2, 1), dY, out=dU)
         if dx is not None:
             self._input_gradient(dY, dx, workers)
 

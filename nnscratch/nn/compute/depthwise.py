@@ -51,16 +51,10 @@ class Depthwise(Correlation):
     def forward(self, x: Array, y: Array, workers: Workers) -> None:
         np.einsum("niaqpd,aqpd->nid", self._seen(x, workers), self.U, out=y.reshape(*y.shape[:2], -1))
 
-    def zero_gradient(self, workers: Workers) -> Array:
-        dU = workers.scratch("dU", self.U.shape, self.U.dtype)
-        dU[...] = 0
-        return dU
-
     def backward(self, x: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
         if dU is not None:
-            block = workers.scratch("dU of block", dU.shape, dU.dtype)
             dY = dy.reshape(*dy.shape[:2], -1)
-            dU += np.einsum("niaqpd,nid->aqpd", self._seen(x, workers), dY, out=block)
+            np.einsum("niaqpd,nid->aqpd", self._seen(x, workers), dY, out=dU)
         if dx is not None:
             self._input_gradient(dy, dx, workers)
 

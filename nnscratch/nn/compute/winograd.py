@@ -95,11 +95,13 @@ class Winograd(Correlation):
         self.C = g.stride**2 * g.C
         self.down, self.across = -(-g.rows // m), -(-g.columns // m)
         self.tiles = self.down * self.across
+        self.of_tile = self.C * g.K // g.groups
+        """Multiplications per tile and point."""
+        self.is_small = SMALL_PRODUCT // self.of_tile >= 128
         self.U = np.empty((0, self.C // g.groups, g.K))
 
     def multiplications(self) -> int:
-        g = self.geometry
-        return self.tiles * self.n**2 * self.C * g.K // g.groups
+        return self.tiles * self.n**2 * self.of_tile
 
     def moved(self) -> int:
         """A number that a matrix of n x n makes counts 2 (n + 1) / 5: fitted."""
@@ -108,11 +110,9 @@ class Winograd(Correlation):
     def images_per_block(self) -> int:
         """So many that calls last longer than threads take to hand the interpreter over, and dU is added rarely enough;
         but no more than products of small matrices allow, where these are."""
-        C, K = self.C, self.geometry.K
-        each = C * K // self.geometry.groups
-        tiles = (24_000 + 2 * each) // (C + K)
-        if SMALL_PRODUCT // each >= 128:
-            tiles = min(tiles, SMALL_PRODUCT // each)
+        tiles = (24_000 + 2 * self.of_tile) // (self.C + self.geometry.K)
+        if self.is_small:
+            tiles = min(tiles, SMALL_PRODUCT // self.of_tile)
         return max(1, tiles // self.tiles)
 
     def set_weights(self, W: Array) -> None:
@@ -127,7 +127,7 @@ class Winograd(Correlation):
         np.matmul(self.G, self.W.reshape(self.r**2, -1), out=self.U.reshape(points, -1))
 
     def prepare_backward(self) -> None:
-        """U with its last axes swapped, in memory, too: small products take longer when they have to swap them."""
+        """U^T from W^T: products by a transposed matrix, a view, take longer."""
         W_T = self.W.swapaxes(1, 2).reshape(self.r**2, -1)
         np.matmul(self.G, W_T, out=self.U_T.reshape(self.n**2, -1))
 
@@ -142,18 +142,11 @@ class Winograd(Correlation):
         for pixels, part in self._output_parts(y, tiles):
             pixels[...] = part
 
-    def zero_gradient(self, workers: Workers) -> Array:
-        dU = workers.scratch("dU", self.U.shape, self.U.dtype)
-        dU[...] = 0
-        return dU
-
     def backward(self, x: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
         dM = self._transformed_output_gradient(dy, workers)
         if dU is not None:
             V = self._by_group(self._transformed_input(x, workers))
-            block = workers.scratch("dU of block", dU.shape, dU.dtype)
-            np.matmul(V.transpose(0, 1, 3, 2), self._by_group(dM), out=self._by_group(block))
-            dU += block
+            np.matmul(V.transpose(0, 1, 3, 2), self._by_group(dM), out=self._by_group(dU))
         if dx is not None:
             self._input_gradient(dM, dx, workers)
 

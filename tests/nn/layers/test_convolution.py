@@ -258,7 +258,7 @@ def computed(method: Correlation, W: Array, x: Array, dy: Array) -> tuple[Array,
     method.set_weights(W)
     method.forward(x, y, workers)
     method.prepare_backward()
-    dU = method.zero_gradient(workers)
+    dU = np.full(method.U.shape, np.nan, W.dtype)
     method.backward(x, dy, dU, dx, workers)
     method.weight_gradient(dU, dW)
     return y, dx, dW
