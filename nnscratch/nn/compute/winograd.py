@@ -52,9 +52,6 @@ SMALL_PRODUCT = 1_000_000
 """Multiplications up to which OpenBLAS multiplies without copying its matrices first, where it has AVX-512
 (interface/gemm.c, "small matrix"): by a matrix of 6x6, the copies would take several times as long as the product."""
 
-IN_CACHE = 2_000_000
-"""Numbers of V and M that are worked on at a time: fewer, and threads hand the interpreter over too often."""
-
 
 def multiply(matrix: Array, numbers: Array, out: Array) -> None:
     """out[..., i, :] = sum_k matrix[i, k] numbers[..., k, :], in small products."""
@@ -87,8 +84,7 @@ class Winograd(Correlation):
 
     In scratch memory a block of images lies as (row, column, image, channel). Between one row of pixels and the next,
     and one column and the next, there are then many numbers in a piece, and A, B and their transposes, which are small,
-    multiply rows ("down") and then columns ("across") where these are: tiles that overlap are views. What lies between
-    the transforms across is done for some rows of points at a time, and stays in cache.
+    multiply rows and then columns where these are: tiles that overlap are views.
     """
 
     def __init__(self, geometry: Geometry, m: int) -> None:
@@ -99,12 +95,10 @@ class Winograd(Correlation):
         self.C = g.stride**2 * g.C
         self.down, self.across = -(-g.rows // m), -(-g.columns // m)
         self.tiles = self.down * self.across
-        self.seen = self.down * m + self.r - 1, self.across * m + self.r - 1
-        """Rows and columns that tiles see."""
         self.of_tile = self.C * g.K // g.groups
         """Multiplications per tile and point."""
         self.is_small = SMALL_PRODUCT // self.of_tile >= 128
-        self.U = np.empty((0, self.n, self.C // g.groups, g.K))
+        self.U = np.empty((0, self.C // g.groups, g.K))
 
     def multiplications(self) -> int:
         return self.tiles * self.n**2 * self.of_tile
@@ -116,21 +110,21 @@ class Winograd(Correlation):
     def images_per_block(self) -> int:
         """So many that calls last longer than threads take to hand the interpreter over, and dU is added rarely enough;
         but no more than products of small matrices allow, where these are."""
-        tiles = (16_000 + 2 * self.of_tile) // (self.C + self.geometry.K)
+        tiles = (24_000 + 2 * self.of_tile) // (self.C + self.geometry.K)
         if self.is_small:
             tiles = min(tiles, SMALL_PRODUCT // self.of_tile)
         return max(1, tiles // self.tiles)
 
     def set_weights(self, W: Array) -> None:
-        g, n, C = self.geometry, self.n, self.C // self.geometry.groups
+        g, points, C = self.geometry, self.n**2, self.C // self.geometry.groups
         if not len(self.U) or self.U.dtype != W.dtype:
             A, G, B = (each.astype(W.dtype) for each in transforms(self.m, self.r))
             self.A, self.A_T, self.B, self.B_T = A, A.T.copy(), B, B.T.copy()
             self.G = np.kron(G, G)
-            self.U = np.empty((n, n, C, g.K), W.dtype)
-            self.U_T = np.empty((n, n, g.groups, g.K // g.groups, C), W.dtype)
+            self.U = np.empty((points, C, g.K), W.dtype)
+            self.U_T = np.empty((points, g.groups, g.K // g.groups, C), W.dtype)
         self.W = self._as_of_stride_1(W)
-        np.matmul(self.G, self.W.reshape(self.r**2, -1), out=self.U.reshape(n * n, -1))
+        np.matmul(self.G, self.W.reshape(self.r**2, -1), out=self.U.reshape(points, -1))
 
     def prepare_backward(self) -> None:
         """U^T from W^T: products by a transposed matrix, a view, take longer."""
@@ -138,38 +132,23 @@ class Winograd(Correlation):
         np.matmul(self.G, W_T, out=self.U_T.reshape(self.n**2, -1))
 
     def forward(self, x: Array, y: Array, workers: Workers) -> None:
-        n, m, tiles, K = self.n, self.m, self.tiles * len(x), self.geometry.K
-        rows = self._down(x, workers)
-        half = workers.scratch("half", (n, m, tiles * K), x.dtype)
-        for v in self._rows_of_points(tiles):
-            V = self._across(rows[:, v], workers)
-            M = workers.scratch("M", (*V.shape[:-1], K), x.dtype)
-            np.matmul(self._by_group(V), self._by_group(self.U[v]), out=self._by_group(M))
-            multiply(self.A, M.reshape(*V.shape[:2], -1), half[v])
-        parts = workers.scratch("parts", (m, m, tiles * K), x.dtype)
-        multiply(self.A, half.swapaxes(0, 1), parts.swapaxes(0, 1))
-        for pixels, part in self._output_parts(y, parts):
+        V = self._transformed_input(x, workers)
+        M = workers.scratch("M", (self.n**2, V.shape[1], self.geometry.K), x.dtype)
+        np.matmul(self._by_group(V), self._by_group(self.U), out=self._by_group(M))
+        half = workers.scratch("half", (self.n, self.m, M[0].size), x.dtype)
+        multiply(self.A, M.reshape(self.n, self.n, -1), half)
+        tiles = workers.scratch("tiles", (self.m, self.m, M[0].size), x.dtype)
+        multiply(self.A, half.swapaxes(0, 1), tiles.swapaxes(0, 1))
+        for pixels, part in self._output_parts(y, tiles):
             pixels[...] = part
 
     def backward(self, x: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
-        n, tiles = self.n, self.tiles * len(x)
-        half = self._output_gradient_down(dy, workers)
-        # The part of dx that comes from some rows of points goes where their part of x was.
-        shape = (self.down, n, self.seen[1], len(x) * self.C)
-        rows = workers.scratch("rows", shape, x.dtype) if dU is None else self._down(x, workers)
-        for v in self._rows_of_points(tiles):
-            dM = workers.scratch("M", (len(half[v]), n, tiles, self.geometry.K), dy.dtype)
-            multiply(self.A_T, half[v], dM.reshape(*dM.shape[:2], -1))
-            if dU is not None:
-                V = self._by_group(self._across(rows[:, v], workers))
-                np.matmul(V.swapaxes(-1, -2), self._by_group(dM), out=self._by_group(dU[v]))
-            if dx is not None:
-                dV = workers.scratch("V", (*dM.shape[:-1], self.C), dy.dtype)
-                np.matmul(self._by_group(dM), self.U_T[v], out=self._by_group(dV))
-                across = dV.reshape(*dM.shape[:2], self.down, self.across, -1).transpose(2, 0, 3, 1, 4)
-                self._add(across, rows[:, v], workers)
+        dM = self._transformed_output_gradient(dy, workers)
+        if dU is not None:
+            V = self._by_group(self._transformed_input(x, workers))
+            np.matmul(V.transpose(0, 1, 3, 2), self._by_group(dM), out=self._by_group(dU))
         if dx is not None:
-            self._input_gradient(rows, dx, workers)
+            self._input_gradient(dM, dx, workers)
 
     def weight_gradient(self, dU: Array, dW: Array) -> None:
         g, s, r = self.geometry, self.geometry.stride, self.r
@@ -186,34 +165,24 @@ class Winograd(Correlation):
         return W.reshape(r * r, -1, g.K)
 
     def _by_group(self, numbers: Array) -> Array:
-        """(..., groups, rows, channels of a group): a view of (..., rows, channels)."""
-        return numbers.reshape(*numbers.shape[:-1], self.geometry.groups, -1).swapaxes(-2, -3)
+        """(points, groups, rows, channels of a group): a view of (points, rows, channels)."""
+        return numbers.reshape(*numbers.shape[:2], self.geometry.groups, -1).transpose(0, 2, 1, 3)
 
-    def _rows_of_points(self, tiles: int) -> list[slice]:
-        """Rows of points that are worked on at a time."""
-        numbers = self.n**2 * tiles * (self.C + self.geometry.K)
-        parts = min(self.n, -(-numbers // IN_CACHE))
-        return [slice(self.n * part // parts, self.n * (part + 1) // parts) for part in range(parts)]
-
-    def _down(self, x: Array, workers: Workers) -> Array:
-        """B d for the columns of every row of tiles: (down, n, columns, N C)."""
+    def _transformed_input(self, x: Array, workers: Workers) -> Array:
+        """V (n^2, tiles, C); the tiles in the order (down, across, image)."""
         g, n, s, N = self.geometry, self.n, self.geometry.stride, len(x)
-        rows, columns = self.seen
+        rows, columns = self.down * self.m + self.r - 1, self.across * self.m + self.r - 1
         padded = workers.scratch("padded", (rows, columns, N, g.groups, s, s, g.C // g.groups), x.dtype)
         above, below = -(-g.top // s), (g.top + g.H) // s
         padded[:above] = padded[below:] = 0
         padded[above:below, : -(-g.left // s)] = padded[above:below, (g.left + g.W) // s :] = 0
         for inside, pixels in self._phases(padded, x):
             inside[...] = pixels
-        half = workers.scratch("rows", (self.down, n, columns, N * self.C), x.dtype)
+        half = workers.scratch("half", (self.down, n, columns, N * self.C), x.dtype)
         multiply(self.B, overlapping(padded.reshape(rows, -1), n, self.m), half.reshape(self.down, n, -1))
-        return half
-
-    def _across(self, rows: Array, workers: Workers) -> Array:
-        """Rows of points of V (rows, n, tiles, C), tiles in the order (down, across, image), from what `_down` made."""
-        V = workers.scratch("V", (rows.shape[1], self.n, self.down, self.across, rows.shape[-1]), rows.dtype)
-        multiply(self.B, overlapping(rows, self.n, self.m), V.transpose(2, 0, 3, 1, 4))
-        return V.reshape(*V.shape[:2], -1, self.C)
+        V = workers.scratch("V", (n, n, self.down, self.across, N * self.C), x.dtype)
+        multiply(self.B, overlapping(half, n, self.m), V.transpose(2, 0, 3, 1, 4))
+        return V.reshape(n * n, -1, self.C)
 
     def _phases(self, padded: Array, x: Array) -> Iterator[tuple[Array, Array]]:
         """For each place in the s x s pixels that become one, as (rows, columns, N, groups, C / groups): the padded
@@ -227,17 +196,19 @@ class Winograd(Correlation):
                 inside = inside[: pixels.shape[0], : pixels.shape[1]]
                 yield inside, pixels[: inside.shape[0], : inside.shape[1]]
 
-    def _output_gradient_down(self, dy: Array, workers: Workers) -> Array:
-        """A^T dy for the columns of every row of tiles: (n, m, tiles K)."""
+    def _transformed_output_gradient(self, dy: Array, workers: Workers) -> Array:
+        """dM (n^2, tiles, K); the tiles in the order (down, across, image)."""
         n, m, size = self.n, self.m, self.tiles * dy.shape[0] * dy.shape[3]
-        parts = workers.scratch("parts", (m, m, size), dy.dtype)
+        tiles = workers.scratch("tiles", (m, m, size), dy.dtype)
         if (self.down * m, self.across * m) != dy.shape[1:3]:
-            parts[...] = 0
-        for pixels, part in self._output_parts(dy, parts):
+            tiles[...] = 0
+        for pixels, part in self._output_parts(dy, tiles):
             part[...] = pixels
         half = workers.scratch("half", (n, m, size), dy.dtype)
-        multiply(self.A_T, parts.swapaxes(0, 1), half.swapaxes(0, 1))
-        return half
+        multiply(self.A_T, tiles.swapaxes(0, 1), half.swapaxes(0, 1))
+        dM = workers.scratch("M", (n, n, size), dy.dtype)
+        multiply(self.A_T, half, dM)
+        return dM.reshape(n * n, -1, dy.shape[3])
 
     def _output_parts(self, y: Array, tiles: Array) -> Iterator[tuple[Array, Array]]:
         """Pixels of y and the tiles' numbers there, as (row and column in a tile, down, across, images, K).
@@ -259,23 +230,27 @@ class Winograd(Correlation):
         if size % self.m:
             yield slice(whole * self.m, size), slice(whole, whole + 1), size % self.m
 
-    def _input_gradient(self, rows: Array, dx: Array, workers: Workers) -> None:
-        """dx from the sums across of B^T dV: (down, n, columns, N C)."""
-        g, s = self.geometry, self.geometry.stride
-        padded = workers.scratch("padded", (*self.seen, len(dx), g.groups, s, s, g.C // g.groups), dx.dtype)
-        self._add(rows.reshape(self.down, self.n, -1), padded.reshape(self.seen[0], -1), workers)
+    def _input_gradient(self, dM: Array, dx: Array, workers: Workers) -> None:
+        g, n, s, N = self.geometry, self.n, self.geometry.stride, len(dx)
+        dV = workers.scratch("V", (n * n, dM.shape[1], self.C), dx.dtype)
+        np.matmul(self._by_group(dM), self.U_T, out=self._by_group(dV))
+        tiles = dV.reshape(n, n, self.down, self.across, -1).transpose(2, 0, 3, 1, 4)
+        half = self._added("half", tiles, workers)
+        padded = self._added("padded", half.reshape(self.down, n, -1), workers)
+        padded = padded.reshape(-1, half.shape[2], N, g.groups, s, s, g.C // g.groups)
         if g.top + g.H > padded.shape[0] * s or g.left + g.W > padded.shape[1] * s:
             dx[...] = 0  # pixels that no kernel sees
         for inside, pixels in self._phases(padded, dx):
             pixels[...] = inside
 
-    def _add(self, tiles: Array, rows: Array, workers: Workers) -> None:
-        """rows (..., rows, numbers): B^T of every tile, of (..., tiles, n, numbers), added where tiles overlap.
+    def _added(self, name: str, tiles: Array, workers: Workers) -> Array:
+        """(..., rows, numbers): B^T of every tile, of (..., tiles, n, numbers), added where tiles overlap.
 
         Tiles lie m rows apart: the first m rows of each cover the image once, what is beyond belongs to those below.
         """
         m, beyond = self.m, self.n - self.m
         *others, count, _, numbers = tiles.shape
+        rows = workers.scratch(name, (*others, count * m + beyond, numbers), tiles.dtype)
         rows[..., count * m :, :] = 0
         multiply(self.B_T[:m], tiles, rows[..., : count * m, :].reshape(*others, count, m, numbers))
         rest = workers.scratch("rest", (*others, count, beyond, numbers), tiles.dtype)
@@ -284,3 +259,4 @@ class Winograd(Correlation):
             part = rest[..., start : start + m, :]
             seen = overlapping(rows[..., m + start :, :], part.shape[-2], m)[..., :count, :, :]
             seen += part
+        return rows
