@@ -38,6 +38,19 @@ for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 ROOT = Path(__file__).resolve().parent.parent
 
 
+MEASURED = ("nn", "training", "teaching")
+"""Folders of tests whose coverage of nn and training counts. Tracing makes a test half as fast, and it would say little
+that a line was passed on the way of a whole training."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.pluginmanager.hasplugin("_cov"):
+        return
+    for item in items:
+        if item.path.relative_to(ROOT / "tests").parts[0] not in MEASURED:
+            item.add_marker(pytest.mark.no_cover)
+
+
 LARGE = ("cifar_cnn", "cifar_cnn_small", "cifar_mlp", "fashion_cnn")
 
 

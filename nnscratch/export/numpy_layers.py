@@ -86,7 +86,7 @@ def dense(layer: Dense, module: Module, x: str, y: str) -> str:
 
 @lines.of(Conv)
 def conv(layer: Conv, module: Module, x: str, y: str) -> str:
-    size = layer.method.geometry
+    size = layer.geometry
     padding = [
         (before, max((outputs - 1) * size.stride + size.kernel - pixels - before, 0))
         for outputs, pixels, before in ((size.rows, size.H, size.top), (size.columns, size.W, size.left))

@@ -66,7 +66,7 @@ def dense(layer: Dense, graph: Graph, x: str) -> str:
 
 @nodes.of(Conv)
 def conv(layer: Conv, graph: Graph, x: str) -> str:
-    size = layer.method.geometry
+    size = layer.geometry
     below = [
         max((outputs - 1) * size.stride + size.kernel - pixels - before, 0)
         for outputs, pixels, before in ((size.rows, size.H, size.top), (size.columns, size.W, size.left))

@@ -27,18 +27,26 @@ MAX_CHUNKS = 8
 
 
 def cheapest(geometry: Geometry) -> Correlation:
-    """The method that should take the least time; kernels of at least 3 places where tiles are read have a choice.
-
-    Tiles that round more are taken to cost a tenth more.
-    """
+    """The method that should take the least time; kernels of at least 3 places where tiles are read have a choice."""
     if geometry.groups == geometry.C == geometry.K > 1:
         return Depthwise(geometry)
-    methods: dict[Correlation, float] = {Im2col(geometry): 1.0}
+    methods: list[Correlation] = [Im2col(geometry)]
     r = -(-geometry.kernel // geometry.stride)
     if r >= 3:
-        for n in range(r + 1, LARGEST + 1):
-            methods[Winograd(geometry, n - r + 1)] = 1.0 if n <= EXACT else 1.1
-    return min(methods, key=lambda method: methods[method] * (method.multiplications() + MOVE * method.moved()))
+        methods += [Winograd(geometry, n - r + 1) for n in range(r + 1, LARGEST + 1)]
+    return min(methods, key=_cost)
+
+
+def fewest(method: Correlation, plain: Im2col) -> float:
+    """From how many images on the method takes less time than the plain one, to which kernels are as they are."""
+    saved = _cost(plain) - _cost(method)
+    return 2 * MOVE * method.prepared() / saved if saved > 0 else 0
+
+
+def _cost(method: Correlation) -> float:
+    """Of an image; tiles that round more are taken to cost a tenth more."""
+    rounds_more = isinstance(method, Winograd) and method.n > EXACT
+    return (method.multiplications() + MOVE * method.moved()) * (1.1 if rounds_more else 1.0)
 
 
 def correlate(method: Correlation, x: Array, b: Array | None, y: Array, workers: Workers) -> Array:

@@ -60,6 +60,10 @@ class Correlation:
         """About how many numbers an image has copied or transformed: what takes time beside the products."""
         raise NotImplementedError
 
+    def prepared(self) -> int:
+        """How many numbers are made of the kernels once a batch, and read again."""
+        return 0
+
     def images_per_block(self) -> int:
         """How many images a block should have."""
         raise NotImplementedError

@@ -107,6 +107,9 @@ class Winograd(Correlation):
         """A number that a matrix of n x n makes counts 2 (n + 1) / 5: fitted."""
         return 2 * (self.n + 1) * self.tiles * self.n**2 * (self.C + self.geometry.K) // 5
 
+    def prepared(self) -> int:
+        return self.n**2 * self.of_tile
+
     def images_per_block(self) -> int:
         """So many that calls last longer than threads take to hand the interpreter over, and dU is added rarely enough;
         but no more than products of small matrices allow, where these are."""

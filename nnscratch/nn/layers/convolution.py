@@ -11,9 +11,9 @@ import numpy as np
 
 from nnscratch.component import setting
 from nnscratch.errors import ShapeError
-from nnscratch.nn.compute.batch_correlation import cheapest, correlate, correlate_back
+from nnscratch.nn.compute.batch_correlation import cheapest, correlate, correlate_back, fewest
 from nnscratch.nn.compute.buffers import Array, Shape
-from nnscratch.nn.compute.correlation import Geometry
+from nnscratch.nn.compute.correlation import Geometry, Im2col
 from nnscratch.nn.equations import Equation, entry, largest
 from nnscratch.nn.initializers import Initializer
 from nnscratch.nn.layers.weighted_sum import WeightedSum
@@ -77,18 +77,23 @@ class Conv(WeightedSum):
                 f"weights that start from data need patches of {self.kernel} x {self.kernel} pixels, "
                 f"but the images have {H} x {W}"
             )
-        geometry = Geometry(H, W, C, self.channels, self.kernel, self.stride, top, left, rows, columns, self.groups)
-        self.method = cheapest(geometry)
+        self.geometry = Geometry(
+            H, W, C, self.channels, self.kernel, self.stride, top, left, rows, columns, self.groups
+        )
+        self.method = self.method_of_batches = cheapest(self.geometry)
+        self.method_of_few = Im2col(self.geometry)
+        self.few = fewest(self.method, self.method_of_few)
         return rows, columns, self.channels
 
     def needs_x_again(self) -> bool:
         return not self.frozen
 
     def forward(self, x: Array, training: bool) -> Array:
-        self.x, method = x, self.method
-        method.set_weights(self.W)
-        y = self.y_buffer((len(x), method.geometry.rows, method.geometry.columns, self.channels), x)
-        return correlate(method, x, self.b if self.bias else None, y, self.workers)
+        self.x = x
+        self.method = self.method_of_batches if training or len(x) >= self.few else self.method_of_few
+        self.method.set_weights(self.W)
+        y = self.y_buffer((len(x), self.geometry.rows, self.geometry.columns, self.channels), x)
+        return correlate(self.method, x, self.b if self.bias else None, y, self.workers)
 
     def backward(self, dy: Array) -> Array | None:
         dW = None if self.frozen else self.dW

@@ -324,6 +324,34 @@ def test_a_smaller_batch_after_a_larger_one_gives_what_it_gives_alone() -> None:
     np.testing.assert_allclose(network.forward(x[:3]), alone.forward(x[:3]), atol=1e-13)
 
 
+def test_one_image_for_prediction_goes_by_columns_and_a_batch_by_tiles_to_the_same_outputs() -> None:
+    """Kernels are made into tiles' form anew in every call: with one image, that alone would take most of its time."""
+    layer = Conv(64)
+    network = built(layer, (14, 14, 64))
+    x = images(500, (14, 14, 64))
+    of_many = network.forward(x).copy()
+    assert isinstance(layer.method, Winograd)
+    of_one = network.forward(x[:1])
+    assert isinstance(layer.method, Im2col)
+    np.testing.assert_allclose(of_one, of_many[:1], atol=1e-11)
+    network.forward(x[:1], training=True)
+    assert isinstance(layer.method, Winograd)
+
+
+def test_backward_after_a_prediction_is_that_after_training() -> None:
+    layer = Conv(64)
+    network = built(layer, (14, 14, 64))
+    x, dy = images(1, (14, 14, 64)), images(1, (14, 14, 64))
+    gradients = []
+    for training in (False, True):
+        network.forward(x, training)
+        dx = network.backward(dy)
+        assert dx is not None
+        gradients.append((dx.copy(), layer.dW.copy()))
+    for one, other in zip(*gradients, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-10)
+
+
 def test_evenly_cuts_a_range_without_gap_or_overlap() -> None:
     assert evenly(3, 10, 3) == [slice(3, 5), slice(5, 7), slice(7, 10)]
 
