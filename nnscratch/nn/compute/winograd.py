@@ -24,6 +24,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.correlation import Correlation, Geometry
+from nnscratch.nn.compute.products import SMALL_PRODUCT
 from nnscratch.nn.compute.workers import Workers
 
 POINTS = (0.0, 1.0, -1.0, 1 / 2, -2.0, -1 / 2, 2.0, 3 / 4, -4 / 3)
@@ -48,13 +49,11 @@ def transforms(m: int, r: int) -> tuple[Array, Array, Array]:
     return values(m).T, values(r), np.linalg.inv(values(n)).T
 
 
-SMALL_PRODUCT = 1_000_000
-"""Multiplications up to which OpenBLAS multiplies without copying its matrices first, where it has AVX-512
-(interface/gemm.c, "small matrix"): by a matrix of 6x6, the copies would take several times as long as the product."""
-
-
 def multiply(matrix: Array, numbers: Array, out: Array) -> None:
-    """out[..., i, :] = sum_k matrix[i, k] numbers[..., k, :], in small products."""
+    """out[..., i, :] = sum_k matrix[i, k] numbers[..., k, :], in small products.
+
+    By a matrix of 6x6, the copies that BLAS makes for large ones would take several times as long as the product.
+    """
     length = numbers.shape[-1]
     parts = -(-length * matrix.size // SMALL_PRODUCT)
     parts = next((each for each in range(parts, 4 * parts) if length % each == 0), 1)

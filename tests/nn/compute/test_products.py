@@ -11,9 +11,18 @@ from nnscratch.nn.compute.products import ALIGNED, SMALL, product, shares
 from nnscratch.nn.compute.workers import Workers
 
 SHAPES = [(128, 3072, 512), (3072, 128, 512), (130, 300, 70), (64, 784, 128), (1, 5000, 600), (7, 3, 2), (2100, 999, 1)]
+SHORT = [
+    (16, 784, 512),
+    (784, 16, 512),
+    (16, 512, 512),
+    (20, 1000, 96),
+    (17, 333, 1001),
+    (512, 784, 48),
+    (32, 3072, 512),
+]
 
 
-@pytest.mark.parametrize(("M", "K", "N"), SHAPES)
+@pytest.mark.parametrize(("M", "K", "N"), SHAPES + SHORT)
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_a_product_is_numpy_s_to_rounding(M: int, K: int, N: int, threads: int) -> None:
     rng = np.random.default_rng(0)
