@@ -302,7 +302,7 @@ class ConvNotTurned(Conv):
     """dx correlates with W as it is, and not turned around."""
 
     def backward(self, dy: Array) -> Array | None:
-        self.method.set_weights(self.W[::-1, ::-1])
+        self.method.set_weights(self.W[::-1, ::-1], self.workers)
         return super().backward(dy)
 
 

@@ -72,7 +72,8 @@ def correlate_back(
 ) -> None:
     """Writes those of the gradients dW, db and dx that are wanted, and so not None."""
     dW, db, dx = gradients
-    method.prepare_backward()
+    if dx is not None:
+        method.prepare_backward(workers)
     chunks = _chunks(method, len(x))
     dWs = None if dW is None else buffers.get("dW of chunks", (len(chunks), *dW.shape), dW.dtype)
     dbs = None if db is None else buffers.get("db of chunks", (len(chunks), *db.shape), db.dtype)

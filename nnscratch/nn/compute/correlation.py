@@ -68,7 +68,7 @@ class Correlation:
         """How many images a block should have."""
         raise NotImplementedError
 
-    def set_weights(self, W: Array) -> None:
+    def set_weights(self, W: Array, workers: Workers) -> None:
         """Takes the kernels that `forward` and `backward` are to use."""
         raise NotImplementedError
 
@@ -76,8 +76,8 @@ class Correlation:
         """Writes y for a block of images."""
         raise NotImplementedError
 
-    def prepare_backward(self) -> None:
-        """Gets ready what `backward` needs of the kernels beside what `forward` does; once a batch."""
+    def prepare_backward(self, workers: Workers) -> None:
+        """Gets ready what dx needs of the kernels beside what y does; once a batch."""
 
     def backward(self, x: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
         """Writes dU and dx of a block of images, each if wanted."""
@@ -130,7 +130,7 @@ class Im2col(Correlation):
         g = self.geometry
         return max(1, self.FLOATS // (g.rows * g.columns * max(g.kernel**2 * g.C, g.K)))
 
-    def set_weights(self, W: Array) -> None:
+    def set_weights(self, W: Array, workers: Workers) -> None:
         self.U = self._by_group(W)
 
     def forward(self, x: Array, y: Array, workers: Workers) -> None:

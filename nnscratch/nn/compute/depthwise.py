@@ -41,7 +41,7 @@ class Depthwise(Correlation):
     def images_per_block(self) -> int:
         return max(1, self.FLOATS // max(self.moved(), self.geometry.H * self.geometry.W * self.geometry.C))
 
-    def set_weights(self, W: Array) -> None:
+    def set_weights(self, W: Array, workers: Workers) -> None:
         g, kernels = self.geometry, W[:, :, 0]
         filled = np.zeros((g.kernel, self.q * g.stride, g.C), W.dtype)
         filled[:, : g.kernel] = kernels

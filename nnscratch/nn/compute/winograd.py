@@ -24,7 +24,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.correlation import Correlation, Geometry
-from nnscratch.nn.compute.products import SMALL_PRODUCT
+from nnscratch.nn.compute.products import SMALL_PRODUCT, product
 from nnscratch.nn.compute.workers import Workers
 
 POINTS = (0.0, 1.0, -1.0, 1 / 2, -2.0, -1 / 2, 2.0, 3 / 4, -4 / 3)
@@ -117,7 +117,7 @@ class Winograd(Correlation):
             tiles = min(tiles, SMALL_PRODUCT // self.of_tile)
         return max(1, tiles // self.tiles)
 
-    def set_weights(self, W: Array) -> None:
+    def set_weights(self, W: Array, workers: Workers) -> None:
         g, points, C = self.geometry, self.n**2, self.C // self.geometry.groups
         if not len(self.U) or self.U.dtype != W.dtype:
             A, G, B = (each.astype(W.dtype) for each in transforms(self.m, self.r))
@@ -126,12 +126,12 @@ class Winograd(Correlation):
             self.U = np.empty((points, C, g.K), W.dtype)
             self.U_T = np.empty((points, g.groups, g.K // g.groups, C), W.dtype)
         self.W = self._as_of_stride_1(W)
-        np.matmul(self.G, self.W.reshape(self.r**2, -1), out=self.U.reshape(points, -1))
+        product(self.G, self.W.reshape(self.r**2, -1), self.U.reshape(points, -1), workers)
 
-    def prepare_backward(self) -> None:
+    def prepare_backward(self, workers: Workers) -> None:
         """U^T from W^T: products by a transposed matrix, a view, take longer."""
         W_T = self.W.swapaxes(1, 2).reshape(self.r**2, -1)
-        np.matmul(self.G, W_T, out=self.U_T.reshape(self.n**2, -1))
+        product(self.G, W_T, self.U_T.reshape(self.n**2, -1), workers)
 
     def forward(self, x: Array, y: Array, workers: Workers) -> None:
         V = self._transformed_input(x, workers)

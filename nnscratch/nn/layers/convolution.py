@@ -91,7 +91,7 @@ class Conv(WeightedSum):
     def forward(self, x: Array, training: bool) -> Array:
         self.x = x
         self.method = self.method_of_batches if training or len(x) >= self.few else self.method_of_few
-        self.method.set_weights(self.W)
+        self.method.set_weights(self.W, self.workers)
         y = self.y_buffer((len(x), self.geometry.rows, self.geometry.columns, self.channels), x)
         return correlate(self.method, x, self.b if self.bias else None, y, self.workers)
 

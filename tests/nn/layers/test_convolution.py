@@ -255,9 +255,9 @@ def test_tiles_of_a_stride_compute_what_columns_do(
 def computed(method: Correlation, W: Array, x: Array, dy: Array) -> tuple[Array, Array, Array]:
     workers = Workers()
     y, dx, dW = (np.full(array.shape, np.nan, W.dtype) for array in (dy, x, W))
-    method.set_weights(W)
+    method.set_weights(W, workers)
     method.forward(x, y, workers)
-    method.prepare_backward()
+    method.prepare_backward(workers)
     dU = np.full(method.U.shape, np.nan, W.dtype)
     method.backward(x, dy, dU, dx, workers)
     method.weight_gradient(dU, dW)
