@@ -5,7 +5,7 @@ waits awake in Python takes the interpreter's lock from the thread that works. T
 (pthread_spin_lock), without that lock, as OpenBLAS's threads do; after some milliseconds without work they sleep.
 
 On a busy machine a thread may be held up in the middle of its work, and the others would wait for it, awake, in every
-operation. Who has waited for long works without the others for a while.
+operation. Who has waited for longer than the others' work would have taken works without them for a while.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class _Member:
         self.task: Task | None = None
         self.error: BaseException | None = None
         self.handed = self.served = 0
-        self.handed_at = self.held_up = 0.0
+        self.handed_at = self.held_up = self.worked = 0.0
         self.is_asleep, self.is_over = True, False
         self.thread = threading.Thread(target=self._serve, name="nnscratch", daemon=True)
         self.thread.start()
@@ -121,7 +121,8 @@ class _Member:
                     self.task()
             except BaseException as error:
                 self.error = error
-            self.held_up = perf_counter() - self.handed_at - (thread_time() - used)
+            self.worked = thread_time() - used
+            self.held_up = perf_counter() - self.handed_at - self.worked
             self.served = self.handed
             self.done.give()
 
@@ -189,8 +190,9 @@ class AwakeThreads:
                 raise error
 
     def _judge(self, waited: float) -> None:
-        """Does without the others for a while when there was a wait for one that the system had held up."""
-        if waited < LATE or max(member.held_up for member in self._members) < LATE:
+        """Does without the others for a while when one that the system had held up cost more time than they saved."""
+        saved = sum(member.worked for member in self._members)
+        if waited < max(LATE, saved) or max(member.held_up for member in self._members) < LATE:
             return
         now = perf_counter()
         self._pause = min(2 * self._pause, LONGEST) if now - self._late_at < 4 * self._pause else SHORTEST

@@ -98,7 +98,7 @@ def test_after_waiting_for_a_thread_that_was_held_up_the_caller_works_alone_each
     (member,) = threads._members
     lengths = []
     for _ in range(3):
-        member.held_up, threads._alone_until = 2 * LATE, 0.0
+        member.held_up, member.worked, threads._alone_until = 2 * LATE, LATE, 0.0
         started = time.perf_counter()
         threads._judge(waited=2 * LATE)
         lengths.append(threads._alone_until - started)
@@ -111,11 +111,16 @@ def test_after_waiting_for_a_thread_that_was_held_up_the_caller_works_alone_each
     assert len(seen) == 2
 
 
-@pytest.mark.parametrize(("waited", "held_up"), [(LATE / 2, 1.0), (1.0, LATE / 2)], ids=["no wait", "longer work"])
-def test_a_thread_nobody_waited_for_or_that_worked_all_the_time_is_not_late(waited: float, held_up: float) -> None:
+@pytest.mark.parametrize(
+    ("waited", "held_up", "worked"),
+    [(LATE / 2, 1.0, 0.0), (1.0, LATE / 2, 0.0), (0.01, 0.01, 0.02)],
+    ids=["no wait", "longer work", "it saved more than the wait cost"],
+)
+def test_a_thread_that_cost_no_time_is_not_late(waited: float, held_up: float, worked: float) -> None:
     threads = AwakeThreads(1)
     done_by(threads)
-    threads._members[0].held_up, threads._alone_until = held_up, 0.0
+    (member,) = threads._members
+    member.held_up, member.worked, threads._alone_until = held_up, worked, 0.0
     threads._judge(waited)
     assert threads._alone_until == 0.0
 
