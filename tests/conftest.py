@@ -39,8 +39,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 MEASURED = ("nn", "training", "teaching")
-"""Folders of tests whose coverage of nn and training counts. Tracing makes a test half as fast, and it would say little
-that a line was passed on the way of a whole training."""
+"""Folders of tests whose coverage of nn and training counts. Tracing makes a test take a third longer or more, and it
+would say little that a line was passed on the way of a whole training."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

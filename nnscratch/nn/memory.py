@@ -1,8 +1,7 @@
 """Whose memory a layer writes into: who needs an array again decides, once a chain is built.
 
 An array that a backward pass reads again stays in memory of the layer that made it. One that only the neighbour reads
-(most gradients, and the outputs that are put into another form at once) goes through two arrays that all layers share:
-of cifar_cnn's step, half.
+(most gradients, and the outputs that are put into another form at once) goes through two arrays that all layers share.
 """
 
 from __future__ import annotations

@@ -99,15 +99,6 @@ class Correlation:
         padded[:, g.top : bottom, g.left : right] = x[:, : bottom - g.top, : right - g.left]
         return padded
 
-    def unpad(self, padded: Array, dx: Array) -> None:
-        """dx from the gradient of the padded image, unless that lies there: pixels that no kernel saw get 0."""
-        g = self.geometry
-        bottom, right = min(g.top + g.H, padded.shape[1]), min(g.left + g.W, padded.shape[2])
-        dx[:, bottom - g.top :] = 0
-        dx[:, :, right - g.left :] = 0
-        if not np.may_share_memory(padded, dx):
-            dx[:, : bottom - g.top, : right - g.left] = padded[:, g.top : bottom, g.left : right]
-
 
 class Im2col(Correlation):
     """What the kernel sees at every output pixel is copied into a row of a matrix, "columns" (Chellapilla et al. 2006).
@@ -186,7 +177,7 @@ class Im2col(Correlation):
                     seen[...] = part
                 else:
                     seen += part
-        self.unpad(padded, dx)
+        self._unpad(padded, dx)
 
     def _whole(self, dx: Array, workers: Workers) -> Array:
         """Where the gradient of the padded image goes: over dx, if there is no padding."""
@@ -194,3 +185,12 @@ class Im2col(Correlation):
         if (g.top, g.left) == (0, 0) and rows <= g.H and columns <= g.W:
             return dx[:, :rows, :columns]
         return workers.scratch("padded", (len(dx), rows, columns, g.C), dx.dtype)
+
+    def _unpad(self, padded: Array, dx: Array) -> None:
+        """dx from the gradient of the padded image, unless that lies there: pixels that no kernel saw get 0."""
+        g = self.geometry
+        bottom, right = min(g.top + g.H, padded.shape[1]), min(g.left + g.W, padded.shape[2])
+        dx[:, bottom - g.top :] = 0
+        dx[:, :, right - g.left :] = 0
+        if not np.may_share_memory(padded, dx):
+            dx[:, : bottom - g.top, : right - g.left] = padded[:, g.top : bottom, g.left : right]

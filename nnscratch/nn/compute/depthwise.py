@@ -4,7 +4,8 @@
 
 There is no sum over channels, and so no matrix product: per output and weight one multiplication and one addition, done
 along rows of pixels and their channels, (columns C,), which lie behind one another in memory. Each gradient is such a
-sum, too: dW over the same products, dx of dy, spread out by the stride, with the kernels turned around.
+sum, too: dW over the same products, and dx, for the pixels of each phase of the stride, over dy and the weights that
+met them.
 """
 
 from __future__ import annotations

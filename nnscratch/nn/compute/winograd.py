@@ -9,10 +9,10 @@ For fixed g this is a linear map of z, and its transpose is the correlation y_i 
 
     y = A [ (G g) * (B d) ]               A = V_m^T,  G = V_r,  B = V_n^-T,  y (m,), d (n,)
 
-In two dimensions the maps act on rows and columns: on a tile read as a vector, A (x) A and so on, (x) the Kronecker
-product. The sum over channels, done on the transformed tiles, is one matrix product per point pair, and the maps
-themselves are matrix products, too. Of 36 multiplications for a 3x3 kernel and 2x2 outputs, 16 are left; of 144 for
-4x4 outputs, 36; of 441 for 7x7, 81. Every step is linear, so each gradient is the transposed step.
+In two dimensions the maps act on rows, then on columns. The sum over channels, done on the transformed tiles, is one
+matrix product per pair of points, and the maps themselves are matrix products, too. Of 36 multiplications for a 3x3
+kernel and 2x2 outputs, 16 are left; of 144 for 4x4 outputs, 36; of 441 for 7x7, 81. Every step is linear, so each
+gradient is the transposed step.
 """
 
 from __future__ import annotations
