@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.workers import Workers, cut
 from nnscratch.nn.parameters import Parameters
 
 
@@ -17,15 +18,18 @@ class LayerMeasurements:
     Healthy networks learn at an update ratio around 1e-3.
     """
 
-    def __init__(self, parameters: Parameters, per_epoch: int = 10) -> None:
+    def __init__(self, parameters: Parameters, workers: Workers, per_epoch: int = 10) -> None:
         self.parameters = parameters
+        self.workers = workers
         self.per_epoch = per_epoch
+        """Of how many steps in an epoch it is measured at most."""
         names: dict[str, list[str]] = {}
         for name in self.parameters.named():
             names.setdefault(name.rpartition(".")[0], []).append(name)
         self._layers = names
         self._before = np.empty_like(self.parameters.theta)
         self._gradient_norms: dict[str, float] = {}
+        self._norms_before: dict[str, float] = {}
 
     @staticmethod
     def size(parameters: Parameters) -> int:
@@ -34,44 +38,59 @@ class LayerMeasurements:
 
     def is_due(self, step: int, steps_per_epoch: int) -> bool:
         """Whether step number `step` of an epoch, from 0, is one of the sample."""
-        return step % max(1, steps_per_epoch // self.per_epoch) == 0
+        return step % -(-steps_per_epoch // self.per_epoch) == 0
 
     def before_update(self) -> None:
-        """Takes the gradient norms and remembers the weights."""
-        self._gradient_norms = self._norms(self.parameters.gradient)
-        np.copyto(self._before, self.parameters.theta)
+        """Takes the norms of gradient and weights, and remembers the weights."""
+        theta, before = self.parameters.theta, self._before
+        self._gradient_norms = self._norms(sum_of_squares, self.parameters.gradient)
+        self._norms_before = self._norms(_squares_copied, theta, before)
 
     def after_update(self) -> dict[str, float]:
         """The values of this step by their logged names."""
-        weights = self._norms(self._before)
-        np.subtract(self.parameters.theta, self._before, out=self._before)
-        changes = self._norms(self._before)
+        weights, changes = self._norms_before, self._norms(_squares_of_change, self.parameters.theta, self._before)
         values = {f"gradient_norm/{layer}": norm for layer, norm in self._gradient_norms.items()}
         for layer, change in changes.items():
             values[f"update_ratio/{layer}"] = change / weights[layer] if weights[layer] else 0.0
         return values
 
-    def _norms(self, vector: Array) -> dict[str, float]:
-        arrays: Mapping[str, Array] = self.parameters.named(vector)
+    def _norms(self, squares: Callable[..., float], *vectors: Array) -> dict[str, float]:
+        """Of every layer, the root of the sum of squares(*pieces of its part of the vectors)."""
+        named = [self.parameters.named(vector) for vector in vectors]
         return {
-            layer: float(np.sqrt(sum(sum_of_squares(arrays[name]) for name in names)))
+            layer: float(np.sqrt(sum(self._sum(squares, [each[name].reshape(-1) for each in named]) for name in names)))
             for layer, names in self._layers.items()
         }
+
+    def _sum(self, squares: Callable[..., float], arrays: Sequence[Array]) -> float:
+        """Piece by piece on all cores; the pieces, and so the digits, do not depend on their number."""
+        return sum(self.workers.by_rows(squares, arrays, cut(len(arrays[0]))))
 
 
 def global_norm(gradient: Array) -> float:
     """|g| over the whole vector; nan or inf exactly when some entry is nan or inf."""
-    # One BLAS call: its threads are still awake from the backward pass, ours would have to be woken.
     return float(np.sqrt(sum_of_squares(gradient)))
 
 
 def sum_of_squares(array: Array) -> float:
     """|array|^2, which may be beyond float32's range; nan or inf exactly when some entry is nan or inf."""
+    # In one call: it waits for the memory, which two threads would not make faster.
     with np.errstate(over="ignore"):
         total = float(np.vdot(array, array))
     if not np.isfinite(total) and np.isfinite(array).all():
         return float(np.sum(np.square(array, dtype=np.float64)))  # the squares left float32's range, not the values
     return total
+
+
+def _squares_copied(piece: Array, copy: Array) -> float:
+    """|piece|^2; writes the piece to `copy`."""
+    np.copyto(copy, piece)
+    return sum_of_squares(copy)
+
+
+def _squares_of_change(piece: Array, before: Array) -> float:
+    """|piece - before|^2; writes the difference over `before`."""
+    return sum_of_squares(np.subtract(piece, before, out=before))
 
 
 def clip_by_norm(gradient: Array, norm: float, maximum: float) -> None:

@@ -88,7 +88,7 @@ class TrainingStep:
         recipe.optimizer.bind(parameters, workers, self.own)
         self.gradient = parameters.gradient[: parameters.trainable_size]
         self.theta = parameters.theta[: parameters.trainable_size]
-        self.measurements = LayerMeasurements(parameters)
+        self.measurements = LayerMeasurements(parameters, workers)
         self.average: Array | None = parameters.values.copy() if recipe.averaging else None
         """theta and the running statistics, averaged over the steps."""
         self._scratch = np.empty_like(parameters.values) if recipe.averaging else None
