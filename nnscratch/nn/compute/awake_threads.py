@@ -6,6 +6,10 @@ waits awake in Python takes the interpreter's lock from the thread that works. T
 
 On a busy machine a thread may be held up in the middle of its work, and the others would wait for it, awake, in every
 operation. Who has waited for longer than the others' work would have taken works without them for a while.
+
+An interrupt (Ctrl-C) may end the caller between any two operations here, and whoever caught it calls again. So what is
+to be done and what is done are numbered, each written at once with all that belongs to it, and signals say only that
+there may be something new: one that is given twice, or left over, does no harm.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from time import perf_counter, sleep, thread_time
 from typing import Any, Protocol
 
@@ -59,8 +64,14 @@ class SleepSignal:
     """One that is waited for asleep, for systems whose C library has no other."""
 
     def __init__(self) -> None:
-        semaphore = threading.Semaphore(0)
-        self.give, self.take = semaphore.release, semaphore.acquire
+        self._lock = threading.Lock()  # the semaphores of `threading` cannot be given while garbage is collected
+        self.take = self._lock.acquire
+        self.take()
+
+    def give(self) -> object:
+        with suppress(RuntimeError):  # it is given already
+            self._lock.release()
+        return None
 
 
 try:
@@ -79,62 +90,141 @@ class _Member:
         self.go: Signal = FAST()
         self.done: Signal = FAST()
         self.wake: Signal = SleepSignal()
-        self.task: Task | None = None
+        self.order: tuple[int, Task | None, bool] = 0, None, False
+        """Its number, what to do (None: sleep), and whether it is the last."""
+        self.served = 0
+        """The number of the last order that is done, of which the following tells."""
         self.error: BaseException | None = None
-        self.handed = self.served = 0
-        self.handed_at = self.held_up = self.worked = 0.0
-        self.is_asleep, self.is_over = True, False
-        self.thread = threading.Thread(target=self._serve, name="nnscratch", daemon=True)
-        self.thread.start()
+        self.worked = self.held_up = 0.0
+        """Seconds of its own time, and those that the system made it wait since `handed_at`."""
+        self.handed_at = 0.0
+        threading.Thread(target=self._serve, name="nnscratch", daemon=True).start()
 
-    def hand(self, task: Task | None) -> None:
-        """Lets the thread do that; None: sleep."""
-        waits_for = self.wake if self.is_asleep else self.go
-        self.task, self.is_asleep, self.handed_at = task, task is None, perf_counter()
-        self.handed += 1
-        waits_for.give()
+    @property
+    def is_asleep(self) -> bool:
+        """Whether the last it was handed is to sleep."""
+        return self.order[1] is None
 
-    def result(self) -> None:
+    def hand(self, task: Task | None, is_last: bool = False) -> None:
+        """Lets the thread do that, after what it was handed before; None: sleep, or end."""
+        number, before, _ = self.order
+        if self.served != number:
+            self.settle()
+        self.handed_at = perf_counter()
+        self.order = number + 1, task, is_last
+        (self.wake if before is None else self.go).give()
+
+    def wait(self) -> None:
         """Waits until what it was handed is done."""
-        self.done.take()
-        while self.served != self.handed:  # that was an earlier task's, whose caller was interrupted
+        number = self.order[0]
+        while self.served != number:
             self.done.take()
-        self.task = None
 
-    def end(self) -> None:
-        """Lets the thread return, and waits for it."""
-        self.is_over = True
-        self.hand(None)
-        if self.thread is not threading.current_thread():
-            self.thread.join()
+    def settle(self) -> None:
+        """The same after an interrupt, which may have come before the thread was given its signal."""
+        while self.served != self.order[0]:
+            self.go.give()
+            self.wake.give()
+            self.done.take()
 
     def _serve(self) -> None:
-        waits_for = self.wake
-        while True:
+        number, is_last, waits_for = 0, False, self.wake
+        while not is_last:
             waits_for.take()
-            if self.is_over:
-                return
-            waits_for = self.wake if self.task is None else self.go
+            if self.order[0] == number:
+                continue
+            number, task, is_last = self.order
+            waits_for = self.wake if task is None else self.go
+            self.error = None
             used = thread_time()
             try:
-                if self.task is not None:
-                    self.task()
+                if task is not None:
+                    task()
             except BaseException as error:
                 self.error = error
+            task = None
             self.worked = thread_time() - used
             self.held_up = perf_counter() - self.handed_at - self.worked
-            self.served = self.handed
+            self.served = number
             self.done.give()
 
 
-class _Activity:
-    """What the threads share with the one that sends them to sleep."""
+class _Pool:
+    """Threads that are handed the same task, and one that sends them to sleep, and ends them."""
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.runs = 0
-        self.is_awake = threading.Event()
-        self.is_over = False
+    def __init__(self, threads: int) -> None:
+        self.members = [_Member() for _ in range(threads)]
+        self._user: dict[None, object] = {}
+        """A ticket of whoever hands out work, while he does. It is known before it is put here: of a lock, an interrupt
+        may leave unknown whether it was taken."""
+        self._runs = 0
+        self._roused: Signal = SleepSignal()
+        self._is_awake = self._is_over = False
+        threading.Thread(target=self._watch, name="nnscratch", daemon=True).start()
+
+    def run(self, task: Task) -> float | None:
+        """task() in these threads and the calling one: how long that one waited for the others at the end.
+
+        None, and nothing is done, when they are at work already. Raises what one of them raised.
+        """
+        ticket = object()
+        try:
+            if self._user.setdefault(None, ticket) is not ticket:
+                return None
+            return self._run(task)
+        finally:
+            if None in self._user and self._user[None] is ticket:  # without a call: after each may come an interrupt
+                del self._user[None]
+
+    def end(self) -> None:
+        """Ends the threads, soon. Waits for nothing: it may be called by the garbage collector, in any of them."""
+        self._is_over = True
+        self._roused.give()
+
+    def _run(self, task: Task) -> float:
+        try:
+            for member in self.members:
+                member.hand(task)
+            task()
+            done = perf_counter()
+            for member in self.members:
+                member.wait()
+        except BaseException:  # none may go on writing after an error here
+            for member in self.members:
+                member.settle()
+            raise
+        waited = perf_counter() - done
+        self._runs += 1
+        if not self._is_awake:
+            self._roused.give()
+            self._is_awake = True
+        for member in self.members:
+            if member.error is not None:
+                raise member.error
+        return waited
+
+    def _watch(self) -> None:
+        while not self._is_over:
+            self._roused.take()
+            runs = -1
+            while not self._is_over and (self._runs != runs or not self._send_all_to_sleep()):
+                runs = self._runs
+                sleep(IDLE)
+        while not self._send_all_to_sleep(for_good=True):
+            sleep(IDLE)
+
+    def _send_all_to_sleep(self, for_good: bool = False) -> bool:
+        """Whether nobody used them, so that they sleep now."""
+        ticket = object()
+        if self._user.setdefault(None, ticket) is not ticket:
+            return False
+        self._is_awake = False
+        for member in self.members:
+            member.hand(None, for_good)
+        for member in self.members:
+            member.wait()
+        del self._user[None]
+        return True
 
 
 class AwakeThreads:
@@ -142,13 +232,8 @@ class AwakeThreads:
 
     def __init__(self, others: int) -> None:
         self._others = others
-        self._forget()
-
-    def _forget(self) -> None:
-        """Begins without threads: a process that was forked has none of those that it remembers."""
-        self._process = os.getpid()
-        self._members: list[_Member] = []
-        self._activity = _Activity()
+        self._pools: dict[int, _Pool] = {}
+        """By the process that started it: one that was forked has none of the threads that it remembers."""
         self._alone_until = self._late_at = 0.0
         self._pause = SHORTEST
 
@@ -158,77 +243,29 @@ class AwakeThreads:
         The calling thread may be the only one: when the others are at work already, and for a while after it waited
         for them. So the tasks share out what there is to do, and one alone does it all.
         """
-        if self._process != os.getpid():
-            self._forget()
-        if perf_counter() < self._alone_until or not self._activity.lock.acquire(blocking=False):
+        if perf_counter() < self._alone_until:
             task()
             return
-        try:
-            self._run_together(task)
-        finally:
-            self._activity.lock.release()
-
-    def _run_together(self, task: Task) -> None:
-        members = self._members or self._start()
-        handed = []
-        try:
-            for member in members:
-                member.hand(task)
-                handed.append(member)
+        pool = self._pools.get(os.getpid()) or self._start()
+        waited = pool.run(task)
+        if waited is None:
             task()
-        finally:  # none may go on writing after an error here
-            done = perf_counter()
-            for member in handed:
-                member.result()
-            self._judge(perf_counter() - done)
-        self._activity.runs += 1
-        if not self._activity.is_awake.is_set():
-            self._activity.is_awake.set()
-        for member in members:
-            error, member.error = member.error, None
-            if error is not None:
-                raise error
+        elif waited >= LATE:
+            self._judge(waited, pool.members)
 
-    def _judge(self, waited: float) -> None:
+    def _judge(self, waited: float, members: Sequence[_Member]) -> None:
         """Does without the others for a while when one that the system had held up cost more time than they saved."""
-        saved = sum(member.worked for member in self._members)
-        if waited < max(LATE, saved) or max(member.held_up for member in self._members) < LATE:
+        if waited < sum(member.worked for member in members) or max(member.held_up for member in members) < LATE:
             return
         now = perf_counter()
         self._pause = min(2 * self._pause, LONGEST) if now - self._late_at < 4 * self._pause else SHORTEST
         self._late_at, self._alone_until = now, now + self._pause
 
-    def _start(self) -> list[_Member]:
-        self._members = [_Member() for _ in range(self._others)]
-        watch = threading.Thread(target=_send_to_sleep, args=(self._members, self._activity), daemon=True)
-        watch.start()
-        weakref.finalize(self, _end, self._process, self._members, self._activity)
-        return self._members
-
-
-def _send_to_sleep(members: Sequence[_Member], activity: _Activity) -> None:
-    """Watches the threads while they are awake."""
-    while True:
-        activity.is_awake.wait()
-        runs = activity.runs
-        sleep(IDLE)
-        if activity.is_over:
-            return
-        if activity.runs == runs and activity.lock.acquire(blocking=False):
-            if activity.runs == runs and not activity.is_over:
-                activity.is_awake.clear()
-                for member in members:
-                    member.hand(None)
-                    member.result()
-            activity.lock.release()
-
-
-def _end(process: int, members: Sequence[_Member], activity: _Activity) -> None:
-    """Ends all threads of this process: none may wait in the C library when its memory is gone."""
-    if process != os.getpid():
-        return
-    with activity.lock:
-        activity.is_over = True
-        activity.is_awake.set()
-        for member in members:
-            member.end()
+    def _start(self) -> _Pool:
+        pool = _Pool(self._others)
+        kept = self._pools.setdefault(os.getpid(), pool)
+        if kept is pool:
+            weakref.finalize(self, pool.end)
+        else:  # another thread was quicker
+            pool.end()
+        return kept
