@@ -116,7 +116,7 @@ class Network(Chain):
         return twin
 
     def use_workers(self, workers: Workers) -> None:
-        """Has the layers do their work on these threads from now on; results do not depend on how many they are."""
+        """Has the layers do their work on these threads from now on; how many they are changes results by rounding."""
         self.workers = workers
         for layer in self.walk():
             layer.wire(self.dtype, self.moment, workers)

@@ -100,8 +100,8 @@ def correlate_back(
 
 
 def evenly(start: int, stop: int, pieces: int) -> list[slice]:
-    """The range cut into that many slices of equal length, give or take one."""
-    borders = [start + (stop - start) * index // pieces for index in range(pieces + 1)]
+    """The range cut into that many slices of equal length, give or take one; one that is empty has none."""
+    borders = [start + (stop - start) * index // pieces for index in range(pieces + 1)] if pieces else []
     return list(starmap(slice, pairwise(borders)))
 
 

@@ -409,3 +409,14 @@ def test_whitening_of_a_later_layer_sees_that_layers_inputs() -> None:
     network.fit_to(x)
     y = network.forward(x).reshape(-1, 4)[:, :2]
     np.testing.assert_allclose(y.T @ y / len(y), np.eye(2), atol=1e-6)
+
+
+@pytest.mark.parametrize("layer", [Conv(4), Conv(4, groups=4), Conv(4, groups=2), Conv(5, kernel=1), Conv(4, stride=2)])
+def test_a_batch_without_images_gives_no_outputs_and_gradients_of_zero(layer: Conv) -> None:
+    network = Network([layer, Flatten(), Dense(3)], (12, 12, 4))
+    network.initialize(RandomStreams(0))
+    network.parameters.gradient[...] = 7
+    y = network.forward(np.zeros((0, 12, 12, 4), np.float32), training=True)
+    network.backward(np.zeros_like(y))
+    assert y.shape == (0, 3)
+    assert not network.parameters.gradient.any()
