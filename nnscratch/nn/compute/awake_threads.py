@@ -115,9 +115,9 @@ class _Member:
         (self.wake if before is None else self.go).give()
 
     def wait(self) -> None:
-        """Waits until what it was handed is done."""
-        number = self.order[0]
-        while self.served != number:
+        """Waits until what it was just handed is done."""
+        self.done.take()
+        while self.served != self.order[0]:  # that signal was left over
             self.done.take()
 
     def settle(self) -> None:
