@@ -53,7 +53,8 @@ class GroupSummary:
     @property
     def interval(self) -> Interval | None:
         """Of the mean; None before a run is completed."""
-        return interval(list(self.scores.values()), self.overlap) if self.scores else None
+        values, ends = list(self.scores.values()), (0, 1) if self.metric == "accuracy" else ()
+        return interval(values, self.overlap, *ends) if values else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json."""

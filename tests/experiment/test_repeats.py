@@ -173,6 +173,21 @@ def rewrite_scores(path: Path, scores: dict[int, float]) -> None:
         metrics.write_text("\n".join(kept) + "\n")
 
 
+def test_no_interval_of_an_accuracy_passes_0_or_100_per_cent(tmp_path: Path) -> None:
+    run_group(tmp_path, seeds=(1, 2, 3))
+    run_group(tmp_path, seeds=(1, 2, 3), l2=0.01)
+    runs = tmp_path / "runs"
+    rewrite_scores(runs / "tiny", {1: 0.9, 2: 0.98, 3: 1.0})
+    rewrite_scores(runs / "tiny-2", {1: 0.0, 2: 0.9, 3: 0.1})
+    found = compared(tmp_path, ["tiny", "tiny-2"])
+    (_, high), (_, low) = found.groups
+    assert high.headline() == "test 96.0 ± 5.3 % (3 seeds, 95 % interval 82.9 to 100.0)"
+    assert high.to_dict()["high"] == 1
+    assert low.to_dict()["low"] == 0
+    assert "82.9 to 100.0" in found.to_text()
+    assert found.to_dict()["differences"][0]["interval"]["low"] == -1
+
+
 def test_two_groups_are_compared_in_pairs_of_one_seed(tmp_path: Path) -> None:
     run_group(tmp_path, seeds=(1, 2, 3))
     run_group(tmp_path, seeds=(3, 1, 2), l2=0.01)

@@ -32,6 +32,13 @@ def test_the_interval_of_three_figures_is_four_standard_errors_wide_on_each_side
     assert found.high == pytest.approx(0.899 + 4.302653 * 0.003 / math.sqrt(3))
 
 
+def test_the_interval_of_a_share_ends_at_none_and_at_all() -> None:
+    # 0.5 +- 4.302653 * 0.5 / sqrt(3) would be -0.742 to 1.742.
+    found = interval([0.0, 0.5, 1.0], least=0, most=1)
+    assert (found.low, found.high) == (0, 1)
+    assert interval([0.0, 0.5, 1.0]).high == pytest.approx(0.5 + 4.302653 * 0.5 / math.sqrt(3))
+
+
 def test_one_figure_has_a_mean_and_no_interval() -> None:
     found = interval([0.9])
     assert (found.mean, found.deviation, found.low) == (0.9, None, None)

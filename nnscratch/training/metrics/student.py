@@ -34,8 +34,12 @@ class Interval:
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
 
-def interval(values: Sequence[float], overlap: float = 0.0) -> Interval:
+def interval(
+    values: Sequence[float], overlap: float = 0.0, least: float = -math.inf, most: float = math.inf
+) -> Interval:
     """The mean of the values, and its 95 % interval: mean +- t s sqrt(1/n + overlap), t of n - 1 degrees of freedom.
+
+    It ends at `least` and `most`, which no mean of such values can pass: a share's at 0 and 1.
 
     `overlap` is 0 for independent figures. The folds of one data set are not: they share most of their training
     examples, and their interval would be too narrow without the share of held-out to training examples, 1 / (k - 1)
@@ -46,7 +50,7 @@ def interval(values: Sequence[float], overlap: float = 0.0) -> Interval:
         return Interval(fmean(values), n)
     mean, deviation = fmean(values), stdev(values)
     half = quantile(1 - (1 - CONFIDENCE) / 2, n - 1) * deviation * math.sqrt(1 / n + overlap)
-    return Interval(mean, n, deviation, mean - half, mean + half)
+    return Interval(mean, n, deviation, max(least, mean - half), min(most, mean + half))
 
 
 def repetitions_needed(difference: float, deviation: float) -> int | None:
