@@ -64,6 +64,15 @@ def warn_of_another_machine(then: Machine, now: Machine, display: Display) -> No
         display.warn(f"the run was started with another {what} ({old}, now {new}): it will not repeat bit for bit")
 
 
+def tell_what_is_repeated(run: RunDirectory, done: int, display: Display, *, exactly: bool) -> None:
+    """Says which epochs a process had trained, and ended before a checkpoint held them."""
+    trained = len(run.read_history())
+    if trained > done:
+        which = f"epochs {done + 1} to {trained} are" if trained > done + 1 else f"epoch {trained} is"
+        again = "trained again" + (", to the same figures" if exactly else "")
+        display.say(f"last checkpoint: epoch {done}; {which} {again}")
+
+
 def finished(training: Training, meta: Meta, display: Display) -> TrainingSummary | None:
     """What the run said when it was trained and tested to its end; None when there is something left to do."""
     config, run, done = training.config, training.run, training.trainer.progress.epoch

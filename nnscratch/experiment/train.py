@@ -19,7 +19,9 @@ from nnscratch.experiment.resumption import (
     check_data,
     check_epochs,
     finished,
+    other_machine,
     tell_new_length,
+    tell_what_is_repeated,
     warn_of_another_machine,
 )
 from nnscratch.experiment.session import Session, draw
@@ -203,6 +205,8 @@ def _restored_recorder(
     check_data(run, header.dataset, recorder.meta.dataset)
     recorder.best = restore(checkpoint, file, trainer)
     check_epochs(run, trainer.progress.epoch, config)
+    is_alike = trained == config and not other_machine(header.machine, recorder.meta.machine)
+    tell_what_is_repeated(run, trainer.progress.epoch, display, exactly=is_alike)
     warn_of_another_machine(header.machine, recorder.meta.machine, display)
     tell_new_length(trainer, trained.training.epochs, training.steps_per_epoch, display)
     return recorder

@@ -19,6 +19,7 @@ from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.meta import Meta
 from nnscratch.runs.status import status_of
+from nnscratch.runs.summary import best_epoch
 from nnscratch.training.progress import Monitor
 
 REFRESH = 5
@@ -76,7 +77,7 @@ def _contents(run: RunDirectory, moment: Moment, note: str, *, goes_on: bool) ->
     said = "training" if goes_on and meta.status == "running" else status_of(run, meta)
     is_over = not goes_on and said != "running"
     monitor = Monitor(moment.monitor) if moment.monitor else None
-    best = monitor.best_epoch(history) if monitor is not None else None
+    best = best_epoch(run, meta, history) if is_over else monitor.best_epoch(history) if monitor is not None else None
     notes = [*([note] if note else []), *([meta.error] if meta.error is not None else []), *_warnings(run)]
     command, label = _next_command(run, said) if is_over else ("", "")
     now = time.strftime("%Y-%m-%d %H:%M:%S")

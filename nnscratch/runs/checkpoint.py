@@ -91,6 +91,23 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return checkpoint
 
 
+def epoch_of_weights(path: Path) -> int | None:
+    """The epoch that a best.npz says its weights are from, without reading those; None without such a file."""
+    if not path.is_file():  # a pipe would be waited for
+        return None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            member = archive.getinfo(f"{HEADER}.npy")
+            if member.compress_type != zipfile.ZIP_STORED:
+                return None
+            with archive.open(member) as stream:
+                epoch = json.loads(read_npy(stream, member.file_size, HEADER).tobytes())["best_epoch"]
+    # A damaged archive can fail in zipfile and in the JSON parser in any way.
+    except Exception:
+        return None
+    return epoch if isinstance(epoch, int) and epoch > 0 else None
+
+
 def damaged(path: Path, reason: str) -> UserError:
     """The error for a file that cannot be used; names the run's other checkpoints."""
     others = sorted(  # a copy may be the same file under another name, and damaged with it

@@ -14,6 +14,7 @@ from nnscratch.config.document import read_yaml
 from nnscratch.errors import ConfigError, UserError
 from nnscratch.report.values import RunSummary
 from nnscratch.runs import layout
+from nnscratch.runs.checkpoint import epoch_of_weights
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.meta import Meta
 from nnscratch.runs.reading import LONGEST_META, LONGEST_METRICS, text_of
@@ -25,7 +26,7 @@ def summarize(run: RunDirectory) -> RunSummary:
     """A run's line, from its files alone; what they do not say is None."""
     meta, history, test = run.read_meta(), run.read_history(), run.read_test()
     metric = "accuracy" if any("train_accuracy" in row for row in history) or "test_accuracy" in test else "loss"
-    best = _best_epoch(run, meta, history)
+    best = best_epoch(run, meta, history)
     row = history[best - 1] if best is not None and 0 < best <= len(history) else {}
     return RunSummary(
         name=run.name,
@@ -64,11 +65,17 @@ def _is_mapping(text: str) -> bool:
         return False
 
 
-def _best_epoch(run: RunDirectory, meta: Meta, history: Sequence[Mapping[str, float]]) -> int | None:
-    """What training said at its end; before that, the best so far of the value the config monitors."""
+def best_epoch(run: RunDirectory, meta: Meta, history: Sequence[Mapping[str, float]]) -> int | None:
+    """What training said at its end; while it runs, the best so far of the value the config monitors.
+
+    Of a run that ended before its end, the epoch of best.npz: later weights, however good, ended with the process.
+    """
     said = meta.result.best.get("epoch") if meta.result is not None else None
     if said:
         return int(said)
+    if status_of(run, meta) != "running":
+        kept = epoch_of_weights(run.best)
+        return kept if kept is not None and kept <= len(history) else None
     if not any("val_loss" in row for row in history):
         return len(history) or None
     try:

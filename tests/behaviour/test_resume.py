@@ -242,6 +242,20 @@ def test_a_kill_before_the_first_update_leaves_a_run_that_resumes(tmp_path: Path
     assert_same_run(tmp_path / "whole" / "run", run)
 
 
+def test_what_was_trained_after_the_last_checkpoint_is_told_to_be_trained_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = config_from_mapping(everything(checkpoint_every={"minutes": 60}))
+    told = "last checkpoint: epoch 0; epochs 1 to 2 are trained again"
+    resume(
+        train_killed_after(17, config, tmp_path), None, workplace(tmp_path), Display()
+    )  # in the third of seven steps
+    assert f"{told}, to the same figures\n" in capsys.readouterr().out
+    another = train_killed_after(17, config, tmp_path / "another")
+    resume(another, None, workplace(tmp_path), Display(), overrides=["training.epochs=4"])  # and so, other rates
+    assert f"{told}\n" in capsys.readouterr().out
+
+
 def test_a_run_without_any_checkpoint_starts_from_the_beginning_and_says_so(
     stopped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from nnscratch.cli import main
 from nnscratch.report.values import TimedAccuracy
+from nnscratch.runs.checkpoint import Checkpoint, load_checkpoint
 from nnscratch.runs.comparison import compare_runs
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.listing import list_runs
@@ -64,14 +65,26 @@ def test_a_running_run_that_no_process_holds_was_killed(capsys: pytest.CaptureFi
         assert listed(capsys, shapes_run.parent)[0]["status"] == "running"
 
 
-def test_a_killed_run_shows_its_best_epoch_so_far(shapes_run: Path) -> None:
+def test_a_run_in_training_shows_its_best_epoch_so_far_and_a_killed_one_that_whose_weights_are_there(
+    shapes_run: Path,
+) -> None:
     change_meta(shapes_run, status="running", result=None)
-    lines = (shapes_run / "metrics.jsonl").read_text().splitlines()[:2]
-    (shapes_run / "metrics.jsonl").write_text("\n".join(lines) + '\n{"record": "ep')
-    rows = [json.loads(line) for line in lines]
-    summary = summarize(RunDirectory(shapes_run))
-    assert summary.validation == max(row["val_accuracy"] for row in rows)
-    assert (summary.epochs, summary.test) == (2, None)
+    rows = [json.loads(line) for line in (shapes_run / "metrics.jsonl").read_text().splitlines()[:3]]
+    for row, accuracy in zip(rows, (0.1, 0.3, 0.2), strict=True):
+        row["val_accuracy"] = accuracy
+    text = "".join(json.dumps(row) + "\n" for row in rows) + '{"record": "ep'
+    (shapes_run / "metrics.jsonl").write_text(text)
+    run = RunDirectory(shapes_run)
+    with run.locked():
+        training = summarize(run)
+    assert (training.best_epoch, training.validation, training.epochs, training.test) == (2, 0.3, 3, None)
+    kept = load_checkpoint(run.best)
+    run.best.write_bytes(Checkpoint({**kept.header, "best_epoch": 1}, kept.arrays).encode())
+    killed = summarize(run)
+    assert (killed.best_epoch, killed.validation, killed.epochs) == (1, 0.1, 3)
+    run.best.unlink()
+    killed = summarize(run)
+    assert (killed.best_epoch, killed.validation, killed.epochs) == (None, None, 3)
 
 
 def test_a_damaged_run_is_still_listed(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:

@@ -139,6 +139,7 @@ def test_a_killed_training_leaves_a_page_that_says_killed(tmp_path: Path) -> Non
     page = report.read_text(encoding="utf-8")
     assert "refresh" not in page
     assert '<span class="status bad">killed</span>' in page
+    assert "Best validation" not in page  # there was no checkpoint after the one before the first step
 
 
 @pytest.mark.usefixtures("drawn_quickly")
