@@ -99,6 +99,7 @@ def _draw(left: Axes, right: Axes, ranked: RankedClass, **looks: Any) -> Any:
     chosen = np.unique(np.linspace(0, len(ranked.recall) - 1, MOST_POINTS).astype(int))
     recall = ranked.recall[chosen]
     left.plot(np.append(0.0, ranked.false_positive_rate[chosen]), np.append(0.0, recall), **looks)
-    # In steps, as the average precision adds them up.
-    (line,) = right.plot(recall, ranked.precision[chosen], drawstyle="steps-pre", **looks)
+    # In steps, as the average precision adds them up, from recall 0 on.
+    precision = ranked.precision[chosen]
+    (line,) = right.plot(np.append(0.0, recall), np.append(precision[0], precision), drawstyle="steps-pre", **looks)
     return line
