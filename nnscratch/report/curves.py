@@ -63,6 +63,8 @@ class Metric:
 
 AXIS, LETTER_OF_TITLE = 0.7, 0.105
 """Inches that the labels of an axis take, and a letter of a panel's title."""
+BOLD, THIN = 2.0, 0.9
+"""Widths of the lines of validation and of training, where several runs are in one picture."""
 
 _LOSS = Metric("Loss", "loss", is_fraction=False)
 _ACCURACY = Metric("Accuracy", "accuracy", is_fraction=True)
@@ -202,7 +204,7 @@ def _note_divergence(axes: Axes, rows: Sequence[Row], numbers: Values, metric: M
 def compare_curves(runs: Mapping[str, Sequence[Row]], path: Path, *, title: str = "") -> Figure:
     """Validation curves of several runs in one picture (bold), their training curves behind (thin).
 
-    A run without a validation split is drawn by its training curve alone.
+    A run without a validation split is drawn by its training curve alone, as thin as the others'.
     """
     metrics = [_LOSS, *([_ACCURACY] if any(_ACCURACY.has_values(rows) for rows in runs.values()) else [])]
     columns = 1 if max(map(len, runs), default=0) > 36 else 2
@@ -214,11 +216,11 @@ def compare_curves(runs: Mapping[str, Sequence[Row]], path: Path, *, title: str 
         for position, (name, rows) in enumerate(runs.items()):
             style, numbers = line_style(position), epoch_numbers(rows)
             train, validation = (column(rows, f"{split}_{metric.suffix}") for split in ("train", "val"))
-            main = validation if np.isfinite(validation).any() else train
+            main, width = (validation, BOLD) if np.isfinite(validation).any() else (train, THIN)
             if main is validation and np.isfinite(train).any():
-                axes.plot(numbers, train, color=style.color, linewidth=0.9, alpha=0.45)
+                axes.plot(numbers, train, color=style.color, linewidth=THIN, alpha=0.45)
             everything += [train, main]
-            handles[name] = draw_line(axes, numbers, main, style.color, style.dashes, style.marker)
+            handles[name] = draw_line(axes, numbers, main, style.color, style.dashes, style.marker, width)
         dress(axes, title=metric.title, x="epoch")
         whole_numbers(axes)
         if metric.is_fraction:
@@ -227,7 +229,8 @@ def compare_curves(runs: Mapping[str, Sequence[Row]], path: Path, *, title: str 
             log_axis(axes)
     if handles:
         add_legend(figure, list(handles.values()), list(handles), columns=columns)
-    head(figure, title or "Validation (bold) and training (thin)")
+    has_validation = any(np.isfinite(column(rows, "val_loss")).any() for rows in runs.values())
+    head(figure, title or ("Validation (bold) and training (thin)" if has_validation else "Training"))
     return save(figure, path)
 
 

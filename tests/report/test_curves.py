@@ -78,6 +78,17 @@ def test_compared_runs_are_named_as_they_are_even_with_dollars_and_underscores(
     assert len(looks) == len(set(looks)) == 2
 
 
+def test_only_validation_is_drawn_bold_where_runs_are_compared(epochs: list[Row], tmp_path: Path) -> None:
+    alone = [{key: value for key, value in row.items() if not key.startswith("val_")} for row in epochs]
+    figure = compare_curves({"with": epochs, "without": alone}, tmp_path / "compare.png")
+    for axes, metric in zip(figure.axes, ("loss", "accuracy"), strict=True):
+        bold = [line for line in axes.lines if line.get_linewidth() > 1]
+        assert [list(line.get_ydata()) for line in bold] == [[row[f"val_{metric}"] for row in epochs]]
+        assert len(axes.lines) == 3
+    assert figure.get_suptitle() == "Validation (bold) and training (thin)"
+    assert compare_curves({"without": alone}, tmp_path / "alone.png").get_suptitle() == "Training"
+
+
 def test_every_layer_has_its_gradient_and_its_update_line(epochs: list[Row], tmp_path: Path) -> None:
     figure = gradient_flow(epochs, tmp_path / "flow.png")
     norms, ratios = figure.axes
