@@ -45,6 +45,16 @@ def parts_of_name(name: str) -> tuple[str, str]:
     return letter, index.removesuffix("}")
 
 
+def with_index(symbol: str, index: str) -> str:
+    """The MathML of a symbol with an index below the line.
+
+    How low an index stands depends on how high it is where the font has no measures for mathematics: `nk` would stand
+    on the line. So a space as high as a large letter comes before it.
+    """
+    kind = "mn" if index[0].isdigit() else "mi"
+    return f'<msub><mrow>{symbol}</mrow><mrow><mspace height=".9em"/><{kind}>{escape(index)}</{kind}></mrow></msub>'
+
+
 def matrix(rows: Sequence[Sequence[float]], *, more_rows: bool = False, more_columns: bool = False) -> str:
     """Numbers as a matrix in MathML; dots where there are more."""
     cells = [[f"<mn>{_rounded(value)}</mn>" for value in row] + ["<mo>⋯</mo>"] * more_columns for row in rows]
@@ -178,7 +188,7 @@ def _mathml(node: ast.expr) -> tuple[str, int]:
             letter, index, hat = _name(name)
             symbol = f"<mi>{escape(letter)}</mi>"
             symbol = f"<mover accent='true'>{symbol}<mo>^</mo></mover>" if hat else symbol
-            return (f"<msub>{symbol}<mi>{escape(index)}</mi></msub>" if index else symbol), ATOM
+            return (with_index(symbol, index) if index else symbol), ATOM
         case ast.UnaryOp(operand=operand):
             return f"{MINUS}{wrapped(_mathml(operand), PRODUCT)}", SUM
         case ast.BinOp(left=left, op=ast.Add() | ast.Sub() as operator, right=right):

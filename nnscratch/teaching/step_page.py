@@ -14,7 +14,7 @@ from nnscratch.nn.equations import Equation, number
 from nnscratch.report.formats import printable
 from nnscratch.teaching.explanation import ArrayView, Example, Explanation, Section
 from nnscratch.teaching.graph import graph_svg
-from nnscratch.teaching.mathematics import matrix, parts_of_name, to_mathml, to_mathml_pieces
+from nnscratch.teaching.mathematics import matrix, parts_of_name, to_mathml, to_mathml_pieces, with_index
 
 
 def as_html(explanation: Explanation, mark: str) -> str:
@@ -84,7 +84,7 @@ def _equation(equation: Equation) -> str:
     """The formula, below it the same with numbers, of which a long sum may go over lines, and the value."""
     letter, index = parts_of_name(equation.name)
     symbol = to_mathml(letter)
-    left = f"<msub><mrow>{symbol}</mrow><mn>{escape(index)}</mn></msub>" if index else symbol
+    left = with_index(symbol, index) if index else symbol
     numbers = " ".join(f"<math><mrow>{piece}</mrow></math>" for piece in to_mathml_pieces(equation.numbers))
     note = f'<p class="note">{_text(equation.note)}</p>' if equation.note else ""
     kind = "equation gradient" if _is_gradient(letter) else "equation"

@@ -38,6 +38,14 @@ def test_mathml_is_well_formed_and_names_every_letter(formula: str) -> None:
         assert (letter in shown) == (letter in formula.replace("exp", ""))
 
 
+@pytest.mark.parametrize("formula", ["x_nk", "theta_new * W_kj", "x_hat_nk", "beta1"])
+def test_an_index_hangs_from_a_space_that_is_as_high_for_every_font_and_letter(formula: str) -> None:
+    # Seen in Chromium without a font for mathematics: `nk` alone would stand on the line.
+    indices = ElementTree.fromstring(f"<math>{to_mathml(formula)}</math>").iter("msub")
+    heights = [below[0].get("height") for _, below in indices]
+    assert heights == [".9em"] * max(formula.count("_") - formula.count("hat"), 1)
+
+
 def test_numbers_keep_the_digits_they_were_written_with() -> None:
     assert to_text("1.000000001234 - 1") == "1.000000001234 − 1"
     assert to_text("0.1 * 1e-07") == "0.1·1e-07"
