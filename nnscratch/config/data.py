@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,7 +100,7 @@ def _no_data_dir(data_dir: Path, name: str) -> DataError:
     return DataError(
         f"the data folder {data_dir} does not exist{where}{did_you_mean(missing.name, beside)}",
         f"--data-dir or NNSCRATCH_DATA_DIR says where the data is; "
-        f"`nnscratch data fetch {name} --data-dir {data_dir}` puts it there",
+        f"`nnscratch data fetch {name} --data-dir {shlex.quote(str(data_dir))}` puts it there",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,7 @@ def refuse_to_unpack(config: Config, data_dir: Path) -> None:
     if archives and not source.locate(data_dir, path):
         raise DataError(
             f"{source.name} is still packed, in {archives[0]}; a dry run writes nothing and does not unpack it",
-            f"`nnscratch data fetch {source.name} --data-dir {data_dir}` unpacks it",
+            f"`nnscratch data fetch {source.name} --data-dir {shlex.quote(str(data_dir))}` unpacks it",
         )
 
 

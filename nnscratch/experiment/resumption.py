@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from nnscratch.config.config import Config, differences
 from nnscratch.errors import ConfigError, Problem, UserError
 from nnscratch.experiment.observer import Training, TrainingSummary
@@ -26,7 +28,8 @@ def check_config(run: RunDirectory, trained: Config, config: Config) -> None:
         if not any(path == free or path.startswith(f"{free}.") for free in (*FREE, *FREE_SECTIONS))
     ]
     if problems:
-        raise ConfigError(problems, f"{MAY_CHANGE}; put it back, or start a new run: nnscratch train {run.config}")
+        again = shlex.join(["nnscratch", "train", str(run.config)])
+        raise ConfigError(problems, f"{MAY_CHANGE}; put it back, or start a new run: {again}")
 
 
 def check_epochs(run: RunDirectory, done: int, config: Config) -> None:

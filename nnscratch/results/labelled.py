@@ -5,6 +5,7 @@ Inputs are read as `predict` reads them; classes are matched by name with those 
 
 from __future__ import annotations
 
+import shlex
 import zipfile
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
@@ -55,7 +56,8 @@ def read_labelled(loaded: LoadedRun, path: Path, by: str | None = None) -> Label
 
 def unlabelled(loaded: LoadedRun, path: Path, reason: str) -> DataError:
     """That there is nothing to compare predictions with."""
-    return DataError(f"{path}: {reason}", f"without labels: nnscratch predict {loaded.run.path} {path}")
+    command = shlex.join(["nnscratch", "predict", str(loaded.run.path), str(path)])
+    return DataError(f"{path}: {reason}", f"without labels: {command}")
 
 
 def _folder(loaded: LoadedRun, folder: Path) -> Labelled:
@@ -68,7 +70,8 @@ def _folder(loaded: LoadedRun, folder: Path) -> Labelled:
     splits = [each.name for each in folders if each.name.lower() in ("train", "val", "test")]
     if splits and not set(splits) & set(loaded.classes):
         raise DataError(
-            f"{folder}: {', '.join(splits)}: splits, no classes", f"say which: --data {folder / splits[-1]}"
+            f"{folder}: {', '.join(splits)}: splits, no classes",
+            f"say which: --data {shlex.quote(str(folder / splits[-1]))}",
         )
     _require_known(loaded.classes, [each.name for each in folders], folder)
     files = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -62,7 +63,8 @@ class ModelCard:
         said = f"model card in {self.folder / MARKDOWN} and {self.folder / JSON}"
         said += f"\nleft to fill in: {', '.join(left)}" if left else ""
         if not self.values["evaluations"]:
-            said += f"\nfor metrics with intervals: nnscratch evaluate {self.folder}, then the card again"
+            command = shlex.join(["nnscratch", "evaluate", str(self.folder)])
+            said += f"\nfor metrics with intervals: {command}, then the card again"
         return said
 
     def to_markdown(self) -> str:

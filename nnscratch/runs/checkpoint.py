@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shlex
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -113,7 +114,8 @@ def damaged(path: Path, reason: str) -> UserError:
     others = sorted(  # a copy may be the same file under another name, and damaged with it
         each.name for each in path.parent.glob("*.npz") if each.name != "best.npz" and not each.samefile(path)
     )
-    hint = f"continue from another: nnscratch train --resume {path.parent / others[-1]}" if others else None
+    command = shlex.join(["nnscratch", "train", "--resume", str(path.parent / others[-1])]) if others else ""
+    hint = f"continue from another: {command}" if others else None
     return UserError(f"{path} is damaged or not a checkpoint: {reason}", hint)
 
 

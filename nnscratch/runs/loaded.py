@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -198,11 +199,11 @@ def _checkpoint_file(run: RunDirectory, checkpoint: str) -> Path:
     if not others:
         raise UserError(
             f"{run.path} has no checkpoint yet: it stopped before its first epoch was saved",
-            f"train it: nnscratch train {run.config}",
+            f"train it: {shlex.join(['nnscratch', 'train', str(run.config)])}",
         )
     raise UserError(
         f"{run.path} has no checkpoint {file.name}; there is {', '.join(others)}",
-        f"choose one: --checkpoint {'last' if run.last.is_file() else run.checkpoints / others[0]}",
+        f"choose one: --checkpoint {'last' if run.last.is_file() else shlex.quote(str(run.checkpoints / others[0]))}",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ class Starter:
 
     def to_text(self) -> str:
         report = f"{whole_report_text(self.data)}\n\n" if self.data is not None else ""
-        return f"{report}wrote {self.path}; train it with: nnscratch train {self.path}"
+        return f"{report}wrote {self.path}; train it with: {shlex.join(['nnscratch', 'train', str(self.path)])}"
 
 
 def write_starter(path: Path) -> Starter:
@@ -90,7 +91,7 @@ def require_new(path: Path) -> None:
     if path.exists():
         raise UsageError(f"{path} exists already and is left as it is", "name another file: nnscratch init OTHER.yaml")
     if path.suffix not in (".yaml", ".yml"):
-        raise UsageError(f"{path} is not the name of a YAML file", f"try: nnscratch init {path}.yaml")
+        raise UsageError(f"{path} is not the name of a YAML file", f"try: nnscratch init {shlex.quote(f'{path}.yaml')}")
 
 
 def write_config(path: Path, text: str) -> None:

@@ -1,8 +1,9 @@
-"""Names that are no text."""
+"""Names that are no text, and names that a shell takes apart."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -10,6 +11,10 @@ import pytest
 from PIL import Image
 
 from nnscratch.cli import main
+from nnscratch.errors import UserError
+from nnscratch.runs.checkpoint import damaged
+from nnscratch.runs.loaded import load_run
+from nnscratch.setup.starter import write_starter
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has names of any bytes")
@@ -32,3 +37,18 @@ def test_a_class_whose_name_is_no_utf8_is_shown_with_its_bytes(
     assert r"caf\xe8" in capsys.readouterr().out
     predictions = tmp_path / "folder" / "evaluation" / "test" / "predictions.csv"
     assert r"caf\xe9" in predictions.read_text("utf-8")
+
+
+def test_a_command_to_copy_names_a_path_with_a_space_as_a_shell_takes_it(shapes_run: Path, tmp_path: Path) -> None:
+    config = tmp_path / "my house.yaml"
+    assert shlex.split(write_starter(config).to_text().partition("with: ")[2]) == ["nnscratch", "train", str(config)]
+    run = shapes_run.rename(tmp_path / "my house")
+    last = run / "checkpoints" / "last.npz"
+    hint = damaged(run / "checkpoints" / "best.npz", "cut").hint
+    assert hint is not None
+    assert shlex.split(hint.partition(": ")[2]) == ["nnscratch", "train", "--resume", str(last)]
+    for file in (run / "checkpoints").iterdir():
+        file.unlink()
+    with pytest.raises(UserError) as caught:
+        load_run(run)
+    assert shlex.split(str(caught.value.hint).partition(": ")[2]) == ["nnscratch", "train", str(run / "config.yaml")]

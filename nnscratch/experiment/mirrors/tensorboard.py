@@ -5,6 +5,7 @@ Nothing of TensorBoard is imported here: `tensorboard_process` does that, a comp
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import ClassVar
 
@@ -40,7 +41,7 @@ class TensorBoardMirror(Observer):
         self._companion.send(kind="start", folder=str(run.path.resolve()), config=training.config.to_dict())
         for row in run.read_history():  # of a process before
             self._companion.send(kind="log", values=row)
-        self._display.say(f"TensorBoard: tensorboard --logdir {run.path}")
+        self._display.say(f"TensorBoard: {shlex.join(['tensorboard', '--logdir', str(run.path)])}")
 
     def epoch(self, result: EpochResult, is_best: bool) -> None:
         if self._companion is not None:
