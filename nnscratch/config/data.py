@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nnscratch.config.config import Config
+from nnscratch.config.document import folder_that_has
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.download import Progress as DownloadProgress
 from nnscratch.datasets.report import DataReport, data_report, examined
@@ -71,6 +72,8 @@ def load_dataset(
     if needs_folder and data_dir != DEFAULT_DATA and not data_dir.exists():
         raise _no_data_dir(data_dir, config.data.dataset.name)
     try:
+        if path is not None and not path.exists():
+            _refuse_elsewhere(config, path)
         dataset = examined(_loaded(config, data_dir, path, tell, download, progress))
     except OSError as error:
         raise DataError(f"cannot read {error.filename or path or data_dir}: {cause(error)}") from error
@@ -102,6 +105,18 @@ def _no_data_dir(data_dir: Path, name: str) -> DataError:
         f"--data-dir or NNSCRATCH_DATA_DIR says where the data is; "
         f"`nnscratch data fetch {name} --data-dir {shlex.quote(str(data_dir))}` puts it there",
     )
+
+
+def _refuse_elsewhere(config: Config, path: Path) -> None:
+    """Raises DataError for data that lies beside the config, or above it, and not where the command is given."""
+    source = config.problem("data.path", "").source
+    folder = folder_that_has(path, source) if source is not None else None
+    if source is not None and folder is not None:
+        where = "it lies beside the config" if folder == Path(source).parent else f"it lies in {folder}"
+        raise DataError(
+            f"{path} does not exist in {Path.cwd()}, where a relative path begins; {where}",
+            f"name it from here: data.path={shlex.quote(str(folder / path))}",
+        )
 
 
 def split_dataset(config: Config, dataset: Dataset) -> Splits:

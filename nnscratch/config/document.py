@@ -6,9 +6,11 @@ large.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
@@ -50,8 +52,7 @@ def read_yaml(path: Path) -> YamlDocument:
         with path.open("rb") as file:
             content = file.read(MAXIMUM_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
-        close = did_you_mean(path.name, [sibling.name for sibling in _yaml_files(path.parent)])
-        raise ConfigError([nowhere.problem("", f"no such file{close}")], _yaml_files_hint(path.parent)) from None
+        raise ConfigError([nowhere.problem("", f"no such file{_meant(path)}")], _yaml_files_hint(path.parent)) from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = cause(error) if isinstance(error, OSError) else str(error)
         raise ConfigError([nowhere.problem("", f"cannot be read: {reason}")]) from None
@@ -201,6 +202,24 @@ def _explain(error: yaml.MarkedYAMLError) -> str:
     if error.context and error.context_mark is not None:
         return f"{problem} ({error.context} that starts at line {error.context_mark.line + 1})"
     return problem
+
+
+def folder_that_has(path: Path, source: str) -> Path | None:
+    """Where a relative path leads to something: from the folder of the YAML file `source`, or from that above it."""
+    beside = Path(source).parent
+    folders = (beside, Path(os.path.normpath(beside / "..")))
+    return next((folder for folder in folders if (folder / path).exists()), None)
+
+
+def _meant(path: Path) -> str:
+    """'; did you mean X?' for a YAML file that is called like it, in its folder or else in one beside that."""
+    folder = path.parent
+    if folder.is_dir():
+        return did_you_mean(path.name, [sibling.name for sibling in _yaml_files(folder)])
+    above = sorted(folder.parent.iterdir()) if folder.parent.is_dir() else []
+    nearby = {f"{each.parent.name}/{each.name}": each for beside in above for each in _yaml_files(beside)}
+    close = get_close_matches(f"{folder.name}/{path.name}", nearby, n=1)
+    return f"; did you mean {nearby[close[0]]}?" if close else ""
 
 
 def _yaml_files(folder: Path) -> Iterator[Path]:

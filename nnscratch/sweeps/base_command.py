@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnscratch.config.config import Config, Tell, left_out, load_config
+from nnscratch.config.document import folder_that_has
 from nnscratch.config.node import Node
 from nnscratch.config.overrides import override
 from nnscratch.errors import ConfigError, Problem
@@ -62,6 +63,11 @@ def parse_command(root: Node, problems: list[Problem], allow_plugins: bool) -> B
         problems.append(node.place.problem("command", f"names no config after `train`; write {EXAMPLE}"))
         return None
     command = BaseCommand(config, tuple(overrides))
+    folder = None if config.exists() else folder_that_has(config, node.place.source)
+    if folder is not None:
+        there = f"{config} is not in {Path.cwd()}, but in {folder}: start the sweep there"
+        problems.append(node.place.problem("command", there))
+        return None
     try:
         if allow_plugins:
             import_plugins(config)

@@ -148,3 +148,19 @@ def test_what_a_run_says_never_chooses_where_a_download_is_put(
     workplace = workplace_of(run, None, None)
     assert (workplace.data_dir, workplace.download) == (target, False)
     assert workplace_of(run, tmp_path, None).download
+
+
+@pytest.mark.parametrize(("place", "said"), [("configs", "it lies beside the config"), (".", "it lies in ..")])
+def test_data_that_lies_beside_the_config_is_named_as_it_is_reached_from_here(
+    place: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "here").mkdir()
+    (tmp_path / place / "my data.csv").write_text("a,y\n1,2\n")
+    (tmp_path / "configs" / "mine.yaml").write_text(
+        "data: {dataset: csv, path: my data.csv}\nmodel: {hidden_layers: []}\ntraining: {batch_size: 1}\n"
+    )
+    monkeypatch.chdir(tmp_path / "here")
+    told = failure(capsys, "train", "../configs/mine.yaml", "--dry-run")
+    assert f"my data.csv does not exist in {tmp_path / 'here'}, where a relative path begins; {said}\n" in told
+    assert f"data.path='../{place}/my data.csv'".replace("/./", "/") in told

@@ -171,6 +171,16 @@ def test_a_missing_file_suggests_its_neighbour(tmp_path: Path) -> None:
         read_yaml(tmp_path / "cifar_bset.yaml")
 
 
+def test_a_missing_file_in_a_missing_folder_suggests_that_of_the_folder_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "quickstart.yaml").write_text("a: 1")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"no such file; did you mean configs/quickstart\.yaml\?"):
+        read_yaml(Path("config/quickstart.yaml"))
+
+
 def test_a_folder_is_not_a_config(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is a folder"):
         read_yaml(tmp_path)

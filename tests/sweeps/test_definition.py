@@ -166,6 +166,18 @@ def test_nested_parameters_are_dotted_paths(write_sweep: WriteSweep, tmp_path: P
     assert [each.path for each in definition.parameters] == ["optimizer.learning_rate", "model.activation"]
 
 
+def test_a_config_that_is_reached_from_another_folder_is_named_with_that_folder(
+    write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("configs", "here"):
+        (tmp_path / name).mkdir()
+    write_sweep(tmp_path / "configs", command=["nnscratch", "train", "configs/base.yaml", "${args}"])
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(ConfigError) as caught:
+        load_sweep(Path("../configs/sweep.yaml"))
+    assert f"configs/base.yaml is not in {tmp_path / 'here'}, but in ..: start the sweep there" in str(caught.value)
+
+
 def test_overrides_in_the_command_are_the_base_of_every_trial(write_sweep: WriteSweep, tmp_path: Path) -> None:
     base = str(write_sweep(tmp_path).parent / "base.yaml")
     for words in (["training.epochs=7"], ["--training.epochs=7"], ["--epochs", "7"], ["--epochs=7"]):
