@@ -82,10 +82,12 @@ def _items_of(loaded: LoadedRun, path: Path, keep: Sequence[str]) -> Iterator[It
         refuse_endless(path)
         if path.is_dir():
             yield from _folder_items(loaded, path, keep)
+        elif not _is_array(path) and _is_table(loaded, path):
+            yield from table_items(loaded, path, keep)
+        elif keep:
+            raise DataError(f"{path} is no table: it has no column {', '.join(map(repr, keep))} to keep")
         elif _is_array(path):
             yield from _array_items(loaded, path)
-        elif _is_table(loaded, path):
-            yield from table_items(loaded, path, keep)
         else:
             yield _picture(loaded, path)
     except UserError as error:

@@ -220,6 +220,15 @@ def test_a_picture_for_a_network_of_tables_is_an_error(
     assert "is a PNG picture" in row["error"]
 
 
+def test_a_column_to_keep_of_what_is_no_table_is_an_error(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, images: Array, tmp_path: Path
+) -> None:
+    Image.fromarray(images[0]).save(tmp_path / "a.png")
+    np.save(tmp_path / "a.npy", images[:1])
+    rows = predicted_with_failure(capsys, shapes_run, tmp_path / "a.png", tmp_path / "a.npy", "--keep", "id")
+    assert [row["error"].partition(" is ")[2] for row in rows] == ["no table: it has no column 'id' to keep"] * 2
+
+
 def test_csv_output_has_a_column_for_every_place_and_an_error_column(
     capsys: pytest.CaptureFixture[str], shapes_run: Path, images: Array, tmp_path: Path
 ) -> None:
