@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,8 @@ class TrainingSummary:
     parameters: int
     train_seconds: float
     train_samples: int
+    errors: Mapping[str, float] = field(default_factory=dict)
+    """Of a regression, figures of the test split in the targets' own units; the loss is of scaled ones."""
     failure = None
 
     @property

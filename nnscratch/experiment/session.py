@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -25,6 +26,7 @@ from nnscratch.runs.meta import Status
 from nnscratch.training.calibration import fit_temperature
 from nnscratch.training.evaluation import Score
 from nnscratch.training.metrics.probabilities import ExpectedCalibrationError, LogLoss
+from nnscratch.training.metrics.regression import R2, MeanAbsoluteErrorMetric
 from nnscratch.training.progress import StepResult
 
 
@@ -133,6 +135,7 @@ class Session:
         test, outputs = self._test()
         epoch = recorder.best.epoch
         summary = self.training.summary(history[epoch - 1] if epoch else {"epoch": 0}, test)
+        summary = replace(summary, errors=self._errors(outputs))
         if test is not None:
             recorder.record_test(test)
         recorder.set_status("completed", summary=summary)
@@ -167,6 +170,14 @@ class Session:
             return None, None
         outputs = np.empty((len(examples), self.training.dataset.outputs), np.float32)
         return self.training.trainer.score(examples, outputs), outputs
+
+    def _errors(self, outputs: Array | None) -> dict[str, float]:
+        """How far off a regression's outputs for the test split are, in the targets' own units."""
+        examples = self.training.splits.test
+        if outputs is None or examples is None or examples.targets.ndim == 1:
+            return {}
+        t, y = examples.targets[examples.rows], self.training.trainer.target_affine.undo(outputs)
+        return {f"test_{metric.name}": metric(t, y) for metric in (MeanAbsoluteErrorMetric(), R2())}
 
     def _interrupted(self, stop: StopRequest) -> Interrupted:
         reason = stop.reason or "interrupted"

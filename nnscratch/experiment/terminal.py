@@ -75,7 +75,8 @@ class Terminal(Observer):
                 low, high = of_share(round(test.accuracy * test.examples), test.examples)
                 accuracy = with_majority("test_accuracy", test.accuracy, self._majority)
                 shown = f"test_accuracy {accuracy}, 95 % interval {100 * low:.2f} to {percent(high)}  {shown}"
-            self._display.result(shown)
+            errors = [f"{name} {metric_value(name, value)}" for name, value in summary.errors.items()]
+            self._display.result("  ".join([*errors, shown]))
         self._display.say(f"trained {duration(summary.train_seconds)}; results in {summary.run}")
 
     def end(self, status: Status, summary: TrainingSummary | None) -> None:

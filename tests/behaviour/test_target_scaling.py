@@ -12,6 +12,7 @@ import pytest
 
 from nnscratch.cli import main
 from nnscratch.config.advice import advice
+from nnscratch.report.formats import decimal
 from nnscratch.runs.checkpoint import Checkpoint, load_checkpoint
 from nnscratch.training.diagnosis.findings import Setting, history_findings, start_findings
 
@@ -60,6 +61,16 @@ def test_house_prices_are_learned_without_a_warning_and_evaluated_in_their_own_u
     assert result["r2"] > 0.95
     affine = load_checkpoint(tmp_path / "runs" / "houses" / "checkpoints" / "best.npz").section("target_scaling")
     assert result["mean_squared_error"] == pytest.approx(result["loss"] / float(affine["multiplier"][0]) ** 2, rel=1e-4)
+
+
+def test_the_end_of_training_says_errors_in_own_units_as_evaluate_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["train", str(houses(tmp_path)), "--runs-dir", str(tmp_path / "runs"), "--threads", "1", "--no-plots"])
+    said = capsys.readouterr().out
+    result, _ = run_command(capsys, "evaluate", tmp_path / "runs" / "houses", "--no-plots")
+    error, r2, loss = (decimal(result[name]) for name in ("mean_absolute_error", "r2", "loss"))
+    assert f"\ntest_mean_absolute_error {error}  test_r2 {r2}  test_loss {loss}\n" in said
 
 
 def test_predictions_are_prices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
