@@ -66,6 +66,8 @@ class Terminal(Observer):
     def complete(self, summary: TrainingSummary) -> None:
         self._display.end_progress()
         best, test = summary.best, summary.test
+        if not summary.epochs:
+            self._display.result("0 epochs: nothing was trained, the figures are of the weights it began with")
         if self._monitor is not None and self._monitor.value in best:
             value = with_majority(self._monitor.value, best[self._monitor.value], self._majority)
             self._display.result(f"best epoch {int(best['epoch'])}: {self._monitor.value} {value}")

@@ -85,9 +85,13 @@ def test_what_is_frozen_keeps_every_bit_and_the_rest_learns(tmp_path: Path) -> N
     }  # fmt: skip
 
 
-def test_untrained_epochs_leave_the_run_it_starts_from(tmp_path: Path) -> None:
+def test_untrained_epochs_leave_the_run_it_starts_from_and_say_that_nothing_was_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = pretrained(tmp_path)
-    run = trained(tmp_path, name="tuned", model__start_from=str(before), training__epochs=0).run
+    assert "nothing was trained" not in capsys.readouterr().out
+    run = trained(tmp_path, Display(), name="tuned", model__start_from=str(before), training__epochs=0).run
+    assert "\n0 epochs: nothing was trained, the figures are of the weights it began with\n" in capsys.readouterr().out
     expected, found = load_run(before), load_run(run)
     np.testing.assert_array_equal(found.network.parameters.values, expected.network.parameters.values)
     x = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
