@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -168,7 +169,11 @@ def _decide(
     """The threshold that reaches what is wanted on the validation split."""
     examples = splits.validation
     if examples is None:
-        raise UserError(f"{loaded.run.path} has no validation split to choose a threshold on", "data.validation=0.1")
+        again = shlex.join(["nnscratch", "train", str(loaded.run.config), "data.validation=0.1"])
+        raise UserError(
+            f"{loaded.run.path} has no validation split to choose a threshold on: it must be trained again with one",
+            f"for example: {again}",
+        )
     _, outputs = _outputs(loaded, examples, build_recipe(loaded.config, dataset, splits).loss, communicator)
     return Decision.choose(wanted, examples.targets[examples.rows], loaded.probabilities(outputs))
 

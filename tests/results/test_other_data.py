@@ -473,6 +473,18 @@ def test_a_threshold_that_is_not_understood_is_refused(
     assert said in failing(capsys, "evaluate", str(two_classes), "--threshold-for", text)
 
 
+def test_a_threshold_without_validation_says_how_to_train_again(
+    capsys: pytest.CaptureFixture[str], two_classes: Path, tmp_path: Path
+) -> None:
+    changes = ["name=bare", "data.validation=0", "training.monitor=null", "evaluation.calibrate=none"]
+    config = str(two_classes.parent / "clinic.yaml")
+    main(["train", config, *changes, "--epochs", "0", "--runs-dir", str(tmp_path), "--no-plots", "--quiet"])
+    run = tmp_path / "bare"
+    said = failing(capsys, "evaluate", str(run), "--threshold-for", "recall=0.9")
+    assert "no validation split to choose a threshold on: it must be trained again with one" in said
+    assert f"nnscratch train {run}/config.yaml data.validation=0.1" in said
+
+
 def test_a_threshold_among_ten_classes_is_refused(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:
     assert "has 10 classes" in failing(capsys, "evaluate", str(shapes_run), "--threshold-for", "recall=0.9")
 
