@@ -136,14 +136,16 @@ def leaderboard(trials: Sequence[TrialSummary], *, goal: Goal, metric: str, limi
 def differences(settings: Mapping[str, Mapping[str, object]]) -> Table:
     """The settings in which runs differ: a row per dotted path, a column per run; `-` where a run lacks the setting.
 
-    `settings` maps each run's name to its (nested) config.
+    `settings` maps each run's name to its (nested) config. Where one run has nothing and another a mapping, there are
+    rows for what is in that alone.
     """
     flat = {run: dict(_paths(config)) for run, config in settings.items()}
     paths = dict.fromkeys(path for values in flat.values() for path in values)
     rows = []
     for path in paths:
         cells = tuple(values.get(path, "-") for values in flat.values())
-        if len(set(cells)) > 1:
+        is_within = set(cells) <= {"-", "{}", "null"} and any(each.startswith(f"{path}.") for each in paths)
+        if len(set(cells)) > 1 and not is_within:
             rows.append((path, *(shorten(cell, 60) for cell in cells)))
     return Table((Column("setting"), *(Column(run) for run in flat)), tuple(rows))
 
@@ -151,9 +153,9 @@ def differences(settings: Mapping[str, Mapping[str, object]]) -> Table:
 def _paths(config: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in config.items():
         if isinstance(value, Mapping) and value:
-            yield from _paths(value, f"{prefix}{key}.")
+            yield from _paths(value, f"{prefix}{key or repr(key)}.")
         elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
             numbered = {str(index): item for index, item in enumerate(value)}
             yield from _paths(numbered, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", setting(value)
+            yield f"{prefix}{key or repr(key)}", setting(value)

@@ -88,3 +88,15 @@ def test_differences_of_configs_are_dotted_paths_whose_values_differ() -> None:
     )
     assert [column.title for column in table.columns] == ["setting", "a", "b"]
     assert table.rows == (("optimizer.name", "adam", "sgd"), ("layers.0.units", "5", "6"), ("l2", "-", "0.1"))
+
+
+def test_a_mapping_that_one_run_leaves_empty_is_told_by_what_another_has_in_it() -> None:
+    a = {"columns": {}, "early_stopping": None, "layers": ["relu"]}
+    b = {"columns": {"OBS": "ignore", "": "number"}, "early_stopping": {"patience": 5}, "layers": [{"units": 5}]}
+    assert differences({"a": a, "b": b}).rows == (
+        ("layers", "[relu]", "-"),
+        ("columns.OBS", "-", "ignore"),
+        ("columns.''", "-", "number"),
+        ("early_stopping.patience", "-", "5"),
+        ("layers.0.units", "-", "5"),
+    )
