@@ -83,7 +83,7 @@ def test_only_validation_is_drawn_bold_where_runs_are_compared(epochs: list[Row]
     figure = compare_curves({"with": epochs, "without": alone}, tmp_path / "compare.png")
     for axes, metric in zip(figure.axes, ("loss", "accuracy"), strict=True):
         bold = [line for line in axes.lines if line.get_linewidth() > 1]
-        assert [list(line.get_ydata()) for line in bold] == [[row[f"val_{metric}"] for row in epochs]]
+        assert [np.asarray(line.get_ydata()).tolist() for line in bold] == [[row[f"val_{metric}"] for row in epochs]]
         assert len(axes.lines) == 3
     assert figure.get_suptitle() == "Validation (bold) and training (thin)"
     assert compare_curves({"without": alone}, tmp_path / "alone.png").get_suptitle() == "Training"

@@ -91,7 +91,7 @@ def test_differences_of_configs_are_dotted_paths_whose_values_differ() -> None:
 
 
 def test_a_mapping_that_one_run_leaves_empty_is_told_by_what_another_has_in_it() -> None:
-    a = {"columns": {}, "early_stopping": None, "layers": ["relu"]}
+    a: dict[str, object] = {"columns": {}, "early_stopping": None, "layers": ["relu"]}
     b = {"columns": {"OBS": "ignore", "": "number"}, "early_stopping": {"patience": 5}, "layers": [{"units": 5}]}
     assert differences({"a": a, "b": b}).rows == (
         ("layers", "[relu]", "-"),
