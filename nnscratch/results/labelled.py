@@ -18,7 +18,6 @@ from nnscratch.datasets.formats.folder import refuse_endless
 from nnscratch.datasets.formats.images import SUFFIXES, quiet_pillow
 from nnscratch.datasets.formats.npy import read_npy
 from nnscratch.datasets.sources.npz import CLASS_KEYS, KEYS
-from nnscratch.datasets.tables.columns import Number
 from nnscratch.datasets.tables.header import TARGET_NAMES
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.datasets.tables.text import is_gap
@@ -124,9 +123,7 @@ def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
     """The rows of a table whose target has no gap; `by` is a column whose cells are wanted, too."""
     if loaded.takes_images and path.suffix.lower() in SUFFIXES:
         raise unlabelled(loaded, path, "a picture alone has no label; a folder for each class gives them")
-    from nnscratch.datasets.tables.frames import pl  # these import polars
-    from nnscratch.datasets.tables.kinds import decimal_mark
-    from nnscratch.datasets.tables.parsing import fitting_mark, known_cells
+    from nnscratch.datasets.tables.kinds import as_number, decimal_mark  # which import polars
 
     source = loaded.config.data.dataset.build()
     settings = source if isinstance(source, TableSettings) else TableSettings()
@@ -138,8 +135,7 @@ def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
     names = _target_names(loaded, settings, table.names, path)
     columns = [table.column(name) for name in names]
     if loaded.classes is None:
-        marks = [fitting_mark(known_cells(each), decimal) if each.dtype == pl.String else decimal for each in columns]
-        numbers = [Number(name, decimal=mark) for name, mark in zip(names, marks, strict=True)]
+        numbers = [as_number(table, name, decimal) for name in names]
         read = [number.read(column) for number, column in zip(numbers, columns, strict=True)]
         for number, (_, bad) in zip(numbers, read, strict=True):
             if bad.any():
@@ -161,7 +157,7 @@ def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
     places, inputs = _read(loaded, compress(table_items(loaded, path, ()), is_kept))
     weights = None
     if settings.weight is not None and settings.weight in table.names:
-        weights = Number(settings.weight, decimal=decimal).read(table.column(settings.weight))[0][rows]
+        weights = as_number(table, settings.weight, decimal).read(table.column(settings.weight))[0][rows]
         if not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
             raise DataError(f"{path}: the weights {settings.weight!r} are not all numbers from 0 on, or all are 0")
     left_out, lacks = len(table) - len(rows), settings.weight is not None and weights is None

@@ -150,17 +150,16 @@ def _rows(loaded: LoadedRun, table: TextTable, keep: Sequence[str]) -> Iterator[
 
 def _with_marks_of(table: TextTable, encoding: TableEncoding) -> TableEncoding:
     """The encoding for a table whose numbers may have another decimal mark than those of training."""
-    from nnscratch.datasets.tables.frames import pl
     from nnscratch.datasets.tables.kinds import decimal_mark
-    from nnscratch.datasets.tables.parsing import fitting_mark, known_cells
+    from nnscratch.datasets.tables.parsing import fitting_mark
 
     mark, why = decimal_mark(table, None)
     is_clear = mark == "," and "could be either" not in why
     columns = []
     for place, column in zip(encoding.places(table), encoding.columns, strict=True):
         cells = table.columns[place]
-        if isinstance(column, Number) and cells.dtype == pl.String:
-            column = replace(column, decimal=fitting_mark(known_cells(cells), "," if is_clear else column.decimal))
+        if isinstance(column, Number):
+            column = replace(column, decimal=fitting_mark(cells, "," if is_clear else column.decimal))
         columns.append(column)
     return TableEncoding(replace(encoding.schema, columns=tuple(columns)))
 

@@ -164,6 +164,19 @@ def test_numbers_may_have_another_decimal_mark_than_in_training(
     assert [row["values"] for row in predicted(capsys, shop[1], tmp_path / "english.csv")] == expected
 
 
+def test_a_bad_row_does_not_change_the_decimal_mark_of_the_others(
+    shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    header, *rows = ("colour,size,day,sold", "red,20.5,01.03.2024,no", "red,abc,01.03.2024,no", "red,8,01.03.2024,no")
+    (tmp_path / "good.csv").write_text("\n".join([header, rows[0], rows[2]]))
+    (tmp_path / "bad.csv").write_text("\n".join([header, *rows]))
+    expected = predicted(capsys, shop[1], tmp_path / "good.csv")
+    found = predicted(capsys, shop[1], tmp_path / "bad.csv")
+    assert [row.get("error") for row in found] == [None, "column 'size' is 'abc', not a number", None]
+    for one, other in zip((found[0], found[2]), expected, strict=True):
+        assert one["values"]["price"] == pytest.approx(other["values"]["price"], rel=1e-6)
+
+
 def test_numbers_of_json_have_a_point_also_beside_cells_with_commas(
     shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ from nnscratch.datasets.tables.parsing import (
     read_numbers,
 )
 from nnscratch.datasets.tables.reader import TextTable
-from nnscratch.datasets.tables.text import AMBIGUOUS, EXACT, UNITS, WORDS, Values, number_pattern
+from nnscratch.datasets.tables.text import AMBIGUOUS, EXACT, LARGEST, UNITS, WORDS, Values, number_pattern
 from nnscratch.errors import DataError
 
 FEW = 20
@@ -50,6 +50,7 @@ class Decision:
 def decimal_mark(table: TextTable, given: Decimal | None) -> tuple[Decimal, str]:
     """The decimal mark of a table, and why: the comma where more columns need it than the point.
 
+    A column says so when half of its cells are numbers: a wrong cell among them does not hide what the others need.
     1,234 needs neither: where nothing else speaks, it is 1.234 in cells that semicolons divide, as programs write for
     whom the comma is the decimal mark, else 1234.
     """
@@ -63,12 +64,13 @@ def decimal_mark(table: TextTable, given: Decimal | None) -> tuple[Decimal, str]
             need["."] += [name] if np.any(np.mod(values[np.isfinite(values)], 1) > 0) else []
             continue
         known = known_cells(cells[:2000])
-        if len(known):
-            fits = {mark: bool(known.str.contains(number_pattern(mark)).all()) for mark in need}
-            need["."] += [name] if fits["."] and not fits[","] else []
-            need[","] += [name] if fits[","] and not fits["."] else []
-            if all(fits.values()):
-                unclear += known.filter(known.str.contains(AMBIGUOUS["."])).sort()[:1].to_list()
+        points, commas = (known.str.contains(number_pattern(mark)).sum() for mark in need)
+        if 2 * max(points, commas) < len(known):
+            continue
+        need["."] += [name] if points > commas else []
+        need[","] += [name] if commas > points else []
+        if points == commas:
+            unclear += known.filter(known.str.contains(AMBIGUOUS["."])).sort()[:1].to_list()
     if len(need[","]) > len(need["."]):
         return ",", f"column {need[','][0]!r} has numbers with a comma"
     if unclear and not need["."]:
@@ -107,8 +109,8 @@ def decide(
             return Decision(decision.column, f"numbers {what}; {decision.why}")
         decision = _number(table, name, decimal, is_target)
         return decision if decision.column is None else replace(decision, warning=_mixed_units(name, known))
-    too_large = known.filter(pl.Series(bad)).cast(pl.Float64, strict=False).is_not_null().all()
-    if too_large or (len(known) > FEW and np.mean(bad) <= 0.1):
+    too_large = known.filter(pl.Series(bad)).cast(pl.Float64, strict=False).abs() > LARGEST
+    if too_large.fill_null(value=False).all() or (len(known) > FEW and np.mean(bad) <= 0.1):
         raise _not_of_kind(table, name, Number(name, decimal=decimal))
     lower = set(known.str.to_lowercase())
     words = next((pair for pair in WORDS if lower <= set(pair)), None)
@@ -249,7 +251,7 @@ def _as_configured(table: TextTable, name: str, decimal: Decimal, kind: str) -> 
     known = known_cells(as_text(cells), with_words=kind == "category")
     column: Column
     if kind == "number":
-        column = Number(name, decimal=fitting_mark(known, decimal))
+        column = as_number(table, name, decimal)
     elif kind == "category":
         levels = natural_order(known.to_list())
         column = Category(name, levels=tuple(levels), own=len(levels))
@@ -271,6 +273,11 @@ def _as_configured(table: TextTable, name: str, decimal: Decimal, kind: str) -> 
     if column.read(cells)[1].any():
         raise _not_of_kind(table, name, column)
     return Decision(column, "as configured")
+
+
+def as_number(table: TextTable, name: str, decimal: Decimal) -> Number:
+    """A column of numbers, with the decimal mark of the table or, where more of its cells have it, the other."""
+    return Number(name, decimal=fitting_mark(table.column(name), decimal))
 
 
 def _not_of_kind(table: TextTable, name: str, column: Column) -> DataError:

@@ -14,7 +14,7 @@ from nnscratch.datasets.splits import hold_out
 from nnscratch.datasets.tables.columns import Boolean, Category, Column, Number
 from nnscratch.datasets.tables.encoding import Schema
 from nnscratch.datasets.tables.header import TARGET_NAMES
-from nnscratch.datasets.tables.kinds import Decision, decide, decimal_mark, read_column
+from nnscratch.datasets.tables.kinds import Decision, as_number, decide, decimal_mark, read_column
 from nnscratch.datasets.tables.reader import TextTable, read_table
 from nnscratch.datasets.tables.separating import groups_of, order_of
 from nnscratch.datasets.tables.settings import Kind, TableSettings
@@ -40,7 +40,7 @@ def load_table(
     inputs = [each for each in table.names if each not in (*target_names, *weights)]
     decisions = {each: decide(table, each, decimal, given) for each in inputs}
     columns = _input_columns(file, decisions)
-    weight = None if settings.weight is None else Number(settings.weight, decimal=decimal)
+    weight = None if settings.weight is None else as_number(table, settings.weight, decimal)
     schema = Schema(columns, settings.missing, settings.unknown_levels, table.names, table.has_header, targets.names)
     whole = _rows_of(table, schema, targets, weight)
     validation, _ = _other_rows(settings, validation_file, table, schema, targets, weight)

@@ -13,6 +13,8 @@ from nnscratch.datasets.tables.text import GAPS, LARGEST, MINUS, UNITS, WORDS, V
 
 Bad = NDArray[np.bool_]
 Decimal = Literal[".", ","]
+OTHER: dict[Decimal, Decimal] = {".": ",", ",": "."}
+"""The other decimal mark."""
 
 COMPACT = "%Y%m%d"
 """20240131, which looks like a number."""
@@ -77,10 +79,15 @@ def read_numbers(cells: pl.Series, decimal: str) -> tuple[Values, Bad]:
     return values, bad
 
 
-def fitting_mark(known: pl.Series, decimal: Decimal) -> Decimal:
-    """The decimal mark, or the other where all numbers of these cells have that one."""
-    other: Decimal = "," if decimal == "." else "."
-    return other if read_numbers(known, decimal)[1].any() and not read_numbers(known, other)[1].any() else decimal
+def fitting_mark(cells: pl.Series, decimal: Decimal) -> Decimal:
+    """The decimal mark, or the other where more of the different cells are numbers with that one.
+
+    What is a number with neither, such as a wrong cell, says nothing.
+    """
+    if cells.dtype == pl.Float64:
+        return decimal
+    known, other = known_cells(cells), OTHER[decimal]
+    return other if read_numbers(known, other)[1].sum() < read_numbers(known, decimal)[1].sum() else decimal
 
 
 def _cleaned(text: pl.Series, decimal: str) -> pl.Series:

@@ -32,7 +32,7 @@ from nnscratch.datasets.tables.decoding import to_utf8
 from nnscratch.datasets.tables.dialect import Dialect, find_dialect, squeeze
 from nnscratch.datasets.tables.frames import pl
 from nnscratch.datasets.tables.json_text import Digits, half_character, json_cell, json_records
-from nnscratch.datasets.tables.parsing import fitting_mark, known_cells
+from nnscratch.datasets.tables.parsing import fitting_mark
 from nnscratch.datasets.tables.structure import structure_of
 from nnscratch.datasets.tables.text import EXACT, Array
 from nnscratch.errors import DataError
@@ -178,7 +178,7 @@ def _json_column(values: list[object], as_text: bool, with_comma: bool) -> pl.Se
             return pl.Series(numbers, dtype=pl.Float64)
     if not as_text and any(isinstance(value, Digits) for value in values):
         written = [value for value in values if isinstance(value, str) and not isinstance(value, Digits)]
-        if fitting_mark(known_cells(pl.Series(written, dtype=pl.String)), "," if with_comma else ".") == ",":
+        if fitting_mark(pl.Series(written, dtype=pl.String), "," if with_comma else ".") == ",":
             values = [value.replace(".", ",") if isinstance(value, Digits) else value for value in values]
     return pl.Series([json_cell(value) for value in values], dtype=pl.String)
 

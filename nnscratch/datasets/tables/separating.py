@@ -9,7 +9,7 @@ import numpy as np
 from nnscratch.datasets.dataset import Origin
 from nnscratch.datasets.separation import numbered
 from nnscratch.datasets.tables.columns import Date, Number
-from nnscratch.datasets.tables.kinds import decide, read_column
+from nnscratch.datasets.tables.kinds import as_number, decide, read_column
 from nnscratch.datasets.tables.parsing import Decimal
 from nnscratch.datasets.tables.reader import TextTable, read_table
 from nnscratch.datasets.tables.settings import TableSettings
@@ -29,7 +29,7 @@ def order_of(table: TextTable, settings: TableSettings, decimal: Decimal, rows: 
     name = settings.order_by
     column = decide(table, name, decimal, {}).column
     if not isinstance(column, Number | Date):
-        column = Number(name, decimal=decimal)
+        column = as_number(table, name, decimal)
         _, bad = column.read(table.column(name))
         row = int(np.argmax(bad))
         raise DataError(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnscratch.datasets.tables.columns import Boolean, Category, Column, Number
-from nnscratch.datasets.tables.kinds import decide, natural_order
+from nnscratch.datasets.tables.kinds import as_number, decide, natural_order
 from nnscratch.datasets.tables.parsing import Decimal, as_text, known_cells
 from nnscratch.datasets.tables.reader import TextTable
 from nnscratch.datasets.tables.text import Array
@@ -75,7 +75,7 @@ def choose_targets(
         except DataError:
             if task != "regression":
                 raise
-            number = Number(name, decimal=decimal)
+            number = as_number(table, name, decimal)
             raise _not_a_target(table, number, int(np.argmax(number.read(table.column(name))[1]))) from None
         column = decision.column
         warnings += [decision.warning] if decision.warning else []
@@ -90,7 +90,7 @@ def choose_targets(
     if not is_classes:
         for column in columns:
             if not isinstance(column, Number):
-                number = Number(column.name, decimal=decimal)
+                number = as_number(table, column.name, decimal)
                 raise _not_a_target(table, number, int(np.argmax(number.read(table.column(column.name))[1])))
         return Targets(tuple(names), tuple(columns), None, None, why, tuple(warnings))
     classes = _classes(table, columns[0], why)

@@ -270,6 +270,23 @@ def test_a_wrong_cell_among_many_numbers_is_an_error_and_among_few_a_warning(tmp
     assert any("'oops' is no number" in warning for warning in dataset.description.warnings)
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_wrong_cell_is_an_error_under_either_decimal_mark(tmp_path: Path, separator: str) -> None:
+    for mark in ".,":
+        cells = [f"{row}{mark}5" for row in range(40)]
+        with pytest.raises(DataError, match=r"mine\.csv:9: column 'x' is 'k\.A\.', not a number"):
+            column(tmp_path, [*cells[:7], "k.A.", *cells[7:]], separator)
+    with pytest.raises(DataError, match=r"mine\.csv:42: column 'x' is '2\.5', not a number with a decimal comma"):
+        column(tmp_path, [*(f"{row},5" for row in range(40)), "2.5"], separator)
+
+
+def test_a_wrong_cell_does_not_hide_the_decimal_mark_of_a_table(tmp_path: Path) -> None:
+    rows = ["1,234\t1,5\ta", "2,345\toops\tb", "3,456\t2,5\ta"]
+    (tmp_path / "a.csv").write_text("x\tother\ty\n" + "\n".join(rows) + "\n")
+    dataset = CSVTable(test=0, columns={"other": "ignore"}).load(tmp_path, tmp_path / "a.csv", print)
+    assert values(dataset) == [1.234, 2.345, 3.456]
+
+
 def encoded(dataset: Dataset) -> tuple[tuple[str, ...], list[list[float]]]:
     assert dataset.schema is not None
     encoding = TableEncoding.fit(dataset.schema, dataset.train_inputs)
