@@ -13,29 +13,59 @@ import numpy as np
 from nnscratch.nn.compute.buffers import Array
 
 
-def encode(rows: Any, columns: Any, gaps: Any, missing: str, unknown: str) -> Array:
-    """Features (N, D) of rows, dicts of cells by column. Raises ValueError for a cell that is none of its kind."""
+def encode(
+    rows: Any, columns: Any, patterns: Any, gaps: Any, missing: str, unknown: str
+) -> tuple[Array, dict[int, str]]:
+    """Features (N, D) of rows, dicts of cells by column, and of each row that has a wrong cell what is wrong."""
+    lacking = [column["name"] for column in columns if any(column["name"] not in row for row in rows)]
+    if lacking:
+        raise ValueError("no column " + ", ".join(map(repr, lacking[:10])))
     kinds = {"number": read_number, "boolean": read_boolean, "category": read_category, "date": read_date}
+    marks = decimal_marks(rows, columns, patterns, gaps)
     blocks = []
+    errors: dict[int, str] = {}
     for column in columns:
-        values = np.empty(len(rows))
+        name, kind, values = column["name"], column["kind"], np.full(len(rows), np.nan)
+        if kind == "number":
+            column = {**column, "decimal": marks[name], "pattern": patterns[marks[name]]}
         for index, row in enumerate(rows):
-            cell = row[column["name"]]
+            cell = row[name]
             text = "" if cell is None or cell != cell else str(cell).strip()
-            is_level = column["kind"] == "category" and text in column["levels"]
-            if text.lower() in gaps and not is_level:
-                if missing in ("error", "drop"):
-                    raise ValueError(f"row {index + 1}: {column['name']!r} is empty")
-                values[index] = np.nan
-                continue
-            try:
-                values[index] = kinds[column["kind"]](cell if isinstance(cell, (int, float)) else text, column)
-            except (ValueError, KeyError):
-                raise ValueError(f"row {index + 1}: {column['name']!r} is {text!r:.40}") from None
-            if unknown == "error" and column["kind"] == "category" and values[index] < 0:
-                raise ValueError(f"row {index + 1}: {column['name']!r} is {text!r:.40}, which no training row was")
+            wrong = ""
+            if text.lower() in gaps and not (kind == "category" and text in column["levels"]):
+                wrong = "is empty" if missing in ("error", "drop") else ""
+            else:
+                try:
+                    values[index] = kinds[kind](cell if isinstance(cell, (int, float)) else text, column)
+                except (ValueError, KeyError):
+                    wrong = f"is {text[:40]!r}, not a {kind}"
+                if unknown == "error" and kind == "category" and values[index] < 0:
+                    wrong = f"is {text[:40]!r}, a level that no training row has"
+            if wrong:
+                errors.setdefault(index, f"column {name!r} {wrong}")
         blocks.append(column_features(values, column))
-    return np.hstack(blocks).astype(np.float32)
+    return np.hstack(blocks).astype(np.float32), errors
+
+
+def decimal_marks(rows: Any, columns: Any, patterns: Any, gaps: Any) -> dict[str, str]:
+    """The decimal mark of each column of numbers: the one with which more of its different cells are numbers.
+
+    Of a column that leaves it open, the comma where more columns of the rows need it, else that of training.
+    """
+    import re
+
+    needs, votes = {}, 0
+    for name in rows[0] if rows else ():
+        cells = {row[name].strip() for row in rows if isinstance(row.get(name), str)}
+        known = [cell for cell in cells if cell.lower() not in gaps]
+        points, commas = (sum(re.match(patterns[mark], cell) is not None for cell in known) for mark in ".,")
+        needs[name] = (commas > points) - (commas < points)
+        votes += needs[name] * (2 * max(points, commas) >= len(known))  # a text's few numbers say nothing
+    return {
+        each["name"]: {1: ",", -1: "."}.get(needs.get(each["name"], 0), "," if votes > 0 else each["decimal"])
+        for each in columns
+        if each["kind"] == "number"
+    }
 
 
 def column_features(values: Array, column: Any) -> Array:
@@ -57,17 +87,16 @@ def read_number(cell: Any, column: Any) -> float:
     """A number with the column's decimal mark; thousands separators, a currency and a percent sign are taken off."""
     import re
 
-    if not isinstance(cell, str):
-        return float(cell)
-    if not re.match(column["pattern"], cell):
-        value = float(cell)  # in Python's own notation, or an error
-        if column["decimal"] == "," or not np.isfinite(value):
+    if isinstance(cell, str):
+        if not re.match(column["pattern"], cell):
             raise ValueError(cell)
-        return value
-    plain = re.sub(column["units"], "", re.sub("[−–]", "-", cell))
-    if plain.startswith("("):  # as accountants write what is negative
-        plain = "-" + plain[1:-1]
-    return float(plain.replace(",", "") if column["decimal"] == "." else plain.replace(".", "").replace(",", "."))
+        cell = re.sub(column["units"], "", re.sub("[−–]", "-", cell))
+        if cell.startswith("("):  # as accountants write what is negative
+            cell = "-" + cell[1:-1]
+        cell = cell.replace(",", "") if column["decimal"] == "." else cell.replace(".", "").replace(",", ".")
+    if abs(value := float(cell)) > float(np.finfo(np.float32).max):
+        raise ValueError(cell)
+    return value
 
 
 def read_boolean(cell: Any, column: Any) -> float:
@@ -109,13 +138,3 @@ def date_features(x: Array, column: Any) -> Array:
     }
     angles = [2 * np.pi * turns[part] for part in column["parts"]]
     return np.column_stack([(x - column["origin"]) / 86400, *(f(a) for a in angles for f in (np.sin, np.cos))])
-
-
-def read_table(path: str, names: list[str]) -> Any:
-    """The rows of a CSV file as dicts of text by column; `names` are its columns where it does not name them."""
-    import csv
-
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        separator = max(",;\t|", key=file.readline().count)
-        file.seek(0)
-        return list(csv.DictReader(file, names or None, delimiter=separator))

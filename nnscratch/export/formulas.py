@@ -5,6 +5,7 @@ So they stand alone: NumPy, the standard library and Pillow, no other part of nn
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -167,10 +168,44 @@ def read_picture(path: str, height: int, width: int, channels: int) -> Array:
     return np.array(picture, np.uint8).reshape(1, height, width, channels)
 
 
-def read_rows(path: str, names: list[str]) -> Array:
-    """The rows (N, D) of a CSV file: the columns of those names; with no names, all columns of a file without them."""
+def read_table(path: str, names: list[str]) -> dict[str, dict[str, str]]:
+    """The rows of a CSV file as text by column, by `path:line`; `names` are its columns where it does not name them."""
     import csv
+    import io
+    import re
 
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        rows: Any = csv.DictReader(file) if names else csv.reader(file)
-        return np.array([[float(row[name]) for name in names] if names else list(map(float, row)) for row in rows])
+    data = Path(path).read_bytes()
+    try:
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError:
+        if re.search(rb"[\x80-\xff]{3}", data):  # which Latin letters hardly have
+            raise ValueError("no UTF-8, and not of Latin letters: save it as UTF-8") from None
+        text = data.decode("cp1252" if re.search(rb"[\x80-\x9f]", data) else "latin-1")
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t|", key=text.partition("\n")[0].count))
+    rows, begin = {}, 1
+    for cells in lines:
+        place, begin = f"{path}:{begin}", lines.line_num + 1
+        if not any(cell.strip() for cell in cells):
+            continue
+        if not names:
+            names = [cell.strip() for cell in cells]
+        elif len(cells) != len(names):
+            raise ValueError(f"{place} has {len(cells)} cells, not {len(names)}")
+        else:
+            rows[place] = dict(zip(names, cells, strict=True))
+    if not rows:
+        raise ValueError("no rows in it")
+    return rows
+
+
+def read_rows(path: str, names: list[str], has_header: bool) -> dict[str, Any]:
+    """The numbers in the columns of those names, or what is wrong, for each row of a CSV file by `path:line`."""
+    rows: dict[str, Any] = {}
+    for place, row in read_table(path, [] if has_header else names).items():
+        try:
+            rows[place] = np.array([float(row[name]) for name in names])
+        except ValueError as error:
+            rows[place] = str(error)
+        except KeyError as error:
+            raise ValueError(f"no column {error}") from None
+    return rows

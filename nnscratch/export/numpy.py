@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import runpy
 from dataclasses import dataclass
@@ -177,26 +178,46 @@ def _answers(loaded: LoadedRun, module: Module) -> list[str]:
 
 
 def _command(loaded: LoadedRun, module: Module) -> list[str]:
+    shape = ", ".join(map(str, loaded.input_shape))
     if _takes_pictures(loaded):
-        read = f"{module.needs(formulas.read_picture)}(path, {', '.join(map(str, loaded.input_shape))})"
+        read = [f"return {{path: {module.needs(formulas.read_picture)}(path, {shape})}}"]
     elif loaded.encoding is not None:
         read = reading(loaded.encoding, module)
     else:
-        names = "[]" if loaded.feature_names is None else 'W["feature_names"].tolist()'
-        shape = ", ".join(map(str, loaded.input_shape))
-        read = f"{module.needs(formulas.read_rows)}(path, {names}).reshape(-1, {shape})"
+        module.needs(formulas.read_table)
+        numbers = f"list(map(str, range({math.prod(loaded.input_shape)}))), False"
+        names = numbers if loaded.feature_names is None else 'W["feature_names"].tolist(), True'
+        read = [f"return {module.needs(formulas.read_rows)}(path, {names})"]
     if loaded.classes is None:
-        show = ['            print(path, *(f"{n} {v:.6g}" for n, v in zip(W["target_names"], row)), sep="  ")']
+        show = ['            print(name, *(f"{n} {v:.6g}" for n, v in zip(W["target_names"], row)), sep="  ")']
         asked = "predict"
     else:
         show = [
             '            best = np.argsort(-row, kind="stable")[:3]',
-            '            print(path, *(f"{W[\'classes\'][i]} {row[i]:.1%}" for i in best), sep="  ")',
+            '            print(name, *(f"{W[\'classes\'][i]} {row[i]:.1%}" for i in best), sep="  ")',
         ]
         asked = "probabilities"
     return [
+        "def read(path: str) -> dict[str, Any]:",
+        '    """The examples in a file by what they are called: inputs, or in words what is wrong."""',
+        *(f"    {line}" for line in read),
+        "",
+        "",
         'if __name__ == "__main__":',
+        "    failed = False",
         "    for path in sys.argv[1:]:",
-        f"        for row in {asked}({read}):",
+        "        try:",
+        "            examples = read(path)",
+        "        except Exception as error:  # whatever a file may hold",
+        "            examples = {path: str(error)}",
+        "        known = [x for x in examples.values() if not isinstance(x, str)]",
+        f"        answers = iter({asked}(np.stack(known).reshape(-1, {shape})) if known else ())",
+        "        for name, x in examples.items():",
+        "            if isinstance(x, str):",
+        '                print(f"{name}: {x}", file=sys.stderr)',
+        "                failed = True",
+        "                continue",
+        "            row = next(answers)",
         *show,
+        "    sys.exit(failed)",
     ]

@@ -10,7 +10,7 @@ import numpy as np
 from nnscratch.datasets.tables.columns import Boolean, Column, Date, Number
 from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.datasets.tables.text import GAPS, UNITS, WORDS, number_pattern
-from nnscratch.export import column_formulas
+from nnscratch.export import column_formulas, formulas
 from nnscratch.export.numpy_layers import Module
 from nnscratch.export.onnx_columns import raw
 from nnscratch.nn.compute.buffers import Array
@@ -19,13 +19,13 @@ ISO = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:
 """What a date may be written as besides its column's own notation."""
 FORMULAS = (
     column_formulas.encode,
+    column_formulas.decimal_marks,
     column_formulas.column_features,
     column_formulas.read_number,
     column_formulas.read_boolean,
     column_formulas.read_category,
     column_formulas.read_date,
     column_formulas.date_features,
-    column_formulas.read_table,
 )
 
 
@@ -33,25 +33,38 @@ def features(encoding: TableEncoding, module: Module) -> list[str]:
     """The lines of `features`, which takes rows of the table as they are."""
     for formula in FORMULAS:
         module.needs(formula)
-    said = json.dumps({"gaps": GAPS, "columns": [_said(column) for column in encoding.columns]})
-    module.array("columns", np.array(said))
     schema = encoding.schema
+    said = {
+        "columns": [_said(column) for column in encoding.columns],
+        "patterns": {mark: number_pattern(mark) for mark in ".,"},
+        "gaps": GAPS,
+        "missing": schema.missing,
+        "unknown": schema.unknown_levels,
+    }
+    module.array("columns", np.array(json.dumps(said)))
     return [
         "def features(rows: Any) -> Array:",
         '    """The features (N, D) of rows: dicts by column of text as in a CSV file, numbers, or None."""',
-        '    said = json.loads(str(W["columns"]))',
-        f'    return encode(rows, said["columns"], said["gaps"], {schema.missing!r}, {schema.unknown_levels!r})',
+        '    x, errors = encode(rows, **json.loads(str(W["columns"])))',
+        "    if errors:",
+        "        row = min(errors)",
+        '        raise ValueError(f"row {row + 1}: {errors[row]}")',
+        "    return x",
         "",
         "",
     ]
 
 
-def reading(encoding: TableEncoding, module: Module) -> str:
-    """The expression for the rows in the file `path`."""
-    if encoding.schema.has_header:
-        return "read_table(path, [])"
-    module.array("columns of a file", np.array(encoding.schema.names, str))
-    return 'read_table(path, W["columns of a file"].tolist())'
+def reading(encoding: TableEncoding, module: Module) -> list[str]:
+    """The lines that read the rows in the file `path`."""
+    names = "[]"
+    if not encoding.schema.has_header:
+        names = module.array("columns of a file", np.array(encoding.schema.names, str)) + ".tolist()"
+    return [
+        f"rows = {module.needs(formulas.read_table)}(path, {names})",
+        'x, errors = encode(list(rows.values()), **json.loads(str(W["columns"])))',
+        "return {place: errors.get(row, x[row]) for row, place in enumerate(rows)}",
+    ]
 
 
 def rows_of(encoding: TableEncoding, stored: Array) -> list[dict[str, Any]]:
@@ -65,7 +78,7 @@ def _said(column: Column) -> dict[str, Any]:
     said = column.to_dict()
     match column:
         case Number():
-            said |= {"pattern": number_pattern(column.decimal), "units": rf"{UNITS}|[%\s\u00a0\u2009\u202f'’]"}
+            said["units"] = rf"{UNITS}|[%\s\u00a0\u2009\u202f'’]"
         case Boolean():
             codes = {word: code for pair in WORDS for code, word in enumerate(pair)}
             said["codes"] = codes | {word: code for code, word in enumerate(column.words)}

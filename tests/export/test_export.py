@@ -381,12 +381,85 @@ def test_a_model_py_reads_a_table_of_text_dates_and_gaps_as_predict_does(
     classes = model.classes or ()
     assert shown == [[classes[row.argmax()], f"{row.max():.1%}"] for row in expected]
     exported = SimpleNamespace(**runpy.run_path(str(tmp_path / "numpy" / "model.py")))
-    rows = exported.read_table(str(tmp_path / "rows.csv"), [])
+    rows = list(exported.read_table(str(tmp_path / "rows.csv"), []).values())
     np.testing.assert_allclose(exported.probabilities(rows), expected, atol=1e-6)
     assert exported.predict(rows).tolist() == model.predict(tmp_path / "rows.csv").tolist()
     for name, cell in (("amount", "1,2,3"), ("when", "soon"), ("paid", "maybe")):
-        with pytest.raises(ValueError, match=f"row 2: '{name}' is '{cell}'"):
+        with pytest.raises(ValueError, match=f"row 2: column '{name}' is '{cell}', not a "):
             exported.features([rows[0], rows[1] | {name: cell}])
+
+
+def run_of_a_german_table(folder: Path) -> Path:
+    """A run of a table in Windows-1252 with decimal commas, exported to folder/numpy."""
+    lines = ["größe;stadt;netto;t"]
+    lines += [f"{row},{row % 7};{('Köln', 'Bonn')[row % 2]};{row % 9},25;{'ab'[row % 3 // 2]}" for row in range(60)]
+    (folder / "table.csv").write_bytes("\r\n".join(lines).encode("cp1252"))
+    data = {"dataset": {"name": "csv", "target": "t"}, "path": str(folder / "table.csv")}
+    settings = {
+        "name": "table", "data": data, "model": {"hidden_layers": [6]}, "training": {"epochs": 1, "batch_size": 20},
+    }  # fmt: skip
+    run = nnscratch.train(settings, runs_dir=folder / "runs", threads=1, plots=False, quiet=True).path
+    main(["export", str(run), "--to", "numpy", "-o", str(folder / "numpy"), "--quiet"])
+    return run
+
+
+def by_model_py(folder: Path, *files: str) -> tuple[int, list[str], list[str]]:
+    """The status of folder/numpy/model.py for these files, and its lines of output and of errors."""
+    command = [sys.executable, str(folder / "numpy" / "model.py"), *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, encoding="utf-8")
+    return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
+
+
+def test_a_model_py_reads_encodings_and_decimal_marks_as_predict_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = nnscratch.load(run_of_a_german_table(tmp_path))
+    header = "größe,stadt,netto,other"
+    tables = {
+        "points.csv": f"{header}\n1.5,Köln,2.25,\n\n88.5,Bonn,1.75,7\n".encode(),
+        "open.csv": f'{header}\n"1,234",Köln,5,"2,5"\n"1,234",Köln,5,"2,5"\n'.encode("utf-16"),  # as `other` says
+        "thousands.csv": f'{header}\n"1,234",Köln,5.5,2.5\n'.encode("utf-8-sig"),
+    }
+    for name, text in tables.items():
+        (tmp_path / name).write_bytes(text)
+    monkeypatch.chdir(tmp_path)
+    for name in ("table.csv", *tables):
+        answers = zip(model.predict(name), model.probabilities(name), strict=True)
+        expected = [f"{label} {p.max():.1%}" for label, p in answers]
+        status, lines, errors = by_model_py(tmp_path, name)
+        assert (status, errors) == (0, [])
+        assert [line.split("  ")[1] for line in lines] == expected, name
+    assert [line.split("  ")[0] for line in by_model_py(tmp_path, "points.csv")[1]] == ["points.csv:2", "points.csv:4"]
+
+
+def test_a_row_that_a_model_py_cannot_read_is_one_line_and_costs_no_other(tmp_path: Path) -> None:
+    run_of_a_german_table(tmp_path)
+    rows = ["größe;stadt;netto", "1.5;Köln;2.25", "abc;Bonn;1.75", "88.5;Bonn;1e39", "2.5;Bonn;1.75"]
+    (tmp_path / "rows.csv").write_text("\n".join(rows), encoding="utf-8")
+    (tmp_path / "good.csv").write_text("\n".join([rows[0], rows[1], rows[4]]), encoding="utf-8")
+    status, lines, errors = by_model_py(tmp_path, "rows.csv")
+    assert status == 1
+    assert [line.partition("  ")[2] for line in lines] == [
+        line.partition("  ")[2] for line in by_model_py(tmp_path, "good.csv")[1]
+    ]
+    assert errors == [
+        "rows.csv:3: column 'größe' is 'abc', not a number",
+        "rows.csv:4: column 'netto' is '1e39', not a number",
+    ]
+    (tmp_path / "other.csv").write_text("a;b\n1;2\n")
+    (tmp_path / "ragged.csv").write_text("größe;stadt;netto\n1;Bonn\n", encoding="utf-8")
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "russian.csv").write_bytes("größe;stadt;netto\n".encode() + "1;Москва;2\n".encode("cp1251"))
+    files = ("other.csv", "ragged.csv", "empty.csv", "russian.csv", "none.csv", "good.csv")
+    status, lines, errors = by_model_py(tmp_path, *files)
+    assert (status, len(lines)) == (1, 2)
+    assert [error.partition(": ")[2] for error in errors] == [
+        "no column 'größe', 'stadt', 'netto'",
+        "ragged.csv:2 has 2 cells, not 3",
+        "no rows in it",
+        "no UTF-8, and not of Latin letters: save it as UTF-8",
+        "[Errno 2] No such file or directory: 'none.csv'",
+    ]
 
 
 def test_safetensors_hold_the_weights_by_name_with_config_classes_and_scaling_in_the_header(
@@ -479,6 +552,10 @@ def test_a_model_py_needs_numpy_alone_and_answers_for_a_picture(shapes_run: Path
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     expected = nnscratch.load(shapes_run).predict(tmp_path / "orange.png")[0]
     assert done.stdout.split()[1] == expected
+    (tmp_path / "none.png").write_bytes(b"no picture")
+    done = subprocess.run([*command, "none.png"], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout.split()[1]) == (1, expected)
+    assert done.stderr.splitlines()[0].startswith("none.png: cannot identify image file")
     text = (tmp_path / "out" / "model.py").read_text()
     assert "nnscratch." not in text
     assert len(text.splitlines()) < 300
@@ -492,6 +569,10 @@ def test_a_model_py_of_a_table_reads_its_rows_by_name(make: Make, tmp_path: Path
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     first = nnscratch.Model(loaded).predict([[1, 2]])[0]
     assert done.stdout.splitlines()[0].split("  ")[1:] == [f"y{i} {v:.6g}" for i, v in enumerate(first)]
+    (tmp_path / "rows.csv").write_text("b,a\n2,1\n4,oops\n")
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, len(done.stdout.splitlines())) == (1, 1)
+    assert done.stderr == "rows.csv:3: could not convert string to float: 'oops'\n"
 
 
 def pictures(folder: Path) -> list[Path]:
