@@ -123,17 +123,18 @@ def decide(
     if isinstance(almost, Date) and len(known) > FEW and np.mean(bad) <= 0.1:
         raise _not_of_kind(table, name, almost)
     decision = _text(table, name, known, is_target)
-    if not bad.all() and np.mean(bad) < 0.5:
+    taken = "is taken for a category" if decision.column is not None else "is left out"
+    if notations := _date_notations(known):
+        wrong = f"it has dates in {len(notations)} notations, such as {', '.join(map(repr, notations))}"
+        remedy = "write them all alike, such as 2024-12-31, to have it as a date"
+    elif not bad.all() and np.mean(bad) < 0.5:
         odd = [repr(cell) for cell in known.filter(pl.Series(bad)).sort()[:3]]
         wrong = f"{', '.join(odd)} {f'is no {almost.kind}' if len(odd) == 1 else f'are no {almost.kind}s'}"
-        taken = "is taken for a category" if decision.column is not None else "is left out"
-        return Decision(
-            decision.column,
-            decision.why,
-            f"column {name!r} {taken}, as {wrong}; empty such cells to have "
-            f"it as a {almost.kind} (columns: {{{name}: category}} says that it is meant)",
-        )
-    return decision
+        remedy = f"empty such cells to have it as a {almost.kind}"
+    else:
+        return decision
+    meant = f"(columns: {{{name}: category}} says that it is meant)"
+    return replace(decision, warning=f"column {name!r} {taken}, as {wrong}; {remedy} {meant}")
 
 
 def _number(table: TextTable, name: str, decimal: Decimal, is_target: bool) -> Decision:
@@ -214,6 +215,22 @@ def _almost_date(name: str, known: pl.Series) -> Date | None:
     shares = {format: float(np.mean(read_dates(some, format, iso=False)[1])) for format in FORMATS}
     best = min(shares, key=lambda format: shares[format])
     return Date(name, format=best) if shares[best] < 0.5 else None
+
+
+def _date_notations(known: pl.Series) -> list[str]:
+    """A cell in each of the two to four notations in which nine in ten cells are dates; none where they are not."""
+    rest = known.sort().gather_every(1 + len(known) // 40)
+    examples: list[str] = []
+    most = len(rest) // 10
+    if rest.str.contains(r"\d\D+\d|\d{8}").mean() < 0.9:  # type: ignore[operator]  # None of no cells alone
+        return []
+    while len(rest) > most and len(examples) < 4:
+        bad = min((read_dates(rest, format, iso=False)[1] for format in FORMATS), key=np.sum)
+        if bad.all():
+            return []
+        examples.append(rest.filter(pl.Series(~bad))[0])
+        rest = rest.filter(pl.Series(bad))
+    return examples if len(rest) <= most and len(examples) > 1 else []
 
 
 def _text(table: TextTable, name: str, known: pl.Series, is_target: bool) -> Decision:

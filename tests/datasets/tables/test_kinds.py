@@ -132,6 +132,15 @@ def test_numbers_of_so_many_digits_that_they_would_be_one_are_text(tmp_path: Pat
         (["Male", "male", "Female"], "differ in capitals alone.*'Male', 'male'"),
         (["2024-02-30", "2024-03-01", "2024-04-01"], "category, as '2024-02-30' is no date"),
         (["01/02/68", "13/02/70", "31/12/05"], "read up to 2068"),
+        (
+            [f"{2000 + row}-01-{row:02d}" if row % 2 else f"{row:02d}.01.2020" for row in range(1, 30)],
+            r"column 'x' is left out, as it has dates in 2 notations, such as '2001-01-01', '02\.01\.2020'; "
+            "write them all alike, such as 2024-12-31",
+        ),
+        (
+            ["2023-12-31", "Dec 5 2023", "31/12/2023"] * 9,
+            r"a category, as it has dates in 3 notations, such as '2023-12-31', '31/12/2023', 'Dec 5 2023'; ",
+        ),
     ],
 )
 def test_what_is_odd_about_a_column_is_said(tmp_path: Path, cells: list[str], warning: str) -> None:
