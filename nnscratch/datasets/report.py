@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -88,10 +88,12 @@ def data_report(dataset: Dataset, parts: Parts) -> DataReport:
     rows = {name: (inputs, rows) for name, (inputs, _, rows) in parts.items()}
     identical = identical_examples(rows)
     repeated, shared = identical if identical is not None else (None, ())
-    labels = {name: targets[rows] for name, (_, targets, rows) in parts.items()}
-    train = next(iter(labels.values()))
     sources = {id(dataset.validation_inputs): "val", id(dataset.test_inputs): "test", id(dataset.train_inputs): "train"}
     of_source = {name: (sources.get(id(inputs), ""), taken) for name, (inputs, taken) in rows.items()}
+    names = {name: dataset.example_names.get(source) for name, (source, _) in of_source.items()}
+    shared = tuple(_with_names(each, names[each.first], names[each.second]) for each in shared)
+    labels = {name: targets[rows] for name, (_, targets, rows) in parts.items()}
+    train = next(iter(labels.values()))
     suspicions = (*shared_suspicions(shared), *suspicious_groups(dataset.separation, of_source))
     warnings = [*dataset.description.warnings, *suspicions]
     classes: dict[str, dict[str, int]] = {}
@@ -125,3 +127,9 @@ def data_report(dataset: Dataset, parts: Parts) -> DataReport:
         shared=shared,
         held_out=told(dataset.separation, of_source),
     )
+
+
+def _with_names(shared: Shared, first: Sequence[str] | None, second: Sequence[str] | None) -> Shared:
+    if first is None or second is None:
+        return shared
+    return replace(shared, names=(first[shared.rows[0]], second[shared.rows[1]]))

@@ -29,12 +29,14 @@ MOST_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Shared:
-    """How many different inputs stand in both of two splits, and the rows of the first of them."""
+    """How many different inputs stand in both of two splits, and the rows of the first of them with their names."""
 
     first: str
     second: str
     count: int
     rows: tuple[int, int]
+    names: tuple[str, str] | None = None
+    """The file, or the table's file and line; None where examples have no names."""
 
 
 def column_suspicions(
@@ -159,8 +161,9 @@ def shared_suspicions(shared: Sequence[Shared]) -> Iterator[str]:
     """Identical inputs in two splits: copies of one example make a score look better than it is."""
     for each in shared:
         inputs = f"{each.count:,} inputs are" if each.count > 1 else "1 input is"
+        alike = " and ".join(each.names) if each.names is not None else f"rows {each.rows[0]} and {each.rows[1]}"
         yield (
-            f"{inputs} in {each.first} and in {each.second}, such as rows {each.rows[0]} and {each.rows[1]}: "
+            f"{inputs} in {each.first} and in {each.second}, such as {alike}: "
             "the score there may look better than it is"
         )
 

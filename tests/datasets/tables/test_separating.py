@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -185,3 +186,17 @@ def test_the_last_examples_of_arrays_are_held_out(tmp_path: Path) -> None:
     assert splits.test is not None
     parts = [each.inputs[each.rows].ravel().tolist() for each in (splits.train, splits.validation, splits.test)]
     assert parts == [list(range(60)), list(range(60, 80)), list(range(80, 100))]
+
+
+@pytest.mark.parametrize("validation", [0.0, 0.2])
+def test_rows_that_are_alike_in_two_splits_are_named_by_their_lines(tmp_path: Path, validation: float) -> None:
+    lines = ["a,b,sick", *(f"{row // 2}.5,{row // 2 % 7},{'yes' if row % 3 else 'no'}" for row in range(80))]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    dataset, splits = loaded(tmp_path / "t.csv", validation)
+    warnings = [each for each in splits.report(dataset).warnings if " are in training and in " in each]
+    assert len(warnings) == (2 if validation else 1)
+    for warning in warnings:
+        alike = re.search(r"such as t\.csv:(\d+) and t\.csv:(\d+): ", warning)
+        assert alike is not None
+        first, second = (lines[int(line) - 1].rpartition(",")[0] for line in alike.groups())
+        assert first == second
