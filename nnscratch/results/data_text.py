@@ -77,10 +77,8 @@ def _classes(report: DataReport) -> Iterator[str]:
     shown = [f"{shorten(name, 24)} {count(number)}" for name, number in train.items()]
     if len(shown) > MOST_CLASSES:
         least = min(train, key=lambda name: train[name])
-        shown = [
-            f"{len(train)} of {count(train[least])} ({shorten(least, 24)}) to {count(train[largest])} "
-            f"({shorten(largest, 24)})"
-        ]
+        uneven = f"({shorten(least, 24)}) to {count(train[largest])} ({shorten(largest, 24)})"
+        shown = [f"{len(train)} of {count(train[least])} {'each' if train[least] == train[largest] else uneven}"]
     share = f"; always saying {shorten(largest, 24)}: {percent(train[largest] / max(total, 1), 1)}"
     yield from _entry("classes", ", ".join(shown) + share)
 

@@ -40,6 +40,10 @@ def test_the_report_of_a_wide_table_with_many_classes_is_one_screen_of_80_column
         assert len(lines) <= 50
 
 
+def test_many_classes_of_equally_many_examples_are_told_as_so_many_each() -> None:
+    assert "20 of 10 each; always saying class 0: 5.0 %" in " ".join(whole_report_text(report(3, 20)).split())
+
+
 def test_few_columns_have_a_line_each_and_many_are_named_by_kind() -> None:
     few, many = whole_report_text(report(3, 2)), whole_report_text(report(40, 2))
     assert "category: level 0 100, level 1 99, level 2 98" in " ".join(few.split())
