@@ -119,6 +119,11 @@ class Loader(Reader, Scanner, Parser, Composer, _CoreResolver):
 class _Dumper(_CoreResolver, yaml.SafeDumper):
     """Quotes exactly the texts that the core schema would read as something else."""
 
+    def check_simple_key(self) -> bool:
+        """Whether a key is written before its colon alone: an empty one, too, which PyYAML writes as `? \'\'`."""
+        is_empty = isinstance(self.event, yaml.ScalarEvent) and not self.event.value
+        return is_empty or bool(super().check_simple_key())  # type: ignore[no-untyped-call]  # PyYAML has no types there
+
     def ignore_aliases(self, data: object) -> bool:
         return True
 

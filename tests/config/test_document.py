@@ -264,6 +264,10 @@ def test_what_is_dumped_is_read_back_equal(value: Value) -> None:
     assert repr(found) == repr(value)  # 1 is not 1.0, -0.0 is not 0.0
 
 
+def test_a_nameless_key_is_dumped_as_people_write_it() -> None:
+    assert dump_yaml({"columns": {"": "ignore", "id": "ignore"}}) == "columns: {'': ignore, id: ignore}\n"
+
+
 @given(st.text(max_size=200))
 def test_any_text_is_a_document_or_a_config_error(text: str) -> None:
     try:
