@@ -97,8 +97,10 @@ def _seen_at_once(values: Array) -> tuple[Array, Array, Array]:
 
 
 def target_suspicions(targets: Array, names: Sequence[str]) -> Iterator[str]:
-    """Of numbers to predict (N, K): values that stand for a gap."""
+    """Of numbers to predict (N, K): those that are the same everywhere, and values that stand for a gap."""
     for name, column in zip(names, targets.T, strict=True):
+        if len(column) and np.all(column == column[0]):
+            yield f"the target {name!r} is {column[0]:g} in every training example: there is nothing to learn of it"
         if (mark := _gap_mark(column)) is not None:
             yield _gap_warning(mark, [name])
 

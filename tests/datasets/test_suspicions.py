@@ -103,6 +103,12 @@ def test_the_majority_counts_beyond_nine_to_one_and_not_at_it() -> None:
     assert "95 of no to 5 of yes: always saying no is right 95.0 % of the time" in said
 
 
+def test_a_target_that_is_the_same_everywhere_is_named() -> None:
+    targets = np.column_stack([np.full(50, 3.5), RNG.normal(size=50)])
+    (said,) = target_suspicions(targets, ["a", "b"])
+    assert said == "the target 'a' is 3.5 in every training example: there is nothing to learn of it"
+
+
 def test_identical_inputs_are_counted_within_training_and_between_splits() -> None:
     train, test = RNG.integers(0, 255, (50, 4, 4, 3), np.uint8), RNG.integers(0, 255, (20, 4, 4, 3), np.uint8)
     train[7], test[3], test[4] = train[2], train[2], train[9]

@@ -92,7 +92,9 @@ def choose_targets(
             if not isinstance(column, Number):
                 number = as_number(table, column.name, decimal)
                 raise _not_a_target(table, number, int(np.argmax(number.read(table.column(column.name))[1])))
-        return Targets(tuple(names), tuple(columns), None, None, why, tuple(warnings))
+        targets = Targets(tuple(names), tuple(columns), None, None, why, tuple(warnings))
+        _refuse_constant(table, targets)
+        return targets
     classes = _classes(table, columns[0], why)
     return replace(classes, warnings=(*warnings, *_nothing(table, classes)))
 
@@ -133,6 +135,15 @@ def _decide_task(table: TextTable, columns: list[Column], task: Task) -> tuple[b
             "data.dataset.target names another column",
         )
     return True, f"classification, as it holds text ({len(levels) or 2} classes)"
+
+
+def _refuse_constant(table: TextTable, targets: Targets) -> None:
+    """Raises DataError for numbers that are the same in every row."""
+    values, gaps = targets.read(table)
+    known = values[~gaps]
+    if len(known) and np.all(known == known[0]):
+        said = ", ".join(f"{name!r} is {value:g}" for name, value in zip(targets.names, known[0], strict=True))
+        raise DataError(f"{table.path}: the target {said} in every row; there is nothing to learn")
 
 
 def _classes(table: TextTable, column: Column, why: str) -> Targets:

@@ -399,11 +399,11 @@ def test_one_rule_says_whether_a_target_holds_classes(
         ([f"{row}.5kg" for row in range(50)], "has 50 different cells in 50 rows, hardly one comes twice"),
         ([f"{row:03d}" for row in range(50)] * 3, "has 50 different cells in 150 rows, most of them numbers"),
         (["2024-01-01", "2024-01-02"], "the target 'y' is a date"),
+        (["3.5"] * 50, r"a\.csv: the target 'y' is 3\.5 in every row; there is nothing to learn"),
+        (["3.5", ""] * 5, r"a\.csv: the target 'y' is 3\.5 in every row; there is nothing to learn"),
     ],
 )
-def test_a_target_that_is_neither_classes_nor_numbers_is_refused(
-    tmp_path: Path, targets: list[str], reason: str
-) -> None:
+def test_a_target_that_cannot_be_learned_is_refused(tmp_path: Path, targets: list[str], reason: str) -> None:
     (tmp_path / "a.csv").write_text("a;y\n" + "".join(f"{row}.5;{target}\n" for row, target in enumerate(targets)))
     with pytest.raises(DataError, match=reason):
         CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print)
