@@ -122,7 +122,7 @@ class _Dumper(_CoreResolver, yaml.SafeDumper):
     def check_simple_key(self) -> bool:
         """Whether a key is written before its colon alone: an empty one, too, which PyYAML writes as `? \'\'`."""
         is_empty = isinstance(self.event, yaml.ScalarEvent) and not self.event.value
-        return is_empty or bool(super().check_simple_key())  # type: ignore[no-untyped-call]  # PyYAML has no types there
+        return is_empty or bool(super().check_simple_key())
 
     def ignore_aliases(self, data: object) -> bool:
         return True

@@ -90,8 +90,8 @@ def data_report(dataset: Dataset, parts: Parts) -> DataReport:
     repeated, shared = identical if identical is not None else (None, ())
     sources = {id(dataset.validation_inputs): "val", id(dataset.test_inputs): "test", id(dataset.train_inputs): "train"}
     of_source = {name: (sources.get(id(inputs), ""), taken) for name, (inputs, taken) in rows.items()}
-    names = {name: dataset.example_names.get(source) for name, (source, _) in of_source.items()}
-    shared = tuple(_with_names(each, names[each.first], names[each.second]) for each in shared)
+    called = {name: dataset.example_names.get(source) for name, (source, _) in of_source.items()}
+    shared = tuple(_with_names(each, called[each.first], called[each.second]) for each in shared)
     labels = {name: targets[rows] for name, (_, targets, rows) in parts.items()}
     train = next(iter(labels.values()))
     suspicions = (*shared_suspicions(shared), *suspicious_groups(dataset.separation, of_source))

@@ -138,14 +138,14 @@ def identical_examples(parts: Mapping[str, tuple[Array, Array]]) -> tuple[int, t
 
     Each split is its inputs and the rows of them that belong to it.
     """
-    if sum(inputs.nbytes // max(len(inputs), 1) * len(rows) for inputs, rows in parts.values()) > MOST_BYTES:
+    if _are_too_large(*parts.values()):
         return None
     seen: dict[str, dict[int, int]] = {}
     repeated = []
     for name, (inputs, rows) in parts.items():
         found: dict[int, int] = {}
         for row in rows.tolist():
-            found.setdefault(hash(inputs[row].tobytes()), row)  # 64 bits with a secret key: no two will agree by chance
+            found.setdefault(_mark(inputs[row]), row)
         seen[name] = found
         repeated.append(len(rows) - len(found))
     names = list(seen)
@@ -157,6 +157,24 @@ def identical_examples(parts: Mapping[str, tuple[Array, Array]]) -> tuple[int, t
                 key = min(common, key=lambda each: seen[second][each])
                 shared.append(Shared(first, second, len(common), (seen[first][key], seen[second][key])))
     return repeated[0], tuple(shared)
+
+
+def seen_before(seen: tuple[Array, Array], other: tuple[Array, Array]) -> int | None:
+    """How many inputs of the second are among those of the first; None where too large. Each is inputs and rows."""
+    if _are_too_large(seen, other):
+        return None
+    (inputs, rows), (others, other_rows) = seen, other
+    known = {_mark(inputs[row]) for row in rows.tolist()}
+    return sum(_mark(others[row]) in known for row in other_rows.tolist())
+
+
+def _are_too_large(*parts: tuple[Array, Array]) -> bool:
+    return sum(inputs.nbytes // max(len(inputs), 1) * len(rows) for inputs, rows in parts) > MOST_BYTES
+
+
+def _mark(values: Array) -> int:
+    """What equal inputs have in common: 64 bits with a secret key, in which no two others will agree by chance."""
+    return hash(values.tobytes())
 
 
 def shared_suspicions(shared: Sequence[Shared]) -> Iterator[str]:

@@ -14,6 +14,8 @@ import numpy as np
 from nnscratch.config.assembly import build_recipe
 from nnscratch.config.data import Splits, load_dataset, split_dataset
 from nnscratch.datasets.dataset import Dataset
+from nnscratch.datasets.sources.own_data import LargeSource
+from nnscratch.datasets.suspicions import seen_before
 from nnscratch.errors import UsageError, UserError, did_you_mean
 from nnscratch.host.display import Display
 from nnscratch.host.json_text import json_text
@@ -77,6 +79,8 @@ def evaluate_run(
         decision = None if wanted is None else _decide(loaded, wanted, dataset, splits, communicator)
     if request.data is not None:
         evaluation = evaluate_other(loaded, request.data, decision, request.by, communicator)
+        seen = _trained_on(loaded, request.data, evaluation.examples, workplace)
+        evaluation = replace(evaluation, note="\n".join(filter(None, [evaluation.note, seen])))
     else:
         assert dataset is not None
         assert splits is not None
@@ -147,6 +151,29 @@ def evaluate_other(
     subject = subject_of(loaded.run, path)
     evaluation = evaluation_of(loaded, subject, labelled.examples, score, outputs, decision, groups)
     return replace(evaluation, note="\n".join(filter(None, [labelled.note, evaluation.note])))
+
+
+def _trained_on(loaded: LoadedRun, path: Path, examples: Examples, workplace: Workplace) -> str:
+    """How many of other examples the run trained on; empty for none, and where the data of training is not at hand.
+
+    Pictures and arrays, which may be many, are compared where they lie in the run's own file or folder.
+    """
+    source, own = loaded.config.data.dataset.build(), loaded.config.data.path
+    if own is None or (isinstance(source, LargeSource) and not path.resolve().is_relative_to(Path(own).resolve())):
+        return ""
+    try:
+        dataset = load_dataset(loaded.config, workplace.data_dir, lambda _: None, download=False)
+        dataset = loaded.fitted(dataset)
+    except UserError:
+        return ""
+    if loaded.run.read_meta().dataset.digest not in (None, dataset.digest()):
+        return ""
+    train = split_dataset(loaded.config, dataset).train
+    number = seen_before((train.inputs, train.rows), (examples.inputs, examples.rows))
+    if not number:
+        return ""
+    found = f"{number:,} of these {len(examples):,} inputs are among those that the run trained on"
+    return f"{found}: the figures may look better than they are"
 
 
 @np.errstate(all="ignore")  # what overflows is found in the outputs

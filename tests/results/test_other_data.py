@@ -184,7 +184,7 @@ def test_a_table_without_the_weights_of_the_run_says_that_all_rows_count_the_sam
     main(["train", str(tmp_path / "c.yaml"), "--runs-dir", str(tmp_path / "runs"), "--quiet", "--no-plots"])
     (tmp_path / "bare.csv").write_text("a,y\n1,y\n2,n\n3,y\n")
     result = evaluated(capsys, tmp_path / "runs" / "w", "--data", str(tmp_path / "bare.csv"))
-    assert result["note"] == "without a column 'w' every row counts the same in the loss"
+    assert result["note"].splitlines()[0] == "without a column 'w' every row counts the same in the loss"
 
 
 def test_regression_is_evaluated_on_arrays_of_its_own(
@@ -241,6 +241,25 @@ def test_a_table_of_other_data_is_evaluated_and_rows_without_a_target_are_left_o
     assert result["accuracy"] > result["majority_share"]
     rows = list(csv.DictReader((wards / "evaluation" / "other" / "predictions.csv").read_text().splitlines()))
     assert rows[0]["example"] == f"{wards.parent / 'other.csv'}:2"
+
+
+def test_rows_that_the_run_trained_on_are_counted(
+    capsys: pytest.CaptureFixture[str], wards: Path, two_classes: Path
+) -> None:
+    said = "inputs are among those that the run trained on: the figures may look better than they are"
+    header, *lines = (wards.parent / "ward.csv").read_text().splitlines()
+    _, splits = load_data(load_run(wards), Workplace(wards.parent), Display(quiet=True))
+    names = splits.train.names
+    assert names is not None
+    trained = [lines[int(names[row].rpartition(":")[2]) - 2] for row in splits.train.rows[:5]]
+    new = ["9.5,9.5,west,30,1,sick", "-9.5,9.5,west,30,1,healthy"]
+    (wards.parent / "some.csv").write_text("\n".join([header, *trained, *new]) + "\n")
+    assert f"5 of these 7 {said}" in evaluated(capsys, wards, "--data", str(wards.parent / "some.csv"))["note"]
+    whole = evaluated(capsys, wards, "--data", str(wards.parent / "ward.csv"))
+    assert f"{len(splits.train)} of these {whole['examples']} {said}" in whole["note"]
+    assert "trained on" not in evaluated(capsys, wards, "--data", str(wards.parent / "other.csv"))["note"]
+    arrays = evaluated(capsys, two_classes, "--data", str(two_classes.parent / "clinic.npz"))
+    assert f"504 of these 900 {said}" in arrays["note"]
 
 
 def test_a_table_without_the_target_is_refused_with_the_way_to_predict(
