@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from queue import SimpleQueue
@@ -19,6 +19,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from nnscratch.datasets.tables.columns import Number
+from nnscratch.datasets.tables.json_text import Digits
 from nnscratch.errors import DataError, UsageError
 from nnscratch.host.json_text import json_text
 from nnscratch.nn.compute.buffers import Array
@@ -26,6 +28,7 @@ from nnscratch.report.formats import printable
 from nnscratch.results.model import Model
 from nnscratch.results.predict import Prediction, answers, read_item
 from nnscratch.results.prediction_tables import record_items
+from nnscratch.runs.loaded import LoadedRun
 from nnscratch.serve.batches import Answer, Batches, deliver
 from nnscratch.serve.description import describe
 from nnscratch.serve.inputs import is_quick, read_rows
@@ -54,8 +57,8 @@ TOP = 3
 SMALL_PIXELS = 1 << 16
 """Of pictures that the loop's thread reads itself."""
 
-Asked: TypeAlias = tuple[Row, int]
-"""A row, and how many classes are to be told of it."""
+Asked: TypeAlias = tuple[Row, int, object]
+"""A row, how many classes are to be told of it, and the request that it is of."""
 Body: TypeAlias = tuple[str, bytearray, int, Answer[Prediction]]
 """The contents of a request with their media type, how many classes are to be told, and who waits for the answer."""
 
@@ -187,27 +190,49 @@ class Service:
 
     def _submit(self, rows: Sequence[Row], top: int, answer: Answer[Prediction]) -> None:
         try:
-            self._batches.submit([(row, top) for row in rows], answer)
+            request = object()
+            self._batches.submit([(row, top, request) for row in rows], answer)
         except Refusal as refusal:
             deliver([(answer, refusal)])
 
     def _compute(self, asked: Sequence[Asked]) -> list[Prediction]:
         loaded = self.model.loaded
-        rows = [row for row, _ in asked]
+        rows = [row for row, _, _ in asked]
         found: list[Array | str] = ["" if isinstance(row.values, dict) else row.values for row in rows]
-        # Lines count from 1.
-        objects = [(line, row.values) for line, row in enumerate(rows, start=1) if isinstance(row.values, dict)]
-        for (line, _), item in zip(objects, record_items(loaded, objects, ()) if objects else (), strict=True):
-            found[line - 1] = read_item(item)
-            rows[line - 1] = replace(rows[line - 1], note=item.note)
+        for objects in _read_together(loaded, asked):
+            for (line, _), item in zip(objects, record_items(loaded, objects, ()), strict=True):
+                found[line - 1] = read_item(item)
+                rows[line - 1] = replace(rows[line - 1], note=item.note)
         stored = [each for each in found if not isinstance(each, str)]
         outputs = self.model.outputs_or_not_finite if self._network is None else self._network.outputs
         y = outputs(np.stack(stored)) if stored else np.empty((0, 0))
-        made = answers(loaded, y, max(top for _, top in asked))
+        made = answers(loaded, y, max(top for _, top, _ in asked))
         return [
             Prediction(row.name, error=each) if isinstance(each, str) else next(made)(row.name, note=row.note)
             for row, each in zip(rows, found, strict=True)
         ]
+
+
+def _read_together(loaded: LoadedRun, asked: Sequence[Asked]) -> Iterable[list[tuple[int, dict[str, Any]]]]:
+    """The objects of JSON, each with its line from 1: those of a request with numbers in text by themselves.
+
+    Which decimal mark such text has is found out among them, and is no matter of what others ask.
+    """
+    columns = () if loaded.encoding is None else loaded.encoding.columns
+    numbers = [column.name for column in columns if isinstance(column, Number)]
+    objects = [(line, row.values, request) for line, (row, _, request) in enumerate(asked, start=1)]
+    alone = {
+        request
+        for _, values, request in objects
+        if isinstance(values, dict)
+        for cell in map(values.get, numbers)
+        if isinstance(cell, str) and not isinstance(cell, Digits)
+    }
+    together: dict[object, list[tuple[int, dict[str, Any]]]] = {}
+    for line, values, request in objects:
+        if isinstance(values, dict):
+            together.setdefault(request if request in alone else None, []).append((line, values))
+    return together.values()
 
 
 def _told(predictions: Sequence[Prediction], top: int) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from nnscratch.runs.loaded import load_run
 from nnscratch.serve import app
 from nnscratch.serve.inputs import is_quick, read_rows
 from nnscratch.serve.limits import Limits
+from nnscratch.serve.row import Row
 from nnscratch.serve.serve import Joined
 from tests.serve.clients import Query, Server, load
 from tests.serve.conftest import ask, in_process
@@ -202,6 +203,16 @@ def test_a_bad_row_spoils_no_other_of_its_request(table_server: Server, table_mo
         assert agrees([predictions[0], predictions[4]], table_model, [ROW, ROW])
         assert predictions[1]["error"] == "column 'age' is 'old', not a number"
     assert predictions[2]["error"] == "column 'city' holds half of a character: '\\ud83d'"
+
+
+def test_the_decimal_mark_of_a_request_is_no_matter_of_what_others_ask(table_model: Model) -> None:
+    service = app.Service(table_model, Limits(), readers=0)
+    one, other = object(), object()
+    asked: list[app.Asked] = [(Row("row 1", ROW | {"age": "31,5"}), 3, one)]
+    asked += [(Row(f"row {age}", ROW | {"age": f"{age}.5"}), 3, other) for age in (20, 31, 40)]
+    found = service._compute(asked)
+    assert [each.error for each in found] == [None] * 4
+    assert found[0].top == found[2].top
 
 
 def test_what_training_never_saw_is_told_beside_what_it_was_taken_for(table_server: Server) -> None:
