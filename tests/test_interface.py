@@ -100,7 +100,7 @@ def test_rows_are_taken_as_arrays_lists_dicts_and_files(
         np.testing.assert_array_equal(model.predict(x), expected)
     dicts: list[dict[str, Any]] = [{"b": 2, "a": 1, "note": "not a column"}, {"a": np.float32(3), "b": 4.5}]
     np.testing.assert_array_equal(model.predict(dicts), expected)
-    np.testing.assert_array_equal(model.predict(dicts[0]), expected[:1])
+    np.testing.assert_allclose(model.predict(dicts[0]), expected[:1], rtol=1e-6)  # one row is another product than two
     assert model.predict([]).shape == (0, 2)
 
 

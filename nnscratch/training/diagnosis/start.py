@@ -18,6 +18,8 @@ STEPS = 1e-2, 1e-3, 1e-4
 SMALLEST_CHANGE = 1e-5
 """Of the loss, that single precision shows; and the largest share of its own size that a layer is moved by."""
 LARGEST_MOVE = 0.05
+ROUNDING = 1e-4
+"""Of the largest of a gradient: equal columns of a product may differ by it, as kernels treat the last ones apart."""
 
 
 def gradient_findings(network: Network, loss: Loss, x: Array, t: Array) -> Iterator[Finding]:
@@ -94,7 +96,7 @@ def _symmetry(network: Network, gradient: Array) -> Iterator[Finding]:
     gradients = parameters.named(gradient)
     matrices = {name: array for name, array in parameters.named().items() if array.ndim > 1 and array.shape[-1] > 1}
     trained = [name for name in matrices if name in set(parameters.trainable_names)]
-    alike = [name for name in trained[:-1] if _alike(matrices[name]) and _alike(gradients[name])]
+    alike = [name for name in trained[:-1] if _alike(matrices[name]) and _alike(gradients[name], ROUNDING)]
     # A branch that starts at zero beside a shortcut is meant to.
     alike = [name for name in alike if ".residual." not in name]
     if alike:
@@ -110,5 +112,7 @@ def _symmetry(network: Network, gradient: Array) -> Iterator[Finding]:
         )
 
 
-def _alike(array: Array) -> bool:
-    return bool(np.all(array == array[..., :1]))
+def _alike(array: Array, rounding: float = 0.0) -> bool:
+    """Whether all columns are the same, up to so much of the largest number."""
+    differences = np.abs(array - array[..., :1])
+    return bool(np.all(differences <= rounding * np.max(np.abs(array), initial=0.0)))
