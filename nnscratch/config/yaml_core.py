@@ -120,7 +120,7 @@ class _Dumper(_CoreResolver, yaml.SafeDumper):
     """Quotes exactly the texts that the core schema would read as something else."""
 
     def check_simple_key(self) -> bool:
-        """Whether a key is written before its colon alone: an empty one, too, which PyYAML writes as `? \'\'`."""
+        """Whether a key is written before its colon alone: an empty one, too, which PyYAML writes as `? ''`."""
         is_empty = isinstance(self.event, yaml.ScalarEvent) and not self.event.value
         return is_empty or bool(super().check_simple_key())
 

@@ -78,7 +78,7 @@ class Workers:
     def by_rows(
         self, function: Callable[..., Result], arrays: Sequence[Array], pieces: Sequence[slice] | None = None
     ) -> list[Result]:
-        """What function(*arrays) gives for every piece of the arrays' rows, in order; the first is (rows, width)."""
+        """function(*arrays) for every piece of the arrays' rows, in order; if none are given, the first is 2-D."""
         rows = arrays[0]
         pieces = cut(len(rows), rows.shape[1]) if pieces is None else pieces
         results: dict[int, Result] = {}
