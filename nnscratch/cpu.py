@@ -204,6 +204,11 @@ def _blas_threads(asked: str) -> int:
     return min(int(asked), cores) if asked.isdecimal() and int(asked) else cores
 
 
+def has_avx512_kernels() -> bool:
+    """Whether OpenBLAS was told to use its kernels for AVX-512, which alone do not copy small matrices."""
+    return os.environ.get("OPENBLAS_CORETYPE", "").lower() == "skylakex"
+
+
 def use_kernel_of(run: Path) -> None:
     """Before NumPy is imported: sets OPENBLAS_CORETYPE as it was when the run (or its checkpoint file) was trained.
 

@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "cpu": set(),
     "component": set(),
-    "nn": {"component", "errors"},
+    "nn": {"component", "errors", "cpu"},
     "training": {"nn", "component", "errors"},
     "datasets": {"component", "errors", "version", "cpu"},
     "report": {"errors", "version"},

@@ -20,13 +20,14 @@ from nnscratch.nn.compute.workers import Workers
 MOVE = 20
 """Weight of such a number beside a multiplication, as both are counted: fitted to forward and backward passes of 29
 shapes, each by im2col and by tiles of 2 to 8 (two threads of a Zen 4): 1.01 times the time of what is best in the
-middle, and 1.31 at worst, with 32 groups of 4 channels."""
+middle, and 1.31 at worst, with 32 groups of 4 channels. Without AVX-512 (two threads of a Zen 3, 44 shapes): 1.00 and
+1.11."""
 
 MAX_CHUNKS = 8
 """Into how many chunks a batch is cut for the threads; each has a dW of its own until all are added in order."""
 
 
-def cheapest(geometry: Geometry) -> Correlation:
+def cheapest(geometry: Geometry, needs_dx: bool = True) -> Correlation:
     """The method that should take the least time; kernels of at least 3 places where tiles are read have a choice."""
     if geometry.groups == geometry.C == geometry.K > 1:
         return Depthwise(geometry)
@@ -34,7 +35,7 @@ def cheapest(geometry: Geometry) -> Correlation:
     r = -(-geometry.kernel // geometry.stride)
     if r >= 3:
         methods += [Winograd(geometry, n - r + 1) for n in range(r + 1, LARGEST + 1)]
-    return min(methods, key=_cost)
+    return min(methods, key=lambda method: _cost(method, needs_dx))
 
 
 def fewest(method: Correlation, plain: Im2col) -> float:
@@ -43,10 +44,10 @@ def fewest(method: Correlation, plain: Im2col) -> float:
     return 2 * MOVE * method.prepared() / saved if saved > 0 else 0
 
 
-def _cost(method: Correlation) -> float:
+def _cost(method: Correlation, needs_dx: bool = True) -> float:
     """Of an image; tiles that round more are taken to cost a tenth more."""
     rounds_more = isinstance(method, Winograd) and method.n > EXACT
-    return (method.multiplications() + MOVE * method.moved()) * (1.1 if rounds_more else 1.0)
+    return (method.multiplications() + MOVE * method.moved(needs_dx)) * (1.1 if rounds_more else 1.0)
 
 
 def correlate(method: Correlation, x: Array, b: Array | None, y: Array, workers: Workers) -> Array:

@@ -56,7 +56,7 @@ class Correlation:
         """How many an image costs, forward."""
         raise NotImplementedError
 
-    def moved(self) -> int:
+    def moved(self, needs_dx: bool = True) -> int:
         """About how many numbers an image has copied or transformed: what takes time beside the products."""
         raise NotImplementedError
 
@@ -113,9 +113,10 @@ class Im2col(Correlation):
         g = self.geometry
         return g.rows * g.columns * g.kernel**2 * g.C * g.K // g.groups
 
-    def moved(self) -> int:
+    def moved(self, needs_dx: bool = True) -> int:
+        """Columns added back to where they came from take about as long as those of forward and dW together."""
         g = self.geometry
-        return g.rows * g.columns * (2 * g.kernel**2 * g.C + g.K)
+        return g.rows * g.columns * ((1 + needs_dx) * g.kernel**2 * g.C + g.K)
 
     def images_per_block(self) -> int:
         g = self.geometry

@@ -36,7 +36,7 @@ class Depthwise(Correlation):
         g = self.geometry
         return g.rows * g.columns * g.kernel**2 * g.C
 
-    def moved(self) -> int:
+    def moved(self, needs_dx: bool = True) -> int:
         return self.padded[0] * self.padded[1] * self.geometry.C
 
     def images_per_block(self) -> int:

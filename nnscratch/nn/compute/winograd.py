@@ -22,6 +22,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from nnscratch.cpu import has_avx512_kernels
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.correlation import Correlation, Geometry
 from nnscratch.nn.compute.products import SMALL_PRODUCT, product
@@ -102,9 +103,10 @@ class Winograd(Correlation):
     def multiplications(self) -> int:
         return self.tiles * self.n**2 * self.of_tile
 
-    def moved(self) -> int:
-        """A number that a matrix of n x n makes counts 2 (n + 1) / 5: fitted."""
-        return 2 * (self.n + 1) * self.tiles * self.n**2 * (self.C + self.geometry.K) // 5
+    def moved(self, needs_dx: bool = True) -> int:
+        """A number that a matrix of n x n makes counts 2 (n + 1) / 5, or 3.5 if BLAS copies small matrices: fitted."""
+        weight = 2 * (self.n + 1) / 5 if has_avx512_kernels() else 3.5
+        return round(weight * self.tiles * self.n**2 * (self.C + self.geometry.K))
 
     def prepared(self) -> int:
         return self.n**2 * self.of_tile
@@ -112,7 +114,7 @@ class Winograd(Correlation):
     def images_per_block(self) -> int:
         """So many that calls last longer than threads take to hand the interpreter over, and dU is added rarely enough;
         but no more than products of small matrices allow, where these are."""
-        tiles = (24_000 + 2 * self.of_tile) // (self.C + self.geometry.K)
+        tiles = (864_000 // self.n**2 + 2 * self.of_tile) // (self.C + self.geometry.K)
         if self.is_small:
             tiles = min(tiles, SMALL_PRODUCT // self.of_tile)
         return max(1, tiles // self.tiles)

@@ -80,10 +80,15 @@ class Conv(WeightedSum):
         self.geometry = Geometry(
             H, W, C, self.channels, self.kernel, self.stride, top, left, rows, columns, self.groups
         )
-        self.method = self.method_of_batches = cheapest(self.geometry)
         self.method_of_few = Im2col(self.geometry)
-        self.few = fewest(self.method, self.method_of_few)
+        self.want_dx(self.needs_dx)
+        self.method = self.method_of_batches
         return rows, columns, self.channels
+
+    def want_dx(self, wanted: bool) -> None:
+        super().want_dx(wanted)
+        self.method_of_batches = cheapest(self.geometry, wanted)
+        self.few = fewest(self.method_of_batches, self.method_of_few)
 
     def needs_x_again(self) -> bool:
         return not self.frozen
