@@ -43,14 +43,25 @@ class Geometry:
         return self.rows * self.stride + last, self.columns * self.stride + last
 
 
+SMALL_GROUP = 16
+"""Channels below which a product of matrices takes as long as with so many."""
+
+
 class Correlation:
-    """One way to compute a correlation of one geometry."""
+    """One way to compute a correlation of one geometry.
+
+    Small groups are merged: the kernels of q neighbours become those of one group, in blocks with zeros around them.
+    """
 
     U: Array
     """The kernels in the form that it takes."""
 
     def __init__(self, geometry: Geometry) -> None:
-        self.geometry = geometry
+        g = self.geometry = geometry
+        size = min(g.C, g.K) // g.groups
+        divisors = (each for each in range(1, g.groups) if g.groups % each == 0)
+        self.q = next((each for each in divisors if each * size >= SMALL_GROUP), g.groups)
+        self.groups = g.groups // self.q
 
     def multiplications(self) -> int:
         """How many an image costs, forward."""
@@ -87,6 +98,25 @@ class Correlation:
         """Writes dW, the gradient of the kernels themselves, from that of their form U."""
         raise NotImplementedError
 
+    def merged(self, W: Array) -> Array:
+        """W (kernel, kernel, C / groups, K) for the groups as they are after they were merged."""
+        if self.q == 1:
+            return W
+        merged = np.zeros((*W.shape[:2], self.q * W.shape[2], W.shape[3]), W.dtype)
+        self._blocks(merged)[...] = W.reshape(*W.shape[:3], self.groups, self.q, -1)
+        return merged
+
+    def taken_apart(self, dW: Array) -> Array:
+        """Of the gradient of merged kernels, that of W."""
+        kernel = self.geometry.kernel
+        return dW if self.q == 1 else self._blocks(dW).reshape(kernel, kernel, -1, self.geometry.K)
+
+    def _blocks(self, W: Array) -> Array:
+        """A view (kernel, kernel, C of a group, merged groups, q, K of a group) of what merged kernels have of W."""
+        by_block = W.reshape(*W.shape[:2], self.q, -1, self.groups, self.q, self.geometry.K // self.geometry.groups)
+        blocks: Array = np.einsum("abqcgqk->abcgqk", by_block)
+        return blocks
+
     def pad(self, x: Array, shape: tuple[int, int], workers: Workers) -> Array:
         """x with zeros around it, in scratch memory, (n, *shape, C); what lies beyond the shape is left out."""
         g, (rows, columns) = self.geometry, shape
@@ -111,7 +141,7 @@ class Im2col(Correlation):
 
     def multiplications(self) -> int:
         g = self.geometry
-        return g.rows * g.columns * g.kernel**2 * g.C * g.K // g.groups
+        return g.rows * g.columns * g.kernel**2 * g.C * g.K // self.groups
 
     def moved(self, needs_dx: bool = True) -> int:
         """Columns added back to where they came from take about as long as those of forward and dW together."""
@@ -123,7 +153,7 @@ class Im2col(Correlation):
         return max(1, self.FLOATS // (g.rows * g.columns * max(g.kernel**2 * g.C, g.K)))
 
     def set_weights(self, W: Array, workers: Workers) -> None:
-        self.U = self._by_group(W)
+        self.U = self._by_group(self.merged(W))
 
     def forward(self, x: Array, y: Array, workers: Workers) -> None:
         np.matmul(self._columns(x, workers), self.U, out=self._by_group(y))
@@ -137,12 +167,12 @@ class Im2col(Correlation):
             self._input_gradient(dY, dx, workers)
 
     def weight_gradient(self, dU: Array, dW: Array) -> None:
-        self._by_group(dW)[...] = dU
+        by_kernel = dU.transpose(1, 0, 2).reshape(self.geometry.kernel, self.geometry.kernel, -1, self.geometry.K)
+        dW[...] = self.taken_apart(by_kernel)
 
     def _by_group(self, numbers: Array) -> Array:
         """(groups, rows, channels of a group): a view of the array's last axis, cut."""
-        groups = self.geometry.groups
-        return numbers.reshape(-1, groups, numbers.shape[-1] // groups).transpose(1, 0, 2)
+        return numbers.reshape(-1, self.groups, numbers.shape[-1] // self.groups).transpose(1, 0, 2)
 
     def _columns(self, x: Array, workers: Workers) -> Array:
         """(groups, n rows columns, kernel^2 C / groups): what the kernel sees at every output pixel."""
@@ -152,18 +182,18 @@ class Im2col(Correlation):
             return self._by_group(padded)
         seen = sliding_window_view(padded, (g.kernel, g.kernel), axis=(1, 2))[:, :: g.stride, :: g.stride]
         columns = workers.scratch("columns", self._columns_shape(len(x)), x.dtype)
-        seen = seen.reshape(*seen.shape[:3], g.groups, -1, g.kernel, g.kernel)
+        seen = seen.reshape(*seen.shape[:3], self.groups, -1, g.kernel, g.kernel)
         np.copyto(columns, seen.transpose(3, 0, 1, 2, 5, 6, 4))
-        return columns.reshape(g.groups, -1, g.kernel**2 * g.C // g.groups)
+        return columns.reshape(self.groups, -1, g.kernel**2 * g.C // self.groups)
 
     def _columns_shape(self, images: int) -> tuple[int, ...]:
         g = self.geometry
-        return g.groups, images, g.rows, g.columns, g.kernel, g.kernel, g.C // g.groups
+        return self.groups, images, g.rows, g.columns, g.kernel, g.kernel, g.C // self.groups
 
     def _input_gradient(self, dY: Array, dx: Array, workers: Workers) -> None:
         g = self.geometry
         columns = workers.scratch("columns", self._columns_shape(len(dx)), dY.dtype)
-        np.matmul(dY, self.U.transpose(0, 2, 1), out=columns.reshape(g.groups, dY.shape[1], -1))
+        np.matmul(dY, self.U.transpose(0, 2, 1), out=columns.reshape(self.groups, dY.shape[1], -1))
         padded = self._whole(dx, workers)
         padded[:, g.rows * g.stride :] = padded[:, :, g.columns * g.stride :] = 0
         if g.kernel < g.stride:
@@ -172,7 +202,7 @@ class Im2col(Correlation):
             for b in range(g.kernel):
                 rows = slice(a, a + g.rows * g.stride, g.stride)
                 across = slice(b, b + g.columns * g.stride, g.stride)
-                seen = padded[:, rows, across].reshape(len(dx), g.rows, g.columns, g.groups, -1)
+                seen = padded[:, rows, across].reshape(len(dx), g.rows, g.columns, self.groups, -1)
                 part = columns[..., a, b, :].transpose(1, 2, 3, 0, 4)
                 if max(a, b) < g.stride:  # the first that reaches these pixels
                     seen[...] = part

@@ -54,8 +54,7 @@ class Depthwise(Correlation):
 
     def backward(self, x: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
         if dU is not None:
-            dY = dy.reshape(*dy.shape[:2], -1)
-            np.einsum("niaqpd,nid->aqpd", self._seen(x, workers), dY, out=dU)
+            self._kernel_gradient(self._seen(x, workers), dy.reshape(*dy.shape[:2], -1), dU)
         if dx is not None:
             self._input_gradient(dy, dx, workers)
 
@@ -63,16 +62,37 @@ class Depthwise(Correlation):
         g = self.geometry
         dW[:, :, 0] = dU.reshape(g.kernel, self.q * g.stride, g.columns, g.C).sum(axis=2)[:, : g.kernel]
 
+    def _kernel_gradient(self, seen: Array, dY: Array, dU: Array) -> None:
+        """Place by place, so that what is added to stays in the first cache."""
+        kernel, s = self.geometry.kernel, self.geometry.stride
+        dU[...] = 0
+        for a in range(kernel):
+            for b in range(kernel):
+                q, p = divmod(b, s)
+                np.einsum("nid,nid->d", seen[:, :, a, q, p], dY, out=dU[a, q, p])
+
     def _seen(self, x: Array, workers: Workers) -> Array:
         """(n, rows, kernel, q, s, columns C): what each kernel place sees, a view of the padded images."""
         g = self.geometry
-        padded = self.pad(x, self.padded, workers)
-        by_phase = padded.reshape(len(x), self.padded[0], -1, g.stride, g.C).transpose(0, 1, 3, 2, 4)
-        if g.stride > 1 or not padded.flags.c_contiguous:
-            sorted_pixels = workers.scratch("by phase", by_phase.shape, x.dtype)
-            np.copyto(sorted_pixels, by_phase)
-            by_phase = sorted_pixels
-        return _windows(by_phase.reshape(*by_phase.shape[:3], -1), g.rows, g.kernel, self.q, g.C)
+        by_phase = self._by_phase(x, workers) if g.stride > 1 else self.pad(x, self.padded, workers)
+        rows = np.ascontiguousarray(by_phase).reshape(len(x), self.padded[0], g.stride, -1)
+        return _windows(rows, g.rows, g.kernel, self.q, g.C)
+
+    def _by_phase(self, x: Array, workers: Workers) -> Array:
+        """The padded images (n, rows, s, columns / s, C), the pixels of a row sorted by their column modulo s."""
+        g, (rows, columns), s = self.geometry, self.padded, self.geometry.stride
+        sorted_pixels = workers.scratch("by phase", (len(x), rows, s, columns // s, g.C), x.dtype)
+        bottom = min(g.top + g.H, rows)
+        sorted_pixels[:, : g.top] = sorted_pixels[:, bottom:] = 0
+        for p in range(s):
+            first = (p - g.left) % s
+            start = (first + g.left) // s
+            inside = sorted_pixels[:, g.top : bottom, p]
+            pixels = x[:, : bottom - g.top, first::s][:, :, : inside.shape[2] - start]
+            stop = start + pixels.shape[2]
+            inside[:, :, :start] = inside[:, :, stop:] = 0
+            inside[:, :, start:stop] = pixels
+        return sorted_pixels
 
     def _input_gradient(self, dy: Array, dx: Array, workers: Workers) -> None:
         """Of every phase, dx is a correlation of dy with the weights that met its pixels, turned around."""

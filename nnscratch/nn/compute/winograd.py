@@ -95,10 +95,10 @@ class Winograd(Correlation):
         self.C = g.stride**2 * g.C
         self.down, self.across = -(-g.rows // m), -(-g.columns // m)
         self.tiles = self.down * self.across
-        self.of_tile = self.C * g.K // g.groups
+        self.of_tile = self.C * g.K // self.groups
         """Multiplications per tile and point."""
         self.is_small = SMALL_PRODUCT // self.of_tile >= 128
-        self.U = np.empty((0, self.C // g.groups, g.K))
+        self.U = np.empty((0, self.C // self.groups, g.K))
 
     def multiplications(self) -> int:
         return self.tiles * self.n**2 * self.of_tile
@@ -120,14 +120,14 @@ class Winograd(Correlation):
         return max(1, tiles // self.tiles)
 
     def set_weights(self, W: Array, workers: Workers) -> None:
-        g, points, C = self.geometry, self.n**2, self.C // self.geometry.groups
+        g, points, C = self.geometry, self.n**2, self.C // self.groups
         if not len(self.U) or self.U.dtype != W.dtype:
             A, G, B = (each.astype(W.dtype) for each in transforms(self.m, self.r))
             self.A, self.A_T, self.B, self.B_T = A, A.T.copy(), B, B.T.copy()
             self.G = np.kron(G, G)
             self.U = np.empty((points, C, g.K), W.dtype)
-            self.U_T = np.empty((points, g.groups, g.K // g.groups, C), W.dtype)
-        self.W = self._as_of_stride_1(W)
+            self.U_T = np.empty((points, self.groups, g.K // self.groups, C), W.dtype)
+        self.W = self._as_of_stride_1(self.merged(W))
         product(self.G, self.W.reshape(self.r**2, -1), self.U.reshape(points, -1), workers)
 
     def prepare_backward(self, workers: Workers) -> None:
@@ -156,8 +156,9 @@ class Winograd(Correlation):
 
     def weight_gradient(self, dU: Array, dW: Array) -> None:
         g, s, r = self.geometry, self.geometry.stride, self.r
-        by_phase = np.matmul(self.G.T, dU.reshape(self.n**2, -1)).reshape(r, r, s, s, *dW.shape[2:])
-        dW[...] = by_phase.transpose(0, 2, 1, 3, 4, 5).reshape(r * s, r * s, *dW.shape[2:])[: g.kernel, : g.kernel]
+        by_phase = np.matmul(self.G.T, dU.reshape(self.n**2, -1)).reshape(r, r, s, s, -1, g.K)
+        kernels = by_phase.transpose(0, 2, 1, 3, 4, 5).reshape(r * s, r * s, -1, g.K)
+        dW[...] = self.taken_apart(kernels[: g.kernel, : g.kernel])
 
     def _as_of_stride_1(self, W: Array) -> Array:
         """The kernels as (r^2, s^2 C / groups, K)."""
@@ -170,13 +171,13 @@ class Winograd(Correlation):
 
     def _by_group(self, numbers: Array) -> Array:
         """(points, groups, rows, channels of a group): a view of (points, rows, channels)."""
-        return numbers.reshape(*numbers.shape[:2], self.geometry.groups, -1).transpose(0, 2, 1, 3)
+        return numbers.reshape(*numbers.shape[:2], self.groups, -1).transpose(0, 2, 1, 3)
 
     def _transformed_input(self, x: Array, workers: Workers) -> Array:
         """V (n^2, tiles, C); the tiles in the order (down, across, image)."""
         g, n, s, N = self.geometry, self.n, self.geometry.stride, len(x)
         rows, columns = self.down * self.m + self.r - 1, self.across * self.m + self.r - 1
-        padded = workers.scratch("padded", (rows, columns, N, g.groups, s, s, g.C // g.groups), x.dtype)
+        padded = workers.scratch("padded", (rows, columns, N, self.groups, s, s, g.C // self.groups), x.dtype)
         above, below = -(-g.top // s), (g.top + g.H) // s
         padded[:above] = padded[below:] = 0
         padded[above:below, : -(-g.left // s)] = padded[above:below, (g.left + g.W) // s :] = 0
@@ -192,7 +193,7 @@ class Winograd(Correlation):
         """For each place in the s x s pixels that become one, as (rows, columns, N, groups, C / groups): the padded
         image's numbers that are pixels of x there, and these pixels."""
         g, s = self.geometry, self.geometry.stride
-        by_group = x.reshape(*x.shape[:3], g.groups, -1).transpose(1, 2, 0, 3, 4)
+        by_group = x.reshape(*x.shape[:3], self.groups, -1).transpose(1, 2, 0, 3, 4)
         for p in range(s):
             for q in range(s):
                 pixels = by_group[(p - g.top) % s :: s, (q - g.left) % s :: s]
@@ -241,7 +242,7 @@ class Winograd(Correlation):
         tiles = dV.reshape(n, n, self.down, self.across, -1).transpose(2, 0, 3, 1, 4)
         half = self._added("half", tiles, workers)
         padded = self._added("padded", half.reshape(self.down, n, -1), workers)
-        padded = padded.reshape(-1, half.shape[2], N, g.groups, s, s, g.C // g.groups)
+        padded = padded.reshape(-1, half.shape[2], N, self.groups, s, s, g.C // self.groups)
         if g.top + g.H > padded.shape[0] * s or g.left + g.W > padded.shape[1] * s:
             dx[...] = 0  # pixels that no kernel sees
         for inside, pixels in self._phases(padded, dx):

@@ -161,6 +161,29 @@ def test_forward_and_backward_are_those_of_pytorch(
         np.testing.assert_allclose(ours, wanted, rtol=0, atol=near * max(1, np.std(wanted)))
 
 
+@pytest.mark.parametrize(("C", "K", "groups", "left"), [(32, 64, 8, 2), (24, 12, 12, 1), (6, 12, 6, 1), (64, 96, 2, 2)])
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2), (5, 2)])
+def test_groups_of_few_channels_are_merged_and_nobody_sees_it(
+    C: int, K: int, groups: int, left: int, kernel: int, stride: int, oracle: Callable[[str], Any]
+) -> None:
+    torch = oracle("torch")
+    layer = Conv(K, kernel, stride, padding=1, groups=groups)
+    network = built(layer, (9, 8, C))
+    assert layer.method.groups == left
+    x = images(5, (9, 8, C))
+    theirs_x = torch.tensor(x.transpose(0, 3, 1, 2), requires_grad=True)
+    W = torch.tensor(layer.W.transpose(3, 2, 0, 1), requires_grad=True)
+    theirs = torch.nn.functional.conv2d(theirs_x, W, torch.tensor(layer.b), stride, 1, 1, groups)
+    y = network.forward(x, training=True)
+    np.testing.assert_allclose(y, theirs.detach().numpy().transpose(0, 2, 3, 1), atol=1e-11)
+    dy = images(5, y.shape[1:])
+    theirs.backward(torch.tensor(dy.transpose(0, 3, 1, 2)))
+    dx = network.backward(dy)
+    assert dx is not None
+    np.testing.assert_allclose(dx, theirs_x.grad.numpy().transpose(0, 2, 3, 1), atol=1e-11)
+    np.testing.assert_allclose(layer.dW, W.grad.numpy().transpose(2, 3, 1, 0), atol=1e-11)
+
+
 def test_a_kernel_of_ones_counts_the_pixels_it_sees() -> None:
     layer = Conv(1, weight_init=Constant(1.0), bias=False)
     y = built(layer, (3, 3, 1)).forward(np.ones((1, 3, 3, 1)))
