@@ -37,18 +37,11 @@ for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 
 ROOT = Path(__file__).resolve().parent.parent
 
-
-MEASURED = ("nn", "training", "teaching")
-"""Folders of tests whose coverage of nn and training counts. Tracing makes a test take a third longer or more, and it
-would say little that a line was passed on the way of a whole training."""
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.pluginmanager.hasplugin("_cov"):
-        return
-    for item in items:
-        if item.path.relative_to(ROOT / "tests").parts[0] not in MEASURED:
-            item.add_marker(pytest.mark.no_cover)
+# Tests that run side by side (pytest-xdist) have a core each: threads of both would wait for each other.
+CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+if CORES and WORKER.isdecimal():
+    os.sched_setaffinity(0, {sorted(CORES)[int(WORKER) % len(CORES)]})
 
 
 LARGE = ("cifar_cnn", "cifar_cnn_small", "cifar_mlp", "fashion_cnn")
@@ -60,6 +53,18 @@ def sampled(configs: Iterable[Path]) -> list[Any]:
         pytest.param(path, id=path.stem, marks=[pytest.mark.exhaustive] if path.stem in LARGE else [])
         for path in configs
     ]
+
+
+@pytest.fixture
+def every_core() -> Iterator[int]:
+    """Gives the test all cores there are, and their number."""
+    if not CORES:
+        yield os.cpu_count() or 1
+        return
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, CORES)
+    yield len(CORES)
+    os.sched_setaffinity(0, own)
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,12 @@ ZEN5 = AVX512_FLAGS | {"avx2", "fma"}
 HASWELL = frozenset({"avx2", "fma"})
 
 
+@pytest.fixture
+def two_cores(every_core: int) -> None:
+    if every_core < 2:
+        pytest.skip("one core needs no second thread")
+
+
 def test_avx512_kernels_are_chosen_on_a_cpu_that_has_them() -> None:
     assert choose(ZEN5, {}, False).environment["OPENBLAS_CORETYPE"] == "SkylakeX"
 
@@ -142,7 +148,8 @@ def test_where_no_thread_can_be_started_one_is_used_and_more_are_refused(monkeyp
         choose_threads(2)
 
 
-@pytest.mark.skipif(sys.platform != "linux" or cpu.available_cores() < 2, reason="needs Linux and two cores")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+@pytest.mark.usefixtures("two_cores")
 def test_openblas_starts_where_it_can_start_no_threads(root: Path, tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
     # A stack for each new thread that no address space holds: as with `ulimit -u`, but for root too.
@@ -179,7 +186,7 @@ def train_as_nobody(
     return subprocess.run(command, capture_output=True, text=True, env=rest | environment, cwd=folder, check=False)
 
 
-@pytest.mark.skipif(cpu.available_cores() < 2, reason="one core needs no second thread")
+@pytest.mark.usefixtures("two_cores")
 @pytest.mark.parametrize(("limit", "environment"), [(1, {}), (2, {}), (1, {"OPENBLAS_NUM_THREADS": "2"})])
 def test_a_user_who_may_start_no_thread_trains_with_one(
     limit: int, environment: dict[str, str], root: Path, tmp_path: Path
@@ -189,7 +196,7 @@ def test_a_user_who_may_start_no_thread_trains_with_one(
     assert "test_accuracy" in done.stdout
 
 
-@pytest.mark.skipif(cpu.available_cores() < 2, reason="one core needs no second thread")
+@pytest.mark.usefixtures("two_cores")
 def test_more_threads_than_a_user_may_start_are_refused_with_the_cause(root: Path, tmp_path: Path) -> None:
     done = train_as_nobody(1, tmp_path, root / "configs" / "smoke.yaml", "--threads", "2")
     assert done.returncode == 1
@@ -230,7 +237,7 @@ def cpu_group() -> Iterator[tuple[Path, Path]]:
         group.rmdir()
 
 
-@pytest.mark.skipif(cpu.available_cores() < 2, reason="needs two cores")
+@pytest.mark.usefixtures("two_cores")
 def test_a_real_control_groups_quota_decides_the_threads(cpu_group: tuple[Path, Path]) -> None:
     group, quota = cpu_group
     quota.write_text("50000")  # of a period of 100,000 microseconds

@@ -52,7 +52,9 @@ def read_yaml(path: Path) -> YamlDocument:
         with path.open("rb") as file:
             content = file.read(MAXIMUM_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
-        raise ConfigError([nowhere.problem("", f"no such file{_meant(path)}")], _yaml_files_hint(path.parent)) from None
+        meant = _meant(path)
+        hint = _yaml_files_hint(path.parent) or ("" if meant else _init_hint(path.parent))
+        raise ConfigError([nowhere.problem("", f"no such file{meant}")], hint or None) from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = cause(error) if isinstance(error, OSError) else str(error)
         raise ConfigError([nowhere.problem("", f"cannot be read: {reason}")]) from None
@@ -229,9 +231,12 @@ def _yaml_files(folder: Path) -> Iterator[Path]:
         return
 
 
-def _yaml_files_hint(folder: Path) -> str | None:
+def _yaml_files_hint(folder: Path) -> str:
     names = [path.name for path in _yaml_files(folder)]
-    if not names:
-        return None
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return f"YAML files in {folder}: {', '.join(names[:10])}{more}"
+    return f"YAML files in {folder}: {', '.join(names[:10])}{more}" if names else ""
+
+
+def _init_hint(folder: Path) -> str:
+    nowhere = f"there is no YAML file in {folder.resolve()}" if folder.is_dir() else f"there is no folder {folder}"
+    return f"{nowhere}; `nnscratch init` writes a config, with --data PATH one that fits your data"

@@ -181,6 +181,13 @@ def test_a_missing_file_in_a_missing_folder_suggests_that_of_the_folder_meant(
         read_yaml(Path("config/quickstart.yaml"))
 
 
+def test_a_missing_file_that_resembles_nothing_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"there is no YAML file in .*; `nnscratch init` writes a config"):
+        read_yaml(tmp_path / "config.yaml")
+    with pytest.raises(ConfigError, match=r"there is no folder .*nowhere; `nnscratch init` writes a config"):
+        read_yaml(tmp_path / "nowhere" / "config.yaml")
+
+
 def test_a_folder_is_not_a_config(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is a folder"):
         read_yaml(tmp_path)

@@ -25,6 +25,8 @@ MPIRUN = str(BESIDE) if BESIDE.exists() else shutil.which("mpirun")
 if MPIRUN is None:
     pytest.skip("needs mpirun, which the extra `mpi` brings", allow_module_level=True)
 
+pytestmark = pytest.mark.usefixtures("every_core")
+
 LIMIT = 120
 """Seconds until a job counts as hanging; each takes two or three on two idle cores."""
 ALONE = {name: value for name, value in os.environ.items() if not name.startswith(("OMPI_", "PMIX_", "PRTE_"))}

@@ -139,11 +139,18 @@ def test_a_pipe_or_a_device_in_place_of_a_file_is_not_waited_for(name: str, tmp_
 
 
 @pytest.mark.parametrize("machine", [None, 3, {"threads": "two"}, {"threads": -1}, {"threads": 10**9}, {"blas": 1}])
-def test_a_run_whose_machine_is_not_known_is_evaluated_and_drawn(machine: object, shapes_run: Path) -> None:
+def test_a_run_whose_machine_is_not_known_is_evaluated_and_goes_on(machine: object, shapes_run: Path) -> None:
     meta = json.loads((shapes_run / "meta.json").read_text())
     (shapes_run / "meta.json").write_text(json.dumps({**meta, "machine": machine}))
     main(["evaluate", str(shapes_run), "--no-plots", "--json"])
-    main(["train", "--resume", str(shapes_run), "--quiet"])
+    main(["train", "--resume", str(shapes_run), "--no-plots", "--quiet"])
+
+
+def test_a_run_whose_machine_is_not_known_is_drawn(shapes_run: Path) -> None:
+    meta = json.loads((shapes_run / "meta.json").read_text())
+    (shapes_run / "meta.json").write_text(json.dumps({**meta, "machine": {"threads": "two"}}))
+    main(["plot", str(shapes_run), "--quiet"])
+    assert (shapes_run / "report.html").is_file()
 
 
 def test_the_names_that_are_read_before_numpy_are_those_that_are_written(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("every_core")
+
 WriteSweep = Callable[..., Path]
 StartSweep = Callable[..., subprocess.Popen[str]]
 FinishSweep = Callable[..., dict[str, Any]]

@@ -15,6 +15,8 @@ import pytest
 from nnscratch.nn.compute import awake_threads
 from nnscratch.nn.compute.awake_threads import IDLE, LATE, AwakeThreads, SleepSignal, SpinSignal, _Member
 
+pytestmark = pytest.mark.usefixtures("every_core")
+
 
 @pytest.fixture(params=[SpinSignal, SleepSignal], autouse=True)
 def signals(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
