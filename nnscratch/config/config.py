@@ -131,7 +131,8 @@ def load_config(path: Path, overrides: Sequence[str] = (), tell: Tell | None = N
     The run is named after the file when neither names it. `tell` is told what an override keeps, drops or leaves out:
     with `leave_out`, a field that the component it chooses does not have.
     """
-    return _config(read_yaml(path).root, overrides, tell, path.stem, path.parent, leave_out)
+    root = read_yaml(path, "`nnscratch init` writes a config, with --data PATH one that fits your data").root
+    return _config(root, overrides, tell, path.stem, path.parent, leave_out)
 
 
 def parse_config(text: str, source: str, overrides: Sequence[str] = (), tell: Tell | None = None) -> Config:

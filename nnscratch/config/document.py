@@ -43,17 +43,20 @@ class YamlDocument:
         return node.key if key and depth == len(path) and node.key is not None else node.place
 
 
-def read_yaml(path: Path) -> YamlDocument:
-    """The document in a file. Raises ConfigError for whatever is wrong with the file or its text."""
+def read_yaml(path: Path, how_to_get_one: str = "") -> YamlDocument:
+    """The document in a file. Raises ConfigError for whatever is wrong with the file or its text.
+
+    `how_to_get_one` is said where nothing like it is to be found.
+    """
     nowhere = Place(str(path))
     try:
         if path.is_dir():
-            raise ConfigError([nowhere.problem("", "is a folder, not a YAML file")], _yaml_files_hint(path))
+            raise ConfigError([nowhere.problem("", "is a folder, not a YAML file")], _yaml_files_hint(path) or None)
         with path.open("rb") as file:
             content = file.read(MAXIMUM_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         meant = _meant(path)
-        hint = _yaml_files_hint(path.parent) or ("" if meant else _init_hint(path.parent))
+        hint = _yaml_files_hint(path.parent) or ("" if meant else _nothing_hint(path.parent, how_to_get_one))
         raise ConfigError([nowhere.problem("", f"no such file{meant}")], hint or None) from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = cause(error) if isinstance(error, OSError) else str(error)
@@ -237,6 +240,6 @@ def _yaml_files_hint(folder: Path) -> str:
     return f"YAML files in {folder}: {', '.join(names[:10])}{more}" if names else ""
 
 
-def _init_hint(folder: Path) -> str:
+def _nothing_hint(folder: Path, how_to_get_one: str) -> str:
     nowhere = f"there is no YAML file in {folder.resolve()}" if folder.is_dir() else f"there is no folder {folder}"
-    return f"{nowhere}; `nnscratch init` writes a config, with --data PATH one that fits your data"
+    return f"{nowhere}; {how_to_get_one}" if how_to_get_one else nowhere

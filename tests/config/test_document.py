@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nnscratch.config.config import load_config
 from nnscratch.config.document import MAXIMUM_BYTES, parse_yaml, read_yaml
 from nnscratch.config.node import MAXIMUM_DEPTH, Value, node_from_value
 from nnscratch.config.yaml_core import dump_yaml
@@ -183,9 +184,18 @@ def test_a_missing_file_in_a_missing_folder_suggests_that_of_the_folder_meant(
 
 def test_a_missing_file_that_resembles_nothing_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no YAML file in .*; `nnscratch init` writes a config"):
-        read_yaml(tmp_path / "config.yaml")
+        load_config(tmp_path / "config.yaml")
     with pytest.raises(ConfigError, match=r"there is no folder .*nowhere; `nnscratch init` writes a config"):
-        read_yaml(tmp_path / "nowhere" / "config.yaml")
+        load_config(tmp_path / "nowhere" / "config.yaml")
+
+
+def test_what_is_no_config_is_not_said_to_be_written_by_init(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"there is no YAML file in ") as caught:
+        read_yaml(tmp_path / "sweep.yaml")
+    assert "init" not in str(caught.value)
+    with pytest.raises(ConfigError) as caught:
+        read_yaml(tmp_path)
+    assert caught.value.hint is None
 
 
 def test_a_folder_is_not_a_config(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ SMALL_GROUP = 16
 class Correlation:
     """One way to compute a correlation of one geometry.
 
-    Small groups are merged: the kernels of q neighbours become those of one group, in blocks with zeros around them.
+    Small groups are merged: the kernels of `merges` neighbours become those of one, in blocks with zeros around them.
     """
 
     U: Array
@@ -60,8 +60,8 @@ class Correlation:
         g = self.geometry = geometry
         size = min(g.C, g.K) // g.groups
         divisors = (each for each in range(1, g.groups) if g.groups % each == 0)
-        self.q = next((each for each in divisors if each * size >= SMALL_GROUP), g.groups)
-        self.groups = g.groups // self.q
+        self.merges = next((each for each in divisors if each * size >= SMALL_GROUP), g.groups)
+        self.groups = g.groups // self.merges
 
     def multiplications(self) -> int:
         """How many an image costs, forward."""
@@ -100,21 +100,22 @@ class Correlation:
 
     def merged(self, W: Array) -> Array:
         """W (kernel, kernel, C / groups, K) for the groups as they are after they were merged."""
-        if self.q == 1:
+        if self.merges == 1:
             return W
-        merged = np.zeros((*W.shape[:2], self.q * W.shape[2], W.shape[3]), W.dtype)
-        self._blocks(merged)[...] = W.reshape(*W.shape[:3], self.groups, self.q, -1)
+        merged = np.zeros((*W.shape[:2], self.merges * W.shape[2], W.shape[3]), W.dtype)
+        self._blocks(merged)[...] = W.reshape(*W.shape[:3], self.groups, self.merges, -1)
         return merged
 
     def taken_apart(self, dW: Array) -> Array:
         """Of the gradient of merged kernels, that of W."""
         kernel = self.geometry.kernel
-        return dW if self.q == 1 else self._blocks(dW).reshape(kernel, kernel, -1, self.geometry.K)
+        return dW if self.merges == 1 else self._blocks(dW).reshape(kernel, kernel, -1, self.geometry.K)
 
     def _blocks(self, W: Array) -> Array:
-        """A view (kernel, kernel, C of a group, merged groups, q, K of a group) of what merged kernels have of W."""
-        by_block = W.reshape(*W.shape[:2], self.q, -1, self.groups, self.q, self.geometry.K // self.geometry.groups)
-        blocks: Array = np.einsum("abqcgqk->abcgqk", by_block)
+        """A view (kernel, kernel, C of a group, groups, merges, K of a group) of what merged kernels have of W."""
+        K = self.geometry.K // self.geometry.groups
+        by_block = W.reshape(*W.shape[:2], self.merges, -1, self.groups, self.merges, K)
+        blocks: Array = np.einsum("abmcgmk->abcgmk", by_block)
         return blocks
 
     def pad(self, x: Array, shape: tuple[int, int], workers: Workers) -> Array:
