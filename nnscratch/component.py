@@ -100,7 +100,7 @@ def settings_of(kind: Any) -> tuple[Field[Any], ...]:
 def with_fields(kind: type[Kind], values: Mapping[str, Any], called: str, depth: int = 0) -> Kind:
     """The dataclass with these plain values. Raises ValueError, in which it is `called` so, as `from_plain` does."""
     settings = {each.name: each for each in settings_of(kind)}
-    hints, given = _hints(kind), {}  # type: ignore[arg-type]  # mypy thinks that a class is not hashable
+    hints, given = hints_of(kind), {}  # type: ignore[arg-type]  # mypy thinks that a class is not hashable
     for name, value in values.items():
         if name not in settings:
             raise ValueError(f"{called} has no {name!r:.60}")
@@ -147,7 +147,8 @@ def typed(annotation: Any, value: Any, bounds: Mapping[str, float] = types.Mappi
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def hints_of(kind: type) -> dict[str, Any]:
+    """The types of a class's fields by their names, looked up once: Python compiles those that are text each time."""
     return get_type_hints(kind)
 
 

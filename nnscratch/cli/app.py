@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import sys
 from contextlib import nullcontext
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from nnscratch.cli import config, data, results, runs, sweep, take_away, teaching, train
 from nnscratch.cli.errors import as_user_error
@@ -53,6 +55,12 @@ def _root(
     pass
 
 
+@cache
+def _command() -> Any:
+    """The application as Typer calls it, which it would make again from every function for each call."""
+    return get_command(app)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command; exit codes: 0 ok, 1 failed, 2 usage or config, 3 diverged, 4 data, 130 interrupted."""
     for stream in (sys.stdout, sys.stderr):
@@ -63,7 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         peers = peers_of(sys.argv[1:] if arguments is None else arguments)
         with heard_as_ctrl_c() if peers is None else nullcontext():
-            code = app(args=arguments, prog_name=app.info.name, standalone_mode=False, obj=peers)
+            code = _command()(args=arguments, prog_name=app.info.name, standalone_mode=False, obj=peers)
         if code == Interrupted.exit_code:  # what Typer makes of Ctrl-C, without a word
             raise KeyboardInterrupt
         if peers is not None:

@@ -109,6 +109,7 @@ class _Places:
     def __init__(self, source: str, text: str, prefix: str) -> None:
         self.source = source
         self.lines = _LINE_BREAK.split(text)
+        self.excerpts = [_excerpt(line) for line in self.lines]
         self.prefix = prefix
         self.start = self.make(0, 0)
 
@@ -120,12 +121,16 @@ class _Places:
         return self.make(len(before) - 1, len(before[-1]))
 
     def make(self, line: int, column: int) -> Place:
-        excerpt = self.lines[line] if line < len(self.lines) else ""
+        excerpt = self.excerpts[line] if line < len(self.lines) else ""
         number: int | None = line + 1
         if self.prefix:  # an override has one line and no number
-            excerpt, column, number = self.prefix + self.lines[0], len(self.prefix) + (0 if line else column), None
-        shown = "".join(character if character.isprintable() else " " for character in excerpt[:EXCERPT_WIDTH])
-        return Place(self.source, number, column + 1, shown if column <= EXCERPT_WIDTH else None)
+            excerpt = _excerpt(self.prefix + self.lines[0])
+            column, number = len(self.prefix) + (0 if line else column), None
+        return Place(self.source, number, column + 1, excerpt if column <= EXCERPT_WIDTH else None)
+
+
+def _excerpt(line: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in line[:EXCERPT_WIDTH])
 
 
 class _Builder:

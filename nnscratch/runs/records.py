@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args
 
-from nnscratch.component import typed
+from nnscratch.component import hints_of, typed
 
 Kind = TypeVar("Kind")
 
@@ -19,7 +19,7 @@ def read_record(kind: type[Kind], values: object) -> Kind:
     """
     given = values if isinstance(values, Mapping) else {}
     read: dict[str, Any] = {}
-    annotations = get_type_hints(kind)
+    annotations = hints_of(kind)  # type: ignore[arg-type]  # mypy thinks that a class is not hashable
     for field in fields(kind):  # type: ignore[arg-type]  # a dataclass
         try:
             read[field.name] = _value(annotations[field.name], given[field.name])

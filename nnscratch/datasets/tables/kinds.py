@@ -17,6 +17,7 @@ from nnscratch.datasets.tables.parsing import (
     ISO,
     Decimal,
     as_text,
+    dates_by_format,
     fitting_mark,
     known_cells,
     read_dates,
@@ -184,8 +185,8 @@ def _date(name: str, known: pl.Series) -> Decision | None:
         return None
     if not read_dates(known[:20], ISO[0])[1].any() and not read_dates(known, ISO[0])[1].any():
         fitting.append(ISO[0])  # with a time in some cells and in others not
-    for format in FORMATS:
-        if not read_dates(known[:20], format, iso=False)[1].any():
+    for format, (_, bad) in dates_by_format(known[:20], FORMATS).items():
+        if not bad.any():
             values, bad = read_dates(known, format, iso=False)
             if not bad.any() and np.all(values > -5.4e9) and np.all(values < 8e9):
                 fitting.append(format)
@@ -212,7 +213,7 @@ def _almost_date(name: str, known: pl.Series) -> Date | None:
     some = known.sort().gather_every(1 + len(known) // 40)
     if some.str.contains(r"^\d{1,4}[-/.:]\d{1,2}(?:[-/.:T ]|$)").mean() < 0.5:  # type: ignore[operator]  # None of no cells alone
         return None
-    shares = {format: float(np.mean(read_dates(some, format, iso=False)[1])) for format in FORMATS}
+    shares = {format: float(np.mean(bad)) for format, (_, bad) in dates_by_format(some, FORMATS).items()}
     best = min(shares, key=lambda format: shares[format])
     return Date(name, format=best) if shares[best] < 0.5 else None
 
@@ -225,7 +226,7 @@ def _date_notations(known: pl.Series) -> list[str]:
     if rest.str.contains(r"\d\D+\d|\d{8}").mean() < 0.9:  # type: ignore[operator]  # None of no cells alone
         return []
     while len(rest) > most and len(examples) < 4:
-        bad = min((read_dates(rest, format, iso=False)[1] for format in FORMATS), key=np.sum)
+        bad = min((bad for _, bad in dates_by_format(rest, FORMATS).values()), key=np.sum)
         if bad.all():
             return []
         examples.append(rest.filter(pl.Series(~bad))[0])

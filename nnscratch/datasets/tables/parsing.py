@@ -44,7 +44,8 @@ def stripped(cells: pl.Series) -> pl.Series:
 
 def gaps_in(cells: pl.Series) -> pl.Series:
     """Which stripped cells stand for a missing value."""
-    return cells.is_null() | cells.str.to_lowercase().is_in(list(GAPS))
+    cell = pl.col("cells")
+    return cells.to_frame("cells").select(cell.is_null() | cell.str.to_lowercase().is_in(list(GAPS))).to_series()
 
 
 def known_cells(cells: pl.Series, with_words: bool = False) -> pl.Series:
@@ -84,7 +85,7 @@ def fitting_mark(cells: pl.Series, decimal: Decimal) -> Decimal:
 
     What is a number with neither, such as a wrong cell, says nothing.
     """
-    if cells.dtype == pl.Float64:
+    if cells.dtype == pl.Float64 or not cells.str.contains("[.,]").any():
         return decimal
     known, other = known_cells(cells), OTHER[decimal]
     return other if read_numbers(known, other)[1].sum() < read_numbers(known, decimal)[1].sum() else decimal
@@ -93,6 +94,8 @@ def fitting_mark(cells: pl.Series, decimal: Decimal) -> Decimal:
 def _cleaned(text: pl.Series, decimal: str) -> pl.Series:
     """The numbers in cells that are written for people; null for what is no number."""
     is_number = text.str.contains(number_pattern(decimal))
+    if not is_number.any():
+        return pl.repeat(None, len(text), dtype=pl.Float64, eager=True)
     plain = text.str.replace_all(f"[{MINUS}]", "-").str.replace_all(rf"{UNITS}|[%\s\u00a0\u2009\u202f'’]", "")
     plain = plain.str.replace(r"^\((.*)\)$", "-$1")
     plain = (
@@ -128,18 +131,29 @@ def _places(text: pl.Series, codes: Mapping[str, int]) -> tuple[Values, Bad]:
 
 def read_dates(cells: pl.Series, format: str, iso: bool = True) -> tuple[Values, Bad]:
     """Seconds since 1970 (of a time without a date: since midnight); with `iso`, ISO's notation will do, too."""
-    values, bad = _read_dates(cells, format)
-    for other in ISO if iso and "%d" in format else ():
-        if not bad.any():
-            break
+    values, bad = dates_by_format(cells, [format])[format]
+    if iso and "%d" in format and bad.any():
         rows = np.flatnonzero(bad)
-        values[rows], bad[rows] = _read_dates(cells.gather(rows), other)
+        for seconds, wrong in dates_by_format(cells.gather(rows), ISO).values():
+            values[rows] = np.where(bad[rows], seconds, values[rows])
+            bad[rows] &= wrong
     return values, bad
 
 
-def _read_dates(cells: pl.Series, format: str) -> tuple[Values, Bad]:
+def dates_by_format(cells: pl.Series, formats: Sequence[str]) -> dict[str, tuple[Values, Bad]]:
+    """What `read_dates` gives for each of the formats and no other: all of them in one pass over the cells."""
     text = stripped(as_text(cells))
-    is_gap = gaps_in(text)
+    gaps = gaps_in(text).to_numpy()
+    frame = text.to_frame("text").select(_seconds(pl.col("text"), format).alias(format) for format in formats)
+    read = {}
+    for seconds in frame:
+        values = seconds.to_numpy().copy()
+        values[gaps] = np.nan
+        read[seconds.name] = values, np.isnan(values) & ~gaps
+    return read
+
+
+def _seconds(text: pl.Expr, format: str) -> pl.Expr:
     if "%d" not in format and ("%Y" in format or "%y" in format):  # a month alone
         text, format = "1 " + text, f"%d {format}"
     if "%d" not in format:
@@ -147,12 +161,8 @@ def _read_dates(cells: pl.Series, format: str) -> tuple[Values, Bad]:
     if "%z" in format:
         text = text.str.replace(r"([zZ]|\s(?:GMT|UTC))$", "+0000")
     moments = text.str.strptime(pl.Datetime("us"), format, strict=False, exact=True)
-    if isinstance(moments.dtype, pl.Datetime) and moments.dtype.time_zone is not None:
-        moments = moments.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-    values = (moments.dt.timestamp("us").cast(pl.Float64) / 1e6).fill_null(np.nan).to_numpy().copy()
-    gaps = is_gap.to_numpy()
-    values[gaps] = np.nan
-    return values, np.isnan(values) & ~gaps
+    # With a time zone, too, these are the microseconds since 1970 in UTC.
+    return (moments.dt.timestamp("us").cast(pl.Float64) / 1e6).fill_null(float("nan"))
 
 
 def as_text(cells: pl.Series) -> pl.Series:
