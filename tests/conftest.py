@@ -21,6 +21,7 @@ from hypothesis import settings
 from nnscratch.component import Component
 from nnscratch.config.config import config_from_mapping
 from nnscratch.config.plugins import PREFIX
+from nnscratch.datasets.sources.shapes import Shapes
 from nnscratch.experiment.train import train
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
@@ -44,6 +45,9 @@ if CORES and WORKER.isdecimal():
     os.sched_setaffinity(0, {sorted(CORES)[int(WORKER) % len(CORES)]})
 
 
+FEW = 2000
+"""Pictures that are remembered: 6 MB."""
+
 LARGE = ("cifar_cnn", "cifar_cnn_small", "cifar_mlp", "fashion_cnn")
 
 
@@ -65,6 +69,33 @@ def every_core() -> Iterator[int]:
     os.sched_setaffinity(0, CORES)
     yield len(CORES)
     os.sched_setaffinity(0, own)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_shapes_are_drawn_once() -> Iterator[None]:
+    """Hundreds of tests train on the same few pictures: each is drawn once a process."""
+    draw, drawn = Shapes._draw_split, dict[tuple[object, ...], tuple[Any, Any]]()
+
+    def draw_once(shapes: Shapes, split: int, count: int) -> tuple[Any, Any]:
+        what = shapes.seed, shapes.difficulty, split, count
+        if count > FEW or what not in drawn:
+            images, labels = draw(shapes, split, count)
+            if count > FEW:
+                return images, labels
+            drawn[what] = images, labels
+        images, labels = drawn[what]
+        return images.copy(), labels.copy()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Shapes, "_draw_split", draw_once)
+        patch.setattr(Shapes, "draw_anew", draw, raising=False)
+        yield
+
+
+@pytest.fixture
+def shapes_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of the drawing itself."""
+    monkeypatch.setattr(Shapes, "_draw_split", Shapes.draw_anew)  # type: ignore[attr-defined]  # kept there above
 
 
 @pytest.fixture(scope="session")

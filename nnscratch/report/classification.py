@@ -113,7 +113,9 @@ def _write_counts(axes: Axes, counts: NDArray[Any], fractions: NDArray[np.float6
             continue
         color = "white" if share > 0.3 else INK
         weight = "bold" if row == column else "normal"
-        axes.text(column, row, f"{number}", ha="center", va="center", fontsize=font, color=color, fontweight=weight)
+        axes.text(
+            column, row, f"{number}", ha="center", va="center", fontsize=font, color=color, fontweight=weight
+        ).set_in_layout(False)  # within the axes, which the layout knows
 
 
 def per_class(scores: Sequence[ClassScores], path: Path, *, title: str = "", width: float = WIDTH) -> Figure:

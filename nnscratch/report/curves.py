@@ -21,6 +21,7 @@ from nnscratch.report.style import (
     WIDTH,
     add_legend,
     column,
+    common_power,
     draw_line,
     dress,
     epoch_numbers,
@@ -61,7 +62,7 @@ class Metric:
         return percent(value) if self.is_fraction else decimal(value)
 
 
-AXIS, LETTER_OF_TITLE = 0.7, 0.105
+AXIS, LETTER_OF_TITLE = 0.9, 0.105
 """Inches that the labels of an axis take, and a letter of a panel's title."""
 BOLD, THIN = 2.0, 0.9
 """Widths of the lines of validation and of training, where several runs are in one picture."""
@@ -173,8 +174,7 @@ def _draw_rates(axes: Axes, numbers: Values, rates: Values, best_epoch: int | No
     else:
         axes.set_ylim(bottom=0, top=max(1.15 * float(np.nanmax(rates)), 1e-12))
         axes.locator_params(axis="y", nbins=3)
-        axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
-        axes.yaxis.get_offset_text().set_fontsize(SMALL)
+        common_power(axes.yaxis, (-2, 3))
     whole_numbers(axes)
     _span_epochs(axes, numbers)
     if best_epoch is not None:

@@ -17,6 +17,7 @@ from nnscratch.report.style import (
     SMALL,
     WIDTH,
     add_legend,
+    common_power,
     dress,
     head,
     new_figure,
@@ -63,8 +64,7 @@ def weight_histograms(
         axes.title.set_fontsize(SMALL + 0.5)
         axes.tick_params(labelsize=SMALL - 0.5)
         axes.locator_params(axis="x", nbins=5 if width / columns > 2.2 else 3)
-        axes.ticklabel_format(axis="x", scilimits=(-2, 4), useMathText=True)
-        axes.xaxis.get_offset_text().set_fontsize(SMALL - 0.5)
+        common_power(axes.xaxis, (-2, 4))
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
     if handles:

@@ -29,7 +29,7 @@ from nnscratch.nn.layer import Layer, LayerSummary
 from nnscratch.nn.network import Network
 from nnscratch.training.examples import Examples
 
-IMAGES, SHAPE, CLASSES = 50_000, (32, 32, 3), 10
+SHAPE, CLASSES = (32, 32, 3), 10
 OURS, THEIRS = "nnscratch", "channels_last"
 MUST_BE_FASTER, MUST_FIT = 1.0, 2.5
 """How many times as fast as PyTorch, and in how many GB."""
@@ -46,24 +46,23 @@ def network_of(config: Config) -> Network:
     return build_network(config, SHAPE, CLASSES)
 
 
-def updates_per_epoch(config: Config) -> int:
-    return -(-IMAGES // config.training.batch_size)
+def updates_per_epoch(config: Config, images: int) -> int:
+    return -(-images // config.training.batch_size)
 
 
-def random_examples() -> Examples:
+def random_examples(count: int) -> Examples:
     import numpy as np
 
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (IMAGES, *SHAPE), dtype=np.uint8)
-    return Examples.all_of(images, rng.integers(0, CLASSES, IMAGES))
+    images = rng.integers(0, 256, (count, *SHAPE), dtype=np.uint8)
+    return Examples.all_of(images, rng.integers(0, CLASSES, count))
 
 
-def nnscratch_work(config: Config, threads: int) -> tuple[Work, int]:
+def nnscratch_work(config: Config, train: Examples, threads: int) -> tuple[Work, int]:
     """The updates of `nnscratch train`, and the number of parameters."""
     from nnscratch.datasets.dataset import Dataset
     from nnscratch.training.progress import StepResult
 
-    train = random_examples()
     classes = tuple(map(str, range(CLASSES)))
     dataset = Dataset("random", train.inputs, train.targets, None, None, classes, "random numbers")
     network = network_of(config)
@@ -76,25 +75,24 @@ def nnscratch_work(config: Config, threads: int) -> tuple[Work, int]:
     return work, network.parameters.size
 
 
-def torch_work(config: Config, threads: int) -> tuple[Work, int]:
+def torch_work(config: Config, train: Examples, threads: int) -> tuple[Work, int]:
     """The same updates in PyTorch, and the number of parameters."""
     import torch
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    train = random_examples()
     labels = torch.from_numpy(train.targets)
     network = network_of(config)
     modules = [torch_module(*each) for each in zip(network.layers, network.summaries, strict=True)]
     model = torch.nn.Sequential(*modules).to(memory_format=torch.channels_last)
-    optimizer = torch_optimizer(config, network.layers, modules)
+    optimizer = torch_optimizer(config, len(labels), network.layers, modules)
     augmented = torch_augmentation(config, train)
     smoothing = config.loss.build().label_smoothing
     totals = torch.zeros(2)
 
     def shuffled() -> Iterator[torch.Tensor]:
         while True:
-            yield from torch.randperm(IMAGES).split(config.training.batch_size)
+            yield from torch.randperm(len(labels)).split(config.training.batch_size)
 
     batches = shuffled()
 
@@ -150,11 +148,11 @@ def torch_module(layer: Layer, summary: LayerSummary):
     return module
 
 
-def torch_optimizer(config: Config, layers: list[Layer], modules: list):
+def torch_optimizer(config: Config, images: int, layers: list[Layer], modules: list):
     """SGD with the config's rates and L2; what shares both is updated together."""
     import torch
 
-    steps = updates_per_epoch(config)
+    steps = updates_per_epoch(config, images)
     factor = config.schedule.build()(0, config.training.epochs * steps, steps, [])
     sgd, l2 = config.optimizer.build(), config.l2.build().coefficient(config.training.batch_size)
     groups: dict[tuple[float, float], list] = {}
@@ -215,7 +213,9 @@ def contend(options: argparse.Namespace) -> None:
 
     def make() -> Work:
         nonlocal parameters
-        work, parameters = CONTENDERS[options.contender](load(options), options.threads)
+        work, parameters = CONTENDERS[options.contender](
+            load(options), random_examples(options.images), options.threads
+        )
         return work
 
     serve(make)
@@ -227,7 +227,7 @@ def contend(options: argparse.Namespace) -> None:
 def compare(options: argparse.Namespace) -> None:
     """Prints a row per contender, and what was to be reached. Exits when they do not train the same network."""
     config = load(options)
-    network, steps = network_of(config), updates_per_epoch(config)
+    network, steps = network_of(config), updates_per_epoch(config, options.images)
     contenders = [OURS, THEIRS]
     if find_spec("torch") is None:
         contenders.remove(THEIRS)
@@ -237,7 +237,7 @@ def compare(options: argparse.Namespace) -> None:
         f"{options.threads} threads, on {nnscratch.cpu.cpu_model()}; an epoch is {steps} updates"
     )
     arguments = ["--threads", str(options.threads), "--batch", str(config.training.batch_size)]
-    arguments += ["--config", str(options.config)]
+    arguments += ["--config", str(options.config), "--images", str(options.images)]
     with tempfile.TemporaryDirectory() as folder:
         files = {name: Path(folder) / f"{name}.json" for name in contenders}
         commands = {
@@ -277,6 +277,7 @@ def main() -> None:
     root = Path(__file__).parents[2]
     parser.add_argument("--config", type=Path, default=root / "configs" / "cifar_cnn.yaml")
     parser.add_argument("--batch", type=int, default=1024)
+    parser.add_argument("--images", type=int, default=50_000, help="in an epoch")
     parser.add_argument("--threads", type=int, default=nnscratch.cpu.available_cores())
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--updates", type=int, default=2, help="in a round")

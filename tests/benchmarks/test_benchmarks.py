@@ -32,7 +32,7 @@ SMALLEST = {
     "convolution": ["--batch=2", "--threads=1", "--shape", "5", "4", "4", "3", "2", "2"],
     "growth": ["channels", "--value", "8"],
     "prediction": ["fashion"],
-    "convolution_epoch": ["--batch=4", "--threads=1", "--report=report.json"],
+    "convolution_epoch": ["--batch=4", "--images=100", "--threads=1", "--report=report.json"],
 }
 
 

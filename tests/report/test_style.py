@@ -5,11 +5,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
 from nnscratch.report.curves import curves
-from nnscratch.report.style import line_style, plain
+from nnscratch.report.style import common_power, line_style, log_axis, new_figure, plain
 from nnscratch.report.values import Row
 from nnscratch.results.space import MOST_OUTPUTS
 
@@ -44,6 +45,44 @@ def test_series_that_print_alike_in_grey_differ_in_dashes_or_marker() -> None:
 
 def test_text_is_shown_letter_by_letter() -> None:
     assert plain("cost $1$\nper\tcat", 40) == r"cost \$1\$ per cat"
+
+
+@pytest.mark.parametrize(
+    ("limits", "ticks", "at_the_end"),
+    [
+        ((0, 2e-5), ["0", "1·10⁻⁵", "2·10⁻⁵"], "×10⁻⁵"),
+        ((-3e7, 3e7), ["−3·10⁷", "0", "3·10⁷"], "×10⁷"),
+        ((0, 0.2), ["0.0", "0.1", "0.2"], ""),
+        ((20_000.1, 20_000.3), ["2.00001·10⁴", "2.00002·10⁴", "2.00003·10⁴"], "×10⁴"),
+    ],
+)
+def test_a_common_power_of_ten_stands_at_the_ticks_of_y_and_at_the_end_of_x(
+    limits: tuple[float, float], ticks: list[str], at_the_end: str
+) -> None:
+    figure = new_figure(3.0)
+    axes = figure.add_subplot()
+    places = np.linspace(*limits, 3)
+    for scale in (axes.xaxis, axes.yaxis):
+        common_power(scale, (-3, 4))
+    axes.set(xlim=limits, ylim=limits, xticks=places, yticks=places)
+    figure.draw_without_rendering()
+    assert [label.get_text() for label in axes.get_yticklabels()] == ticks
+    assert axes.yaxis.get_offset_text().get_text() == ""
+    assert axes.xaxis.get_offset_text().get_text() == at_the_end
+    assert [label.get_text() for label in axes.get_xticklabels()] == [
+        "0.0" if tick == "0" and "." in "".join(ticks) else tick.partition("·")[0] for tick in ticks
+    ]
+
+
+def test_many_decades_are_labelled_by_their_powers_of_ten() -> None:
+    figure = new_figure(3.0)
+    axes = figure.add_subplot()
+    axes.plot([0, 1, 2], [1e-5, 1.0, 1e7])
+    log_axis(axes)
+    figure.draw_without_rendering()
+    low, high = axes.get_ylim()
+    shown = [label.get_text() for label in axes.get_yticklabels() if low <= label.get_position()[1] <= high]
+    assert {"10⁻⁵", "10⁷"} <= set(shown) <= {"10⁻⁵", "10⁻³", "10⁻²", "10⁻¹", "10⁰", "10¹", "10³", "10⁵", "10⁷"}
 
 
 def test_importing_the_report_does_not_import_matplotlib_or_rich() -> None:

@@ -8,6 +8,8 @@ import pytest
 from nnscratch.datasets.sources.outlines import OUTLINES
 from nnscratch.datasets.sources.shapes import Shapes
 
+pytestmark = pytest.mark.usefixtures("shapes_drawn_anew")
+
 
 def grid(side: int = 101) -> tuple[np.ndarray, np.ndarray]:
     axis = np.linspace(-1.2, 1.2, side, dtype=np.float32)
