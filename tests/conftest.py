@@ -45,8 +45,8 @@ if CORES and WORKER.isdecimal():
     os.sched_setaffinity(0, {sorted(CORES)[int(WORKER) % len(CORES)]})
 
 
-FEW = 2000
-"""Pictures that are remembered: 6 MB."""
+FEW = 20_000
+"""Pictures that are remembered: 60 MB, once for each that differ."""
 
 LARGE = ("cifar_cnn", "cifar_cnn_small", "cifar_mlp", "fashion_cnn")
 

@@ -67,7 +67,7 @@ def test_a_run_that_nobody_holds_is_not_made_again_either(tmp_path: Path, write:
 
 
 CONFIG = """
-data: {dataset: shapes, limit: 200}
+data: {dataset: {name: shapes, train: 200, test: 50}}
 model: {hidden_layers: [8]}
 training: {epochs: 3, batch_size: 20, checkpoint_every: 1}
 """

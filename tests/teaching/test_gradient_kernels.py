@@ -76,6 +76,8 @@ def check(kernel: str, cases: list[list[object]]) -> None:
 
 @pytest.mark.parametrize("kernel", ["Prescott", "Haswell", "SkylakeX"])
 def test_small_networks_pass_with_the_kernels_that_differ_most(kernel: str) -> None:
+    if [library["architecture"] for library in blas_libraries()] == [NAMES.get(kernel, kernel)]:
+        pytest.skip(f"these are the {kernel} kernels, with which all other tests multiply")
     check(kernel, SMALL)
 
 
