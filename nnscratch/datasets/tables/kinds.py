@@ -169,8 +169,9 @@ def _mixed_units(name: str, known: pl.Series) -> str:
     percent = known.str.contains("%", literal=True)
     others = known.filter(~percent)
     if percent.any() and not others.str.contains(r"^[0.,]+$").all():
+        example = others.min()
         return (
-            f"column {name!r} has numbers with a percent sign and without: 12 % is read as 12, {others[0]} as it stands"
+            f"column {name!r} has numbers with a percent sign and without: 12 % is read as 12, {example} as it stands"
         )
     found = known.str.extract(rf"({UNITS})").drop_nulls().unique().to_list()
     units = {SAME_UNIT.get(unit, unit) for unit in found}

@@ -128,6 +128,7 @@ def test_numbers_of_so_many_digits_that_they_would_be_one_are_text(tmp_path: Pat
     ("cells", "warning"),
     [
         (["12 %", "0.12", "15 %"], "with a percent sign and without"),
+        ([*(f"{number} %" for number in range(30)), "$7", "0.5", "3"], r"12 % is read as 12, \$7 as it stands"),
         (["$5", "€7", "$9"], r"amounts in \$, €"),
         (["Male", "male", "Female"], "differ in capitals alone.*'Male', 'male'"),
         (["2024-02-30", "2024-03-01", "2024-04-01"], "category, as '2024-02-30' is no date"),
