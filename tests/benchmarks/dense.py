@@ -22,7 +22,8 @@ from side_by_side import Timing, Work, measure, serve
 
 import nnscratch
 
-EXAMPLES = 8192
+EXAMPLES = 50_000
+"""As many as CIFAR-10 has for training: of each epoch a number of updates are measured layer by layer, too."""
 CORES = nnscratch.cpu.available_cores()
 
 
