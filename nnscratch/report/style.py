@@ -233,8 +233,6 @@ def log_axis(axes: Axes, *, axis: Literal["x", "y"] = "y") -> None:
     """A logarithmic axis with ticks like 0.02, 0.05, 0.1; over more than two decades at the powers of ten only."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    from nnscratch.report.powers import power_of_ten
-
     (axes.set_yscale if axis == "y" else axes.set_xscale)("log")
     low, high = sorted(axes.get_ylim() if axis == "y" else axes.get_xlim())
     scale = axes.yaxis if axis == "y" else axes.xaxis
@@ -242,8 +240,16 @@ def log_axis(axes: Axes, *, axis: Literal["x", "y"] = "y") -> None:
         scale.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
         scale.set_major_formatter(lambda value, _: f"{value:g}")
     else:
-        scale.set_major_formatter(lambda value, _: power_of_ten(round(math.log10(value))) if value > 0 else "")
+        scale.set_major_formatter(lambda value, _: _decade(value))
     scale.set_minor_formatter(NullFormatter())
+
+
+def _decade(value: float) -> str:
+    """The tick at a power of ten by its exponent; at any other number, where the axis shows less in the end, as it is."""
+    from nnscratch.report.powers import power_of_ten
+
+    exponent = round(math.log10(value)) if value > 0 else 0
+    return power_of_ten(exponent) if math.isclose(value, 10.0**exponent) else f"{value:g}"
 
 
 def column(rows: Sequence[Row], key: str) -> NDArray[np.float64]:

@@ -169,7 +169,7 @@ def _mixed_units(name: str, known: pl.Series) -> str:
     percent = known.str.contains("%", literal=True)
     others = known.filter(~percent)
     if percent.any() and not others.str.contains(r"^[0.,]+$").all():
-        example = others.min()
+        example = others.sort()[0]
         return (
             f"column {name!r} has numbers with a percent sign and without: 12 % is read as 12, {example} as it stands"
         )
