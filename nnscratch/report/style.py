@@ -245,7 +245,7 @@ def log_axis(axes: Axes, *, axis: Literal["x", "y"] = "y") -> None:
 
 
 def _decade(value: float) -> str:
-    """The tick at a power of ten by its exponent; at any other number, where the axis shows less in the end, as it is."""
+    """The tick at a power of ten by its exponent; any other, where the axis shows less in the end, as it is."""
     from nnscratch.report.powers import power_of_ten
 
     exponent = round(math.log10(value)) if value > 0 else 0

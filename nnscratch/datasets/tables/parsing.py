@@ -25,7 +25,8 @@ ISO = (
 FORMATS = (
     "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f",
     "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%d %H:%M:%S%z",
-    "%Y-%m-%dT%H:%M%z", "%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %I:%M %p", COMPACT, "%Y%m%dT%H%M%S", "%Y%m%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M%z", "%Y-%m-%d %H:%M%z", "%Y-%m-%d %H:%M:%S%.f%z",
+    "%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %I:%M %p", COMPACT, "%Y%m%dT%H%M%S", "%Y%m%d %H:%M:%S",
     "%Y/%m/%d", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y.%m.%d",
     "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d.%m.%y",
     "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%y %H:%M",

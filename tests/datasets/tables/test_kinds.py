@@ -149,6 +149,38 @@ def test_what_is_odd_about_a_column_is_said(tmp_path: Path, cells: list[str], wa
     assert re.search(warning, said)
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [f"{1 + row % 9}-{row * 7 % 12 + 1}" for row in range(90)],
+        [f"{1 + row % 9}/{row * 7 % 12 + 1}" for row in range(90)],
+        [f"{row}-{row + 1}" for row in range(8, 14)],
+        [f"{row % 4}/8" for row in range(30)],
+        [f"2.{1 + row % 12}.{1 + row % 9}" for row in range(60)],
+        ["2:2", "3:3", "1:4"],
+    ],
+)
+def test_scores_ranges_fractions_versions_and_ratios_are_categories_and_no_dates(
+    tmp_path: Path, cells: list[str]
+) -> None:
+    dataset = column(tmp_path, [*cells, *cells])
+    assert kind_of(dataset) == "category"
+    assert dataset.description.warnings == ()
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [f"2021-01-{day:02d} 10:13+02:00" for day in range(1, 29)],
+        [f"2021-01-{day:02d} 10:13:07.12110+00:00" for day in range(1, 29)],
+        ["1:05", "23:59", "7:30"],
+        ["5.1.04", "6.11.99", "17.3.21"],
+    ],
+)
+def test_times_with_an_offset_and_short_dates_are_dates(tmp_path: Path, cells: list[str]) -> None:
+    assert kind_of(column(tmp_path, cells)) == "date"
+
+
 def test_a_class_that_is_called_none_is_said_and_can_be_taken(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,y\n" + "".join(f"{row},{['None', 'Mild'][row % 2]}\n" for row in range(9)))
     with pytest.raises(DataError, match="every row has the class 'Mild'"):
