@@ -117,7 +117,7 @@ def paper_of(format: str | None, width: str | None) -> Paper | None:
 def _inches(width: str) -> float:
     """`8.5cm`, `85mm`, `3.35in` or `240pt` in inches; 2 to 40 of them."""
     parts = re.fullmatch(r"(\d{1,4}(?:\.\d{1,6})?) ?(cm|mm|in|pt)", width)
-    inches = float(parts[1]) * INCHES[parts[2]] if parts else 0.0
+    inches = round(float(parts[1]) * INCHES[parts[2]], 9) if parts else 0.0  # 5.08 cm are 2 inches
     if not 2 <= inches <= 40:
         raise UsageError(
             f"--width {width} is no width from 5.08cm to 101.6cm", "with its unit: 8.5cm, 85mm, 3.35in, 240pt"

@@ -16,6 +16,7 @@ from nnscratch.cli import main
 from nnscratch.report.elements import Picture
 from nnscratch.results.evaluation import Evaluation
 from nnscratch.results.measured import Classified
+from nnscratch.results.plot import Paper, paper_of
 from nnscratch.runs.loaded import LoadedRun, load_run
 from nnscratch.training.examples import Examples
 
@@ -271,6 +272,14 @@ def test_pictures_for_a_paper_have_the_format_and_the_width_asked_for_and_leave_
         assert box is not None
         assert abs(float(box[1]) - points) < 1, name
     assert (run / "report.html").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("width", "inches"),
+    [("5.08cm", 2), ("50.8mm", 2), ("2in", 2), ("144pt", 2), ("101.6cm", 40), ("1016mm", 40), ("2880pt", 40)],
+)
+def test_the_widths_that_its_message_names_are_taken_in_every_unit(width: str, inches: float) -> None:
+    assert paper_of(None, width) == Paper(".png", inches)
 
 
 @pytest.mark.parametrize("options", [["--format", "jpg"], ["--width", "8.5"], ["--width", "0cm"], ["--width", "9km"]])
