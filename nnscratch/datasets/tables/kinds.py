@@ -15,12 +15,12 @@ from nnscratch.datasets.tables.parsing import (
     COMPACT,
     FORMATS,
     ISO,
-    Bad,
     Decimal,
     as_text,
-    dates_by_format,
     fitting_mark,
     known_cells,
+    misfits,
+    no_dates,
     read_dates,
     read_numbers,
 )
@@ -33,9 +33,6 @@ FEW = 20
 SAME_UNIT = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
 LATE = 2_208_988_800.0
 """2040, in seconds since 1970: later years of two digits may be of the century before."""
-EARLIEST, LATEST = -5.4e9, 8e9
-"""Seconds since 1970 between which a column's dates are."""
-WITH_TWO_DIGITS = ("%y", "%M", "%S")
 LONG = 60
 """Characters that a level of a category has at most, on average."""
 ID_NAME = re.compile(
@@ -188,10 +185,10 @@ def _date(name: str, known: pl.Series) -> Decision | None:
     if not known[:20].str.contains(r"\d").all():  # no need to try every format
         return None
     # With a time in some cells and in others not.
-    is_iso = all(not _no_dates(read_dates(cells, ISO[0])[0]).any() for cells in (known[:20], known))
+    is_iso = all(not no_dates(read_dates(cells, ISO[0])[0]).any() for cells in (known[:20], known))
     fitting = [ISO[0]] if is_iso else []
-    for format, bad in _misfits(known[:20], FORMATS).items():
-        if not bad.any() and not _misfits(known, [format])[format].any():
+    for format, bad in misfits(known[:20], FORMATS).items():
+        if not bad.any() and not misfits(known, [format])[format].any():
             fitting.append(format)
     if not fitting:
         return None
@@ -211,38 +208,12 @@ def _date(name: str, known: pl.Series) -> Decision | None:
     return Decision(Date(name, format=fitting[0]), f"every cell is a date, {fitting[0]}", warning)
 
 
-def _misfits(known: pl.Series, formats: Sequence[str]) -> dict[str, Bad]:
-    """Of each format, which cells it does not read as people write dates: scores such as 2-8 are none of the year 2."""
-    misfits = {}
-    for format, (values, _) in dates_by_format(known, formats).items():
-        misfits[format] = _no_dates(values)
-        if not misfits[format].all() and (pattern := _two_digits(format)):
-            misfits[format] |= ~known.str.contains(pattern).to_numpy()
-    return misfits
-
-
-def _no_dates(values: Values) -> Bad:
-    """Which are no moments between 1798 and 2223."""
-    return ~((values > EARLIEST) & (values < LATEST))
-
-
-def _two_digits(format: str) -> str:
-    """A pattern of cells whose minutes, and years without a century, have two digits: 2.8.1 is no date, 2:2 no time."""
-    if not any(part in format for part in WITH_TWO_DIGITS):
-        return ""
-    parts = (
-        r"\d\d" if part in WITH_TWO_DIGITS else ".*" if part.startswith("%") else re.escape(part)
-        for part in re.split(r"(%\.?\w)", format)
-    )
-    return f"^{''.join(parts)}$"
-
-
 def _almost_date(name: str, known: pl.Series) -> Date | None:
     """The kind of date that most cells are, when they look like dates at all."""
     some = known.sort().gather_every(1 + len(known) // 40)
     if some.str.contains(r"^\d{1,4}[-/.:]\d{1,2}(?:[-/.:T ]|$)").mean() < 0.5:  # type: ignore[operator]  # None of no cells alone
         return None
-    shares = {format: float(np.mean(bad)) for format, bad in _misfits(some, FORMATS).items()}
+    shares = {format: float(np.mean(bad)) for format, bad in misfits(some, FORMATS).items()}
     best = min(shares, key=lambda format: shares[format])
     return Date(name, format=best) if shares[best] < 0.5 else None
 
@@ -255,7 +226,7 @@ def _date_notations(known: pl.Series) -> list[str]:
     if rest.str.contains(r"\d\D+\d|\d{8}").mean() < 0.9:  # type: ignore[operator]  # None of no cells alone
         return []
     while len(rest) > most and len(examples) < 4:
-        bad = min(_misfits(rest, FORMATS).values(), key=np.sum)
+        bad = min(misfits(rest, FORMATS).values(), key=np.sum)
         if bad.all():
             return []
         examples.append(rest.filter(pl.Series(~bad))[0])

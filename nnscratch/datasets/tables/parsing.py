@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -36,6 +37,9 @@ FORMATS = (
     "%B %d, %Y", "%b %d %Y", "%a %b %d %H:%M:%S %Y", "%H:%M", "%H:%M:%S", "%H.%M.%S", "%I:%M %p", "%I:%M:%S %p",
     "%b %Y", "%B %Y", "%Y-%m", "%m/%Y", "%b-%y", "%b-%Y",
 )  # fmt: skip
+EARLIEST, LATEST = -5.4e9, 8e9
+"""Seconds since 1970 between which a column's dates are."""
+WITH_TWO_DIGITS = ("%y", "%M", "%S")
 
 
 def stripped(cells: pl.Series) -> pl.Series:
@@ -164,6 +168,32 @@ def _seconds(text: pl.Expr, format: str) -> pl.Expr:
     moments = text.str.strptime(pl.Datetime("us"), format, strict=False, exact=True)
     # With a time zone, too, these are the microseconds since 1970 in UTC.
     return (moments.dt.timestamp("us").cast(pl.Float64) / 1e6).fill_null(float("nan"))
+
+
+def misfits(known: pl.Series, formats: Sequence[str]) -> dict[str, Bad]:
+    """Of each format, which cells it does not read as people write dates: scores such as 2-8 are none of the year 2."""
+    found = {}
+    for format, (values, _) in dates_by_format(known, formats).items():
+        found[format] = no_dates(values)
+        if not found[format].all() and (pattern := _two_digits(format)):
+            found[format] |= ~known.str.contains(pattern).to_numpy()
+    return found
+
+
+def no_dates(values: Values) -> Bad:
+    """Which are no moments between 1798 and 2223."""
+    return ~((values > EARLIEST) & (values < LATEST))
+
+
+def _two_digits(format: str) -> str:
+    """A pattern of cells whose minutes, and years without a century, have two digits: 2.8.1 is no date, 2:2 no time."""
+    if not any(part in format for part in WITH_TWO_DIGITS):
+        return ""
+    parts = (
+        r"\d\d" if part in WITH_TWO_DIGITS else ".*" if part.startswith("%") else re.escape(part)
+        for part in re.split(r"(%\.?\w)", format)
+    )
+    return f"^{''.join(parts)}$"
 
 
 def as_text(cells: pl.Series) -> pl.Series:
