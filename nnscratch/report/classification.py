@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nnscratch.report.formats import percent
+from nnscratch.report.picture_files import save
 from nnscratch.report.style import (
     BLACK,
     BLUE,
@@ -27,7 +28,6 @@ from nnscratch.report.style import (
     new_figure,
     percent_axis,
     plain_apart,
-    save,
 )
 from nnscratch.report.values import ClassScores
 

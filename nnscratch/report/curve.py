@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnscratch.report.picture_files import save
 from nnscratch.report.style import (
     WIDTH,
     add_legend,
@@ -19,7 +20,6 @@ from nnscratch.report.style import (
     legend_columns,
     line_style,
     new_figure,
-    save,
 )
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def curve_of(
     These stand by their numbers, and may be on another grid, whose line comes with them.
     """
     coarse, earlier = before
-    figure = new_figure(line.height * width + 0.8, width)
+    figure = new_figure(max(line.height * width, 2.4) + 0.8, width)
     axes = figure.add_subplot()
     handles, labels = line.dress(axes), line.labels
     curves = [line.paint(axes, outputs)[0]]

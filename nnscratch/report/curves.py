@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnscratch.report.formats import decimal, percent
+from nnscratch.report.picture_files import save
 from nnscratch.report.style import (
+    AXIS,
     BLUE,
     INK,
     LETTER,
+    LETTER_OF_TITLE,
     MUTED,
     SMALL,
     VERMILLION,
@@ -30,10 +33,9 @@ from nnscratch.report.style import (
     line_style,
     log_axis,
     new_figure,
+    note,
     nothing_to_show,
     percent_axis,
-    plain,
-    save,
     wants_log_scale,
     whole_numbers,
 )
@@ -62,8 +64,6 @@ class Metric:
         return percent(value) if self.is_fraction else decimal(value)
 
 
-AXIS, LETTER_OF_TITLE = 0.9, 0.105
-"""Inches that the labels of an axis take, and a letter of a panel's title."""
 BOLD, THIN = 2.0, 0.9
 """Widths of the lines of validation and of training, where several runs are in one picture."""
 
@@ -156,8 +156,7 @@ def _draw_metric(
             )  # fmt: skip
             best = metric.text(at_best)
             notes = (f"{best} at the best epoch, {best_epoch}", f"{best} at epoch {best_epoch}", f"best {best}", "")
-            note = next(each for each in notes if len(each) <= room or not each)
-            axes.set_title(note, loc="right", fontsize=SMALL + 0.5, color=INK)
+            note(axes, next(each for each in notes if len(each) <= room or not each))
     _note_divergence(axes, rows, numbers, metric)
     return shown
 
@@ -220,7 +219,9 @@ def compare_curves(runs: Mapping[str, Sequence[Row]], path: Path, *, title: str 
             if main is validation and np.isfinite(train).any():
                 axes.plot(numbers, train, color=style.color, linewidth=THIN, alpha=0.45)
             everything += [train, main]
-            handles[name] = draw_line(axes, numbers, main, style.color, style.dashes, style.marker, width)
+            line = draw_line(axes, numbers, main, style.color, style.dashes, style.marker, width)
+            if np.isfinite(main).any() or name not in handles:  # the legend's line is one that is seen
+                handles[name] = line
         dress(axes, title=metric.title, x="epoch")
         whole_numbers(axes)
         if metric.is_fraction:
@@ -237,23 +238,21 @@ def compare_curves(runs: Mapping[str, Sequence[Row]], path: Path, *, title: str 
 def band_curves(groups: Mapping[str, Sequence[Sequence[Row]]], path: Path, *, title: str = "") -> Figure:
     """For each group of runs the mean validation curve, in a band from the lowest to the highest of its runs.
 
-    Training curves are drawn where there is one group alone, or no validation split.
+    Training curves are drawn where there is one group alone, and of a group without a validation split.
     """
     everything = [rows for runs in groups.values() for rows in runs]
     metrics = [_LOSS, *([_ACCURACY] if any(map(_ACCURACY.has_values, everything)) else [])]
-    splits = (
-        {"val": "validation: mean and range"}
-        if any(np.isfinite(column(rows, "val_loss")).any() for rows in everything)
-        else {}
-    )
-    splits |= {"train": "training: mean and range"} if len(groups) == 1 or not splits else {}
+    lines = []
+    for name, runs in groups.items():
+        is_validated = any(np.isfinite(column(rows, "val_loss")).any() for rows in runs)
+        lines += [(f"{name}, validation: mean and range", runs, "val")] if is_validated else []
+        lines += [(f"{name}, training: mean and range", runs, "train")] if len(groups) == 1 or not is_validated else []
     figure = new_figure(3.6 + 0.22 * len(groups))
     handles: dict[str, Line2D] = {}
     for index, metric in enumerate(metrics):
         axes = figure.add_subplot(1, len(metrics), index + 1)
         drawn: list[Values] = []
-        lines = [(name, runs, *each) for name, runs in groups.items() for each in splits.items()]
-        for position, (name, runs, split, told) in enumerate(lines):
+        for position, (label, runs, split) in enumerate(lines):
             table = _side_by_side([column(rows, f"{split}_{metric.suffix}") for rows in runs])
             numbers = np.arange(1, table.shape[1] + 1)[np.isfinite(table).any(axis=0)]
             values, style = table[:, numbers - 1], line_style(position)
@@ -266,7 +265,9 @@ def band_curves(groups: Mapping[str, Sequence[Sequence[Row]]], path: Path, *, ti
                 linewidth=0,
             )
             mean = np.nanmean(values, axis=0)
-            handles[f"{name}, {told}"] = draw_line(axes, numbers, mean, style.color, style.dashes, style.marker)
+            line = draw_line(axes, numbers, mean, style.color, style.dashes, style.marker)
+            if len(numbers) or label not in handles:
+                handles[label] = line
             drawn.append(values.ravel())
         dress(axes, title=metric.title, x="epoch")
         whole_numbers(axes)
@@ -307,6 +308,6 @@ def learning_rate_range(
         axes.set_ylim(low - 0.12 * reach, high + 0.6 * reach)
     if suggestion is not None:
         axes.axvline(suggestion, color=VERMILLION, linestyle="--", linewidth=2)
-        axes.set_title(plain(f"suggested: {suggestion:.2g}"), loc="right", fontsize=SMALL + 0.5, color=INK)
+        note(axes, f"suggested: {suggestion:.2g}")
     head(figure, title or "Learning-rate range test")
     return save(figure, path)

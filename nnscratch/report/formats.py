@@ -16,8 +16,13 @@ def count(number: int | None) -> str:
 
 
 def decimal(value: float | None, digits: int = 4) -> str:
-    """'0.4312' or '3.1e-05': `digits` significant digits; '-' for what is not known."""
-    return "-" if value is None or math.isnan(value) else f"{value:.{digits}g}"
+    """'0.4312', '60,322' or '3.1e-05': `digits` significant digits and no digit of a whole part below 10^7 less.
+
+    '-' for what is not known.
+    """
+    if value is None or math.isnan(value):
+        return "-"
+    return f"{value:,.0f}" if 10.0**digits <= abs(value) < 1e7 else f"{value:.{digits}g}"
 
 
 def duration(seconds: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nnscratch.report.picture_files import save
 from nnscratch.report.style import (
     WIDTH,
     add_legend,
@@ -23,7 +24,6 @@ from nnscratch.report.style import (
     new_figure,
     nothing_to_show,
     plain_apart,
-    save,
     whole_numbers,
 )
 from nnscratch.report.values import Row

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnscratch.report.formats import metric_value, setting
-from nnscratch.report.style import INK, MUTED, SMALL, WIDTH, head, new_figure, plain, save, wants_log_scale
+from nnscratch.report.picture_files import save
+from nnscratch.report.style import INK, MUTED, SMALL, WIDTH, head, new_figure, plain, wants_log_scale
 from nnscratch.report.values import Goal
 
 if TYPE_CHECKING:

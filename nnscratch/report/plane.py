@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnscratch.report.picture_files import save
 from nnscratch.report.style import (
     INK,
     SMALL,
@@ -21,7 +22,6 @@ from nnscratch.report.style import (
     legend_columns,
     line_style,
     new_figure,
-    save,
     width_of,
 )
 

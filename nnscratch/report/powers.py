@@ -14,8 +14,14 @@ def power_of_ten(exponent: int) -> str:
     return f"10{str(exponent).translate(SUPERSCRIPTS)}"
 
 
+def in_letters(number: str) -> str:
+    """'1.16·10¹²' for 1.16e+12; any other number as it is."""
+    digits, _, exponent = number.partition("e")
+    return f"{digits}·{power_of_ten(int(exponent))}" if exponent else number
+
+
 class CommonPower(ScalarFormatter):
-    """Ticks whose common power of ten stands at each of them (y axis), or once at the axis' end (x axis)."""
+    """Ticks like 2·10⁻³ on an axis of numbers that share a power of ten, and 0."""
 
     def __init__(self, limits: tuple[int, int]) -> None:
         super().__init__(useOffset=False, useMathText=False)
@@ -24,17 +30,11 @@ class CommonPower(ScalarFormatter):
     def __call__(self, x: float, pos: Any = None) -> str:
         """The tick at x."""
         text: str = super().__call__(x, pos)
-        if not (self._is_at_ticks() and self._power()):
+        exponent = super().get_offset().partition("e")[2]  # of 1e−3
+        if not exponent:
             return text
-        return f"{text}·{self._power()}" if x else "0"
+        return f"{text}·{power_of_ten(int(exponent.replace('−', '-')))}" if x else "0"
 
     def get_offset(self) -> str:
-        """What stands at the end of the axis: above a y axis it would be in the title's place."""
-        return f"×{self._power()}" if self._power() and not self._is_at_ticks() else ""
-
-    def _is_at_ticks(self) -> bool:
-        return getattr(self.axis, "axis_name", "") == "y"
-
-    def _power(self) -> str:
-        exponent = super().get_offset().partition("e")[2]  # of 1e−3
-        return power_of_ten(int(exponent.replace("−", "-"))) if exponent else ""
+        """Nothing at the axis' end, where it would be in the place of a title or a label."""
+        return ""

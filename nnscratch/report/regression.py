@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nnscratch.report.formats import decimal
+from nnscratch.report.picture_files import save
 from nnscratch.report.style import (
     BLUE,
-    INK,
-    SMALL,
     VERMILLION,
     WIDTH,
     dress,
     few_ticks,
     head,
     new_figure,
+    note,
     nothing_to_show,
-    plain,
-    save,
 )
 
 if TYPE_CHECKING:
@@ -74,6 +73,8 @@ def _as_columns(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def _draw_pair(left: Axes, right: Axes, true: NDArray[np.float64], predicted: NDArray[np.float64], name: str) -> None:
+    from nnscratch.report.powers import in_letters
+
     kept = np.isfinite(true) & np.isfinite(predicted)
     true, predicted = true[kept], predicted[kept]
     dress(left, title=name or "Predicted against true", x="true", y="predicted", grid="both")
@@ -92,6 +93,6 @@ def _draw_pair(left: Axes, right: Axes, true: NDArray[np.float64], predicted: ND
     few_ticks(right)
     share = r_squared(true, predicted)
     of_variance = f"R² {share:.3f}" if np.isfinite(share) else "no R²: a constant target"
-    notes = {left: of_variance, right: f"mean absolute {float(f'{np.abs(residuals).mean():.3g}'):,.10g}"}
-    for axes, note in notes.items():
-        axes.set_title(plain(note, 40), loc="right", fontsize=SMALL + 0.5, color=INK)
+    notes = {left: of_variance, right: f"mean absolute {in_letters(decimal(float(np.abs(residuals).mean()), 3))}"}
+    for axes, said in notes.items():
+        note(axes, said)

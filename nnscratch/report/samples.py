@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nnscratch.report.style import GREEN, INK, NARROW, SMALL, VERMILLION, WIDTH, head, new_figure, plain, save
+from nnscratch.report.picture_files import save
+from nnscratch.report.style import GREEN, INK, NARROW, SMALL, VERMILLION, WIDTH, head, new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""How every plot looks: fonts, colours, and writing it to a file.
+"""How every plot looks: fonts, colours, axes and legends.
 
 Colours are those of Okabe & Ito (2008), which colour-blind readers can tell apart; every series also differs in line
 style and marker, so a plot printed in grey still reads. Nothing goes through pyplot or the global rcParams.
@@ -6,7 +6,6 @@ style and marker, so a plot printed in grey still reads. Nothing goes through py
 
 from __future__ import annotations
 
-import io
 import logging
 import math
 import re
@@ -15,14 +14,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnscratch.errors import UsageError
-from nnscratch.report.files import write_atomically
 from nnscratch.report.formats import printable, shorten
 from nnscratch.report.values import Row
 
@@ -41,13 +37,11 @@ INK, MUTED, FAINT = "#1f2328", "#59636e", "#d8dee4"
 WIDTH = 8.0  # inches: shown 800 pixels wide, 10 points are 14 pixels
 LETTER, LINE_OF_LEGEND = 0.075, 0.75  # inches: how wide a letter of a legend is, and at most what stands before it
 SAMPLE = 0.62  # inches: what stands before it where the letters are counted one by one
+AXIS, LETTER_OF_TITLE = 0.9, 0.105  # inches that the labels of an axis take, and a letter of a panel's title
 NARROW = 4.0  # for a telephone, and one column of a paper: panels side by side go below each other
 DOTS_PER_INCH = 150
-TITLE, TEXT, SMALL = 11.5, 10.0, 8.5  # points
+TITLE, TEXT, SMALL, SMALLEST = 11.5, 10.0, 8.5, 7.0  # points
 MOST_LETTERS = 1000
-
-BEGINNINGS = {".png": b"\x89PNG\r\n\x1a\n", ".pdf": b"%PDF-", ".svg": b"<?xml"}
-"""The formats of pictures by the suffix that chooses them, each with how its files begin."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +108,16 @@ def dress(
     axes.set_axisbelow(True)
     if grid:
         axes.grid(visible=True, axis=grid, color=FAINT, linewidth=0.8)
+
+
+def note(axes: Axes, text: str) -> None:
+    """A remark right above the axes, beside their title, or below it where there is no room."""
+    place = axes.get_subplotspec()
+    share = len(place.colspan) / place.get_gridspec().ncols if place is not None else 1.0
+    title = axes.get_title(loc="left")
+    if width_of(axes.figure) * share < AXIS + LETTER_OF_TITLE * len(title) + LETTER * len(text):
+        axes.set_title(f"{title}\n", loc="left", fontsize=TITLE, color=INK, fontweight="bold")
+    axes.set_title(plain(text, 40), loc="right", fontsize=SMALL + 0.5, color=INK)
 
 
 def head(figure: Figure, title: str) -> None:
@@ -201,8 +205,9 @@ def _letters_of_the_font() -> frozenset[int]:
 
 
 def few_ticks(axes: Axes) -> None:
-    """At most six ticks on each axis, of round numbers, large and small ones by their power of ten."""
-    axes.locator_params(nbins=5, steps=[1, 2, 5, 10])
+    """Five or six ticks at most, of round numbers, large and small ones by their power of ten."""
+    axes.locator_params(axis="x", nbins=4, steps=[1, 2, 5, 10])
+    axes.locator_params(axis="y", nbins=5, steps=[1, 2, 5, 10])
     for scale in (axes.xaxis, axes.yaxis):
         common_power(scale, (-3, 4))
 
@@ -212,7 +217,6 @@ def common_power(scale: Axis, limits: tuple[int, int]) -> None:
     from nnscratch.report.powers import CommonPower
 
     scale.set_major_formatter(CommonPower(limits))
-    scale.get_offset_text().set_fontsize(SMALL)
 
 
 def whole_numbers(axes: Axes) -> None:
@@ -245,11 +249,10 @@ def log_axis(axes: Axes, *, axis: Literal["x", "y"] = "y") -> None:
 
 
 def _decade(value: float) -> str:
-    """The tick at a power of ten by its exponent; any other, where the axis shows less in the end, as it is."""
+    """The tick at a power of ten, the only ones that such an axis has."""
     from nnscratch.report.powers import power_of_ten
 
-    exponent = round(math.log10(value)) if value > 0 else 0
-    return power_of_ten(exponent) if math.isclose(value, 10.0**exponent) else f"{value:g}"
+    return power_of_ten(round(math.log10(value)))
 
 
 def column(rows: Sequence[Row], key: str) -> NDArray[np.float64]:
@@ -288,38 +291,3 @@ def draw_line(
 def nothing_to_show(axes: Axes, reason: str) -> None:
     """Say inside empty axes why they are empty."""
     axes.text(0.5, 0.5, plain(reason, 80), ha="center", va="center", transform=axes.transAxes, color=MUTED)
-
-
-def picture_suffix(path: Path) -> str:
-    """The suffix that says which format `path` gets: .png, .pdf or .svg. Raises UsageError for another."""
-    suffix = path.suffix.lower()
-    if suffix not in BEGINNINGS:
-        raise UsageError(f"{path} is not the name of a picture", f"its end chooses the format: {', '.join(BEGINNINGS)}")
-    return suffix
-
-
-def to_bytes(figure: Figure, suffix: str) -> bytes:
-    """The figure as .png, .pdf or .svg, the same bytes for the same figure; letters of a PDF stay letters."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    # savefig would draw everything twice, the first time for the layout alone: this takes a third of the time off.
-    layout = figure.get_layout_engine()
-    if layout is not None:
-        layout.execute(figure)
-        figure.set_layout_engine("none")
-    stream = io.BytesIO()
-    if suffix == ".png":
-        FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]  # matplotlib leaves it untyped
-        return stream.getvalue()
-    # These writers take what makes their files reproducible from the settings alone.
-    with rc_context({"svg.hashsalt": "nnscratch", "pdf.fonttype": 42}):
-        dates = {"Date": None} if suffix == ".svg" else {"CreationDate": None}
-        figure.savefig(stream, format=suffix[1:], metadata=dates)
-    return stream.getvalue()
-
-
-def save(figure: Figure, path: Path) -> Figure:
-    """Write the figure to `path`, whose suffix chooses PNG, PDF or SVG, atomically, and hand it back."""
-    write_atomically(path, to_bytes(figure, picture_suffix(path)))
-    return figure

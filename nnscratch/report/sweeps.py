@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnscratch.report.formats import metric_value
+from nnscratch.report.picture_files import save
 from nnscratch.report.style import (
     BLUE,
     INK,
@@ -25,10 +26,10 @@ from nnscratch.report.style import (
     line_style,
     log_axis,
     new_figure,
+    note,
     nothing_to_show,
     percent_axis,
     plain,
-    save,
     whole_numbers,
 )
 from nnscratch.report.values import Goal, TimedAccuracy
@@ -88,7 +89,7 @@ def sweep_history(
         (line,) = axes.plot(numbers, best, color=INK, drawstyle="steps-post", linewidth=1.6, linestyle="--", zorder=2)
         handles.append(line)
         labels.append("best so far")
-        axes.set_title(plain(f"best {metric_value(metric, best[-1])}"), loc="right", fontsize=SMALL + 0.5, color=INK)
+        note(axes, f"best {metric_value(metric, best[-1])}")
         axes.margins(y=0.12)
     else:
         nothing_to_show(axes, "no trial has completed yet")

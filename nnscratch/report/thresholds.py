@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnscratch.report.picture_files import save
 from nnscratch.report.style import (
     BLACK,
     FAINT,
-    INK,
-    SMALL,
     WIDTH,
     add_legend,
     dress,
     head,
     line_style,
     new_figure,
+    note,
     nothing_to_show,
     percent_axis,
     plain_apart,
-    save,
 )
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def roc_and_precision_recall(
         nothing_to_show(right, "all examples are of one class")
         return save(figure, path)
     left.plot([0, 1], [0, 1], color=BLACK, linestyle=":", linewidth=1.2)
-    left.set_title("dotted: chance", loc="right", fontsize=SMALL + 0.5, color=INK)
+    note(left, "dotted: chance")
     others = [each for each in drawn if not any(each is one for one in named)]
     behind = [_draw(left, right, each, color=FAINT, linestyle="-", linewidth=1.2) for each in others]
     handles: list[Any] = []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnscratch.report.picture_files import save
 from nnscratch.report.style import (
     BLUE,
     FAINT,
@@ -24,7 +25,6 @@ from nnscratch.report.style import (
     nothing_to_show,
     plain,
     plain_apart,
-    save,
 )
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from nnscratch.errors import UsageError, UserError, did_you_mean
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
-from nnscratch.report.style import BEGINNINGS
+from nnscratch.report.picture_files import BEGINNINGS
 from nnscratch.results.evaluate import evaluate_split, evaluation_of, load_data
 from nnscratch.results.evaluation import Evaluation, Subject
 from nnscratch.results.pictures import draw_for_paper, draw_run
@@ -115,13 +115,13 @@ def paper_of(format: str | None, width: str | None) -> Paper | None:
 
 
 def _inches(width: str) -> float:
-    """`8.5cm`, `85mm`, `3.35in` or `240pt` in inches; 2 to 40 of them."""
+    """`8.5cm`, `85mm`, `3.35in` or `240pt` in inches, from a column of a paper on: less has no room for the letters."""
     parts = re.fullmatch(r"(\d{1,4}(?:\.\d{1,6})?) ?(cm|mm|in|pt)", width)
-    inches = round(float(parts[1]) * INCHES[parts[2]], 9) if parts else 0.0  # 5.08 cm are 2 inches
-    if not 2 <= inches <= 40:
-        raise UsageError(
-            f"--width {width} is no width from 5.08cm to 101.6cm", "with its unit: 8.5cm, 85mm, 3.35in, 240pt"
-        )
+    inches = float(parts[1]) * INCHES[parts[2]] if parts else 0.0
+    if not 3.149 <= inches <= 39.371:
+        problem = f"--width {width} is no width from 8cm to 100cm"
+        smaller = "draw it 8cm wide, and make it smaller where it is shown" if 0 < inches < 8 else ""
+        raise UsageError(problem, smaller or "with its unit: 8.5cm, 85mm, 3.35in, 240pt")
     return inches
 
 

@@ -13,7 +13,8 @@ from nnscratch.config.config import load_config
 from nnscratch.config.document import read_yaml
 from nnscratch.config.node import Value
 from nnscratch.errors import ConfigError, UsageError, UserError, cause
-from nnscratch.report.style import BEGINNINGS, own_looks, picture_suffix
+from nnscratch.report.picture_files import BEGINNINGS, picture_suffix
+from nnscratch.report.style import own_looks
 from nnscratch.report.table_formats import TABLE_FORMATS
 from nnscratch.report.tables import Table, differences, plain_table, runs_table
 from nnscratch.report.values import Row, RunSummary, TimedAccuracy

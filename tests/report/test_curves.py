@@ -89,6 +89,16 @@ def test_only_validation_is_drawn_bold_where_runs_are_compared(epochs: list[Row]
     assert compare_curves({"without": alone}, tmp_path / "alone.png").get_suptitle() == "Training"
 
 
+def test_a_legend_shows_the_lines_as_they_are_drawn_also_of_a_run_without_accuracy(
+    epochs: list[Row], tmp_path: Path
+) -> None:
+    regression = [{key: value for key, value in row.items() if not key.endswith("accuracy")} for row in epochs]
+    figure = compare_curves({"classifier": epochs, "regression": regression}, tmp_path / "compare.png")
+    drawn = {line.get_marker() for line in figure.axes[0].lines}
+    shown = {handle.get_marker() for handle in figure.legends[0].get_lines()}
+    assert shown == drawn == {"None"}
+
+
 def test_every_layer_has_its_gradient_and_its_update_line(epochs: list[Row], tmp_path: Path) -> None:
     figure = gradient_flow(epochs, tmp_path / "flow.png")
     norms, ratios = figure.axes

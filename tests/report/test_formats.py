@@ -33,7 +33,9 @@ def test_numbers_read_as_people_write_them() -> None:
     assert percent(1.0, 0) == "100 %"
     assert percent(None) == percent(float("inf")) == "-"
     assert count(1707274) == "1,707,274"
-    assert decimal(1.24149) == "1.241"
+    assert [decimal(value) for value in (1.24149, 9999.4, 60321.7, -1234567, 2e7, 1e-5)] == [
+        "1.241", "9999", "60,322", "-1,234,567", "2e+07", "1e-05"
+    ]  # fmt: skip
     assert metric_value("val_accuracy", 0.5) == "50.00 %"
     assert metric_value("val_loss", 0.5) == "0.5"
 

@@ -14,8 +14,9 @@ from nnscratch.report.classification import confusion_matrix, per_class, reliabi
 from nnscratch.report.curves import curves
 from nnscratch.report.gradient_flow import gradient_flow
 from nnscratch.report.parallel_coordinates import parallel_coordinates
+from nnscratch.report.picture_files import BEGINNINGS, save
 from nnscratch.report.regression import regression_scatter
-from nnscratch.report.style import BEGINNINGS, plain, plain_apart, save
+from nnscratch.report.style import plain, plain_apart
 from nnscratch.report.sweeps import accuracy_against_time
 from nnscratch.report.values import ClassScores, Row, TimedAccuracy
 from nnscratch.report.weights import weight_histograms

@@ -68,3 +68,12 @@ def test_bands_reach_from_the_lowest_to_the_highest_run_around_their_mean(tmp_pa
     band = np.asarray(axes.collections[0].get_paths()[0].vertices)
     at_first = band[np.isclose(band[:, 0], 1)][:, 1]
     assert (at_first.min(), at_first.max()) == (1.0, 3.0)
+
+
+def test_of_a_group_without_a_validation_split_the_training_is_drawn_beside_the_others(tmp_path: Path) -> None:
+    with_validation = [[{"epoch": 1, "train_loss": 3.0, "val_loss": 4.0}]]
+    without = [[{"epoch": 1, "train_loss": 5.0}]]
+    figure = band_curves({"a": with_validation, "b": without}, tmp_path / "bands.png")
+    assert [np.asarray(line.get_ydata()).tolist() for line in figure.axes[0].lines] == [[4.0], [5.0]]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["a, validation: mean and range", "b, training: mean and range"]
