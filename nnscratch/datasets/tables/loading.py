@@ -39,10 +39,14 @@ def load_table(
     targets = choose_targets(table, target_names, settings.task, decimal, given)
     inputs = [each for each in table.names if each not in (*target_names, *weights)]
     decisions = {each: decide(table, each, decimal, given) for each in inputs}
-    columns = _input_columns(file, decisions)
+    columns = tuple(decision.column for decision in decisions.values() if decision.column is not None)
+    if not columns:
+        raise _nothing_to_learn(file, decisions)
     weight = None if settings.weight is None else as_number(table, settings.weight, decimal)
     schema = Schema(columns, settings.missing, settings.unknown_levels, table.names, table.has_header, targets.names)
     whole = _rows_of(table, schema, targets, weight)
+    if len(whole.inputs) > 1 and (whole.inputs == whole.inputs[0]).all():
+        raise _nothing_to_learn(file, decisions, "one value in every row")
     validation, _ = _other_rows(settings, validation_file, table, schema, targets, weight)
     test, note = _other_rows(settings, test_file, table, schema, targets, weight)
     order = order_of(table, settings, decimal, whole.origin.rows)
@@ -128,15 +132,15 @@ def _weighted(settings: TableSettings, train: _Rows, test: _Rows | None) -> tupl
     return (weights_guess(repr(settings.weight), train.weights, said),)
 
 
-def _input_columns(file: Path, decisions: dict[str, Decision]) -> tuple[Column, ...]:
-    columns = tuple(decision.column for decision in decisions.values() if decision.column is not None)
-    if not columns:
-        reasons = "; ".join(f"{name!r}: {decision.why}" for name, decision in decisions.items())
-        raise DataError(
-            f"{file}: no column is left to learn from" + (f" ({reasons})" if reasons else ""),
-            "a row needs features beside its target",
-        )
-    return columns
+def _nothing_to_learn(file: Path, decisions: dict[str, Decision], why: str = "") -> DataError:
+    """No column is left, or each that is left says nothing for that reason."""
+    reasons = "; ".join(
+        f"{name!r}: {decision.why if decision.column is None else why}" for name, decision in decisions.items()
+    )
+    return DataError(
+        f"{file}: no column is left to learn from" + (f" ({reasons})" if reasons else ""),
+        "a row needs features beside its target",
+    )
 
 
 def _other_rows(

@@ -202,6 +202,11 @@ def test_a_text_among_the_test_labels_leaves_the_numbers_as_they_are(tmp_path: P
         ("a,b,y\n1,2,cat\n1,-inf,dog\n", r"mine\.csv:3: column 'b' is '-inf', not a number"),
         ("a,b,y\n1,2,cat\n1,2,cat\n", "every row has the class 'cat'"),
         ("y\n1\n2\n", "no column is left to learn from"),
+        (
+            "a,b,c,y\n1,x,,2\n1,x,,3\n1,x,,4\n",
+            r"mine\.csv: no column is left to learn from \('a': one value in every row; 'b': one value in every row; "
+            r"'c': every cell is a gap\)",
+        ),
         ("a,a,y\n1,2,3\n", "two columns are called 'a'"),
         ('a,b,y\n1,"2,cat\n', r"mine\.csv:2: not valid CSV: a quote opens and is never closed"),
         ("a,y\n1,\n2,?\n", "every cell of the target 'y' is a gap"),
