@@ -123,9 +123,13 @@ class Explanation:
     @property
     def introduction(self) -> str:
         first, last = self.example.index, self.example.index + self.examples - 1
-        which = f"the first {self.examples}" if first == 0 else f"{first} to {last}" if first < last else f"{first}"
+        which = (
+            f"number {first}" if first == last else f"the first {self.examples}" if first == 0 else f"{first} to {last}"
+        )
         shown = f", of which arrays show {which}" if self.examples < self.batch else ""
+        batch = "the one example" if self.batch == 1 else f"the {self.batch} examples"
         return (
-            f"Training step {self.step} of {self.name}, with the {self.batch} examples of its batch{shown}, in "
-            "float64. Of every array the entry with the largest value is computed by hand, from the numbers shown."
+            f"Training step {self.step} of {self.name}, with {batch} of its batch{shown}, in float64. Of every array "
+            f"the entry farthest from zero, of example {first} where it has one per example, is computed by hand, from "
+            "the numbers shown."
         )

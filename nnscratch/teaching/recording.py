@@ -134,7 +134,7 @@ class Recording:
             *clipping_equations(self._gradient, at, recipe.clip_norm, recipe.clip_value),
             *recipe.optimizer.worked_update(parameters, before, at, factor, l2),
         ]
-        vectors = {"theta before": before.theta, "g": before.gradient, "theta after": parameters.theta}
+        vectors = {"theta before": before.theta, "g": self._gradient, "theta after": parameters.theta}
         arrays = [(name, vector[at : at + 1]) for name, vector in vectors.items()]
         arrays.append(("all theta after", parameters.theta))
         return _section("update", self._name(at), recipe.optimizer, arrays, equations)

@@ -112,5 +112,5 @@ def _array(array: ArrayView) -> str:
 
 
 def _is_gradient(name: str) -> bool:
-    """`dy`, `dgamma`, `d weight` and `g`, not `theta` nor `delta`."""
-    return name.startswith(("d ", "dx", "dy", "dW", "db", "dg", "du")) or name == "g"
+    """`dy`, `dgamma`, `d weight`, `g` and `g_clipped`, not `theta` nor `delta`."""
+    return name.startswith(("d ", "dx", "dy", "dW", "db", "dg", "du", "g_")) or name == "g"

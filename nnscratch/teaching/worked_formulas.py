@@ -61,7 +61,7 @@ def worked_formulas(component: type[Component]) -> list[tuple[str, str]]:
 def penalty_formulas() -> list[tuple[str, str]]:
     """The same of L2: the penalty, and what it adds to the gradient."""
     told = _told([], FLAT, ("loss", "update"), l2=L2(0.1))
-    return [(name, formula) for name, formula in told if name in ("R", "g")]
+    return [(name, formula) for name, formula in told if name in ("R", "g_penalised")]
 
 
 def _told(

@@ -37,10 +37,11 @@ class Entry:
     group: Group
 
     def gradient(self, l2: float) -> Iterator[Equation]:
-        """The penalty's share of g."""
+        """g with the penalty's share, which then takes g's place."""
         if l2 and self.group.decay:
-            self.values.update({"dL": self.values["g"], "lamda": l2})
-            yield from in_turn({"g": "dL + lamda * theta"}, self.values)
+            self.values["lamda"] = l2
+            yield from in_turn({"g_penalised": "g + lamda * theta"}, self.values)
+            self.values["g"] = self.values["g_penalised"]
 
     def rate(self, rate: float, factor: float) -> Iterator[Equation]:
         """alpha, from the optimizer's rate, the schedule's factor and the layer's scale."""

@@ -243,7 +243,7 @@ def test_sample_chooses_what_is_shown_and_not_what_is_computed(tmp_path: Path) -
     config, workplace = config_of({}), Workplace(tmp_path, tmp_path, threads=1)
     few, all_of_them = (explain(config, workplace, Display(quiet=True), sample=sample) for sample in (1, BATCH))
     assert (few.examples, few.batch, all_of_them.examples) == (1, BATCH, BATCH)
-    assert "the 10 examples of its batch, of which arrays show the first 1" in few.introduction
+    assert "the 10 examples of its batch, of which arrays show number 0," in few.introduction
     assert [section.equations for section in few.sections] == [section.equations for section in all_of_them.sections]
     assert few.sections[0].arrays[0].shape == (1, 32, 32, 3)
 
