@@ -25,7 +25,7 @@ class Depthwise(Correlation):
     neighbours. The kernel is b = q s + p columns wide, filled up with zeros.
     """
 
-    FLOATS = 1 << 19  # of the padded images of a block: they stay in cache
+    FLOATS = 1 << 20  # of the padded images of a block: they stay in cache
 
     def __init__(self, geometry: Geometry) -> None:
         super().__init__(geometry)
@@ -63,13 +63,15 @@ class Depthwise(Correlation):
         dW[:, :, 0] = dU.reshape(g.kernel, self.q * g.stride, g.columns, g.C).sum(axis=2)[:, : g.kernel]
 
     def _kernel_gradient(self, seen: Array, dY: Array, dU: Array) -> None:
-        """Place by place, so that what is added to stays in the first cache."""
+        """A column of the kernel at a time, so that what is added to stays in the first cache.
+
+        Of three axes alone, as for one place, NumPy would hold the interpreter lock.
+        """
         kernel, s = self.geometry.kernel, self.geometry.stride
         dU[...] = 0
-        for a in range(kernel):
-            for b in range(kernel):
-                q, p = divmod(b, s)
-                np.einsum("nid,nid->d", seen[:, :, a, q, p], dY, out=dU[a, q, p])
+        for b in range(kernel):
+            q, p = divmod(b, s)
+            np.einsum("niad,nid->ad", seen[:, :, :, q, p], dY, out=dU[:, q, p])
 
     def _seen(self, x: Array, workers: Workers) -> Array:
         """(n, rows, kernel, q, s, columns C): what each kernel place sees, a view of the padded images."""
@@ -109,6 +111,9 @@ class Depthwise(Correlation):
                 pixels, kernel = dx[:, i, j], self.kernels[weights_down, weights_across]
                 if not kernel.size or not pixels.size:
                     pixels[...] = 0
+                    continue
+                if kernel.shape[:2] == (1, 1):
+                    np.multiply(padded[:, seen_down, seen_across], kernel[0, 0], out=pixels)
                     continue
                 turned = np.tile(kernel[::-1, ::-1], (1, 1, pixels.shape[2]))[:, :, None]
                 seen = padded[:, seen_down, seen_across].reshape(len(dy), pixels.shape[1] + len(kernel) - 1, 1, -1)
