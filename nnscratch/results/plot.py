@@ -13,9 +13,11 @@ from nnscratch.errors import UsageError, UserError, did_you_mean
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.report.elements import Picture
 from nnscratch.report.picture_files import BEGINNINGS
 from nnscratch.results.evaluate import evaluate_split, evaluation_of, load_data
 from nnscratch.results.evaluation import Evaluation, Subject
+from nnscratch.results.live_page import is_report
 from nnscratch.results.pictures import draw_for_paper, draw_run
 from nnscratch.results.report_page import write_report
 from nnscratch.runs.directory import RunDirectory
@@ -28,7 +30,7 @@ INCHES = {"cm": 1 / 2.54, "mm": 1 / 25.4, "in": 1.0, "pt": 1 / 72}
 
 @dataclass(frozen=True)
 class Drawn:
-    """Which files were written; no report with pictures for a paper."""
+    """Which files were written; no report with pictures for a paper, nor in place of one that shows more."""
 
     run: Path
     plots: tuple[Path, ...]
@@ -59,6 +61,8 @@ class Paper:
 def plot_run(path: Path, checkpoint: str, workplace: Workplace, display: Display, paper: Paper | None = None) -> Drawn:
     """Draws a run again, for its report or for a paper. Without its data, what needs none is drawn, with a warning.
 
+    A report that is there already then stays, as it shows what can no longer be shown.
+
     A run that is not completed shows its validation split: the test split is looked at when training is over, and
     never while `evaluation.test` is false.
     """
@@ -69,7 +73,10 @@ def plot_run(path: Path, checkpoint: str, workplace: Workplace, display: Display
         tested = loaded.run.read_meta().status == "completed" and loaded.config.evaluation.test
         evaluation = evaluate_split(loaded, dataset, splits, _shown_split(splits, tested=tested))
     except UserError as error:
-        display.warn(f"{error}; only what needs no data is drawn")
+        is_kept = paper is None and is_report(loaded.run.report)
+        display.warn(f"{error}; only what needs no data is drawn" + (", the report stays as it is" if is_kept else ""))
+        if is_kept:
+            return Drawn(loaded.run.path, _files(loaded, draw_run(loaded, None, None)), None)
         return _draw(loaded, None, None, paper)
     return _draw(loaded, evaluation, splits.train, paper)
 
@@ -96,10 +103,13 @@ def _draw(
     if paper is not None:
         return Drawn(loaded.run.path, draw_for_paper(loaded, evaluation, train, paper.suffix, paper.width), None)
     pictures = draw_run(loaded, evaluation, train)
-    report = write_report(loaded, evaluation, pictures)
+    return Drawn(loaded.run.path, _files(loaded, pictures), write_report(loaded, evaluation, pictures))
+
+
+def _files(loaded: LoadedRun, pictures: dict[str, Picture]) -> tuple[Path, ...]:
     plots = [loaded.run.plots / f"{name}.png" for name in pictures]
     films = [loaded.run.plots / f"{name}.gif" for name, picture in pictures.items() if picture.film is not None]
-    return Drawn(loaded.run.path, (*plots, *films), report)
+    return (*plots, *films)
 
 
 def paper_of(format: str | None, width: str | None) -> Paper | None:

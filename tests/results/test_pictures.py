@@ -140,6 +140,23 @@ def test_without_its_data_a_run_is_drawn_as_far_as_possible(
     assert "only what needs no data is drawn" in capsys.readouterr().err
 
 
+def test_a_report_that_shows_the_data_stays_when_the_data_is_gone(
+    capsys: pytest.CaptureFixture[str], regression_run: Path
+) -> None:
+    main(["plot", str(regression_run), "--quiet"])
+    before = (regression_run / "report.html").read_bytes()
+    (regression_run.parent.parent / "table.csv").unlink()
+    capsys.readouterr()
+    main(["plot", str(regression_run)])
+    out, err = capsys.readouterr()
+    assert (regression_run / "report.html").read_bytes() == before
+    assert "the report stays as it is" in err
+    assert "report.html" not in out
+    (regression_run / "report.html").write_text('<meta name="nnscratch" content="live">')
+    main(["plot", str(regression_run)])
+    assert "report.html" in capsys.readouterr().out
+
+
 def test_a_run_that_is_not_completed_shows_validation_not_test(
     shapes_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,58 @@
+"""Numbers of an input as the data is stored."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nnscratch.errors import DataError
+from nnscratch.results.stored_values import as_stored
+
+BYTES = np.array([[0, 51], [128, 255]], np.uint8)
+
+
+def pixels(values: Any, white: float | None) -> np.ndarray:
+    loaded: Any = SimpleNamespace(takes_images=True, white=white)
+    return as_stored(loaded, np.asarray(values), "example 0")
+
+
+@pytest.mark.parametrize("white", [None, 1.0, 4095.0, 65535.0])
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float32])
+def test_bytes_are_the_same_pixels_in_every_type_whatever_was_white_in_training(white: float | None, kind: Any) -> None:
+    assert np.array_equal(pixels(BYTES.astype(kind), white), BYTES)
+
+
+@pytest.mark.parametrize(
+    ("values", "white"),
+    [
+        (BYTES.astype(np.uint16) * 257, 65535.0),
+        (BYTES.astype(np.float64) * 257, 65535.0),
+        (BYTES / 255, 1.0),
+        (np.rint(BYTES * (4095 / 255)).astype(np.int32), 4095.0),
+    ],
+)
+def test_numbers_of_the_range_of_the_training_are_made_bytes(values: np.ndarray, white: float) -> None:
+    assert np.array_equal(pixels(values, white), BYTES)
+
+
+def test_sixteen_bits_are_dark_where_their_values_are_small() -> None:
+    assert np.array_equal(pixels(np.array([0, 200, 255], np.uint16), 65535.0), [0, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("values", "white", "problem"),
+    [
+        (BYTES / 255, 65535.0, r"whole numbers 0..255, or 0..65535 as the run's data; they look scaled to 0..1"),
+        (BYTES / 127.5 - 1, 65535.0, "whole numbers 0..255, or 0..65535"),
+        (BYTES / 127.5 - 1, 1.0, "whole numbers 0..255, or 0..1 "),
+        (np.full(3, np.nan), 65535.0, "whole numbers"),
+        (np.full(3, np.nan), None, "whole numbers"),
+        (np.array([0, 70_000]), 65535.0, "or 0..65535"),
+        (np.array([-1, 5]), None, "whole numbers 0..255"),
+        (np.array([0, 256]), None, "whole numbers 0..255"),
+    ],
+)
+def test_what_are_no_pixels_is_refused(values: np.ndarray, white: float | None, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        pixels(values, white)
