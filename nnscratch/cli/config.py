@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nnscratch.cli.help import SET_UP, examples
-from nnscratch.cli.options import DataDir, Json, Target, Threads, display_for
+from nnscratch.cli.options import DataDir, DataFields, Json, Target, Threads, display_for
 from nnscratch.cli.result import finish, stream_out
 from nnscratch.errors import UsageError
 from nnscratch.host.workplace import DEFAULT_DATA
@@ -22,11 +22,13 @@ family = typer.Typer()
     epilog=examples(
         "nnscratch init my_network.yaml && nnscratch train my_network.yaml",
         "nnscratch init houses.yaml --data houses.csv --target price",
+        "nnscratch init pets.yaml --data pictures/ data.dataset.unreadable=skip",
         "nnscratch init --list",
     ),
 )
 def init(
     path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("config.yaml"),
+    fields: DataFields = None,
     data: Annotated[
         Path | None, typer.Option("--data", help="Your own data, read and fitted to: a table, an NPZ file, a folder.")
     ] = None,
@@ -36,10 +38,12 @@ def init(
     """Write a commented config to start from; with --data one that fits it, from the target to the epochs."""
     if target and data is None:
         raise UsageError("--target names a column of --data", "nnscratch init my.yaml --data my.csv --target price")
+    if fields and data is None:
+        raise UsageError(f"{fields[0]} is of --data", "nnscratch init my.yaml --data my.csv data.dataset.decimal=,")
     if data is not None and not shipped:
         from nnscratch.setup.fitted_starter import write_fitted
 
-        finish(write_fitted(path, data, target or [], DEFAULT_DATA, display_for(json=False)))
+        finish(write_fitted(path, data, target or [], DEFAULT_DATA, display_for(json=False), fields or []))
         return
     if shipped:
         from nnscratch.setup.shipped import shipped_configs

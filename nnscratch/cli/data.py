@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nnscratch.cli.help import Group, examples
-from nnscratch.cli.options import DataDir, Json, Quiet, Target, display_for
+from nnscratch.cli.options import DataDir, DataFields, Json, Quiet, Target, display_for
 from nnscratch.cli.result import finish
 from nnscratch.host.workplace import DEFAULT_DATA
 
@@ -61,10 +61,11 @@ def verify(
 )
 def describe(
     path: Annotated[Path, typer.Argument(help="A table, an NPZ file, or a folder of pictures or with train.csv.")],
+    fields: DataFields = None,
     target: Target = None,
     json: Json = False,
 ) -> None:
     """Say what is found and guessed in your own data, what looks wrong, and the `data:` block of a config for it."""
     from nnscratch.setup.own_data import read_own_data
 
-    finish(read_own_data(path, target or [], DEFAULT_DATA, display_for(json)), json)
+    finish(read_own_data(path, target or [], DEFAULT_DATA, display_for(json), fields or []), json)

@@ -36,6 +36,10 @@ Target = Annotated[
         "--target", metavar="NAME", help="The column of a table to predict; several times for several numbers."
     ),
 ]
+DataFields = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="FIELD=VALUE", help="How --data is read: data.dataset.FIELD=VALUE."),
+]
 
 # Where it works, and with what.
 RunsDir = Annotated[Path, typer.Option("--runs-dir", help="Folder that runs are in.")]

@@ -189,7 +189,12 @@ def _config(
     if not isinstance(root.content, dict):
         empty = root.content is None
         message = "is empty" if empty else "is not a config: expected fields such as `data:` and `model:`"
-        raise ConfigError([root.place.problem("", message)], "`nnscratch init` writes a config to start from")
+        path = Path(root.place.source)
+        is_data = path.suffix.lower() in (".csv", ".tsv", ".txt")
+        command = f"nnscratch init {path.with_suffix('.yaml').name} --data {path}" if is_data else "nnscratch init"
+        raise ConfigError(
+            [root.place.problem("", message)], f"`{command}` writes a config {'for it' if is_data else 'to start from'}"
+        )
     if {"method", "parameters"} & root.content.keys() and not {"model", "data"} & root.content.keys():
         raise ConfigError([root.place.problem("", "is a sweep, not a config")], "`nnscratch sweep FILE` runs it")
     check_plugins(root, folder)

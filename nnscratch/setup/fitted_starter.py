@@ -17,10 +17,12 @@ REASONS_AT, WIDTH = 34, 118
 MOST_KINDS = 40
 
 
-def write_fitted(path: Path, data: Path, target: Sequence[str], data_dir: Path, display: Display) -> Starter:
-    """Writes a config for the data at a path. Raises UsageError rather than touch a file, DataError for the data."""
+def write_fitted(
+    path: Path, data: Path, target: Sequence[str], data_dir: Path, display: Display, changes: Sequence[str] = ()
+) -> Starter:
+    """Writes a config for the data at a path, read with these changes. Raises UsageError rather than touch a file."""
     require_new(path)
-    own = read_own_data(data, target, data_dir, display)
+    own = read_own_data(data, target, data_dir, display, changes)
     text = fitted_config(own)
     parse_config(text, str(path))  # what is written here is never refused there
     write_config(path, text)

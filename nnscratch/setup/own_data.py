@@ -9,6 +9,9 @@ from typing import Any
 
 from nnscratch.config.config import Config, config_from_mapping
 from nnscratch.config.data import encode_dataset, load_dataset, split_dataset
+from nnscratch.config.node import node_from_value
+from nnscratch.config.overrides import apply_overrides
+from nnscratch.config.shorthand import write_out
 from nnscratch.config.yaml_core import dump_yaml
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.recognition import recognize
@@ -42,14 +45,20 @@ class OwnData:
         return f"{whole_report_text(self.report)}\n\n{wanted}\n\n{self.block}"
 
 
-def read_own_data(path: Path, target: Sequence[str], data_dir: Path, display: Display) -> OwnData:
-    """What lies at a path, read. Raises DataError for what cannot be, UsageError for a target where there is none."""
+def read_own_data(
+    path: Path, target: Sequence[str], data_dir: Path, display: Display, changes: Sequence[str] = ()
+) -> OwnData:
+    """What lies at a path, read, with fields `data.dataset.FIELD=VALUE` as given.
+
+    Raises DataError for what cannot be read, UsageError for a target where there is none, ConfigError for a field.
+    """
     source, place = recognize(path)
     if target and source != "csv":
         raise UsageError(f"--target names a column of a table, and {place} is read as {source}")
     fields: dict[str, Any] = {"name": source}
     if target:
         fields["target"] = target[0] if len(target) == 1 else list(target)
+    fields = _changed(fields, changes)
     config = _config({"dataset": fields, "path": str(place), "validation": 0})
     raw = load_dataset(config, data_dir, display.detail)
     if raw.validation_inputs is not None:  # a split of the data's own is looked at, but none is held out
@@ -63,8 +72,20 @@ def read_own_data(path: Path, target: Sequence[str], data_dir: Path, display: Di
         fields["task"] = dataset.task
     left_out = {each.name: "ignore" for each in report.description.columns if each.kind == "left out"}
     if left_out:
-        fields["columns"] = left_out
+        fields["columns"] = {**left_out, **fields.get("columns", {})}
     return OwnData(path, dataset, report, {"path": str(place), "dataset": fields})
+
+
+def _changed(fields: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """The dataset's fields with those that are given beside them. Raises ConfigError, UsageError for others."""
+    for each in changes:
+        if not each.startswith("data.dataset."):
+            raise UsageError(f"`{each}` is no field of the data", "here it is data.dataset.FIELD=VALUE")
+    root = write_out(node_from_value({"data": {"dataset": fields}}, "config"), Config, [])
+    apply_overrides(root, Config, changes)
+    written: Any = root.plain()
+    found: dict[str, Any] = written["data"]["dataset"]
+    return found
 
 
 def _config(data: dict[str, Any]) -> Config:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nnscratch.cli import app
-from nnscratch.config.config import load_config
+from nnscratch.config.config import flatten, load_config
 from nnscratch.host.display import Display
 from nnscratch.setup.fitted_starter import write_fitted
 from nnscratch.setup.own_data import read_own_data
@@ -79,6 +79,38 @@ def test_every_setting_of_a_written_config_has_a_reason_and_fits_the_terminal(tm
     assert max(map(len, text.replace(str(tmp_path), "data").splitlines())) <= 120
 
 
+def test_how_the_data_is_read_can_be_said_beside_it_and_stands_in_the_written_config(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["age;size;y", *(f"{20 + n};{n},5;{'ab'[n % 2]}" for n in range(40)), "12 or so;3,5;a"]
+    (tmp_path / "people.csv").write_text("\n".join(lines))
+    config = tmp_path / "people.yaml"
+    begin = ["init", str(config), "--data", str(tmp_path / "people.csv")]
+    assert command(begin) == 4
+    assert "data.dataset.columns: {age: category}" in capsys.readouterr().err
+    assert command([*begin, "data.dataset.columns={age: ignore}", "data.dataset.decimal=,"]) == 0
+    dataset = flatten(load_config(config))
+    assert dataset["data.dataset.columns.age"] == "ignore"
+    assert (dataset["data.dataset.decimal"], dataset["data.dataset.target"]) == (",", "y")
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ("data.dataset.colums={}", "data.dataset.colums: unknown field; did you mean columns?"),
+        ("training.epochs=3", "`training.epochs=3` is no field of the data"),
+    ],
+)
+def test_a_field_that_is_none_of_the_data_is_refused_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], field: str, told: str
+) -> None:
+    (tmp_path / "my.csv").write_text("a,y\n1,2\n2,4\n3,6\n4,8\n")
+    assert command(["init", str(tmp_path / "my.yaml"), field, "--data", str(tmp_path / "my.csv")]) == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "my.yaml").exists()
+    assert command(["init", str(tmp_path / "my.yaml"), field]) == 2
+
+
 def test_a_file_that_exists_is_left_as_it_is_and_no_data_is_read_for_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,3 +166,11 @@ def test_a_column_of_any_name_is_the_target_of_the_written_config(tmp_path: Path
     dataset = load_config(tmp_path / "odd.yaml").data.dataset
     assert dataset.fields["target"] == name
     assert dataset.fields["columns"] == {f"{name} id": "ignore"}
+
+
+def test_a_table_in_place_of_a_config_is_told_the_command_that_writes_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my.csv").write_text("a,y\n1,2\n")
+    assert command(["train", str(tmp_path / "my.csv")]) == 2
+    assert f"`nnscratch init my.yaml --data {tmp_path / 'my.csv'}` writes a config for it" in capsys.readouterr().err
