@@ -58,6 +58,15 @@ class DataReport:
     """Which examples were held out; empty where it was at random."""
 
     @property
+    def majorities(self) -> dict[str, float]:
+        """Of each split, the share of the class that is largest in training; empty unless classes are very uneven."""
+        if self.majority is None:
+            return {}
+        train = next(iter(self.classes.values()))
+        largest = max(train, key=lambda name: train[name])
+        return {split: counts[largest] / max(sum(counts.values()), 1) for split, counts in self.classes.items()}
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What looks wrong, each a sentence."""
         return self.description.warnings

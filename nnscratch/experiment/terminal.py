@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
 from nnscratch.host.display import Display
@@ -12,6 +13,8 @@ from nnscratch.runs.meta import Status
 from nnscratch.training.metrics.intervals import of_share
 from nnscratch.training.progress import EpochResult, Monitor, StepResult
 
+IN_METRICS = {"training": "train", "validation": "val"}
+"""What the splits of a data report are called in metrics."""
 SHOWN = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 
@@ -22,13 +25,14 @@ class Terminal(Observer):
         self._display = display
         self._epochs = 0
         self._monitor: Monitor | None = None
-        self._majority: float | None = None
-        """The share of the largest class, to be said beside every accuracy where classes are very uneven."""
+        self._majorities: Mapping[str, float] = {}
+        """What always saying the largest class would give, to be said beside every accuracy of uneven classes."""
 
     def begin(self, training: Training) -> None:
         self._epochs, self._monitor = training.config.training.epochs, training.monitor
         dataset, splits, progress = training.dataset, training.splits, training.trainer.progress
-        self._majority = training.data_report.majority
+        shares = training.data_report.majorities
+        self._majorities = {IN_METRICS.get(split, split): share for split, share in shares.items()}
         if not progress.updates:
             self._tell_report(training)
         sizes = [f"{count(len(splits.train))} training"]
@@ -61,7 +65,7 @@ class Terminal(Observer):
 
     def epoch(self, result: EpochResult, is_best: bool) -> None:
         monitored = () if self._monitor is None or self._monitor.value in SHOWN else (self._monitor.value,)
-        self._display.say(epoch_line(result, self._epochs, is_best, monitored, self._majority))
+        self._display.say(epoch_line(result, self._epochs, is_best, monitored, self._majorities))
 
     def complete(self, summary: TrainingSummary) -> None:
         self._display.end_progress()
@@ -69,13 +73,13 @@ class Terminal(Observer):
         if not summary.epochs:
             self._display.result("0 epochs: nothing was trained, the figures are of the weights it began with")
         if self._monitor is not None and self._monitor.value in best:
-            value = with_majority(self._monitor.value, best[self._monitor.value], self._majority)
+            value = with_majority(self._monitor.value, best[self._monitor.value], self._majorities)
             self._display.result(f"best epoch {int(best['epoch'])}: {self._monitor.value} {value}")
         if test is not None:
             shown = f"test_loss {metric_value('test_loss', test.loss)}"
             if test.accuracy is not None:
                 low, high = of_share(round(test.accuracy * test.examples), test.examples)
-                accuracy = with_majority("test_accuracy", test.accuracy, self._majority)
+                accuracy = with_majority("test_accuracy", test.accuracy, self._majorities)
                 shown = f"test_accuracy {accuracy}, 95 % interval {100 * low:.2f} to {percent(high)}  {shown}"
             errors = [f"{name} {metric_value(name, value)}" for name, value in summary.errors.items()]
             self._display.result("  ".join([*errors, shown]))
@@ -85,23 +89,25 @@ class Terminal(Observer):
         self._display.end_progress()
 
 
-def with_majority(metric: str, value: float, majority: float | None) -> str:
-    """`94.20 %`, and where classes are very uneven `94.20 % (majority 91.0 %)`."""
-    shown = metric_value(metric, value)
+def with_majority(metric: str, value: float, majorities: Mapping[str, float]) -> str:
+    """`94.20 %`, and where classes are very uneven `94.20 % (majority 91.0 %)`, of that split."""
+    shown, (split, _, what) = metric_value(metric, value), metric.partition("_")
     return (
-        shown
-        if majority is None or metric.partition("_")[2] != "accuracy"
-        else f"{shown} (majority {percent(majority, 1)})"
+        f"{shown} (majority {percent(majorities[split], 1)})" if what == "accuracy" and split in majorities else shown
     )
 
 
 def epoch_line(
-    result: EpochResult, epochs: int, is_best: bool, also: Sequence[str] = (), majority: float | None = None
+    result: EpochResult,
+    epochs: int,
+    is_best: bool,
+    also: Sequence[str] = (),
+    majorities: Mapping[str, float] = MappingProxyType({}),
 ) -> str:
     """`epoch  3/50  train_loss 1.4321  ...  1.9 s  best`."""
     width = len(str(epochs))
     parts = [f"epoch {result.epoch:>{width}}/{epochs}"]
     shown = [name for name in (*SHOWN, *also) if name in result.values]
-    parts += [f"{name} {with_majority(name, result.values[name], majority)}" for name in shown]
+    parts += [f"{name} {with_majority(name, result.values[name], majorities)}" for name in shown]
     parts.append(duration(result.values["train_seconds"] + result.values.get("val_seconds", 0.0)))
     return "  ".join(parts) + ("  best" if is_best else "")
