@@ -143,6 +143,7 @@ def test_moments_in_dicts_are_taken_as_python_and_numpy_have_them(tmp_path: Path
         ([["1", "2"]], "not of numbers"),
         ([[1, np.inf]], "not a finite number"),
         (3.5, "a float is no input"),
+        (5, "an int is no input"),
     ],
 )
 def test_what_is_no_input_is_refused_by_what_is_wrong(x: Any, message: str, table_run: Path) -> None:
@@ -164,7 +165,7 @@ def test_the_score_is_accuracy_by_name_or_number_and_r2_of_a_regression(
     assert model.score(pictures, labels) == 1
     numbers = np.array([model.classes.index(each) for each in labels])
     numbers[:5] = (numbers[:5] + 1) % 10
-    assert model.score(pictures, numbers) == 0.9
+    assert model.score(pictures, numbers) == model.score(pictures, numbers.astype(np.float32)) == 0.9
     with pytest.raises(DataError, match="'circel'; did you mean circle"):
         model.score(pictures[:1], ["circel"])
     with pytest.raises(DataError, match="50 examples"):
@@ -176,8 +177,15 @@ def test_the_score_is_accuracy_by_name_or_number_and_r2_of_a_regression(
     t = sums.predict(rows).astype(np.float64) + off
     first = 1 - 5 / np.sum((t[:, 0] - t[:, 0].mean()) ** 2)
     assert sums.score(rows, t) == pytest.approx((first + 1) / 2)
+    with pytest.raises(DataError, match=r"t has shape \(3, 3\), but there are 3 examples of 2 numbers"):
+        sums.score(rows, np.zeros((3, 3)))
     with pytest.raises(UsageError, match="no probabilities"):
         sums.probabilities(rows)
+
+
+def test_a_picture_of_pillow_is_an_input_as_its_pixels_are(shapes_run: Path, pictures: Array) -> None:
+    model = nnscratch.load(shapes_run)
+    assert model.predict(Image.fromarray(pictures[3]))[0] == model.predict(pictures[3])[0]
 
 
 def test_every_answer_is_an_array_of_its_own(shapes_run: Path, pictures: Array) -> None:

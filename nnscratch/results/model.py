@@ -101,8 +101,10 @@ class Model:
         R^2 is the mean over the targets, as scikit-learn's, of those that are not constant in t; NaN where all are.
         """
         predicted, t = self.predict(x), np.asarray(t)
+        if t.dtype.kind == "f" and self.classes is not None and np.all(t == np.rint(t)):
+            t = t.astype(np.int64)
         if self.classes is None:
-            t = t.reshape(-1, self._loaded.outputs)
+            t = t[:, np.newaxis] if t.ndim == 1 else t
         elif t.dtype.kind in "iu":
             if t.size and not 0 <= t.min() <= t.max() < len(self.classes):
                 raise DataError(
@@ -111,8 +113,9 @@ class Model:
             t = np.array(self.classes)[t]
         elif unknown := sorted(set(t.ravel().tolist()) - set(self.classes), key=str):
             raise DataError(f"t holds {unknown[0]!r}{did_you_mean(str(unknown[0]), self.classes)}, which is no class")
-        if len(t) != len(predicted) or t.ndim != predicted.ndim:
-            raise DataError(f"t has shape {t.shape}, but there are {len(predicted)} examples")
+        if t.shape != predicted.shape:
+            each = f" of {predicted.shape[1]} numbers" if self.classes is None and predicted.shape[1] > 1 else ""
+            raise DataError(f"t has shape {t.shape}, but there are {len(predicted)} examples{each}")
         if not len(t):
             raise DataError("there are no examples to score")
         if self.classes is None:
@@ -140,14 +143,16 @@ class Model:
     def stored(self, x: Inputs) -> Array:
         """The inputs as the data is stored: uint8 pixels (N, H, W, C), or float32 features (N, D)."""
         loaded = self._loaded
-        if isinstance(x, np.ndarray):
-            return self._array(x)
+        if isinstance(x, np.ndarray) or hasattr(x, "__array_interface__"):  # which a picture of Pillow has
+            return self._array(np.asarray(x))
         if isinstance(x, str | os.PathLike):
             return self._files([x])
         if isinstance(x, Mapping):
             return self._rows([x])
         if not isinstance(x, Iterable):
-            raise UsageError(f"a {type(x).__name__} is no input", "give paths, an array, rows of numbers, or dicts")
+            kind = type(x).__name__
+            article = "an" if kind[0].lower() in "aeiou" else "a"
+            raise UsageError(f"{article} {kind} is no input", "give paths, an array, rows of numbers, or dicts")
         values = x if hasattr(x, "__array__") else list(x)
         if isinstance(values, list) and values and all(isinstance(each, Mapping) for each in values):
             return self._rows(values)

@@ -61,7 +61,8 @@ def _object(model: Model, value: Any) -> Array | dict[str, Any] | str:
     if model.loaded.encoding is not None:
         return value
     if model.feature_names is None:
-        return "the run's data had no names of columns; send lists of numbers"
+        picture = "pictures as they are (multipart/form-data), or " if model.loaded.takes_images else ""
+        return f"the run's data had no names of columns; send {picture}lists of numbers"
     return _only(
         _stored(model, {name: float(each) if isinstance(each, Digits) else each for name, each in value.items()})
     )
