@@ -57,7 +57,8 @@ def evaluate(
         ),
     ] = None,
     by: Annotated[
-        str | None, typer.Option("--by", metavar="COLUMN", help="Figures for each group of a table's column, too.")
+        list[str] | None,
+        typer.Option("--by", metavar="COLUMN", help="Figures for each group of a table's column, too."),
     ] = None,
     timing: Annotated[bool, typer.Option("--timing", help="Say what a prediction costs here: time, memory.")] = False,
     checkpoint: Checkpoint = "best",
@@ -80,7 +81,9 @@ def evaluate(
 
     path, communicator = read_run(run, runs_dir, allow_plugins), communicator_of(context)
     workplace = workplace_of(path, data_dir, threads_of(context, threads), plots=plots)
-    request = Request(split, checkpoint, data, threshold_for, by, timing)
+    if by and len(by) > 1:
+        raise UsageError(f"--by {by[0]} --by {by[1]}: it takes one column at a time", "evaluate once for each")
+    request = Request(split, checkpoint, data, threshold_for, by[0] if by else None, timing)
     finish(evaluate_run(path, request, workplace, display_for(json, quiet, verbose), communicator), json)
 
 

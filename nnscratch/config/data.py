@@ -115,7 +115,7 @@ def _refuse_elsewhere(config: Config, path: Path) -> None:
         where = "it lies beside the config" if folder == Path(source).parent else f"it lies in {folder}"
         raise DataError(
             f"{path} does not exist in {Path.cwd()}, where a relative path begins; {where}",
-            f"name it from here: data.path={shlex.quote(str(folder / path))}",
+            f"go there, or name it from here: data.path={shlex.quote(str(folder / path))}",
         )
 
 

@@ -215,9 +215,9 @@ def _explain(error: yaml.MarkedYAMLError) -> str:
 
 
 def folder_that_has(path: Path, source: str) -> Path | None:
-    """Where a relative path leads to something: from the folder of the YAML file `source`, or from that above it."""
+    """Where a relative path leads to something: from the folder of the YAML file `source`, or from one above it."""
     beside = Path(source).parent
-    folders = (beside, Path(os.path.normpath(beside / "..")))
+    folders = (beside, Path(os.path.normpath(beside / "..")), *Path(os.path.abspath(beside)).parents)
     return next((folder for folder in folders if (folder / path).exists()), None)
 
 

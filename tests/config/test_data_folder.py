@@ -164,3 +164,16 @@ def test_data_that_lies_beside_the_config_is_named_as_it_is_reached_from_here(
     told = failure(capsys, "train", "../configs/mine.yaml", "--dry-run")
     assert f"my data.csv does not exist in {tmp_path / 'here'}, where a relative path begins; {said}\n" in told
     assert f"data.path='../{place}/my data.csv'".replace("/./", "/") in told
+
+
+def test_data_above_the_folder_of_the_config_is_found_as_that_of_a_run_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("runs/mine/checkpoints", "here"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "my.csv").write_text("a,y\n1,2\n")
+    config = tmp_path / "runs" / "mine" / "checkpoints" / "mine.yaml"
+    config.write_text("data: {dataset: csv, path: my.csv}\nmodel: {hidden_layers: []}\n")
+    monkeypatch.chdir(tmp_path / "here")
+    told = failure(capsys, "train", str(config), "--dry-run")
+    assert f"it lies in {tmp_path}\n  go there, or name it from here: data.path={tmp_path / 'my.csv'}" in told

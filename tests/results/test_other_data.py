@@ -313,6 +313,7 @@ def test_groups_of_what_is_no_table_or_has_no_such_column_are_refused(
     capsys: pytest.CaptureFixture[str], wards: Path, shapes_run: Path
 ) -> None:
     assert "did you mean ward?" in failing(capsys, "evaluate", str(wards), "--by", "wrad")
+    assert "one column at a time" in failing(capsys, "evaluate", str(wards), "--by", "ward", "--by", "ward")
     assert "is no table" in failing(capsys, "evaluate", str(shapes_run), "--by", "ward")
 
 
