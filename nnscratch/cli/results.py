@@ -58,7 +58,7 @@ def evaluate(
     ] = None,
     by: Annotated[
         list[str] | None,
-        typer.Option("--by", metavar="COLUMN", help="Figures for each group of a table's column, too."),
+        typer.Option("--by", metavar="COLUMN", help="Figures for each group of a column, too."),
     ] = None,
     timing: Annotated[bool, typer.Option("--timing", help="Say what a prediction costs here: time, memory.")] = False,
     checkpoint: Checkpoint = "best",

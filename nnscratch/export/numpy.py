@@ -144,7 +144,13 @@ def _outputs(loaded: LoadedRun, module: Module) -> list[str]:
         "def outputs(inputs: Any) -> Array:",
         '    """The network\'s outputs for inputs as they are stored, which are scaled here."""',
         *(rows if loaded.encoding is not None else []),
-        '    x = np.asarray(inputs, np.float32) * W["scaling.multiplier"] + W["scaling.offset"]',
+        "    x = np.asarray(inputs, np.float32)",
+        *(
+            ["    if not np.all((x >= 0) & (x <= 255)):", '        raise ValueError("pixels are bytes, 0 to 255")']
+            if loaded.takes_images
+            else ["    if not np.isfinite(x).all():", '        raise ValueError("holds a value that is no number")']
+        ),
+        '    x = x * W["scaling.multiplier"] + W["scaling.offset"]',
         *body,
         "",
         "",
@@ -204,6 +210,9 @@ def _command(loaded: LoadedRun, module: Module) -> list[str]:
         "",
         "",
         'if __name__ == "__main__":',
+        '    if not sys.argv[1:] or {"-h", "--help"} & set(sys.argv[1:]):',
+        "        print(__doc__)",
+        "        sys.exit(not sys.argv[1:])",
         "    failed = False",
         "    for path in sys.argv[1:]:",
         "        try:",

@@ -561,6 +561,19 @@ def test_a_model_py_needs_numpy_alone_and_answers_for_a_picture(shapes_run: Path
     assert len(text.splitlines()) < 300
 
 
+def test_a_model_py_without_files_says_how_it_is_used_and_takes_pixels_alone(shapes_run: Path, tmp_path: Path) -> None:
+    main(["export", str(shapes_run), "--to", "numpy", "-o", str(tmp_path / "numpy"), "--quiet"])
+    status, lines, _ = by_model_py(tmp_path)
+    assert (status, "    python model.py picture.png" in lines) == (1, True)
+    assert by_model_py(tmp_path, "--help")[:2] == (0, lines)
+    exported = SimpleNamespace(**runpy.run_path(str(tmp_path / "numpy" / "model.py")))
+    image = np.zeros((1, 32, 32, 3))
+    assert exported.predict(image).shape == (1,)
+    for wrong in (image - 1, image + 256, image * np.nan):
+        with pytest.raises(ValueError, match="pixels are bytes, 0 to 255"):
+            exported.predict(wrong)
+
+
 def test_a_model_py_of_a_table_reads_its_rows_by_name(make: Make, tmp_path: Path) -> None:
     loaded = make(["dense"], (2,), images=False, feature_names=("a", "b"), regression=True)
     export(NumPy(), loaded, tmp_path / "out", random_examples(loaded))
