@@ -26,9 +26,11 @@ class DiagnosisWatch(Observer):
 
     def step(self, result: StepResult) -> None:
         # Weights of another run begin where that one ended: their first loss is no guess.
-        is_drawn = self._training is not None and self._training.config.model.start_from is None
-        if result.epoch == result.step == 1 and self._watch is not None and is_drawn:
-            self._watch.first_loss(result.loss)
+        training = self._training
+        is_drawn = training is not None and training.config.model.start_from is None
+        if result.epoch == result.step == 1 and training is not None and self._watch is not None and is_drawn:
+            batch = min(training.config.training.batch_size, len(training.splits.train))
+            self._watch.first_loss(result.loss, batch)
 
     def epoch(self, result: EpochResult, is_best: bool) -> None:
         if self._training is not None and self._watch is not None:

@@ -201,7 +201,7 @@ def _start(bench: _Bench) -> Iterator[Check]:
     with np.errstate(all="ignore"):
         value, _ = loss(network.forward(x, training=True), t)
     said = f"{value:.4g}, guessing gives {bench.setting.guessing:.4g}"
-    yield _looked_at("loss at start", said, start_findings(value, bench.setting))
+    yield _looked_at("loss at start", said, start_findings(value, len(t), bench.setting))
     found = tuple(gradient_findings(network, loss, x, t))
     said = "; ".join(finding.evidence for finding in found) or "the loss falls as it says"
     yield _looked_at("first gradient", said, found)

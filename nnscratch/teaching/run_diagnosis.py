@@ -205,7 +205,7 @@ def _before_training(loaded: LoadedRun, loss: Loss, setting: Setting, train: Exa
     network = loaded.initial_network(train)
     assert network is not None
     value, _ = loss(network.forward(x, training=True), train.targets[train.rows[:BATCH]])
-    yield from start_findings(value, setting)
+    yield from start_findings(value, len(x), setting)
     yield from gradient_findings(network, loss, x, train.targets[train.rows[:BATCH]])
 
 

@@ -138,7 +138,7 @@ def test_a_regression_in_its_own_units_is_measured_against_them() -> None:
     setting = Setting(guessing=1e10, is_cross_entropy=False, classes=None, layers=("1.dense",))
     rows = [{"epoch": n, "train_loss": 2.6e11 / n, "gradient_norm/1.dense": 1e11} for n in (1.0, 2.0, 3.0)]
     assert list(history_findings(rows, setting)) == []
-    (finding,) = start_findings(2.6e11, setting)
+    (finding,) = start_findings(2.6e11, 128, setting)
     assert advice(finding).startswith("data.target_scaling: standardize")
     assert [each.problem for each in history_findings([*rows, rows[0]], setting)] == [
         "learning rate at the edge of divergence"

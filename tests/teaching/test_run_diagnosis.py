@@ -174,8 +174,8 @@ def test_a_watch_says_each_problem_once() -> None:
     rows = [row(epoch, 30.0) for epoch in (1, 2, 3)]
     for number in (1, 2, 3):
         watch.epochs(rows[:number])
-    watch.first_loss(50.0)
-    watch.first_loss(60.0)
+    watch.first_loss(50.0, 128)
+    watch.first_loss(60.0, 128)
     assert len(said) == 2
     assert "divergence" in said[0].problem
     assert "ln(10) = 2.3" in said[1].evidence
@@ -254,7 +254,14 @@ def test_the_configured_learning_rate_is_named_not_the_last_of_a_schedule() -> N
     assert finding.evidence.endswith("at learning_rate 3, 0.5 in this epoch")
 
 
+@pytest.mark.parametrize(("examples", "is_told"), [(1, False), (2, False), (16, True), (128, True)])
+def test_the_first_loss_of_a_few_examples_says_little(examples: int, is_told: bool) -> None:
+    two_classes = replace(SETTING, guessing=0.693, classes=2)
+    assert bool(list(start_findings(4.0, examples, two_classes))) == is_told
+    assert list(start_findings(20.0, examples, two_classes))
+
+
 def test_a_regression_that_starts_at_nine_times_the_loss_of_guessing_is_named() -> None:
     setting = replace(SETTING, guessing=1.0, is_cross_entropy=False, classes=None)
-    assert [each.problem for each in start_findings(9.0, setting)] == ["loss at start far from guessing"]
-    assert not list(start_findings(3.0, setting))
+    assert [each.problem for each in start_findings(9.0, 128, setting)] == ["loss at start far from guessing"]
+    assert not list(start_findings(3.0, 128, setting))

@@ -33,6 +33,8 @@ FAR_FROM_GUESSING = 2.0
 """How far the first loss may lie above that of guessing, in nats of cross-entropy."""
 TIMES_GUESSING = 6.0
 """How many times that of guessing it may be otherwise. He-initialised outputs give about 3, in one of 20 cases 5."""
+FEW_EXAMPLES = 4
+"""Of so many examples the first loss may lie twice as far above, of one five times."""
 LARGEST_INPUT = 10.0
 DEAD, SATURATED = 0.95, 0.6
 """The shares of a layer from which it is named. Networks learn well with 80 % of a ReLU layer's units always zero."""
@@ -102,19 +104,18 @@ def input_findings(magnitude: float) -> Iterator[Finding]:
         )
 
 
-def start_findings(first_loss: float, setting: Setting) -> Iterator[Finding]:
-    """From the loss before the first update, which should be about that of guessing: ln K for K classes."""
-    guess = setting.guessing
+def start_findings(first_loss: float, examples: int, setting: Setting) -> Iterator[Finding]:
+    """From the loss of examples before the first update, which should be about that of guessing: ln K for K classes."""
+    guess, wider = setting.guessing, 1 + FEW_EXAMPLES / examples
     name = f"ln({setting.classes}) = {guess:.3g}" if setting.is_cross_entropy else f"{guess:.3g}"
-    allowed = guess + FAR_FROM_GUESSING if setting.is_cross_entropy else guess * TIMES_GUESSING
+    allowed = guess + FAR_FROM_GUESSING * wider if setting.is_cross_entropy else guess * TIMES_GUESSING * wider
     if not first_loss <= allowed:
+        of_classes: tuple[Remedy, ...] = ("standardized inputs", "smaller starting weights")
         yield Finding(
             "loss at start far from guessing",
             None,
             f"{first_loss:.4g} before the first update, guessing gives {name}",
-            ("standardized inputs", "smaller starting weights")
-            if setting.classes
-            else ("standardized targets and inputs",),
+            of_classes if setting.classes else ("standardized targets and inputs",),
         )
 
 

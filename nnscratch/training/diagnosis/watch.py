@@ -26,8 +26,8 @@ class Watch:
     def inputs(self, magnitude: float) -> None:
         self._say(input_findings(magnitude))
 
-    def first_loss(self, loss: float) -> None:
-        self._say(start_findings(loss, self._setting))
+    def first_loss(self, loss: float, examples: int) -> None:
+        self._say(start_findings(loss, examples, self._setting))
 
     def epochs(self, history: Sequence[Row]) -> None:
         self._say(history_findings(history, self._setting))
