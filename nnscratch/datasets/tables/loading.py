@@ -51,8 +51,9 @@ def load_table(
     test, note = _other_rows(settings, test_file, table, schema, targets, weight)
     order = order_of(table, settings, decimal, whole.origin.rows)
     train, test, order = _without_test(table, settings, whole, order, test, is_labelled=targets.classes is not None)
-    splits = ("train", train), ("val", validation), ("test", test)
-    by_split = {split: rows for split, rows in splits if rows is not None}
+    by_split = {
+        each: rows for each, rows in (("train", train), ("val", validation), ("test", test)) if rows is not None
+    }
     guesses = (
         Guess("file", str(file)),
         *table.guesses,
