@@ -40,20 +40,16 @@ def load_table(
     inputs = [each for each in table.names if each not in (*target_names, *weights)]
     decisions = {each: decide(table, each, decimal, given) for each in inputs}
     columns = tuple(decision.column for decision in decisions.values() if decision.column is not None)
-    if not columns:
-        raise _nothing_to_learn(file, decisions)
     weight = None if settings.weight is None else as_number(table, settings.weight, decimal)
     schema = Schema(columns, settings.missing, settings.unknown_levels, table.names, table.has_header, targets.names)
     whole = _rows_of(table, schema, targets, weight)
-    if len(whole.inputs) > 1 and (whole.inputs == whole.inputs[0]).all():
-        raise _nothing_to_learn(file, decisions, "one value in every row")
+    _require_features(file, decisions, whole.inputs)
     validation, _ = _other_rows(settings, validation_file, table, schema, targets, weight)
     test, note = _other_rows(settings, test_file, table, schema, targets, weight)
     order = order_of(table, settings, decimal, whole.origin.rows)
     train, test, order = _without_test(table, settings, whole, order, test, is_labelled=targets.classes is not None)
-    by_split = {
-        each: rows for each, rows in (("train", train), ("val", validation), ("test", test)) if rows is not None
-    }
+    splits = ("train", train), ("val", validation), ("test", test)
+    by_split = {split: rows for split, rows in splits if rows is not None}
     guesses = (
         Guess("file", str(file)),
         *table.guesses,
@@ -133,12 +129,13 @@ def _weighted(settings: TableSettings, train: _Rows, test: _Rows | None) -> tupl
     return (weights_guess(repr(settings.weight), train.weights, said),)
 
 
-def _nothing_to_learn(file: Path, decisions: dict[str, Decision], why: str = "") -> DataError:
-    """No column is left, or each that is left says nothing for that reason."""
-    reasons = "; ".join(
-        f"{name!r}: {decision.why if decision.column is None else why}" for name, decision in decisions.items()
-    )
-    return DataError(
+def _require_features(file: Path, decisions: dict[str, Decision], inputs: Values) -> None:
+    """Raises DataError where no column is left, or none of those that are left says anything."""
+    if inputs.shape[1] and (len(inputs) < 2 or (inputs != inputs[0]).any()):
+        return
+    why = {name: each.why if each.column is None else "one value in every row" for name, each in decisions.items()}
+    reasons = "; ".join(f"{name!r}: {reason}" for name, reason in why.items())
+    raise DataError(
         f"{file}: no column is left to learn from" + (f" ({reasons})" if reasons else ""),
         "a row needs features beside its target",
     )
