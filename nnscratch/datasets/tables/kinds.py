@@ -15,6 +15,7 @@ from nnscratch.datasets.tables.parsing import (
     COMPACT,
     FORMATS,
     ISO,
+    OTHER,
     Decimal,
     as_text,
     fitting_mark,
@@ -25,7 +26,7 @@ from nnscratch.datasets.tables.parsing import (
     read_numbers,
 )
 from nnscratch.datasets.tables.reader import TextTable
-from nnscratch.datasets.tables.text import AMBIGUOUS, EXACT, LARGEST, UNITS, WORDS, Values, number_pattern
+from nnscratch.datasets.tables.text import EXACT, LARGEST, UNITS, WORDS, Values, number_pattern
 from nnscratch.errors import DataError
 
 FEW = 20
@@ -52,34 +53,48 @@ class Decision:
 def decimal_mark(table: TextTable, given: Decimal | None) -> tuple[Decimal, str]:
     """The decimal mark of a table, and why: the comma where more columns need it than the point.
 
-    A column says so when half of its cells are numbers: a wrong cell among them does not hide what the others need.
-    1,234 needs neither: where nothing else speaks, it is 1.234 in cells that semicolons divide, as programs write for
-    whom the comma is the decimal mark, else 1234.
+    1,234 and 1.234 need neither. Where nothing else speaks, the mark is the comma in cells that semicolons divide, as
+    programs write for whom it is one: 1,234 is broken there, and 1.234 has thousands; else it is the point. Of numbers
+    with a point this is the lesser harm: where it is wrong, it makes every such cell a thousand times as large, which
+    scaling undoes, while thousands read as broken numbers come out below the 532 beside them.
     """
     if given is not None:
         return given, "as configured"
-    need: dict[str, list[str]] = {".": [], ",": []}
+    need, unclear = needed_marks(table)
+    if len(need[","]) > len(need["."]):
+        return ",", f"column {table.names[need[','][0]]!r} has numbers with a comma"
+    if not unclear or need["."]:
+        return ".", ""
+    is_german = any(guess.what == "separator" and guess.taken == ";" for guess in table.guesses)
+    mark: Decimal = "," if is_german else "."
+    meant = unclear[0].replace(OTHER[mark], "").replace(",", ".")
+    return mark, f"{unclear[0]} could be either, and is taken for {meant} (decimal: {OTHER[mark]!r} overrules)"
+
+
+def needed_marks(table: TextTable) -> tuple[dict[Decimal, list[int]], list[str]]:
+    """The places of the columns that need each decimal mark, and a number from each that holds one and needs neither.
+
+    A column says so when half of its cells are numbers: a wrong cell among them does not hide what the others need.
+    """
+    need: dict[Decimal, list[int]] = {".": [], ",": []}
     unclear = []
-    for name, cells in zip(table.names, table.columns, strict=True):
+    # Numbers of JSON and Parquet have no mark that people chose.
+    is_text = any(guess.what == "separator" for guess in table.guesses)
+    for place, cells in enumerate(table.columns):
         if cells.dtype == pl.Float64:
             values = cells.to_numpy()[:1000]
-            need["."] += [name] if np.any(np.mod(values[np.isfinite(values)], 1) > 0) else []
+            need["."] += [place] if is_text and np.any(np.mod(values[np.isfinite(values)], 1) > 0) else []
             continue
         known = known_cells(cells[:2000])
-        points, commas = (known.str.contains(number_pattern(mark)).sum() for mark in need)
+        with_point, with_comma = (known.str.contains(number_pattern(mark)) for mark in need)
+        points, commas = with_point.sum(), with_comma.sum()
         if 2 * max(points, commas) < len(known):
             continue
-        need["."] += [name] if points > commas else []
-        need[","] += [name] if commas > points else []
+        need["."] += [place] if points > commas else []
+        need[","] += [place] if commas > points else []
         if points == commas:
-            unclear += known.filter(known.str.contains(AMBIGUOUS["."])).sort()[:1].to_list()
-    if len(need[","]) > len(need["."]):
-        return ",", f"column {need[','][0]!r} has numbers with a comma"
-    if unclear and not need["."]:
-        is_german = any(guess.what == "separator" and guess.taken == ";" for guess in table.guesses)
-        meant = unclear[0].replace(",", "." if is_german else "")
-        return "," if is_german else ".", f"{unclear[0]} could be either, and is taken for {meant}"
-    return ".", ""
+            unclear += known.filter(with_point & with_comma & known.str.contains("[.,]")).sort()[:1].to_list()
+    return need, unclear
 
 
 def decide(

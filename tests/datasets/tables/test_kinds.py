@@ -80,13 +80,59 @@ def test_a_decimal_mark_can_be_told(tmp_path: Path) -> None:
     assert values(column(tmp_path, ["1,234", "2,345"], decimal=",")) == [1.234, 2.345]
 
 
-@pytest.mark.parametrize(("separator", "meant"), [(";", [1.234, 2.345]), ("\t", [1234, 2345])])
-def test_a_number_that_could_be_two_is_said(tmp_path: Path, separator: str, meant: list[float]) -> None:
-    dataset = column(tmp_path, ["1,234", "2,345"], separator)
+@pytest.mark.parametrize(
+    ("cells", "separator", "meant", "said"),
+    [
+        (
+            ["1,234", "2,345"],
+            ";",
+            [1.234, 2.345],
+            "1,234 could be either, and is taken for 1.234 (decimal: '.' overrules)",
+        ),
+        (
+            ["1,234", "2,345"],
+            "\t",
+            [1234, 2345],
+            "1,234 could be either, and is taken for 1234 (decimal: ',' overrules)",
+        ),
+        (
+            ["1.234", "2.345"],
+            ";",
+            [1234, 2345],
+            "1.234 could be either, and is taken for 1234 (decimal: '.' overrules)",
+        ),
+        (["1.234", "2.345"], "\t", [1.234, 2.345], "1.234 could be either, and is taken for 1.234 (decimal: ',' "),
+        (["1.234", "532"], ";", [1234, 532], "1.234 could be either, and is taken for 1234 (decimal: '.' overrules)"),
+        (["3.456 €", "-2.345 €"], ";", [3456, -2345], "-2.345 € could be either, and is taken for -2345 € (decimal: "),
+    ],
+)
+def test_a_number_that_could_be_two_is_said(
+    tmp_path: Path, cells: list[str], separator: str, meant: list[float], said: str
+) -> None:
+    dataset = column(tmp_path, cells, separator)
     assert values(dataset) == meant
     (mark,) = (each for each in dataset.description.guesses if each.what == "decimal mark")
-    assert "1,234 could be either" in mark.why
+    assert mark.why.startswith(said)
     assert mark.field == "data.dataset.decimal"
+    assert values(column(tmp_path, cells, separator, decimal="." if mark.taken == "," else ",")) != meant
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["1.234", "0.567"], [1.234, 0.567]),
+        (["1.234", "2.50"], [1.234, 2.5]),
+        (["1.234e2", "2.345e2"], [123.4, 234.5]),
+        (["1.234", "1.234.567"], [1234, 1234567]),
+    ],
+)
+def test_a_number_of_three_digits_behind_the_point_is_what_the_others_say(
+    tmp_path: Path, cells: list[str], expected: list[float]
+) -> None:
+    dataset = column(tmp_path, cells)
+    np.testing.assert_allclose(values(dataset), expected)
+    (mark,) = (each for each in dataset.description.guesses if each.what == "decimal mark")
+    assert "either" not in mark.why
 
 
 @pytest.mark.parametrize("rows", [3, 1500])
