@@ -419,6 +419,7 @@ def test_a_model_py_reads_encodings_and_decimal_marks_as_predict_does(
         "points.csv": f"{header}\n1.5,Köln,2.25,\n\n88.5,Bonn,1.75,7\n".encode(),
         "open.csv": f'{header}\n"1,234",Köln,5,"2,5"\n"1,234",Köln,5,"2,5"\n'.encode("utf-16"),  # as `other` says
         "thousands.csv": f'{header}\n"1,234",Köln,5.5,2.5\n'.encode("utf-8-sig"),
+        "other.csv": f'{header}\n"1,234",Köln,5,2.5\n'.encode(),
     }
     for name, text in tables.items():
         (tmp_path / name).write_bytes(text)
