@@ -32,7 +32,8 @@ def encode(
             cell = row[name]
             text = "" if cell is None or cell != cell else str(cell).strip()
             wrong = ""
-            if text.lower() in gaps and not (kind == "category" and text in column["levels"]):
+            is_gap = text.lower() in gaps or text == column.get("gap")
+            if is_gap and not (kind == "category" and text in column["levels"]):
                 wrong = "is empty" if missing in ("error", "drop") else ""
             else:
                 try:

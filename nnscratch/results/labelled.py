@@ -175,7 +175,7 @@ def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
 
 def _decimal_mark(loaded: LoadedRun, table: TextTable) -> Decimal:
     """The decimal mark of targets that fit both: that of most inputs, which is as in training where they fit both."""
-    from nnscratch.datasets.tables.kinds import decimal_mark
+    from nnscratch.datasets.tables.decimal_marks import decimal_mark
 
     columns = () if loaded.encoding is None else with_marks_of(table, loaded.encoding).columns
     marks = [column.decimal for column in columns if isinstance(column, Number)]

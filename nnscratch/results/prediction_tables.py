@@ -154,7 +154,7 @@ def with_marks_of(table: TextTable, encoding: TableEncoding) -> TableEncoding:
     A column that fits both, such as 1,100, has that of training, unless more columns need the other: not counted are
     those that had the other in training.
     """
-    from nnscratch.datasets.tables.kinds import needed_marks
+    from nnscratch.datasets.tables.decimal_marks import needed_marks
     from nnscratch.datasets.tables.parsing import OTHER, fitting_mark
 
     need, _ = needed_marks(table)

@@ -18,6 +18,7 @@ GAPS = (
     "", "na", "n/a", "n.a.", "nan", "null", "none", "?", "-", "--", "---", ".", "..", "...", "–", "—", ":",
     "#n/a", "#na", "<na>", "nat", "#value!", "#div/0!", "#ref!", "#name?", "#num!", "#null!",
     "\\n", "(null)", "nil", "missing", "not available",
+    "k.a.", "k. a.", "keine angabe", "n.v.", "n. v.", "nicht verfügbar", "n.d.", "n. d.", "n/d", "s/d",
 )  # fmt: skip
 """What stands for a missing value, in small letters."""
 
