@@ -209,7 +209,7 @@ def test_a_target_that_fits_both_decimal_marks_has_that_of_training(
     figures = []
     for name, cells in (("plain", ("2.5", "3.75")), ("open", ("2.500", "3.750"))):
         (tmp_path / f"{name}.csv").write_text(f"a;y\n25;{cells[0]}\n37;{cells[1]}\n")
-        figures.append(evaluated(capsys, tmp_path / "runs" / "t", "--data", str(tmp_path / f"{name}.csv"))["mae"])
+        figures.append(evaluated(capsys, tmp_path / "runs" / "t", "--data", str(tmp_path / f"{name}.csv"))["loss"])
     assert figures[0] == figures[1]
 
 
