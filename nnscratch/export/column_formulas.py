@@ -32,7 +32,8 @@ def encode(
             cell = row[name]
             text = "" if cell is None or cell != cell else str(cell).strip()
             wrong = ""
-            if text.lower() in gaps and not (kind == "category" and text in column["levels"]):
+            is_gap = text.lower() in gaps or text == column.get("gap")
+            if is_gap and not (kind == "category" and text in column["levels"]):
                 wrong = "is empty" if missing in ("error", "drop") else ""
             else:
                 try:
@@ -50,22 +51,27 @@ def encode(
 def decimal_marks(rows: Any, columns: Any, patterns: Any, gaps: Any) -> dict[str, str]:
     """The decimal mark of each column of numbers: the one with which more of its different cells are numbers.
 
-    Of a column that leaves it open, the comma where more columns of the rows need it, else that of training.
+    Of a column that leaves it open, that of training, unless more columns of the rows need the other, those not
+    counted that had the other in training.
     """
     import re
 
-    needs, votes = {}, 0
+    trained = {each["name"]: each["decimal"] for each in columns if each["kind"] == "number"}
+    fitting, needed = {}, {}
     for name in rows[0] if rows else ():
         cells = {row[name].strip() for row in rows if isinstance(row.get(name), str)}
         known = [cell for cell in cells if cell.lower() not in gaps]
         points, commas = (sum(re.match(patterns[mark], cell) is not None for cell in known) for mark in ".,")
-        needs[name] = (commas > points) - (commas < points)
-        votes += needs[name] * (2 * max(points, commas) >= len(known))  # a text's few numbers say nothing
-    return {
-        each["name"]: {1: ",", -1: "."}.get(needs.get(each["name"], 0), "," if votes > 0 else each["decimal"])
-        for each in columns
-        if each["kind"] == "number"
-    }
+        if points != commas:
+            fitting[name] = "," if commas > points else "."
+            if 2 * max(points, commas) >= len(known):  # a text's few numbers say nothing
+                needed[name] = fitting[name]
+    marks = {}
+    for name, own in trained.items():
+        changed = [each for each, mark in needed.items() if mark != own and trained.get(each) != mark]
+        is_other = len(changed) > list(needed.values()).count(own)
+        marks[name] = fitting.get(name, {".": ",", ",": "."}[own] if is_other else own)
+    return marks
 
 
 def column_features(values: Array, column: Any) -> Array:

@@ -11,6 +11,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from nnscratch.datasets.formats.folder import refuse_endless
 from nnscratch.datasets.formats.images import SUFFIXES, quiet_pillow
 from nnscratch.datasets.formats.npy import read_npy
 from nnscratch.datasets.sources.npz import CLASS_KEYS, KEYS
+from nnscratch.datasets.tables.columns import Number
 from nnscratch.datasets.tables.header import TARGET_NAMES
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.datasets.tables.text import is_gap
@@ -25,10 +27,14 @@ from nnscratch.datasets.task import as_float32
 from nnscratch.errors import DataError, UsageError, did_you_mean
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.prediction_inputs import SPLITS_OF_ARRAYS, items
-from nnscratch.results.prediction_tables import Item, read_as_trained, table_items
+from nnscratch.results.prediction_tables import Item, read_as_trained, table_items, with_marks_of
 from nnscratch.results.subgroups import require_column
 from nnscratch.runs.loaded import LoadedRun
 from nnscratch.training.examples import Examples
+
+if TYPE_CHECKING:
+    from nnscratch.datasets.tables.parsing import Decimal
+    from nnscratch.datasets.tables.reader import TextTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +129,7 @@ def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
     """The rows of a table whose target has no gap; `by` is a column whose cells are wanted, too."""
     if loaded.takes_images and path.suffix.lower() in SUFFIXES:
         raise unlabelled(loaded, path, "a picture alone has no label; a folder for each class gives them")
-    from nnscratch.datasets.tables.kinds import as_number, decimal_mark  # which import polars
+    from nnscratch.datasets.tables.kinds import as_number  # which imports polars
 
     source = loaded.config.data.dataset.build()
     settings = source if isinstance(source, TableSettings) else TableSettings()
@@ -131,9 +137,9 @@ def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
     table = read_as_trained(loaded, path, as_text)
     if by is not None:
         require_column(by, table.names, str(path))
-    decimal, _ = decimal_mark(table, settings.decimal)
     names = _target_names(loaded, settings, table.names, path)
     columns = [table.column(name) for name in names]
+    decimal = settings.decimal or _decimal_mark(loaded, table)
     if loaded.classes is None:
         numbers = [as_number(table, name, decimal) for name in names]
         read = [number.read(column) for number, column in zip(numbers, columns, strict=True)]
@@ -165,6 +171,17 @@ def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
     notes += [f"without a column {settings.weight!r} every row counts the same in the loss"] * lacks
     cells_by = None if by is None else tuple(str(cell) for cell in table.column(by).gather(rows).to_list())
     return Labelled(Examples.all_of(inputs, targets, places, weights), "\n".join(notes), cells_by)
+
+
+def _decimal_mark(loaded: LoadedRun, table: TextTable) -> Decimal:
+    """The decimal mark of targets that fit both: that of most inputs, which is as in training where they fit both."""
+    from nnscratch.datasets.tables.decimal_marks import decimal_mark
+
+    columns = () if loaded.encoding is None else with_marks_of(table, loaded.encoding).columns
+    marks = [column.decimal for column in columns if isinstance(column, Number)]
+    if not marks:
+        return decimal_mark(table, None)[0]
+    return "," if marks.count(",") > marks.count(".") else "."
 
 
 def _target_names(loaded: LoadedRun, settings: TableSettings, names: Sequence[str], path: Path) -> tuple[str, ...]:

@@ -132,7 +132,7 @@ def _rows(loaded: LoadedRun, table: TextTable, keep: Sequence[str]) -> Iterator[
     if missing:
         raise DataError(f"{table.path} has no column {', '.join(map(repr, missing))} to keep")
     encoding = loaded.encoding or _of_position(loaded, table)
-    encoding = _with_marks_of(table, encoding)  # which raises, once, where the table lacks a column
+    encoding = with_marks_of(table, encoding)  # which raises, once, where the table lacks a column
     for start in range(0, len(table), BLOCK):
         part = table.take(np.arange(start, min(start + BLOCK, len(table))))
         values, errors, notes = encoding.read(part)
@@ -148,18 +148,25 @@ def _rows(loaded: LoadedRun, table: TextTable, keep: Sequence[str]) -> Iterator[
                 yield Item(name, partial(stored, loaded, features[row], name), own, note)
 
 
-def _with_marks_of(table: TextTable, encoding: TableEncoding) -> TableEncoding:
-    """The encoding for a table whose numbers may have another decimal mark than those of training."""
-    from nnscratch.datasets.tables.kinds import decimal_mark
-    from nnscratch.datasets.tables.parsing import fitting_mark
+def with_marks_of(table: TextTable, encoding: TableEncoding) -> TableEncoding:
+    """The encoding for a table whose numbers may have another decimal mark than those of training.
 
-    mark, why = decimal_mark(table, None)
-    is_clear = mark == "," and "could be either" not in why
+    A column that fits both, such as 1,100, has that of training, unless more columns need the other: not counted are
+    those that had the other in training.
+    """
+    from nnscratch.datasets.tables.decimal_marks import needed_marks
+    from nnscratch.datasets.tables.parsing import OTHER, fitting_mark
+
+    need, _ = needed_marks(table)
+    placed = list(zip(encoding.places(table), encoding.columns, strict=True))
+    trained = {place: column.decimal for place, column in placed if isinstance(column, Number)}
     columns = []
-    for place, column in zip(encoding.places(table), encoding.columns, strict=True):
-        cells = table.columns[place]
+    for place, column in placed:
         if isinstance(column, Number):
-            column = replace(column, decimal=fitting_mark(cells, "," if is_clear else column.decimal))
+            own, other = column.decimal, OTHER[column.decimal]
+            changed = [each for each in need[other] if trained.get(each) != other]
+            mark = other if len(changed) > len(need[own]) else own
+            column = replace(column, decimal=fitting_mark(table.columns[place], mark))
         columns.append(column)
     return TableEncoding(replace(encoding.schema, columns=tuple(columns)))
 

@@ -164,6 +164,29 @@ def test_numbers_may_have_another_decimal_mark_than_in_training(
     assert [row["values"] for row in predicted(capsys, shop[1], tmp_path / "english.csv")] == expected
 
 
+@pytest.mark.parametrize(
+    ("table", "size"),
+    [
+        ('size,other\n"1,100",2.5\n', "1100"),
+        ('size,other\n"1,100",2\n', "1,1"),
+        ('size,other\n"1,100","2,5"\n', "1,1"),
+        ("size;other\n1.100;2\n", "1100"),
+        ("size;other\n1.100;2.5\n", "1,1"),
+    ],
+)
+def test_a_number_that_could_be_two_is_what_the_table_to_predict_says_else_as_in_training(
+    shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path, table: str, size: str
+) -> None:
+    separator = table[4]
+    rest = separator.join(("red", "01.03.2024", "no"))
+    header, row = table.splitlines()
+    lines = [f"{header}{separator}{separator.join(('colour', 'day', 'sold'))}", f"{row}{separator}{rest}"]
+    (tmp_path / "new.csv").write_text("\n".join(lines))
+    (tmp_path / "plain.csv").write_text(f"colour;size;day;sold\nred;{size};01.03.2024;no\n")
+    (expected,), (found,) = (predicted(capsys, shop[1], tmp_path / name) for name in ("plain.csv", "new.csv"))
+    assert found["values"] == expected["values"]
+
+
 def test_a_bad_row_does_not_change_the_decimal_mark_of_the_others(
     shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -199,6 +199,20 @@ def test_regression_is_evaluated_on_arrays_of_its_own(
     assert result["intervals"]["r2"][0] <= result["r2"] <= result["intervals"]["r2"][1]
 
 
+def test_a_target_that_fits_both_decimal_marks_has_that_of_training(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "t.csv").write_text("a;y\n" + "".join(f"{row};{row / 10:.3f}\n" for row in range(60)))
+    text = f"name: t\ndata: {{dataset: {{name: csv}}, path: {tmp_path / 't.csv'}}}\nmodel: {{hidden_layers: []}}\n"
+    (tmp_path / "c.yaml").write_text(f"{text}loss: mean_squared_error\ntraining: {{epochs: 1}}\n")
+    main(["train", str(tmp_path / "c.yaml"), "--runs-dir", str(tmp_path / "runs"), "--quiet", "--no-plots"])
+    figures = []
+    for name, cells in (("plain", ("2.5", "3.75")), ("open", ("2.500", "3.750"))):
+        (tmp_path / f"{name}.csv").write_text(f"a;y\n25;{cells[0]}\n37;{cells[1]}\n")
+        figures.append(evaluated(capsys, tmp_path / "runs" / "t", "--data", str(tmp_path / f"{name}.csv"))["loss"])
+    assert figures[0] == figures[1]
+
+
 def test_every_figure_has_an_interval(
     capsys: pytest.CaptureFixture[str], two_classes: Path, regression_run: Path
 ) -> None:

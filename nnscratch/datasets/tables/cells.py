@@ -12,7 +12,7 @@ import numpy as np
 
 from nnscratch.datasets.tables.dialect import LONGEST_LINE, Dialect
 from nnscratch.datasets.tables.frames import pl
-from nnscratch.datasets.tables.text import AMBIGUOUS, EXACT, Array
+from nnscratch.datasets.tables.text import EXACT, MAYBE_THOUSANDS, Array
 from nnscratch.errors import DataError
 
 SAMPLE_ROWS = 1000
@@ -115,7 +115,7 @@ def _seen_in(sample: pl.DataFrame) -> tuple[Array, Array, Array]:
 
     odd = any_in_column(numbers.is_null() | (numbers.abs() >= EXACT))
     padded = any_in_column(cells.str.contains(r"^[+-]?0\d"))
-    other = any_in_column(has_point & ~cells.str.contains(AMBIGUOUS[","]))
+    other = any_in_column(has_point & ~cells.str.contains(MAYBE_THOUSANDS))
     return odd, padded, any_in_column(has_point) & ~other
 
 

@@ -98,6 +98,8 @@ class Number(Column):
 
     decimal: Literal[".", ","] = "."
     centre: float = 0.0
+    gap: str = ""
+    """A text that stands for a gap in this column, beside those that do everywhere."""
 
     def fit(self, values: Values, missing: Missing) -> Number:
         fitted = super().fit(values, missing)
@@ -105,9 +107,16 @@ class Number(Column):
         return replace(fitted, centre=_centre(values[~np.isnan(values)]))
 
     def read(self, cells: polars.Series) -> tuple[Values, NDArray[np.bool_]]:
-        from nnscratch.datasets.tables.parsing import read_numbers
+        from nnscratch.datasets.tables.parsing import read_numbers, stripped
 
-        return read_numbers(cells, self.decimal)
+        values, bad = read_numbers(cells, self.decimal)
+        if self.gap and bad.any():
+            bad &= (stripped(cells) != self.gap).to_numpy()
+        return values, bad
+
+    def to_dict(self) -> dict[str, Any]:
+        # Without a gap of its own a column is written, and digested, as before there were any.
+        return {name: value for name, value in super().to_dict().items() if (name, value) != ("gap", "")}
 
     def expected(self, cell: str) -> str:
         words = "a number" if self.decimal == "." else "a number with a decimal comma"

@@ -23,9 +23,10 @@ from nnscratch.datasets.tables.parsing import (
     no_dates,
     read_dates,
     read_numbers,
+    stripped,
 )
 from nnscratch.datasets.tables.reader import TextTable
-from nnscratch.datasets.tables.text import AMBIGUOUS, EXACT, LARGEST, UNITS, WORDS, Values, number_pattern
+from nnscratch.datasets.tables.text import EXACT, LARGEST, UNITS, WORDS, Values
 from nnscratch.errors import DataError
 
 FEW = 20
@@ -47,39 +48,6 @@ class Decision:
     column: Column | None
     why: str
     warning: str = ""
-
-
-def decimal_mark(table: TextTable, given: Decimal | None) -> tuple[Decimal, str]:
-    """The decimal mark of a table, and why: the comma where more columns need it than the point.
-
-    A column says so when half of its cells are numbers: a wrong cell among them does not hide what the others need.
-    1,234 needs neither: where nothing else speaks, it is 1.234 in cells that semicolons divide, as programs write for
-    whom the comma is the decimal mark, else 1234.
-    """
-    if given is not None:
-        return given, "as configured"
-    need: dict[str, list[str]] = {".": [], ",": []}
-    unclear = []
-    for name, cells in zip(table.names, table.columns, strict=True):
-        if cells.dtype == pl.Float64:
-            values = cells.to_numpy()[:1000]
-            need["."] += [name] if np.any(np.mod(values[np.isfinite(values)], 1) > 0) else []
-            continue
-        known = known_cells(cells[:2000])
-        points, commas = (known.str.contains(number_pattern(mark)).sum() for mark in need)
-        if 2 * max(points, commas) < len(known):
-            continue
-        need["."] += [name] if points > commas else []
-        need[","] += [name] if commas > points else []
-        if points == commas:
-            unclear += known.filter(known.str.contains(AMBIGUOUS["."])).sort()[:1].to_list()
-    if len(need[","]) > len(need["."]):
-        return ",", f"column {need[','][0]!r} has numbers with a comma"
-    if unclear and not need["."]:
-        is_german = any(guess.what == "separator" and guess.taken == ";" for guess in table.guesses)
-        meant = unclear[0].replace(",", "." if is_german else "")
-        return "," if is_german else ".", f"{unclear[0]} could be either, and is taken for {meant}"
-    return ".", ""
 
 
 def decide(
@@ -112,7 +80,10 @@ def decide(
         decision = _number(table, name, decimal, is_target)
         return decision if decision.column is None else replace(decision, warning=_mixed_units(name, known))
     too_large = known.filter(pl.Series(bad)).cast(pl.Float64, strict=False).abs() > LARGEST
-    if too_large.fill_null(value=False).all() or (len(known) > FEW and np.mean(bad) <= 0.1):
+    is_almost = len(known) > FEW and bool(np.mean(bad) <= 0.1)
+    if is_almost and not is_target and (taken := _with_own_gap(table, name, decimal, known.filter(pl.Series(bad)))):
+        return taken
+    if too_large.fill_null(value=False).all() or is_almost:
         raise _not_of_kind(table, name, Number(name, decimal=decimal))
     lower = set(known.str.to_lowercase())
     words = next((pair for pair in WORDS if lower <= set(pair)), None)
@@ -125,7 +96,7 @@ def decide(
     if isinstance(almost, Date) and len(known) > FEW and np.mean(bad) <= 0.1:
         raise _not_of_kind(table, name, almost)
     decision = _text(table, name, known, is_target)
-    taken = "is taken for a category" if decision.column is not None else "is left out"
+    fate = "is taken for a category" if decision.column is not None else "is left out"
     if notations := _date_notations(known):
         wrong = f"it has dates in {len(notations)} notations, such as {', '.join(map(repr, notations))}"
         remedy = "write them all alike, such as 2024-12-31, to have it as a date"
@@ -136,7 +107,7 @@ def decide(
     else:
         return decision
     meant = f"(columns: {{{name}: category}} says that it is meant)"
-    return replace(decision, warning=f"column {name!r} {taken}, as {wrong}; {remedy} {meant}")
+    return replace(decision, warning=f"column {name!r} {fate}, as {wrong}; {remedy} {meant}")
 
 
 def _number(table: TextTable, name: str, decimal: Decimal, is_target: bool) -> Decision:
@@ -152,6 +123,21 @@ def _number(table: TextTable, name: str, decimal: Decimal, is_target: bool) -> D
             what = "counts the rows" if counts else "is another number in every row"
             return Decision(None, f"a row's name: it {what}" + ("" if name else " and has no name"))
     return Decision(column, "every cell is a number" + (" or a gap" if len(known) < len(values) else ""))
+
+
+def _with_own_gap(table: TextTable, name: str, decimal: Decimal, odd: pl.Series) -> Decision | None:
+    """The numbers of a column where one text comes again and again, as for a gap; None when what is odd may be else.
+
+    What comes once may be a slip, and what has digits, such as <5, says something of the number.
+    """
+    word, count = odd[0], int((stripped(table.column(name)) == odd[0]).sum())
+    if len(odd) > 1 or count < 2 or not re.fullmatch(r"\D{1,20}", word):
+        return None
+    warning = (
+        f"column {name!r} has {word!r} in {count:,} cells and else numbers: it is taken for a gap "
+        f"(columns: {{{name}: number}} refuses it, {{{name}: category}} makes levels of all)"
+    )
+    return Decision(Number(name, decimal=decimal, gap=word), "every cell is a number or a gap", warning)
 
 
 def _are_compact_dates(known: Values) -> bool:

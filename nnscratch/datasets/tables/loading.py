@@ -12,9 +12,10 @@ from nnscratch.datasets.description import ColumnDescription, Description, Guess
 from nnscratch.datasets.separation import Separation
 from nnscratch.datasets.splits import hold_out
 from nnscratch.datasets.tables.columns import Boolean, Category, Column, Number
+from nnscratch.datasets.tables.decimal_marks import decimal_mark
 from nnscratch.datasets.tables.encoding import Schema
 from nnscratch.datasets.tables.header import TARGET_NAMES
-from nnscratch.datasets.tables.kinds import Decision, as_number, decide, decimal_mark, read_column
+from nnscratch.datasets.tables.kinds import Decision, as_number, decide, read_column
 from nnscratch.datasets.tables.reader import TextTable, read_table
 from nnscratch.datasets.tables.separating import groups_of, order_of
 from nnscratch.datasets.tables.settings import Kind, TableSettings

@@ -17,7 +17,7 @@ from nnscratch.datasets.tables.text import Array
 from nnscratch.datasets.task import classes_or_quantity, doubt_of_classes
 from nnscratch.errors import DataError
 
-NOTHING = ("none", "nil", "missing")
+NOTHING = ("none", "nil", "missing", "keine angabe")
 """Gaps that may be an answer, in small letters."""
 
 Task = Literal["auto", "classification", "regression"]

@@ -18,6 +18,7 @@ GAPS = (
     "", "na", "n/a", "n.a.", "nan", "null", "none", "?", "-", "--", "---", ".", "..", "...", "–", "—", ":",
     "#n/a", "#na", "<na>", "nat", "#value!", "#div/0!", "#ref!", "#name?", "#num!", "#null!",
     "\\n", "(null)", "nil", "missing", "not available",
+    "k.a.", "k. a.", "keine angabe", "n.v.", "n. v.", "nicht verfügbar", "n.d.", "n. d.", "n/d", "s/d",
 )  # fmt: skip
 """What stands for a missing value, in small letters."""
 
@@ -33,13 +34,14 @@ MINUS = "−–"
 """What people write for a minus, beside the hyphen."""
 _BLANK_GROUPS = r"[1-9]\d{0,2}(?:[ \u00a0\u2009\u202f'’]\d{3})+"
 _INDIAN = r"[1-9]\d?(?:,\d{2})+,\d{3}"
+_EXPONENT = r"(?:[eE][+\-−]?\d+)?"
 DIGITS = {
-    ".": rf"(?:\d+\.?\d*|\.\d+|(?:[1-9]\d{{0,2}}(?:,\d{{3}})+|{_INDIAN}|{_BLANK_GROUPS})(?:\.\d*)?)",
-    ",": rf"(?:\d+(?:,\d*)?|,\d+|(?:[1-9]\d{{0,2}}(?:\.\d{{3}})+|{_BLANK_GROUPS})(?:,\d*)?)",
+    ".": rf"(?:(?:\d+\.?\d*|\.\d+){_EXPONENT}|(?:[1-9]\d{{0,2}}(?:,\d{{3}})+|{_INDIAN}|{_BLANK_GROUPS})(?:\.\d*)?)",
+    ",": rf"(?:(?:\d+(?:,\d*)?|,\d+){_EXPONENT}|(?:[1-9]\d{{0,2}}(?:\.\d{{3}})+|{_BLANK_GROUPS})(?:,\d*)?)",
 }
-"""The digits of a number, with thousands separators, by the decimal mark; 0,123 has none of these."""
-AMBIGUOUS = {mark: rf"^{SIGN}[1-9]\d{{0,2}}\{other}\d{{3}}$" for mark, other in ((".", ","), (",", "."))}
-"""Numbers that mean another with the other decimal mark, by the mark with which they are thousands: 1,234."""
+"""The digits of a number by the decimal mark, with thousands separators or an exponent; 0,123 has neither."""
+MAYBE_THOUSANDS = rf"^{SIGN}[1-9]\d{{0,2}}\.\d{{3}}$"
+"""Numbers with a point that mean another with a decimal comma: 1.234."""
 
 
 def number_pattern(decimal: str) -> str:
@@ -47,8 +49,7 @@ def number_pattern(decimal: str) -> str:
 
     Parentheses make it negative, as accountants write.
     """
-    exponent = r"(?:[eE][+\-−]?\d+)?"
-    plain = rf"(?:(?:{UNITS})\s?)?{SIGN}{DIGITS[decimal]}{exponent}\s?(?:%|{UNITS})?"
+    plain = rf"(?:(?:{UNITS})\s?)?{SIGN}{DIGITS[decimal]}\s?(?:%|{UNITS})?"
     return rf"^(?:{SIGN}\s?{plain}|\({plain}\))$"
 
 

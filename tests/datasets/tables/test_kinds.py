@@ -59,6 +59,7 @@ def values(dataset: Dataset) -> list[float]:
         (["1", "", "3"], [1, NAN, 3]),
         *[(["1", gap, "3"], [1, NAN, 3]) for gap in ("NA", "N/A", "NaN", "nan", "null", "None", "?", "-", ".", "#N/A")],
         *[(["1", gap, "3"], [1, NAN, 3]) for gap in ("..", ":", "\\N", "missing", "(null)", "#NULL!")],
+        *[(["1", gap, "3"], [1, NAN, 3]) for gap in ("k.A.", "k. A.", "Keine Angabe", "n. v.", "n.d.", "s/d")],
     ],
 )
 def test_numbers_as_people_write_them(tmp_path: Path, cells: list[str], expected: list[float] | None) -> None:
@@ -80,13 +81,59 @@ def test_a_decimal_mark_can_be_told(tmp_path: Path) -> None:
     assert values(column(tmp_path, ["1,234", "2,345"], decimal=",")) == [1.234, 2.345]
 
 
-@pytest.mark.parametrize(("separator", "meant"), [(";", [1.234, 2.345]), ("\t", [1234, 2345])])
-def test_a_number_that_could_be_two_is_said(tmp_path: Path, separator: str, meant: list[float]) -> None:
-    dataset = column(tmp_path, ["1,234", "2,345"], separator)
+@pytest.mark.parametrize(
+    ("cells", "separator", "meant", "said"),
+    [
+        (
+            ["1,234", "2,345"],
+            ";",
+            [1.234, 2.345],
+            "1,234 could be either, and is taken for 1.234 (decimal: '.' overrules)",
+        ),
+        (
+            ["1,234", "2,345"],
+            "\t",
+            [1234, 2345],
+            "1,234 could be either, and is taken for 1234 (decimal: ',' overrules)",
+        ),
+        (
+            ["1.234", "2.345"],
+            ";",
+            [1234, 2345],
+            "1.234 could be either, and is taken for 1234 (decimal: '.' overrules)",
+        ),
+        (["1.234", "2.345"], "\t", [1.234, 2.345], "1.234 could be either, and is taken for 1.234 (decimal: ',' "),
+        (["1.234", "532"], ";", [1234, 532], "1.234 could be either, and is taken for 1234 (decimal: '.' overrules)"),
+        (["3.456 €", "-2.345 €"], ";", [3456, -2345], "-2.345 € could be either, and is taken for -2345 € (decimal: "),
+    ],
+)
+def test_a_number_that_could_be_two_is_said(
+    tmp_path: Path, cells: list[str], separator: str, meant: list[float], said: str
+) -> None:
+    dataset = column(tmp_path, cells, separator)
     assert values(dataset) == meant
     (mark,) = (each for each in dataset.description.guesses if each.what == "decimal mark")
-    assert "1,234 could be either" in mark.why
+    assert mark.why.startswith(said)
     assert mark.field == "data.dataset.decimal"
+    assert values(column(tmp_path, cells, separator, decimal="." if mark.taken == "," else ",")) != meant
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["1.234", "0.567"], [1.234, 0.567]),
+        (["1.234", "2.50"], [1.234, 2.5]),
+        (["1.234e2", "2.345e2"], [123.4, 234.5]),
+        (["1.234", "1.234.567"], [1234, 1234567]),
+    ],
+)
+def test_a_number_of_three_digits_behind_the_point_is_what_the_others_say(
+    tmp_path: Path, cells: list[str], expected: list[float]
+) -> None:
+    dataset = column(tmp_path, cells)
+    np.testing.assert_allclose(values(dataset), expected)
+    (mark,) = (each for each in dataset.description.guesses if each.what == "decimal mark")
+    assert "either" not in mark.why
 
 
 @pytest.mark.parametrize("rows", [3, 1500])
@@ -316,10 +363,27 @@ def test_a_wrong_cell_among_many_numbers_is_an_error_and_among_few_a_warning(tmp
 def test_a_wrong_cell_is_an_error_under_either_decimal_mark(tmp_path: Path, separator: str) -> None:
     for mark in ".,":
         cells = [f"{row}{mark}5" for row in range(40)]
-        with pytest.raises(DataError, match=r"mine\.csv:9: column 'x' is 'k\.A\.', not a number"):
-            column(tmp_path, [*cells[:7], "k.A.", *cells[7:]], separator)
+        with pytest.raises(DataError, match=r"mine\.csv:9: column 'x' is 'o\.k\.', not a number"):
+            column(tmp_path, [*cells[:7], "o.k.", *cells[7:]], separator)
     with pytest.raises(DataError, match=r"mine\.csv:42: column 'x' is '2\.5', not a number with a decimal comma"):
         column(tmp_path, [*(f"{row},5" for row in range(40)), "2.5"], separator)
+
+
+def test_one_text_that_comes_again_among_many_numbers_is_a_gap_and_said(tmp_path: Path) -> None:
+    cells = [str(row) for row in range(40)]
+    dataset = column(tmp_path, ["unbekannt", *cells, " unbekannt"])
+    assert np.isnan(values(dataset)).nonzero()[0].tolist() == [0, 41]
+    (warning,) = dataset.description.warnings
+    assert "column 'x' has 'unbekannt' in 2 cells and else numbers: it is taken for a gap" in warning
+    assert dataset.schema is not None
+    kept = TableEncoding.fit(dataset.schema, dataset.train_inputs)
+    assert TableEncoding.from_dict(json.loads(json.dumps(kept.to_dict()))) == kept
+    assert kind_of(column(tmp_path, ["unbekannt", *cells, "unbekannt"], columns={"x": "category"})) == "category"
+    for odd in (["unbekannt"], ["unbekannt", "unbekannt", "oops"], ["<5", "<5"], ["1e99", "1e99"]):
+        with pytest.raises(DataError, match=r"mine\.csv:42: column 'x' is"):
+            column(tmp_path, [*cells, *odd])
+    with pytest.raises(DataError, match=r"mine\.csv:42: column 'x' is 'unbekannt', not a number"):
+        column(tmp_path, [*cells, "unbekannt", "unbekannt"], columns={"x": "number"})
 
 
 def test_a_wrong_cell_does_not_hide_the_decimal_mark_of_a_table(tmp_path: Path) -> None:
