@@ -151,6 +151,19 @@ def test_a_network_that_learned_nothing_is_flagged_as_collapsed(write_sweep: Wri
     assert (trial.status, trial.collapsed, trial.note) == ("completed", True, "collapsed to chance level")
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_sweep_by_accuracy_of_data_without_classes_ends_before_its_first_trial(
+    dry_run: bool, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("a,y\n" + "".join(f"{row},{row / 7}\n" for row in range(60)))
+    data = {"dataset": {"name": "csv", "target": "y", "task": "regression"}, "path": str(table), "validation": 0.2}
+    file = write_sweep(tmp_path, {"data": data, "loss": "mean_squared_error"})
+    with pytest.raises(ConfigError, match="no trial has val_accuracy: csv is regression; use val_loss"):
+        run(file, dry_run=dry_run)
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize(
     ("of_the_rare_class", "of_all", "expected"),
     [
