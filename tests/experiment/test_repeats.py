@@ -188,6 +188,22 @@ def test_no_interval_of_an_accuracy_passes_0_or_100_per_cent(tmp_path: Path) -> 
     assert found.to_dict()["differences"][0]["interval"]["low"] == -1
 
 
+def test_groups_whose_figures_are_all_alike_have_no_interval_and_say_so(tmp_path: Path) -> None:
+    run_group(tmp_path, seeds=(1, 2, 3))
+    run_group(tmp_path, seeds=(1, 2, 3), l2=0.01)
+    runs = tmp_path / "runs"
+    rewrite_scores(runs / "tiny", {1: 0.99, 2: 0.99, 3: 0.99})
+    rewrite_scores(runs / "tiny-2", {1: 1.0, 2: 1.0, 3: 1.0})
+    found = compared(tmp_path, ["tiny", "tiny-2"])
+    (_, alike), _ = found.groups
+    assert alike.headline() == "test 99.00 % (3 seeds, no interval: all 3 are alike)"
+    assert "±" not in alike.to_text()
+    assert (alike.to_dict()["no_interval"], "low" in alike.to_dict()) == ("all 3 are alike", False)
+    assert "tiny-2 - tiny: +1 points (3 pairs): no interval, all 3 are alike" in found.to_text()
+    (difference,) = found.to_dict()["differences"]
+    assert (difference["no_interval"], difference["interval"]["low"]) == ("all 3 are alike", None)
+
+
 def test_two_groups_are_compared_in_pairs_of_one_seed(tmp_path: Path) -> None:
     run_group(tmp_path, seeds=(1, 2, 3))
     run_group(tmp_path, seeds=(3, 1, 2), l2=0.01)
