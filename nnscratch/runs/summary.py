@@ -30,7 +30,7 @@ def summarize(run: RunDirectory) -> RunSummary:
     row = history[best - 1] if best is not None and 0 < best <= len(history) else {}
     return RunSummary(
         name=run.name,
-        data=meta.dataset.name or "-",
+        data=meta.dataset.label,
         status=status_of(run, meta),
         metric=metric,
         parameters=meta.parameters,
