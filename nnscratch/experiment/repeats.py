@@ -26,7 +26,7 @@ from nnscratch.host.json_text import json_text
 from nnscratch.host.repeating import repeated
 from nnscratch.host.workplace import Workplace
 from nnscratch.report.files import write_atomically
-from nnscratch.report.formats import count, duration, metric_value
+from nnscratch.report.formats import count, duration, labelled
 from nnscratch.report.style import own_looks
 from nnscratch.results.drawing import pictures_may_fail
 from nnscratch.runs.directory import RunDirectory
@@ -225,7 +225,7 @@ def _watched(group: RunGroup, display: Display) -> Iterator[None]:
             if member.label not in told and member.is_over:
                 told.add(member.label)
                 run = summarize(member.run)
-                test = f"  test {metric_value(run.metric, run.test)}" if run.test is not None else ""
+                test = f"  test {labelled(run.metric, run.test)}" if run.test is not None else ""
                 display.say(f"{member.label}  {run.status}{test}  trained {duration(run.seconds)}")
         display.show_progress(text(), _epochs(members))
 

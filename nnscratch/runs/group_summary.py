@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from nnscratch.errors import UserError
-from nnscratch.report.formats import digits_of, duration, metric_value, with_deviation
+from nnscratch.report.formats import digits_of, duration, labelled, metric_value, with_deviation
 from nnscratch.report.tables import Column, Table, plain_table
 from nnscratch.report.values import RunSummary
 from nnscratch.runs.group import Member, RunGroup
@@ -74,7 +74,7 @@ class GroupSummary:
         """A row per run."""
         rows = []
         for label, (_, run) in self.runs.items():
-            validation, test = (metric_value(run.metric, value) for value in (run.validation, run.test))
+            validation, test = (labelled(run.metric, value) for value in (run.validation, run.test))
             best = "-" if run.best_epoch is None else str(run.best_epoch)
             rows.append((label, best, validation, test, duration(run.seconds), run.status))
         headings = (

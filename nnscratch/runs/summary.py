@@ -39,6 +39,7 @@ def summarize(run: RunDirectory) -> RunSummary:
         planned_epochs=_planned_epochs(run),
         validation=_finite(row.get(f"val_{metric}")),
         test=_finite(test.get(f"test_{metric}")),
+        test_r2=_finite(test.get("test_r2")),
         seconds=_finite(sum(each.get("train_seconds", 0.0) for each in history)) if history else None,
     )
 
