@@ -70,7 +70,7 @@ class TrainedRun:
 
     @property
     def test(self) -> dict[str, float]:
-        """test_loss and test_accuracy of the best weights; empty when there was no test split."""
+        """test_loss and test_accuracy, or test_r2 and the like, of the best weights; empty without a test split."""
         return RunDirectory(self.path).read_test()
 
 

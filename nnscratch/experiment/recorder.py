@@ -95,9 +95,10 @@ class Recorder:
         run.write_metrics_table(history)
         return is_best and monitor is not None
 
-    def record_test(self, score: Score) -> None:
-        """Writes the one look at the test split."""
-        values = {"test_loss": score.loss} | ({} if score.accuracy is None else {"test_accuracy": score.accuracy})
+    def record_test(self, score: Score, errors: Mapping[str, float]) -> None:
+        """Writes the one look at the test split, with a regression's errors in the targets' own units."""
+        accuracy = {} if score.accuracy is None else {"test_accuracy": score.accuracy}
+        values = {"test_loss": score.loss, **accuracy, **errors}
         self.training.run.record({"record": "test", "epoch": self.best.epoch, **values})
         note_look(self.training.run, Look("test", "train", score.examples, layout.BEST))
 

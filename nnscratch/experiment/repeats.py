@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nnscratch.config.assembly import prepare
+from nnscratch.config.assembly import Assembly, assemble
 from nnscratch.config.config import Config, Tell
+from nnscratch.config.data import load_dataset
 from nnscratch.config.numbers import Number
+from nnscratch.config.sections import FoldConfig
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import DivergenceError, Interrupted, UsageError, UserError
 from nnscratch.experiment import crew
@@ -24,7 +26,7 @@ from nnscratch.host.json_text import json_text
 from nnscratch.host.repeating import repeated
 from nnscratch.host.workplace import Workplace
 from nnscratch.report.files import write_atomically
-from nnscratch.report.formats import count, duration, metric_value
+from nnscratch.report.formats import count, duration, labelled
 from nnscratch.report.style import own_looks
 from nnscratch.results.drawing import pictures_may_fail
 from nnscratch.runs.directory import RunDirectory
@@ -66,7 +68,7 @@ def repeat(
 ) -> GroupSummary:
     """Trains the config with each seed, or with each fold held out, or goes on with that: what came of all.
 
-    The same command again goes on. Raises UserError when it cannot be trained.
+    The same command again goes on. Raises UserError when it cannot be trained; a group that was made for that is gone.
     """
     how.check()
     if bool(seeds) == (folds is not None):
@@ -78,15 +80,31 @@ def repeat(
         if config.data.fold is not None:
             raise UsageError("data.fold is set already: --folds sets it for every run", "leave it out of the config")
     config = with_whole_path(config, workplace.runs_dir)
-    prepared = prepare(config, workplace, display)  # data that is missing is missed once, and fetched once
+    prepared = _prepared(config, folds, workplace, display)
     if folds is not None:
         _tell_of_unused_rows(prepared.dataset, display)
     wanted = Repetitions(seeds=tuple(seeds), folds=folds, minutes=config.training.minutes)
     group = RunGroup.find(workplace.runs_dir, prepared.config, wanted)
+    is_new = group is None
     if group is None:
         threads = max(1, machine.choose_threads(workplace.threads) // how.workers)
         group = RunGroup.create(workplace.runs_dir, fit_epochs(prepared, threads, display.say), wanted)
-    return go_on(group, how, workplace, display)
+    return go_on(group, how, workplace, display, is_new=is_new)
+
+
+def _prepared(config: Config, folds: int | None, workplace: Workplace, display: Display) -> Assembly:
+    """The config on its data, which is fetched once and missed once.
+
+    What its runs would meet is met here, where the error names the config that somebody wrote. Raises UserError.
+    """
+    dataset = load_dataset(config, workplace.data_dir, display.say, display.download, workplace.download)
+    prepared = assemble(config, dataset, display.say)
+    first = prepared
+    if folds is not None:
+        data = config.data.model_copy(update={"fold": FoldConfig(number=1, of=folds)})
+        first = assemble(config.model_copy(update={"data": data}), dataset)
+    first.recipe()
+    return prepared
 
 
 def _tell_of_unused_rows(dataset: Dataset, display: Display) -> None:
@@ -99,8 +117,11 @@ def _tell_of_unused_rows(dataset: Dataset, display: Display) -> None:
         )
 
 
-def go_on(group: RunGroup, how: How, workplace: Workplace, display: Display) -> GroupSummary:
-    """Trains what is left of a group; no run is repeated, and none is lost."""
+def go_on(group: RunGroup, how: How, workplace: Workplace, display: Display, *, is_new: bool = False) -> GroupSummary:
+    """Trains what is left of a group; no run is repeated, and none is lost.
+
+    Raises UserError when the group is new and no run can begin: then its folder is removed.
+    """
     how.check()
     threads = machine.choose_threads(workplace.threads)
     own = replace(workplace, threads=max(1, threads // how.workers), download=False)
@@ -117,6 +138,9 @@ def go_on(group: RunGroup, how: How, workplace: Workplace, display: Display) -> 
         except KeyboardInterrupt:  # the second one
             stop.ask("interrupted")
         except UserError as error:
+            if is_new and group.is_untouched:
+                RunDirectory(group.path).discard()
+                raise
             trouble = error
         if stop.wanted:
             words = ["nnscratch", "train", "--resume", str(group.path), *workplace.words_to_repeat()]
@@ -201,7 +225,7 @@ def _watched(group: RunGroup, display: Display) -> Iterator[None]:
             if member.label not in told and member.is_over:
                 told.add(member.label)
                 run = summarize(member.run)
-                test = f"  test {metric_value(run.metric, run.test)}" if run.test is not None else ""
+                test = f"  test {labelled(run.metric, run.test)}" if run.test is not None else ""
                 display.say(f"{member.label}  {run.status}{test}  trained {duration(run.seconds)}")
         display.show_progress(text(), _epochs(members))
 

@@ -137,7 +137,7 @@ class Session:
         summary = self.training.summary(history[epoch - 1] if epoch else {"epoch": 0}, test)
         summary = replace(summary, errors=self._errors(outputs))
         if test is not None:
-            recorder.record_test(test)
+            recorder.record_test(test, summary.errors)
         recorder.set_status("completed", summary=summary)
         for observer in self.observers:
             observer.complete(summary)

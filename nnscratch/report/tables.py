@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike
 from nnscratch.report.formats import (
     count,
     duration,
+    labelled,
     metric_value,
     percent,
     printable,
     setting,
     shorten,
-    with_deviation,
 )
 from nnscratch.report.values import ClassScores, Goal, RunSummary, TrialSummary
 
@@ -99,10 +99,11 @@ def runs_table(runs: Sequence[RunSummary]) -> Table:
         best = "-" if run.best_epoch is None else str(run.best_epoch)
         planned = f" of {run.planned_epochs}" if run.planned_epochs is not None else ""
         done = f"{run.epochs or 0}{planned}" if run.epochs or planned else "-"
-        validation = metric_value(run.metric, run.validation)
-        test = metric_value(run.metric, run.test)
-        if run.test is not None and run.test_deviation is not None:
-            test = with_deviation(run.metric, run.test, run.test_deviation)
+        validation, test = labelled(run.metric, run.validation), labelled(run.metric, run.test)
+        if run.test_r2 is not None:
+            test = labelled("R2", run.test_r2)
+        elif run.test is not None and run.test_deviation is not None:
+            test = labelled(run.metric, run.test, run.test_deviation)
         time = duration(run.seconds)
         rows.append((run.name, run.data, count(run.parameters), done, best, validation, test, time, run.status))
     headings = (

@@ -41,6 +41,8 @@ class RunSummary:
     planned_epochs: int | None = None
     test_deviation: float | None = None
     """Of a group of runs, whose figures are means: the standard deviation of `test`."""
+    test_r2: float | None = None
+    """Of a regression: the share of the targets' variance that is predicted. Its loss is that of scaled targets."""
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,10 @@ def compare_runs(
     if len(by_label) < len(runs):
         raise UsageError("a run is given twice")
     settings = {label: {**_settings(run), "name": None} for label, run in by_label.items()}
-    summaries = tuple((run.path, replace(summarize(run), name=label)) for label, run in by_label.items())
+    summaries = tuple(
+        (run.path, replace(summarize(run), name=label, data=data))
+        for (label, run), data in zip(by_label.items(), _data(runs), strict=True)
+    )
     name = "-".join(run.name for run in runs)[:100] + ("-against-time" if against_time else "")
     picture = output or (runs[0].path.parent / "comparisons" / f"{name}.png" if format == "text" else None)
     if against_time:
@@ -203,6 +206,15 @@ def _settings(run: RunDirectory) -> dict[str, Value]:
         if not isinstance(written, dict) or not written.get("plugins"):
             raise
         return written
+
+
+def _data(runs: Sequence[RunDirectory]) -> list[str]:
+    """What each run was trained on; where it lies, too, where different files have one name."""
+    found = [run.read_meta().dataset for run in runs]
+    digests: dict[str, set[str | None]] = {}
+    for each in found:
+        digests.setdefault(each.label, set()).add(each.digest)
+    return [each.label if len(digests[each.label]) == 1 else each.place for each in found]
 
 
 def _labels(runs: Sequence[RunDirectory | RunGroup]) -> list[str]:

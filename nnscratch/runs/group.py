@@ -122,6 +122,12 @@ class RunGroup:
         return load_config(self.path / layout.CONFIG)
 
     @property
+    def is_untouched(self) -> bool:
+        """Whether nothing that a training leaves is in the folder."""
+        made = (layout.CONFIG, layout.GROUP, layout.PLUGINS)
+        return all(each.name in made or each.name.startswith(".") for each in self.path.iterdir())
+
+    @property
     def members(self) -> list[Member]:
         """The runs, those that have not begun included."""
         folds = self.repetitions.folds

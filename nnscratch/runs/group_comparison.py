@@ -9,7 +9,7 @@ from typing import Any
 
 from nnscratch.config.config import differences as config_differences
 from nnscratch.errors import UserError
-from nnscratch.report.formats import count, digits_of, duration, with_deviation
+from nnscratch.report.formats import count, digits_of, duration, metric_value, with_deviation
 from nnscratch.report.table_formats import TABLE_FORMATS
 from nnscratch.report.tables import Column, Table, differences
 from nnscratch.runs.group import RunGroup
@@ -29,7 +29,7 @@ class Difference:
     kind: str
     metric: str
     interval: Interval | None
-    """Of the paired difference; None when there are no pairs."""
+    """Of the paired difference; None when there are no pairs. It has no ends when all pairs differ alike."""
     needed: int | None
     """How many pairs would make a difference clear that is not."""
     unpaired: str = ""
@@ -38,10 +38,12 @@ class Difference:
     def to_text(self) -> str:
         """`b - a: +1.2 points (paired by seed, 3 pairs, 95 % interval 0.3 to 2.1): b is better`."""
         name, found = f"{self.group} - {self.base}", self.interval
-        if found is None or found.deviation is None or found.low is None or found.high is None:
-            return f"{name}: no interval, {self.unpaired}"
         is_accuracy = self.metric.endswith("accuracy")
         scale, unit = (100, " points") if is_accuracy else (1, f" ({self.metric})")
+        if found is None:
+            return f"{name}: no interval, {self.unpaired}"
+        if found.deviation is None or found.low is None or found.high is None:
+            return f"{name}: {scale * found.mean:+.4g}{unit} ({found.count} pairs): no interval, {found.why_none}"
         digits = digits_of(scale * found.deviation)
         mean, low, high = (f"{scale * value:+.{digits}f}" for value in (found.mean, found.low, found.high))
         shown = f"{name}: {mean}{unit} (paired by {self.kind[:-1]}, {found.count} pairs, 95 % interval {low} to {high})"
@@ -69,7 +71,10 @@ class GroupComparison:
         """Plain values for --json."""
         return {
             "groups": [{"name": name, **summary.to_dict()} for name, summary in self.groups],
-            "differences": [asdict(each) for each in self.found],
+            "differences": [
+                {**asdict(each), "no_interval": each.unpaired if each.interval is None else each.interval.why_none}
+                for each in self.found
+            ],
             "picture": str(self.picture) if self.picture else None,
         }
 
@@ -91,7 +96,8 @@ class GroupComparison:
         rows = []
         for name, summary in self.groups:
             line, found = summary.as_row(name), summary.interval
-            shown = limits = "-"
+            shown = metric_value(summary.metric, found.mean if found is not None else None)
+            limits = found.why_none or "-" if found is not None else "-"
             if found is not None and found.deviation is not None and found.low is not None and found.high is not None:
                 scale = 100 if summary.metric.endswith("accuracy") else 1
                 digits = digits_of(scale * found.deviation)
@@ -131,8 +137,8 @@ def _difference(base: Named, other: Named) -> Difference:
         return Difference(other[0], base[0], b.kind, b.metric, None, None, reason)
     ends = (-1, 1) if b.metric == "accuracy" else ()
     found = interval([second - first for first, second in pairs], b.overlap, *ends)
-    is_open = not found.is_clear and b.folds is None and found.mean and found.deviation is not None
-    needed = repetitions_needed(found.mean, found.deviation) if is_open and found.deviation is not None else None
+    is_open = not found.is_clear and b.folds is None and found.mean and found.deviation
+    needed = repetitions_needed(found.mean, found.deviation) if is_open and found.deviation else None
     return Difference(other[0], base[0], b.kind, b.metric, found, needed)
 
 

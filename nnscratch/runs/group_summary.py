@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from nnscratch.errors import UserError
-from nnscratch.report.formats import digits_of, duration, metric_value, with_deviation
+from nnscratch.report.formats import digits_of, duration, labelled, metric_value, with_deviation
 from nnscratch.report.tables import Column, Table, plain_table
 from nnscratch.report.values import RunSummary
 from nnscratch.runs.group import Member, RunGroup
@@ -66,6 +66,7 @@ class GroupSummary:
             "split": self.split,
             "metric": self.metric,
             **({} if found is None else {name: value for name, value in asdict(found).items() if value is not None}),
+            **({} if found is None or found.why_none is None else {"no_interval": found.why_none}),
             "runs": [{"label": label, **plain_summary(path, run)} for label, (path, run) in self.runs.items()],
         }
 
@@ -73,7 +74,7 @@ class GroupSummary:
         """A row per run."""
         rows = []
         for label, (_, run) in self.runs.items():
-            validation, test = (metric_value(run.metric, value) for value in (run.validation, run.test))
+            validation, test = (labelled(run.metric, value) for value in (run.validation, run.test))
             best = "-" if run.best_epoch is None else str(run.best_epoch)
             rows.append((label, best, validation, test, duration(run.seconds), run.status))
         headings = (
@@ -91,7 +92,7 @@ class GroupSummary:
             f"{found.count} {self.kind}" if found.count == self.total else f"{found.count} of {self.total} {self.kind}"
         )
         if found.deviation is None or found.low is None or found.high is None:
-            return f"{self.title} {metric_value(self.metric, found.mean)} ({counted}: no interval from one figure)"
+            return f"{self.title} {metric_value(self.metric, found.mean)} ({counted}, no interval: {found.why_none})"
         scale = 100 if self.metric.endswith("accuracy") else 1
         digits = digits_of(scale * found.deviation)
         low, high = (f"{scale * value:.{digits}f}" for value in (found.low, found.high))
@@ -102,13 +103,14 @@ class GroupSummary:
         """The table, the line, and what the figures mean."""
         if not self.scores:
             return f"{plain_table(self.table()) if self.runs else ''}{self.headline()}\nruns in {self.path}"
-        spread = f"± is the standard deviation between {self.kind}, the interval that of the mean (Student's t)"
-        spread += (
-            "\nfolds share training examples, which widens the interval (Nadeau & Bengio 2003)" if self.folds else ""
-        )
+        spread = ""
+        if self.interval is not None and self.interval.why_none is None:
+            spread = f"\n± is the standard deviation between {self.kind}, the interval that of the mean (Student's t)"
+            widened = "\nfolds share training examples, which widens the interval (Nadeau & Bengio 2003)"
+            spread += widened if self.folds else ""
         unfinished = [label for label, (_, run) in self.runs.items() if run.status == "diverged"]
         left_out = f"\nleft out of the mean, since they diverged: {', '.join(unfinished)}" if unfinished else ""
-        return f"{plain_table(self.table())}\n{self.headline()}{left_out}\n{spread}\nruns in {self.path}"
+        return f"{plain_table(self.table())}\n{self.headline()}{left_out}{spread}\nruns in {self.path}"
 
     def as_row(self, name: str) -> RunSummary:
         """The group as one line of `runs list`."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
+from nnscratch.datasets.sources.own_data import OWN_DATA
 from nnscratch.host.machine import Machine
 
 FORMAT = 1
@@ -26,6 +28,16 @@ class Data:
     train: int = 0
     validation: int = 0
     test: int = 0
+
+    @property
+    def label(self) -> str:
+        """What people call it: one's own data by its file or folder, other data by its name; `-` when not known."""
+        return Path(self.place).name or self.place
+
+    @property
+    def place(self) -> str:
+        """One's own data by its whole path, other data by its name."""
+        return (self.origin if self.name in OWN_DATA else None) or self.name or "-"
 
 
 @dataclass(frozen=True)

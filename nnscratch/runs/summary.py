@@ -30,7 +30,7 @@ def summarize(run: RunDirectory) -> RunSummary:
     row = history[best - 1] if best is not None and 0 < best <= len(history) else {}
     return RunSummary(
         name=run.name,
-        data=meta.dataset.name or "-",
+        data=meta.dataset.label,
         status=status_of(run, meta),
         metric=metric,
         parameters=meta.parameters,
@@ -39,6 +39,7 @@ def summarize(run: RunDirectory) -> RunSummary:
         planned_epochs=_planned_epochs(run),
         validation=_finite(row.get(f"val_{metric}")),
         test=_finite(test.get(f"test_{metric}")),
+        test_r2=_finite(test.get("test_r2")),
         seconds=_finite(sum(each.get("train_seconds", 0.0) for each in history)) if history else None,
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnscratch.report.formats import duration, metric_value, printable, shorten
+from nnscratch.report.formats import duration, labelled, printable, shorten
 from nnscratch.report.sparkline import sparkline
 from nnscratch.report.values import RunSummary
 from nnscratch.runs import layout
@@ -90,7 +90,7 @@ def _cells(run: WatchedRun, *, is_wide: bool) -> tuple[str, str, str, str]:
     """Name, epochs, best value, and how it stands: in a narrow terminal a sign before the name."""
     summary = run.summary
     epoch = f"{summary.epochs or 0}/{summary.planned_epochs or '?'}"
-    best = metric_value(summary.metric, summary.validation)
+    best = labelled(summary.metric, summary.validation)
     if not is_wide:
         return ("▶ " if run.is_training else "  ") + _in_short(summary.name, SHORT_NAME), epoch, best, ""
     end = f"{duration(run.left)} left" if run.left is not None else shorten(summary.status, STATUS)

@@ -22,6 +22,7 @@ from nnscratch.sweeps.assignment import Assignment
 from nnscratch.sweeps.board import Board
 from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.estimate import SweepEstimate, estimate
+from nnscratch.sweeps.fitting import require_accuracy
 from nnscratch.sweeps.outcome import SweepSummary, conclude, draw
 from nnscratch.sweeps.study import FINISHED, Study
 from nnscratch.sweeps.sweep_file import load_sweep
@@ -93,7 +94,8 @@ def sweep(
     folder = workplace.runs_dir / "sweeps" / definition.name
     try:
         base = definition.command.load()
-        prepare(base, workplace, display)  # data that is missing is missed once, and fetched once
+        prepared = prepare(base, workplace, display)  # data that is missing is missed once, and fetched once
+        require_accuracy(definition, prepared.dataset)
         assignment = Assignment(
             definition,
             base.seed if how.seed is None else how.seed,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nnscratch.config.node import Place, Value
 from nnscratch.config.overrides import override
+from nnscratch.errors import Problem
 from nnscratch.report.values import Goal
 from nnscratch.sweeps.base_command import BaseCommand
 from nnscratch.sweeps.distributions import Constant
@@ -26,6 +27,10 @@ class Metric:
     goal: Goal
     target: float | None = None
     place: Place | None = field(default=None, compare=False)
+
+    def problem(self, message: str) -> Problem:
+        """What is wrong with it, where the sweep file names it."""
+        return Problem("metric.name", message) if self.place is None else self.place.problem("metric.name", message)
 
     def is_better(self, value: float, than: float) -> bool:
         return value > than if self.goal == "maximize" else value < than

@@ -21,6 +21,7 @@ from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.report.formats import count, duration
 from nnscratch.sweeps.definition import SweepDefinition
+from nnscratch.sweeps.fitting import require_accuracy
 from nnscratch.sweeps.sampling import suggest
 
 MOST_LOADED, MOST_TIMED = 200, 5
@@ -82,6 +83,7 @@ def estimate(
     base = definition.command.load()
     refuse_to_unpack(base, workplace.data_dir)
     dataset = load_dataset(base, workplace.data_dir, display.say, display.download, download=False)
+    require_accuracy(definition, dataset)
     total = definition.trials
     values = _values(definition, seed, total)
     configs = [config for each in values if (config := _config(definition, each)) is not None]

@@ -10,6 +10,7 @@ from nnscratch.config.config import Config, left_out, load_config
 from nnscratch.config.node import Value
 from nnscratch.config.overrides import override, parse_override
 from nnscratch.config.problems import in_order
+from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import ConfigError, Problem, UsageError
 from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.distributions import Choice, Integers, Interval
@@ -44,7 +45,7 @@ def fit(definition: SweepDefinition) -> SweepDefinition:
     Raises ConfigError with every value that the config refuses or takes for another, before anything is trained.
     """
     warnings = list(definition.warnings)
-    problems = list(_unlogged(definition))
+    problems = [*_unlogged(definition), *_without_validation(definition)]
     parameters = []
     for parameter in definition.parameters:
         fit_to_method = _without_repeats if definition.method == "grid" else _with_fractions
@@ -59,14 +60,46 @@ def fit(definition: SweepDefinition) -> SweepDefinition:
 
 def _unlogged(definition: SweepDefinition) -> Iterator[Problem]:
     """A problem when the metric is one that a trial does not compute."""
-    name = definition.metric.name
-    if name.partition("_")[2] in LOGGED or any(each.path == "training.monitor" for each in definition.parameters):
+    metric, is_swept = definition.metric, any(each.path == "training.monitor" for each in definition.parameters)
+    if is_swept or metric.name.partition("_")[2] in LOGGED:
         return
-    config = definition.command.config
-    if definition.command.load().training.monitor != name:
-        message = f"{name} is computed where it is monitored: write `training: {{monitor: {name}}}` in {config}"
-        place = definition.metric.place
-        yield place.problem("metric.name", message) if place is not None else Problem("metric.name", message)
+    if definition.command.load().training.monitor != metric.name:
+        monitor = f"write `training: {{monitor: {metric.name}}}` in {definition.command.config}"
+        yield metric.problem(f"{metric.name} is computed where it is monitored: {monitor}")
+
+
+def _without_validation(definition: SweepDefinition) -> Iterator[Problem]:
+    """A problem when the metric is of validation data, and the trials, or some of them, hold none out."""
+    metric = definition.metric
+    if not metric.name.startswith("val_"):
+        return
+    setting = [each for each in definition.parameters if each.path in ("data", "data.validation")]
+    base = definition.command.load()
+    if not setting and base.data.validation == 0:
+        written = base.problem("data.validation", "")
+        where = f" in {written.source}:{written.line}" if written.line is not None else ""
+        yield metric.problem(
+            f"no trial has {metric.name}: data.validation is 0{where}; 0.1 there, or data.validation=0.1 after "
+            f"{definition.path} on the command line, holds a tenth of the training data out"
+        )
+    for parameter in setting:
+        values = parameter.distribution.examples()
+        tried = [_tried(definition, parameter, value, {}) for value in values]
+        without = [at for at, each in enumerate(tried) if isinstance(each, Config) and each.data.validation == 0]
+        # An interval may begin at 0, which no trial draws.
+        if isinstance(parameter.distribution, Choice) or len(without) == len(values):
+            for at in without:
+                place = parameter.places[at] if at < len(parameter.places) else parameter.place
+                message = f"{override(parameter.path, values[at])}: such a trial has no {metric.name}; more than 0 has"
+                yield place.problem(parameter.label, message)
+
+
+def require_accuracy(definition: SweepDefinition, dataset: Dataset) -> None:
+    """Raises ConfigError when the metric is an accuracy and the data of all trials has no classes."""
+    metric = definition.metric
+    is_same_data = not any(each.path.startswith("data") for each in definition.parameters)
+    if metric.name.endswith("_accuracy") and is_same_data and dataset.task == "regression":
+        raise ConfigError([metric.problem(f"no trial has {metric.name}: {dataset.name} is regression; use val_loss")])
 
 
 def _with_fractions(definition: SweepDefinition, parameter: Parameter, warnings: list[str]) -> Parameter:

@@ -176,4 +176,4 @@ def _collapsed(history: list[dict[str, float]], chance: float | None) -> bool:
     if not history or chance is None:
         return False
     accuracy = history[-1].get("val_accuracy", history[-1].get("train_accuracy"))
-    return accuracy is not None and accuracy <= chance
+    return accuracy is not None and accuracy < chance

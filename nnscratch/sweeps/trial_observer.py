@@ -74,7 +74,7 @@ class TrialObserver(Observer):
         """Epochs that the study does not know of yet, and the metric after them."""
         self.run: RunDirectory | None = None
         self.chance: float | None = None
-        """The largest accuracy that tells nothing; None when nothing is classified."""
+        """The accuracy below which nothing is told apart; None when nothing is classified."""
 
     def begin(self, training: Training) -> None:
         epochs, progress = training.config.training.epochs, training.trainer.progress
@@ -127,10 +127,15 @@ class TrialObserver(Observer):
 
 
 def chance_level(splits: Splits) -> float | None:
-    """The accuracy of always guessing the largest class, with a margin for luck; None for regression."""
+    """The accuracy below which no class is told from another: that of the largest class, and a margin for luck.
+
+    The margin is at most half of the way to 1, which is never luck. None for regression, and where there is one class.
+    """
     examples = splits.validation if splits.validation is not None else splits.train
     targets = examples.targets[examples.rows]
     if targets.ndim != 1:
         return None
     p = float(np.bincount(targets).max() / len(targets))
-    return p + min(3.0 * math.sqrt(p * (1.0 - p) / len(targets)), CHANCE_MARGIN)
+    if p == 1.0:
+        return None
+    return p + min(3.0 * math.sqrt(p * (1.0 - p) / len(targets)), CHANCE_MARGIN, (1.0 - p) / 2)

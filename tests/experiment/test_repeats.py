@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from nnscratch.cli import main
-from nnscratch.config.assembly import prepare
-from nnscratch.config.config import config_from_mapping, load_config
-from nnscratch.errors import Interrupted, UsageError, UserError
+from nnscratch.config.assembly import Assembly, prepare
+from nnscratch.config.config import Config, config_from_mapping, load_config
+from nnscratch.errors import ConfigError, Interrupted, UsageError, UserError
 from nnscratch.experiment.observer import Observer
 from nnscratch.experiment.repeats import How, parse_seeds, repeat
 from nnscratch.experiment.train import train
@@ -139,6 +139,32 @@ def test_a_diverged_run_is_told_and_left_out_of_the_mean(tmp_path: Path) -> None
     assert "left out of the mean, since they diverged: seed 2" in summary.to_text()
 
 
+def test_what_no_run_of_a_group_can_be_trained_with_is_said_before_there_is_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="120 examples cannot be cut into 130 folds"):
+        run_group(tmp_path, folds=130)
+    with pytest.raises(ConfigError, match="batch_size: 97 is larger than the training split, which has 96") as caught:
+        run_group(tmp_path, seeds=(1, 2), training={"epochs": 1, "batch_size": 97})
+    assert "runs" not in str(caught.value)  # but the config that was given
+    with pytest.raises(ConfigError, match="batch_size: 50 is larger than the training split, which has 48"):
+        run_group(tmp_path, folds=2, training={"epochs": 1, "batch_size": 50})
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_group_of_which_no_run_can_begin_leaves_no_folder(
+    tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nnscratch.experiment.repeats._prepared", prepared_without_looking)
+    with pytest.raises(UserError, match="120 examples cannot be cut into 130 folds"):
+        run_group(tmp_path, folds=130, workers=workers)
+    assert list((tmp_path / "runs").iterdir()) == []
+    assert run_group(tmp_path, folds=3).path.name == "tiny"
+
+
+def prepared_without_looking(config: Config, folds: int | None, workplace: Workplace, display: Display) -> Assembly:
+    return prepare(config, workplace, display)
+
+
 def test_runs_of_different_data_are_not_averaged(tmp_path: Path) -> None:
     run_group(tmp_path, seeds=(1, 2))
     group = RunGroup.open(tmp_path / "runs" / "tiny")
@@ -186,6 +212,22 @@ def test_no_interval_of_an_accuracy_passes_0_or_100_per_cent(tmp_path: Path) -> 
     assert low.to_dict()["low"] == 0
     assert "82.9 to 100.0" in found.to_text()
     assert found.to_dict()["differences"][0]["interval"]["low"] == -1
+
+
+def test_groups_whose_figures_are_all_alike_have_no_interval_and_say_so(tmp_path: Path) -> None:
+    run_group(tmp_path, seeds=(1, 2, 3))
+    run_group(tmp_path, seeds=(1, 2, 3), l2=0.01)
+    runs = tmp_path / "runs"
+    rewrite_scores(runs / "tiny", {1: 0.99, 2: 0.99, 3: 0.99})
+    rewrite_scores(runs / "tiny-2", {1: 1.0, 2: 1.0, 3: 1.0})
+    found = compared(tmp_path, ["tiny", "tiny-2"])
+    (_, alike), _ = found.groups
+    assert alike.headline() == "test 99.00 % (3 seeds, no interval: all 3 are alike)"
+    assert "±" not in alike.to_text()
+    assert (alike.to_dict()["no_interval"], "low" in alike.to_dict()) == ("all 3 are alike", False)
+    assert "tiny-2 - tiny: +1 points (3 pairs): no interval, all 3 are alike" in found.to_text()
+    (difference,) = found.to_dict()["differences"]
+    assert (difference["no_interval"], difference["interval"]["low"]) == ("all 3 are alike", None)
 
 
 def test_two_groups_are_compared_in_pairs_of_one_seed(tmp_path: Path) -> None:

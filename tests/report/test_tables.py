@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from nnscratch.report.tables import (
@@ -77,6 +79,16 @@ def test_the_runs_table_shows_a_dash_for_what_is_not_known_yet() -> None:
     rows = runs_table(runs).rows
     assert rows[0] == ("a", "cifar10", "1,707,274", "50 of 60", "41", "57.40 %", "57.12 %", "3 min 05 s", "completed")
     assert rows[1] == ("b", "houses", "-", "-", "-", "-", "-", "-", "running")
+
+
+def test_what_is_no_accuracy_is_called_by_its_name_in_the_runs_table() -> None:
+    houses = RunSummary("a", "houses.csv", "completed", "loss", validation=0.0123, test=0.0057)
+    rows = runs_table([houses, replace(houses, test_r2=0.993), replace(houses, test_deviation=0.0021)]).rows
+    assert [row[5:7] for row in rows] == [
+        ("loss 0.0123", "loss 0.0057"),
+        ("loss 0.0123", "R2 0.993"),
+        ("loss 0.0123", "loss 0.006 ± 0.002"),
+    ]
 
 
 def test_differences_of_configs_are_dotted_paths_whose_values_differ() -> None:

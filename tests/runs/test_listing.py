@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from nnscratch.cli import main
+from nnscratch.report.formats import decimal
 from nnscratch.report.values import TimedAccuracy
 from nnscratch.runs.checkpoint import Checkpoint, load_checkpoint
 from nnscratch.runs.comparison import compare_runs
@@ -103,11 +104,24 @@ def test_trials_of_sweeps_are_listed_on_request(capsys: pytest.CaptureFixture[st
     assert everything == {"shapes", "sweeps/first/trial-0001"}
 
 
-def test_regression_runs_are_listed_by_their_loss(regression_run: Path) -> None:
-    ((_, summary),) = list_runs(regression_run.parent).runs
+def test_regression_runs_are_listed_by_their_r2_and_older_ones_by_a_loss_that_is_called_one(
+    regression_run: Path,
+) -> None:
+    listed = list_runs(regression_run.parent)
+    ((_, summary),) = listed.runs
     assert summary.metric == "loss"
     assert summary.validation is not None
     assert summary.test is not None
+    assert summary.test_r2 is not None
+    assert f"loss {decimal(summary.validation)}  R2 {decimal(summary.test_r2)}" in listed.to_text()
+    metrics = regression_run / "metrics.jsonl"
+    test = json.loads(metrics.read_text().splitlines()[-1])
+    assert list(test) == ["record", "epoch", "test_loss", "test_mean_absolute_error", "test_r2"]
+    metrics.write_text(metrics.read_text().replace("test_r2", "unknown"))
+    assert (
+        f"loss {decimal(summary.validation)}  loss {decimal(summary.test)}"
+        in list_runs(regression_run.parent).to_text()
+    )
 
 
 def test_an_empty_folder_says_how_to_make_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -187,6 +201,31 @@ def test_accuracy_against_time_has_a_point_per_config_the_mean_over_its_seeds(
     assert [point.accuracy for point in drawn] == pytest.approx([0.6, 0.9])
     assert all(point.minutes > 0 for point in drawn)
     assert {point.group for point in drawn} == {"shapes"}
+
+
+def test_tables_are_named_by_their_files_and_different_ones_of_one_name_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch, shapes_run: Path, tmp_path: Path
+) -> None:
+    drawn: list[TimedAccuracy] = []
+    monkeypatch.setattr("nnscratch.report.sweeps.accuracy_against_time", lambda points, path: drawn.extend(points))
+    origins = {"wide": "a/fish.csv", "deep": "a/fish.csv", "narrow": "a/birds.csv"}
+    runs = [second_run(shapes_run, name, "[8]", f"[{width}]") for width, name in enumerate(origins, 9)]
+    for name, origin in origins.items():
+        digest = origin[-7] * 64
+        dataset = {"name": "csv", "origin": origin, "digest": digest}
+        change_meta(shapes_run.parent / name, dataset=dataset)
+
+    def compared() -> list[str]:
+        drawn.clear()
+        compare_runs([str(run) for run in runs], tmp_path, tmp_path / "t.png", against_time=True)
+        return [point.group for point in drawn]
+
+    assert {row.name: row.data for _, row in list_runs(shapes_run.parent).runs}["narrow"] == "birds.csv"
+    assert compared() == ["fish.csv", "fish.csv", "birds.csv"]
+    change_meta(runs[1], dataset={"name": "csv", "origin": "b/fish.csv", "digest": "1" * 64})
+    assert compared() == ["a/fish.csv", "b/fish.csv", "birds.csv"]
+    change_meta(runs[2], dataset={"name": "csv"})  # of a run from before the place was kept
+    assert compared()[2] == "csv"
 
 
 def test_runs_that_were_never_tested_leave_nothing_to_draw_against_time(

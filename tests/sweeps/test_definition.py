@@ -251,6 +251,11 @@ def test_text_in_the_command_may_look_like_a_number(
         ({"parameters": {"l2": {"distribution": "int_uniform", "min": 0.5, "max": 3}}}, "expected a whole number"),
         ({"parameters": {"seed": {"min": 0, "max": 2**63 - 1}}}, "to 9,007,199,254,740,992"),
         ({"method": "grid", "parameters": {"seed": {"min": 0, "max": 10**9}}}, "1,000,000,001 combinations"),
+        (
+            {"parameters": {"data.validation": {"values": [0.1, 0]}}},
+            "data.validation=0: such a trial has no val_accuracy; more than 0 has",
+        ),
+        ({"parameters": {"data.validation": {"value": 0}}}, "such a trial has no val_accuracy"),
         ({"command": None}, "command: is required"),
         ({"command": ["python", "train.py"]}, "does not run `nnscratch train CONFIG`"),
         ({"command": ["nnscratch", "train", "${args}"]}, "names no config after `train`"),
@@ -264,6 +269,25 @@ def test_what_is_wrong_with_a_sweep_file_is_said(
     with pytest.raises(ConfigError) as caught:
         load_sweep(write_sweep(tmp_path, **changes))
     assert said in str(caught.value)
+
+
+def test_a_metric_of_validation_data_that_no_trial_holds_out_is_refused_where_the_sweep_names_it(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    config = {"data": {"dataset": {"name": "shapes", "train": 200, "test": 50}, "validation": 0}}
+    with pytest.raises(
+        ConfigError, match=r"no trial has val_accuracy: data.validation is 0 in .*base.yaml:1;"
+    ) as caught:
+        load_sweep(write_sweep(tmp_path, config))
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.source) == ("metric.name", str(tmp_path / "sweep.yaml"))
+    held_out = {"data.validation": {"min": 0.0, "max": 0.3}}  # of which no trial draws the very beginning
+    for changes, overrides in (
+        ({"metric": {"name": "train_loss", "goal": "minimize"}}, []),
+        ({"parameters": held_out}, []),
+        ({}, ["data.validation=0.1"]),
+    ):
+        load_sweep(write_sweep(tmp_path, config, **changes), overrides=overrides)
 
 
 NUMBERS = {

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nnscratch.cli import main
 from nnscratch.config.config import load_config
+from nnscratch.config.data import Splits
 from nnscratch.errors import ConfigError, Interrupted, UsageError, UserError
 from nnscratch.experiment.train import train
 from nnscratch.host.display import Display
@@ -24,7 +26,8 @@ from nnscratch.sweeps.command_line import SweepOptions, _interrupted, sweep
 from nnscratch.sweeps.estimate import SweepEstimate
 from nnscratch.sweeps.outcome import SweepSummary, draw
 from nnscratch.sweeps.sweep_file import load_sweep
-from nnscratch.sweeps.trial_observer import TrialStop
+from nnscratch.sweeps.trial_observer import TrialStop, chance_level
+from nnscratch.training.examples import Examples
 
 WriteSweep = Callable[..., Path]
 
@@ -146,6 +149,36 @@ def test_a_network_that_learned_nothing_is_flagged_as_collapsed(write_sweep: Wri
     result = run(write_sweep(tmp_path, run_cap=1, parameters=parameters))
     (trial,) = result.trials
     assert (trial.status, trial.collapsed, trial.note) == ("completed", True, "collapsed to chance level")
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_sweep_by_accuracy_of_data_without_classes_ends_before_its_first_trial(
+    dry_run: bool, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("a,y\n" + "".join(f"{row},{row / 7}\n" for row in range(60)))
+    data = {"dataset": {"name": "csv", "target": "y", "task": "regression"}, "path": str(table), "validation": 0.2}
+    file = write_sweep(tmp_path, {"data": data, "loss": "mean_squared_error"})
+    with pytest.raises(ConfigError, match="no trial has val_accuracy: csv is regression; use val_loss"):
+        run(file, dry_run=dry_run)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("of_the_rare_class", "of_all", "expected"),
+    [
+        (50, 100, 0.52),  # luck reaches 0.65, two points of which are taken for it
+        (10, 100, 0.92),
+        (1, 100, 0.995),  # half of the way to 1: who finds the one has learned something
+        (0, 100, None),  # one class: there is nothing to tell apart
+    ],
+)
+def test_no_network_without_a_mistake_has_collapsed_however_rare_a_class_is(
+    of_the_rare_class: int, of_all: int, expected: float | None
+) -> None:
+    targets = np.repeat([0, 1], [of_all - of_the_rare_class, of_the_rare_class])
+    examples = Examples(np.zeros((of_all, 1), np.float32), targets, np.arange(of_all))
+    assert chance_level(Splits(examples, None, None)) == (expected if expected is None else pytest.approx(expected))
 
 
 def test_hyperband_stops_the_worse_trials_at_a_band(write_sweep: WriteSweep, tmp_path: Path) -> None:

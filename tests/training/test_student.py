@@ -32,6 +32,17 @@ def test_the_interval_of_three_figures_is_four_standard_errors_wide_on_each_side
     assert found.high == pytest.approx(0.899 + 4.302653 * 0.003 / math.sqrt(3))
 
 
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [([0.99], "one figure alone"), ([0.99] * 3, "all 3 are alike"), ([0.75 - 0.74, 0.81 - 0.8], "all 2 are alike")],
+)
+def test_figures_that_are_all_alike_have_no_interval(values: list[float], why: str) -> None:
+    found = interval(values, least=0, most=1)
+    assert (found.low, found.high, found.why_none) == (None, None, why)
+    assert not found.is_clear
+    assert interval([0.99, 0.991]).why_none is None
+
+
 def test_the_interval_of_a_share_ends_at_none_and_at_all() -> None:
     # 0.5 +- 4.302653 * 0.5 / sqrt(3) would be -0.742 to 1.742.
     found = interval([0.0, 0.5, 1.0], least=0, most=1)

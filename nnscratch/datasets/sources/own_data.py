@@ -9,6 +9,9 @@ from nnscratch.datasets.download import Progress
 from nnscratch.datasets.formats.folder import natural, refuse_endless
 from nnscratch.errors import ConfigError, DataError, Problem
 
+OWN_DATA = ("csv", "npz", "image_folder")
+"""Sources of whatever lies at `data.path`: their name says nothing of what that is."""
+
 
 class LargeSource(Source):
     """A source whose rows need not be in memory."""

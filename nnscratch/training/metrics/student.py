@@ -20,13 +20,23 @@ MOST_REPETITIONS = 1000
 
 @dataclass(frozen=True)
 class Interval:
-    """The mean of some figures, their standard deviation, and the 95 % interval of the mean; of one figure the mean."""
+    """The mean of some figures, their standard deviation, and the 95 % interval of the mean.
+
+    Of one figure the mean alone; of figures that are all alike no interval: they do not say how far others would lie.
+    """
 
     mean: float
     count: int
     deviation: float | None = None
     low: float | None = None
     high: float | None = None
+
+    @property
+    def why_none(self) -> str | None:
+        """Why there is no interval; None when there is one."""
+        if self.low is not None:
+            return None
+        return "one figure alone" if self.count < 2 else f"all {self.count} are alike"
 
     @property
     def is_clear(self) -> bool:
@@ -39,6 +49,8 @@ def interval(
 ) -> Interval:
     """The mean of the values, and its 95 % interval: mean +- t s sqrt(1/n + overlap), t of n - 1 degrees of freedom.
 
+    Values that are all alike have none: one of no width would be a certainty that they do not give.
+
     It ends at `least` and `most`, which no mean of such values can pass: a share's at 0 and 1.
 
     `overlap` is 0 for independent figures. The folds of one data set are not: they share most of their training
@@ -49,6 +61,8 @@ def interval(
     if n < 2:
         return Interval(fmean(values), n)
     mean, deviation = fmean(values), stdev(values)
+    if math.isclose(min(values), max(values), rel_tol=1e-9, abs_tol=1e-12):  # differences of figures are rounded
+        return Interval(mean, n, 0.0)
     half = quantile(1 - (1 - CONFIDENCE) / 2, n - 1) * deviation * math.sqrt(1 / n + overlap)
     return Interval(mean, n, deviation, max(least, mean - half), min(most, mean + half))
 
