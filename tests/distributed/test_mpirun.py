@@ -76,7 +76,7 @@ name: pair
 method: grid
 metric: {name: val_loss, goal: minimize}
 command: ["${env}", nnscratch, train, config.yaml, "${args_no_hyphens}"]
-parameters: {training.epochs: {value: 5}, seed: {values: [1, 2]}}
+parameters: {training.epochs: {value: 3}, seed: {values: [1, 2]}}
 """
 SLOW = """
 import time

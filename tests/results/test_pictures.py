@@ -141,8 +141,9 @@ def test_without_its_data_a_run_is_drawn_as_far_as_possible(
 
 
 def test_a_report_that_shows_the_data_stays_when_the_data_is_gone(
-    capsys: pytest.CaptureFixture[str], regression_run: Path
+    capsys: pytest.CaptureFixture[str], regression_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("nnscratch.results.plot.draw_run", lambda *_: {})
     main(["plot", str(regression_run), "--quiet"])
     before = (regression_run / "report.html").read_bytes()
     (regression_run.parent.parent / "table.csv").unlink()
@@ -175,7 +176,7 @@ def test_a_full_disk_at_the_plots_is_a_warning_not_a_failed_run(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("nnscratch.report.style.write_atomically", full)
+    monkeypatch.setattr("nnscratch.report.picture_files.write_atomically", full)
     main(["train", str(drawn_run / "config.yaml"), "--runs-dir", str(tmp_path), "--threads", "1", "--quiet"])
     assert "No space left on device" in capsys.readouterr().err
     assert json.loads((tmp_path / "little" / "meta.json").read_text())["status"] == "completed"

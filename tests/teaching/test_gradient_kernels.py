@@ -76,7 +76,8 @@ def check(kernel: str, cases: list[list[object]]) -> None:
 
 @pytest.mark.parametrize("kernel", ["Prescott", "Haswell", "SkylakeX"])
 def test_small_networks_pass_with_the_kernels_that_differ_most(kernel: str) -> None:
-    if [library["architecture"] for library in blas_libraries()] == [NAMES.get(kernel, kernel)]:
+    # SciPy, which other tests import, brings an OpenBLAS of its own.
+    if NAMES.get(kernel, kernel) in {each["architecture"] for each in blas_libraries() if "numpy" in each["filepath"]}:
         pytest.skip(f"these are the {kernel} kernels, with which all other tests multiply")
     check(kernel, SMALL)
 
