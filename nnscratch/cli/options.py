@@ -38,7 +38,7 @@ Target = Annotated[
 ]
 DataFields = Annotated[
     list[str] | None,
-    typer.Argument(metavar="FIELD=VALUE", help="How --data is read: data.dataset.FIELD=VALUE."),
+    typer.Argument(metavar="FIELD=VALUE", help="How the data is read: data.dataset.FIELD=VALUE."),
 ]
 
 # Where it works, and with what.

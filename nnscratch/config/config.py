@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -177,6 +178,14 @@ def differences(left: Config, right: Config) -> dict[str, tuple[Value, Value]]:
     return {path: (a.get(path), b.get(path)) for path in dict.fromkeys((*a, *b)) if a.get(path) != b.get(path)}
 
 
+def _how_to_begin(path: Path) -> str:
+    """The command that writes a config: for the table, where one stands in the place of a config."""
+    if path.suffix.lower() not in (".csv", ".tsv", ".txt"):
+        return "`nnscratch init` writes a config to start from"
+    written = shlex.quote(path.with_suffix(".yaml").name)
+    return f"`nnscratch init {written} --data {shlex.quote(str(path))}` writes a config for it"
+
+
 def _config(
     root: Node,
     overrides: Sequence[str],
@@ -189,12 +198,7 @@ def _config(
     if not isinstance(root.content, dict):
         empty = root.content is None
         message = "is empty" if empty else "is not a config: expected fields such as `data:` and `model:`"
-        path = Path(root.place.source)
-        is_data = path.suffix.lower() in (".csv", ".tsv", ".txt")
-        command = f"nnscratch init {path.with_suffix('.yaml').name} --data {path}" if is_data else "nnscratch init"
-        raise ConfigError(
-            [root.place.problem("", message)], f"`{command}` writes a config {'for it' if is_data else 'to start from'}"
-        )
+        raise ConfigError([root.place.problem("", message)], _how_to_begin(Path(root.place.source)))
     if {"method", "parameters"} & root.content.keys() and not {"model", "data"} & root.content.keys():
         raise ConfigError([root.place.problem("", "is a sweep, not a config")], "`nnscratch sweep FILE` runs it")
     check_plugins(root, folder)

@@ -25,6 +25,8 @@ from nnscratch.runs.loaded import LoadedRun, load_run, use_threads_of
 from nnscratch.training.evaluation import Score
 from nnscratch.training.examples import Examples
 
+NARROWEST, WIDEST = 3.149, 39.371
+"""8 cm and 100 cm in inches, give or take what rounding makes of them."""
 INCHES = {"cm": 1 / 2.54, "mm": 1 / 25.4, "in": 1.0, "pt": 1 / 72}
 
 
@@ -128,9 +130,9 @@ def _inches(width: str) -> float:
     """`8.5cm`, `85mm`, `3.35in` or `240pt` in inches, from a column of a paper on: less has no room for the letters."""
     parts = re.fullmatch(r"(\d{1,4}(?:\.\d{1,6})?) ?(cm|mm|in|pt)", width)
     inches = float(parts[1]) * INCHES[parts[2]] if parts else 0.0
-    if not 3.149 <= inches <= 39.371:
+    if not NARROWEST <= inches <= WIDEST:
         problem = f"--width {width} is no width from 8cm to 100cm"
-        smaller = "draw it 8cm wide, and make it smaller where it is shown" if 0 < inches < 8 else ""
+        smaller = "draw it 8cm wide, and make it smaller where it is shown" if 0 < inches < NARROWEST else ""
         raise UsageError(problem, smaller or "with its unit: 8.5cm, 85mm, 3.35in, 240pt")
     return inches
 

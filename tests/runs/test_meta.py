@@ -7,12 +7,16 @@ import json
 import os
 import subprocess
 import sys
+from inspect import getsource
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
 from nnscratch.cli import main
+from nnscratch.component import catalogue
+from nnscratch.datasets.dataset import Source
+from nnscratch.datasets.sources.own_data import OWN_DATA
 from nnscratch.host.machine import Machine, describe
 from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
@@ -181,3 +185,12 @@ def test_only_runs_knows_what_is_called_how_inside_a_run() -> None:
         if constants & names and path.parent.name != "runs":
             spelled[path.name] = constants & names
     assert spelled == {"cpu.py": {layout.META}}
+
+
+def test_the_data_of_every_source_that_needs_a_path_is_called_by_its_file() -> None:
+    needing = {
+        name for name, kind in catalogue(Source).items() if "required_path(" in getsource(sys.modules[kind.__module__])
+    }
+    assert needing == set(OWN_DATA)
+    assert {Data(name, "here/houses").label for name in needing} == {"houses"}
+    assert Data("cifar10", "binary batches in data").label == "cifar10"

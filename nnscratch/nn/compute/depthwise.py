@@ -25,7 +25,7 @@ class Depthwise(Correlation):
     neighbours. The kernel is b = q s + p columns wide, filled up with zeros.
     """
 
-    FLOATS = 1 << 20  # of the padded images of a block: they stay in cache
+    FLOATS = 1 << 20  # of the padded images of a block: they stay in cache, and threads rarely wait for the interpreter
 
     def __init__(self, geometry: Geometry) -> None:
         super().__init__(geometry)
