@@ -43,6 +43,8 @@ class ColumnDescription:
     gaps: int = 0
     filled_with: str = ""
     """What stands in for a gap, in words: "median 28"."""
+    unit: str = ""
+    """What stands behind its numbers: "kg"."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def encode(
         if kind == "number":
             column = {**column, "decimal": marks[name], "pattern": patterns[marks[name]]}
         for index, row in enumerate(rows):
-            cell = row[name]
+            cell = without_unit(row[name], column)
             text = "" if cell is None or cell != cell else str(cell).strip()
             wrong = ""
             is_gap = text.lower() in gaps or text == column.get("gap")
@@ -56,10 +56,12 @@ def decimal_marks(rows: Any, columns: Any, patterns: Any, gaps: Any) -> dict[str
     """
     import re
 
-    trained = {each["name"]: each["decimal"] for each in columns if each["kind"] == "number"}
+    numbers = {each["name"]: each for each in columns if each["kind"] == "number"}
+    trained = {name: each["decimal"] for name, each in numbers.items()}
     fitting, needed = {}, {}
     for name in rows[0] if rows else ():
-        cells = {row[name].strip() for row in rows if isinstance(row.get(name), str)}
+        texts = {row[name] for row in rows if isinstance(row.get(name), str)}
+        cells = {without_unit(text.strip(), numbers.get(name, {})) for text in texts}
         known = [cell for cell in cells if cell.lower() not in gaps]
         points, commas = (sum(re.match(patterns[mark], cell) is not None for cell in known) for mark in ".,")
         if points != commas:
@@ -72,6 +74,13 @@ def decimal_marks(rows: Any, columns: Any, patterns: Any, gaps: Any) -> dict[str
         is_other = len(changed) > list(needed.values()).count(own)
         marks[name] = fitting.get(name, {".": ",", ",": "."}[own] if is_other else own)
     return marks
+
+
+def without_unit(cell: Any, column: Any) -> Any:
+    """A cell of text without the unit that stands behind the column's numbers."""
+    import re
+
+    return re.sub(column["unit"], r"\1", cell.strip()) if "unit" in column and isinstance(cell, str) else cell
 
 
 def column_features(values: Array, column: Any) -> Array:

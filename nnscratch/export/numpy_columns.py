@@ -9,7 +9,7 @@ import numpy as np
 
 from nnscratch.datasets.tables.columns import Boolean, Column, Date, Number
 from nnscratch.datasets.tables.encoding import TableEncoding
-from nnscratch.datasets.tables.text import GAPS, UNITS, WORDS, number_pattern
+from nnscratch.datasets.tables.text import CURRENCIES, GAPS, WORDS, number_pattern, unit_pattern
 from nnscratch.export import column_formulas, formulas
 from nnscratch.export.numpy_layers import Module
 from nnscratch.export.onnx_columns import raw
@@ -20,6 +20,7 @@ ISO = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:
 FORMULAS = (
     column_formulas.encode,
     column_formulas.decimal_marks,
+    column_formulas.without_unit,
     column_formulas.column_features,
     column_formulas.read_number,
     column_formulas.read_boolean,
@@ -78,7 +79,8 @@ def _said(column: Column) -> dict[str, Any]:
     said = column.to_dict()
     match column:
         case Number():
-            said["units"] = rf"{UNITS}|[%\s\u00a0\u2009\u202f'’]"
+            said |= {"unit": unit_pattern(column.unit)} if column.unit else {}
+            said["units"] = rf"{CURRENCIES}|[%\s\u00a0\u2009\u202f'’]"
         case Boolean():
             codes = {word: code for pair in WORDS for code, word in enumerate(pair)}
             said["codes"] = codes | {word: code for code, word in enumerate(column.words)}

@@ -109,6 +109,7 @@ def _column(column: ColumnDescription) -> str:
     said: str = column.kind
     if column.kind == "left out" and column.why:
         said += f": {column.why}"
+    said += f", in {column.unit}" if column.unit else ""
     if column.levels:
         shown = ", ".join(f"{shorten(name, 16)} {count(number)}" for name, number in column.levels[:MOST_LEVELS])
         said += f": {shown}" + (f" and {len(column.levels) - MOST_LEVELS} more" * (len(column.levels) > MOST_LEVELS))

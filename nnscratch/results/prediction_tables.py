@@ -156,6 +156,7 @@ def with_marks_of(table: TextTable, encoding: TableEncoding) -> TableEncoding:
     """
     from nnscratch.datasets.tables.decimal_marks import needed_marks
     from nnscratch.datasets.tables.parsing import OTHER, fitting_mark
+    from nnscratch.datasets.tables.units import without_unit
 
     need, _ = needed_marks(table)
     placed = list(zip(encoding.places(table), encoding.columns, strict=True))
@@ -166,7 +167,8 @@ def with_marks_of(table: TextTable, encoding: TableEncoding) -> TableEncoding:
             own, other = column.decimal, OTHER[column.decimal]
             changed = [each for each in need[other] if trained.get(each) != other]
             mark = other if len(changed) > len(need[own]) else own
-            column = replace(column, decimal=fitting_mark(table.columns[place], mark))
+            cells = without_unit(table.columns[place], column.unit)
+            column = replace(column, decimal=fitting_mark(cells, mark))
         columns.append(column)
     return TableEncoding(replace(encoding.schema, columns=tuple(columns)))
 

@@ -390,10 +390,10 @@ def test_a_model_py_reads_a_table_of_text_dates_and_gaps_as_predict_does(
 
 
 def run_of_a_german_table(folder: Path) -> Path:
-    """A run of a table in Windows-1252 with decimal commas and a text for gaps, exported to folder/numpy."""
+    """A run of a table in Windows-1252 with decimal commas, a text for gaps and a unit, exported to folder/numpy."""
     lines = ["größe;stadt;netto;t"]
     sizes = ["unbekannt" if row in (3, 40) else f"{row},{row % 7}" for row in range(60)]
-    lines += [f"{sizes[row]};{('Köln', 'Bonn')[row % 2]};{row % 9},25;{'ab'[row % 3 // 2]}" for row in range(60)]
+    lines += [f"{sizes[row]};{('Köln', 'Bonn')[row % 2]};{row},25 kg;{'ab'[row % 3 // 2]}" for row in range(60)]
     (folder / "table.csv").write_bytes("\r\n".join(lines).encode("cp1252"))
     data = {"dataset": {"name": "csv", "target": "t"}, "path": str(folder / "table.csv")}
     settings = {
@@ -417,7 +417,7 @@ def test_a_model_py_reads_encodings_and_decimal_marks_as_predict_does(
     model = nnscratch.load(run_of_a_german_table(tmp_path))
     header = "größe,stadt,netto,other"
     tables = {
-        "points.csv": f"{header}\n1.5,Köln,2.25,\n\n88.5,Bonn,1.75,7\n".encode(),
+        "points.csv": f"{header}\n1.5,Köln,2.25kg,\n\n88.5,Bonn,1.75,7\n".encode(),
         "open.csv": f'{header}\n"1,234",Köln,5,"2,5"\n"1,234",Köln,5,"2,5"\n'.encode("utf-16"),  # as `other` says
         "thousands.csv": f'{header}\n"1,234",Köln,5.5,2.5\n'.encode("utf-8-sig"),
         "other.csv": f'{header}\n"1,234",Köln,5,2.5\n'.encode(),

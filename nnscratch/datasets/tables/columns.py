@@ -100,6 +100,8 @@ class Number(Column):
     centre: float = 0.0
     gap: str = ""
     """A text that stands for a gap in this column, beside those that do everywhere."""
+    unit: str = ""
+    """What stands behind its numbers, and may be left out: kg."""
 
     def fit(self, values: Values, missing: Missing) -> Number:
         fitted = super().fit(values, missing)
@@ -108,18 +110,20 @@ class Number(Column):
 
     def read(self, cells: polars.Series) -> tuple[Values, NDArray[np.bool_]]:
         from nnscratch.datasets.tables.parsing import read_numbers, stripped
+        from nnscratch.datasets.tables.units import without_unit
 
-        values, bad = read_numbers(cells, self.decimal)
+        values, bad = read_numbers(without_unit(cells, self.unit), self.decimal)
         if self.gap and bad.any():
             bad &= (stripped(cells) != self.gap).to_numpy()
         return values, bad
 
     def to_dict(self) -> dict[str, Any]:
-        # Without a gap of its own a column is written, and digested, as before there were any.
-        return {name: value for name, value in super().to_dict().items() if (name, value) != ("gap", "")}
+        # Without a gap and a unit of its own a column is written, and digested, as before there were any.
+        return {name: value for name, value in super().to_dict().items() if value or name not in ("gap", "unit")}
 
     def expected(self, cell: str) -> str:
         words = "a number" if self.decimal == "." else "a number with a decimal comma"
+        words += f" or one in {self.unit}" if self.unit else ""
         is_too_large = re.match(number_pattern(self.decimal), cell.strip())
         return f"{words} between -{LARGEST:.1e} and {LARGEST:.1e}, as float32 holds" if is_too_large else words
 

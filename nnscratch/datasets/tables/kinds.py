@@ -26,7 +26,8 @@ from nnscratch.datasets.tables.parsing import (
     stripped,
 )
 from nnscratch.datasets.tables.reader import TextTable
-from nnscratch.datasets.tables.text import EXACT, LARGEST, UNITS, WORDS, Values
+from nnscratch.datasets.tables.text import CURRENCIES, EXACT, LARGEST, WORDS, Values
+from nnscratch.datasets.tables.units import unit_of, units_of, without_unit
 from nnscratch.errors import DataError
 
 FEW = 20
@@ -78,7 +79,7 @@ def decide(
             what = "written with leading zeros" if is_padded else "of more digits than a number has here"
             return Decision(decision.column, f"numbers {what}; {decision.why}")
         decision = _number(table, name, decimal, is_target)
-        return decision if decision.column is None else replace(decision, warning=_mixed_units(name, known))
+        return decision if decision.column is None else replace(decision, warning=_mixed_units(name, known, "%"))
     too_large = known.filter(pl.Series(bad)).cast(pl.Float64, strict=False).abs() > LARGEST
     is_almost = len(known) > FEW and bool(np.mean(bad) <= 0.1)
     if is_almost and not is_target and (taken := _with_own_gap(table, name, decimal, known.filter(pl.Series(bad)))):
@@ -91,16 +92,27 @@ def decide(
         return Decision(Boolean(name, words=words), f"{' and '.join(sorted(lower))}")
     if (date := _date(name, known)) is not None:
         return date
-    almost: Column = _almost_date(name, known) or Number(name, decimal=decimal)
+    return _text_or_almost(table, name, known, decimal, is_target)
+
+
+def _text_or_almost(table: TextTable, name: str, known: pl.Series, decimal: Decimal, is_target: bool) -> Decision:
+    """The kind of cells that are no numbers or dates as they stand: numbers with a unit, or text that may be meant."""
+    almost: Column = _almost_date(name, known) or as_number(table, name, decimal)
     _, bad = almost.read(known)
     if isinstance(almost, Date) and len(known) > FEW and np.mean(bad) <= 0.1:
         raise _not_of_kind(table, name, almost)
     decision = _text(table, name, known, is_target)
+    if isinstance(almost, Number) and not bad.any() and (len(known) > FEW or decision.column is None):
+        why = f"every cell is a number, {almost.unit} behind it"
+        return Decision(almost, why, _mixed_units(name, known, almost.unit))
     fate = "is taken for a category" if decision.column is not None else "is left out"
     if notations := _date_notations(known):
         wrong = f"it has dates in {len(notations)} notations, such as {', '.join(map(repr, notations))}"
         remedy = "write them all alike, such as 2024-12-31, to have it as a date"
-    elif not bad.all() and np.mean(bad) < 0.5:
+    elif len(known) > FEW and len(units := units_of(known)) > 1:
+        wrong = f"its numbers have different texts behind them, {', '.join(map(repr, units))}"
+        remedy = "give all in one unit to have it as a number"
+    elif 0 < np.mean(bad) < 0.5:
         odd = [repr(cell) for cell in known.filter(pl.Series(bad)).sort()[:3]]
         wrong = f"{', '.join(odd)} {f'is no {almost.kind}' if len(odd) == 1 else f'are no {almost.kind}s'}"
         remedy = f"empty such cells to have it as a {almost.kind}"
@@ -151,16 +163,17 @@ def _are_compact_dates(known: Values) -> bool:
     return bool(np.all((distinct % 1 == 0) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)))
 
 
-def _mixed_units(name: str, known: pl.Series) -> str:
-    """What is to be said of a column with a percent sign in some cells alone, or with several currencies."""
-    percent = known.str.contains("%", literal=True)
-    others = known.filter(~percent)
-    if percent.any() and not others.str.contains(r"^[0.,]+$").all():
-        example = others.sort()[0]
+def _mixed_units(name: str, known: pl.Series, unit: str) -> str:
+    """What is to be said of a column whose unit or percent sign some cells lack, or with several currencies."""
+    has_unit = known.str.contains(unit, literal=True)
+    others = known.filter(~has_unit)
+    if has_unit.any() and not others.str.contains(r"^[0.,]+$").all():
+        called = "a percent sign" if unit == "%" else unit
         return (
-            f"column {name!r} has numbers with a percent sign and without: 12 % is read as 12, {example} as it stands"
+            f"column {name!r} has numbers with {called} and without: 12 {unit} is read as 12, {others.sort()[0]} as it "
+            "stands"
         )
-    found = known.str.extract(rf"({UNITS})").drop_nulls().unique().to_list()
+    found = known.str.extract(rf"({CURRENCIES})").drop_nulls().unique().to_list()
     units = {SAME_UNIT.get(unit, unit) for unit in found}
     if len(units) < 2:
         return ""
@@ -281,7 +294,9 @@ def _as_configured(table: TextTable, name: str, decimal: Decimal, kind: str) -> 
 
 def as_number(table: TextTable, name: str, decimal: Decimal) -> Number:
     """A column of numbers, with the decimal mark of the table or, where more of its cells have it, the other."""
-    return Number(name, decimal=fitting_mark(table.column(name), decimal))
+    cells = table.column(name)
+    unit = "" if cells.dtype == pl.Float64 else unit_of(known_cells(cells))
+    return Number(name, decimal=fitting_mark(without_unit(cells, unit), decimal), unit=unit)
 
 
 def _not_of_kind(table: TextTable, name: str, column: Column) -> DataError:

@@ -291,5 +291,6 @@ def _described(
             counts = np.bincount(values[values >= 0].astype(np.int64), minlength=len(words)).tolist()
             levels = tuple(sorted(zip(words, counts, strict=True), key=lambda pair: -pair[1]))
         gaps = int(np.isnan(values).sum())
-        found.append(ColumnDescription(name, decision.column.kind, decision.why, levels, gaps))  # type: ignore[arg-type]  # a kind of column is one of those
+        unit = decision.column.unit if isinstance(decision.column, Number) else ""
+        found.append(ColumnDescription(name, decision.column.kind, decision.why, levels, gaps, unit=unit))  # type: ignore[arg-type]  # a kind of column is one of those
     return tuple(found)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnscratch.datasets.tables.frames import pl
-from nnscratch.datasets.tables.text import GAPS, LARGEST, MINUS, UNITS, WORDS, Values, number_pattern
+from nnscratch.datasets.tables.text import CURRENCIES, GAPS, LARGEST, MINUS, WORDS, Values, number_pattern
 
 Bad = NDArray[np.bool_]
 Decimal = Literal[".", ","]
@@ -101,7 +101,7 @@ def _cleaned(text: pl.Series, decimal: str) -> pl.Series:
     is_number = text.str.contains(number_pattern(decimal))
     if not is_number.any():
         return pl.repeat(None, len(text), dtype=pl.Float64, eager=True)
-    plain = text.str.replace_all(f"[{MINUS}]", "-").str.replace_all(rf"{UNITS}|[%\s\u00a0\u2009\u202f'’]", "")
+    plain = text.str.replace_all(f"[{MINUS}]", "-").str.replace_all(rf"{CURRENCIES}|[%\s\u00a0\u2009\u202f'’]", "")
     plain = plain.str.replace(r"^\((.*)\)$", "-$1")
     plain = (
         plain.str.replace_all(",", "", literal=True)

@@ -25,8 +25,7 @@ GAPS = (
 WORDS = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"), ("0", "1"))
 """How people write no and yes, in small letters."""
 
-CURRENCY = "$€£¥₹₽₩"
-UNITS = rf"[{CURRENCY}]|USD|EUR|GBP|CHF|JPY"
+CURRENCIES = r"[$€£¥₹₽₩]|USD|EUR|GBP|CHF|JPY"
 EXACT = 2.0**53
 """Whole numbers from here on may share a float64."""
 SIGN = r"[+\-−–]?"
@@ -40,6 +39,8 @@ DIGITS = {
     ",": rf"(?:(?:\d+(?:,\d*)?|,\d+){_EXPONENT}|(?:[1-9]\d{{0,2}}(?:\.\d{{3}})+|{_BLANK_GROUPS})(?:,\d*)?)",
 }
 """The digits of a number by the decimal mark, with thousands separators or an exponent; 0,123 has neither."""
+UNIT = r"(?:[^\W\d_]|[°'\"′″])[^\d<>()]{0,14}[23²³]?"
+"""Letters, a degree or what feet and inches have; m2 and km/h are some."""
 MAYBE_THOUSANDS = rf"^{SIGN}[1-9]\d{{0,2}}\.\d{{3}}$"
 """Numbers with a point that mean another with a decimal comma: 1.234."""
 
@@ -49,8 +50,13 @@ def number_pattern(decimal: str) -> str:
 
     Parentheses make it negative, as accountants write.
     """
-    plain = rf"(?:(?:{UNITS})\s?)?{SIGN}{DIGITS[decimal]}\s?(?:%|{UNITS})?"
+    plain = rf"(?:(?:{CURRENCIES})\s?)?{SIGN}{DIGITS[decimal]}\s?(?:%|{CURRENCIES})?"
     return rf"^(?:{SIGN}\s?{plain}|\({plain}\))$"
+
+
+def unit_pattern(unit: str) -> str:
+    """The regular expression of a unit at the end of a cell, behind a digit; of longer ones also the plural."""
+    return rf"([\d.,])\s?{re.escape(unit)}{'s?' if len(unit) > 2 else ''}$"
 
 
 _NUMBER = re.compile("|".join(f"(?:{number_pattern(mark)})" for mark in DIGITS))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from nnscratch.datasets.dataset import Dataset
@@ -386,6 +387,69 @@ def test_one_text_that_comes_again_among_many_numbers_is_a_gap_and_said(tmp_path
         column(tmp_path, [*cells, "unbekannt", "unbekannt"], columns={"x": "number"})
 
 
+@pytest.mark.parametrize(
+    ("cells", "unit", "expected"),
+    [
+        ([f"{row} kg" for row in range(40)], "kg", list(range(40))),
+        ([f"{row}cm" for row in range(40)], "cm", list(range(40))),
+        ([f"{row},5 m²" for row in range(40)], "m²", [row + 0.5 for row in range(40)]),
+        ([f"€{row}.5M" for row in range(40)], "M", [row + 0.5 for row in range(40)]),
+        ([f"{row} km/h" for row in range(40)], "km/h", list(range(40))),
+        ([f"{row} year{'s' * (row != 1)}" for row in range(40)], "year", list(range(40))),
+        (["", *(f"1,{row:03} °C" for row in range(40)), "0"], "°C", [NAN, *(1000 + row for row in range(40)), 0]),
+        ([f"{row} kg" for row in range(15)], "kg", list(range(15))),  # so few that they would be names
+    ],
+)
+def test_numbers_with_one_unit_behind_them_are_numbers(
+    tmp_path: Path, cells: list[str], unit: str, expected: list[float]
+) -> None:
+    dataset = column(tmp_path, cells)
+    np.testing.assert_array_equal(values(dataset), expected)
+    assert not dataset.description.warnings
+    assert next(each.unit for each in dataset.description.columns if each.name == "x") == unit
+    assert dataset.schema is not None
+    kept = TableEncoding.fit(dataset.schema, dataset.train_inputs)
+    assert TableEncoding.from_dict(json.loads(json.dumps(kept.to_dict()))) == kept
+    bare = pl.Series(["5", f" 5{unit} ", f"5 {unit}", "5 stone", unit])
+    read, bad = kept.columns[0].read(bare)
+    assert read[:3].tolist() == [5, 5, 5]
+    assert bad.tolist() == [False, False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind", "warned"),
+    [
+        (
+            [*(f"{row} kg" for row in range(40)), "7"],
+            "number",
+            "numbers with kg and without: 12 kg is read as 12, 7 as",
+        ),
+        (
+            [f"{row} {'lb' if row % 3 else 'kg'}" for row in range(40)] * 3,
+            "category",
+            "is taken for a category, as its numbers have different texts behind them, 'kg', 'lb'; give all in one",
+        ),
+        ([*(f"{row} kg" for row in range(40)), "heavy"], "left out", "'heavy' is no number; empty such cells"),
+        ([f"{row % 40}{chr(97 + row % 26)}" for row in range(60)] * 3, "category", ""),  # rooms
+        ([f"A{row % 40}" for row in range(120)], "category", ""),
+        ([f"{row % 4} kg" for row in range(40)], "category", ""),
+        ([f"0{row} kg" for row in range(10, 40)] * 3, "category", ""),
+    ],
+)
+def test_other_texts_behind_numbers_are_no_unit(tmp_path: Path, cells: list[str], kind: str, warned: str) -> None:
+    dataset = column(tmp_path, cells)
+    assert kind_of(dataset) == kind
+    assert warned in " ".join(dataset.description.warnings)
+    assert len(dataset.description.warnings) == bool(warned)
+
+
+def test_a_target_with_a_unit_is_a_quantity(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x,y\n" + "\n".join(f"{row},{row * 1.5} kg" for row in range(60)))
+    dataset = CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print)
+    assert dataset.classes is None
+    assert dataset.train_targets[:, 0].tolist() == [row * 1.5 for row in range(60)]
+
+
 def test_a_wrong_cell_does_not_hide_the_decimal_mark_of_a_table(tmp_path: Path) -> None:
     rows = ["1,234\t1,5\ta", "2,345\toops\tb", "3,456\t2,5\ta"]
     (tmp_path / "a.csv").write_text("x\tother\ty\n" + "\n".join(rows) + "\n")
@@ -493,7 +557,7 @@ def test_one_rule_says_whether_a_target_holds_classes(
     ("targets", "reason"),
     [
         ([f"{row}.5" for row in range(50)] + ["oops"], r"a\.csv:52: column 'y' is 'oops', not a number"),
-        ([f"{row}.5kg" for row in range(50)], "has 50 different cells in 50 rows, hardly one comes twice"),
+        ([f"row {row}" for row in range(50)], "has 50 different cells in 50 rows, hardly one comes twice"),
         ([f"{row:03d}" for row in range(50)] * 3, "has 50 different cells in 150 rows, most of them numbers"),
         (["2024-01-01", "2024-01-02"], "the target 'y' is a date"),
         (["3.5"] * 50, r"a\.csv: the target 'y' is 3\.5 in every row; there is nothing to learn"),
