@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from nnscratch.component import catalogue
 from nnscratch.config.node import KeyPath, Node
+from nnscratch.config.problems import is_misspelt
 from nnscratch.errors import Problem
 from nnscratch.nn.losses import Loss
 from nnscratch.training.metrics.known import metric_of
@@ -31,7 +32,8 @@ def _model(root: Node) -> Iterator[Problem]:
     if model is None or not isinstance(model.content, dict):
         return
     hidden, layers = _given(model, "hidden_layers"), _given(model, "layers")
-    if hidden is None and layers is None:
+    is_written = any(is_misspelt(name, model.content) for name in ("hidden_layers", "layers"))
+    if hidden is None and layers is None and not is_written:
         message = "needs hidden_layers (a list of widths, [] for a linear model) or layers (a list of layers)"
         yield (model.key or model.place).problem(("model",), message)
     if layers is None:

@@ -47,6 +47,14 @@ def problems_of(error: ValidationError, root: Node, model: type[BaseModel]) -> l
     """Every problem in a validation error."""
     # A default that depends on a field that is wrong is no problem of its own.
     errors = [each for each in error.errors(include_url=False) if each["type"] != "default_factory_not_called"]
+    # Nor is a field that is missing as its name is misspelt.
+    unknown = [each["loc"] for each in errors if each["type"] == "extra_forbidden"]
+    errors = [
+        each
+        for each in errors
+        if each["type"] != "missing"
+        or not is_misspelt(str(each["loc"][-1]), [str(loc[-1]) for loc in unknown if loc[:-1] == each["loc"][:-1]])
+    ]
     complaints = [_complaint(details, root, model) for details in errors]  # type: ignore[arg-type]  # ErrorDetails is a dict
     return [item.node.place.problem(item.path, item.message) for item in _merge_unions(complaints)]
 
@@ -72,6 +80,11 @@ def unknown_field(name: str, allowed: Iterable[str], elsewhere: Iterable[str] = 
     meant = f"; did you mean {min(paths, key=dots)}?" if paths else did_you_mean(name[:60], names)
     allowed_names = f" (allowed: {', '.join(names)})" if names else " (it has no fields)"
     return f"unknown field{meant}{allowed_names}"
+
+
+def is_misspelt(name: str, unknown: Iterable[str]) -> bool:
+    """Whether one of the unknown fields is likely meant to be this one."""
+    return any(OTHER_NAMES.get(each.lower()) == name or did_you_mean(each, [name]) for each in unknown)
 
 
 def dots(path: str) -> int:

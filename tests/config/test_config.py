@@ -322,6 +322,19 @@ def test_missing_sections_are_named() -> None:
     assert problems("seed: 1") == ["data: is required", "model: is required"]
 
 
+@pytest.mark.parametrize(
+    ("text", "field", "meant"),
+    [
+        (SMALL.replace("hidden_layers", "hiden_layers"), "model.hiden_layers", "hidden_layers"),
+        (SMALL.replace("data:", "dta:"), "dta", "data"),
+        (SMALL + "training: {early_stopping: {patence: 3}}", "training.early_stopping.patence", "patience"),
+    ],
+)
+def test_a_misspelt_field_is_one_problem_though_it_is_required(text: str, field: str, meant: str) -> None:
+    (problem,) = problems(text)
+    assert problem.startswith(f"{field}: unknown field; did you mean {meant}?")
+
+
 def test_the_canonical_form_says_everything() -> None:
     text = parse_config(SMALL, "my.yaml").to_yaml()
 
