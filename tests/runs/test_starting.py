@@ -197,7 +197,8 @@ def test_a_loss_that_trained_weights_begin_with_is_not_compared_with_guessing(
     pretrained(tmp_path)
     capsys.readouterr()
     how: dict[str, Any] = {
-        "seed": 2, "data__scaling": "standardize", "training": {"epochs": 1, "batch_size": 60}
+        "seed": 2, "data__scaling": "standardize", "training": {"epochs": 1, "batch_size": 60},
+        "model__layers": [*LAYERS[:-1], {"name": "dense", "weight_init": {"name": "random", "scale": 2.0}}],
     }  # fmt: skip
     trained(tmp_path, name="drawn", **how)
     assert "loss at start far from guessing" in capsys.readouterr().err

@@ -257,8 +257,8 @@ def test_the_configured_learning_rate_is_named_not_the_last_of_a_schedule() -> N
 @pytest.mark.parametrize(("examples", "is_told"), [(1, False), (2, False), (16, True), (128, True)])
 def test_the_first_loss_of_a_few_examples_says_little(examples: int, is_told: bool) -> None:
     two_classes = replace(SETTING, guessing=0.693, classes=2)
-    assert bool(list(start_findings(4.0, examples, two_classes))) == is_told
-    assert list(start_findings(20.0, examples, two_classes))
+    assert bool(list(start_findings(12.0, examples, two_classes))) == is_told
+    assert list(start_findings(60.0, examples, two_classes))
 
 
 def test_a_regression_that_starts_at_nine_times_the_loss_of_guessing_is_named() -> None:
