@@ -225,7 +225,7 @@ def _watched(group: RunGroup, display: Display) -> Iterator[None]:
             if member.label not in told and member.is_over:
                 told.add(member.label)
                 run = summarize(member.run)
-                test = f"  test {labelled(run.metric, run.test)}" if run.test is not None else ""
+                test = f"  test {labelled(*run.told_test)}" if run.test is not None else ""
                 display.say(f"{member.label}  {run.status}{test}  trained {duration(run.seconds)}")
         display.show_progress(text(), _epochs(members))
 

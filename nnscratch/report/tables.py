@@ -99,11 +99,7 @@ def runs_table(runs: Sequence[RunSummary]) -> Table:
         best = "-" if run.best_epoch is None else str(run.best_epoch)
         planned = f" of {run.planned_epochs}" if run.planned_epochs is not None else ""
         done = f"{run.epochs or 0}{planned}" if run.epochs or planned else "-"
-        validation, test = labelled(run.metric, run.validation), labelled(run.metric, run.test)
-        if run.test_r2 is not None:
-            test = labelled("R2", run.test_r2)
-        elif run.test is not None and run.test_deviation is not None:
-            test = labelled(run.metric, run.test, run.test_deviation)
+        validation, test = labelled(run.metric, run.validation), labelled(*run.told_test, run.test_deviation)
         time = duration(run.seconds)
         rows.append((run.name, run.data, count(run.parameters), done, best, validation, test, time, run.status))
     headings = (

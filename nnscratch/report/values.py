@@ -44,6 +44,11 @@ class RunSummary:
     test_r2: float | None = None
     """Of a regression: the share of the targets' variance that is predicted. Its loss is that of scaled targets."""
 
+    @property
+    def told_test(self) -> tuple[str, float | None]:
+        """What says best how good it is on the test split, by its name, and how much it is."""
+        return ("R2", self.test_r2) if self.test_r2 is not None else (self.metric, self.test)
+
 
 @dataclass(frozen=True)
 class TrialSummary:

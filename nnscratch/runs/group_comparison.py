@@ -135,7 +135,7 @@ def _difference(base: Named, other: Named) -> Difference:
     )
     if reason:
         return Difference(other[0], base[0], b.kind, b.metric, None, None, reason)
-    ends = (-1, 1) if b.metric == "accuracy" else ()
+    ends = (-1, 1) if b.metric == "accuracy" else ()  # differences of R2 have none
     found = interval([second - first for first, second in pairs], b.overlap, *ends)
     is_open = not found.is_clear and b.folds is None and found.mean and found.deviation
     needed = repetitions_needed(found.mean, found.deviation) if is_open and found.deviation else None

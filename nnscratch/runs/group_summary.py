@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,7 +33,10 @@ class GroupSummary:
 
     @property
     def metric(self) -> str:
-        return next((run.metric for _, run in self.runs.values()), "accuracy")
+        runs = [run for _, run in self.runs.values()]
+        if self.split == "test" and any(run.test_r2 is not None for run in runs):
+            return "R2"
+        return runs[0].metric if runs else "accuracy"
 
     @property
     def title(self) -> str:
@@ -42,7 +46,8 @@ class GroupSummary:
     @property
     def scores(self) -> dict[str, float]:
         """The figure of each completed run, by label."""
-        found = {label: getattr(run, self.split) for label, (_, run) in self.runs.items() if run.status == "completed"}
+        figure = "test_r2" if self.metric == "R2" else self.split
+        found = {label: getattr(run, figure) for label, (_, run) in self.runs.items() if run.status == "completed"}
         return {label: value for label, value in found.items() if value is not None}
 
     @property
@@ -53,7 +58,7 @@ class GroupSummary:
     @property
     def interval(self) -> Interval | None:
         """Of the mean; None before a run is completed."""
-        values, ends = list(self.scores.values()), (0, 1) if self.metric == "accuracy" else ()
+        values, ends = list(self.scores.values()), {"accuracy": (0, 1), "R2": (-math.inf, 1)}.get(self.metric, ())
         return interval(values, self.overlap, *ends) if values else None
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,7 +69,7 @@ class GroupSummary:
             "kind": self.kind,
             "total": self.total,
             "split": self.split,
-            "metric": self.metric,
+            "metric": self.metric.lower(),
             **({} if found is None else {name: value for name, value in asdict(found).items() if value is not None}),
             **({} if found is None or found.why_none is None else {"no_interval": found.why_none}),
             "runs": [{"label": label, **plain_summary(path, run)} for label, (path, run) in self.runs.items()],
@@ -74,7 +79,7 @@ class GroupSummary:
         """A row per run."""
         rows = []
         for label, (_, run) in self.runs.items():
-            validation, test = (labelled(run.metric, value) for value in (run.validation, run.test))
+            validation, test = labelled(run.metric, run.validation), labelled(*run.told_test)
             best = "-" if run.best_epoch is None else str(run.best_epoch)
             rows.append((label, best, validation, test, duration(run.seconds), run.status))
         headings = (
@@ -125,15 +130,16 @@ class GroupSummary:
             name,
             runs[0].data if runs else "-",
             status + (f", {diverged} diverged" if diverged else ""),
-            self.metric,
+            runs[0].metric if runs else "accuracy",
             runs[0].parameters if runs else None,
             None,
             sum(run.epochs or 0 for run in runs) or None,
             fmean(validations) if validations else None,
-            found.mean if is_tested and found else None,
+            found.mean if is_tested and found and self.metric != "R2" else None,
             sum(run.seconds or 0.0 for run in runs) if runs else None,
             sum(run.planned_epochs or 0 for run in runs) * self.total // len(runs) if runs else None,
-            found.deviation if is_tested and found else None,
+            found.deviation if is_tested and found and found.why_none is None else None,
+            found.mean if is_tested and found and self.metric == "R2" else None,
         )
 
 

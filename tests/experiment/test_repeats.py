@@ -20,7 +20,10 @@ from nnscratch.experiment.train import train
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
 from nnscratch.host.workplace import Workplace
+from nnscratch.report.formats import labelled
+from nnscratch.report.tables import runs_table
 from nnscratch.runs.comparison import compare_runs
+from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.group import RunGroup
 from nnscratch.runs.group_comparison import GroupComparison
 from nnscratch.runs.group_summary import GroupSummary, summarize_group
@@ -302,13 +305,25 @@ def test_resume_goes_on_with_a_group(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert told["count"] == 2
 
 
-def test_a_loss_is_called_one(tmp_path: Path) -> None:
+def test_a_group_of_regressions_says_how_much_of_the_variance_they_predict(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     rows = [f"{a:.3f},{2 * a + rng.normal():.3f}" for a in rng.normal(size=60)]
     (tmp_path / "t.csv").write_text("\n".join(["a,y", *rows]) + "\n")
     data = {"dataset": {"name": "csv", "target": "y", "task": "regression"}, "path": str(tmp_path / "t.csv")}
     summary = run_group(tmp_path, seeds=(1, 2), data=data, model={"hidden_layers": []}, loss="mean_squared_error")
-    assert summary.headline().startswith("test loss ")
+    assert summary.headline().startswith("test R2 ")
+    r2 = [
+        run.read_test()["test_r2"] for run in (RunDirectory(tmp_path / "runs" / "tiny" / f"seed-{k}") for k in (1, 2))
+    ]
+    found = summary.interval
+    assert found is not None
+    assert (found.mean, found.deviation) == pytest.approx((np.mean(r2), np.std(r2, ddof=1)))
+    assert found.high is not None
+    assert found.high <= 1
+    assert summary.to_dict()["metric"] == "r2"
+    line = runs_table([summary.as_row("tiny")]).rows[0]
+    assert line[6] == labelled("R2", found.mean, found.deviation)
+    assert all(row[3].startswith("R2 ") for row in summary.table().rows)
     assert "%" not in summary.headline().partition("(")[0]
 
 
