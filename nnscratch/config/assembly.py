@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from nnscratch.config.config import Config
-from nnscratch.config.data import Splits, Tell, encode_dataset, fitted, load_dataset, split_dataset
+from nnscratch.config.config import Config, Tell
+from nnscratch.config.data import Splits, encode_dataset, fitted, load_dataset, split_dataset
 from nnscratch.config.named_weights import StartingWeights, require_frozen
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.report import DataReport

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -120,10 +118,6 @@ class Config(Section):
     def to_yaml(self) -> str:
         """The canonical form as YAML, which loads again to an equal Config."""
         return dump_yaml(self.to_dict())
-
-    def digest(self) -> str:
-        """SHA-256 over the canonical form, in hexadecimal: equal for equal configs, however they were written."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
 
 def load_config(path: Path, overrides: Sequence[str] = (), tell: Tell | None = None, leave_out: bool = False) -> Config:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from nnscratch.config.config import Config
+from nnscratch.config.config import Config, Tell
 from nnscratch.config.document import folder_that_has
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.download import Progress as DownloadProgress
@@ -22,8 +21,6 @@ from nnscratch.host.workplace import DEFAULT_DATA
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.training.examples import Examples
-
-Tell = Callable[[str], None]
 
 UPDATES_AN_EPOCH = 8
 """At least so many, where the config leaves the batch size to the data."""

@@ -37,11 +37,6 @@ class YamlDocument:
         """The document as dicts, lists and scalars."""
         return self.root.plain()
 
-    def position(self, path: KeyPath, key: bool = False) -> Place:
-        """Where the value at `path` (or its key) is written; for a path that does not exist, its nearest parent."""
-        node, depth = self.root.nearest(path)
-        return node.key if key and depth == len(path) and node.key is not None else node.place
-
 
 def read_yaml(path: Path, how_to_get_one: str = "") -> YamlDocument:
     """The document in a file. Raises ConfigError for whatever is wrong with the file or its text.

@@ -29,6 +29,8 @@ WITHOUT_A_WORD = "it ended without a word: killed, or out of memory"
 LONGEST = 1 << 16
 """Bytes of a message."""
 CONNECT_SECONDS = 30.0
+GREETING_SECONDS = 5.0
+"""Seconds in which who has called has to say who it is: the first thing that the others do."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,12 @@ class Lifeline:
         return self._left.wait(seconds)
 
     def _meet(self, communicator: Communicator) -> None:
-        listener = socket.create_server(("", 0), backlog=communicator.size) if self.rank == 0 else None
         hosts = communicator.texts(self.host)
-        own = {}
-        if listener is not None:
-            addresses = _addresses() if len({*hosts}) > 1 else []
+        is_one_machine = len({*hosts}) == 1
+        listener, own = None, {}
+        if self.rank == 0:
+            listener = socket.create_server(("127.0.0.1" if is_one_machine else "", 0), backlog=communicator.size)
+            addresses = [] if is_one_machine else _addresses()
             own = {"port": listener.getsockname()[1], "token": secrets.token_hex(16), "addresses": addresses}
         first = json.loads(communicator.texts(json.dumps(own))[0])
         if listener is None:
@@ -96,9 +99,11 @@ class Lifeline:
                 listener.settimeout(CONNECT_SECONDS)
                 while len(self._lines) < communicator.size - 1:
                     line = listener.accept()[0]
-                    line.settimeout(CONNECT_SECONDS)
-                    greeting = _message(_read_line(line)) or {}
-                    if hmac.compare_digest(str(greeting.get("token")), first["token"]):
+                    line.settimeout(GREETING_SECONDS)
+                    greeting = {}
+                    with suppress(OSError):  # anybody may call
+                        greeting = _message(_read_line(line)) or {}
+                    if hmac.compare_digest(str(greeting.get("token")).encode(), first["token"].encode()):
                         rank = int(greeting["rank"])
                         self._lines[line] = rank, hosts[rank]
                     else:

@@ -52,11 +52,12 @@ def work_in_processes(job: Job, workers: int, stop: StopRequest, tell: Tell, pro
 
     Raises UserError when one of them cannot go on.
     """
-    crew = [_Worker.start(job) for _ in range(workers)]
+    crew: list[_Worker] = []
     errors: list[tuple[str, str | None]] = []
     deaths = _Deaths(progress, MOST_DEATHS * workers)
     asked = False
     try:
+        crew += (_Worker.start(job) for _ in range(workers))
         while any(worker.process.is_alive() for worker in crew):
             if stop.wanted and not asked:
                 asked = True
@@ -71,6 +72,10 @@ def work_in_processes(job: Job, workers: int, stop: StopRequest, tell: Tell, pro
         stop.ask("interrupted")
         for worker in crew:
             worker.process.kill()
+    except BaseException:  # one that cannot be started: the others save and end
+        for worker in crew:
+            worker.process.terminate()
+        raise
     finally:
         for worker in crew:
             worker.process.join()

@@ -30,7 +30,7 @@ class Filming(Observer):
             self._keep(self._space, 0)
 
     def epoch(self, result: EpochResult, is_best: bool) -> None:
-        is_last = result.epoch == self._training.config.training.epochs
+        is_last = result.epoch == self._training.config.training.epochs or self._training.stops_early()
         if self._space is not None and (is_last or result.epoch % spacing(result.epoch) == 0):
             self._keep(self._space, result.epoch)
 

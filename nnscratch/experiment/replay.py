@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -120,11 +121,11 @@ def replay(path: Path, workplace: Workplace, display: Display) -> Replay:
     where = Workplace(workplace.data_dir, run.path.parent, threads, plots=False, download=workplace.download)
     watch = StopAfter(epochs) if meta.status != "completed" or epochs < config.training.epochs else None
     try:
-        replayed = train(
-            config, where, display, wandb="off", observers=[watch] if watch else [], stop=watch.stop if watch else None
-        ).run
-    except (Interrupted, DivergenceError):
-        if watch is None or watch.run is None or (watch.stop.reason and not watch.is_done):
+        with watch.stop if watch else nullcontext() as stop:
+            replayed = train(config, where, display, wandb="off", observers=[watch] if watch else [], stop=stop).run
+    except (Interrupted, DivergenceError) as error:
+        was_asked_to_end = isinstance(error, Interrupted) or (watch is not None and watch.stop.wanted)
+        if watch is None or watch.run is None or (was_asked_to_end and not watch.is_done):
             raise
         replayed = watch.run
     return compare(run, RunDirectory(replayed))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from nnscratch.errors import UserError
 from nnscratch.export.format import Answers, Format, description
@@ -66,7 +67,7 @@ class SafeTensors(Format):
         x = _affine(header["scaling"]).apply(stored, np.empty(stored.shape, np.float32))
         y = averaged_outputs(network, x, record.views)
         if "classes" not in header:
-            return Answers(_affine(header["target_scaling"]).undo(y))
+            return Answers(_affine(header["target_scaling"], np.float64).undo(y))
         loss = CrossEntropy if record.includes_softmax else MeanSquaredError
         p = loss.probabilities(y, float(header["temperature"]))
         return Answers(p, np.array(json.loads(header["classes"]))[np.argmax(y, axis=1)])
@@ -89,6 +90,6 @@ def _json(affine: Affine) -> str:
     return json.dumps({"multiplier": affine.multiplier.tolist(), "offset": affine.offset.tolist()})
 
 
-def _affine(text: str) -> Affine:
+def _affine(text: str, dtype: npt.DTypeLike = np.float32) -> Affine:
     values: dict[str, Any] = json.loads(text)
-    return Affine(*(np.array(values[name], np.float32) for name in ("multiplier", "offset")))
+    return Affine(*(np.array(values[name], dtype) for name in ("multiplier", "offset")))

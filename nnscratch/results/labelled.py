@@ -88,7 +88,7 @@ def _folder(loaded: LoadedRun, folder: Path) -> Labelled:
     if not files:
         raise DataError(f"{folder}: no pictures in it ({', '.join(SUFFIXES)})")
     with quiet_pillow():
-        places, inputs = _read(loaded, items(loaded, [str(file) for file, _ in files], ()))
+        places, inputs = _read(items(loaded, [str(file) for file, _ in files], ()))
     targets = np.array([label for _, label in files], np.int64)
     return Labelled(Examples.all_of(inputs, targets, places))
 
@@ -108,7 +108,7 @@ def _arrays(loaded: LoadedRun, path: Path) -> Labelled:
                     found[name] = read_npy(member, sizes[name], f"{path}: {name}")
     except zipfile.BadZipFile as error:
         raise DataError(f"{path}: unreadable: {error}", "is it an NPZ file, and complete?") from error
-    places, inputs = _read(loaded, items(loaded, [str(path)], ()))
+    places, inputs = _read(items(loaded, [str(path)], ()))
     values, names = found.pop(key), next(iter(found.values()), None)
     if len(values) != len(inputs):
         raise DataError(f"{path}: {len(inputs):,} inputs, but {len(values):,} targets in {key}")
@@ -160,7 +160,7 @@ def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
     if not len(rows):
         raise unlabelled(loaded, path, f"every cell of the target {names[0]!r} is empty")
     is_kept = np.isin(np.arange(len(table)), rows)
-    places, inputs = _read(loaded, compress(table_items(loaded, path, ()), is_kept))
+    places, inputs = _read(compress(table_items(loaded, path, ()), is_kept))
     weights = None
     if settings.weight is not None and settings.weight in table.names:
         weights = as_number(table, settings.weight, decimal).read(table.column(settings.weight))[0][rows]
@@ -214,7 +214,7 @@ def _class_name(cell: str, classes: tuple[str, ...]) -> str:
     return str(int(value)) if value.is_integer() else cell
 
 
-def _read(loaded: LoadedRun, read: Iterable[Item]) -> tuple[tuple[str, ...], Array]:
+def _read(read: Iterable[Item]) -> tuple[tuple[str, ...], Array]:
     """The places and the inputs of all; a DataError for the first that cannot be read: figures are of all or none."""
     places, arrays = [], []
     for item in read:

@@ -21,7 +21,7 @@ from nnscratch.results.prediction_inputs import as_rows, items, stored_rows
 from nnscratch.results.prediction_tables import record_items
 from nnscratch.runs.loaded import LoadedRun
 from nnscratch.training.evaluation import require_finite
-from nnscratch.training.metrics.regression import r2_score
+from nnscratch.training.metrics.regression import R2
 
 Inputs: TypeAlias = Any
 """What a Model takes: a path or paths, an array, rows of numbers, a dict or dicts by column."""
@@ -119,9 +119,7 @@ class Model:
         if not len(t):
             raise DataError("there are no examples to score")
         if self.classes is None:
-            r2 = r2_score(t.astype(np.float64), predicted)
-            varying = r2[~np.isnan(r2)]
-            return float(np.mean(varying)) if len(varying) else float("nan")
+            return R2()(t.astype(np.float64), predicted)
         return float(np.mean(predicted == t))
 
     def outputs(self, stored: Array) -> Array:

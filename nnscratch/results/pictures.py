@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,9 +20,6 @@ from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.loaded import LoadedRun
 from nnscratch.training.examples import Examples
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
@@ -317,15 +318,17 @@ def find_checkpoint(path: Path) -> tuple[RunDirectory, Path]:
 
 def new_folder(parent: Path, name: str) -> Path:
     """The first of <name>, <name>-2, ... that did not exist, made now."""
-    number = 1
-    while True:
-        path = parent / (name if number == 1 else f"{name}-{number}")
-        try:
+    for path in numbered(parent, name):
+        with suppress(FileExistsError):
             path.mkdir()
-        except FileExistsError:
-            number += 1
-        else:
             return path
+    raise AssertionError("there is always one more")
+
+
+def numbered(parent: Path, name: str) -> Iterator[Path]:
+    """<name>, <name>-2, <name>-3, ... in that folder: what a new run of the name is called, where there are others."""
+    yield parent / name
+    yield from (parent / f"{name}-{number}" for number in count(2))
 
 
 def take_lock(handle: IO[bytes], *, shared: bool = False) -> bool:

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +25,7 @@ from nnscratch.host.appending import open_to_append
 from nnscratch.host.json_text import json_text
 from nnscratch.report.files import write_atomically
 from nnscratch.runs import layout
-from nnscratch.runs.directory import RunDirectory, new_folder, take_lock
+from nnscratch.runs.directory import RunDirectory, new_folder, numbered, take_lock
 from nnscratch.runs.kept_plugins import keep_plugins
 from nnscratch.runs.names import is_group
 from nnscratch.runs.reading import LONGEST_META, text_of
@@ -189,8 +190,4 @@ def _imported_digests(config: Config) -> dict[str, str]:
 
 
 def _candidates(runs_dir: Path, name: str) -> Iterator[Path]:
-    number = 1
-    while (path := runs_dir / (name if number == 1 else f"{name}-{number}")).exists():
-        if is_group(path):
-            yield path
-        number += 1
+    return filter(is_group, takewhile(Path.exists, numbered(runs_dir, name)))

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nnscratch.config.assembly import Assembly, prepare
-from nnscratch.config.config import Config
-from nnscratch.config.data import Tell
+from nnscratch.config.config import Config, Tell
 from nnscratch.config.named_weights import StartingWeights, array_names
 from nnscratch.errors import ConfigError, Problem, UserError, did_you_mean
 from nnscratch.host.display import Display

@@ -33,7 +33,7 @@ class UnwrittenRun(RunDirectory):
     def write_bytes(self, name: str, contents: bytes) -> None:
         """Nothing is written."""
 
-    def record(self, record: Mapping[str, Any]) -> None:
+    def append(self, name: str, record: Mapping[str, Any]) -> None:
         """Nothing is written."""
 
     def keep_copy_of_last(self, updates: int, keep: int) -> None:

@@ -15,6 +15,7 @@ from nnscratch.report.values import RunSummary
 from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.listing import run_folders, summarized
+from nnscratch.runs.names import is_group
 from nnscratch.runs.summary import plain_summary
 
 INTERVAL = 2.0
@@ -120,7 +121,8 @@ class Watch:
     def _run(self, path: Path) -> WatchedRun:
         state = tuple(_stamp(path / name) for name in (layout.META, layout.METRICS, layout.CONFIG, layout.GROUP))
         known = self._known.get(path)
-        if known is not None and known[0] == state and not known[1].is_training:
+        # What of a group changes are the files of its runs.
+        if known is not None and known[0] == state and not known[1].is_training and not is_group(path):
             return known[1]
         run = RunDirectory(path)
         _, summary = summarized(path, str(path.relative_to(self._runs_dir)))

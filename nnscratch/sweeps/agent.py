@@ -33,7 +33,7 @@ def as_overrides(arguments: Sequence[str], environment: Mapping[str, str]) -> li
         if argument.startswith("{") and not values_before:
             result += _from_json(argument, "the JSON argument")
         elif index and argument.endswith(".json") and "=" not in argument and Path(argument).is_file():
-            result += _from_json(Path(argument).read_text(encoding="utf-8"), argument)
+            result += _from_json(Path(argument).read_bytes(), argument)
         elif by_agent and argument.startswith("+") and "=" in argument:
             result += _with_yaml_value(argument.lstrip("+"))
         elif by_agent and argument.startswith("--") and "=" not in argument:
@@ -50,10 +50,10 @@ def as_overrides(arguments: Sequence[str], environment: Mapping[str, str]) -> li
     return result
 
 
-def _from_json(text: str, where: str) -> list[str]:
+def _from_json(text: str | bytes, where: str) -> list[str]:
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{where} is not JSON: {error}") from None
     if not isinstance(values, dict):
         raise UsageError(f"{where} holds no values by field", 'write {"optimizer.learning_rate": 0.001}')

@@ -110,7 +110,7 @@ def draw(study: Study, trials: Sequence[Trial], folder: Path, display: Display) 
 def _write_best(study: Study, best: Trial, trials: int, folder: Path, workplace: Workplace) -> str:
     """The command that trains best.yaml, which it writes, with copies of the plugins that it names."""
     definition, metric = study.definition, study.definition.metric.name
-    changes = (*trial_changes(definition, best, study.seed), override("name", f"{definition.name[:95]}-best"))
+    changes = (*trial_changes(best, study.seed), override("name", f"{definition.name[:95]}-best"))
     config, _ = keep_plugins(RunDirectory(folder), definition.command.load(changes))
     head = f"# The best of {trials} trials of the sweep {definition.name}: trial {best.number}, "
     text = f"{head}{metric} {metric_value(metric, best.value)}.\n{config.to_yaml()}"

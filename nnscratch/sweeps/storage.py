@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from zlib import crc32
 
 from nnscratch.errors import UsageError, UserError, without_password
+from nnscratch.host.trouble import reason
 from nnscratch.sweeps.journal import Mutex, open_journal
 
 if TYPE_CHECKING:
@@ -106,9 +107,8 @@ def _open_postgresql(url: str, name: str) -> SharedStorage:
         with advisory_mutex(engine, "tables")():
             storage = RDBStorage(url, engine_kwargs=engine_settings)
     except (sqlalchemy.exc.SQLAlchemyError, OptunaError, RuntimeError, ValueError, ImportError) as error:
-        reason = without_password(str(getattr(error, "orig", None) or error).strip().splitlines()[0])
         raise UserError(
-            f"cannot use the database {shown}: {reason}", "is it running, and may you write to it?"
+            f"cannot use the database {shown}: {reason(error)}", "is it running, and may you write to it?"
         ) from None
     return SharedStorage(storage, advisory_mutex(engine, name), shown)
 

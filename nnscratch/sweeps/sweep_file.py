@@ -76,10 +76,10 @@ class _Reader:
                 message = f"unknown field{did_you_mean(key[:60], KEYS)} (allowed: {', '.join(KEYS)})"
                 self._wrong((node.key or node.place).problem(key, message))
         method = self._one_of(root, "method", METHODS)
-        metric = self._metric(method)
+        metric = self._metric()
         warnings: list[str] = []
         parameters = read_parameters(root, self.problems, warnings)
-        early_terminate = self._hyperband(metric)
+        early_terminate = self._hyperband()
         run_cap = count if count is not None else self._count(root, "run_cap")
         command = parse_command(root, self.problems, self.allow_plugins)
         name = self._text(root, "name")
@@ -115,7 +115,7 @@ class _Reader:
                 message = f"probabilities belong to `method: random`; {method} makes its own choice"
                 self._wrong(parameter.place.problem(parameter.label, message))
 
-    def _metric(self, method: str | None) -> Metric | None:
+    def _metric(self) -> Metric | None:
         node = self.root.child("metric")
         if node is None:
             self._wrong(self.root.place.problem("metric", "is required, such as {name: val_accuracy, goal: maximize}"))
@@ -136,7 +136,7 @@ class _Reader:
             self._wrong(place.problem("metric.goal", f"{wanted} {name}? it is to {_DIRECTIONS[goal_of(name)]}"))
         return Metric(name, wanted, target, node.nearest(("name",))[0].place)
 
-    def _hyperband(self, metric: Metric | None) -> Hyperband | None:
+    def _hyperband(self) -> Hyperband | None:
         node = self.root.child("early_terminate")
         if node is None or not self._is_mapping(
             node, "early_terminate", ("type", "min_iter", "max_iter", "s", "eta", "strict"), {}

@@ -102,7 +102,7 @@ def _fault(error: Exception, trial: Trial, folder: Path) -> str:
     return f"{type(error).__name__}: {reason(error)} (see {where.name})"
 
 
-def trial_changes(definition: SweepDefinition, trial: Trial, seed: int) -> tuple[str, ...]:
+def trial_changes(trial: Trial, seed: int) -> tuple[str, ...]:
     """The overrides that make the base config the trial's; equal on every machine."""
     own_seed = trial_seed(seed, trial.number, "training")
     changes = [] if "seed" in trial.parameters else [f"seed={own_seed}"]
@@ -122,7 +122,7 @@ def trial_words(definition: SweepDefinition, trial: Trial, seed: int) -> list[st
 
 
 def _all_changes(definition: SweepDefinition, trial: Trial, seed: int) -> tuple[str, ...]:
-    changes = [*trial_changes(definition, trial, seed), f"name=trial-{trial.number:04d}"]
+    changes = [*trial_changes(trial, seed), f"name=trial-{trial.number:04d}"]
     base = definition.command.load()
     if base.wandb.group is None:
         changes.append(override("wandb.group", definition.name))

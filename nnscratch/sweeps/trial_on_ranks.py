@@ -21,7 +21,7 @@ from nnscratch.host.interruption import TAKEN_OVER, StopRequest
 from nnscratch.host.python_process import module_command
 from nnscratch.host.workplace import Workplace
 from nnscratch.runs.checkpoint import load_checkpoint
-from nnscratch.runs.directory import RunDirectory
+from nnscratch.runs.directory import RunDirectory, numbered
 from nnscratch.runs.header import header_of
 from nnscratch.sweeps.trial_observer import TrialObserver, chance_level
 from nnscratch.training.progress import EpochResult
@@ -47,7 +47,8 @@ class Ranks:
         Raises DivergenceError, Interrupted, or UserError with what the processes said.
         """
         assembly = prepare(config, self.workplace, LogDisplay())  # a config that cannot be trained is told here
-        run = RunDirectory(path or _next(self.workplace.runs_dir, config.name))
+        new = (each for each in numbered(self.workplace.runs_dir, config.name) if not each.exists())
+        run = RunDirectory(path or next(new))
         updates = _updates(run)
         observer.begin_run(run, config.training.epochs, run.read_history(), updates, chance_level(assembly.splits))
         told = len(run.read_history())
@@ -100,15 +101,6 @@ def _stop(process: subprocess.Popen[str], at_once: bool) -> None:
     """With everything saved; or at once: mpirun passes SIGTERM on and kills a moment later."""
     process.send_signal(signal.SIGTERM if at_once else signal.SIGUSR1)
     process.wait()
-
-
-def _next(folder: Path, name: str) -> Path:
-    """The folder that a new run of that name gets."""
-    number, path = 1, folder / name
-    while path.exists():
-        number += 1
-        path = folder / f"{name}-{number}"
-    return path
 
 
 def _updates(run: RunDirectory) -> int:

@@ -120,7 +120,7 @@ class Muon(Optimizer):
         """The formula, on one hidden matrix, in place."""
         W, G, (V,) = matrix.theta, matrix.g, matrix.state
         X = self._buffer("direction", W)
-        if l2:
+        if l2 and matrix.group.decay:
             G += np.multiply(W, l2, out=X)
         V *= self.momentum
         V += G

@@ -77,17 +77,19 @@ def test_keys_are_text_as_written() -> None:
 def test_position_gives_line_column_and_line_of_value_and_key() -> None:
     document = parse_yaml("a: 1\nlayers:\n  - {units: 3}\n", "my.yaml")
 
-    value = document.position(("layers", 0, "units"))
-    key = document.position(("layers", 0, "units"), key=True)
+    node, depth = document.root.nearest(("layers", 0, "units"))
 
-    assert (value.line, value.column, value.excerpt) == (3, 13, "  - {units: 3}")
-    assert (key.line, key.column) == (3, 6)
+    assert depth == 3
+    assert node.key is not None
+    assert (node.place.line, node.place.column, node.place.excerpt) == (3, 13, "  - {units: 3}")
+    assert (node.key.line, node.key.column) == (3, 6)
 
 
 def test_position_of_what_is_not_there_is_that_of_its_nearest_parent() -> None:
     document = parse_yaml("a:\n  b: 1\n", "my.yaml")
 
-    assert document.position(("a", "c", "d")).line == 2
+    node, depth = document.root.nearest(("a", "c", "d"))
+    assert (node.place.line, depth) == (2, 1)
 
 
 def test_a_duplicate_key_names_both_lines() -> None:

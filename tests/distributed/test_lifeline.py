@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 
+from nnscratch.distributed import lifeline
 from nnscratch.distributed.lifeline import Failure, Lifeline
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.communicator import Communicator
@@ -54,4 +57,37 @@ def test_who_leaves_the_moment_it_has_come_is_known_and_has_said_goodbye() -> No
     assert lines[0].wait_for_others(20)
     assert failures == []
     for line in [*lines[0]._lines, *lines[1]._lines]:
+        line.close()
+
+
+def test_strangers_who_call_first_and_say_nothing_or_nonsense_keep_nobody_from_meeting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lifeline, "GREETING_SECONDS", 0.2)
+    strangers: list[socket.socket] = []
+    create_server = socket.create_server
+
+    def create_and_be_called(address: tuple[str, int], backlog: int) -> socket.socket:
+        assert address[0] == "127.0.0.1", "on one machine nobody else is to reach it"
+        server = create_server(address, backlog=backlog + 2)
+        for words in (b"", '{"token": "ä", "rank": 1}\n'.encode()):
+            stranger = socket.create_connection(server.getsockname())
+            stranger.sendall(words)
+            strangers.append(stranger)
+        return server
+
+    monkeypatch.setattr(socket, "create_server", create_and_be_called)
+    told: dict[int, Array] = {}
+    met = threading.Barrier(2)
+    lines: dict[int, Lifeline] = {}
+    threads = [
+        threading.Thread(target=lambda rank=rank: lines.update({rank: Lifeline(Thread(rank, told, met), print)}))
+        for rank in (1, 0)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(lines) == [0, 1]
+    for line in [*strangers, *lines[0]._lines, *lines[1]._lines]:
         line.close()

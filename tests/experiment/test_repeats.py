@@ -305,6 +305,24 @@ def test_resume_goes_on_with_a_group(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert told["count"] == 2
 
 
+def test_a_group_goes_on_with_the_data_of_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_group(tmp_path, seeds=(1, 2))
+    seen: list[Path] = []
+
+    def see(group: RunGroup, how: How, workplace: Workplace, display: Display) -> None:
+        seen.append(workplace.data_dir)
+        raise UserError("seen")
+
+    monkeypatch.setattr("nnscratch.experiment.repeats.go_on", see)
+    meta = tmp_path / "runs" / "tiny" / "seed-1" / "meta.json"
+    (own := tmp_path / "their own").mkdir()
+    meta.write_text(json.dumps(json.loads(meta.read_text()) | {"data_dir": str(own)}))
+    for words in ([], ["--data-dir", str(tmp_path)]):
+        with pytest.raises(SystemExit):
+            main(["train", "--resume", str(tmp_path / "runs" / "tiny"), *words])
+    assert seen == [own, tmp_path]
+
+
 def test_a_group_of_regressions_says_how_much_of_the_variance_they_predict(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     rows = [f"{a:.3f},{2 * a + rng.normal():.3f}" for a in rng.normal(size=60)]

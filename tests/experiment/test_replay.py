@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from nnscratch.cli import main
 from nnscratch.config.config import config_from_mapping
 from nnscratch.errors import Interrupted
 from nnscratch.experiment.observer import Observer
-from nnscratch.experiment.replay import Replay, replay
+from nnscratch.experiment.replay import Replay, StopAfter, replay
 from nnscratch.experiment.train import resume, train
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
@@ -119,6 +120,18 @@ def test_an_interrupted_run_is_replayed_as_far_as_it_came(tmp_path: Path) -> Non
     found = replayed(run, tmp_path)
     assert (found.is_identical, found.epochs, found.compared) == (True, 2, False)
     assert len(RunDirectory(found.replay).read_history()) == 2
+
+
+def test_a_replay_that_is_interrupted_compares_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = interrupted(tmp_path, 3, 1)
+
+    def interrupt(self: StopAfter, result: StepResult) -> None:
+        if (result.epoch, result.step) == (1, 2):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(StopAfter, "step", interrupt)
+    with pytest.raises(Interrupted):
+        replayed(run, tmp_path)
 
 
 def test_a_run_without_fingerprints_is_compared_by_its_last_checkpoint(tmp_path: Path) -> None:

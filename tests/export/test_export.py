@@ -480,6 +480,19 @@ def test_safetensors_hold_the_weights_by_name_with_config_classes_and_scaling_in
     assert "hidden_layers:" in header["config"]
 
 
+def test_a_regression_far_from_zero_is_exported_as_safetensors(tmp_path: Path) -> None:
+    libraries("safetensors")
+    lines = ["a,built", *(f"{row % 17},{20_000 + row % 17 * 0.37 + row % 5 * 0.13:.2f}" for row in range(200))]
+    (tmp_path / "years.csv").write_text("\n".join(lines) + "\n")
+    data = {"dataset": {"name": "csv", "target": "built", "task": "regression"}, "path": str(tmp_path / "years.csv")}
+    run = nnscratch.train(
+        {"name": "years", "data": data, "model": {"hidden_layers": [8]}, "loss": "mean_squared_error",
+         "training": {"epochs": 3}},
+        runs_dir=tmp_path / "runs", threads=1, plots=False, quiet=True,
+    ).path  # fmt: skip
+    main(["export", str(run), "--to", "safetensors", "-o", str(tmp_path / "out")])
+
+
 def test_a_training_starts_from_a_safetensors_export_as_from_its_run(shapes_run: Path, tmp_path: Path) -> None:
     libraries("safetensors")
     file = tmp_path / "model.safetensors"

@@ -63,6 +63,22 @@ def test_runs_in_training_come_first_with_the_time_that_is_left(shapes_run: Path
     assert (killed.summary.status, killed.left) == ("killed", None)
 
 
+def test_a_group_is_looked_at_again_though_only_the_files_of_its_runs_change(shapes_run: Path) -> None:
+    group = shapes_run.parent / "group"
+    group.mkdir()
+    (group / "group.json").write_text('{"seeds": [1, 2]}')
+    (group / "config.yaml").write_text((shapes_run / "config.yaml").read_text())
+    watch = Watch(shapes_run.parent, everything=False)
+
+    def status() -> str:
+        return next(run.summary.status for run in watch.look().runs if run.path == group)
+
+    assert status() == "0 of 2 seeds"
+    for number in (1, 2):
+        shutil.copytree(shapes_run, group / f"seed-{number}")
+        assert status() == ("1 of 2 seeds" if number == 1 else "2 seeds")
+
+
 @pytest.mark.parametrize("columns", [80, 40])
 def test_no_line_is_longer_than_the_terminal_and_hidden_runs_are_counted(shapes_run: Path, columns: int) -> None:
     for number in range(9):

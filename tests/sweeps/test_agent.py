@@ -111,10 +111,13 @@ def test_outside_an_agent_only_json_is_rewritten() -> None:
     assert as_overrides(["c.yaml", '{"a.b": 1}'], {}) == ["c.yaml", "a.b=1"]
 
 
-@pytest.mark.parametrize("text", ["{not json", '{"a": 1'])
-def test_json_that_is_none_is_a_usage_error(text: str) -> None:
+@pytest.mark.parametrize("text", ["{not json", '{"a": 1', '{"a": ' * 20_000])
+def test_json_that_is_none_is_a_usage_error(text: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not JSON"):
         as_overrides(["c.yaml", text], {})
+    (tmp_path / "values.json").write_bytes(text.encode() + b"\xff\xfe")
+    with pytest.raises(UsageError, match=r"values\.json is not JSON"):
+        as_overrides(["c.yaml", str(tmp_path / "values.json")], {})
 
 
 WANDB = """

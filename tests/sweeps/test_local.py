@@ -24,6 +24,7 @@ from nnscratch.host.workplace import Workplace
 from nnscratch.sweeps.assignment import Assignment
 from nnscratch.sweeps.command_line import SweepOptions, _interrupted, sweep
 from nnscratch.sweeps.estimate import SweepEstimate
+from nnscratch.sweeps.hyperband import Hyperband
 from nnscratch.sweeps.outcome import SweepSummary, draw
 from nnscratch.sweeps.sweep_file import load_sweep
 from nnscratch.sweeps.trial_observer import TrialStop, chance_level
@@ -179,6 +180,20 @@ def test_no_network_without_a_mistake_has_collapsed_however_rare_a_class_is(
     targets = np.repeat([0, 1], [of_all - of_the_rare_class, of_the_rare_class])
     examples = Examples(np.zeros((of_all, 1), np.float32), targets, np.arange(of_all))
     assert chance_level(Splits(examples, None, None)) == (expected if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize(
+    ("eta", "bands"), [(3.0, [2, 6, 18, 54]), (2.5, [2, 5, 12, 31]), (1.5, [2, 3, 4, 6, 10, 15, 22, 34, 51])]
+)
+def test_hyperband_judges_at_each_of_its_bands_and_nowhere_else(eta: float, bands: list[int]) -> None:
+    hyperband = Hyperband(min_iter=2, eta=eta)
+    good, bad = (dict.fromkeys(range(1, 61), value) for value in (0.1, 0.9))
+    due = [
+        last
+        for last in range(1, 61)
+        if hyperband.is_due({epoch: bad[epoch] for epoch in range(1, last + 1)}, [good] * 3, "minimize")
+    ]
+    assert due == bands
 
 
 def test_hyperband_stops_the_worse_trials_at_a_band(write_sweep: WriteSweep, tmp_path: Path) -> None:

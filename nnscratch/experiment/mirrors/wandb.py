@@ -50,7 +50,7 @@ class WandbMirror(Observer):
 
     def __init__(self, mode: str, display: Display, patience: float | None = None) -> None:
         """`patience` is how many seconds to wait at the end for what is being uploaded."""
-        self._mode, self._display, self._timeout = mode, display, TIMEOUT
+        self._mode, self._display = mode, display
         self._patience = TIMEOUT if patience is None else patience
         self.problem: str | None = None
         """What kept it from passing everything on; None as long as nothing did."""
@@ -83,7 +83,7 @@ class WandbMirror(Observer):
             group=settings.group,
             tags=list(settings.tags),
             config=config.to_dict(),
-            timeout=self._timeout,
+            timeout=TIMEOUT,
         )
         for row in run.read_history():  # epochs that an interrupted mirror may not have got
             companion.send(kind="log", values=row)
@@ -108,7 +108,7 @@ class WandbMirror(Observer):
 
         def is_enough() -> bool:
             self._hear(companion)
-            return time.monotonic() > (now + self._patience if self._is_ready else self._started + self._timeout)
+            return time.monotonic() > (now + self._patience if self._is_ready else self._started + TIMEOUT)
 
         companion.wait(is_enough)
         self._settle(companion)
@@ -121,7 +121,7 @@ class WandbMirror(Observer):
             self._display.say("W&B: still uploading in the background")
             return
         if not companion.has_ended:
-            self._warn(f"no answer within {self._timeout:.0f} s")
+            self._warn(f"no answer within {TIMEOUT:.0f} s")
             companion.kill()
         self._hear(companion)
         if companion.has_failed:
