@@ -183,10 +183,11 @@ def figures(run: Path) -> list[dict[str, Any]]:
 
 def test_three_processes_train_one_run_equal_to_that_of_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    job = mpirun(3, train(), cwd=folder)
+    job = mpirun(3, train("--plots"), cwd=folder)
     main([*train("--name", "alone", "--quiet")[len(NNSCRATCH) :]])
     code, out, err = ended(job)
     assert (code, err) == (0, "")
+    assert (folder / "runs/run/report.html").is_file()  # long after the others have ended
     assert out.count("run in runs/run") == 1
     assert "\x1b" not in out  # mpirun's own output is no terminal
     assert sorted(each.name for each in (folder / "runs").iterdir()) == ["alone", "run"]
