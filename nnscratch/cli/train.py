@@ -113,12 +113,7 @@ def train(
     display = display_for(json, quiet, verbose)
     if resume is not None and (group := find_group(resume, runs_dir)) is not None:
         _refuse_with_resume({**new, "a config or an override": arguments, "--epochs": epochs})
-        begun = next(iter(sorted(group.glob("*/meta.json"))), None)
-        if begun is not None:
-            cpu.use_kernel_of(begun.parent)  # before anything imports NumPy
-            read_run(begun.parent, group, allow_plugins)
-            workplace = workplace_of(begun.parent, data_dir, threads, plots=plots)
-        finish(_go_on(context, group, workers or 1, workplace, display, wandb, allow_plugins), json)
+        finish(_go_on(context, group, workers or 1, workplace, data_dir, display, wandb, allow_plugins), json)
     elif resume is not None:
         _refuse_with_resume({**new, "--workers": workers})
         resume = find_run(resume, runs_dir)
@@ -194,11 +189,17 @@ def _go_on(
     group: Path,
     workers: int,
     workplace: Workplace,
+    data_dir: Path | None,
     display: Display,
     wandb: str | None,
     allow_plugins: bool,
 ) -> Result:
     refuse_several(context, "the runs of a group")
+    begun = next(iter(sorted(group.glob("*/meta.json"))), None)
+    if begun is not None:
+        cpu.use_kernel_of(begun.parent)  # before anything imports NumPy
+        read_run(begun.parent, group, allow_plugins)
+        workplace = workplace_of(begun.parent, data_dir, workplace.threads, plots=workplace.plots)
     from nnscratch.experiment.repeats import How, go_on
     from nnscratch.runs.group import RunGroup
 

@@ -38,6 +38,8 @@ def encode(
             else:
                 try:
                     values[index] = kinds[kind](cell if isinstance(cell, (int, float)) else text, column)
+                    if column.get("unit_is_needed") and values[index] and cell == row[name] and isinstance(cell, str):
+                        raise ValueError(cell)
                 except (ValueError, KeyError):
                     wrong = f"is {text[:40]!r}, not a {kind}"
                 if unknown == "error" and kind == "category" and values[index] < 0:

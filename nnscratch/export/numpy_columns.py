@@ -9,7 +9,7 @@ import numpy as np
 
 from nnscratch.datasets.tables.columns import Boolean, Column, Date, Number
 from nnscratch.datasets.tables.encoding import TableEncoding
-from nnscratch.datasets.tables.text import CURRENCIES, GAPS, WORDS, number_pattern, unit_pattern
+from nnscratch.datasets.tables.text import CURRENCIES, GAPS, MAGNITUDES, WORDS, number_pattern, unit_pattern
 from nnscratch.export import column_formulas, formulas
 from nnscratch.export.numpy_layers import Module
 from nnscratch.export.onnx_columns import raw
@@ -79,7 +79,8 @@ def _said(column: Column) -> dict[str, Any]:
     said = column.to_dict()
     match column:
         case Number():
-            said |= {"unit": unit_pattern(column.unit)} if column.unit else {}
+            if column.unit:
+                said |= {"unit": unit_pattern(column.unit), "unit_is_needed": column.unit in MAGNITUDES}
             said["units"] = rf"{CURRENCIES}|[%\s\u00a0\u2009\u202f'’]"
         case Boolean():
             codes = {word: code for pair in WORDS for code, word in enumerate(pair)}

@@ -141,7 +141,8 @@ def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
     columns = [table.column(name) for name in names]
     decimal = settings.decimal or _decimal_mark(loaded, table)
     if loaded.classes is None:
-        numbers = [as_number(table, name, decimal) for name in names]
+        units = _target_units(loaded, names)
+        numbers = [as_number(table, name, decimal, unit) for name, unit in zip(names, units, strict=True)]
         read = [number.read(column) for number, column in zip(numbers, columns, strict=True)]
         for number, (_, bad) in zip(numbers, read, strict=True):
             if bad.any():
@@ -182,6 +183,15 @@ def _decimal_mark(loaded: LoadedRun, table: TextTable) -> Decimal:
     if not marks:
         return decimal_mark(table, None)[0]
     return "," if marks.count(",") > marks.count(".") else "."
+
+
+def _target_units(loaded: LoadedRun, names: Sequence[str]) -> list[str | None]:
+    """What stands behind the numbers of these targets in training; None for what the run does not say."""
+    if loaded.encoding is None:
+        return [None] * len(names)
+    schema = loaded.encoding.schema
+    known = dict(zip(schema.targets, schema.target_units or [""] * len(schema.targets), strict=True))
+    return [known.get(name) for name in names]
 
 
 def _target_names(loaded: LoadedRun, settings: TableSettings, names: Sequence[str], path: Path) -> tuple[str, ...]:

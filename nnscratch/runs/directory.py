@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import count
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
@@ -23,7 +22,7 @@ from nnscratch.host.json_text import json_text
 from nnscratch.report.files import replace_file
 from nnscratch.runs import layout
 from nnscratch.runs.meta import Meta
-from nnscratch.runs.names import folder_of, has_been_trained, no_run
+from nnscratch.runs.names import folder_of, has_been_trained, no_run, numbered
 from nnscratch.runs.reading import LONGEST_META, LONGEST_METRICS, number, text_of
 from nnscratch.runs.records import read_record
 
@@ -323,12 +322,6 @@ def new_folder(parent: Path, name: str) -> Path:
             path.mkdir()
             return path
     raise AssertionError("there is always one more")
-
-
-def numbered(parent: Path, name: str) -> Iterator[Path]:
-    """<name>, <name>-2, <name>-3, ... in that folder: what a new run of the name is called, where there are others."""
-    yield parent / name
-    yield from (parent / f"{name}-{number}" for number in count(2))
 
 
 def take_lock(handle: IO[bytes], *, shared: bool = False) -> bool:

@@ -25,9 +25,9 @@ from nnscratch.host.appending import open_to_append
 from nnscratch.host.json_text import json_text
 from nnscratch.report.files import write_atomically
 from nnscratch.runs import layout
-from nnscratch.runs.directory import RunDirectory, new_folder, numbered, take_lock
+from nnscratch.runs.directory import RunDirectory, new_folder, take_lock
 from nnscratch.runs.kept_plugins import keep_plugins
-from nnscratch.runs.names import is_group
+from nnscratch.runs.names import is_group, numbered
 from nnscratch.runs.reading import LONGEST_META, text_of
 from nnscratch.runs.records import read_record
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from difflib import get_close_matches
+from itertools import count
 from pathlib import Path
 
 from nnscratch.errors import UsageError
@@ -93,3 +95,9 @@ def _worked_on(run: Path) -> int:
 def _runs_in(folder: Path) -> list[str]:
     found = folder.glob(f"*/{layout.CONFIG}") if folder.is_dir() else ()
     return [each.parent.name for each in found if has_been_trained(each.parent)]
+
+
+def numbered(parent: Path, name: str) -> Iterator[Path]:
+    """<name>, <name>-2, <name>-3, ... in that folder: what a new run of the name is called, where there are others."""
+    yield parent / name
+    yield from (parent / f"{name}-{number}" for number in count(2))

@@ -21,8 +21,9 @@ from nnscratch.host.interruption import TAKEN_OVER, StopRequest
 from nnscratch.host.python_process import module_command
 from nnscratch.host.workplace import Workplace
 from nnscratch.runs.checkpoint import load_checkpoint
-from nnscratch.runs.directory import RunDirectory, numbered
+from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.header import header_of
+from nnscratch.runs.names import numbered
 from nnscratch.sweeps.trial_observer import TrialObserver, chance_level
 from nnscratch.training.progress import EpochResult
 

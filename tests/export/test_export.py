@@ -389,6 +389,25 @@ def test_a_model_py_reads_a_table_of_text_dates_and_gaps_as_predict_does(
             exported.features([rows[0], rows[1] | {name: cell}])
 
 
+def test_a_number_without_its_k_is_refused_by_predict_and_by_model_py_alike(tmp_path: Path) -> None:
+    lines = ["f,y", *(f"{row / 4}k,{'ab'[row % 3 // 2]}" for row in range(60))]
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    settings = {
+        "name": "table", "data": {"dataset": {"name": "csv"}, "path": str(tmp_path / "table.csv")},
+        "model": {"hidden_layers": [4]}, "training": {"epochs": 1, "batch_size": 20},
+    }  # fmt: skip
+    run = nnscratch.train(settings, runs_dir=tmp_path / "runs", threads=1, plots=False, quiet=True).path
+    main(["export", str(run), "--to", "numpy", "-o", str(tmp_path / "numpy"), "--quiet"])
+    (tmp_path / "rows.csv").write_text("f\n1.5k\n1500\n0\n")
+    model = nnscratch.load(run)
+    with pytest.raises(UserError, match=r"rows\.csv:3: column 'f' is '1500', not a number with k behind it$"):
+        model.predict(tmp_path / "rows.csv")
+    status, lines, errors = by_model_py(tmp_path, "rows.csv")
+    assert (status, errors) == (1, ["rows.csv:3: column 'f' is '1500', not a number"])
+    (tmp_path / "good.csv").write_text("f\n1.5k\n0\n")
+    assert [line.split("  ")[1].split()[0] for line in lines] == list(model.predict(tmp_path / "good.csv"))
+
+
 def run_of_a_german_table(folder: Path) -> Path:
     """A run of a table in Windows-1252 with decimal commas, a text for gaps and a unit, exported to folder/numpy."""
     lines = ["größe;stadt;netto;t"]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import nnscratch
 from nnscratch.cli import main
 from nnscratch.datasets.sources.npz import NPZ
 from nnscratch.datasets.sources.shapes import Shapes
@@ -531,3 +532,19 @@ def test_timing_says_what_predictions_cost_by_batch(
     assert [each["batch"] for each in timing["batches"]] == [1, 32, 256]
     assert all(0 < each["p50"] <= each["p95"] <= each["p99"] for each in timing["batches"])
     assert timing["peak_memory_bytes"] > 2**20
+
+
+def test_targets_have_the_unit_of_training_or_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [(f"{row * 7 % 40 / 4}", row * 7 % 40 / 2 + row % 3) for row in range(80)]
+    for name, unit, scale in (("own", " kg", 1), ("bare", "", 1), ("grams", " g", 1000)):
+        lines = ["x,y", *(f"{x},{y * scale:.2f}{unit}" for x, y in rows)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines))
+    settings: dict[str, Any] = {
+        "name": "weights", "data": {"dataset": {"name": "csv"}, "path": str(tmp_path / "own.csv")},
+        "model": {"hidden_layers": [8]}, "loss": "mean_squared_error", "training": {"epochs": 20, "batch_size": 10},
+    }  # fmt: skip
+    run = nnscratch.train(settings, runs_dir=tmp_path / "runs", threads=1, plots=False, quiet=True).path
+    own, bare = (evaluated(capsys, run, "--data", str(tmp_path / f"{name}.csv")) for name in ("own", "bare"))
+    assert own["loss"] == bare["loss"]
+    said = failing(capsys, "evaluate", str(run), "--data", str(tmp_path / "grams.csv"))
+    assert "grams.csv:2: the target 'y' is '0.00 g', not a number or one in kg" in said

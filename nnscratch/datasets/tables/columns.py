@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from nnscratch.datasets.tables.text import LARGEST, Array, Values, number_pattern
+from nnscratch.datasets.tables.text import LARGEST, MAGNITUDES, Array, Values, number_pattern
 
 if TYPE_CHECKING:
     import polars
@@ -110,11 +110,15 @@ class Number(Column):
 
     def read(self, cells: polars.Series) -> tuple[Values, NDArray[np.bool_]]:
         from nnscratch.datasets.tables.parsing import read_numbers, stripped
-        from nnscratch.datasets.tables.units import without_unit
+        from nnscratch.datasets.tables.units import lack_unit, without_unit
 
         values, bad = read_numbers(without_unit(cells, self.unit), self.decimal)
+        if self.unit in MAGNITUDES:
+            bad |= lack_unit(cells, self.unit) & (np.nan_to_num(values) != 0)
         if self.gap and bad.any():
-            bad &= (stripped(cells) != self.gap).to_numpy()
+            is_gap = (stripped(cells) == self.gap).to_numpy()
+            values[is_gap] = np.nan
+            bad &= ~is_gap
         return values, bad
 
     def to_dict(self) -> dict[str, Any]:
@@ -123,8 +127,9 @@ class Number(Column):
 
     def expected(self, cell: str) -> str:
         words = "a number" if self.decimal == "." else "a number with a decimal comma"
-        words += f" or one in {self.unit}" if self.unit else ""
-        is_too_large = re.match(number_pattern(self.decimal), cell.strip())
+        if self.unit:
+            words += f" with {self.unit} behind it" if self.unit in MAGNITUDES else f" or one in {self.unit}"
+        is_too_large = re.match(number_pattern(self.decimal), cell.strip()) and self.unit not in MAGNITUDES
         return f"{words} between -{LARGEST:.1e} and {LARGEST:.1e}, as float32 holds" if is_too_large else words
 
     def _filling(self, known: Values, missing: Missing) -> float:

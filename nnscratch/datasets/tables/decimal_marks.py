@@ -8,6 +8,7 @@ from nnscratch.datasets.tables.frames import pl
 from nnscratch.datasets.tables.parsing import OTHER, Decimal, known_cells
 from nnscratch.datasets.tables.reader import TextTable
 from nnscratch.datasets.tables.text import number_pattern
+from nnscratch.datasets.tables.units import unit_of, without_unit
 
 
 def decimal_mark(table: TextTable, given: Decimal | None) -> tuple[Decimal, str]:
@@ -46,6 +47,7 @@ def needed_marks(table: TextTable) -> tuple[dict[Decimal, list[int]], list[str]]
             need["."] += [place] if is_text and np.any(np.mod(values[np.isfinite(values)], 1) > 0) else []
             continue
         known = known_cells(cells[:2000])
+        known = without_unit(known, unit_of(known))
         with_point, with_comma = (known.str.contains(number_pattern(mark)) for mark in need)
         points, commas = with_point.sum(), with_comma.sum()
         if 2 * max(points, commas) < len(known):

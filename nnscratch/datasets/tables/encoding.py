@@ -33,6 +33,8 @@ class Schema:
     has_header: bool = True
     targets: tuple[str, ...] = ()
     """The columns to predict."""
+    target_units: tuple[str, ...] = ()
+    """What stands behind the numbers of each; none where none of them has a unit."""
 
     @property
     def is_plain(self) -> bool:
@@ -167,6 +169,7 @@ class TableEncoding:
             "names": list(schema.names),
             "has_header": schema.has_header,
             "targets": list(schema.targets),
+            **({"target_units": list(schema.target_units)} if schema.target_units else {}),
         }
 
     @classmethod
@@ -179,6 +182,8 @@ class TableEncoding:
         schema = with_fields(_PlainSchema, plain, "the encoding of its table").schema(columns)
         if not {column.name for column in columns} <= set(schema.names):
             raise ValueError("the encoding of its table has columns that the table has not")
+        if schema.target_units and len(schema.target_units) != len(schema.targets):
+            raise ValueError("the encoding of its table has units of other targets")
         if len({column.name for column in columns}) < len(columns):
             raise ValueError("the encoding of its table has two columns of one name")
         return cls(schema)
@@ -211,9 +216,12 @@ class _PlainSchema:
     names: tuple[str, ...]
     has_header: bool
     targets: tuple[str, ...]
+    target_units: tuple[str, ...] = ()
 
     def schema(self, columns: tuple[Column, ...]) -> Schema:
-        return Schema(columns, self.missing, self.unknown_levels, self.names, self.has_header, self.targets)
+        return Schema(
+            columns, self.missing, self.unknown_levels, self.names, self.has_header, self.targets, self.target_units
+        )
 
 
 def _column(values: object) -> Column:

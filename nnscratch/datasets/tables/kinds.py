@@ -10,31 +10,25 @@ import numpy as np
 
 from nnscratch.datasets.formats.folder import natural
 from nnscratch.datasets.tables.columns import Boolean, Category, Column, Date, Number
+from nnscratch.datasets.tables.dates import almost_date, are_compact_dates, date_notations, date_of
 from nnscratch.datasets.tables.frames import pl
 from nnscratch.datasets.tables.parsing import (
     COMPACT,
-    FORMATS,
-    ISO,
     Decimal,
     as_text,
     fitting_mark,
     known_cells,
-    misfits,
-    no_dates,
-    read_dates,
-    read_numbers,
     stripped,
 )
 from nnscratch.datasets.tables.reader import TextTable
 from nnscratch.datasets.tables.text import CURRENCIES, EXACT, LARGEST, WORDS, Values
-from nnscratch.datasets.tables.units import unit_of, units_of, without_unit
+from nnscratch.datasets.tables.units import may_be_units, unit_of, units_of, without_unit
+from nnscratch.datasets.task import doubt_of_classes
 from nnscratch.errors import DataError
 
 FEW = 20
 """With no more distinct values than this, text is a category whatever else it looks like."""
 SAME_UNIT = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
-LATE = 2_208_988_800.0
-"""2040, in seconds since 1970: later years of two digits may be of the century before."""
 LONG = 60
 """Characters that a level of a category has at most, on average."""
 ID_NAME = re.compile(
@@ -66,50 +60,59 @@ def decide(
     if cells.dtype == pl.Float64:
         # What is broken was read with a point.
         values = cells.to_numpy()
-        return _number(table, name, "." if (np.isfinite(values) & (values % 1 != 0)).any() else decimal, is_target)
+        with_point = (np.isfinite(values) & (values % 1 != 0)).any()
+        return _number(table, Number(name, decimal="." if with_point else decimal), is_target)
     known = known_cells(cells)
     if not len(known):
         return Decision(None, "every cell is a gap")
-    decimal = fitting_mark(known, decimal)
-    numbers, bad = read_numbers(known, decimal)
+    number = _number_of(name, known, decimal)
+    if number.unit and not _is_quantity(table, number, known, is_target):
+        number = Number(name, decimal=fitting_mark(known, decimal))
+    numbers, bad = number.read(known)
     if not bad.any():
         is_padded = known.str.contains(r"^[+-]?0\d+$").any()
         if is_padded or (np.max(np.abs(numbers)) >= EXACT and len(np.unique(numbers)) < len(known)):
             decision = _text(table, name, known, is_target)
             what = "written with leading zeros" if is_padded else "of more digits than a number has here"
             return Decision(decision.column, f"numbers {what}; {decision.why}")
-        decision = _number(table, name, decimal, is_target)
-        return decision if decision.column is None else replace(decision, warning=_mixed_units(name, known, "%"))
+        decision = _number(table, number, is_target)
+        mixed = _mixed_units(name, known, number.unit or "%")
+        return decision if decision.column is None else replace(decision, warning=mixed)
     too_large = known.filter(pl.Series(bad)).cast(pl.Float64, strict=False).abs() > LARGEST
     is_almost = len(known) > FEW and bool(np.mean(bad) <= 0.1)
-    if is_almost and not is_target and (taken := _with_own_gap(table, name, decimal, known.filter(pl.Series(bad)))):
+    if is_almost and not is_target and (taken := _with_own_gap(table, number, known.filter(pl.Series(bad)))):
         return taken
     if too_large.fill_null(value=False).all() or is_almost:
-        raise _not_of_kind(table, name, Number(name, decimal=decimal))
+        raise _not_of_kind(table, name, number)
     lower = set(known.str.to_lowercase())
     words = next((pair for pair in WORDS if lower <= set(pair)), None)
     if words is not None:
         return Decision(Boolean(name, words=words), f"{' and '.join(sorted(lower))}")
-    if (date := _date(name, known)) is not None:
-        return date
-    return _text_or_almost(table, name, known, decimal, is_target)
+    if (date := date_of(name, known)) is not None:
+        return Decision(date[0], f"every cell is a date, {date[0].format}", date[1])
+    return _text_or_almost(table, known, almost_date(name, known) or number, is_target)
 
 
-def _text_or_almost(table: TextTable, name: str, known: pl.Series, decimal: Decimal, is_target: bool) -> Decision:
-    """The kind of cells that are no numbers or dates as they stand: numbers with a unit, or text that may be meant."""
-    almost: Column = _almost_date(name, known) or as_number(table, name, decimal)
+def _is_quantity(table: TextTable, number: Number, known: pl.Series, is_target: bool) -> bool:
+    """Whether numbers with a unit are meant as such, and not as a few texts, or as the names of classes."""
+    if not is_target:
+        return len(known) > FEW or _are_names(len(known), len(table))
+    values, _ = number.read(known)
+    return doubt_of_classes(known, len(table)) is not None or bool(np.any(np.mod(values[~np.isnan(values)], 1) > 0))
+
+
+def _text_or_almost(table: TextTable, known: pl.Series, almost: Column, is_target: bool) -> Decision:
+    """The kind of cells that are no numbers or dates: text that may be meant, and what they are almost."""
+    name = almost.name
     _, bad = almost.read(known)
     if isinstance(almost, Date) and len(known) > FEW and np.mean(bad) <= 0.1:
         raise _not_of_kind(table, name, almost)
     decision = _text(table, name, known, is_target)
-    if isinstance(almost, Number) and not bad.any() and (len(known) > FEW or decision.column is None):
-        why = f"every cell is a number, {almost.unit} behind it"
-        return Decision(almost, why, _mixed_units(name, known, almost.unit))
     fate = "is taken for a category" if decision.column is not None else "is left out"
-    if notations := _date_notations(known):
+    if notations := date_notations(known):
         wrong = f"it has dates in {len(notations)} notations, such as {', '.join(map(repr, notations))}"
         remedy = "write them all alike, such as 2024-12-31, to have it as a date"
-    elif len(known) > FEW and len(units := units_of(known)) > 1:
+    elif len(known) > FEW and len(units := units_of(known)) > 1 and may_be_units(units):
         wrong = f"its numbers have different texts behind them, {', '.join(map(repr, units))}"
         remedy = "give all in one unit to have it as a number"
     elif 0 < np.mean(bad) < 0.5:
@@ -122,11 +125,11 @@ def _text_or_almost(table: TextTable, name: str, known: pl.Series, decimal: Deci
     return replace(decision, warning=f"column {name!r} {fate}, as {wrong}; {remedy} {meant}")
 
 
-def _number(table: TextTable, name: str, decimal: Decimal, is_target: bool) -> Decision:
-    column = Number(name, decimal=decimal)
+def _number(table: TextTable, column: Number, is_target: bool) -> Decision:
+    name = column.name
     values, _ = column.read(table.column(name))
     known = values[~np.isnan(values)]
-    if not is_target and _are_compact_dates(known):
+    if not is_target and are_compact_dates(known):
         return Decision(Date(name, format=COMPACT), "every cell is a date like 20240131")
     is_whole_and_unique = bool(np.all(known == np.rint(known))) and len(known) == len(np.unique(known)) > 1
     if is_whole_and_unique and len(known) == len(values) and not is_target:
@@ -134,33 +137,24 @@ def _number(table: TextTable, name: str, decimal: Decimal, is_target: bool) -> D
         if not name or ID_NAME.fullmatch(name.lower()) or ID_NAME.fullmatch(name):
             what = "counts the rows" if counts else "is another number in every row"
             return Decision(None, f"a row's name: it {what}" + ("" if name else " and has no name"))
-    return Decision(column, "every cell is a number" + (" or a gap" if len(known) < len(values) else ""))
+    unit = f", with {column.unit} behind it" if column.unit else ""
+    return Decision(column, "every cell is a number" + (" or a gap" if len(known) < len(values) else "") + unit)
 
 
-def _with_own_gap(table: TextTable, name: str, decimal: Decimal, odd: pl.Series) -> Decision | None:
+def _with_own_gap(table: TextTable, number: Number, odd: pl.Series) -> Decision | None:
     """The numbers of a column where one text comes again and again, as for a gap; None when what is odd may be else.
 
     What comes once may be a slip, and what has digits, such as <5, says something of the number.
     """
-    word, count = odd[0], int((stripped(table.column(name)) == odd[0]).sum())
+    name, word = number.name, odd[0]
+    count = int((stripped(table.column(name)) == word).sum())
     if len(odd) > 1 or count < 2 or not re.fullmatch(r"\D{1,20}", word):
         return None
     warning = (
         f"column {name!r} has {word!r} in {count:,} cells and else numbers: it is taken for a gap "
         f"(columns: {{{name}: number}} refuses it, {{{name}: category}} makes levels of all)"
     )
-    return Decision(Number(name, decimal=decimal, gap=word), "every cell is a number or a gap", warning)
-
-
-def _are_compact_dates(known: Values) -> bool:
-    """Whether numbers are days written without separators: of ten other numbers of eight digits hardly one is."""
-    if len(known) < 10 or known.min() < 18000101 or known.max() > 21001231:
-        return False
-    distinct = np.unique(known)
-    if len(distinct) < 10:
-        return False
-    month, day = distinct // 100 % 100, distinct % 100
-    return bool(np.all((distinct % 1 == 0) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)))
+    return Decision(replace(number, gap=word), "every cell is a number or a gap", warning)
 
 
 def _mixed_units(name: str, known: pl.Series, unit: str) -> str:
@@ -180,59 +174,6 @@ def _mixed_units(name: str, known: pl.Series, unit: str) -> str:
     return f"column {name!r} has amounts in {', '.join(sorted(found))}: they are not converted"
 
 
-def _date(name: str, known: pl.Series) -> Decision | None:
-    if not known[:20].str.contains(r"\d").all():  # no need to try every format
-        return None
-    # With a time in some cells and in others not.
-    is_iso = all(not no_dates(read_dates(cells, ISO[0])[0]).any() for cells in (known[:20], known))
-    fitting = [ISO[0]] if is_iso else []
-    for format, bad in misfits(known[:20], FORMATS).items():
-        if not bad.any() and not misfits(known, [format])[format].any():
-            fitting.append(format)
-    if not fitting:
-        return None
-    month_first = fitting[0].startswith(("%m/%d", "%m-%d"))
-    swapped = re.sub(r"^%m(.)%d", r"%d\1%m", fitting[0])
-    warning = ""
-    if "%y" in fitting[0]:
-        latest = np.max(read_dates(known, fitting[0])[0])
-        if latest >= LATE:
-            year = str(np.datetime64(int(latest), "s"))[:4]
-            warning = f"column {name!r} has years of two digits, read up to {year}: write them with four"
-    if month_first and swapped in fitting:
-        warning = (
-            f"column {name!r} has dates whose month and day could be either: read as {fitting[0]}, the month first; "
-            f"write them as 2024-12-31 where that is wrong"
-        )
-    return Decision(Date(name, format=fitting[0]), f"every cell is a date, {fitting[0]}", warning)
-
-
-def _almost_date(name: str, known: pl.Series) -> Date | None:
-    """The kind of date that most cells are, when they look like dates at all."""
-    some = known.sort().gather_every(1 + len(known) // 40)
-    if some.str.contains(r"^\d{1,4}[-/.:]\d{1,2}(?:[-/.:T ]|$)").mean() < 0.5:  # type: ignore[operator]  # None of no cells alone
-        return None
-    shares = {format: float(np.mean(bad)) for format, bad in misfits(some, FORMATS).items()}
-    best = min(shares, key=lambda format: shares[format])
-    return Date(name, format=best) if shares[best] < 0.5 else None
-
-
-def _date_notations(known: pl.Series) -> list[str]:
-    """A cell in each of the two to four notations in which nine in ten cells are dates; none where they are not."""
-    rest = known.sort().gather_every(1 + len(known) // 40)
-    examples: list[str] = []
-    most = len(rest) // 10
-    if rest.str.contains(r"\d\D+\d|\d{8}").mean() < 0.9:  # type: ignore[operator]  # None of no cells alone
-        return []
-    while len(rest) > most and len(examples) < 4:
-        bad = min(misfits(rest, FORMATS).values(), key=np.sum)
-        if bad.all():
-            return []
-        examples.append(rest.filter(pl.Series(~bad))[0])
-        rest = rest.filter(pl.Series(bad))
-    return examples if len(rest) <= most and len(examples) > 1 else []
-
-
 def _text(table: TextTable, name: str, known: pl.Series, is_target: bool) -> Decision:
     levels = natural_order(known.to_list())
     column = Category(name, levels=tuple(levels), own=len(levels))
@@ -246,9 +187,14 @@ def _text(table: TextTable, name: str, known: pl.Series, is_target: bool) -> Dec
     average = sum(map(len, levels)) / len(levels)
     if len(levels) > 10 and average > LONG:
         return Decision(None, f"free text: {average:.0f} characters on average")
-    if len(levels) > 10 and len(levels) * 2 > rows:
+    if _are_names(len(levels), rows):
         return Decision(None, f"names or free text: {len(levels):,} different cells in {rows:,} rows")
     return Decision(column, why, warning)
+
+
+def _are_names(levels: int, rows: int) -> bool:
+    """Whether so many different texts hardly come twice."""
+    return levels > 10 and levels * 2 > rows
 
 
 def _alike(name: str, levels: Sequence[str]) -> str:
@@ -283,20 +229,27 @@ def _as_configured(table: TextTable, name: str, decimal: Decimal, kind: str) -> 
             )
         column = Boolean(name, words=words)
     else:
-        decision = _date(name, known)
-        if decision is None or decision.column is None:
+        date = date_of(name, known)
+        if date is None:
             raise _not_of_kind(table, name, Date(name))
-        return Decision(decision.column, "as configured", decision.warning)
+        return Decision(date[0], "as configured", date[1])
     if column.read(cells)[1].any():
         raise _not_of_kind(table, name, column)
     return Decision(column, "as configured")
 
 
-def as_number(table: TextTable, name: str, decimal: Decimal) -> Number:
-    """A column of numbers, with the decimal mark of the table or, where more of its cells have it, the other."""
+def as_number(table: TextTable, name: str, decimal: Decimal, unit: str | None = None) -> Number:
+    """A column of numbers, with the decimal mark of the table or, where more of its cells have it, the other.
+
+    Its unit is that which its cells have, unless it is given.
+    """
     cells = table.column(name)
-    unit = "" if cells.dtype == pl.Float64 else unit_of(known_cells(cells))
-    return Number(name, decimal=fitting_mark(without_unit(cells, unit), decimal), unit=unit)
+    return _number_of(name, cells if cells.dtype == pl.Float64 else known_cells(cells), decimal, unit)
+
+
+def _number_of(name: str, known: pl.Series, decimal: Decimal, unit: str | None = None) -> Number:
+    unit = unit_of(known) if unit is None else unit
+    return Number(name, decimal=fitting_mark(without_unit(known, unit), decimal), unit=unit)
 
 
 def _not_of_kind(table: TextTable, name: str, column: Column) -> DataError:

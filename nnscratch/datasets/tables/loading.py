@@ -42,7 +42,9 @@ def load_table(
     decisions = {each: decide(table, each, decimal, given) for each in inputs}
     columns = tuple(decision.column for decision in decisions.values() if decision.column is not None)
     weight = None if settings.weight is None else as_number(table, settings.weight, decimal)
-    schema = Schema(columns, settings.missing, settings.unknown_levels, table.names, table.has_header, targets.names)
+    schema = Schema(
+        columns, settings.missing, settings.unknown_levels, table.names, table.has_header, targets.names, targets.units
+    )
     whole = _rows_of(table, schema, targets, weight)
     _require_features(file, decisions, whole.inputs)
     validation, _ = _other_rows(settings, validation_file, table, schema, targets, weight)

@@ -36,6 +36,12 @@ class Targets:
     """In words: "classification, as it holds text (3 classes)"."""
     warnings: tuple[str, ...] = ()
 
+    @property
+    def units(self) -> tuple[str, ...]:
+        """What stands behind the numbers of each column; none where none of them has a unit."""
+        units = tuple(column.unit if isinstance(column, Number) else "" for column in self.columns)
+        return units if any(units) else ()
+
     def read(self, table: TextTable) -> tuple[Array, NDArray[np.bool_]]:
         """Labels (N,) int64, or numbers (N, K), for each row, and which rows have a gap there (and no meaning).
 

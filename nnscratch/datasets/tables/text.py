@@ -39,8 +39,13 @@ DIGITS = {
     ",": rf"(?:(?:\d+(?:,\d*)?|,\d+){_EXPONENT}|(?:[1-9]\d{{0,2}}(?:\.\d{{3}})+|{_BLANK_GROUPS})(?:,\d*)?)",
 }
 """The digits of a number by the decimal mark, with thousands separators or an exponent; 0,123 has neither."""
-UNIT = r"(?:[^\W\d_]|[°'\"′″])[^\d<>()]{0,14}[23²³]?"
-"""Letters, a degree or what feet and inches have; m2 and km/h are some."""
+UNIT = r"(?:[^\W\d_]|[°℃℉‰'\"′″]|[$€£%]?/\s?[^\W\d_]|%\s[^\W\d_])[^\d<>()]{0,20}[23²³]?"
+"""Letters, a degree or what feet and inches have, a price by something: m2, km/h, €/m², % vol."""
+MAGNITUDES = (
+    "k", "K", "M", "B", "T", "mn", "bn", "Mio", "Mio.", "Mrd", "Mrd.", "Cr", "Lac", "Lakh", "thousand", "million",
+    "billion", "lakh", "crore", "万", "亿",
+)  # fmt: skip
+"""Units without which a number is not the same: 5k and 5."""
 MAYBE_THOUSANDS = rf"^{SIGN}[1-9]\d{{0,2}}\.\d{{3}}$"
 """Numbers with a point that mean another with a decimal comma: 1.234."""
 
@@ -55,8 +60,17 @@ def number_pattern(decimal: str) -> str:
 
 
 def unit_pattern(unit: str) -> str:
-    """The regular expression of a unit at the end of a cell, behind a digit; of longer ones also the plural."""
-    return rf"([\d.,])\s?{re.escape(unit)}{'s?' if len(unit) > 2 else ''}$"
+    """The regular expression of a unit at the end of a cell, behind a digit; of a word and its plural: year, years."""
+    return rf"([\d.,€$£%])\s*{word_pattern(unit)}$"
+
+
+def word_pattern(unit: str) -> str:
+    """The regular expression of a unit in its singular and its plural, English and German; what follows it as it is."""
+    found = re.match(r"[^\W\d_]{2,}", unit)
+    if found is None:
+        return re.escape(unit)
+    word = found[0].removesuffix("s") if len(found[0]) > 2 else found[0]
+    return rf"{re.escape(word)}(?:e?s|en?)?{re.escape(unit[found.end() :])}"
 
 
 _NUMBER = re.compile("|".join(f"(?:{number_pattern(mark)})" for mark in DIGITS))

@@ -30,10 +30,7 @@ LARGEST_GRADIENT = 1e3
 UPDATE_RATIOS = (1e-6, 0.1)
 """Healthy ones lie around 1e-3; outside of these a layer stands still or jumps."""
 FAR_FROM_GUESSING = 8.0
-"""How far the first loss may lie above that of guessing, in nats of cross-entropy.
-
-He-initialised convolutions with maximum pooling begin 2 to 6.5 above; inputs of 0 to 255 put it hundreds above.
-"""
+"""How many nats above guessing the first loss may be: He and maximum pooling give 2 to 6.5, inputs to 255 hundreds."""
 TIMES_GUESSING = 6.0
 """How many times that of guessing it may be otherwise. He-initialised outputs give about 3, in one of 20 cases 5."""
 FEW_EXAMPLES = 4

@@ -396,7 +396,11 @@ def test_one_text_that_comes_again_among_many_numbers_is_a_gap_and_said(tmp_path
         ([f"€{row}.5M" for row in range(40)], "M", [row + 0.5 for row in range(40)]),
         ([f"{row} km/h" for row in range(40)], "km/h", list(range(40))),
         ([f"{row} year{'s' * (row != 1)}" for row in range(40)], "year", list(range(40))),
-        (["", *(f"1,{row:03} °C" for row in range(40)), "0"], "°C", [NAN, *(1000 + row for row in range(40)), 0]),
+        (["", *(f"1,{row:03} °C" for row in range(40)), "0"], "°C", [NAN, *(1 + row / 1000 for row in range(40)), 0]),
+        ([f"{row} inch{'es' * (row != 1)}" for row in range(40)], "inch", list(range(40))),
+        ([f"{row} Jahr{'e' * (row != 1)}" for row in range(40)], "Jahr", list(range(40))),
+        ([f"{row},25 €/m²" for row in range(40)], "€/m²", [row + 0.25 for row in range(40)]),
+        ([f"{row}  % vol" for row in range(40)], "% vol", list(range(40))),
         ([f"{row} kg" for row in range(15)], "kg", list(range(15))),  # so few that they would be names
     ],
 )
@@ -413,7 +417,7 @@ def test_numbers_with_one_unit_behind_them_are_numbers(
     bare = pl.Series(["5", f" 5{unit} ", f"5 {unit}", "5 stone", unit])
     read, bad = kept.columns[0].read(bare)
     assert read[:3].tolist() == [5, 5, 5]
-    assert bad.tolist() == [False, False, False, True, True]
+    assert bad.tolist() == [unit == "M", False, False, True, True]  # 5 is not 5M
 
 
 @pytest.mark.parametrize(
@@ -429,7 +433,10 @@ def test_numbers_with_one_unit_behind_them_are_numbers(
             "category",
             "is taken for a category, as its numbers have different texts behind them, 'kg', 'lb'; give all in one",
         ),
-        ([*(f"{row} kg" for row in range(40)), "heavy"], "left out", "'heavy' is no number; empty such cells"),
+        ([*(f"{row} kg" for row in range(40)), "na", "oops", "oops"], "number", "has 'oops' in 2 cells and else"),
+        ([f"{row % 28}{('st', 'nd', 'rd', 'th')[row % 4]}" for row in range(84)], "category", ""),
+        ([f"{row % 30}.30 Uhr" for row in range(90)], "category", ""),
+        ([f"{row % 30}{'AB'[row % 2]}" for row in range(90)], "category", ""),  # seats
         ([f"{row % 40}{chr(97 + row % 26)}" for row in range(60)] * 3, "category", ""),  # rooms
         ([f"A{row % 40}" for row in range(120)], "category", ""),
         ([f"{row % 4} kg" for row in range(40)], "category", ""),
@@ -443,11 +450,54 @@ def test_other_texts_behind_numbers_are_no_unit(tmp_path: Path, cells: list[str]
     assert len(dataset.description.warnings) == bool(warned)
 
 
-def test_a_target_with_a_unit_is_a_quantity(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("x,y\n" + "\n".join(f"{row},{row * 1.5} kg" for row in range(60)))
+def test_a_wrong_cell_among_numbers_with_a_unit_is_an_error_as_among_others(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"mine\.csv:42: column 'x' is 'heavy', not a number or one in kg"):
+        column(tmp_path, [*(f"{row} kg" for row in range(40)), "heavy"])
+    with pytest.raises(DataError, match=r"mine\.csv:42: column 'x' is '900', not a number with k behind it"):
+        column(tmp_path, [*(f"{row}.5k" for row in range(40)), "900"])
+
+
+def test_a_rows_name_is_left_out_with_letters_behind_it_too(tmp_path: Path) -> None:
+    lines = ["id,x,y", *(f"{1000 + row * row}A,{row % 7}.5,{'ab'[row % 2]}" for row in range(40))]
+    (tmp_path / "a.csv").write_text("\n".join(lines))
     dataset = CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print)
-    assert dataset.classes is None
-    assert dataset.train_targets[:, 0].tolist() == [row * 1.5 for row in range(60)]
+    assert [each.kind for each in dataset.description.columns] == ["left out", "number"]
+
+
+def test_a_text_that_is_taken_for_a_gap_is_one_even_where_it_is_a_number(tmp_path: Path) -> None:
+    dataset = column(tmp_path, ["inf", *(str(row) for row in range(40)), "inf"])
+    assert np.isnan(values(dataset)).nonzero()[0].tolist() == [0, 41]
+
+
+@pytest.mark.parametrize(("separator", "mark"), [(";", ","), ("\t", ",")])
+def test_numbers_with_a_unit_say_which_decimal_mark_a_table_has(tmp_path: Path, separator: str, mark: str) -> None:
+    lines = [separator.join([f"{row},3 kg", f"3,{row + 100}", "ab"[row % 2]]) for row in range(40)]
+    (tmp_path / "a.csv").write_text("\n".join([separator.join("xzy"), *lines]))
+    dataset = CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print)
+    np.testing.assert_allclose(dataset.train_inputs[:, 1], [3 + (row + 100) / 1000 for row in range(40)])
+    (guess,) = (each for each in dataset.description.guesses if each.what == "decimal mark")
+    assert guess.taken == mark
+
+
+@pytest.mark.parametrize(
+    ("targets", "classes"),
+    [
+        ([f"{row * 1.5} kg" for row in range(60)], None),
+        ([f"{row} kg" for row in range(60)], None),
+        ([f"{1 + row % 25}A" for row in range(100)], [f"{number}A" for number in range(1, 26)]),
+        ([f"{1 + row % 4} kg" for row in range(60)], ["1 kg", "2 kg", "3 kg", "4 kg"]),
+    ],
+)
+def test_a_target_with_a_unit_is_a_quantity_where_it_is_no_name_of_a_class(
+    tmp_path: Path, targets: list[str], classes: list[str] | None
+) -> None:
+    (tmp_path / "a.csv").write_text("x,y\n" + "\n".join(f"{row},{target}" for row, target in enumerate(targets)))
+    dataset = CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print)
+    assert (None if dataset.classes is None else list(dataset.classes)) == classes
+    if classes is None:
+        assert dataset.train_targets[:, 0].tolist() == [float(target.split()[0]) for target in targets]
+        assert dataset.schema is not None
+        assert dataset.schema.target_units == ("kg",)
 
 
 def test_a_wrong_cell_does_not_hide_the_decimal_mark_of_a_table(tmp_path: Path) -> None:
