@@ -63,6 +63,8 @@ def test_the_commands_of_a_chapter_have_configs_that_can_be_trained(chapter: str
         if words[1] in ("train", "explain"):
             path, overrides = ROOT / words[2], [word for word in words[3:] if "=" in word]
             trained.add(words[words.index("--name") + 1] if "--name" in words else load_config(path, overrides).name)
+        elif words[1] == "evaluate":
+            assert words[2].removeprefix("runs/") in trained
         else:
             assert words[1:3] == ["runs", "compare"]
             compared = [word.removeprefix("runs/") for word in words[3:] if word.startswith("runs/")]
@@ -72,6 +74,7 @@ def test_the_commands_of_a_chapter_have_configs_that_can_be_trained(chapter: str
 
 def test_the_numbers_of_the_network_by_hand_are_those_that_explain_prints(tmp_path: Path) -> None:
     words = next(words for words in commands("3-by-hand.md") if words[1] == "explain")
+    assert not any(word.startswith("--") for word in words), "what writes a file prints no numbers"
     config = load_config(ROOT / words[2], [word for word in words[3:] if "=" in word])
     told = as_text(explain(config, Workplace(tmp_path, tmp_path, threads=1), Display(quiet=True)))
     lines = {line.strip() for line in told.splitlines()}

@@ -121,7 +121,9 @@ PAGES = (
     Page(
         "metrics", "Metrics", "training.monitor, as val_ and the name",
         "What `evaluate` and the report say of a trained network, from labels t and probabilities p, or from numbers t "
-        "and predictions y in the targets' own units; each equals scikit-learn's. `training: {monitor: val_macro_f1}` "
+        "and predictions y in the targets' own units; each that scikit-learn has equals it, over the classes that have "
+        "examples. C counts them, true classes as rows and predicted ones as columns. `training: {monitor: "
+        "val_macro_f1}` "
         "computes one after every epoch and keeps the weights that are best by it; a sweep's metric is one that its "
         "config monitors. Figures come with 95 % bootstrap intervals: percentiles over 1,000 resamples of the split, "
         "from the run's seed, an accuracy's from the binomial distribution itself; where all resamples are alike "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -130,10 +131,10 @@ class Recording:
     def _update(self, at: int, factor: float, l2: float) -> Section:
         """One weight's update."""
         parameters, recipe, before = self.network.parameters, self.recipe, self._before
-        equations = [
-            *clipping_equations(self._gradient, at, recipe.clip_norm, recipe.clip_value),
-            *recipe.optimizer.worked_update(parameters, before, at, factor, l2),
-        ]
+        clipping = list(clipping_equations(self._gradient, at, recipe.clip_norm, recipe.clip_value))
+        if clipping:
+            before = replace(before, g=clipping[-1].name)
+        equations = [*clipping, *recipe.optimizer.worked_update(parameters, before, at, factor, l2)]
         vectors = {"theta before": before.theta, "g": self._gradient, "theta after": parameters.theta}
         arrays = [(name, vector[at : at + 1]) for name, vector in vectors.items()]
         arrays.append(("all theta after", parameters.theta))

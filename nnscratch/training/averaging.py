@@ -39,7 +39,7 @@ class Averaging(Component):
 
 @dataclass(frozen=True)
 class ExponentialMovingAverage(Averaging):
-    """a += (1 - d) (theta - a),  d = min(decay, (1 + step) / (10 + step))    (Polyak & Juditsky 1992)
+    """a += (1 - d) (theta - a),  d = min(decay, (1 + step) / (10 + step))    (after Polyak & Juditsky 1992)
 
     The small d of the first steps, as of TensorFlow's ExponentialMovingAverage, lets the start be forgotten soon.
     """

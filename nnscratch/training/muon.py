@@ -27,7 +27,7 @@ NUMBERS_PER_PRODUCT = 40
 
 @dataclass(eq=False)
 class Muon(Optimizer):
-    """V = momentum V + G,   W -= rate orthogonal(G + momentum V)      for hidden weights W (n_in, K)     (Jordan 2024)
+    """V = momentum V + G,   W -= rate orthogonal(G + momentum V)    for hidden weights W (n_in, K) (Jordan et al. 2024)
 
     The filters of a convolution are the columns of one such matrix, n_in = kernel^2 C. All else, biases and the last
     matrix (the output layer), is trained as `sgd` with nesterov does, with the three settings that begin with sgd.
@@ -43,8 +43,8 @@ class Muon(Optimizer):
     With normalize, W is brought to the length |W| = sqrt(K) before each step. It is meant for layers that batch_norm
     follows: there the length of W means nothing, and the rate sets how far W turns: about the tangent of the angle.
 
-    Derivation: of all changes D with no singular value above 1, the one that lowers the loss most to first order has
-    the largest sum_ij D_ij G_ij = trace(D^T P S Q^T) = trace((Q^T D^T P) S). It is at most the sum of the S, and
+    Derivation: of all steps -D with no singular value of D above 1, the one that lowers the loss most to first order
+    has the largest sum_ij D_ij G_ij = trace(D^T P S Q^T) = trace((Q^T D^T P) S). It is at most the sum of the S, and
     D = P Q^T reaches that.
     """
 
@@ -181,18 +181,21 @@ class Muon(Optimizer):
         D = G + (l2 * W if hidden.group.decay else 0) + self.momentum * V
         i, j = (int(each) for each in np.unravel_index(at - hidden.place.start, shape))
         told.values.update({"mu": self.momentum, "v": told.before[0], "D_ij": D.ravel()})
-        lines = {"v_new": "mu * v + g", "D": "g + mu * v_new", "D_norm": "sqrt(sum_ij(D_ij**2))"}
-        yield from in_turn(lines, told.values, {"v_new": told.after[0]})
+        lines = {
+            "v_new": "mu * v + g",
+            "D": "g + mu * v_new",
+            "D_norm": "sqrt(sum_ij(D_ij**2))",
+            "X_first": "D / D_norm",
+        }
+        yield from told.in_turn(lines, known={"v_new": told.after[0]})
         yield from self._worked_direction(D, i, j)
         told.values["O"] = self._orthogonal(D.copy(), self.iterations)[i, j]
         if self.normalize:
             told.values.update({"W_ij": W.ravel(), "K": shape[1]})
-            yield from in_turn(
-                {"W_norm": "sqrt(sum_ij(W_ij**2))", "theta_scaled": "theta * sqrt(K) / W_norm"}, told.values
-            )
-            told.values["theta"] = told.values["theta_scaled"]
+            yield from told.in_turn({"W_norm": "sqrt(sum_ij(W_ij**2))"})
+            yield from told.replaced("theta", "theta_scaled", "theta * sqrt(K) / W_norm")
         yield from told.decay(self.weight_decay)
-        yield from in_turn({"theta_new": "theta - alpha * O"}, told.values, {"theta_new": told.theta})
+        yield from told.in_turn({"theta_new": "theta - alpha * O"}, known={"theta_new": told.theta})
 
     def _worked_direction(self, D: Array, i: int, j: int) -> Iterator[Equation]:
         """O[i, j] by the last of the iterations."""
@@ -204,8 +207,10 @@ class Muon(Optimizer):
         A = X.T @ X
         a, b, c = COEFFICIENTS
         B = b * A + c * A @ A
-        values = {"X_ij": X[:, j], "A_jk": A[j], "a": a, "b": b, "c": c}
-        yield from in_turn({"A": "sum_i(X_ij**2)", "B": "b * A + c * sum_k(A_jk**2)"}, values, at=(j, j))
+        k = int(np.argmax(np.abs(X[i] * B[:, j])))  # the largest term of the sum below
+        values = {"X_ij": X[:, j], "X_ik": X[:, k], "A_jl": A[j], "A_lk": A[:, k], "b": b, "c": c}
+        lines = {"A": "sum_i(X_ij * X_ik)", "B": "b * A + c * sum_l(A_jl * A_lk)"}
+        yield from in_turn(lines, values, at=(j, k))
         values = {"a": a, "X": X[i, j], "X_ik": X[i], "B_kj": B[:, j]}
         yield Equation.of(entry("O", *place), "a * X + sum_k(X_ik * B_kj)", values, made, note)
 

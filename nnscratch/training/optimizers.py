@@ -16,7 +16,7 @@ import numpy as np
 from nnscratch.component import Component, setting
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
-from nnscratch.nn.equations import Equation, in_turn
+from nnscratch.nn.equations import Equation
 from nnscratch.nn.parameters import Group, Parameters, Segment
 from nnscratch.training.chunks import CHUNK, Chunk, part_of, pieces_of
 from nnscratch.training.update_equations import Before, Entry
@@ -109,9 +109,9 @@ class Optimizer(Component):
 
     def _entry(self, parameters: Parameters, before: Before, at: int) -> Entry:
         group = next(each.group for each in parameters.segments if each.start <= at < each.stop)
-        values = {"theta": before.theta[at], "g": before.gradient[at], "t": self.t}
+        values = {"theta": before.theta[at], before.g: before.gradient[at], "t": self.t}
         old, new = ([vector[at] for vector in state.values()] for state in (before.state, self.state))
-        return Entry(values, old, new, parameters.theta[at], group)
+        return Entry(values, old, new, parameters.theta[at], group, {"g": before.g})
 
 
 @dataclass(eq=False)
@@ -172,7 +172,7 @@ class SGD(Optimizer):
                 "v_new": "mu * v + (1 - delta) * g" if self.dampening else "mu * v + g",
                 "theta_new": "theta - alpha * " + ("(g + mu * v_new)" if self.nesterov else "v_new"),
             }
-        yield from in_turn(lines, values, {"v_new": entry.after[0], "theta_new": entry.theta})
+        yield from entry.in_turn(lines, values, {"v_new": entry.after[0], "theta_new": entry.theta})
 
 
 @dataclass(eq=False)
@@ -208,7 +208,7 @@ class RMSProp(Optimizer):
         v, v_new = ((1 - self.decay) * state[0] for state in (entry.before, entry.after))
         values = entry.values | {"rho": self.decay, "epsilon": self.epsilon, "v": v}
         lines = {"v_new": "rho * v + (1 - rho) * g**2", "theta_new": "theta - alpha * g / (sqrt(v_new) + epsilon)"}
-        yield from in_turn(lines, values, {"v_new": v_new, "theta_new": entry.theta})
+        yield from entry.in_turn(lines, values, {"v_new": v_new, "theta_new": entry.theta})
 
 
 @dataclass(eq=False)
@@ -258,7 +258,7 @@ class Adam(Optimizer):
             "v_hat": "v_new / (1 - beta2**t)",
             "theta_new": "theta - alpha * m_hat / (sqrt(v_hat) + epsilon)",
         }
-        yield from in_turn(lines, values, {"m_new": m_new, "v_new": v_new, "theta_new": entry.theta})
+        yield from entry.in_turn(lines, values, {"m_new": m_new, "v_new": v_new, "theta_new": entry.theta})
 
 
 @dataclass(eq=False)
@@ -323,7 +323,7 @@ class Lion(Optimizer):
             "theta_new": "theta - alpha * sign(beta1 * m + (1 - beta1) * g)",
             "m_new": "beta2 * m + (1 - beta2) * g",
         }
-        yield from in_turn(lines, values, {"theta_new": entry.theta, "m_new": m_new})
+        yield from entry.in_turn(lines, values, {"theta_new": entry.theta, "m_new": m_new})
 
 
 def decay_weights(chunk: Chunk, share: float) -> None:

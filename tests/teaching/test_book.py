@@ -73,7 +73,7 @@ def test_the_line_that_a_link_leads_to_defines_what_it_names(page: str) -> None:
 
 
 def test_the_formulas_of_an_optimizer_are_those_of_a_hidden_matrix() -> None:
-    assert r"\theta_{new} &= \theta - \alpha \cdot O" in section("optimizers.md", "muon")
+    assert r"\theta_{new} &= \theta_{decayed} - \alpha \cdot O" in section("optimizers.md", "muon")
 
 
 def test_links_lead_to_where_the_formula_is_computed() -> None:

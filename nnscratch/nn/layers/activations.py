@@ -183,8 +183,8 @@ class GELU(Activation):
     equations: ClassVar[Mapping[str, str]] = {
         "u": "sqrt(2 / pi) * (x + 0.044715 * x**3)",
         "y": "x * (1 + tanh(u)) / 2",
-        "du": "sqrt(2 / pi) * (1 + 3 * 0.044715 * x**2)",
-        "dx": "dy * ((1 + tanh(u)) / 2 + x * (1 - tanh(u)**2) * du / 2)",
+        "u_slope": "sqrt(2 / pi) * (1 + 3 * 0.044715 * x**2)",
+        "dx": "dy * ((1 + tanh(u)) / 2 + x * (1 - tanh(u)**2) * u_slope / 2)",
     }
 
     SCALE: ClassVar[float] = math.sqrt(2 / math.pi)

@@ -20,11 +20,11 @@ class CrossEntropy(Loss):
     """L = mean_n w_n sum_k -q_nk log p_nk,   p = softmax(y),   log p_k = y_k - m - log sum_j e^(y_j - m),   m = max y
 
     q is the true distribution: 1 for the label and 0 elsewhere, smoothed to (1 - s) [k = t] + s / K with label
-    smoothing s (Szegedy et al. 2016, eq. 7); w_n is the weight of example n's class, 1 unless given.
+    smoothing s (Szegedy et al. 2016, section 7); w_n is the weight of example n's class, 1 unless given.
     The mean divides by N; PyTorch's divides by the sum of the weights w_n.
     Gradient: dy = w_n (p - q) / N: softmax and logarithm together cancel to a difference (Bridle 1990).
     y (N, K) logits, t (N,) labels 0..K-1, or (N, K) distributions q before smoothing, as mixup makes them; w_n is then
-    the mean of the weights under q. Subtracting m keeps everything finite for any finite y.
+    the mean of the weights under q. With m subtracted, no e^y overflows.
 
     Derivation: the q of an example sum to 1, so log p_k = y_k - log sum_j e^y_j gives
         L_n = -sum_k q_k y_k + log sum_j e^y_j
