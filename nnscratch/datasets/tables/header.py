@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from nnscratch.datasets.tables.text import is_gap, looks_like_number
+from nnscratch.datasets.tables.text import is_gap, looks_like_number, unit_behind
 from nnscratch.errors import DataError
 
 TARGET_NAMES = ("label", "target", "class", "y")
@@ -47,6 +47,10 @@ def first_row_is_header(rows: list[list[str]], width: int) -> tuple[bool, str]:
         return False, "the first row has gaps"
     if again and len(again) * 2 >= len(texts):
         return False, f"{first[again[0]]!r} comes again in its column"
+    for index in texts:
+        unit = unit_behind(first[index])
+        if unit and below and all(unit_behind(row[index]) == unit for row in below[:20]):
+            return False, f"{first[index]!r} in the first row is a number, as those below it"
     return True, "the first row is all text"
 
 

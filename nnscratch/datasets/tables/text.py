@@ -41,6 +41,8 @@ DIGITS = {
 """The digits of a number by the decimal mark, with thousands separators or an exponent; 0,123 has neither."""
 UNIT = r"(?:[^\W\d_]|[°℃℉‰'\"′″]|[$€£%]?/\s?[^\W\d_]|%\s[^\W\d_])[^\d<>()]{0,20}[23²³]?"
 """Letters, a degree or what feet and inches have, a price by something: m2, km/h, €/m², % vol."""
+MEASURED = rf"^(?:(?:{CURRENCIES})\s?)?{SIGN}(?:{DIGITS['.']}|{DIGITS[',']})\s{{0,2}}({UNIT})$"
+"""A whole cell that is a number with a unit behind it, which is the first group."""
 MAGNITUDES = (
     "k", "K", "M", "B", "T", "mn", "bn", "Mio", "Mio.", "Mrd", "Mrd.", "Cr", "Lac", "Lakh", "thousand", "million",
     "billion", "lakh", "crore", "万", "亿",
@@ -73,12 +75,19 @@ def word_pattern(unit: str) -> str:
     return rf"{re.escape(word)}(?:e?s|en?)?{re.escape(unit[found.end() :])}"
 
 
+_MEASURED = re.compile(MEASURED)
 _NUMBER = re.compile("|".join(f"(?:{number_pattern(mark)})" for mark in DIGITS))
 
 
 def is_gap(cell: str) -> bool:
     """Whether a cell, without blanks around it, stands for a missing value."""
     return cell.strip().lower() in GAPS
+
+
+def unit_behind(cell: str) -> str:
+    """What stands behind the number of a cell, "" where it is none with a unit."""
+    found = _MEASURED.match(cell.strip())
+    return found[1] if found is not None else ""
 
 
 def looks_like_number(cell: str) -> bool:

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from nnscratch.datasets.tables.frames import pl
 from nnscratch.datasets.tables.parsing import stripped
-from nnscratch.datasets.tables.text import CURRENCIES, DIGITS, SIGN, UNIT, unit_pattern, word_pattern
+from nnscratch.datasets.tables.text import MEASURED, unit_pattern, word_pattern
 
-MEASURED = rf"^(?:(?:{CURRENCIES})\s?)?{SIGN}(?:{DIGITS['.']}|{DIGITS[',']})\s{{0,2}}({UNIT})$"
 MOST = 4
 """Texts behind numbers that may be units; cells with more of them are codes."""
 NO_UNITS = ("st", "nd", "rd", "th", "am", "pm", "a.m.", "p.m.", "uhr", "e2", "e3")

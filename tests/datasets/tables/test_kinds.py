@@ -665,3 +665,15 @@ def test_a_kept_encoding_with_what_no_column_has_is_refused_in_one_way(index: in
     values["columns"][index] |= changed
     with pytest.raises(ValueError, match="column"):
         TableEncoding.from_dict(values)
+
+
+def test_a_first_row_of_numbers_with_units_is_no_header_where_the_rows_below_have_them_too(tmp_path: Path) -> None:
+    rows = [f"{row}.5 kg,{row * 2} cm,{'ab'[row % 2]}" for row in range(40)]
+    (tmp_path / "a.csv").write_text("\n".join(rows))
+    dataset = CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print)
+    assert len(dataset.train_inputs) == 40
+    (tmp_path / "b.csv").write_text(
+        "\n".join(["3 months,6 months,y", *(f"{row},{row * 2},a{row % 2}" for row in range(40))])
+    )
+    dataset = CSVTable(test=0).load(tmp_path, tmp_path / "b.csv", print)
+    assert [each.name for each in dataset.description.columns] == ["3 months", "6 months"]
