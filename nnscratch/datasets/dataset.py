@@ -142,7 +142,7 @@ class Dataset:
         assert self.schema is not None
         given = self.schema.columns
         test, validation = self.test_inputs, self.validation_inputs
-        is_plain = self.schema.is_plain and not np.isnan(self.train_inputs).any()
+        is_plain = encoding.schema.is_plain and not np.isnan(self.train_inputs).any()
         return replace(
             self,
             train_inputs=encoding.encode(self.train_inputs, given),

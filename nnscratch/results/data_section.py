@@ -17,13 +17,24 @@ MOST_COLUMNS, MOST_LEVELS, MOST_CLASSES = 200, 6, 20
 COLUMNS = (Column("column"), Column("kind"), Column("gaps", True), Column("filled with"), Column("levels, or why"))
 
 
+def guessed(run: RunDirectory, what: str) -> str:
+    """What was guessed so of the run's data; "" where nothing was, or it is not known any more."""
+    guesses = _mappings(_mapping(_report(run).get("description")).get("guesses"))
+    return next((str(guess.get("taken") or "") for guess in guesses if guess.get("what") == what), "")
+
+
+def _report(run: RunDirectory) -> Mapping[str, Any]:
+    try:
+        return _mapping(json.loads(text_of(run.path / layout.DATA_REPORT, LONGEST_META)))
+    except (ValueError, RecursionError):
+        return {}
+
+
 def data_section(run: RunDirectory) -> DataSection:
     """The section; empty for a run without that file."""
-    try:
-        values = json.loads(text_of(run.path / layout.DATA_REPORT, LONGEST_META))
-    except (ValueError, RecursionError):
+    report = _report(run)
+    if not report:
         return DataSection()
-    report = _mapping(values)
     description = _mapping(report.get("description"))
     columns = _mappings(description.get("columns"))
     rows = tuple(_row(column) for column in columns[:MOST_COLUMNS])

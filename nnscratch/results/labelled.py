@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnscratch.datasets.formats.folder import refuse_endless
+from nnscratch.datasets.formats.folder import refuse_endless, subfolders, walk
 from nnscratch.datasets.formats.images import SUFFIXES, quiet_pillow
 from nnscratch.datasets.formats.npy import read_npy
 from nnscratch.datasets.sources.npz import CLASS_KEYS, KEYS
@@ -26,6 +26,7 @@ from nnscratch.datasets.tables.text import is_gap
 from nnscratch.datasets.task import as_float32
 from nnscratch.errors import DataError, UsageError, did_you_mean
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.results.data_section import guessed
 from nnscratch.results.prediction_inputs import SPLITS_OF_ARRAYS, items
 from nnscratch.results.prediction_tables import Item, read_as_trained, table_items, with_marks_of
 from nnscratch.results.subgroups import require_column
@@ -69,7 +70,7 @@ def _folder(loaded: LoadedRun, folder: Path) -> Labelled:
     """Every picture in a folder that is called like its class."""
     if loaded.classes is None:
         raise DataError(f"{folder}: the run is a regression, which a folder per class has no numbers for")
-    folders = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    folders = subfolders(folder)
     if not folders:
         raise unlabelled(loaded, folder, "no folder per class in it, so no labels")
     splits = [each.name for each in folders if each.name.lower() in ("train", "val", "test")]
@@ -82,8 +83,8 @@ def _folder(loaded: LoadedRun, folder: Path) -> Labelled:
     files = [
         (file, loaded.classes.index(each.name))
         for each in folders
-        for file in sorted(each.rglob("*"))
-        if file.suffix.lower() in SUFFIXES and file.is_file()
+        for file, why_not in walk(each)
+        if not why_not and file.suffix.lower() in SUFFIXES
     ]
     if not files:
         raise DataError(f"{folder}: no pictures in it ({', '.join(SUFFIXES)})")
@@ -114,7 +115,8 @@ def _arrays(loaded: LoadedRun, path: Path) -> Labelled:
         raise DataError(f"{path}: {len(inputs):,} inputs, but {len(values):,} targets in {key}")
     if loaded.classes is None:
         return Labelled(Examples.all_of(inputs, numbers_of(loaded, values, path), places))
-    targets, note = _labels(loaded.classes, values, names, path)
+    first = 1 if guessed(loaded.run, "labels").startswith("1 is ") else 0
+    targets, note = _labels(loaded.classes, values, names, path, first)
     return Labelled(Examples.all_of(inputs, targets, places), note)
 
 
@@ -235,8 +237,8 @@ def _read(read: Iterable[Item]) -> tuple[tuple[str, ...], Array]:
     return tuple(places), np.stack(arrays)
 
 
-def _labels(classes: tuple[str, ...], values: Array, names: Array | None, path: Path) -> tuple[Array, str]:
-    """Labels (N,) by the network's classes, and what was guessed of them."""
+def _labels(classes: tuple[str, ...], values: Array, names: Array | None, path: Path, first: int) -> tuple[Array, str]:
+    """Labels (N,) by the network's classes, and what was guessed of them; `first` is the first number of training's."""
     flat = values.reshape(len(values), -1)
     is_wide = flat.shape[1] == len(classes) > 1 and flat.dtype.kind in "biuf"
     if is_wide and ((flat == 0) | (flat == 1)).all() and (flat.sum(axis=1) == 1).all():
@@ -250,11 +252,12 @@ def _labels(classes: tuple[str, ...], values: Array, names: Array | None, path: 
     own = [str(int(each)) if is_number else str(each) for each in flat]
     if names is not None and is_number:
         listed = [str(each) for each in names.ravel()]
-        if not all(0 <= int(each) < len(listed) for each in own):
-            raise DataError(f"{path}: a label counts past its {len(listed)} class names")
-        own = [listed[int(each)] for each in own]
-    elif is_number and not set(own) <= set(classes) and all(0 <= int(each) < len(classes) for each in own):
-        return flat.astype(np.int64), f"labels are numbers: 0 is taken for {classes[0]}, 1 for {classes[1]}, ..."
+        if not all(first <= int(each) < first + len(listed) for each in own):
+            raise DataError(f"{path}: a label is not among {first} to {first + len(listed) - 1}, as of its class names")
+        own = [listed[int(each) - first] for each in own]
+    elif is_number and not set(own) <= set(classes) and all(first <= int(each) < first + len(classes) for each in own):
+        told = f"{first} is taken for {classes[0]}, {first + 1} for {classes[1]}, ..."
+        return flat.astype(np.int64) - first, f"labels are numbers: {told}"
     return labels_of(classes, own, path), ""
 
 

@@ -36,6 +36,7 @@ TO_FILL_IN = {
     "Risks and limits": "whom an error harms, and what is done about it",
     "Contact": "who answers for it",
 }
+HEADINGS = ("What it is", *TO_FILL_IN, "Data", "Figures", "Accountability", "Config")
 UNFILLED = "*To fill in:*"
 SHARES = ("accuracy", "f1", "macro_precision", "recall", "share", "calibration_error", "calibration_error_before")
 NOT_FIGURES = ("epoch", "examples")
@@ -121,8 +122,8 @@ def _values(run: RunDirectory, gradient_check: Mapping[str, Any] | None) -> dict
 
 
 def _filled(markdown: str) -> dict[str, str]:
-    """What stands under the headings that are for people, where somebody has written something."""
-    parts = re.split(r"^## +(.+?) *$", markdown, flags=re.MULTILINE)
+    """What stands under the headings that are for people, where somebody has written something, headings among it."""
+    parts = re.split(rf"^## +({'|'.join(HEADINGS)}) *$", markdown, flags=re.MULTILINE)
     found = {heading: text.strip() for heading, text in zip(parts[1::2], parts[2::2], strict=True)}
     return {name: found[name] for name in TO_FILL_IN if found.get(name) and not found[name].startswith(UNFILLED)}
 

@@ -19,6 +19,7 @@ from nnscratch.results.seen import seen
 from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.loaded import LoadedRun
+from nnscratch.runs.summary import best_epoch
 from nnscratch.training.examples import Examples
 
 
@@ -110,7 +111,7 @@ def _history_plots(loaded: LoadedRun) -> Iterator[Plot]:
     if not history:
         return
     has_validation = any("val_loss" in row for row in history)
-    best = loaded.epoch if has_validation else None
+    best = best_epoch(loaded.run, loaded.run.read_meta(), history) if has_validation else None
     yield Plot(
         "curves",
         f"Loss and accuracy over {len(history)} epochs" + (f"; the best is epoch {best}" if best else ""),
@@ -138,7 +139,8 @@ def _evaluation_plots(evaluation: Evaluation, title: str) -> Iterator[Plot]:
             is_for_telephones=False,
         )
         return
-    right = f"{percent(evaluation.score.accuracy)} of {count(evaluation.score.examples)} {examples} right"
+    accuracy = percent(float(np.trace(measured.counts) / np.sum(measured.counts)))  # as is decided: by a threshold, too
+    right = f"{accuracy} of {count(evaluation.score.examples)} {examples} right"
     yield Plot(
         "confusion_matrix",
         f"Confusion matrix of {len(measured.classes)} classes: {right}",
@@ -146,7 +148,7 @@ def _evaluation_plots(evaluation: Evaluation, title: str) -> Iterator[Plot]:
             confusion_matrix,
             measured.counts,
             measured.classes,
-            title=f"{title}: {percent(evaluation.score.accuracy)} right",
+            title=f"{title}: {accuracy} right",
         ),
         f"The {examples}, with the weights of epoch {evaluation.epoch}.",
     )
@@ -217,7 +219,7 @@ def _example_plots(evaluation: Evaluation, number: int = 16) -> Iterator[Plot]:
             measured.classes,
             title=f"{kind} images: {shown}",
         ),
-        f"A random choice of each; {percent(evaluation.score.accuracy)} of all are right.",
+        f"A random choice of each; {percent(in_all / len(is_right))} of all are right.",
     )
 
 

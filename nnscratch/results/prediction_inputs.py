@@ -229,6 +229,8 @@ def as_rows(loaded: LoadedRun, shape: tuple[int, ...], name: str) -> Rows:
     accepted = [wanted, (size,)]
     if wanted[-1] == 1 and len(wanted) == 3:
         accepted.append(wanted[:2])
+    if wanted == (1,) and len(shape) == 1:  # as in training: one number each
+        return Rows(shape[0], 1)
     first = (wanted[-1], *wanted[:-1]) if loaded.takes_images and wanted[-1] in COLOURS else ()
     for count, example in ((1, shape), (shape[0] if shape else 0, shape[1:])):
         if example in accepted:

@@ -203,7 +203,8 @@ def _before_training(loaded: LoadedRun, loss: Loss, setting: Setting, train: Exa
     x = scaled_inputs(train, loaded.affine, train.rows[:BATCH])
     yield from input_findings(magnitude(x))
     network = loaded.initial_network(train)
-    assert network is not None
+    if network is None:  # it started from other trained weights
+        return
     value, _ = loss(network.forward(x, training=True), train.targets[train.rows[:BATCH]])
     yield from start_findings(value, len(x), setting)
     yield from gradient_findings(network, loss, x, train.targets[train.rows[:BATCH]])

@@ -90,9 +90,10 @@ class Progress:
                 or (isinstance(value, float) and not math.isfinite(value))
             ):
                 raise ValueError(f"the progress has {name} {repr(value)[:60]}")
-        rows = [values["measures"], *values["history"]]
-        if not all(isinstance(row, Mapping) and all(_is_number(value) for value in row.values()) for row in rows):
-            raise ValueError("the progress holds a row that is not finite numbers by name")
+        for row in (values["measures"], *values["history"]):
+            # The monitored metric of an epoch may have had no meaning.
+            if not isinstance(row, Mapping) or not all(_is_number(value) or value != value for value in row.values()):
+                raise ValueError("the progress holds a row that is not numbers by name")
         for name in IN_EVERY_ROW:
             if not all(name in row for row in values["history"]):
                 raise ValueError(f"the progress has a row without {name}")

@@ -120,6 +120,7 @@ def test_a_batch_size_that_is_written_stays_and_is_refused_where_it_does_not_fit
     ("task", "monitor", "said"),
     [
         ("classification", "val_roc_auc", "has no meaning on this validation split: all examples are of one class"),
+        ("classification", "val_cohen_kappa", "has no meaning on this validation split: "),
         ("regression", "val_r2", "has no meaning on this validation split: the target is constant"),
         ("regression", "val_macro_f1", "regression has no macro F1; use val_loss"),
     ],

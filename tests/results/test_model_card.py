@@ -53,6 +53,16 @@ def test_what_a_person_wrote_stays_when_the_card_is_made_again(shapes_run: Path)
     assert "left to fill in: Out of scope, Origin of the data, Risks and limits, Contact" in card.to_text()
 
 
+def test_headings_of_ones_own_stay_where_they_were_written(shapes_run: Path) -> None:
+    write_card(shapes_run, CHECK)
+    page = shapes_run / "model_card.md"
+    own = "Fails at night.\n\n## Known failures\n\nNever use for children."
+    page.write_text(page.read_text().replace(f"{UNFILLED} {TO_FILL_IN['Risks and limits']}.", own))
+    for _ in range(2):
+        write_card(shapes_run, CHECK)
+    assert page.read_text().count(own) == 1
+
+
 def test_a_card_without_an_evaluation_says_how_to_get_intervals(shapes_run: Path) -> None:
     card = write_card(shapes_run, None)
     assert "for metrics with intervals: nnscratch evaluate" in card.to_text()

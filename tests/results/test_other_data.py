@@ -548,3 +548,49 @@ def test_targets_have_the_unit_of_training_or_none(tmp_path: Path, capsys: pytes
     assert own["loss"] == bare["loss"]
     said = failing(capsys, "evaluate", str(run), "--data", str(tmp_path / "grams.csv"))
     assert "grams.csv:2: the target 'y' is '0.00 g', not a number or one in kg" in said
+
+
+def test_labels_of_an_array_count_from_where_they_did_in_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(240) % 3 + 1
+    x = (rng.normal(size=(240, 3)) + 5 * np.eye(3)[y - 1]).astype(np.float32)
+    names = np.array(["a", "b", "c"])
+    np.savez(tmp_path / "own.npz", x=x, y=y, classes=names)
+    np.savez(tmp_path / "all.npz", x=x, y=y, classes=names)
+    np.savez(tmp_path / "some.npz", x=x[y < 3], y=y[y < 3], classes=names)
+    np.savez(tmp_path / "bare.npz", x=x[y < 3], y=y[y < 3])
+    settings: dict[str, Any] = {
+        "name": "counts", "data": {"dataset": "npz", "path": str(tmp_path / "own.npz")},
+        "model": {"hidden_layers": [8]}, "training": {"epochs": 20, "batch_size": 10},
+    }  # fmt: skip
+    run = nnscratch.train(settings, runs_dir=tmp_path / "runs", threads=1, plots=False, quiet=True).path
+    for name in ("all", "some", "bare"):
+        assert evaluated(capsys, run, "--data", str(tmp_path / f"{name}.npz"))["accuracy"] > 0.9
+
+
+def test_what_training_and_predict_pass_over_in_a_folder_is_no_labelled_picture(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, tmp_path: Path, drawn: Any
+) -> None:
+    images, labels, classes = drawn
+    folder = tmp_path / "mine" / classes[labels[0]]
+    (folder / ".ipynb_checkpoints").mkdir(parents=True)
+    (tmp_path / "mine" / "__MACOSX").mkdir()
+    for name in ("0.png", ".ipynb_checkpoints/0.png"):
+        Image.fromarray(images[0]).save(folder / name)
+    (folder / "._0.png").write_bytes(b"of a Mac")
+    assert evaluated(capsys, shapes_run, "--data", str(tmp_path / "mine"))["examples"] == 1
+
+
+def test_a_run_of_one_number_each_takes_such_arrays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    x = np.linspace(-2, 2, 80, dtype=np.float32)
+    np.savez(tmp_path / "line.npz", x=x, y=x**2)
+    settings: dict[str, Any] = {
+        "name": "line", "data": {"dataset": "npz", "path": str(tmp_path / "line.npz")},
+        "model": {"hidden_layers": [8]}, "loss": "mean_squared_error", "training": {"epochs": 5, "batch_size": 10},
+    }  # fmt: skip
+    run = nnscratch.train(settings, runs_dir=tmp_path / "runs", threads=1, plots=False, quiet=True).path
+    assert evaluated(capsys, run, "--data", str(tmp_path / "line.npz"))["examples"] == 80
+    model = load(run)
+    np.testing.assert_array_equal(model.predict(x), model.predict(x[:, np.newaxis]))

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import struct
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,10 +14,15 @@ import numpy as np
 import pytest
 
 from nnscratch.cli import main
+from nnscratch.host.display import Display
+from nnscratch.host.workplace import Workplace
 from nnscratch.report.elements import Picture
+from nnscratch.results.evaluate import evaluate_split, load_data
 from nnscratch.results.evaluation import Evaluation
 from nnscratch.results.measured import Classified
+from nnscratch.results.pictures import _evaluation_plots, _history_plots
 from nnscratch.results.plot import paper_of
+from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.loaded import LoadedRun, load_run
 from nnscratch.training.examples import Examples
 
@@ -120,6 +126,25 @@ def test_plot_draws_a_run_again_and_names_the_files(capsys: pytest.CaptureFixtur
     result = json.loads(capsys.readouterr().out)
     assert drawn(shapes_run) == OF_IMAGES == {Path(path).stem for path in result["plots"]}
     assert Path(result["report"]).read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_the_curves_mark_the_best_epoch_whichever_weights_are_looked_at(shapes_run: Path) -> None:
+    meta = RunDirectory(shapes_run).read_meta()
+    assert meta.result is not None
+    best = meta.result.best["epoch"]
+    for checkpoint in ("best", "last"):
+        (curves,) = (plot for plot in _history_plots(load_run(shapes_run, checkpoint)) if plot.name == "curves")
+        assert curves.alt.endswith(f"the best is epoch {best}")
+
+
+def test_a_confusion_matrix_is_headed_by_what_it_counts(drawn_run: Path) -> None:
+    loaded = load_run(drawn_run)
+    evaluation = evaluate_split(loaded, *load_data(loaded, Workplace(Path()), Display(quiet=True)), "test")
+    assert isinstance(evaluation.measured, Classified)
+    counts = np.roll(evaluation.measured.counts, 1, axis=1)  # as another decision than the largest gives
+    other = replace(evaluation, measured=replace(evaluation.measured, counts=counts))
+    (matrix,) = (plot for plot in _evaluation_plots(other, "t") if plot.name == "confusion_matrix")
+    assert f"{100 * np.trace(counts) / counts.sum():.2f} %" in matrix.alt
 
 
 def test_a_regression_gets_a_scatter_instead_of_classes(regression_run: Path) -> None:

@@ -265,3 +265,17 @@ def test_a_regression_that_starts_at_nine_times_the_loss_of_guessing_is_named() 
     setting = replace(SETTING, guessing=1.0, is_cross_entropy=False, classes=None)
     assert [each.problem for each in start_findings(9.0, 128, setting)] == ["loss at start far from guessing"]
     assert not list(start_findings(3.0, 128, setting))
+
+
+def test_a_run_that_started_from_trained_weights_is_diagnosed_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "data: {dataset: {name: shapes, train: 60, test: 20}}\nmodel: {hidden_layers: [8]}\n"
+        "training: {epochs: 2, batch_size: 10}\n"
+    )
+    words = ["--runs-dir", str(tmp_path / "runs"), "--no-plots", "--quiet", "--threads", "1"]
+    main(["train", str(tmp_path / "a.yaml"), *words])
+    main(["train", str(tmp_path / "a.yaml"), f"model.start_from={tmp_path / 'runs' / 'a'}", "name=b", *words])
+    main(["diagnose", str(tmp_path / "runs" / "b")])
+    assert "Error" not in capsys.readouterr().err

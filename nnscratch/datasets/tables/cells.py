@@ -86,11 +86,12 @@ def by_polars(
         if rows <= SAMPLE_ROWS and len(names) <= SAMPLE_ROWS:
             frame = read({})
         else:
-            odd, padded, grouped = _seen_in(read({}, n_rows=SAMPLE_ROWS))
+            odd, padded, grouped, is_whole = _seen_in(read({}, n_rows=SAMPLE_ROWS))
             kept = [name in as_text for name in dialect.names]
-            told = zip(names, odd, padded, grouped, kept, strict=True)
-            types = {name: pl.Float64 for name, *said in told if not any(said)}
-            frame = read(types)
+            told = zip(names, is_whole, odd, padded, grouped, kept, strict=True)
+            # As a whole number a later 1.234 cannot be read, and is looked at as text.
+            types = {name: pl.Int64 if whole else pl.Float64 for name, whole, *said in told if not any(said)}
+            frame = read(types).with_columns(pl.col(pl.Int64).cast(pl.Float64).fill_null(float("nan")))
             plain = dict(zip(types, _are_plain(frame.select(list(types)), has_padded), strict=True)) if types else {}
             again = [index for index, name in enumerate(names) if not plain.get(name, True)]
             if again:
@@ -100,8 +101,9 @@ def by_polars(
     return list(frame.get_columns()) if len(frame) == rows else None
 
 
-def _seen_in(sample: pl.DataFrame) -> tuple[Array, Array, Array]:
-    """Of each column: whether a cell is no exact number, has leading zeros, or may have a thousands separator.
+def _seen_in(sample: pl.DataFrame) -> tuple[Array, Array, Array, Array]:
+    """Of each column: whether a cell is no exact number, has leading zeros, or may have a thousands separator; and
+    whether all are whole numbers, with no point.
 
     1.234 may have one, which the table's other columns tell: a number would hide it. The cells are looked at as one
     long column, since a wide table has as many columns as others have rows.
@@ -116,7 +118,8 @@ def _seen_in(sample: pl.DataFrame) -> tuple[Array, Array, Array]:
     odd = any_in_column(numbers.is_null() | (numbers.abs() >= EXACT))
     padded = any_in_column(cells.str.contains(r"^[+-]?0\d"))
     other = any_in_column(has_point & ~cells.str.contains(MAYBE_THOUSANDS))
-    return odd, padded, any_in_column(has_point) & ~other
+    is_broken = any_in_column(cells.cast(pl.Int64, strict=False).is_null())
+    return odd, padded, any_in_column(has_point) & ~other, ~is_broken
 
 
 def _are_plain(numbers: pl.DataFrame, has_padded: bool) -> Array:

@@ -38,8 +38,8 @@ class Schema:
 
     @property
     def is_plain(self) -> bool:
-        """Whether every column is a number."""
-        return all(isinstance(column, Number) for column in self.columns)
+        """Whether every column is a number, taken as it is."""
+        return all(isinstance(column, Number) and not column.centre for column in self.columns)
 
 
 @dataclass(frozen=True)

@@ -251,7 +251,9 @@ def _target_names(table: TextTable, settings: TableSettings) -> tuple[tuple[str,
     known = next((name for name in TARGET_NAMES if name in lower), None)
     if known is not None:
         return (table.names[lower.index(known)],), "by its name"
-    rest = [name for name in table.names if name not in settings.ignore and name != settings.weight]
+    left_out = {name for name, kind in settings.columns.items() if kind == "ignore"}
+    others = {*settings.ignore, *left_out, settings.weight, settings.split_by, settings.order_by}
+    rest = [name for name in table.names if name not in others]
     return ((rest or table.names)[-1],), "the last column, as none is called " + ", ".join(TARGET_NAMES)
 
 

@@ -10,7 +10,7 @@ from nnscratch.datasets.dataset import Origin
 from nnscratch.datasets.separation import numbered
 from nnscratch.datasets.tables.columns import Date, Number
 from nnscratch.datasets.tables.kinds import as_number, decide, read_column
-from nnscratch.datasets.tables.parsing import Decimal
+from nnscratch.datasets.tables.parsing import Decimal, as_text
 from nnscratch.datasets.tables.reader import TextTable, read_table
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.datasets.tables.text import Array, Values, is_gap
@@ -53,7 +53,9 @@ def groups_of(table: TextTable, settings: TableSettings, origins: Mapping[str, O
         file = table if origin.path == table.path else read_table(origin.path, settings.delimiter, settings.header)
         if settings.split_by not in file.names:
             continue
-        found = file.column(settings.split_by).gather(origin.rows).to_list()
+        # Numbers of a long file are text in a short one.
+        named = as_text(file.column(settings.split_by)).str.replace(r"^([+-]?\d+)\.0+$", "$1")
+        found = named.gather(origin.rows).to_list()
         gap = next((index for index, cell in enumerate(found) if cell is None or is_gap(str(cell))), None)
         if gap is not None:
             place = file.place(int(origin.rows[gap]))

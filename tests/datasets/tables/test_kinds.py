@@ -677,3 +677,12 @@ def test_a_first_row_of_numbers_with_units_is_no_header_where_the_rows_below_hav
     )
     dataset = CSVTable(test=0).load(tmp_path, tmp_path / "b.csv", print)
     assert [each.name for each in dataset.description.columns] == ["3 months", "6 months"]
+
+
+@pytest.mark.parametrize("late", ["3.463", "1.000"])
+def test_thousands_points_that_begin_far_down_a_table_are_ones_too(tmp_path: Path, late: str) -> None:
+    lines = [f"{row % 90},92;{row % 999 if row < 1200 else late};{'ab'[row % 2]}" for row in range(1500)]
+    (tmp_path / "a.csv").write_text("x;umsatz;y\n" + "\n".join(lines) + "\n")
+    dataset = CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print)
+    assert dataset.train_inputs[1199].tolist() == [1199 % 90 + 0.92, 1199 % 999]
+    assert dataset.train_inputs[1200].tolist() == [1200 % 90 + 0.92, float(late.replace(".", ""))]

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from nnscratch.config.config import config_from_mapping
-from nnscratch.config.data import Splits, load_dataset, split_dataset
+from nnscratch.config.data import Splits, encode_dataset, load_dataset, split_dataset
 from nnscratch.datasets.dataset import Dataset
+from nnscratch.datasets.sources.csv_table import CSVTable
 from nnscratch.datasets.splits import fold_indices, hold_out
 from nnscratch.errors import ConfigError, DataError
 from nnscratch.results.data_text import report_text
@@ -200,3 +201,35 @@ def test_rows_that_are_alike_in_two_splits_are_named_by_their_lines(tmp_path: Pa
         assert alike is not None
         first, second = (lines[int(line) - 1].rpartition(",")[0] for line in alike.groups())
         assert first == second
+
+
+def test_numbers_of_groups_are_the_same_in_a_long_file_and_in_a_short_one(tmp_path: Path) -> None:
+    for name, rows in (("train", 1500), ("test", 300)):
+        lines = [f"{row % 97 + 1},{row * 7 % 50},{'yes' if row % 3 else 'no'}" for row in range(rows)]
+        (tmp_path / f"{name}.csv").write_text("patient,a,sick\n" + "\n".join(lines) + "\n")
+    dataset, splits = loaded(tmp_path, validation=0, split_by="patient")
+    told = " ".join(splits.report(dataset).warnings)
+    assert "97 values of 'patient' are in training and in test (300 of 300 test examples)" in told
+
+
+@pytest.mark.parametrize("field", ["order_by", "split_by"])
+def test_the_column_that_separates_is_not_taken_for_the_target(tmp_path: Path, field: str) -> None:
+    lines = [f"{row % 7}.5,{row * 2.5},{row // 2}" for row in range(60)]
+    (tmp_path / "a.csv").write_text("x,demand,hour\n" + "\n".join(lines) + "\n")
+    settings: dict[str, Any] = {field: "hour"} | ({"split": "last"} if field == "order_by" else {})
+    dataset = CSVTable(**settings).load(tmp_path, tmp_path / "a.csv", print)
+    assert dataset.target_names == ("demand",)
+    ignored = CSVTable(columns={"hour": "ignore"}).load(tmp_path, tmp_path / "a.csv", print)
+    assert ignored.target_names == ("demand",)
+
+
+def test_the_digest_of_a_table_is_that_of_its_rows_whatever_the_split(tmp_path: Path) -> None:
+    lines = [f"{1_700_000_000 + row * 37},{'yes' if row % 2 else 'no'}" for row in range(120)]
+    (tmp_path / "a.csv").write_text("time,sick\n" + "\n".join(lines) + "\n")
+    digests = set()
+    for seed in (1, 2, 3):
+        data = {"dataset": {"name": "csv"}, "path": str(tmp_path / "a.csv"), "validation": 0.2}
+        config = config_from_mapping({"data": data, "model": {"hidden_layers": []}, "seed": seed})
+        dataset, _ = encode_dataset(config, load_dataset(config, tmp_path, NO_TELL), None)
+        digests.add(dataset.digest())
+    assert len(digests) == 1
