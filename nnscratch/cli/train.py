@@ -112,7 +112,7 @@ def train(
     workplace = Workplace(data_dir or DEFAULT_DATA, runs_dir, threads, plots)
     display = display_for(json, quiet, verbose)
     if resume is not None and (group := find_group(resume, runs_dir)) is not None:
-        _refuse_with_resume({**new, "a config or an override": arguments, "--epochs": epochs})
+        _refuse_with_resume({**new, "a config or an override": arguments, "--epochs": epochs}, OF_A_GROUP)
         finish(_go_on(context, group, workers or 1, workplace, data_dir, display, wandb, allow_plugins), json)
     elif resume is not None:
         _refuse_with_resume({**new, "--workers": workers})
@@ -214,12 +214,16 @@ def _overrides_of_a_run(context: typer.Context, arguments: list[str] | None) -> 
     return changes
 
 
-def _refuse_with_resume(given: Mapping[str, object]) -> None:
+OF_A_GROUP = "--workers, --threads and output options can; or start a new group"
+
+
+def _refuse_with_resume(given: Mapping[str, object], hint: str = "") -> None:
     refused = [what for what, value in given.items() if value is not None]
     if refused:
         raise UsageError(
             f"--resume continues a run as it was; {', '.join(refused)} cannot be given with it",
-            "--epochs, --threads, output options and overrides can; or start a new run from the run's config.yaml",
+            hint
+            or "--epochs, --threads, output options and overrides can; or start a new run from the run's config.yaml",
         )
 
 

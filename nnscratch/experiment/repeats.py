@@ -128,6 +128,7 @@ def go_on(group: RunGroup, how: How, workplace: Workplace, display: Display, *, 
     share = Share(group.path, own, how)
     trouble: UserError | None = None
     with RunDirectory(group.path).locked(), StopRequest() as stop:
+        group.keep()
         _announce(group, display)
         try:
             if how.workers == 1:
@@ -180,18 +181,30 @@ class Share:
         self.work(stop, tell, LogDisplay())
 
     def work(self, stop: StopRequest, tell: Tell, display: Display) -> None:
-        """Trains until no run of the group is left, or a stop is wanted. What others train is waited for."""
-        group = RunGroup.open(self.folder)
-        while not stop.wanted and (left := [member for member in group.members if not member.is_over]):
+        """Trains until no run of the group is left, or a stop is wanted. What others train is waited for.
+
+        A run that cannot go on keeps no other from being trained: its UserError comes at the end.
+        """
+        group, errors = RunGroup.open(self.folder), dict[str, UserError]()
+
+        def left() -> list[Member]:
+            return [member for member in group.members if not member.is_over and member.label not in errors]
+
+        while not stop.wanted and (waiting := left()):
             is_idle = True
-            for member in left:
+            for member in waiting:
                 with group.claimed(member) as is_ours:
                     if is_ours and not member.is_over and not stop.wanted:
                         is_idle = False
                         display.say(f"{member.label} of {group.name}")
-                        self._train(group, member, stop, tell, display)
+                        try:
+                            self._train(group, member, stop, tell, display)
+                        except UserError as error:
+                            errors[member.label] = error
             if is_idle:
                 time.sleep(crew.PAUSE)
+        if errors:
+            raise next(iter(errors.values()))
 
     def _train(self, group: RunGroup, member: Member, stop: StopRequest, tell: Tell, display: Display) -> None:
         run, wandb = member.run, self.how.wandb

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 
-from nnscratch.config.config import Config, differences
+from nnscratch.config.config import Config, differences, load_config
 from nnscratch.errors import ConfigError, Problem, UserError
 from nnscratch.experiment.observer import Training, TrainingSummary
 from nnscratch.host.display import Display
 from nnscratch.host.machine import Machine
+from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.meta import Data, Meta
 from nnscratch.training.evaluation import Score
@@ -30,6 +31,27 @@ def check_config(run: RunDirectory, trained: Config, config: Config) -> None:
     if problems:
         again = shlex.join(["nnscratch", "train", str(run.config)])
         raise ConfigError(problems, f"{MAY_CHANGE}; put it back, or start a new run: {again}")
+
+
+def require_never_saved(run: RunDirectory, meta: Meta) -> None:
+    """Raises UserError when a run without its last checkpoint has had one: a new beginning would overwrite its work."""
+    copies = sorted(run.checkpoints.glob(f"step-*{layout.CHECKPOINT_SUFFIX}"))
+    if meta.status not in ("completed", "interrupted", "pruned") and not copies:
+        return
+    anew = f"start anew in another run: {shlex.join(['nnscratch', 'train', str(run.config)])}"
+    from_copy = shlex.join(["nnscratch", "train", "--resume", str(copies[-1])]) if copies else ""
+    raise UserError(
+        f"{run.last} is gone, from which {run.path} would go on (it was trained for {meta.epochs or 0} epochs)",
+        f"bring it back from a copy{f', or go on from an earlier one: {from_copy}' if copies else ''}, or {anew}",
+    )
+
+
+def warn_of_what_changes_nothing(run: RunDirectory, config: Config, display: Display) -> None:
+    """Says which fields were changed in vain, as the run is over: what it would have done at its end is done."""
+    changed = [path for path in differences(load_config(run.config), config) if path.startswith("evaluation.")]
+    if changed:
+        command = shlex.join(["nnscratch", "evaluate", str(run.path)])
+        display.warn(f"{', '.join(changed)}: nothing is changed in a run that is over; {command} scores it")
 
 
 def check_epochs(run: RunDirectory, done: int, config: Config) -> None:

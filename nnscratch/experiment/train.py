@@ -20,9 +20,11 @@ from nnscratch.experiment.resumption import (
     check_epochs,
     finished,
     other_machine,
+    require_never_saved,
     tell_new_length,
     tell_what_is_repeated,
     warn_of_another_machine,
+    warn_of_what_changes_nothing,
 )
 from nnscratch.experiment.session import Session, draw
 from nnscratch.experiment.terminal import Terminal
@@ -104,12 +106,14 @@ def resume(
         config = load_config(run.config, changes, display.say)
         if not file.exists():
             check_config(run, load_config(run.config), config)
+            require_never_saved(run, run.read_meta())
             display.say(f"{run.path} was stopped before its first checkpoint: it starts from the beginning")
             recorder = _fresh_recorder(run, config, workplace, display, communicator)
         else:
             recorder = _restored_recorder(run, file, config, workplace, display, communicator)
             summary = finished(recorder.training, run.read_meta(), display)
             if summary is not None:
+                warn_of_what_changes_nothing(run, config, display)
                 if workplace.plots and not is_report(run.report):  # killed while it was drawn
                     draw(recorder.training, summary.test, display)
                 for observer in observers:

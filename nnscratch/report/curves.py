@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nnscratch.report.formats import decimal, percent
+from nnscratch.report.formats import decimal, is_share, percent
 from nnscratch.report.picture_files import save
 from nnscratch.report.style import (
     AXIS,
@@ -81,7 +81,7 @@ def _further(rows: Sequence[Row]) -> list[Metric]:
     """What else was measured on validation after every epoch, because training was steered by it."""
     names = dict.fromkeys(key.removeprefix("val_") for row in rows for key in row if key.startswith("val_"))
     further = [name for name in names if name not in _NO_METRIC]
-    return [Metric(_title(name), name, name.endswith(("accuracy", "f1"))) for name in further]
+    return [Metric(_title(name), name, is_share(name)) for name in further]
 
 
 def _title(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 def percent(fraction: float | None, digits: int = 2) -> str:
@@ -22,7 +23,8 @@ def decimal(value: float | None, digits: int = 4) -> str:
     """
     if value is None or math.isnan(value):
         return "-"
-    return f"{value:,.0f}" if 10.0**digits <= abs(value) < 1e7 else f"{value:.{digits}g}"
+    rounded = abs(float(f"{value:.{digits}g}"))
+    return f"{value:,.0f}" if 10.0**digits <= rounded < 1e7 else f"{value:.{digits}g}"
 
 
 def duration(seconds: float | None) -> str:
@@ -44,12 +46,26 @@ def duration(seconds: float | None) -> str:
 
 def metric_value(metric: str, value: float | None) -> str:
     """An accuracy or F1 in per cent, anything else as a decimal."""
-    return percent(value) if metric.endswith(("accuracy", "f1")) else decimal(value)
+    return percent(value) if is_share(metric) else decimal(value)
+
+
+def told_apart(metric: str, values: Sequence[float]) -> list[str]:
+    """The values along an axis, rising, with as many digits as it takes to tell them apart, up to nine."""
+    for digits in range(1, 10):
+        shown = [f"{100 * value:.{digits}f} %" if is_share(metric) else f"{value:.{digits + 2}g}" for value in values]
+        if len(set(shown)) == len(set(values)):
+            break
+    return shown
+
+
+def is_share(metric: str) -> bool:
+    """Whether values of that name are told in per cent: an accuracy, or F1."""
+    return metric.endswith(("accuracy", "f1"))
 
 
 def with_deviation(metric: str, mean: float, deviation: float) -> str:
     """'89.9 ± 0.3 %' for an accuracy; '0.412 ± 0.021' for anything else: as many digits as the deviation supports."""
-    scale, unit = (100.0, " %") if metric.endswith("accuracy") else (1.0, "")
+    scale, unit = (100.0, " %") if is_share(metric) else (1.0, "")
     digits = digits_of(scale * deviation)
     return f"{scale * mean:.{digits}f} ± {scale * deviation:.{digits}f}{unit}"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnscratch.report.formats import metric_value, setting
+from nnscratch.report.formats import metric_value, setting, told_apart
 from nnscratch.report.picture_files import save
 from nnscratch.report.style import INK, MUTED, SMALL, WIDTH, head, new_figure, plain, wants_log_scale
 from nnscratch.report.values import Goal
@@ -152,9 +152,8 @@ def value_scale(metric: str, values: Sequence[float | None]) -> Scale:
     low, high = min(finite, default=0.0), max(finite, default=1.0)
     span = high - low or 1.0
     heights = tuple((value - low) / span if value is not None and np.isfinite(value) else None for value in values)
-    digits = "{:.1f} %" if metric.endswith("accuracy") else "{:.3g}"
-    factor = 100.0 if metric.endswith("accuracy") else 1.0
-    ticks = tuple((float(place), digits.format(factor * (low + span * place))) for place in np.linspace(0, 1, 5))
+    places = np.linspace(0, 1, 5).tolist()
+    ticks = tuple(zip(places, told_apart(metric, [low + span * place for place in places]), strict=True))
     return Scale(metric, heights, ticks)
 
 

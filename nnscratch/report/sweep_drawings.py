@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from nnscratch.report.drawing import LETTER, TOP, Axis, Chart, Point, linear_axis, logarithmic_axis, spread, svg_element
 from nnscratch.report.elements import text_of
-from nnscratch.report.formats import decimal, metric_value, percent, setting, shorten
+from nnscratch.report.formats import decimal, is_share, metric_value, percent, setting, shorten
 from nnscratch.report.parallel_coordinates import Scale, goodness, scale_of, value_scale
 from nnscratch.report.values import Goal
 
@@ -150,11 +150,13 @@ def _y(height: float) -> float:
 def _metric_axis(trials: Sequence[Dot], metric: str) -> Axis:
     values = [trial.value for trial in trials if trial.value is not None and math.isfinite(trial.value)]
     low, high = spread(values, 0.08)
-    if metric.endswith(("accuracy", "f1")):
-        return linear_axis(low, high, lambda share: f"{100 * share:.4g} %")
+    close = math.ceil(math.log10(max(abs(low), abs(high)) / (high - low))) if high > low else 0
+    digits = max(3, close + 2)  # so many tell ticks apart
+    if is_share(metric):
+        return linear_axis(low, high, lambda share: f"{100 * share:.{max(4, digits)}g} %")
     if values and 0 < 50 * min(values) <= max(values):
         return logarithmic_axis(0.8 * min(values), 1.25 * max(values), lambda value: f"{value:g}")
-    return linear_axis(low, high, lambda value: decimal(value, 3))
+    return linear_axis(low, high, lambda value: decimal(value, digits))
 
 
 def _add_dots(chart: Chart, dots: Sequence[tuple[float, Dot]], metric: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnscratch.report.formats import metric_value
+from nnscratch.report.formats import is_share, metric_value
 from nnscratch.report.picture_files import save
 from nnscratch.report.style import (
     BLUE,
@@ -93,7 +93,7 @@ def sweep_history(
         axes.margins(y=0.12)
     else:
         nothing_to_show(axes, "no trial has completed yet")
-    if metric.endswith("accuracy"):
+    if is_share(metric):
         percent_axis(axes)
     whole_numbers(axes)
     if handles:

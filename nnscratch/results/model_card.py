@@ -22,6 +22,7 @@ from nnscratch.report.formats import count, decimal, duration, percent, printabl
 from nnscratch.report.table_formats import markdown_table, markdown_text
 from nnscratch.report.tables import Column, Table
 from nnscratch.results.evaluation import evaluations_of
+from nnscratch.runs.checkpoint import epoch_of_weights
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.looks import count_looks
 from nnscratch.runs.reading import LONGEST_META, text_of
@@ -116,6 +117,8 @@ def _values(run: RunDirectory, gradient_check: Mapping[str, Any] | None) -> dict
         "gradient_check": checked,
         "looks": dict(count_looks(run)),
         "training_test": run.read_test(),
+        "weights": weights.name,
+        "weights_epoch": epoch_of_weights(weights),
         "evaluations": dict(evaluations_of(run)),
         "environment": asdict(meta.machine),
     }
@@ -154,6 +157,7 @@ def _markdown(values: Mapping[str, Any], config: str, filled: Mapping[str, str])
         yield f"At the end of training: {told or 'no test split was scored'}. `nnscratch evaluate` adds intervals.\n"
     for name, found in values["evaluations"].items():
         yield f"### {markdown_text(name)}: {count(found.get('examples'))} examples\n"
+        yield from _of_other_weights(values, found)
         yield markdown_table(_figures(found))
         yield from _subgroups(found.get("subgroups"))
     yield "## Accountability\n"
@@ -161,6 +165,15 @@ def _markdown(values: Mapping[str, Any], config: str, filled: Mapping[str, str])
     yield "## Config\n"
     fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", config)), 0)  # which no line of it ends
     yield f"{fence}yaml\n{printable_lines(config).rstrip()}\n{fence}\n"
+
+
+def _of_other_weights(values: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence where an evaluation was of weights that are not those of the card."""
+    checkpoint, epoch = Path(str(found.get("checkpoint"))), found.get("epoch")
+    is_own = checkpoint.name == values["weights"] and checkpoint.parent.parent.name == values["name"]
+    if not is_own or epoch != values["weights_epoch"]:
+        name = markdown_text(checkpoint.name if checkpoint.parent.parent.name == values["name"] else str(checkpoint))
+        yield f"Of other weights than this card's: {name}, epoch {epoch}; `nnscratch evaluate` makes it new.\n"
 
 
 def _figures(found: Mapping[str, Any]) -> Table:

@@ -116,10 +116,14 @@ class Predictions:
         yield "]\n" if self._made else "[]\n"
 
     def to_csv(self) -> Iterator[str]:
-        """Columns input, those kept; label, probability, label_2, ..., or every target; error; for tables note."""
+        """Columns input, those kept; label, probability, label_2, ..., or every target; error; for tables note.
+
+        What is called as a column that is kept gets `_predicted` behind it.
+        """
         names = list(self._target_names)
         for place in range(1, self._top + 1):
             names += [name if place == 1 else f"{name}_{place}" for name in ("label", "probability")]
+        names = [f"{name}_predicted" if name in self._keep else name for name in names]
         yield _csv_row(["input", *self._keep, *names, *self._last])
         for prediction in self:
             cells: list[object] = [cell for pair in prediction.top for cell in pair]

@@ -73,6 +73,10 @@ class RunDirectory:
         if not has_been_trained(path):
             raise no_run(path)
         if not (path / layout.CONFIG).is_file():
+            if (path / layout.CHECKPOINTS).is_dir() and any((path / layout.CHECKPOINTS).glob("*.npz")):
+                raise UserError(
+                    f"{path} has lost its {layout.CONFIG}", "bring that back from a copy: its weights are still there"
+                )
             raise UserError(
                 f"{path} was stopped before its config was written: there is nothing to continue",
                 "delete the folder, and start the training again",

@@ -89,7 +89,7 @@ class RunGroup:
 
     @classmethod
     def find(cls, runs_dir: Path, config: Config, wanted: Repetitions) -> RunGroup | None:
-        """The group of that config there, with the wanted seeds added; None when there is none."""
+        """The group of that config there, with the wanted seeds, which are yet to be kept; None when there is none."""
         for path in _candidates(runs_dir, config.name):
             group = cls.open(path)
             if group._repeats(config, wanted):
@@ -175,9 +175,12 @@ class RunGroup:
         seeds = list(dict.fromkeys([*self.repetitions.seeds, *wanted.seeds]))
         if seeds == list(self.repetitions.seeds):
             return self
-        group = replace(self, repetitions=replace(self.repetitions, seeds=seeds))
-        group._write()
-        return group
+        return replace(self, repetitions=replace(self.repetitions, seeds=seeds))
+
+    def keep(self) -> None:
+        """Writes down which runs it has, where that is new; for whoever holds the folder."""
+        if RunGroup.open(self.path) != self:
+            self._write()
 
     def _write(self) -> None:
         values = {name: value for name, value in asdict(self.repetitions).items() if value not in (None, ())}

@@ -9,7 +9,7 @@ from typing import Any
 
 from nnscratch.config.config import differences as config_differences
 from nnscratch.errors import UserError
-from nnscratch.report.formats import count, digits_of, duration, metric_value, with_deviation
+from nnscratch.report.formats import count, digits_of, duration, is_share, metric_value, with_deviation
 from nnscratch.report.table_formats import TABLE_FORMATS
 from nnscratch.report.tables import Column, Table, differences
 from nnscratch.runs.group import RunGroup
@@ -38,8 +38,7 @@ class Difference:
     def to_text(self) -> str:
         """`b - a: +1.2 points (paired by seed, 3 pairs, 95 % interval 0.3 to 2.1): b is better`."""
         name, found = f"{self.group} - {self.base}", self.interval
-        is_accuracy = self.metric.endswith("accuracy")
-        scale, unit = (100, " points") if is_accuracy else (1, f" ({self.metric})")
+        scale, unit = (100, " points") if is_share(self.metric) else (1, f" ({self.metric})")
         if found is None:
             return f"{name}: no interval, {self.unpaired}"
         if found.deviation is None or found.low is None or found.high is None:
@@ -48,7 +47,7 @@ class Difference:
         mean, low, high = (f"{scale * value:+.{digits}f}" for value in (found.mean, found.low, found.high))
         shown = f"{name}: {mean}{unit} (paired by {self.kind[:-1]}, {found.count} pairs, 95 % interval {low} to {high})"
         if found.is_clear:
-            return f"{shown}: {self.group if (found.mean > 0) == is_accuracy else self.base} is better"
+            return f"{shown}: {self.group if (found.mean > 0) == (self.metric != 'loss') else self.base} is better"
         if self.kind == "folds":
             return f"{shown}: not clear; more data, or --seeds, would tell"
         enough = f"about {self.needed} {self.kind}" if self.needed else f"more than a thousand {self.kind}"
@@ -99,7 +98,7 @@ class GroupComparison:
             shown = metric_value(summary.metric, found.mean if found is not None else None)
             limits = found.why_none or "-" if found is not None else "-"
             if found is not None and found.deviation is not None and found.low is not None and found.high is not None:
-                scale = 100 if summary.metric.endswith("accuracy") else 1
+                scale = 100 if is_share(summary.metric) else 1
                 digits = digits_of(scale * found.deviation)
                 shown = with_deviation(summary.metric, found.mean, found.deviation)
                 limits = f"{scale * found.low:.{digits}f} to {scale * found.high:.{digits}f}"

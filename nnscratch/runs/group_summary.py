@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from nnscratch.errors import UserError
-from nnscratch.report.formats import digits_of, duration, labelled, metric_value, with_deviation
+from nnscratch.report.formats import digits_of, duration, is_share, labelled, metric_value, with_deviation
 from nnscratch.report.tables import Column, Table, plain_table
 from nnscratch.report.values import RunSummary
 from nnscratch.runs.group import Member, RunGroup
@@ -98,7 +98,7 @@ class GroupSummary:
         )
         if found.deviation is None or found.low is None or found.high is None:
             return f"{self.title} {metric_value(self.metric, found.mean)} ({counted}, no interval: {found.why_none})"
-        scale = 100 if self.metric.endswith("accuracy") else 1
+        scale = 100 if is_share(self.metric) else 1
         digits = digits_of(scale * found.deviation)
         low, high = (f"{scale * value:.{digits}f}" for value in (found.low, found.high))
         shown = with_deviation(self.metric, found.mean, found.deviation)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from nnscratch.datasets.tables.columns import Boolean, Category, Column, Date
+from nnscratch.datasets.tables.columns import Boolean, Category, Column, Date, Number
+from nnscratch.datasets.tables.text import MAGNITUDES
 from nnscratch.runs.loaded import LoadedRun
 
 MOST_FIELDS = 100
@@ -88,6 +89,9 @@ def _field(column: Column, may_be_empty: bool) -> Field:
             return Field(column.name, "choice", column.filled_with, column.words, "", may_be_empty)
         case Date():
             value = datetime.fromtimestamp(column.fill, UTC).strftime(column.format)
+            return Field(column.name, "text", value, (), f"as {value}", may_be_empty)
+        case Number() if column.unit in MAGNITUDES:
+            value = f"{column.filled_with}{column.unit}"
             return Field(column.name, "text", value, (), f"as {value}", may_be_empty)
         case _:
             return Field(column.name, "number", column.filled_with, (), "", may_be_empty)

@@ -38,7 +38,7 @@ class Hyperband:
                 band /= self.eta
         else:
             band = float(self.min_iter or 1)
-            while (not bands or int(band) <= epochs) and len(bands) < MOST_BANDS:
+            while (not bands or band < epochs + 1) and len(bands) < MOST_BANDS:
                 bands.append(int(band))
                 band *= self.eta
         return sorted(set(bands))

@@ -91,9 +91,8 @@ class Progress:
             ):
                 raise ValueError(f"the progress has {name} {repr(value)[:60]}")
         for row in (values["measures"], *values["history"]):
-            # The monitored metric of an epoch may have had no meaning.
-            if not isinstance(row, Mapping) or not all(_is_number(value) or value != value for value in row.values()):
-                raise ValueError("the progress holds a row that is not numbers by name")
+            if not isinstance(row, Mapping) or not all(_is_number(value, name) for name, value in row.items()):
+                raise ValueError("the progress holds a row that is not finite numbers by name")
         for name in IN_EVERY_ROW:
             if not all(name in row for row in values["history"]):
                 raise ValueError(f"the progress has a row without {name}")
@@ -102,9 +101,11 @@ class Progress:
         return cls(**values)
 
 
-def _is_number(value: object) -> bool:
-    # A whole number may be larger than any float.
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+def _is_number(value: object, name: object) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    # A whole number may be larger than any float; a metric of an epoch may have had no meaning.
+    return abs(value) <= sys.float_info.max or (value != value and not str(name).endswith("loss"))
 
 
 @dataclass(frozen=True)

@@ -152,9 +152,11 @@ def moments(examples: Examples, block: int = 512) -> tuple[Array, Array]:
     """Mean and variance of every input number over the split, in float64, reading a block of rows at a time."""
     shape = examples.inputs.shape[1:]
     origin = examples.inputs[examples.rows[0]].astype(np.float64)  # differences from it: no cancellation far from zero
+    if examples.inputs.dtype == np.uint8:  # whose squares a float32 holds
+        origin = origin.astype(np.float32)
     total, squares = np.zeros(shape), np.zeros(shape)
     for start in range(0, len(examples), block):
-        difference = examples.inputs[examples.rows[start : start + block]] - origin.astype(np.float32)
+        difference = examples.inputs[examples.rows[start : start + block]] - origin
         total += np.sum(difference, axis=0, dtype=np.float64)
         np.square(difference, out=difference)
         squares += np.sum(difference, axis=0, dtype=np.float64)

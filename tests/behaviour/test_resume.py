@@ -535,3 +535,19 @@ def test_a_run_that_stopped_early_says_what_would_make_it_go_on(
     assert load_config(run / "config.yaml").training.early_stopping == EarlyStoppingConfig(
         patience=3, minimum_change=9.0
     )
+
+
+def test_a_run_whose_last_checkpoint_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "data: {dataset: {name: shapes, train: 60, test: 20}}\nmodel: {hidden_layers: [8]}\n"
+        "training: {epochs: 2, batch_size: 10}\n"
+    )
+    words = ["--runs-dir", str(tmp_path / "runs"), "--no-plots", "--quiet", "--threads", "1"]
+    main(["train", str(tmp_path / "a.yaml"), *words])
+    run = tmp_path / "runs" / "a"
+    (run / "checkpoints" / "last.npz").unlink()
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--resume", str(run), "--epochs", "5", *words[2:]])
+    assert ended.value.code == 1
+    assert all(path.read_bytes() == contents for path, contents in before.items() if path.suffix in (".npz", ".jsonl"))

@@ -363,3 +363,27 @@ def test_folds_of_a_table_keep_its_groups_and_tell_of_rows_they_do_not_use(
         file_rows = prepared.dataset.origins["train"].rows[prepared.splits.test.rows]
         patients.append({row // 4 for row in file_rows.tolist()})
     assert sum(map(len, patients)) == len(set.union(*patients)) == 24
+
+
+def test_a_group_that_is_being_trained_is_not_changed_by_a_command_that_is_refused(tmp_path: Path) -> None:
+    run_group(tmp_path, seeds=(1, 2))
+    group = tmp_path / "runs" / "tiny"
+    before = (group / "group.json").read_text()
+    with RunDirectory(group).locked(), pytest.raises(UserError, match="being trained by another process"):
+        run_group(tmp_path, seeds=(3, 4))
+    assert (group / "group.json").read_text() == before
+    run_group(tmp_path, seeds=(2, 3))
+    assert json.loads((group / "group.json").read_text())["seeds"] == [1, 2, 3]
+
+
+def test_a_run_that_cannot_go_on_keeps_no_other_of_its_group_from_being_trained(tmp_path: Path) -> None:
+    run_group(tmp_path, seeds=(1, 2))
+    group = tmp_path / "runs" / "tiny"
+    meta = json.loads((group / "seed-1" / "meta.json").read_text())
+    (group / "seed-1" / "meta.json").write_text(json.dumps(meta | {"status": "interrupted", "result": None}))
+    (group / "seed-1" / "checkpoints" / "last.npz").write_bytes(b"damaged")
+    shutil.rmtree(group / "seed-2")
+    summary = run_group(tmp_path, seeds=(1, 2))
+    assert summary.failure is not None
+    assert "last.npz" in str(summary.failure)
+    assert RunDirectory(group / "seed-2").read_meta().status == "completed"

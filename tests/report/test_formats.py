@@ -2,7 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from nnscratch.report.formats import count, decimal, duration, metric_value, percent, printable, setting, shorten
+from nnscratch.report.formats import (
+    count,
+    decimal,
+    duration,
+    metric_value,
+    percent,
+    printable,
+    setting,
+    shorten,
+    told_apart,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,3 +62,19 @@ def test_control_characters_cannot_reach_the_terminal() -> None:
 def test_long_names_end_in_an_ellipsis() -> None:
     assert shorten("automobile", 10) == "automobile"
     assert shorten("automobile", 9) == "automobi…"
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "shown"),
+    [(9999.6, 4, "10,000"), (999.7, 3, "1,000"), (9999.4, 4, "9999"), (12345.6, 4, "12,346")],
+)
+def test_no_digit_of_a_whole_part_is_lost_by_rounding(value: float, digits: int, shown: str) -> None:
+    assert decimal(value, digits) == shown
+
+
+@pytest.mark.parametrize("metric", ["val_accuracy", "val_macro_f1", "val_loss"])
+@pytest.mark.parametrize("span", [0.5, 1e-3, 1e-6])
+def test_labels_along_an_axis_are_told_apart(metric: str, span: float) -> None:
+    shown = told_apart(metric, [0.999 - span * place / 4 for place in range(5)])
+    assert len(set(shown)) == 5
+    assert all(each.endswith(" %") == (metric != "val_loss") for each in shown)

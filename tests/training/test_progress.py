@@ -56,3 +56,9 @@ def test_progress_survives_json_unchanged() -> None:
     row = {"epoch": 1, "train_loss": 1 / 3, "train_seconds": 0.5}
     progress = Progress(epoch=1, step=3, updates=13, loss_sum=0.1 + 0.2, history=[row])
     assert Progress.from_dict(json.loads(json.dumps(progress.to_dict()))) == progress
+
+
+def test_a_metric_that_had_no_meaning_in_an_epoch_does_not_keep_a_run_from_going_on() -> None:
+    row = {"epoch": 1.0, "train_loss": 0.5, "train_seconds": 1.0, "val_cohen_kappa": float("nan")}
+    values = {**Progress().to_dict(), "epoch": 1, "history": [row]}
+    assert math.isnan(Progress.from_dict(values).history[0]["val_cohen_kappa"])

@@ -105,3 +105,12 @@ def test_labels_and_targets_that_are_to_stay_as_they_are_stay_the_same_array() -
     assert fit_targets(labels, "standardize") is UNCHANGED
     assert fit_targets(prices, "none") is UNCHANGED
     assert scale_targets(prices, UNCHANGED) is prices
+
+
+@pytest.mark.parametrize("size", [1e20, 1e-27])
+def test_columns_of_any_magnitude_are_standardized(size: float) -> None:
+    x = (np.random.default_rng(0).uniform(1, 9, (100, 1)) * size).astype(np.float32)
+    affine = Standardize().fit(Examples.all_of(x, np.zeros(100, np.int64)))
+    scaled = affine.apply(x, np.empty_like(x))
+    assert abs(scaled.mean()) < 1e-3
+    assert abs(scaled.std() - 1) < 1e-3

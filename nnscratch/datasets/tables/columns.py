@@ -141,7 +141,8 @@ class Number(Column):
         return np.asarray(values - self.centre)[:, np.newaxis]
 
     def _shown(self, value: float) -> str:
-        return f"{value:.6g}"
+        digits = max(6, min(len(str(int(abs(value)))) + 3, 15))  # none of its whole part is left out
+        return f"{value:.{digits}g}"
 
 
 @dataclass(frozen=True)
@@ -269,7 +270,10 @@ class Date(Column):
         return np.column_stack([(values - self.origin) / DAY, *circles])
 
     def _shown(self, value: float) -> str:
-        return str(np.datetime64(round(value), "s")).replace("T", " ").removesuffix(" 00:00:00")
+        day, _, time = str(np.datetime64(round(value), "s")).partition("T")
+        if not re.search("%[dYymbB]", self.format):
+            return time
+        return day if time == "00:00:00" else f"{day} {time}"
 
 
 def _turn(seconds: Values, part: Part) -> Values:

@@ -127,7 +127,7 @@ class Correlation:
         bottom, right = min(g.top + g.H, rows), min(g.left + g.W, columns)
         padded[:, : g.top] = padded[:, bottom:] = 0
         padded[:, g.top : bottom, : g.left] = padded[:, g.top : bottom, right:] = 0
-        padded[:, g.top : bottom, g.left : right] = x[:, : bottom - g.top, : right - g.left]
+        padded[:, g.top : bottom, g.left : right] = x[:, : max(bottom - g.top, 0), : max(right - g.left, 0)]
         return padded
 
 
