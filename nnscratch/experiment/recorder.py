@@ -63,8 +63,12 @@ class Recorder:
         """Writes what the run is from the checkpoint on that the trainer has been restored from."""
         progress = self.training.trainer.progress
         self._saved = _Saved.now(progress)
-        self.training.run.write_text(layout.CONFIG, self._config)
+        self.keep_config()
         self.training.run.rewrite_metrics(progress.history)
+
+    def keep_config(self) -> None:
+        """Writes the config as it is by now."""
+        self.training.run.write_text(layout.CONFIG, self._config)
 
     def set_status(self, status: Status, error: str | None = None, summary: TrainingSummary | None = None) -> None:
         """Notes how the run stands: with the error that ended it, or what came out."""

@@ -15,9 +15,15 @@ from nnscratch.runs.meta import Data, Meta
 from nnscratch.training.evaluation import Score
 from nnscratch.training.trainer import Trainer
 
-FREE = ("name", "training.epochs", "training.early_stopping", "training.checkpoint_every", "training.keep_last")
+FREE = (
+    "name", "data.path", "training.epochs", "training.early_stopping", "training.checkpoint_every",
+    "training.keep_last",
+)  # fmt: skip
 FREE_SECTIONS = ("evaluation", "wandb", "tracking")
-"""What a resume may change in a config: nothing of it reaches the weights of the epochs that both have."""
+"""What a resume may change in a config: nothing of it reaches the weights of the epochs that both have.
+
+Data that lies elsewhere is the same, or refused.
+"""
 MAY_CHANGE = f"a resume may change --threads, {', '.join(FREE[1:])} and all of {', '.join(FREE_SECTIONS)}"
 
 
@@ -46,12 +52,17 @@ def require_never_saved(run: RunDirectory, meta: Meta) -> None:
     )
 
 
-def warn_of_what_changes_nothing(run: RunDirectory, config: Config, display: Display) -> None:
-    """Says which fields were changed in vain, as the run is over: what it would have done at its end is done."""
-    changed = [path for path in differences(load_config(run.config), config) if path.startswith("evaluation.")]
-    if changed:
+def is_only_moved(run: RunDirectory, config: Config, display: Display) -> bool:
+    """Whether a run that is over is only to know where its data lies now.
+
+    Says which fields were changed in vain: what the run would have done at its end is done.
+    """
+    changed = differences(load_config(run.config), config)
+    in_vain = [path for path in changed if path.startswith("evaluation.")]
+    if in_vain:
         command = shlex.join(["nnscratch", "evaluate", str(run.path)])
-        display.warn(f"{', '.join(changed)}: nothing is changed in a run that is over; {command} scores it")
+        display.warn(f"{', '.join(in_vain)}: nothing is changed in a run that is over; {command} scores it")
+    return "data.path" in changed and not in_vain
 
 
 def check_epochs(run: RunDirectory, done: int, config: Config) -> None:

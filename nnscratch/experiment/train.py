@@ -19,12 +19,12 @@ from nnscratch.experiment.resumption import (
     check_data,
     check_epochs,
     finished,
+    is_only_moved,
     other_machine,
     require_never_saved,
     tell_new_length,
     tell_what_is_repeated,
     warn_of_another_machine,
-    warn_of_what_changes_nothing,
 )
 from nnscratch.experiment.session import Session, draw
 from nnscratch.experiment.terminal import Terminal
@@ -113,7 +113,8 @@ def resume(
             recorder = _restored_recorder(run, file, config, workplace, display, communicator)
             summary = finished(recorder.training, run.read_meta(), display)
             if summary is not None:
-                warn_of_what_changes_nothing(run, config, display)
+                if is_only_moved(run, config, display):
+                    recorder.keep_config()
                 if workplace.plots and not is_report(run.report):  # killed while it was drawn
                     draw(recorder.training, summary.test, display)
                 for observer in observers:

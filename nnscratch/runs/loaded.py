@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -88,8 +89,18 @@ class LoadedRun:
 
     @cached_property
     def config(self) -> Config:
-        """The config itself, which is read only where it is asked for: using the network does not need it."""
-        return _config_of(self.config_text, self.checkpoint)
+        """The config itself, which is read only where it is asked for: using the network does not need it.
+
+        Its data may have been moved since: where that lies now, the run's own config.yaml says.
+        """
+        from nnscratch.config.document import read_yaml
+
+        config = _config_of(self.config_text, self.checkpoint)
+        with suppress(UserError):
+            node, depth = read_yaml(self.run.config).root.nearest(("data", "path"))
+            if depth == 2 and isinstance(node.content, str):
+                config = config.model_copy(update={"data": config.data.model_copy(update={"path": node.content})})
+        return config
 
     def initial_network(self, train: Examples | None) -> Network | None:
         """Another network, with the weights that training started from, made again from the run's seed.

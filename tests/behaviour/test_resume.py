@@ -551,3 +551,28 @@ def test_a_run_whose_last_checkpoint_is_gone_is_not_begun_anew(tmp_path: Path) -
         main(["train", "--resume", str(run), "--epochs", "5", *words[2:]])
     assert ended.value.code == 1
     assert all(path.read_bytes() == contents for path, contents in before.items() if path.suffix in (".npz", ".jsonl"))
+
+
+@pytest.mark.parametrize("epochs", [None, 4])
+def test_a_run_whose_data_was_moved_is_told_where_it_lies_and_takes_no_other(
+    tmp_path: Path, epochs: int | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["a,b,y", *(f"{row % 7},{row * 3 % 11},{'ab'[row % 3 // 2]}" for row in range(90))]
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    (tmp_path / "a.yaml").write_text(
+        f"data: {{dataset: csv, path: {tmp_path / 'a.csv'}}}\nmodel: {{hidden_layers: [4]}}\n"
+        "training: {epochs: 2, batch_size: 10}\n"
+    )
+    words = ["--no-plots", "--quiet", "--threads", "1"]
+    main(["train", str(tmp_path / "a.yaml"), "--runs-dir", str(tmp_path / "runs"), *words])
+    (tmp_path / "a.csv").rename(tmp_path / "b.csv")
+    (tmp_path / "c.csv").write_text("\n".join(lines[:-1]))
+    run = tmp_path / "runs" / "a"
+    more = ["--epochs", str(epochs)] if epochs else []
+    with pytest.raises(SystemExit):
+        main(["train", "--resume", str(run), f"data.path={tmp_path / 'c.csv'}", *more, *words])
+    assert "was trained on other data" in capsys.readouterr().err
+    main(["train", "--resume", str(run), f"data.path={tmp_path / 'b.csv'}", *more, *words])
+    main(["evaluate", str(run), "--no-plots", "--threads", "1"])
+    assert "is not the data" not in capsys.readouterr().err
+    assert len(RunDirectory(run).read_history()) == (epochs or 2)
