@@ -148,17 +148,27 @@ class Standardize(Scaling):
         return affine(1 / deviation, -mean / deviation)
 
 
+SMALLEST = 1e-30
+"""Sums of squares below this may have lost some of them, as float32."""
+
+
 def moments(examples: Examples, block: int = 512) -> tuple[Array, Array]:
     """Mean and variance of every input number over the split, in float64, reading a block of rows at a time."""
-    shape = examples.inputs.shape[1:]
     origin = examples.inputs[examples.rows[0]].astype(np.float64)  # differences from it: no cancellation far from zero
-    if examples.inputs.dtype == np.uint8:  # whose squares a float32 holds
-        origin = origin.astype(np.float32)
-    total, squares = np.zeros(shape), np.zeros(shape)
-    for start in range(0, len(examples), block):
-        difference = examples.inputs[examples.rows[start : start + block]] - origin
-        total += np.sum(difference, axis=0, dtype=np.float64)
-        np.square(difference, out=difference)
-        squares += np.sum(difference, axis=0, dtype=np.float64)
+    total, squares = _sums(examples, origin.astype(np.float32), block)
+    if not np.isfinite(squares).all() or (examples.inputs.dtype != np.uint8 and np.any(squares < SMALLEST)):
+        total, squares = _sums(examples, origin, block)  # of magnitudes whose squares no float32 holds
     mean = total / len(examples)
     return origin + mean, np.maximum(squares / len(examples) - np.square(mean), 0)
+
+
+def _sums(examples: Examples, origin: Array, block: int) -> tuple[Array, Array]:
+    """Of every input number over the split, the sums of the differences from its origin, and of their squares."""
+    total, squares = np.zeros(origin.shape), np.zeros(origin.shape)
+    with np.errstate(over="ignore"):
+        for start in range(0, len(examples), block):
+            difference = examples.inputs[examples.rows[start : start + block]] - origin
+            total += np.sum(difference, axis=0, dtype=np.float64)
+            np.square(difference, out=difference)
+            squares += np.sum(difference, axis=0, dtype=np.float64)
+    return total, squares

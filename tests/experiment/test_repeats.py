@@ -306,6 +306,7 @@ def test_resume_goes_on_with_a_group(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_a_group_goes_on_with_the_data_of_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NNSCRATCH_DATA_DIR", raising=False)
     run_group(tmp_path, seeds=(1, 2))
     seen: list[Path] = []
 
