@@ -25,9 +25,10 @@ from nnscratch.report.tables import runs_table
 from nnscratch.runs.comparison import compare_runs
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.group import RunGroup
-from nnscratch.runs.group_comparison import GroupComparison
+from nnscratch.runs.group_comparison import Difference, GroupComparison
 from nnscratch.runs.group_summary import GroupSummary, summarize_group
 from nnscratch.runs.listing import list_runs
+from nnscratch.training.metrics.student import interval
 from nnscratch.training.progress import EpochResult
 
 SETTINGS: dict[str, Any] = {
@@ -388,3 +389,9 @@ def test_a_run_that_cannot_go_on_keeps_no_other_of_its_group_from_being_trained(
     assert summary.failure is not None
     assert "last.npz" in str(summary.failure)
     assert RunDirectory(group / "seed-2").read_meta().status == "completed"
+
+
+@pytest.mark.parametrize(("metric", "better"), [("accuracy", "b"), ("R2", "b"), ("loss", "a")])
+def test_which_group_is_better_depends_on_what_is_compared(metric: str, better: str) -> None:
+    rises = Difference("b", "a", "seeds", metric, interval([0.10, 0.11, 0.12]), None)
+    assert rises.to_text().endswith(f"{better} is better")

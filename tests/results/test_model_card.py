@@ -63,6 +63,16 @@ def test_headings_of_ones_own_stay_where_they_were_written(shapes_run: Path) -> 
     assert page.read_text().count(own) == 1
 
 
+def test_figures_of_other_weights_than_the_cards_are_called_so(shapes_run: Path) -> None:
+    page, said = shapes_run / "model_card.md", "Of other weights than this card's: last.npz, epoch 3"
+    main(["evaluate", str(shapes_run), "--no-plots", "--checkpoint", "last"])
+    write_card(shapes_run, CHECK)
+    assert said in page.read_text()
+    main(["evaluate", str(shapes_run), "--no-plots"])
+    write_card(shapes_run, CHECK)
+    assert "Of other weights" not in page.read_text()
+
+
 def test_a_card_without_an_evaluation_says_how_to_get_intervals(shapes_run: Path) -> None:
     card = write_card(shapes_run, None)
     assert "for metrics with intervals: nnscratch evaluate" in card.to_text()

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import nnscratch
 from nnscratch.cli import main
 from nnscratch.datasets.formats.images import quiet_pillow
 from nnscratch.datasets.sources.shapes import Shapes
@@ -338,3 +339,19 @@ def test_a_pipe_in_a_folder_is_its_own_error_and_is_not_waited_for(
     np.save(folder / "b.npy", images[:1])
     rows = predicted_with_failure(capsys, shapes_run, folder)
     assert ["error" in row for row in rows] == [True, False]
+
+
+def test_a_prediction_is_told_apart_from_a_column_of_its_name_that_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t.csv").write_text("a,price\n" + "".join(f"{row % 9},{row % 9 * 2.5}\n" for row in range(60)))
+    settings: dict[str, Any] = {
+        "name": "t", "data": {"dataset": {"name": "csv", "target": "price"}, "path": str(tmp_path / "t.csv")},
+        "model": {"hidden_layers": []}, "loss": "mean_squared_error", "training": {"epochs": 1, "batch_size": 10},
+    }  # fmt: skip
+    run = nnscratch.train(settings, runs_dir=tmp_path / "runs", threads=1, plots=False, quiet=True).path
+    capsys.readouterr()
+    main(["predict", str(run), str(tmp_path / "t.csv"), "--csv", "--keep", "price"])
+    header, first, *_ = capsys.readouterr().out.splitlines()
+    assert header.split(",")[:3] == ["input", "price", "price_predicted"]
+    assert first.split(",")[1] == "0.0"

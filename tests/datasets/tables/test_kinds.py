@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -686,3 +687,18 @@ def test_thousands_points_that_begin_far_down_a_table_are_ones_too(tmp_path: Pat
     dataset = CSVTable(test=0).load(tmp_path, tmp_path / "a.csv", print)
     assert dataset.train_inputs[1199].tolist() == [1199 % 90 + 0.92, 1199 % 999]
     assert dataset.train_inputs[1200].tolist() == [1200 % 90 + 0.92, float(late.replace(".", ""))]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "shown"),
+    [
+        (Date("t", format="%H:%M"), 48_690.0, "13:31:30"),
+        (Date("t", format="%Y-%m-%d"), 86_400.0, "1970-01-02"),
+        (Date("t", format="%Y-%m-%d %H:%M"), 90_000.0, "1970-01-02 01:00:00"),
+        (Number("x"), 1_700_122_000.5, "1700122000.5"),
+        (Number("x"), 28.333333, "28.3333"),
+        (Number("x"), 1e30, "1e+30"),
+    ],
+)
+def test_what_fills_a_gap_is_told_as_it_is(column: Date | Number, value: float, shown: str) -> None:
+    assert replace(column, fill=value).filled_with == shown

@@ -85,6 +85,16 @@ def test_forward_is_the_sum_of_the_definition(options: dict[str, Any], shape: Sh
     np.testing.assert_allclose(y, by_definition(layer, x, y.shape), atol=1e-12)
 
 
+@pytest.mark.parametrize(("stride", "padding"), [(7, 2), (9, 3)])
+def test_outputs_that_see_nothing_but_padding_are_the_bias(stride: int, padding: int) -> None:
+    layer = Conv(2, kernel=1, stride=stride, padding=padding)
+    network = Network([layer], (3, 3, 3))
+    network.initialize(RandomStreams(0), np.float64)
+    layer.b[...] = [1.5, -2.5]
+    y = network.forward(images(5, (3, 3, 3)), training=True)
+    np.testing.assert_array_equal(y, np.broadcast_to([1.5, -2.5], y.shape))
+
+
 @pytest.mark.parametrize(("options", "shape"), CASES)
 def test_gradients_agree_with_central_differences(options: dict[str, Any], shape: Shape) -> None:
     network = Network([Conv(4, 2), Conv(20, **options), Flatten(), Dense(5)], shape)
