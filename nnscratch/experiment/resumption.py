@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from nnscratch.config.config import Config, differences, load_config
+from nnscratch.config.config import Config, differences
 from nnscratch.errors import ConfigError, Problem, UserError
 from nnscratch.experiment.observer import Training, TrainingSummary
 from nnscratch.host.display import Display
@@ -50,19 +50,6 @@ def require_never_saved(run: RunDirectory, meta: Meta) -> None:
         f"{run.last} is gone, from which {run.path} would go on (it was trained for {meta.epochs or 0} epochs)",
         f"bring it back from a copy{f', or go on from an earlier one: {from_copy}' if copies else ''}, or {anew}",
     )
-
-
-def is_only_moved(run: RunDirectory, config: Config, display: Display) -> bool:
-    """Whether a run that is over is only to know where its data lies now.
-
-    Says which fields were changed in vain: what the run would have done at its end is done.
-    """
-    changed = differences(load_config(run.config), config)
-    in_vain = [path for path in changed if path.startswith("evaluation.")]
-    if in_vain:
-        command = shlex.join(["nnscratch", "evaluate", str(run.path)])
-        display.warn(f"{', '.join(in_vain)}: nothing is changed in a run that is over; {command} scores it")
-    return "data.path" in changed and not in_vain
 
 
 def check_epochs(run: RunDirectory, done: int, config: Config) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from nnscratch.config.assembly import Assembly, prepare
-from nnscratch.config.config import Config, load_config, parse_config
+from nnscratch.config.config import Config, differences, load_config, parse_config
 from nnscratch.experiment.filming import Filming
 from nnscratch.experiment.fingerprinting import Fingerprinting
 from nnscratch.experiment.mirrors.mirror import open_mirrors
@@ -19,7 +20,6 @@ from nnscratch.experiment.resumption import (
     check_data,
     check_epochs,
     finished,
-    is_only_moved,
     other_machine,
     require_never_saved,
     tell_new_length,
@@ -113,8 +113,7 @@ def resume(
             recorder = _restored_recorder(run, file, config, workplace, display, communicator)
             summary = finished(recorder.training, run.read_meta(), display)
             if summary is not None:
-                if is_only_moved(run, config, display):
-                    recorder.keep_config()
+                _take_up_changes(recorder, display)
                 if workplace.plots and not is_report(run.report):  # killed while it was drawn
                     draw(recorder.training, summary.test, display)
                 for observer in observers:
@@ -127,6 +126,18 @@ def resume(
         if mode == "off" and wandb is None and config.wandb.mode != "off":
             display.say(f"nothing is sent to W&B: --wandb {config.wandb.mode} goes on with the mirror there")
         return _session(recorder, workplace, display, mode, observers, stop).train()
+
+
+def _take_up_changes(recorder: Recorder, display: Display) -> None:
+    """Keeps where the data of a run that is over lies now; says what else was changed in vain, as its end is done."""
+    run, config = recorder.training.run, recorder.training.config
+    changed = differences(load_config(run.config), config)
+    in_vain = [path for path in changed if path.startswith("evaluation.")]
+    if in_vain:
+        command = shlex.join(["nnscratch", "evaluate", str(run.path)])
+        display.warn(f"{', '.join(in_vain)}: nothing is changed in a run that is over; {command} scores it")
+    elif "data.path" in changed:
+        recorder.keep_config()
 
 
 def _session(

@@ -169,11 +169,11 @@ def _markdown(values: Mapping[str, Any], config: str, filled: Mapping[str, str])
 
 def _of_other_weights(values: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
     """A sentence where an evaluation was of weights that are not those of the card."""
-    checkpoint, epoch = Path(str(found.get("checkpoint"))), found.get("epoch")
-    is_own = checkpoint.name == values["weights"] and checkpoint.parent.parent.name == values["name"]
-    if not is_own or epoch != values["weights_epoch"]:
-        name = markdown_text(checkpoint.name if checkpoint.parent.parent.name == values["name"] else str(checkpoint))
-        yield f"Of other weights than this card's: {name}, epoch {epoch}; `nnscratch evaluate` makes it new.\n"
+    # By the file's name alone: the run may have been moved since.
+    name, epoch = Path(str(found.get("checkpoint"))).name, found.get("epoch")
+    if (name, epoch) != (values["weights"], values["weights_epoch"]):
+        told = f"{markdown_text(name)}, epoch {epoch}"
+        yield f"Of other weights than this card's: {told}; `nnscratch evaluate` makes it new.\n"
 
 
 def _figures(found: Mapping[str, Any]) -> Table:

@@ -30,13 +30,14 @@ def order_of(table: TextTable, settings: TableSettings, decimal: Decimal, rows: 
     column = decide(table, name, decimal, {}).column
     if not isinstance(column, Number | Date):
         column = as_number(table, name, decimal)
-    _, bad = column.read(table.column(name))
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise DataError(
-            f"{table.place(row)}: order_by: {name!r} is {table.cell(name, row)!r}, no number and no date",
-            "data.dataset.order_by names a column of numbers or dates; left out, the rows are ordered as they stand",
-        )
+        _, bad = column.read(table.column(name))
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise DataError(
+                f"{table.place(row)}: order_by: {name!r} is {table.cell(name, row)!r}, no number and no date",
+                "data.dataset.order_by names a column of numbers or dates; left out, the rows are ordered as they "
+                "stand",
+            )
     values = read_column(table, column)[rows]
     if np.isnan(values).any():
         row = int(rows[np.argmax(np.isnan(values))])

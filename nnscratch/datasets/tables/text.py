@@ -44,8 +44,8 @@ UNIT = r"(?:[^\W\d_]|[°℃℉‰'\"′″]|[$€£%]?/\s?[^\W\d_]|%\s[^\W\d_])[
 MEASURED = rf"^(?:(?:{CURRENCIES})\s?)?{SIGN}(?:{DIGITS['.']}|{DIGITS[',']})\s{{0,2}}({UNIT})$"
 """A whole cell that is a number with a unit behind it, which is the first group."""
 MAGNITUDES = (
-    "k", "K", "M", "B", "T", "mn", "bn", "Mio", "Mio.", "Mrd", "Mrd.", "Cr", "Lac", "Lakh", "thousand", "million",
-    "billion", "lakh", "crore", "万", "亿",
+    "k", "K", "M", "B", "T", "mn", "bn", "Mio", "Mio.", "Mrd", "Mrd.", "Cr", "Lac", "Lakh", "lakh", "crore",
+    "thousand", "thousands", "million", "millions", "billion", "billions", "万", "亿",
 )  # fmt: skip
 """Units without which a number is not the same: 5k and 5."""
 MAYBE_THOUSANDS = rf"^{SIGN}[1-9]\d{{0,2}}\.\d{{3}}$"
