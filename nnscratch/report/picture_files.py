@@ -6,6 +6,8 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nnscratch.errors import UsageError
 from nnscratch.report.files import write_atomically
 from nnscratch.report.style import SMALLEST, plain
@@ -29,6 +31,7 @@ def to_bytes(figure: Figure, suffix: str) -> bytes:
     """The figure as .png, .pdf or .svg, the same bytes for the same figure; letters of a PDF stay letters."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
 
     # savefig would draw everything twice, the first time for the layout alone: this takes a third of the time off.
     layout = figure.get_layout_engine()
@@ -38,7 +41,11 @@ def to_bytes(figure: Figure, suffix: str) -> bytes:
         _fit_labels(figure)
     stream = io.BytesIO()
     if suffix == ".png":
-        FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]  # matplotlib leaves it untyped
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib leaves it untyped
+        # Opaque, a quarter of the numbers less; level 3 of zlib takes half the time of 6, for files as long.
+        picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3])  # type: ignore[no-untyped-call]
+        picture.save(stream, "png", compress_level=3, dpi=(figure.dpi, figure.dpi))
         return stream.getvalue()
     # These writers take what makes their files reproducible from the settings alone.
     with rc_context({"svg.hashsalt": "nnscratch", "pdf.fonttype": 42}):

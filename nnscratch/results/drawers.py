@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import subprocess
 import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from nnscratch import cpu
 from nnscratch.host.python_process import module_command
-from nnscratch.report.style import own_looks
+from nnscratch.report.style import new_figure, own_looks
 
-MANY = 6
 SIZE = 8  # bytes of a number
 
 
@@ -33,66 +33,93 @@ class Job:
         """The picture: the files of a run are written by the run alone."""
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / f"picture{self.suffix}"
-            with own_looks():
+            with own_looks(), _rare_collections():
                 self.draw(path=path)
             return path.read_bytes()
 
 
-def draw_all(jobs: Sequence[Job], drawers: int | None = None) -> list[bytes]:
-    """The pictures, in order; drawn from both ends by this process and by a second one where there is a core for it.
-
-    What the other process cannot draw is drawn here: an error is that of this process. `drawers` None: two for many
-    pictures where two threads may be used, else one; starting Python again takes as long as two pictures.
-    """
-    left = deque(enumerate(jobs))
-    pictures: dict[int, bytes] = {}
-    other = threading.Thread(target=_let_another_draw, args=(left, pictures))
-    if drawers is None:
-        drawers = min(cpu.usable_threads(), 2) if len(jobs) >= MANY else 1
-    if drawers > 1:
-        other.start()
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Inside, circles of objects are looked for among more new ones at once, 7 % of a picture's time."""
+    before = gc.get_threshold()
+    gc.set_threshold(20_000, *before[1:])
     try:
-        while len(pictures) < len(jobs):
-            try:
-                index, job = left.popleft()
-            except IndexError:
-                other.join()  # it draws the last one, or gives it back
-            else:
-                pictures[index] = job.drawn()
+        yield
     finally:
-        left.clear()
-        if drawers > 1:
+        gc.set_threshold(*before)
+
+
+class Drawers:
+    """This process and, where there is a core for it, a second one, which gets ready while the jobs are made.
+
+    `with Drawers() as drawers: pictures = drawers.draw(jobs)`. `number` None: two where two threads may be used.
+    """
+
+    def __init__(self, number: int | None = None) -> None:
+        self._number = min(cpu.usable_threads(), 2) if number is None else number
+        self._other: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        if self._number > 1:
+            with suppress(OSError):  # no room for another process: this one draws
+                self._other = subprocess.Popen(
+                    module_command(__name__), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+                )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._other is not None:
+            self._other.terminate()
+            with suppress(OSError):  # what it did not read is lost with it
+                self._other.__exit__(None, None, None)
+
+    def draw(self, jobs: Sequence[Job]) -> list[bytes]:
+        """The pictures, in order; drawn from both ends.
+
+        What the other process cannot draw is drawn here: an error is that of this process.
+        """
+        left = deque(enumerate(jobs))
+        pictures: dict[int, bytes] = {}
+        other = threading.Thread(target=self._let_another_draw, args=(left, pictures))
+        other.start()
+        try:
+            while len(pictures) < len(jobs):
+                try:
+                    index, job = left.popleft()
+                except IndexError:
+                    other.join()  # it draws the last one, or gives it back
+                else:
+                    pictures[index] = job.drawn()
+        finally:
+            left.clear()
             other.join()
-    return [pictures[index] for index in range(len(jobs))]
+        return [pictures[index] for index in range(len(jobs))]
 
-
-def _let_another_draw(left: deque[tuple[int, Job]], pictures: dict[int, bytes]) -> None:
-    """Gives another process one job after the other, from the end; what it does not draw goes back."""
-    with subprocess.Popen(
-        module_command(__name__), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
+    def _let_another_draw(self, left: deque[tuple[int, Job]], pictures: dict[int, bytes]) -> None:
+        """Gives another process one job after the other, from the end; what it does not draw goes back."""
+        if self._other is None:
+            return
+        assert self._other.stdin is not None
+        assert self._other.stdout is not None
         while left:
             index, job = left.pop()
             try:
-                pickle.dump(job, process.stdin)
-                process.stdin.flush()
-                size = int.from_bytes(process.stdout.read(SIZE))
-                picture = process.stdout.read(size)
+                pickle.dump(job, self._other.stdin)
+                self._other.stdin.flush()
+                size = int.from_bytes(self._other.stdout.read(SIZE))
+                picture = self._other.stdout.read(size)
                 if not size or len(picture) < size:
                     raise EOFError
                 pictures[index] = picture
             except Exception:
                 left.append((index, job))
                 break
-        with suppress(OSError):
-            process.stdin.close()
-        process.terminate()
 
 
 def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     """Draws the jobs that come, until there are no more or one fails: the size of each picture, then the picture."""
+    with own_looks():
+        new_figure(1)  # matplotlib is loaded while the first job is made
     while True:
         try:
             job: Any = pickle.load(requests)  # written by the process that started this one

@@ -89,7 +89,10 @@ def evaluate_run(
         return evaluation
     if request.timing:
         evaluation = replace(evaluation, timing=time_predictions(loaded, evaluation.examples, threads))
-    write_evaluation(loaded, evaluation)
+    try:
+        write_evaluation(loaded, evaluation)
+    except UserError as error:  # as on a disk that is full or may only be read: what was computed is shown
+        return replace(evaluation, failure=error)
     if workplace.plots:
         with pictures_may_fail(display, f"the figures are in {evaluation.folder}"):
             draw_evaluation(evaluation, loaded.run)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nnscratch.config.names import folder_name
+from nnscratch.errors import UserError
 from nnscratch.report.formats import count, decimal
 from nnscratch.report.tables import Column, Table, per_class_table, plain_table
 from nnscratch.results.decisions import Decision
@@ -73,7 +74,8 @@ class Evaluation:
     by: str = ""
     """The column that the subgroups are made by."""
     subgroups: tuple[Subgroup, ...] = ()
-    failure = None
+    failure: UserError | None = None
+    """Why it could not be written down."""
 
     @property
     def name(self) -> str:
@@ -124,7 +126,8 @@ class Evaluation:
         head = f"{self.run}, {self.checkpoint.name} (epoch {self.epoch}), {on}:"
         size = f"{count(self.score.examples)} examples, loss {decimal(self.score.loss)}"
         opening = f"{head} {size}" if len(head) + len(size) < 80 else f"{head}\n{size}"
-        return "\n".join([*filter(None, [opening, *said]), "", *parts, f"written to {self.folder}"])
+        written = f"written to {self.folder}" if self.failure is None else "nothing of this was written down"
+        return "\n".join([*filter(None, [opening, *said]), "", *parts, written])
 
 
 def evaluations_of(run: RunDirectory) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -12,7 +12,7 @@ import numpy as np
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.report.elements import Picture
 from nnscratch.report.formats import count, percent
-from nnscratch.results.drawers import Job, draw_all
+from nnscratch.results.drawers import Drawers, Job
 from nnscratch.results.evaluation import Evaluation
 from nnscratch.results.measured import Classified, Regressed
 from nnscratch.results.seen import seen
@@ -53,9 +53,11 @@ def draw_for_paper(
 ) -> tuple[Path, ...]:
     """Draws the same pictures as .png, .pdf or .svg, `width` inches wide (None: as always), and gives their paths."""
     size = {} if width is None else {"width": width}
-    plots = list(_plots(loaded, evaluation, train))
+    with Drawers() as drawers:
+        plots = list(_plots(loaded, evaluation, train))
+        pictures = drawers.draw([Job(partial(plot.draw, **size), suffix) for plot in plots])
     names = [f"{layout.PLOTS}/{plot.name}{suffix}" for plot in plots]
-    for name, picture in zip(names, draw_all([Job(partial(plot.draw, **size), suffix) for plot in plots]), strict=True):
+    for name, picture in zip(names, pictures, strict=True):
         loaded.run.write_bytes(name, picture)
     return tuple(loaded.run.path / name for name in names)
 
@@ -79,15 +81,16 @@ def draw_evaluation(evaluation: Evaluation, run: RunDirectory) -> None:
 def _draw(plots: Iterable[Plot], run: RunDirectory, folder: str, *, with_narrow: bool) -> dict[str, Picture]:
     from nnscratch.report.style import NARROW
 
-    drawn = list(plots)
-    narrow = [plot for plot in drawn if with_narrow and plot.is_for_telephones]
-    moving = [(plot, plot.film) for plot in drawn if plot.film is not None]
-    jobs = [
-        *(Job(film, ".gif") for _, film in moving),  # first: they take longest
-        *(Job(plot.draw) for plot in drawn),
-        *(Job(partial(plot.draw, width=NARROW)) for plot in narrow),
-    ]
-    made = iter(draw_all(jobs))
+    with Drawers() as drawers:
+        drawn = list(plots)
+        narrow = [plot for plot in drawn if with_narrow and plot.is_for_telephones]
+        moving = [(plot, plot.film) for plot in drawn if plot.film is not None]
+        jobs = [
+            *(Job(film, ".gif") for _, film in moving),  # first: they take longest
+            *(Job(plot.draw) for plot in drawn),
+            *(Job(partial(plot.draw, width=NARROW)) for plot in narrow),
+        ]
+        made = iter(drawers.draw(jobs))
     films = {plot.name: next(made) for plot, _ in moving}
     wide = {plot.name: next(made) for plot in drawn}
     for_telephones = {plot.name: next(made) for plot in narrow}

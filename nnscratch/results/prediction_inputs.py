@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -22,7 +23,7 @@ from nnscratch.datasets.formats.npy import MAGIC, read_npy_header
 from nnscratch.datasets.sources.array_inputs import COLOURS
 from nnscratch.datasets.sources.csv_table import SUFFIXES as TABLE_SUFFIXES
 from nnscratch.datasets.sources.npz import KEYS
-from nnscratch.datasets.tables.json_text import json_object
+from nnscratch.datasets.tables.json_text import json_object, json_records
 from nnscratch.errors import DataError, UserError
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.prediction_tables import Item, failure, record_items, table_items
@@ -31,6 +32,8 @@ from nnscratch.runs.loaded import LoadedRun
 
 JSON_LINES = 256
 """Objects of standard input that are read at once."""
+LIST_OF_OBJECTS = re.compile(r"\s*\[\s*(\{|$)")
+"""How standard input begins that is a JSON list of objects, in one line or in many."""
 ARRAY_SUFFIXES = (".npy", ".npz")
 SPLITS_OF_ARRAYS = ("test", "train", "val")
 """Which split of an NPZ file is predicted, the first that is there."""
@@ -53,13 +56,26 @@ def items(
 
 def _listed_items(loaded: LoadedRun, listing: Iterable[str | bytes], keep: Sequence[str]) -> Iterator[Item]:
     # A file name is bytes: what the terminal cannot decode must still be found.
-    lines = ((number, os.fsdecode(line).rstrip("\r\n")) for number, line in enumerate(listing, start=1))
+    decoded = ((number, os.fsdecode(line).rstrip("\r\n")) for number, line in enumerate(listing, start=1))
+    first = next((line for line in decoded if line[1].strip()), (0, ""))
+    lines = chain([first], decoded)
+    if LIST_OF_OBJECTS.match(first[1]):
+        yield from _json_list_items(loaded, "\n".join(line for _, line in lines), keep)
+        return
     for is_json, group in groupby(lines, lambda line: line[1].lstrip().startswith("{")):
         while is_json and (some := list(islice(group, JSON_LINES))):
             yield from _json_items(loaded, some, keep)
         for _, name in group:
             if name.strip():
                 yield from _items_of(loaded, Path(name), keep)
+
+
+def _json_list_items(loaded: LoadedRun, text: str, keep: Sequence[str]) -> Iterator[Item]:
+    """The objects of a list, as `-:1`, `-:2`, ... by their place in it."""
+    try:
+        yield from record_items(loaded, json_records(Path("-"), text.encode("utf-8", "surrogateescape")) or [], keep)
+    except (UserError, UnicodeDecodeError) as error:
+        yield failure("-", error if isinstance(error, UserError) else DataError("JSON is UTF-8, and this is not"))
 
 
 def _json_items(loaded: LoadedRun, lines: Sequence[tuple[int, str]], keep: Sequence[str]) -> Iterator[Item]:
@@ -91,6 +107,8 @@ def _items_of(loaded: LoadedRun, path: Path, keep: Sequence[str]) -> Iterator[It
         else:
             yield _picture(loaded, path)
     except UserError as error:
+        if loaded.takes_images and path.is_file() and not _is_array(path) and _is_table(loaded, path):
+            error = DataError(f"no picture, and as a table: {error.message.removeprefix(f'{path}: ')}")
         yield failure(str(path), error)
     # A damaged archive can fail in zipfile in any way; whatever is wrong with one file, the others are predicted.
     except Exception as error:

@@ -273,6 +273,21 @@ def test_a_dash_takes_json_objects_and_paths(
     assert len(rows) == 94
 
 
+def test_a_dash_takes_a_json_list_in_one_line_or_in_many(
+    shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = {"colour": "red", "size": 20.5, "day": "01.03.2024", "sold": False}
+    for indent in (None, 2):
+        monkeypatch.setattr("sys.stdin", io.StringIO("\n\n" + json.dumps([whole, {"colour": "red"}], indent=indent)))
+        rows = predicted(capsys, shop[1], "-")
+        assert [row["input"] for row in rows] == ["-:1", "-:2"]
+        assert 1000 < rows[0]["values"]["price"] < 1060
+        assert "no 'size', 'day', 'sold' in the object" in rows[1]["error"]
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps([whole])[:-1]))
+    (row,) = predicted(capsys, shop[1], "-")
+    assert "damaged JSON" in row["error"]
+
+
 def test_a_resumed_table_ends_as_the_one_that_was_not_interrupted(tmp_path: Path) -> None:
     write_shop(tmp_path / "shop.csv")
     whole = train_quietly(settings(tmp_path / "shop.csv", training={"epochs": 4, "batch_size": 16}), tmp_path / "a")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,12 @@ import pytest
 
 from nnscratch.report.classification import confusion_matrix
 from nnscratch.results import drawers
-from nnscratch.results.drawers import Job, draw_all
+from nnscratch.results.drawers import Drawers, Job
+
+
+def draw_all(jobs: Sequence[Job], drawers: int) -> list[bytes]:
+    with Drawers(drawers) as together:
+        return together.draw(jobs)
 
 
 def jobs(number: int) -> list[Job]:

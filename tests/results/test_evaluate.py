@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -250,6 +251,23 @@ def test_a_run_without_a_checkpoint_says_so(capsys: pytest.CaptureFixture[str], 
     code, message = failing(capsys, "evaluate", str(shapes_run))
     assert code == 1
     assert "has no checkpoint yet" in message
+
+
+def test_figures_that_cannot_be_written_are_shown_and_the_command_fails(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path
+) -> None:
+    expected = evaluated(capsys, shapes_run)
+    shutil.rmtree(shapes_run / "evaluation")
+    (shapes_run / "evaluation").write_text("in the way, as a disk that may only be read would be")
+    with pytest.raises(SystemExit) as stop:
+        main(["evaluate", str(shapes_run), "--json"])
+    output = capsys.readouterr()
+    assert json.loads(output.out) == expected
+    assert stop.value.code == 1
+    assert "cannot write" in output.err
+    with pytest.raises(SystemExit):
+        main(["evaluate", str(shapes_run)])
+    assert "nothing of this was written down" in capsys.readouterr().out
 
 
 def test_without_best_the_other_checkpoints_are_named(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:
