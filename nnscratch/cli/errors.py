@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -29,6 +31,13 @@ def as_user_error(error: BaseException) -> UserError:
         return UserError(said, f"raised in {culprit}" if culprit else None)
     said = f"unexpected {type(error).__name__}: {error}".removesuffix(": ")
     return UserError(without_password(said), _where_traceback_is(error))
+
+
+def refuse_single_dashes(words: Sequence[str]) -> None:
+    """Raises UsageError for `-epochs 3`, which would be taken for single letters: one of them is -h, for help."""
+    for word in words[: words.index("--") if "--" in words else None]:
+        if re.fullmatch(r"-[a-np-z][a-z-]+", word) and not set(word) <= {"-", "q", "v"}:
+            raise UsageError(f"no such option: {word}; did you mean -{word}?")
 
 
 def _usage_error(error: Any) -> UsageError:

@@ -39,6 +39,7 @@ REMEDIES: Mapping[Remedy, str] = {
     "l2": "l2",
     "less l2": "less l2",
     "balanced classes": "loss: {name: cross_entropy, class_weights: balanced}",
+    "linear outputs": "model.output: linear, or no layer after the last dense one",
     "targets that fit inputs": "checking that targets fit inputs",
     "labels that fit inputs": "checking that labels belong to their inputs: they look shuffled",
     "gradient check": "`nnscratch gradcheck` on the configuration, which names the array",

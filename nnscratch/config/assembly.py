@@ -157,7 +157,7 @@ def build_recipe(config: Config, dataset: Dataset, splits: Splits) -> Recipe:
     training = config.training
     loss = config.loss.build()
     try:
-        loss.prepare(splits.train.targets[splits.train.rows], dataset.outputs)
+        loss.prepare(splits.train.targets[splits.train.rows], dataset.outputs, splits.train.own_weights())
     except SettingError as error:
         raise ConfigError([config.problem(f"loss.{error.field}", error.reason)], error.hint) from None
     return Recipe(

@@ -80,8 +80,8 @@ def parse_yaml(text: str, source: str, prefix: str = "", words_are_text: bool = 
     try:
         composed = Loader(text.replace("#", hash_sign)).get_single_node()
     except yaml.MarkedYAMLError as error:
-        message = _explain(error).replace(repr(hash_sign)[1:-1], "#")
-        raise ConfigError([places.at(error.problem_mark or error.context_mark).problem("", message)]) from None
+        message, mark = _explain(error)
+        raise ConfigError([places.at(mark).problem("", message.replace(repr(hash_sign)[1:-1], "#"))]) from None
     except ReaderError as error:
         place = places.at_index(text, error.position)
         raise ConfigError([place.problem("", f"the character U+{error.character:04X} is not allowed")]) from None
@@ -190,23 +190,48 @@ class _Builder:
         return False
 
 
+OPENED = {
+    "while parsing a flow mapping": "{ is not closed by a }, or a comma is missing after it",
+    "while parsing a flow sequence": "[ is not closed by a ], or a comma is missing after it",
+}
+"""What the parser was at, as it says, when something else came than it expected: in which bracket."""
+
+
 def _stand_in(text: str) -> str:
     """A character that means nothing to YAML and is not in the text."""
     private = map(chr, range(0xF0000, 0x10FFFE))  # more of them than a text may have characters
     return next(character for character in private if character not in text)
 
 
-def _explain(error: yaml.MarkedYAMLError) -> str:
-    problem = error.problem or "not valid YAML"
+def _explain(error: yaml.MarkedYAMLError) -> tuple[str, yaml.Mark | None]:
+    """What is wrong, as whoever writes a config would say it, and where: where it began, if it was noticed later."""
+    problem, context = error.problem or "not valid YAML", error.context or ""
+    noticed, begun = error.problem_mark or error.context_mark, error.context_mark or error.problem_mark
     if "'\\t'" in problem:
-        return "a tab; YAML indents with spaces"
+        return "a tab; YAML takes spaces", noticed
     if "another document" in problem:
-        return "a second document; a config is one"
+        return "a second document; a config is one", noticed
     if "mapping values are not allowed" in problem:
-        return "a second ': ' in one line; is the indentation right, or does a text need quotes?"
-    if error.context and error.context_mark is not None:
-        return f"{problem} ({error.context} that starts at line {error.context_mark.line + 1})"
-    return problem
+        return "a second ': ' in one line; is the indentation right, or does a text need quotes?", noticed
+    if "<block end>" in problem and noticed is not None:
+        said = f"this line is indented by {noticed.column} spaces, as none above that it could belong to"
+        return f"{said}: the fields of a section, and the items of a list, stand equally far in", noticed
+    if "could not find expected ':'" in problem:
+        return "a key without a colon and a space behind it", begun
+    if context in OPENED and "expected" in problem:
+        return f"this {OPENED[context]}", begun
+    if "quoted scalar" in context and "end of" in problem:
+        return "this quote is not closed", begun
+    if "block scalar" in context:
+        return "a '>' or '|' begins a text of several lines; was it copied along?", begun
+    if "cannot start any token" in problem:
+        return (
+            f"{problem.replace('found character', 'a text that begins with').split(' that cannot')[0]} needs quotes",
+            noticed,
+        )
+    if "<document start>" in problem:
+        return "a line that belongs to no section; a comment begins with #", noticed
+    return f"{problem} ({context})" if context else problem, noticed
 
 
 def folder_that_has(path: Path, source: str) -> Path | None:

@@ -76,7 +76,7 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if self.classes is not None:
-            object.__setattr__(self, "classes", tuple(map(_as_text, self.classes)))
+            object.__setattr__(self, "classes", tuple(map(as_text, self.classes)))
         self._check_split("training", self.train_inputs, self.train_targets)
         for split, inputs, targets in (
             ("validation", self.validation_inputs, self.validation_targets),
@@ -194,7 +194,7 @@ def weights_guess(name: str, weights: Array, more: str = "") -> Guess:
     return Guess("weights", f"{name}, from {weights.min():.4g} to {weights.max():.4g}", how + more)
 
 
-def _as_text(name: str) -> str:
+def as_text(name: str) -> str:
     r"""The name; of a folder whose name is no UTF-8 with the bytes that are none written out (`caf\xe9`)."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
+import re
+import zlib
 from itertools import islice
 from pathlib import Path
 
-from nnscratch.datasets.formats.folder import refuse_endless
+from nnscratch.datasets.formats.folder import refuse_endless, subfolders, walk
 from nnscratch.datasets.formats.images import SUFFIXES as PICTURES
 from nnscratch.datasets.sources.csv_table import SUFFIXES as TABLES
+from nnscratch.datasets.sources.picture_folders import is_picture
 from nnscratch.errors import DataError
 
 ARRAYS = (".npz", ".npy")
 MOST_FILES = 10_000
 """Of a larger folder only so many files are looked at."""
+IDX = re.compile(rb"\0\0[\x08\x09\x0b-\x0e][\x01-\x04]")
+"""How a file of the MNIST format begins."""
 
 
 def recognize(path: Path) -> tuple[str, Path]:
@@ -26,12 +32,20 @@ def recognize(path: Path) -> tuple[str, Path]:
     if not path.is_dir():
         if path.suffix.lower() in PICTURES:
             raise DataError(f"{path} is a single picture", "name the folder that has a folder of pictures per class")
+        _refuse_other_formats(path)
         return ("npz" if path.suffix.lower() in ARRAYS else "csv"), path
     inside = sorted(each for each in path.iterdir() if each.is_file() and not each.name.startswith("."))
     tables = [each for each in inside if _has_suffix(each, TABLES)]
-    if any(each.name.partition(".")[0].lower() == "train" for each in tables):
+    with_pictures = [each for each in subfolders(path) if _holds_pictures(each)]
+    of_training = next((each for each in tables if each.name.partition(".")[0].lower() == "train"), None)
+    if of_training is not None and len(with_pictures) > 1:
+        raise DataError(
+            f"{path} holds {of_training.name} and folders of pictures, {with_pictures[0].name}/ and others",
+            f"name the file for the table; data.dataset.name=image_folder beside {path} reads the pictures",
+        )
+    if of_training is not None:
         return "csv", path
-    if _holds_pictures(path):
+    if with_pictures:
         return "image_folder", path
     arrays = [each for each in inside if _has_suffix(each, ARRAYS)]
     if len(tables) + len(arrays) == 1:
@@ -50,5 +64,24 @@ def _has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:
 
 
 def _holds_pictures(folder: Path) -> bool:
-    below = islice(folder.rglob("*"), MOST_FILES)
-    return any(path.suffix.lower() in PICTURES and path.parent != folder for path in below)
+    return any(not reason and is_picture(file) for file, reason in islice(walk(folder), MOST_FILES))
+
+
+def _refuse_other_formats(path: Path) -> None:
+    """Raises DataError for files that people have data in, and that would be read as damaged text."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+        if start.startswith(b"\x1f\x8b"):
+            with gzip.open(path) as packed:
+                start = packed.read(512)
+    except (OSError, EOFError, zlib.error):
+        return  # whoever reads it says why not
+    if IDX.match(start):
+        raise DataError(
+            f"{path} is an IDX file, as MNIST's are",
+            "numpy.savez('mine.npz', x=x, y=y) makes an NPZ file of pictures and labels: "
+            "x = numpy.frombuffer(gzip.open(...).read(), 'u1', offset=16).reshape(-1, 28, 28), y likewise, offset=8",
+        )
+    if start[257:262] == b"ustar":
+        raise DataError(f"{path} is a tar archive", "unpack it, and name the folder or the file in it")

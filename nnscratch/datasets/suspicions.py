@@ -134,11 +134,12 @@ def majority_share(labels: Array, classes: int) -> float | None:
 
 
 def identical_examples(parts: Mapping[str, tuple[Array, Array]]) -> tuple[int, tuple[Shared, ...]] | None:
-    """How many inputs of the first split repeat another of it, and what any two splits share; None where too large.
+    """How many inputs of the first split repeat another of it, and what any two splits share.
 
-    Each split is its inputs and the rows of them that belong to it.
+    Each split is its inputs and the rows of them that belong to it. None where they are too large, and of inputs that
+    are one number, such as an age: they are alike without being copies.
     """
-    if _are_too_large(*parts.values()):
+    if _are_too_large(*parts.values()) or all(inputs[:1].size == 1 for inputs, _ in parts.values()):
         return None
     seen: dict[str, dict[int, int]] = {}
     repeated = []

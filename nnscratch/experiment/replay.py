@@ -84,7 +84,9 @@ class Replay:
 
     def to_text(self) -> str:
         """The answer, and where the two part."""
-        checked = f"{count(self.steps)} losses and the weights of {count(self.epochs)} epochs"
+        checked = (
+            f"{count(self.steps)} losses and the weights of {count(self.epochs)} epoch{'s' if self.epochs != 1 else ''}"
+        )
         if self.compared:
             checked += ", and all of the last checkpoint"
         if self.is_identical:

@@ -54,6 +54,7 @@ def description(loaded: LoadedRun) -> dict[str, str]:
         "epoch": loaded.epoch,
         "digest": digest(loaded),
         "input_shape": loaded.input_shape,
+        "white": loaded.white,
         "classes": loaded.classes,
         "target_names": None if loaded.classes else loaded.target_names,
         "feature_names": loaded.feature_names,

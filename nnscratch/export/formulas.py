@@ -148,16 +148,29 @@ def view(x: Array, pixels: int, is_flipped: bool) -> Array:
     return x[:, :, ::-1] if is_flipped else x
 
 
-def read_picture(path: str, height: int, width: int, channels: int) -> Array:
-    """The picture in a file as bytes (1, height, width, channels): upright, on white, resized."""
+def read_picture(path: str, height: int, width: int, channels: int, white: float | None = None) -> Array:
+    """The picture in a file as bytes (1, height, width, channels): upright, on white, resized.
+
+    Of more than 8 bits, `white` becomes 255; None: what its largest number says.
+    """
     from PIL import Image, ImageOps
 
     with Image.open(path) as opened:
         opened.draft(None, (2 * max(width, height),) * 2)
-        picture: Any = ImageOps.exif_transpose(opened)
+        is_deep_colour = any(";16" in str(tile[3]) for tile in getattr(opened, "tile", ())) and opened.mode[0] != "I"
+        picture: Any = opened
         picture.load()
-    if picture.mode.startswith("I"):  # 16 bits
-        picture = Image.fromarray(np.clip(np.rint(np.asarray(picture) * (255 / 65535)), 0, 255).astype(np.uint8))
+    if is_deep_colour or picture.mode[0] in "IF":
+        values, unit = np.asarray(picture), 257 if is_deep_colour else 1  # of a colour Pillow has the upper 8 bits
+        peak = float(values.max()) * unit
+        if not np.isfinite(peak):
+            raise ValueError("it holds NaN or infinity")
+        white = white or next((each for each in (1, 255, 1023, 4095, 16383, 65535) if peak <= each), peak)
+        eight = np.clip(np.rint(values * (unit * 255 / white)), 0, 255).astype(np.uint8)
+        exif, mode = picture.getexif(), "L" if eight.ndim == 2 else picture.mode
+        picture = Image.frombytes(mode, picture.size, eight.tobytes())
+        picture.getexif().update(exif)
+    picture = ImageOps.exif_transpose(picture)
     if picture.has_transparency_data:
         colours = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours)

@@ -186,7 +186,7 @@ def _answers(loaded: LoadedRun, module: Module) -> list[str]:
 def _command(loaded: LoadedRun, module: Module) -> list[str]:
     shape = ", ".join(map(str, loaded.input_shape))
     if _takes_pictures(loaded):
-        read = [f"return {{path: {module.needs(formulas.read_picture)}(path, {shape})}}"]
+        read = [f"return {{path: {module.needs(formulas.read_picture)}(path, {shape}, {loaded.white_of_files!r})}}"]
     elif loaded.encoding is not None:
         read = reading(loaded.encoding, module)
     else:

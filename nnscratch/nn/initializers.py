@@ -128,7 +128,7 @@ class Dirac(Initializer):
 
     Filters beyond the number C of input channels start as U(-1, 1) / sqrt(n_in). So a deep stack starts close to the
     identity (Zagoruyko & Komodakis 2017; as PyTorch's dirac_ on the first C filters of its default start). For a
-    dense layer, (D, units), the same without a centre.
+    dense layer, (D, units), the same without a centre; of a convolution with groups, the same in each of them.
     """
 
     name: ClassVar[str] = "dirac"

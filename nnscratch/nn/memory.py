@@ -64,12 +64,12 @@ class LayerMemory:
         return self.workers.scratch(f"{self.place}passing too", shape, self.dtype)
 
     def y_like(self, x: Array) -> Array:
-        """Where an element-wise layer writes y: over x when granted."""
-        return x if self.may_overwrite_x else self.y_buffer(x.shape, x)
+        """Where an element-wise layer writes y: over x when granted, unless its numbers do not lie in order."""
+        return x if self.may_overwrite_x and x.flags.c_contiguous else self.y_buffer(x.shape, x)
 
     def dx_like(self, dy: Array) -> Array:
-        """Where an element-wise layer writes dx: over dy when granted."""
-        return dy if self.may_overwrite_dy else self.dx_buffer(dy.shape, dy)
+        """Where an element-wise layer writes dx: over dy when granted, likewise."""
+        return dy if self.may_overwrite_dy and dy.flags.c_contiguous else self.dx_buffer(dy.shape, dy)
 
     def forward_by(self, formula: Callable[..., object], x: Array, *more: Array) -> Array:
         """y of an element-wise layer, which formula(x, *more, y) writes, of a large batch in pieces that cores share.

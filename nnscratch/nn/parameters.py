@@ -57,10 +57,17 @@ class Declaration:
     fans: tuple[int, int]
     initializer: Initializer
     group: Group
+    parts: int = 1
 
     @property
     def size(self) -> int:
         return math.prod(self.shape)
+
+    def start(self, rng: np.random.Generator) -> Array:
+        """The starting values: every part of the last axis by itself."""
+        shape = (*self.shape[:-1], self.shape[-1] // self.parts)
+        values = [self.initializer.values(shape, self.fans, rng) for _ in range(self.parts)]
+        return np.concatenate(values, axis=-1) if self.parts > 1 else values[0]
 
 
 class Parameters:
@@ -112,17 +119,18 @@ class Parameters:
         *,
         fans: tuple[int, int] = (1, 1),
         group: Group | None = None,
+        parts: int = 1,
     ) -> None:
         """Asks for a trainable array, which `arrays` gives after the allocation.
 
-        `fans` is (inputs, outputs) of one unit, which the initializer scales by. Raises ShapeError when it cannot start
-        an array of that shape.
+        `fans` is (inputs, outputs) of one unit, which the initializer scales by; so many `parts` of the last axis start
+        by themselves, as the groups of a convolution. Raises ShapeError when it cannot start an array of that shape.
         """
         initializer.require(shape)
         own = group or Group()
         if is_among(self._scope + name, self.freeze):
             own = replace(own, frozen=True)
-        declaration = Declaration(self._scope + name, shape, fans, initializer, own)
+        declaration = Declaration(self._scope + name, shape, fans, initializer, own, parts)
         self._add(self._declared, declaration)
         self._declared_numbers[declaration.group.frozen] += declaration.size
 
@@ -236,7 +244,7 @@ class Parameters:
         for vector, declarations in ((self.theta, self._declared), (self.state, self._states)):
             for name, each in declarations.items():
                 rng = streams.stream("initialization of " + name)
-                vector[self._slices[name]] = each.initializer.values(each.shape, each.fans, rng).ravel()
+                vector[self._slices[name]] = each.start(rng).ravel()
 
     def named(self, vector: Array | None = None) -> dict[str, Array]:
         """Views by name and shape of `theta`, or of any vector laid out like it (a gradient, an optimizer's state)."""

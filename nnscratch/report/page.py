@@ -74,7 +74,7 @@ def render_report(contents: ReportContents) -> str:
 
 def _sections(contents: ReportContents) -> Iterator[Section]:
     """All sections in the order of the page; one without data has an empty body."""
-    yield Section("figures", "Figures", table_html(contents.figures, "Figures, each with its 95 % bootstrap interval"))
+    yield Section("figures", "Figures", table_html(contents.figures, "Figures, each with its 95 % interval"))
     drawings = f'<div class="drawings">{"".join(contents.drawings)}</div>' if contents.drawings else ""
     yield Section("curves", "Curves", drawings + picture_html(contents.curves))
     yield Section("latest", "Epochs, the latest first", table_html(contents.latest, "Latest epochs"))

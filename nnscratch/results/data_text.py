@@ -65,7 +65,7 @@ def _shape(shape: Sequence[int]) -> str:
         return f"{count(shape[0])} number{'s' if shape[0] != 1 else ''}"
     height, width, channels = shape
     colours = {1: "grey", 3: "in colour"}.get(channels, f"of {channels} channels")
-    return f"a picture of {height} x {width} pixels, {colours}"
+    return f"a picture of {width} x {height} pixels, {colours}"
 
 
 def _classes(report: DataReport) -> Iterator[str]:

@@ -149,7 +149,7 @@ def evaluate_other(
     labelled = read_labelled(loaded, path, by)
     groups = None if by is None or labelled.cells is None else Groups.by(by, labelled.cells)
     loss = loaded.config.loss.build()
-    loss.prepare(labelled.examples.targets, loaded.outputs)
+    loss.prepare(labelled.examples.targets, loaded.outputs, labelled.examples.own_weights())
     score, outputs = _outputs(loaded, labelled.examples, loss, communicator)
     subject = subject_of(loaded.run, path)
     evaluation = evaluation_of(loaded, subject, labelled.examples, score, outputs, decision, groups)

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import shlex
 import zipfile
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnscratch.datasets.formats.folder import refuse_endless, subfolders, walk
+from nnscratch.datasets.dataset import as_text
+from nnscratch.datasets.formats.folder import HIDDEN, refuse_endless, subfolders
 from nnscratch.datasets.formats.images import SUFFIXES, quiet_pillow
 from nnscratch.datasets.formats.npy import read_npy
+from nnscratch.datasets.sources.image_folder import ImageFolder
 from nnscratch.datasets.sources.npz import CLASS_KEYS, KEYS
+from nnscratch.datasets.sources.picture_folders import PictureFolders
 from nnscratch.datasets.tables.columns import Number
 from nnscratch.datasets.tables.header import TARGET_NAMES
 from nnscratch.datasets.tables.settings import TableSettings
@@ -79,19 +83,38 @@ def _folder(loaded: LoadedRun, folder: Path) -> Labelled:
             f"{folder}: {', '.join(splits)}: splits, no classes",
             f"say which: --data {shlex.quote(str(folder / splits[-1]))}",
         )
-    _require_known(loaded.classes, [each.name for each in folders], folder)
-    files = [
-        (file, loaded.classes.index(each.name))
-        for each in folders
-        for file, why_not in walk(each)
-        if not why_not and file.suffix.lower() in SUFFIXES
-    ]
-    if not files:
+    found = PictureFolders({"train": folder})
+    by_class = {as_text(each.name): found.pictures(each) for each in folders}
+    _require_known(loaded.classes, [name for name, inside in by_class.items() if inside], folder)
+    labels = {str(file): loaded.classes.index(name) for name, inside in by_class.items() for file in inside}
+    if not labels:
         raise DataError(f"{folder}: no pictures in it ({', '.join(SUFFIXES)})")
+    found.leave_out_loose()
     with quiet_pillow():
-        places, inputs = _read(items(loaded, [str(file) for file, _ in files], ()))
-    targets = np.array([label for _, label in files], np.int64)
-    return Labelled(Examples.all_of(inputs, targets, places))
+        read = items(loaded, list(labels), ())
+        places, inputs = _read(_readable(read, found) if _may_skip(loaded) else read)
+    targets = np.array([labels[place] for place in places], np.int64)
+    absent = [name for name in loaded.classes if not by_class.get(name)]
+    notes = [f"no pictures of {', '.join(absent[:20])}"] * bool(absent)
+    notes += [f"left out: {count:,} {what}" for what, count in found.left_out.items() if what != HIDDEN]
+    return Labelled(Examples.all_of(inputs, targets, places), "\n".join(notes))
+
+
+def _may_skip(loaded: LoadedRun) -> bool:
+    """Whether the run was trained without pictures that could not be read."""
+    source = loaded.config.data.dataset.build()
+    return isinstance(source, ImageFolder) and source.unreadable == "skip"
+
+
+def _readable(read: Iterable[Item], found: PictureFolders) -> Iterator[Item]:
+    """Those that can be read; others count as left out."""
+    for item in read:
+        try:
+            pixels = item.read()
+        except DataError:
+            found.left_out["unreadable pictures"] += 1
+        else:
+            yield replace(item, read=partial(np.asarray, pixels))
 
 
 def _arrays(loaded: LoadedRun, path: Path) -> Labelled:

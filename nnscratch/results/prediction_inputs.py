@@ -20,7 +20,6 @@ import numpy as np
 from nnscratch.datasets.formats.folder import HIDDEN, SEEN, refuse_endless, walk
 from nnscratch.datasets.formats.images import SUFFIXES, decode
 from nnscratch.datasets.formats.npy import MAGIC, read_npy_header
-from nnscratch.datasets.sources.array_inputs import COLOURS
 from nnscratch.datasets.sources.csv_table import SUFFIXES as TABLE_SUFFIXES
 from nnscratch.datasets.sources.npz import KEYS
 from nnscratch.datasets.tables.json_text import json_object, json_records
@@ -50,6 +49,8 @@ def items(
     for text in inputs:
         if text == "-":
             yield from _listed_items(loaded, listing, keep)
+        elif not text:  # a variable of the shell that is not set: no path, which would be the folder where one stands
+            yield failure("''", DataError("the name is empty"))
         else:
             yield from _items_of(loaded, Path(text), keep)
 
@@ -137,7 +138,7 @@ def _is_table(loaded: LoadedRun, path: Path) -> bool:
 
 def _folder_items(loaded: LoadedRun, folder: Path, keep: Sequence[str]) -> Iterator[Item]:
     """Every file of a kind that can be predicted, below the folder."""
-    suffixes = (*ARRAY_SUFFIXES, *((*SUFFIXES, ".csv") if loaded.takes_images else TABLE_SUFFIXES))
+    suffixes = (*ARRAY_SUFFIXES, *(SUFFIXES if loaded.takes_images else TABLE_SUFFIXES))
     is_empty = True
     for file, reason in walk(folder):
         if reason in (HIDDEN, SEEN) or not file.name.lower().endswith(suffixes):
@@ -157,7 +158,7 @@ def _picture(loaded: LoadedRun, path: Path) -> Item:
     def read() -> Array:
         if not loaded.takes_images or len(shape) != 3 or shape[2] not in (1, 3):
             raise DataError(f"{path}: this run takes inputs of shape {shape}, not pictures", "give it CSV or NPY files")
-        return decode(path, *shape, white=loaded.white if loaded.white and loaded.white > 255 else None)
+        return decode(path, *shape, white=loaded.white_of_files)
 
     return Item(str(path), read)
 
@@ -249,7 +250,7 @@ def as_rows(loaded: LoadedRun, shape: tuple[int, ...], name: str) -> Rows:
         accepted.append(wanted[:2])
     if wanted == (1,) and len(shape) == 1:  # as in training: one number each
         return Rows(shape[0], 1)
-    first = (wanted[-1], *wanted[:-1]) if loaded.takes_images and wanted[-1] in COLOURS else ()
+    first = (wanted[-1], *wanted[:-1]) if loaded.takes_images and len(wanted) == 3 else ()
     for count, example in ((1, shape), (shape[0] if shape else 0, shape[1:])):
         if example in accepted:
             return Rows(count, size)

@@ -73,7 +73,8 @@ def _subtitle(loaded: LoadedRun, meta: Meta) -> str:
     learned = [kind for kind, summary in zip(kinds, loaded.network.summaries, strict=True) if summary.parameters]
     return (
         f"{data.name or loaded.config.data.dataset.component.name}: {', '.join(sizes)} examples; "
-        f"{len(learned)} layers with weights, {count(loaded.network.parameters.size)} parameters"
+        f"{len(learned)} layer{'s' if len(learned) != 1 else ''} with weights, "
+        f"{count(loaded.network.parameters.size)} parameters"
     )
 
 

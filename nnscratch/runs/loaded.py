@@ -65,6 +65,19 @@ class LoadedRun:
     temperature: float = 1.0
     """What the outputs are divided by before softmax; 1 where nothing was calibrated."""
 
+    @cached_property
+    def is_of_arrays(self) -> bool:
+        """Whether its pictures were numbers of an array, all in the same unit; else each was a file of its own."""
+        return self.config.data.dataset.name == "npz"
+
+    @property
+    def white_of_files(self) -> float | None:
+        """What is white in a file with pixels of more than 8 bits; None where each file's own numbers have to say it.
+
+        The units of arrays, such as 1 or 16, are no file's.
+        """
+        return None if self.white and self.is_of_arrays and self.white <= 255 else self.white
+
     # What overflows, with weights near float32's largest, is looked for in the outputs by those who use them.
     @np.errstate(all="ignore")
     def outputs_of(self, stored: Array, x: Array | None = None) -> Array:

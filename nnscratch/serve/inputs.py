@@ -129,7 +129,7 @@ def _picture(loaded: LoadedRun, name: str, data: bytes, most_pixels: int) -> tup
     height, width, *channels = loaded.input_shape
     if channels not in ([1], [3]):
         return Row(name, f"the network takes arrays of shape {loaded.input_shape}, not pictures; send JSON"), 0
-    white = loaded.white if loaded.white and loaded.white > 255 else None
+    white = loaded.white_of_files
     try:
         picture = read_picture(Path(name), height, width, channels[0], white, data=data, most_pixels=most_pixels)
     except DataError as error:

@@ -52,13 +52,15 @@ def read_own_data(
 
     Raises DataError for what cannot be read, UsageError for a target where there is none, ConfigError for a field.
     """
-    source, place = recognize(path)
+    named = [each.partition("=")[2] for each in changes if each.startswith("data.dataset.name=")]
+    source, place = (named[-1], path) if named else recognize(path)
     if target and source != "csv":
         raise UsageError(f"--target names a column of a table, and {place} is read as {source}")
     fields: dict[str, Any] = {"name": source}
     if target:
         fields["target"] = target[0] if len(target) == 1 else list(target)
     fields = _changed(fields, changes)
+    source = fields["name"]
     config = _config({"dataset": fields, "path": str(place), "validation": 0})
     raw = load_dataset(config, data_dir, display.detail)
     if raw.validation_inputs is not None:  # a split of the data's own is looked at, but none is held out

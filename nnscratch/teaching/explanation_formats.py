@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nnscratch.errors import UserError, cause
+from nnscratch.errors import UsageError, UserError, cause
 from nnscratch.nn.equations import Equation, number
 from nnscratch.report.files import write_atomically
 from nnscratch.teaching.explanation import Explanation
@@ -43,6 +43,8 @@ def write_explanation(
     explanation: Explanation, html: Path | None = None, markdown: Path | None = None, graph: Path | None = None
 ) -> Told:
     """Writes the files that are wanted; UserError when another file than an explanation is there."""
+    if graph is not None and graph.suffix.lower() != ".svg":
+        raise UsageError(f"--graph {graph}: the graph is drawn as SVG", f"for example {graph.with_suffix('.svg')}")
     files = []
     for path, form in ((html, as_html), (markdown, as_markdown), (graph, as_svg)):
         if path is not None:
@@ -95,11 +97,11 @@ def _markdown(explanation: Explanation) -> Iterator[str]:
         yield from ("", f"## {section.title}", "", "```text", section.words, "```", "")
         yield from (f"- `{array.text}`" for array in section.arrays)
         for equation in section.equations:
-            yield from ("", "```math")
-            yield rf"{_name_tex(equation.name)} = {to_tex(equation.formula)}"
-            yield f"= {to_tex(equation.numbers)}"
-            yield f"= {to_tex(number(equation.value))}"
-            yield from ("```", *([f"({equation.note})"] if equation.note else []))
+            yield from ("", "```math", r"\begin{aligned}")
+            yield rf"{_name_tex(equation.name)} &= {to_tex(equation.formula)} \\"
+            yield rf"&= {to_tex(equation.numbers)} \\"
+            yield f"&= {to_tex(number(equation.value))}"
+            yield from (r"\end{aligned}", "```", *([f"({equation.note})"] if equation.note else []))
 
 
 def _note(equation: Equation) -> str:

@@ -27,7 +27,14 @@ from nnscratch.results.data_text import whole_report_text
 from nnscratch.results.drawing import pictures_may_fail
 from nnscratch.runs.starting import prepare_start
 from nnscratch.training.diagnosis.causes import BY_HEART, EDGE, causes
-from nnscratch.training.diagnosis.findings import Finding, Remedy, Setting, input_findings, start_findings
+from nnscratch.training.diagnosis.findings import (
+    Finding,
+    Remedy,
+    Setting,
+    input_findings,
+    last_layer_findings,
+    start_findings,
+)
 from nnscratch.training.diagnosis.setting import magnitude, setting_of
 from nnscratch.training.diagnosis.start import gradient_findings
 from nnscratch.training.examples import Examples
@@ -201,7 +208,8 @@ def _start(bench: _Bench) -> Iterator[Check]:
     with np.errstate(all="ignore"):
         value, _ = loss(network.forward(x, training=True), t)
     said = f"{value:.4g}, guessing gives {bench.setting.guessing:.4g}"
-    yield _looked_at("loss at start", said, start_findings(value, len(t), bench.setting))
+    findings = (*last_layer_findings(bench.setting), *start_findings(value, len(t), bench.setting))
+    yield _looked_at("loss at start", said, findings)
     found = tuple(gradient_findings(network, loss, x, t))
     said = "; ".join(finding.evidence for finding in found) or "the loss falls as it says"
     yield _looked_at("first gradient", said, found)

@@ -29,14 +29,14 @@ from nnscratch.training.diagnosis.findings import (
     Setting,
     UnitStatistics,
     divergence_findings,
-    final_findings,
-    history_findings,
     input_findings,
+    last_layer_findings,
     output_findings,
     prediction_findings,
     start_findings,
     unit_findings,
 )
+from nnscratch.training.diagnosis.history import final_findings, history_findings
 from nnscratch.training.diagnosis.setting import (
     BATCH,
     magnitude,
@@ -201,6 +201,7 @@ def _listen(recorder: _Recorder) -> None:
 def _before_training(loaded: LoadedRun, loss: Loss, setting: Setting, train: Examples) -> Iterator[Finding]:
     """From the inputs and the loss of the starting weights, which the seed gives again."""
     x = scaled_inputs(train, loaded.affine, train.rows[:BATCH])
+    yield from last_layer_findings(setting)
     yield from input_findings(magnitude(x))
     network = loaded.initial_network(train)
     if network is None:  # it started from other trained weights

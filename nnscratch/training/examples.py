@@ -36,5 +36,10 @@ class Examples:
             return None
         return np.asarray(self.weights / np.mean(self.weights[self.rows], dtype=np.float64))
 
+    def own_weights(self) -> Array | None:
+        """Those of this split's rows (N,), in their order."""
+        relative = self.relative_weights()
+        return None if relative is None else np.asarray(relative[self.rows])
+
     def __len__(self) -> int:
         return len(self.rows)

@@ -41,7 +41,8 @@ class Muon(Optimizer):
     between 0.68 and 1.21, which is near enough to 1 (Jordan's coefficients favour speed).
 
     With normalize, W is brought to the length |W| = sqrt(K) before each step. It is meant for layers that batch_norm
-    follows: there the length of W means nothing, and the rate sets how far W turns: about the tangent of the angle.
+    follows: there the length of W means nothing, and the rate sets how far W turns: it is about the tangent of the
+    angle, or, of n_in < K, sqrt(K / n_in) times that.
 
     Derivation: of all steps -D with no singular value of D above 1, the one that lowers the loss most to first order
     has the largest sum_ij D_ij G_ij = trace(D^T P S Q^T) = trace((Q^T D^T P) S). It is at most the sum of the S, and
@@ -224,6 +225,6 @@ def _nearest(cost: float, places: Sequence[int], costs: Sequence[float]) -> int:
 
 
 def hidden_matrices(parameters: Parameters) -> list[Placement]:
-    """Where the trained arrays of two axes or more lie, in the order of the layers, without the last."""
-    trained = [each for each in parameters.placements if not each.group.frozen]
-    return [each for each in trained if len(each.shape) > 1][:-1]
+    """Where the trained arrays of two axes or more lie, in the order of the layers, without that of the last layer."""
+    matrices = [each for each in parameters.placements if len(each.shape) > 1]
+    return [each for each in matrices[:-1] if not each.group.frozen]

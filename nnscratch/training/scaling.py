@@ -144,10 +144,12 @@ class Standardize(Scaling):
         if train.inputs.dtype == np.uint8:
             whole = np.sqrt(np.mean(variance + np.square(mean)) - np.square(np.mean(mean)))
             deviation = np.maximum(deviation, 0.1 * whole)
-        deviation = np.where(deviation > 0, deviation, 1.0)
+        deviation = np.where(deviation > SMALLEST_DEVIATION, deviation, 1.0)
         return affine(1 / deviation, -mean / deviation)
 
 
+SMALLEST_DEVIATION = 1e-38
+"""Of what deviates less, all is rounding, and 1 / deviation is no float32."""
 SMALLEST = 1e-30
 """Sums of squares below this may have lost some of them, as float32."""
 

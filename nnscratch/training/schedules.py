@@ -20,7 +20,7 @@ class Schedule(Component):
 
     def __call__(self, step: int, total_steps: int, steps_per_epoch: int, history: Sequence[float] = ()) -> float:
         """The factor of step number `step`, from 0; history is each epoch's val_loss so far, else its train_loss."""
-        warmup = min(_steps(self.warmup_epochs, steps_per_epoch), total_steps)
+        warmup = _steps(self.warmup_epochs, steps_per_epoch)
         if step < warmup:
             return warmed_up(step, warmup)
         progress = (step - warmup) / max(total_steps - warmup, 1)

@@ -14,7 +14,8 @@ from nnscratch.cli import main
 from nnscratch.config.advice import advice
 from nnscratch.report.formats import decimal
 from nnscratch.runs.checkpoint import Checkpoint, load_checkpoint
-from nnscratch.training.diagnosis.findings import Setting, history_findings, start_findings
+from nnscratch.training.diagnosis.findings import Setting, start_findings
+from nnscratch.training.diagnosis.history import history_findings
 
 
 def write_houses(path: Path) -> None:

@@ -244,6 +244,11 @@ def test_the_model_needs_one_form_and_only_one() -> None:
     ]
 
 
+def test_an_activation_that_was_left_empty_is_neither_the_default_nor_none() -> None:
+    (message,) = problems("data: {dataset: shapes}\nmodel: {hidden_layers: [4], activation: }")
+    assert message.startswith("model.activation: is empty: leave the line out for relu")
+
+
 def test_what_explicit_layers_make_pointless_is_refused() -> None:
     text = "data: {dataset: shapes}\nmodel: {layers: [dense], activation: relu, output: softmax}"
 

@@ -130,15 +130,24 @@ def test_deep_nesting_is_refused(opening: str) -> None:
 
 
 def test_a_tab_is_called_a_tab() -> None:
-    assert "a tab; YAML indents with spaces" in refusal("a:\n\t- 1\n")
+    assert "a tab; YAML takes spaces" in refusal("a:\n\t- 1\n")
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a: [1", "my.yaml:1:6"),
+        ("a: [1", "my.yaml:1:4  this [ is not closed by a ]"),
+        ("a: {b: 1\nc: 2", "my.yaml:1:4  this { is not closed by a }, or a comma is missing"),
+        ("a:\n  b: [1]\n   c: 2", "my.yaml:3:4  this line is indented by 3 spaces, as none above"),
+        ("a:\n    b: 1\n  c: 2", "my.yaml:3:3  this line is indented by 2 spaces, as none above"),
+        ("a:\n  - b: 1\n    - c", "my.yaml:3:5  this line is indented by 4 spaces, as none above"),
+        ("a: 1\nmodel\n  b: 1", "my.yaml:2:1  a key without a colon and a space"),
+        ("a:\n  b: 1\n  c:tanh", "my.yaml:3:3  a key without a colon and a space"),
+        ("> a: 1\n> b: 2", "my.yaml:1:1  a '>' or '|' begins a text of several lines"),
+        ("a: @b", "a text that begins with '@' needs quotes"),
+        ("a:\t3\nb: 1", "a tab; YAML takes spaces"),
         ("a: b: c", "a second ': ' in one line"),
-        ("a: 'x", "quoted scalar"),
+        ("a: 'x", "my.yaml:1:4  this quote is not closed"),
         ("--- 1\n--- 2", "second document"),
         ("a: \x07", "U+0007"),
         ('a: "\\UFFFFFFFF"', "escape"),

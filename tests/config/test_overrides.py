@@ -262,7 +262,7 @@ def test_an_optional_component_is_switched_on_by_its_name() -> None:
         ("model.hidden_layers.7=1", "`model.hidden_layers` has 2 items, counted from 0"),
         ("model.hidden_layers.x=1", "`model.hidden_layers` is a list"),
         ("model.layers.0.units=1", "`model.layers` is not set, so it has no items"),
-        ("schedule=[1", "expected ',' or ']'"),
+        ("schedule=[1", "this [ is not closed by a ]"),
         ("seed", "an override has the form field=value"),
         ("=1", "an override has the form field=value"),
         ("a..b=1", "an override has the form field=value"),

@@ -239,7 +239,12 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
     "loss_nothing": ("CrossEntropy", "def __call__(self, y, t): super().__call__(y, t)", "", "nothing"),
     "loss_of_one": ("CrossEntropy", "def __call__(self, y, t): return 1.0", "", ""),
     "loss_raises": ("CrossEntropy", "def __call__(self, y, t): raise ValueError('no')", "def __call__", "ValueError"),
-    "loss_prepares": ("CrossEntropy", "def prepare(self, targets, outputs): 1 / 0", "def prepare", "ZeroDivisionError"),
+    "loss_prepares": (
+        "CrossEntropy",
+        "def prepare(self, targets, outputs, weights): 1 / 0",
+        "def prepare",
+        "ZeroDivisionError",
+    ),
     "no_loss": ("Loss", "pass", "class", "NotImplementedError"),
     "augment_nothing": ("Change", "def apply(self, x, t, classes, rng): pass", "class", "TypeError"),
     "schedule_nothing": ("Schedule", "def factor(self, *given): pass\n    __call__ = factor", "class", "TypeError"),

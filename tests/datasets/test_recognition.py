@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +34,34 @@ def test_a_folder_with_a_training_table_is_a_table_with_its_test_file(tmp_path: 
 
 def test_a_folder_of_folders_with_pictures_is_one_of_pictures(tmp_path: Path) -> None:
     assert recognize(laid_out(tmp_path, "labels.csv", "cat/1.png", "dog/2.JPG")) == ("image_folder", tmp_path)
+
+
+def test_links_to_folders_count_and_many_other_files_hide_no_picture(tmp_path: Path) -> None:
+    apart = laid_out(tmp_path / "apart", *(f"texts/{number}.txt" for number in range(10_500)), "cat/1.png")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "cat").symlink_to(apart / "cat")
+    for folder in (apart, tmp_path / "linked"):
+        assert recognize(folder) == ("image_folder", folder)
+
+
+def test_a_training_table_beside_folders_of_pictures_is_not_taken_for_what_is_meant(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"holds train.csv and folders of pictures, cat/ and others"):
+        recognize(laid_out(tmp_path, "train.csv", "cat/1.png", "dog/2.JPG"))
+    assert recognize(laid_out(tmp_path / "other", "train.csv", "plots/1.png")) == ("csv", tmp_path / "other")
+
+
+def test_files_of_other_formats_are_named_with_what_to_do(tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "images-idx3-ubyte.gz", "wb") as file:
+        file.write(bytes([0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 1, 2, 3, 4]))
+    with pytest.raises(DataError, match=r"is an IDX file(.|\n)*numpy.savez"):
+        recognize(tmp_path / "images-idx3-ubyte.gz")
+    with tarfile.open(tmp_path / "cats.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "images-idx3-ubyte.gz", "cat/1.png")
+    with pytest.raises(DataError, match="is a tar archive"):
+        recognize(tmp_path / "cats.tar.gz")
+    with gzip.open(tmp_path / "houses.csv.gz", "wb") as file:
+        file.write(b"a,y\n1,2\n")
+    assert recognize(tmp_path / "houses.csv.gz")[0] == "csv"
 
 
 def test_the_only_file_of_a_folder_is_meant(tmp_path: Path) -> None:

@@ -109,6 +109,11 @@ def test_a_target_that_is_the_same_everywhere_is_named() -> None:
     assert said == "the target 'a' is 3.5 in every training example: there is nothing to learn of it"
 
 
+def test_inputs_of_one_number_are_no_copies_of_one_another() -> None:
+    ages = np.arange(50, dtype=np.float32)[:, None]
+    assert identical_examples({"training": (ages, np.arange(50)), "test": (ages, np.arange(20))}) is None
+
+
 def test_identical_inputs_are_counted_within_training_and_between_splits() -> None:
     train, test = RNG.integers(0, 255, (50, 4, 4, 3), np.uint8), RNG.integers(0, 255, (20, 4, 4, 3), np.uint8)
     train[7], test[3], test[4] = train[2], train[2], train[9]

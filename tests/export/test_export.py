@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import runpy
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -622,12 +624,25 @@ def test_a_model_py_of_a_table_reads_its_rows_by_name(make: Make, tmp_path: Path
     assert done.stderr == "rows.csv:3: could not convert string to float: 'oops'\n"
 
 
+def deep_colour(pixels: np.ndarray) -> bytes:
+    """A PNG with 16 bits for each of three colours, which Pillow reads but does not write."""
+    height, width, _ = pixels.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows))]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in [*chunks, (b"IEND", b"")]
+    )
+
+
 def pictures(folder: Path) -> list[Path]:
     """Of every mode and size that reading them treats in its own way."""
     rng = np.random.default_rng(0)
     colours = Image.fromarray(rng.integers(0, 256, (21, 34, 3), np.uint8))
     transparent = Image.fromarray(rng.integers(0, 256, (16, 16, 4), np.uint8))
     sixteen = Image.fromarray(rng.integers(0, 65536, (9, 9), np.uint16))
+    twelve = Image.fromarray(rng.integers(0, 4096, (9, 9), np.uint16))
+    fractions = Image.fromarray(rng.random((9, 9), np.float32))
     turned = Image.Exif()
     turned[0x0112] = 6
     colours.save(folder / "colours.png")
@@ -636,17 +651,28 @@ def pictures(folder: Path) -> list[Path]:
     colours.quantize(8).save(folder / "palette.gif")
     transparent.save(folder / "transparent.png")
     sixteen.save(folder / "sixteen.png")
+    twelve.save(folder / "twelve.png")
+    twelve.save(folder / "twelve.tif", exif=turned)
+    fractions.save(folder / "fractions.tif")
+    (folder / "deep.png").write_bytes(deep_colour(rng.integers(0, 65536, (7, 8, 3), np.uint16)))
     return sorted(folder.iterdir())
 
 
+@pytest.mark.parametrize("white", [None, 255.0, 4095.0, 65535.0])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_model_py_reads_pictures_as_predict_does(channels: int, tmp_path: Path) -> None:
+def test_a_model_py_reads_pictures_as_predict_does(channels: int, white: float | None, tmp_path: Path) -> None:
     from nnscratch.datasets.formats.images import decode
     from nnscratch.export.formulas import read_picture
 
     for path in pictures(tmp_path):
-        expected = decode(path, 12, 10, channels)
-        np.testing.assert_array_equal(read_picture(str(path), 12, 10, channels)[0], expected, err_msg=path.name)
+        expected = decode(path, 12, 10, channels, white)
+        np.testing.assert_array_equal(read_picture(str(path), 12, 10, channels, white)[0], expected, err_msg=path.name)
+
+
+def test_a_model_py_knows_what_was_white_in_the_pictures_of_its_run(make: Make, tmp_path: Path) -> None:
+    loaded = replace(make(["flatten", "dense"], (4, 3, 1)), white=4095.0)
+    export(NumPy(), loaded, tmp_path / "out", random_examples(loaded, 20))
+    assert "read_picture(path, 4, 3, 1, 4095.0)" in (tmp_path / "out" / "model.py").read_text()
 
 
 def test_nothing_that_a_run_says_becomes_code(make: Make, tmp_path: Path) -> None:

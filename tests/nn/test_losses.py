@@ -57,6 +57,20 @@ def test_balanced_class_weights_give_every_class_the_same_total_weight() -> None
     assert loss.weights == pytest.approx([4 / 6, 4 / 2])
 
 
+def test_balanced_class_weights_count_examples_by_their_weights_as_scikit_learn_does() -> None:
+    utils = pytest.importorskip("sklearn.utils.class_weight")
+    t = np.repeat([0, 1, 2], [90, 10, 20])
+    w = np.concatenate([np.zeros(80), np.full(10, 3.0), np.full(10, 2.0), np.linspace(0.1, 1, 20)])
+    w /= w.mean()
+    loss = CrossEntropy(class_weights="balanced")
+    loss.prepare(t, 3, w)
+    assert loss.weights is not None
+    totals = np.bincount(t, w * loss.weights[t])
+    np.testing.assert_allclose(totals, totals[0], rtol=1e-6)
+    expected = utils.compute_class_weight("balanced", classes=np.arange(3), y=t, sample_weight=w)
+    np.testing.assert_allclose(loss.weights, expected, rtol=1e-6)
+
+
 def test_class_weights_of_the_wrong_length_are_refused() -> None:
     with pytest.raises(SettingError, match=r"^class_weights has 2 numbers, the data has 3 classes$"):
         CrossEntropy(class_weights=(1.0, 2.0)).prepare(np.array([0, 1, 2]), 3)

@@ -168,6 +168,47 @@ class Fork(Layer):
         return np.asarray(sum(gradients)) if self.needs_dx else None  # type: ignore[arg-type]  # a list of arrays has a sum
 
 
+@dataclass(eq=False)
+class Turned(Layer):
+    """Rows become columns, in arrays whose numbers do not lie in the order of their places."""
+
+    backward_needs_input = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.name = "turned"  # type: ignore[misc]  # of the object alone: no config is to know it
+
+    def build(self, input_shape: Shape, parameters: Parameters) -> Shape:
+        H, W, C = input_shape
+        return (W, H, C)
+
+    def forward(self, x: Array, training: bool) -> Array:
+        return x.copy().transpose(0, 2, 1, 3)
+
+    def backward(self, dy: Array) -> Array | None:
+        return dy.copy().transpose(0, 2, 1, 3)
+
+
+@pytest.mark.parametrize("make", [BatchNorm, LayerNorm, ReLU, GELU, lambda: MaxPool(2), lambda: Residual((ReLU(),))])
+def test_layers_compute_the_same_beside_one_whose_arrays_are_views_turned_around(make: Callable[[], Layer]) -> None:
+    for middle in ([Turned(), make()], [make(), Turned()]):
+        network = Network([Conv(4), *middle, Flatten(), Dense(3)], (6, 4, 2))
+        network.initialize(RandomStreams(0), np.float64)
+        x = np.random.default_rng(0).standard_normal((4, 6, 4, 2))
+        rows = check_gradients(network, CrossEntropy(), x, np.array([0, 1, 2, 1]), samples=20)
+        assert {row.verdict for row in rows} == {"right"}
+
+
+def test_dropout_drops_out_of_arrays_that_are_views_turned_around_too() -> None:
+    network = Network([Conv(4), Turned(), Dropout(0.5), Flatten(), Dense(3)], (6, 4, 2))
+    network.initialize(RandomStreams(0), np.float64)
+    turned = network.layers[1].forward(network.layers[0].forward(np.ones((50, 6, 4, 2)), True), True)
+    before = turned.copy()
+    y = network.layers[2].forward(turned, training=True)
+    assert 0.4 < np.mean(y == 0) < 0.6
+    np.testing.assert_allclose(y[y != 0], 2 * before[y != 0])
+
+
 class ForgetfulFork(Fork):
     """One whose author has forgotten `children`."""
 

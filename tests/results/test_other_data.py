@@ -583,6 +583,45 @@ def test_what_training_and_predict_pass_over_in_a_folder_is_no_labelled_picture(
     assert evaluated(capsys, shapes_run, "--data", str(tmp_path / "mine"))["examples"] == 1
 
 
+def test_what_a_folder_of_labelled_pictures_lacks_or_has_more_is_said(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, tmp_path: Path, drawn: Any
+) -> None:
+    images, labels, classes = drawn
+    folder = tmp_path / "mine" / classes[labels[0]]
+    folder.mkdir(parents=True)
+    (tmp_path / "mine" / "unknown").mkdir()  # without a picture no class
+    Image.fromarray(images[0]).save(folder / "0.png")
+    (folder / "1.heic").write_bytes(b"of a telephone")
+    Image.fromarray(images[0]).save(tmp_path / "mine" / "loose.png")
+    result = evaluated(capsys, shapes_run, "--data", str(tmp_path / "mine"))
+    assert result["examples"] == 1
+    assert "no pictures of " in result["note"]
+    assert classes[labels[0]] not in result["note"].split("\n")[0]
+    assert "left out: 1 .heic files" in result["note"]
+    assert "left out: 1 pictures in no class folder" in result["note"]
+
+
+def test_unreadable_pictures_are_passed_over_where_they_were_in_training(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name, grey in (("dark", 20), ("bri\udcffght", 200)):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        for number in range(10):
+            Image.fromarray(np.full((4, 4, 3), grey + number, np.uint8)).save(
+                tmp_path / "mine" / name / f"{number}.png"
+            )
+        (tmp_path / "mine" / name / "bad.png").write_bytes(b"no picture")
+    config = "data: {dataset: {name: image_folder, size: 4, unreadable: UNREADABLE}, path: mine, validation: 0}\n"
+    (tmp_path / "mine.yaml").write_text(
+        config.replace("UNREADABLE", "skip") + "model: {hidden_layers: []}\ntraining: {epochs: 2, batch_size: 4}\n"
+    )
+    begin = ["train", str(tmp_path / "mine.yaml"), "--runs-dir", str(tmp_path), "--no-plots", "--quiet"]
+    main([*begin, "--threads", "1", "--name", "run", f"data.path={tmp_path / 'mine'}"])
+    result = evaluated(capsys, tmp_path / "run", "--data", str(tmp_path / "mine"))
+    assert result["examples"] == 20
+    assert "left out: 2 unreadable pictures" in result["note"]
+
+
 def test_a_run_of_one_number_each_takes_such_arrays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     x = np.linspace(-2, 2, 80, dtype=np.float32)
     np.savez(tmp_path / "line.npz", x=x, y=x**2)

@@ -74,6 +74,19 @@ def test_what_is_no_example_for_training_is_none_for_predict(
     assert found == [Path("2.tif"), Path("10.png"), Path("more/1.jfif")]
 
 
+def test_a_table_beside_pictures_is_none_of_them_and_no_name_is_not_the_folder_where_one_stands(
+    shapes_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    Image.fromarray(np.full((32, 32, 3), 90, np.uint8)).save(folder / "a.png")
+    (folder / "labels.csv").write_text("file,label\na.png,cat\n")
+    assert [row["input"] for row in predicted(capsys, shapes_run, folder)] == [str(folder / "a.png")]
+    monkeypatch.chdir(folder)
+    (row,) = predicted_with_failure(capsys, shapes_run, "")
+    assert row["error"] == "the name is empty"
+
+
 def test_pictures_arrays_and_evaluation_agree(
     capsys: pytest.CaptureFixture[str], shapes_run: Path, images: Array, tmp_path: Path
 ) -> None:

@@ -12,8 +12,8 @@ from nnscratch.results.stored_values import as_stored
 BYTES = np.array([[0, 51], [128, 255]], np.uint8)
 
 
-def pixels(values: Any, white: float | None) -> np.ndarray:
-    loaded: Any = SimpleNamespace(takes_images=True, white=white)
+def pixels(values: Any, white: float | None, is_of_arrays: bool = False) -> np.ndarray:
+    loaded: Any = SimpleNamespace(takes_images=True, white=white, is_of_arrays=is_of_arrays)
     return as_stored(loaded, np.asarray(values), "example 0")
 
 
@@ -38,6 +38,12 @@ def test_numbers_of_the_range_of_the_training_are_made_bytes(values: np.ndarray,
 
 def test_sixteen_bits_are_dark_where_their_values_are_small() -> None:
     assert np.array_equal(pixels(np.array([0, 200, 255], np.uint16), 65535.0), [0, 1, 1])
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int16, np.int32, np.int64, np.float32])
+def test_dark_rows_of_an_array_like_the_training_s_are_dark_in_every_type_but_bytes(kind: Any) -> None:
+    assert np.array_equal(pixels(np.array([0, 160, 255], kind), 4095.0, is_of_arrays=True), [0, 10, 16])
+    assert np.array_equal(pixels(BYTES, 4095.0, is_of_arrays=True), BYTES)
 
 
 @pytest.mark.parametrize(

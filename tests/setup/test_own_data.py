@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from nnscratch.cli import app
 from nnscratch.config.config import flatten, load_config
@@ -93,6 +94,19 @@ def test_how_the_data_is_read_can_be_said_beside_it_and_stands_in_the_written_co
     dataset = flatten(load_config(config))
     assert dataset["data.dataset.columns.age"] == "ignore"
     assert (dataset["data.dataset.decimal"], dataset["data.dataset.target"]) == (",", "y")
+
+
+def test_pictures_beside_a_table_are_read_where_it_is_said_and_what_is_written_is_a_config(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        for number in range(6):
+            picture = Image.fromarray(RNG.integers(0, 255, (8, 8, 3), np.uint8))
+            picture.save(tmp_path / "mine" / name / f"{number}.png")
+    (tmp_path / "mine" / "train.csv").write_text("file,age,label\n0.png,3,cat\n")
+    begin = ["init", str(tmp_path / "mine.yaml"), "--data", str(tmp_path / "mine")]
+    assert command(begin) == 4
+    assert command([*begin, "data.dataset.name=image_folder"]) == 0
+    assert flatten(load_config(tmp_path / "mine.yaml"))["data.dataset.name"] == "image_folder"
 
 
 @pytest.mark.parametrize(

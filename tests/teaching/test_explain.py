@@ -117,6 +117,9 @@ def test_markdown_has_a_formula_for_every_equation(tmp_path: Path) -> None:
     assert len(formulas) == len(told.equations)
     for formula in formulas:
         assert formula.count("{") == formula.count("}")
+        assert formula.startswith("\\begin{aligned}\n")
+        assert [line.endswith(r"\\") for line in formula.splitlines()[1:-1]] == [True, True, False]
+        assert all("&= " in line for line in formula.splitlines()[1:-1])
 
 
 def test_the_command_writes_the_page_and_overwrites_only_its_own(
@@ -133,6 +136,8 @@ def test_the_command_writes_the_page_and_overwrites_only_its_own(
     assert capsys.readouterr().out.endswith(f"written to {page}\nwritten to {tmp_path / 'step.md'}\n")
     main(["explain", str(path), "--threads", "1", "--json"])
     assert json.loads(capsys.readouterr().out)["examples"] == 2
+    with pytest.raises(UserError, match="is drawn as SVG"):
+        write_explanation(story(tmp_path), graph=tmp_path / "step.png")
     mine.write_text("my notes")
     with pytest.raises(UserError, match="not overwritten"):
         write_explanation(story(tmp_path), html=mine)

@@ -23,14 +23,8 @@ from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.teaching.run_diagnosis import Diagnosis, diagnose
 from nnscratch.training.diagnosis.causes import CONSEQUENCES, OPPOSITES, causes
-from nnscratch.training.diagnosis.findings import (
-    Finding,
-    Remedy,
-    Setting,
-    final_findings,
-    history_findings,
-    prediction_findings,
-)
+from nnscratch.training.diagnosis.findings import Finding, Remedy, Setting, prediction_findings
+from nnscratch.training.diagnosis.history import final_findings, history_findings
 from nnscratch.training.diagnosis.start import gradient_findings
 
 SETTING = Setting(float(np.log(10)), True, 10, ("1.dense", "3.dense"))

@@ -18,13 +18,16 @@ from nnscratch.experiment.train import train
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.layers import BatchNorm, Dense, ReLU, Sigmoid
+from nnscratch.nn.losses import CrossEntropy, MeanSquaredError
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.teaching.run_diagnosis import Diagnosis, diagnose, unit_statistics
-from nnscratch.training.diagnosis.findings import Finding, Setting, history_findings, start_findings
-from nnscratch.training.diagnosis.setting import measured_layers
+from nnscratch.training.diagnosis.findings import Finding, Setting, last_layer_findings, start_findings
+from nnscratch.training.diagnosis.history import history_findings
+from nnscratch.training.diagnosis.setting import measured_layers, setting_of
 from nnscratch.training.diagnosis.watch import Watch
+from nnscratch.training.examples import Examples
 from nnscratch.training.muon import Muon
 from nnscratch.training.optimizers import SGD
 
@@ -207,8 +210,30 @@ def test_the_update_ratio_is_judged_of_layers_with_a_matrix_and_not_where_the_ra
 
 
 def test_small_updates_at_the_end_of_a_cosine_are_no_problem() -> None:
-    first, last = row(1, 2.0, **{"update_ratio/1.dense": 1e-3}), row(2, 1.9, **{"update_ratio/1.dense": 1e-7})
-    assert list(history_findings([first, last | {"learning_rate": 1e-8}], SETTING)) == []
+    first, last = row(1, 2.0, **{"update_ratio/1.dense": 1e-3}), row(3, 1.9, **{"update_ratio/1.dense": 1e-7})
+    falling = [first, row(2, 1.95) | {"learning_rate": 1e-5}, last | {"learning_rate": 1e-8}]
+    assert list(history_findings(falling, SETTING)) == []
+
+
+def test_updates_that_were_always_small_are_a_problem_under_a_cosine_too() -> None:
+    ratios = {"update_ratio/1.dense": 1e-7, "update_ratio/3.dense": 1e-7}
+    rows = [
+        row(epoch, 2.3, **ratios) | {"learning_rate": 1e-7 * share} for epoch, share in ((1, 0.75), (2, 0.25), (3, 0))
+    ]
+    assert [finding.problem for finding in history_findings(rows, SETTING)] == ["updates too small"]
+
+
+def test_a_last_layer_whose_bounds_keep_the_loss_up_is_named(tmp_path: Path) -> None:
+    bounded = replace(SETTING, outputs=10, last="sigmoid")
+    (finding,) = last_layer_findings(bounded)
+    assert "a loss of 1.46 at best" in finding.evidence  # ln(1 + 9 / e)
+    assert not list(last_layer_findings(replace(bounded, last="dense")))
+    assert not list(last_layer_findings(replace(bounded, is_cross_entropy=False)))
+    alone = replace(bounded, is_cross_entropy=False, classes=None, outputs=1, last="softmax")
+    assert "is 1, whatever" in next(last_layer_findings(alone)).evidence
+    model = {"hidden_layers": [24], "output": "sigmoid"}
+    diagnosis = trained(tmp_path, model=model, training={"epochs": 2, "batch_size": 20})
+    assert problems(diagnosis)["bounded outputs"] is None
 
 
 def test_overfitting_is_a_validation_loss_that_rises_while_the_training_loss_falls() -> None:
@@ -259,6 +284,22 @@ def test_the_first_loss_of_a_few_examples_says_little(examples: int, is_told: bo
     two_classes = replace(SETTING, guessing=0.693, classes=2)
     assert bool(list(start_findings(12.0, examples, two_classes))) == is_told
     assert list(start_findings(60.0, examples, two_classes))
+
+
+def test_the_loss_of_guessing_counts_examples_and_classes_as_the_training_does() -> None:
+    network = Network([Dense(2)], (1,))
+    t, w = np.repeat([0, 1], [90, 10]), np.repeat([1.0, 0.1, 4.0], [50, 40, 10])
+    examples = Examples.all_of(np.zeros((100, 1), np.float32), t, weights=w)
+    weighted = setting_of(CrossEntropy(class_weights=(1.0, 3.0)), network, examples)
+    assert weighted.guessing == pytest.approx(np.log(2) * (54 * 1 + 40 * 3) / 94)
+    assert "ln" not in next(start_findings(50.0, 128, weighted)).evidence
+    balanced = setting_of(CrossEntropy(class_weights="balanced"), network, examples)
+    assert balanced.guessing == pytest.approx(np.log(2))
+    assert "guessing gives ln(2) = 0.693" in next(start_findings(50.0, 128, balanced)).evidence
+    values = np.linspace(0, 1, 100, dtype=np.float32)[:, None]
+    squares = setting_of(MeanSquaredError(), Network([Dense(1)], (1,)), replace(examples, targets=values))
+    mean = np.average(values[:, 0], weights=w)
+    assert squares.guessing == pytest.approx(np.average((values[:, 0] - mean) ** 2, weights=w), rel=1e-5)
 
 
 def test_a_regression_that_starts_at_nine_times_the_loss_of_guessing_is_named() -> None:

@@ -10,7 +10,7 @@ from nnscratch.nn.layers import BatchNorm, Conv, Dense, Flatten, ReLU
 from nnscratch.nn.losses import CrossEntropy
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
-from nnscratch.training.muon import Muon
+from nnscratch.training.muon import Muon, hidden_matrices
 from nnscratch.training.optimizers import SGD, Optimizer
 
 
@@ -52,6 +52,13 @@ def test_all_but_the_hidden_matrices_steps_exactly_as_sgd_does() -> None:
             each.step(factor)
     for name in ("0.dense.bias", "1.dense.weight", "1.dense.bias"):
         np.testing.assert_array_equal(network.parameters.named()[name], alike.parameters.named()[name])
+
+
+def test_the_last_matrix_is_that_of_the_output_layer_whether_it_is_trained_or_not() -> None:
+    for frozen, hidden in (("2.dense", [(5, 8), (8, 6)]), ("0.dense", [(8, 6)])):
+        network = Network([Dense(8), Dense(6), Dense(3)], (5,), freeze=[frozen])
+        network.initialize(RandomStreams(0), np.float64)
+        assert [each.shape for each in hidden_matrices(network.parameters)] == hidden
 
 
 def test_five_iterations_make_all_directions_about_equally_long() -> None:

@@ -76,6 +76,12 @@ def test_a_constant_column_becomes_zero() -> None:
     assert not scaled(Standardize().fit(Examples.all_of(table, np.zeros(5))), table).any()
 
 
+def test_a_column_that_deviates_by_less_than_a_float32_can_divide_by_is_a_constant() -> None:
+    column = np.linspace(0, 1e-40, 8, dtype=np.float32)[:, None]
+    fitted = Standardize().fit(Examples.all_of(column, np.arange(8) % 2))
+    assert np.isfinite(fitted.apply(column, np.empty_like(column))).all()
+
+
 def test_moments_are_numpys_and_do_not_cancel_far_from_zero() -> None:
     table = (np.random.default_rng(0).standard_normal((2000, 3)) + 10_000).astype(np.float32)
     mean, variance = moments(Examples.all_of(table, np.zeros(2000)))

@@ -72,6 +72,10 @@ def test_a_warm_up_of_whole_steps_is_not_longer_by_a_rounding(epochs: float, per
     assert rising[steps] == 1
 
 
+def test_a_warm_up_longer_than_the_training_is_cut_off_and_not_made_steeper() -> None:
+    assert factors(Cosine(warmup_epochs=10), [0, 1, 7], total=8, per_epoch=4) == pytest.approx([1 / 41, 2 / 41, 8 / 41])
+
+
 def test_a_warm_up_that_ends_within_a_step_includes_it() -> None:
     assert factors(ConstantRate(warmup_epochs=0.25), [0, 1, 2, 3]) == pytest.approx([1 / 4, 2 / 4, 3 / 4, 1])
 

@@ -117,8 +117,10 @@ def _as_features(name: str, key: str, rows: Array) -> Array:
 def _plan_pixels(name: str, key: str, header: NPYHeader, span: Callable[[], Span]) -> InputPlan:
     shape, guesses = header.shape, []
     first, last = shape[1] in COLOURS, shape[-1] in COLOURS
+    if not (first or last):  # channels of a microscope or a satellite: beside them, pictures are mostly square
+        first = len(shape) == 4 and shape[2] == shape[3] != shape[1]
     is_first = len(shape) == 4 and first and not last
-    if len(shape) == 4 and (is_first or (first and last)):
+    if len(shape) == 4 and (is_first or first == last):
         taken = "first (N, C, H, W)" if is_first else "last (N, H, W, C)"
         guesses.append(Guess("channel order", taken, f"{key} has shape {shape}"))
     factor, white = 1.0, None

@@ -160,7 +160,7 @@ class ImageFolder(LargeSource):
             taken = f"{len(splits['test'].files):,} pictures held out"
             guesses.append(Guess("test split", taken, "there is no folder test/", "data.dataset.test"))
         if "val" in splits:
-            taken = f"{found.folders['val'].name}/"
+            taken = f"{found.folders['val'].name}/" if "val" in found.folders else "val/ of every class"
             guesses.append(Guess("validation", taken, "in place of a share of training", "data.validation"))
         if seen["white"] is not None:
             why = f"the brightest of {seen['deep']:,} pictures with more than 8 bits holds {seen['peak']:g}"

@@ -78,7 +78,7 @@ class PictureFolders:
 
     def _list(self) -> None:
         train = self.folders["train"]
-        by_class = {path.name: self._pictures(path) for path in subfolders(train)}
+        by_class = {path.name: self.pictures(path) for path in subfolders(train)}
         self.classes = tuple(name for name, files in by_class.items() if files)
         empty = [name for name, files in by_class.items() if not files]
         if len(self.classes) < 2:
@@ -90,18 +90,38 @@ class PictureFolders:
             )
         if empty:
             self.warnings.append(f"no pictures in {', '.join(f'{name}/' for name in empty)}: no class is made of them")
-        for entry in [entry for entry in train.iterdir() if is_hidden(entry.name) or not entry.is_dir()]:
-            self.left_out[_kind(entry, "pictures in no class folder")] += 1
+        self.leave_out_loose()
         if loose := self.left_out["pictures in no class folder"]:
             self.warnings.append(f"{loose:,} pictures in {train.name}/ lie in no class folder: they are not read")
+        inside = _splits_inside(train, by_class) if set(self.folders) == {"train"} else {}
+        if len(inside) > 1 and "train" in inside and "" not in inside:
+            self._list_inside(train, inside)
+            return
+        if len(inside.keys() - {""}) > 1:
+            self.warnings.append("some pictures lie in folders called like splits, others do not: all count alike")
         self.listings["train"] = _listing(train, by_class, self.classes)
         for split in [each for each in self.folders if each != "train"]:
             self._list_beside(split)
 
+    def leave_out_loose(self) -> None:
+        """Counts what lies beside the folders of the classes."""
+        for entry in self.folders["train"].iterdir():
+            if is_hidden(entry.name) or not entry.is_dir():
+                self.left_out[_kind(entry, "pictures in no class folder")] += 1
+
+    def _list_inside(self, folder: Path, inside: Mapping[str, Mapping[str, list[Path]]]) -> None:
+        """Splits that are folders in those of the classes: cat/train/1.png, cat/test/2.png."""
+        told = ", ".join(f"{split}: {self.classes[0]}/{split}/" for split in WORDS_OF if split in inside)
+        self.guesses.append(Guess("splits", f"{told} and so on", "what the folders in those of the classes are called"))
+        for split, by_class in inside.items():
+            if absent := [name for name in self.classes if not by_class.get(name)]:
+                self.warnings.append(f"no pictures of {', '.join(absent)} for {split}")
+            self.listings[split] = _listing(folder, by_class, self.classes)
+
     def _list_beside(self, split: str) -> None:
         """Another split, whose classes are those of training: what it has more is left out, what it lacks is said."""
         folder = self.folders[split]
-        by_class = {path.name: self._pictures(path) for path in subfolders(folder)}
+        by_class = {path.name: self.pictures(path) for path in subfolders(folder)}
         extra = {name: len(files) for name, files in by_class.items() if files and name not in self.classes}
         absent = [name for name in self.classes if not by_class.get(name)]
         if extra:
@@ -117,7 +137,8 @@ class PictureFolders:
                 f"the classes are {', '.join(self.classes[:20])}",
             )
 
-    def _pictures(self, folder: Path) -> list[Path]:
+    def pictures(self, folder: Path) -> list[Path]:
+        """Those in it and below; whatever else lies there counts as left out."""
         files = []
         for file, reason in walk(folder):
             if reason or not is_picture(file):
@@ -125,6 +146,17 @@ class PictureFolders:
             else:
                 files.append(file)
         return files
+
+
+def _splits_inside(folder: Path, by_class: Mapping[str, list[Path]]) -> dict[str, dict[str, list[Path]]]:
+    """The pictures of each split by class, by the folder in that of the class; "" for those in none called so."""
+    found: dict[str, dict[str, list[Path]]] = {}
+    for name, files in by_class.items():
+        for file in files:
+            *between, _ = file.relative_to(folder / name).parts
+            role = _role(between[0]) if between else None
+            found.setdefault(role or "", {}).setdefault(name, []).append(file)
+    return found
 
 
 def is_picture(file: Path) -> bool:

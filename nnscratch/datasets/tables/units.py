@@ -34,8 +34,8 @@ def units_of(known: pl.Series) -> list[str]:
 
 
 def may_be_units(units: Sequence[str]) -> bool:
-    """Whether several of them may be units, and not what makes ordinals, or single letters as of seats."""
-    return all(len(unit) > 1 and unit.lower() not in NO_UNITS for unit in units)
+    """Whether several of them may be units, and not what makes ordinals, or nothing but single letters, as of seats."""
+    return any(len(unit) > 1 for unit in units) and not any(unit.lower() in NO_UNITS for unit in units)
 
 
 def unit_of(known: pl.Series) -> str:

@@ -221,7 +221,8 @@ class Im2col(Correlation):
     def _unpad(self, padded: Array, dx: Array) -> None:
         """dx from the gradient of the padded image, unless that lies there: pixels that no kernel saw get 0."""
         g = self.geometry
-        bottom, right = min(g.top + g.H, padded.shape[1]), min(g.left + g.W, padded.shape[2])
+        bottom = max(min(g.top + g.H, padded.shape[1]), g.top)
+        right = max(min(g.left + g.W, padded.shape[2]), g.left)
         dx[:, bottom - g.top :] = 0
         dx[:, :, right - g.left :] = 0
         if not np.may_share_memory(padded, dx):

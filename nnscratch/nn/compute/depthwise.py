@@ -84,13 +84,13 @@ class Depthwise(Correlation):
         """The padded images (n, rows, s, columns / s, C), the pixels of a row sorted by their column modulo s."""
         g, (rows, columns), s = self.geometry, self.padded, self.geometry.stride
         sorted_pixels = workers.scratch("by phase", (len(x), rows, s, columns // s, g.C), x.dtype)
-        bottom = min(g.top + g.H, rows)
+        bottom = max(min(g.top + g.H, rows), g.top)
         sorted_pixels[:, : g.top] = sorted_pixels[:, bottom:] = 0
         for p in range(s):
             first = (p - g.left) % s
             start = (first + g.left) // s
             inside = sorted_pixels[:, g.top : bottom, p]
-            pixels = x[:, : bottom - g.top, first::s][:, :, : inside.shape[2] - start]
+            pixels = x[:, : bottom - g.top, first::s][:, :, : max(inside.shape[2] - start, 0)]
             stop = start + pixels.shape[2]
             inside[:, :, :start] = inside[:, :, stop:] = 0
             inside[:, :, start:stop] = pixels

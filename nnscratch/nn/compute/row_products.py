@@ -18,7 +18,7 @@ class RowProducts:
 
     Of a small batch and a large W, dW is larger than x and dy. So not the processes' summands of dW are exchanged, but
     x and dy, in memory that all of them read; then each works out the rows of dW that it owns (the sufficient factors
-    of Xing et al. 2016). `take` leaves a product to `reduce_scatter`, which does them all: were each done at once, the
+    of Xie et al. 2016). `take` leaves a product to `reduce_scatter`, which does them all: were each done at once, the
     others would wait for whoever owns the most of it.
     """
 

@@ -69,7 +69,7 @@ class Conv(WeightedSum):
             raise ShapeError(f"a kernel of {self.kernel} does not fit {H} x {W} pixels with padding {self.padding}")
         self._check_groups(C)
         fans = (self.kernel**2 * C // self.groups, self.kernel**2 * self.channels // self.groups)
-        self.declare(parameters, (self.kernel, self.kernel, C // self.groups, self.channels), fans)
+        self.declare(parameters, (self.kernel, self.kernel, C // self.groups, self.channels), fans, self.groups)
         if self.starts_from_data and self.groups > 1:
             raise ShapeError("weights that start from data are those of one group; this layer has more", "groups: 1")
         if self.starts_from_data and min(H, W) < self.kernel:

@@ -18,11 +18,14 @@ class WeightedSum(Layer):
     frozen: bool
     learning_rate_scale: float
 
-    def declare(self, parameters: Parameters, shape: Shape, fans: tuple[int, int]) -> None:
-        """Asks for W of that shape and, where wanted, for b with a number for each of the last axis."""
+    def declare(self, parameters: Parameters, shape: Shape, fans: tuple[int, int], parts: int = 1) -> None:
+        """Asks for W of that shape and, where wanted, for b with a number for each of the last axis.
+
+        `parts` of the last axis start by themselves.
+        """
         self.initializer = self.weight_init or parameters.weight_init
         weights = Group(frozen=self.frozen, learning_rate_scale=self.learning_rate_scale)
-        parameters.declare("weight", shape, self.initializer, fans=fans, group=weights)
+        parameters.declare("weight", shape, self.initializer, fans=fans, group=weights, parts=parts)
         if self.bias:
             parameters.declare("bias", shape[-1:], Zeros(), group=replace(weights, frozen=False, decay=False))
 

@@ -37,19 +37,21 @@ class CrossEntropy(Loss):
 
     label_smoothing: float = setting(0.0, "share s of the truth spread evenly over all classes", ge=0, lt=1)
     class_weights: Literal["balanced"] | tuple[float, ...] | None = setting(
-        None, "weight of each class, or `balanced`: N / (K n_k), so that every class counts the same"
+        None,
+        "weight of each class, or `balanced`: N / (K n_k), so that every class counts the same; n_k is the "
+        "sum of its examples' weights, where these differ",
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.weights: Array | None = None
 
-    def prepare(self, targets: Array, outputs: int) -> None:
+    def prepare(self, targets: Array, outputs: int, weights: Array | None = None) -> None:
         if self.class_weights is None:
             return
         if self.class_weights == "balanced":
-            counts = np.bincount(targets, minlength=outputs)
-            self.weights = (len(targets) / (outputs * np.maximum(counts, 1))).astype(np.float32)
+            counts = np.bincount(targets, weights, outputs)
+            self.weights = (len(targets) / (outputs * np.where(counts > 0, counts, 1))).astype(np.float32)
         elif len(self.class_weights) != outputs:
             reason = f"has {len(self.class_weights)} numbers, the data has {outputs} classes"
             raise SettingError("class_weights", reason)

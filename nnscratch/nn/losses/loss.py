@@ -29,9 +29,10 @@ class Loss(Component):
     def __post_init__(self) -> None:
         self.buffers = Buffers()
 
-    def prepare(self, targets: Array, outputs: int) -> None:
+    def prepare(self, targets: Array, outputs: int, weights: Array | None = None) -> None:
         """Looks at the training targets once, before training, for what the loss takes from them (class weights).
 
+        Where examples count differently, `weights` (N,) are theirs, of mean 1.
         Raises SettingError for settings that do not go with them.
         """
 

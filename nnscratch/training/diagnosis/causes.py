@@ -23,6 +23,7 @@ MEMORY = "learning by heart", "overfitting"
 
 CONSEQUENCES: Mapping[str, tuple[str, ...]] = {
     "wrong gradient": ("diverged", EDGE, *TOO_FAR, *MEMORY),
+    "bounded outputs": STUCK,
     "units start alike": ("dead units", *STUCK),
     "unscaled inputs": ("loss at start far from guessing", "diverged", EDGE, *TOO_FAR),
     "loss at start far from guessing": ("diverged", EDGE, *TOO_FAR),

@@ -19,16 +19,10 @@ Remedy: TypeAlias = Literal[
     "warm-up", "warm-up and cosine", "clipping", "relu", "relu instead of sigmoid", "relu instead of tanh",
     "leaky relu", "batch norm", "residual layers", "fewer layers", "smaller network", "larger network", "more epochs",
     "early stopping", "more data", "augmentation", "dropout", "l2", "less l2", "balanced classes",
-    "targets that fit inputs", "labels that fit inputs", "gradient check",
+    "linear outputs", "targets that fit inputs", "labels that fit inputs", "gradient check",
 ]  # fmt: skip
 """What may help, in words of its own: who tells a user says them in the words of a config."""
 
-SMALLEST_GRADIENT_SHARE, OF_SIGMOIDS = 1e-4, 1e-2
-"""A layer with less of the largest norm hardly learns; the second of sigmoid or tanh, in a network that guesses."""
-LARGEST_GRADIENT = 1e3
-"""For losses around 1; where guessing gives more (a regression in its own units), in proportion."""
-UPDATE_RATIOS = (1e-6, 0.1)
-"""Healthy ones lie around 1e-3; outside of these a layer stands still or jumps."""
 FAR_FROM_GUESSING = 8.0
 """How many nats above guessing the first loss may be: He and maximum pooling give 2 to 6.5, inputs to 255 hundreds."""
 TIMES_GUESSING = 6.0
@@ -36,14 +30,10 @@ TIMES_GUESSING = 6.0
 FEW_EXAMPLES = 4
 """Of so many examples the first loss may lie twice as far above, of one five times."""
 LARGEST_INPUT = 10.0
+BOUNDS = {"sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+"""Between which numbers an activation's outputs are."""
 DEAD, SATURATED = 0.95, 0.6
 """The shares of a layer from which it is named. Networks learn well with 80 % of a ReLU layer's units always zero."""
-GAP, LOSS_RISE = 0.1, 1.3
-"""Overfitting: training accuracy above validation accuracy by the one, validation loss above its best by the other."""
-LEARNED, SMALLER_GAP = 0.99, 0.08
-"""Overfitting as well: hardly a training example left to learn from, and validation accuracy so far below."""
-STILL_FALLING = 0.01
-"""A training that was too short: its loss fell over the last two epochs by more than this share of guessing's."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +71,9 @@ class Setting:
     """The configured one, before any schedule."""
     measured: tuple[str, ...] | None = None
     """The layers for whose updates there is a usual size; None: all."""
+    outputs: int = 0
+    last: str = ""
+    """The name of the network's last layer."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +97,25 @@ def input_findings(magnitude: float) -> Iterator[Finding]:
         )
 
 
+def last_layer_findings(setting: Setting) -> Iterator[Finding]:
+    """Outputs whose bounds keep the loss from what it could be: of logits, and of a softmax that has one number."""
+    if setting.last == "softmax" and setting.outputs == 1:
+        evidence = "the softmax of one output is 1, whatever the inputs"
+    elif setting.is_cross_entropy and setting.last in BOUNDS and setting.outputs > 1:
+        low, high = BOUNDS[setting.last]
+        least = math.log1p((setting.outputs - 1) * math.exp(low - high))
+        between = f"the last layer, {setting.last}, gives numbers from {low:g} to {high:g}"
+        evidence = f"{between}, of which softmax makes a loss of {least:.3g} at best"
+    else:
+        return
+    yield Finding("bounded outputs", None, evidence, ("linear outputs",))
+
+
 def start_findings(first_loss: float, examples: int, setting: Setting) -> Iterator[Finding]:
     """From the loss of examples before the first update, which should be about that of guessing: ln K for K classes."""
     guess, wider = setting.guessing, 1 + FEW_EXAMPLES / examples
-    name = f"ln({setting.classes}) = {guess:.3g}" if setting.is_cross_entropy else f"{guess:.3g}"
+    is_logarithm = setting.is_cross_entropy and math.isclose(guess, math.log(setting.classes or 1), rel_tol=1e-6)
+    name = f"ln({setting.classes}) = {guess:.3g}" if is_logarithm else f"{guess:.3g}"
     allowed = guess + FAR_FROM_GUESSING * wider if setting.is_cross_entropy else guess * TIMES_GUESSING * wider
     if not first_loss <= allowed:
         of_classes: tuple[Remedy, ...] = ("standardized inputs", "smaller starting weights")
@@ -117,32 +125,6 @@ def start_findings(first_loss: float, examples: int, setting: Setting) -> Iterat
             f"{first_loss:.4g} before the first update, guessing gives {name}",
             of_classes if setting.classes else ("standardized targets and inputs",),
         )
-
-
-def history_findings(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
-    """From the epochs' rows, at any time during or after training."""
-    if not history:
-        return
-    yield from _gradients(history, setting)
-    yield from _update_ratios(history, setting)
-    yield from _instability(history, setting)
-    yield from _overfitting(history, setting)
-
-
-def final_findings(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
-    """From all rows, once training has ended."""
-    if len(history) < 3:
-        return
-    final = history[-1]["train_loss"]
-    if final > 0.8 * setting.guessing and not any(_instability(history, setting)):
-        evidence = f"train_loss {final:.4g} after {len(history)} epochs, guessing gives {setting.guessing:.4g}"
-        before = history[-3]["train_loss"]
-        if before - final > STILL_FALLING * setting.guessing:
-            falls = f"{evidence}; it still falls, from {before:.4g} two epochs before"
-            yield Finding("training too short", None, falls, ("more epochs",))
-        else:
-            remedies: tuple[Remedy, ...] = ("another learning rate", "larger network", "targets that fit inputs")
-            yield Finding("underfitting", None, evidence, remedies)
 
 
 def divergence_findings(message: str, learning_rate: float) -> Iterator[Finding]:
@@ -213,138 +195,3 @@ def prediction_findings(predicted: Sequence[int], actual: Sequence[int], classes
             f"{', '.join(often)}: not once in {total} examples, about {total // len(actual)} of each class",
             (*balance, "more epochs", "another learning rate"),
         )
-
-
-def _gradients(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
-    row = history[-1]
-    norms = _gradient_norms(row, setting)
-    if not norms:
-        return
-    largest_allowed = LARGEST_GRADIENT * (1.0 if setting.is_cross_entropy else max(1.0, setting.guessing))
-    largest = max(norms, key=lambda layer: norms[layer])
-    still_guesses = row["train_loss"] > 0.9 * setting.guessing and setting.kinds & {"sigmoid", "tanh"}
-    least = (OF_SIGMOIDS if still_guesses else SMALLEST_GRADIENT_SHARE) * norms[largest]
-    weak = [layer for layer, norm in norms.items() if norm < least]
-    if weak:
-        others = f"; so it is in {len(weak)} of {len(norms)} layers" if len(weak) > 1 else ""
-        yield Finding(
-            "vanishing gradients",
-            weak[0],
-            f"gradient norm {norms[weak[0]]:.2g} beside {norms[largest]:.2g} in {largest}{others}",
-            _against_vanishing(history, largest_allowed, setting),
-        )
-    if norms[largest] > largest_allowed:
-        yield Finding(
-            "exploding gradients",
-            largest,
-            f"gradient norm {norms[largest]:.3g} in epoch {int(row['epoch'])}",
-            ("clipping", "smaller learning rate", "standardized inputs"),
-        )
-
-
-def _gradient_norms(row: Row, setting: Setting) -> dict[str, float]:
-    return {layer: row[f"gradient_norm/{layer}"] for layer in setting.layers if f"gradient_norm/{layer}" in row}
-
-
-def _against_vanishing(history: Sequence[Row], largest_allowed: float, setting: Setting) -> tuple[Remedy, ...]:
-    """What helps this network; never what it has already."""
-    exploded = any(max(_gradient_norms(row, setting).values(), default=0.0) > largest_allowed for row in history)
-    if exploded or any(_instability(history, setting)):
-        return ("smaller learning rate at the start",)
-    remedies: list[Remedy] = []
-    remedies += ["relu instead of sigmoid"] if "sigmoid" in setting.kinds else []
-    remedies += ["relu instead of tanh"] if "tanh" in setting.kinds else []
-    remedies += [] if setting.weight_init == "he" else ["he initialization"]
-    remedies += [] if setting.kinds & {"batch_norm", "layer_norm"} else ["batch norm"]
-    remedies += [] if "residual" in setting.kinds else ["residual layers"]
-    return (*remedies, "fewer layers")
-
-
-def _rate(history: Sequence[Row], index: int, setting: Setting) -> str:
-    """The configured learning rate, and the highest of that epoch where a schedule has lowered it much.
-
-    A row has the rate of its epoch's last step only; the step before an epoch's first is the last of the epoch before.
-    """
-    ends = [row["learning_rate"] for row in history[max(index - 1, 0) : index + 1] if "learning_rate" in row]
-    highest = max(ends, default=math.nan)
-    if setting.learning_rate is None:
-        return f"learning_rate {highest:.3g}"
-    lowered = f", {highest:.3g} in this epoch" if index and highest < 0.5 * setting.learning_rate else ""
-    return f"learning_rate {setting.learning_rate:.3g}{lowered}"
-
-
-def _update_ratios(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
-    """Of the last epoch, but not the first, in which weights that start at zero must jump."""
-    if len(history) < 2:
-        return
-    row = history[-1]
-    # A schedule that ends near zero makes small steps on purpose.
-    share = row["learning_rate"] / max(each["learning_rate"] for each in history) if "learning_rate" in row else 1.0
-    layers = setting.layers if setting.measured is None else setting.measured
-    ratios = {layer: row[f"update_ratio/{layer}"] for layer in layers if f"update_ratio/{layer}" in row}
-    low, high = UPDATE_RATIOS
-    too_large = [layer for layer, ratio in ratios.items() if ratio > high]
-    too_small = [layer for layer, ratio in ratios.items() if 0 < ratio < low * share]
-    against_large: tuple[Remedy, ...] = ("smaller learning rate", "warm-up and cosine")
-    against_small: tuple[Remedy, ...] = ("larger learning rate",)
-    for problem, chosen, remedies in (
-        ("updates too large", too_large, against_large),
-        ("updates too small", too_small, against_small),
-    ):
-        if chosen:
-            worst = max(chosen, key=lambda layer: abs(math.log(ratios[layer])))
-            others = f", and {len(chosen) - 1} more layers like it" if len(chosen) > 1 else ""
-            evidence = f"each update changes the weights by {ratios[worst]:.2g} of their size, usual is 1e-3{others}"
-            yield Finding(problem, worst, evidence, remedies)
-
-
-def _instability(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
-    """The training loss, a mean over an epoch, far above guessing, or far above where it has been."""
-    best = math.inf
-    for index, row in enumerate(history):
-        loss = row["train_loss"]
-        # Outputs that start far from a regression's targets are no sign of it, as long as they come closer.
-        falling = loss < best and setting.classes is None
-        above_guessing = loss > 3 * setting.guessing and not falling
-        risen = loss > 1.3 * best and loss - best > 0.1 * setting.guessing
-        if not math.isfinite(loss) or above_guessing or risen:
-            before = f"after {best:.4g}" if risen else f"guessing gives {setting.guessing:.4g}"
-            yield Finding(
-                "learning rate at the edge of divergence",
-                None,
-                f"train_loss {loss:.4g} in epoch {int(row['epoch'])}, {before}, at {_rate(history, index, setting)}",
-                ("learning rate 3 to 10 times smaller", "clipping", "warm-up"),
-            )
-            return
-        best = min(best, loss)
-
-
-def _overfitting(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
-    row = history[-1]
-    if "val_loss" not in row or len(history) < 3:
-        return
-    best = min(each["val_loss"] for each in history)
-    gap = row.get("train_accuracy", 1.0) - row.get("val_accuracy", 0.0)
-    rose = row["val_loss"] > LOSS_RISE * best and row["train_loss"] < best and gap > GAP
-    learned = setting.classes is not None and row["train_accuracy"] >= LEARNED and gap > SMALLER_GAP
-    if rose or learned:
-        figures = [100 * row[f"{split}_accuracy"] for split in ("train", "val") if setting.classes]
-        accuracies = "accuracy {:.1f} % against {:.1f} %".format(*figures) if figures else ""
-        rise = f"val_loss rose from {best:.4g} to {row['val_loss']:.4g} while train_loss is {row['train_loss']:.4g}"
-        rest = "training examples are learned, so that no gradient is left to learn more from"
-        yield Finding(
-            "overfitting",
-            None,
-            "; ".join(part for part in (rise if rose else rest, accuracies) if part),
-            ("more data", "augmentation", "l2", "dropout", "smaller network", "early stopping"),
-        )
-    if setting.classes and len(history) >= 5:
-        chance = 1 / setting.classes
-        if row["val_accuracy"] < 1.5 * chance and row["train_accuracy"] > 3 * max(row["val_accuracy"], chance / 1.5):
-            yield Finding(
-                "learning by heart",
-                None,
-                f"train_accuracy {100 * row['train_accuracy']:.1f} %, but val_accuracy "
-                f"{100 * row['val_accuracy']:.1f} % is guessing ({100 * chance:.0f} %)",
-                ("labels that fit inputs",),
-            )

@@ -28,6 +28,7 @@ def watch(loss: Loss, trainer: Trainer, examples: Examples, tell: Callable[[Find
     optimizer = trainer.recipe.optimizer
     measured = measured_layers(trainer.network, optimizer)
     watching = Watch(replace(setting, learning_rate=optimizer.learning_rate, measured=measured), tell)
+    watching.last_layer()
     watching.inputs(magnitude(scaled_inputs(train, trainer.affine, train.rows[:BATCH])))
     return watching
 
@@ -37,17 +38,18 @@ def setting_of(loss: Loss, network: Network, train: Examples) -> Setting:
 
     A regression's targets are to be those that the network learns.
     """
-    t = train.targets[train.rows]
+    t, w = train.targets[train.rows], train.own_weights()
     outputs, is_classification = network.output_shape[0], t.ndim == 1
-    loss.prepare(t, outputs)
+    loss.prepare(t, outputs, w)
     if loss.includes_softmax:
         guess = np.zeros(outputs)
     elif is_classification:
-        guess = np.bincount(t, minlength=outputs) / len(t)
+        guess = np.bincount(t, w, outputs) / len(t)
     else:
-        guess = t.mean(axis=0, dtype=np.float64)
-    sample = t[:: max(1, len(t) // 5000)]
-    value, _ = loss(np.tile(guess, (len(sample), 1)), sample)
+        guess = np.average(t.astype(np.float64), axis=0, weights=w)
+    some = slice(None, None, max(1, len(t) // 5000))
+    sample, counted = t[some], None if w is None else w[some] / np.mean(w[some])
+    value, _ = loss.weighted(np.tile(guess, (len(sample), 1)), sample, counted)
     return Setting(
         guessing=float(value),
         is_cross_entropy=loss.includes_softmax,
@@ -55,6 +57,8 @@ def setting_of(loss: Loss, network: Network, train: Examples) -> Setting:
         layers=trainable_layers(network),
         kinds=frozenset(layer.name for layer in network.walk()),
         weight_init=network.parameters.weight_init.name,
+        outputs=outputs,
+        last=network.layers[-1].name,
     )
 
 

@@ -9,10 +9,11 @@ from nnscratch.training.diagnosis.findings import (
     Finding,
     Row,
     Setting,
-    history_findings,
     input_findings,
+    last_layer_findings,
     start_findings,
 )
+from nnscratch.training.diagnosis.history import history_findings
 
 
 class Watch:
@@ -22,6 +23,9 @@ class Watch:
         self._setting = setting
         self._tell = tell
         self._told: list[Finding] = []
+
+    def last_layer(self) -> None:
+        self._say(last_layer_findings(self._setting))
 
     def inputs(self, magnitude: float) -> None:
         self._say(input_findings(magnitude))

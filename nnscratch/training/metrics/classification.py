@@ -166,7 +166,7 @@ class Top5Accuracy(Metric):
 
     name: ClassVar[str] = "top5_accuracy"
     equations: ClassVar[Mapping[str, str]] = {
-        "before_n": "sum_k(p_nk > p_nt)",
+        "before_n": "sum_k((p_nk > p_nt) + (p_nk == p_nt) * (t > k))",
         "accuracy": "sum_n(5 > before_n) / N",
     }
     title: ClassVar[str] = "top-5 accuracy"

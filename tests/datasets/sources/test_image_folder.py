@@ -127,6 +127,29 @@ def test_a_class_of_pictures_may_be_called_like_a_split(tmp_path: Path) -> None:
     assert load(folder_of(tmp_path, train=5, car=5)).classes == ("car", "train")
 
 
+def test_splits_inside_the_folders_of_the_classes_are_the_splits(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        folder_of(tmp_path / name, train=5, testing=3, **({"val": 2} if name == "dog" else {}))
+    dataset = load(tmp_path)
+    assert dataset.classes == ("cat", "dog")
+    assert (len(dataset.train_inputs), len(dataset.example_names["test"]), len(dataset.example_names["val"])) == (
+        10,
+        6,
+        2,
+    )
+    assert all("/testing/" in name for name in dataset.example_names["test"])
+    assert any(note.startswith("splits: train: cat/train/, val: cat/val/, test: cat/test/") for note in dataset.notes)
+    assert "no pictures of cat for val" in dataset.description.warnings
+
+
+def test_folders_called_like_splits_in_some_classes_alone_are_only_warned_of(tmp_path: Path) -> None:
+    folder_of(tmp_path / "cat", train=5, test=3)
+    folder_of(tmp_path, dog=5)
+    dataset = load(tmp_path)
+    assert len(dataset.train_inputs) + len(dataset.example_names["test"]) == 13
+    assert any("called like splits" in warning for warning in dataset.description.warnings)
+
+
 def test_what_programs_leave_in_folders_is_no_example(tmp_path: Path) -> None:
     folder_of(tmp_path, cat=2, dog=2, __MACOSX=2, **{".ipynb_checkpoints": 1, "@eaDir": 1})
     saved(tmp_path / "cat" / "._1.png", np.zeros((2, 2, 3), np.uint8))

@@ -115,6 +115,24 @@ COLOUR = np.random.default_rng(0).integers(0, 256, (10, 6, 5, 3), dtype=np.uint8
 
 
 @pytest.mark.parametrize(
+    ("shape", "taken", "example"),
+    [
+        ((10, 5, 16, 16), "first (N, C, H, W)", (16, 16, 5)),
+        ((10, 16, 16, 5), "last (N, H, W, C)", (16, 16, 5)),
+        ((10, 6, 8, 5), "last (N, H, W, C)", (6, 8, 5)),
+        ((10, 8, 8, 8), "last (N, H, W, C)", (8, 8, 8)),
+    ],
+)
+def test_where_other_numbers_of_channels_stand_is_guessed_by_square_pictures_and_said(
+    tmp_path: Path, shape: tuple[int, ...], taken: str, example: tuple[int, ...]
+) -> None:
+    x = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    dataset = load(tmp_path, {"x": x, "y": LABELS})
+    assert dataset.train_inputs.shape[1:] == example
+    assert f"channel order: {taken} (x has shape {shape})" in dataset.notes
+
+
+@pytest.mark.parametrize(
     ("saved", "white", "told"),
     [
         (np.moveaxis(COLOUR, -1, 1), None, "channel order: first (N, C, H, W) (x has shape (10, 3, 6, 5))"),

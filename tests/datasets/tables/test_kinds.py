@@ -434,6 +434,11 @@ def test_numbers_with_one_unit_behind_them_are_numbers(
             "category",
             "is taken for a category, as its numbers have different texts behind them, 'kg', 'lb'; give all in one",
         ),
+        (
+            [f"{150 + row}.7 cm" if row % 3 else f"1.{row + 10} m" for row in range(60)] * 2,
+            "category",
+            "as its numbers have different texts behind them, 'm', 'cm'; give all in one",
+        ),
         ([*(f"{row} kg" for row in range(40)), "na", "oops", "oops"], "number", "has 'oops' in 2 cells and else"),
         ([f"{row % 28}{('st', 'nd', 'rd', 'th')[row % 4]}" for row in range(84)], "category", ""),
         ([f"{row % 30}.30 Uhr" for row in range(90)], "category", ""),

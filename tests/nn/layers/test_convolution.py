@@ -85,14 +85,17 @@ def test_forward_is_the_sum_of_the_definition(options: dict[str, Any], shape: Sh
     np.testing.assert_allclose(y, by_definition(layer, x, y.shape), atol=1e-12)
 
 
-@pytest.mark.parametrize(("stride", "padding"), [(7, 2), (9, 3)])
-def test_outputs_that_see_nothing_but_padding_are_the_bias(stride: int, padding: int) -> None:
-    layer = Conv(2, kernel=1, stride=stride, padding=padding)
-    network = Network([layer], (3, 3, 3))
-    network.initialize(RandomStreams(0), np.float64)
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize(("stride", "padding"), [(7, 2), (9, 3), (18, 3), (18, 5)])
+def test_outputs_that_see_nothing_but_padding_are_the_bias(stride: int, padding: int, groups: int) -> None:
+    layer = Conv(2, kernel=1, stride=stride, padding=padding, groups=groups)
+    network = built(layer, (3, 3, 2))
     layer.b[...] = [1.5, -2.5]
-    y = network.forward(images(5, (3, 3, 3)), training=True)
-    np.testing.assert_array_equal(y, np.broadcast_to([1.5, -2.5], y.shape))
+    for training in (True, False):
+        y = network.forward(images(5, (3, 3, 2)), training=training)
+        np.testing.assert_array_equal(y, np.broadcast_to([1.5, -2.5], y.shape))
+    network.forward(images(5, (3, 3, 2)), training=True)
+    np.testing.assert_array_equal(network.backward(np.ones(y.shape)), np.zeros((5, 3, 3, 2)))
 
 
 @pytest.mark.parametrize(("options", "shape"), CASES)
@@ -449,6 +452,18 @@ def test_dirac_passes_the_image_on() -> None:
     y = built(Conv(7, weight_init=Dirac(), bias=False), (5, 4, 3)).forward(x)
     np.testing.assert_array_equal(y[..., :3], x)
     assert np.std(y[..., 3:]) > 0.1
+
+
+@pytest.mark.parametrize(("groups", "channels"), [(2, 4), (2, 12), (4, 4), (4, 8)])
+def test_dirac_passes_the_channels_of_every_group_on_as_pytorch_s_does(groups: int, channels: int) -> None:
+    torch = pytest.importorskip("torch")
+    expected = torch.zeros(channels, 4 // groups, 3, 3)
+    torch.nn.init.dirac_(expected, groups)
+    layer = Conv(channels, groups=groups, weight_init=Dirac(), bias=False)
+    built(layer, (5, 4, 4))
+    passed = (expected != 0).any(dim=(1, 2, 3)).numpy()
+    np.testing.assert_array_equal(layer.W[..., passed], expected.permute(2, 3, 1, 0).numpy()[..., passed])
+    assert np.all(layer.W[..., ~passed] != 0)
 
 
 def test_whitened_patches_are_uncorrelated_with_variance_one() -> None:

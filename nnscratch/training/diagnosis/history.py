@@ -1,0 +1,191 @@
+"""What an epoch's rows show of a training, at any time during it or after: gradients, updates, overfitting.
+
+The thresholds are wide on purpose: a healthy run must hear nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from nnscratch.training.diagnosis.findings import Finding, Remedy, Row, Setting
+
+SMALLEST_GRADIENT_SHARE, OF_SIGMOIDS = 1e-4, 1e-2
+"""A layer with less of the largest norm hardly learns; the second of sigmoid or tanh, in a network that guesses."""
+LARGEST_GRADIENT = 1e3
+"""For losses around 1; where guessing gives more (a regression in its own units), in proportion."""
+UPDATE_RATIOS = (1e-6, 0.1)
+"""Healthy ones lie around 1e-3; outside of these a layer stands still or jumps."""
+GAP, LOSS_RISE = 0.1, 1.3
+"""Overfitting: training accuracy above validation accuracy by the one, validation loss above its best by the other."""
+LEARNED, SMALLER_GAP = 0.99, 0.08
+"""Overfitting as well: hardly a training example left to learn from, and validation accuracy so far below."""
+STILL_FALLING = 0.01
+"""A training that was too short: its loss fell over the last two epochs by more than this share of guessing's."""
+
+
+def history_findings(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
+    """From the epochs' rows, at any time during or after training."""
+    if not history:
+        return
+    yield from _gradients(history, setting)
+    yield from _update_ratios(history, setting)
+    yield from _instability(history, setting)
+    yield from _overfitting(history, setting)
+
+
+def final_findings(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
+    """From all rows, once training has ended."""
+    if len(history) < 3:
+        return
+    final = history[-1]["train_loss"]
+    if final > 0.8 * setting.guessing and not any(_instability(history, setting)):
+        evidence = f"train_loss {final:.4g} after {len(history)} epochs, guessing gives {setting.guessing:.4g}"
+        before = history[-3]["train_loss"]
+        if before - final > STILL_FALLING * setting.guessing:
+            falls = f"{evidence}; it still falls, from {before:.4g} two epochs before"
+            yield Finding("training too short", None, falls, ("more epochs",))
+        else:
+            remedies: tuple[Remedy, ...] = ("another learning rate", "larger network", "targets that fit inputs")
+            yield Finding("underfitting", None, evidence, remedies)
+
+
+def _gradients(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
+    row = history[-1]
+    norms = _gradient_norms(row, setting)
+    if not norms:
+        return
+    largest_allowed = LARGEST_GRADIENT * (1.0 if setting.is_cross_entropy else max(1.0, setting.guessing))
+    largest = max(norms, key=lambda layer: norms[layer])
+    still_guesses = row["train_loss"] > 0.9 * setting.guessing and setting.kinds & {"sigmoid", "tanh"}
+    least = (OF_SIGMOIDS if still_guesses else SMALLEST_GRADIENT_SHARE) * norms[largest]
+    weak = [layer for layer, norm in norms.items() if norm < least]
+    if weak:
+        others = f"; so it is in {len(weak)} of {len(norms)} layers" if len(weak) > 1 else ""
+        yield Finding(
+            "vanishing gradients",
+            weak[0],
+            f"gradient norm {norms[weak[0]]:.2g} beside {norms[largest]:.2g} in {largest}{others}",
+            _against_vanishing(history, largest_allowed, setting),
+        )
+    if norms[largest] > largest_allowed:
+        yield Finding(
+            "exploding gradients",
+            largest,
+            f"gradient norm {norms[largest]:.3g} in epoch {int(row['epoch'])}",
+            ("clipping", "smaller learning rate", "standardized inputs"),
+        )
+
+
+def _gradient_norms(row: Row, setting: Setting) -> dict[str, float]:
+    return {layer: row[f"gradient_norm/{layer}"] for layer in setting.layers if f"gradient_norm/{layer}" in row}
+
+
+def _against_vanishing(history: Sequence[Row], largest_allowed: float, setting: Setting) -> tuple[Remedy, ...]:
+    """What helps this network; never what it has already."""
+    exploded = any(max(_gradient_norms(row, setting).values(), default=0.0) > largest_allowed for row in history)
+    if exploded or any(_instability(history, setting)):
+        return ("smaller learning rate at the start",)
+    remedies: list[Remedy] = []
+    remedies += ["relu instead of sigmoid"] if "sigmoid" in setting.kinds else []
+    remedies += ["relu instead of tanh"] if "tanh" in setting.kinds else []
+    remedies += [] if setting.weight_init == "he" else ["he initialization"]
+    remedies += [] if setting.kinds & {"batch_norm", "layer_norm"} else ["batch norm"]
+    remedies += [] if "residual" in setting.kinds else ["residual layers"]
+    return (*remedies, "fewer layers")
+
+
+def _highest_rate(history: Sequence[Row], index: int) -> float:
+    """The highest learning rate of an epoch; NaN where it is not known.
+
+    A row has the rate of its epoch's last step only; the step before an epoch's first is the last of the epoch before.
+    """
+    ends = [row["learning_rate"] for row in history[max(index - 1, 0) : index + 1] if "learning_rate" in row]
+    return max(ends, default=math.nan)
+
+
+def _rate(history: Sequence[Row], index: int, setting: Setting) -> str:
+    """The configured learning rate, and the highest of that epoch where a schedule has lowered it much."""
+    highest = _highest_rate(history, index)
+    if setting.learning_rate is None:
+        return f"learning_rate {highest:.3g}"
+    lowered = f", {highest:.3g} in this epoch" if index and highest < 0.5 * setting.learning_rate else ""
+    return f"learning_rate {setting.learning_rate:.3g}{lowered}"
+
+
+def _update_ratios(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
+    """Of the last epoch, but not the first, in which weights that start at zero must jump."""
+    if len(history) < 2:
+        return
+    row = history[-1]
+    # A schedule that ends near zero makes small steps on purpose.
+    rates = [_highest_rate(history, index) for index in range(len(history))]
+    share = rates[-1] / max(rates) if "learning_rate" in row else 1.0
+    layers = setting.layers if setting.measured is None else setting.measured
+    ratios = {layer: row[f"update_ratio/{layer}"] for layer in layers if f"update_ratio/{layer}" in row}
+    low, high = UPDATE_RATIOS
+    too_large = [layer for layer, ratio in ratios.items() if ratio > high]
+    too_small = [layer for layer, ratio in ratios.items() if 0 < ratio < low * share]
+    against_large: tuple[Remedy, ...] = ("smaller learning rate", "warm-up and cosine")
+    against_small: tuple[Remedy, ...] = ("larger learning rate",)
+    for problem, chosen, remedies in (
+        ("updates too large", too_large, against_large),
+        ("updates too small", too_small, against_small),
+    ):
+        if chosen:
+            worst = max(chosen, key=lambda layer: abs(math.log(ratios[layer])))
+            others = f", and {len(chosen) - 1} more layers like it" if len(chosen) > 1 else ""
+            evidence = f"each update changes the weights by {ratios[worst]:.2g} of their size, usual is 1e-3{others}"
+            yield Finding(problem, worst, evidence, remedies)
+
+
+def _instability(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
+    """The training loss, a mean over an epoch, far above guessing, or far above where it has been."""
+    best = math.inf
+    for index, row in enumerate(history):
+        loss = row["train_loss"]
+        # Outputs that start far from a regression's targets are no sign of it, as long as they come closer.
+        falling = loss < best and setting.classes is None
+        above_guessing = loss > 3 * setting.guessing and not falling
+        risen = loss > 1.3 * best and loss - best > 0.1 * setting.guessing
+        if not math.isfinite(loss) or above_guessing or risen:
+            before = f"after {best:.4g}" if risen else f"guessing gives {setting.guessing:.4g}"
+            yield Finding(
+                "learning rate at the edge of divergence",
+                None,
+                f"train_loss {loss:.4g} in epoch {int(row['epoch'])}, {before}, at {_rate(history, index, setting)}",
+                ("learning rate 3 to 10 times smaller", "clipping", "warm-up"),
+            )
+            return
+        best = min(best, loss)
+
+
+def _overfitting(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
+    row = history[-1]
+    if "val_loss" not in row or len(history) < 3:
+        return
+    best = min(each["val_loss"] for each in history)
+    gap = row.get("train_accuracy", 1.0) - row.get("val_accuracy", 0.0)
+    rose = row["val_loss"] > LOSS_RISE * best and row["train_loss"] < best and gap > GAP
+    learned = setting.classes is not None and row["train_accuracy"] >= LEARNED and gap > SMALLER_GAP
+    if rose or learned:
+        figures = [100 * row[f"{split}_accuracy"] for split in ("train", "val") if setting.classes]
+        accuracies = "accuracy {:.1f} % against {:.1f} %".format(*figures) if figures else ""
+        rise = f"val_loss rose from {best:.4g} to {row['val_loss']:.4g} while train_loss is {row['train_loss']:.4g}"
+        rest = "training examples are learned, so that no gradient is left to learn more from"
+        yield Finding(
+            "overfitting",
+            None,
+            "; ".join(part for part in (rise if rose else rest, accuracies) if part),
+            ("more data", "augmentation", "l2", "dropout", "smaller network", "early stopping"),
+        )
+    if setting.classes and len(history) >= 5:
+        chance = 1 / setting.classes
+        if row["val_accuracy"] < 1.5 * chance and row["train_accuracy"] > 3 * max(row["val_accuracy"], chance / 1.5):
+            yield Finding(
+                "learning by heart",
+                None,
+                f"train_accuracy {100 * row['train_accuracy']:.1f} %, but val_accuracy "
+                f"{100 * row['val_accuracy']:.1f} % is guessing ({100 * chance:.0f} %)",
+                ("labels that fit inputs",),
+            )
