@@ -68,7 +68,7 @@ class Lookahead(Averaging):
     """Every k steps, and after the last: a += (1 - d) (theta - a), then theta = a    (Zhang et al. 2019).
 
     The weights go on from their average. d = decay^k (step / total steps)^power makes the average slow only towards the
-    end (Jordan 2024); power 0 is the original, with decay^k for its 1 - alpha. In between, a stays.
+    end (Jordan 2024, "94% on CIFAR-10"); power 0 is the original, with decay^k for its 1 - alpha. In between, a stays.
     """
 
     name: ClassVar[str] = "lookahead"

@@ -27,10 +27,11 @@ NUMBERS_PER_PRODUCT = 40
 
 @dataclass(eq=False)
 class Muon(Optimizer):
-    """V = momentum V + G,   W -= rate orthogonal(G + momentum V)    for hidden weights W (n_in, K) (Jordan et al. 2024)
+    """V = momentum V + G,   W -= rate orthogonal(G + momentum V)    for hidden weights W (n_in, K)
 
-    The filters of a convolution are the columns of one such matrix, n_in = kernel^2 C. All else, biases and the last
-    matrix (the output layer), is trained as `sgd` with nesterov does, with the three settings that begin with sgd.
+    After Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks". The filters of a convolution
+    are the columns of one such matrix, n_in = kernel^2 C. All else, biases and the last matrix (the output layer), is
+    trained as `sgd` with nesterov does, with the three settings that begin with sgd.
 
     orthogonal(G) = P Q^T, from the singular values G = P S Q^T, leaves every direction but makes all of them equally
     long. Newton and Schulz's iteration gets close to that with products alone. From X = G / |G|, again and again,

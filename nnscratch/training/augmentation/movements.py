@@ -32,9 +32,10 @@ class Flip(Movement):
 
 @dataclass(frozen=True)
 class AlternatingFlip(Movement):
-    """Every image is flipped in every other epoch, half of them in the even ones (Jordan 2024, section 3.6).
+    """Every image is flipped in every other epoch, half of them in the even ones.
 
-    So two epochs show each image both ways, where random flips show half of them the same way twice in a row.
+    So two epochs show each image both ways, where random flips show half of them the same way twice in a row (Jordan
+    2024, "94% on CIFAR-10 in 3.29 seconds", section 3.6).
     """
 
     name: ClassVar[str] = "alternating_flip"
