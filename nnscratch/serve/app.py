@@ -32,7 +32,7 @@ from nnscratch.runs.loaded import LoadedRun
 from nnscratch.serve.batches import Answer, Batches, deliver
 from nnscratch.serve.description import describe
 from nnscratch.serve.inputs import is_quick, read_rows
-from nnscratch.serve.limits import Limits, Refusal
+from nnscratch.serve.limits import EarlyRefusal, Limits, Refusal
 from nnscratch.serve.network_process import ENDED, NetworkProcess
 from nnscratch.serve.openapi import openapi
 from nnscratch.serve.page import page, script, style
@@ -54,6 +54,8 @@ HEADERS_OF_PAGE = {
 }
 """What means something with a page alone."""
 TOP = 3
+DISCARDING = 2.0
+"""Seconds that the rest of a request which is refused may still come for."""
 SMALL_PIXELS = 1 << 16
 """Of pictures that the loop's thread reads itself."""
 
@@ -147,7 +149,7 @@ class Service:
 
     async def _receive(self, request: Request, body: bytearray) -> None:
         size, declared = self.limits.size, request.headers.get("content-length", "")
-        too_large = Refusal(413, f"more than {size:,} bytes, the most that is taken")
+        too_large = EarlyRefusal(413, f"more than {size:,} bytes, the most that is taken")
         if declared.isdecimal() and int(declared) > size:
             raise too_large
         async for piece in request.stream():
@@ -156,7 +158,7 @@ class Service:
             if len(body) > size:
                 raise too_large
             if self._memory > self.limits.memory:
-                raise Refusal(429, "too many large requests at one time; ask again in a second")
+                raise EarlyRefusal(429, "too many large requests at one time; ask again in a second")
 
     def _hand_over(self) -> None:
         """Reads what is quick of all that has arrived in one turn of the loop, and gives the readers the rest.
@@ -280,11 +282,28 @@ class Application(Starlette):
             response = await self.service.predict(request)
         except Refusal as error:
             response = await _refused(request, error)
+            if isinstance(error, EarlyRefusal):
+                await _send_to_who_is_sending(response, receive, send)
+                return
         except Exception as error:
             response = await _fault(request, error)
             await response(scope, receive, send)
             raise  # into the server's log
         await response(scope, receive, send)
+
+
+async def _send_to_who_is_sending(response: Response, receive: Receive, send: Send) -> None:
+    """The answer at once, and its end only when the rest of the request has come, or DISCARDING seconds later.
+
+    A connection that is closed while its client sends is reset: the answer would be lost on its way.
+    """
+    await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARDING):
+            while (await receive()).get("more_body"):
+                pass
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _fixed(path: str, text: str, media_type: str, headers: Mapping[str, str] | None = None) -> Route:

@@ -43,3 +43,7 @@ class Refusal(UserError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+class EarlyRefusal(Refusal):
+    """One while the request is still being sent."""

@@ -168,6 +168,17 @@ def test_a_body_that_is_too_large_is_413_before_it_is_sent_and_after(table_serve
         assert connection.recv(100).startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.parametrize("more", [{}, {"Connection": "close"}])
+def test_who_sends_a_body_that_is_too_large_to_its_end_gets_the_answer(
+    more: dict[str, str], table_server: Server
+) -> None:
+    for _ in range(3):
+        connection = http.client.HTTPConnection("127.0.0.1", table_server.port, timeout=30)
+        connection.request("POST", "/predict", bytes(24 << 20), more)
+        assert connection.getresponse().status == 413
+        connection.close()
+
+
 def test_a_client_that_offers_http_2_is_answered_as_any_other(table_server: Server) -> None:
     offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQ"}  # as Java does
     connection = http.client.HTTPConnection("127.0.0.1", table_server.port, timeout=30)
