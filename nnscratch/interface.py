@@ -50,7 +50,7 @@ def load(
         from nnscratch.runs.kept_plugins import import_plugins
 
         import_plugins(path)
-    return Model(load_run(path, checkpoint))
+    return TrainedRun(path).load(checkpoint)
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,22 @@ class TrainedRun:
 
     def load(self, checkpoint: str = "best") -> Model:
         """The trained network."""
-        return Model(load_run(self.path, checkpoint))
+        loaded = load_run(self.path, checkpoint)
+        if recorded := loaded.run.read_meta().plugins:
+            from nnscratch.runs.kept_plugins import require_as_trained
+
+            require_as_trained(loaded.run.path, recorded)
+        return Model(loaded)
 
     @property
     def history(self) -> list[dict[str, float]]:
         """A row for each epoch: train_loss, val_accuracy, learning_rate, ..."""
-        return RunDirectory(self.path).read_history()
+        return RunDirectory.open(self.path).read_history()
 
     @property
     def test(self) -> dict[str, float]:
         """test_loss and test_accuracy, or test_r2 and the like, of the best weights; empty without a test split."""
-        return RunDirectory(self.path).read_test()
+        return RunDirectory.open(self.path).read_test()
 
 
 def train(
@@ -103,10 +108,16 @@ def train(
     from nnscratch.config.overrides import override
     from nnscratch.experiment.train import train as train_config
     from nnscratch.host.display import Display
+    from nnscratch.host.machine import blas_threads_kept
 
     display = Display(json=quiet, quiet=quiet)  # results then go to standard error
     changes = [override(path, value) for key, given in overrides.items() for path, value in _flat(key, given)]
     if isinstance(config, Mapping):
+        if allow_plugins:
+            from nnscratch.config import plugins
+            from nnscratch.config.node import node_from_value
+
+            plugins.import_plugins(node_from_value(config, "config"), Path(), {})
         parsed = config_from_mapping(config, overrides=changes, tell=display.say)
     else:
         if allow_plugins:
@@ -116,7 +127,8 @@ def train(
         parsed = load_config(Path(config), changes, display.say)
     data = Path(data_dir or os.environ.get("NNSCRATCH_DATA_DIR") or DEFAULT_DATA)
     workplace = Workplace(data, Path(runs_dir), threads, plots)
-    return TrainedRun(train_config(parsed, workplace, display).run)
+    with blas_threads_kept():
+        return TrainedRun(train_config(parsed, workplace, display).run.absolute())
 
 
 def _flat(path: str, value: Any) -> list[tuple[str, Any]]:

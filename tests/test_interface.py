@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import doctest
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image
 
@@ -21,6 +24,7 @@ from nnscratch import interface
 from nnscratch.cli import main
 from nnscratch.datasets.sources.shapes import Shapes
 from nnscratch.errors import ConfigError, DataError, UsageError, UserError
+from nnscratch.host.machine import blas_libraries
 from nnscratch.nn.compute.buffers import Array
 from tests.notebook import answers as answers_of_cells
 
@@ -104,6 +108,41 @@ def test_rows_are_taken_as_arrays_lists_dicts_and_files(
     assert model.predict([]).shape == (0, 2)
 
 
+def test_columns_of_a_dataframe_are_taken_by_name(table_run: Path) -> None:
+    model = nnscratch.load(table_run)
+    rows = [[1.0, 2.0], [3.0, 4.5]]
+    expected, frame = model.predict(rows), pl.DataFrame(rows, ["a", "b"], orient="row")
+    np.testing.assert_array_equal(model.predict(frame), expected)
+    np.testing.assert_array_equal(model.predict(frame.select("b", pl.lit("x").alias("note"), "a")), expected)
+    np.testing.assert_array_equal(model.predict(frame.rename({"a": "0", "b": "1"})), expected)  # but counted
+    with pytest.raises(DataError, match="the table has no column 'a'"):
+        model.predict(frame.rename({"a": "z"}))
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(rows, columns=["a", "b"])
+    for given in (frame, frame[["b", "a"]], pandas.DataFrame(rows)):
+        np.testing.assert_array_equal(model.predict(given), expected)
+    np.testing.assert_allclose(model.predict(frame.iloc[1]), expected[1:], rtol=1e-6)
+
+
+def test_what_a_mask_hides_is_not_used(table_run: Path, shapes_run: Path, pictures: Array) -> None:
+    model = nnscratch.load(table_run)
+    masked = np.ma.masked_array([[1.0, 2.0], [3.0, 4.5]], [[False, False], [True, False]])
+    gap = [{"a": 1, "b": 2}, {"a": None, "b": 4.5}]
+    for given in (masked, list(masked)):
+        np.testing.assert_array_equal(model.predict(given), model.predict(gap))
+    assert not np.allclose(model.predict(masked)[1], model.predict(masked.data)[1])
+    np.testing.assert_array_equal(model.predict(masked[:1]), model.predict([[1.0, 2.0]]))
+    with pytest.raises(DataError, match="pictures have no gaps"):
+        nnscratch.load(shapes_run).predict(np.ma.masked_greater(pictures[:2], 200))
+
+
+def test_a_model_is_loaded_again_where_it_is_copied_or_sent(table_run: Path) -> None:
+    model, rows = nnscratch.load(table_run, "last"), [[1.0, 2.0], [3.0, 4.5]]
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert twin.loaded.checkpoint.name == "last.npz"
+        np.testing.assert_array_equal(twin.predict(rows), model.predict(rows))
+
+
 def test_moments_in_dicts_are_taken_as_python_and_numpy_have_them(tmp_path: Path) -> None:
     days = [f"2022-{1 + row % 12:02}-{1 + row % 28:02}" for row in range(60)]
     lines = [
@@ -122,6 +161,8 @@ def test_moments_in_dicts_are_taken_as_python_and_numpy_have_them(tmp_path: Path
     expected = model.probabilities(good)
     for day in (date(2022, 3, 4), datetime(2022, 3, 4), np.datetime64("2022-03-04"), np.str_("2022-03-04")):
         np.testing.assert_array_equal(model.probabilities(good | {"day": day, "hour": time(15, 20)}), expected)
+    nanoseconds = good | {"day": np.datetime64("2022-03-04", "ns"), "more": [1, 2], 5: b"not columns"}
+    np.testing.assert_array_equal(model.probabilities(nanoseconds), expected)
     for bad, message in (
         ({"day": "soon"}, "x: row 1: column 'day' is 'soon', not a date"),
         ({"hour": time(15, 20, 30)}, "x: row 1: column 'hour' is '15:20:30', not a date like %I:%M %p"),
@@ -142,6 +183,8 @@ def test_moments_in_dicts_are_taken_as_python_and_numpy_have_them(tmp_path: Path
         ([[1, 2, 3]], r"shape \(1, 3\) is neither one example \(2,\)"),
         ([["1", "2"]], "not of numbers"),
         ([[1, np.inf]], "not a finite number"),
+        ([{"a": 1, "b": 10**400}], "'b' is larger than any number here"),
+        ("", "the name is empty"),
         (3.5, "a float is no input"),
         (5, "an int is no input"),
     ],
@@ -181,6 +224,24 @@ def test_the_score_is_accuracy_by_name_or_number_and_r2_of_a_regression(
         sums.score(rows, np.zeros((3, 3)))
     with pytest.raises(UsageError, match="no probabilities"):
         sums.probabilities(rows)
+
+
+def test_labels_that_are_numbers_are_the_classes_of_these_names(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(90, 3)).astype(np.float32)
+    y = 1 + (x[:, 0] > 0) + (x[:, 1] > 0)
+    np.savez(tmp_path / "three.npz", x=x, y=y)
+    settings = {
+        "data": {"dataset": {"name": "npz", "task": "classification"}, "path": str(tmp_path / "three.npz")},
+        "model": {"hidden_layers": [8]}, "training": {"epochs": 3, "batch_size": 10},
+    }  # fmt: skip
+    model = nnscratch.train(settings, runs_dir=tmp_path, threads=1, plots=False, quiet=True).load()
+    assert model.classes == ("1", "2", "3")
+    few = y < 3
+    for t in (y[few], y[few].astype(float), y[few].astype(str), y[few].astype(object)):
+        assert model.score(x[few], t) == np.mean(model.predict(x[few]) == y[few].astype(str))
+    with pytest.raises(DataError, match="t holds '0'"):
+        model.score(x, y - 1)
 
 
 def test_a_picture_of_pillow_is_an_input_as_its_pixels_are(shapes_run: Path, pictures: Array) -> None:
@@ -243,6 +304,72 @@ def test_training_takes_overrides_of_sections(tmp_path: Path) -> None:
     assert 0 <= run.test["test_accuracy"] <= 1
     config = run.load()._loaded.config
     assert config.optimizer.fields["learning_rate"] == 3e-4
+
+
+def test_numbers_of_numpy_and_paths_are_values_like_any_other(tmp_path: Path) -> None:
+    before = [library["num_threads"] for library in blas_libraries()]
+    config = {"data": {"dataset": "shapes", "path": None}, "model": {"hidden_layers": np.array([4])}}
+    data: dict[str, Any] = {"data.dataset.train": np.int32(40), "data.dataset.test": np.int64(20)}
+    run = nnscratch.train(
+        config, runs_dir=tmp_path, threads=1, plots=False, quiet=True, name="numbers", seed=np.int64(3),
+        training={"epochs": np.int16(1)}, optimizer={"learning_rate": np.float32(0.5)}, **data,
+    )  # fmt: skip
+    read = run.load()._loaded.config
+    assert (read.seed, read.training.epochs, read.optimizer.fields["learning_rate"]) == (3, 1, 0.5)
+    assert [library["num_threads"] for library in blas_libraries()] == before
+    with pytest.raises(UserError, match="nowhere does not exist"):
+        nnscratch.train(config | {"data": {"dataset": "csv", "path": Path("nowhere")}}, runs_dir=tmp_path)
+    with pytest.raises(ConfigError, match="a function cannot stand in a config"):
+        nnscratch.train(config, runs_dir=tmp_path, name=print_nothing)
+
+
+def print_nothing() -> None:
+    """What is no value of a config."""
+
+
+def test_a_run_has_its_results_wherever_one_stands_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = nnscratch.train(ROOT / "configs" / "smoke.yaml", training={"epochs": 1}, threads=1, plots=False, quiet=True)
+    monkeypatch.chdir(ROOT)
+    assert len(run.history) == 1
+    with pytest.raises(UserError, match="is not a run"):
+        _ = nnscratch.TrainedRun(tmp_path / "nothing").history
+
+
+PLUGIN = """from dataclasses import dataclass
+from typing import ClassVar
+import numpy as np
+from nnscratch.nn.layers.activations import Activation
+
+@dataclass(eq=False)
+class Bent(Activation):
+    name: ClassVar[str] = "bent"
+    def function(self, x, y): np.multiply(x, FACTOR, out=y)
+    def derivative(self, x, dydx): dydx[...] = FACTOR
+"""
+
+
+def test_a_run_computes_with_the_version_of_a_plugin_that_it_was_trained_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = {
+        "plugins": ["bent.py"], "data": {"dataset": {"name": "moons", "train": 40, "test": 20}},
+        "model": {"hidden_layers": [4], "activation": "bent"}, "training": {"epochs": 1},
+    }  # fmt: skip
+    runs, found = [], []
+    x = np.array([[0.5, 0.2], [-1.0, 1.0]])
+    for factor in ("3.0", "-0.5", "3.0"):
+        (tmp_path / "bent.py").write_text(PLUGIN.replace("FACTOR", factor))
+        run = nnscratch.train(config, allow_plugins=True, threads=1, plots=False, quiet=True)
+        assert (run.path / "plugins" / "bent.py").read_text() == PLUGIN.replace("FACTOR", factor)
+        runs.append(run.path)
+        found.append(run.load().probabilities(x))
+    np.testing.assert_array_equal(found[0], found[2])
+    with pytest.raises(UserError, match=r"was trained with another bent\.py"):
+        nnscratch.load(runs[1])
+    np.testing.assert_array_equal(nnscratch.load(runs[1], allow_plugins=True).probabilities(x), found[1])
+    np.testing.assert_array_equal(nnscratch.load(runs[0], allow_plugins=True).probabilities(x), found[0])
 
 
 def test_a_misspelled_override_trains_nothing(tmp_path: Path) -> None:

@@ -35,7 +35,10 @@ def as_user_error(error: BaseException) -> UserError:
 
 def refuse_single_dashes(words: Sequence[str]) -> None:
     """Raises UsageError for `-epochs 3`, which would be taken for single letters: one of them is -h, for help."""
-    for word in words[: words.index("--") if "--" in words else None]:
+    known = words[: words.index("--") if "--" in words else None]
+    for before, word in zip(["", *known], known, strict=False):
+        if before.startswith("--") and "=" not in before:
+            continue  # it may be what that option takes
         if re.fullmatch(r"-[a-np-z][a-z-]+", word) and not set(word) <= {"-", "q", "v"}:
             raise UsageError(f"no such option: {word}; did you mean -{word}?")
 

@@ -27,7 +27,7 @@ from nnscratch.training.augmentation.changes import Mixup
 from nnscratch.training.examples import Examples
 from nnscratch.training.metrics.known import LOGGED, metric_of
 from nnscratch.training.metrics.metric import Metric
-from nnscratch.training.recipe import Recipe
+from nnscratch.training.recipe import Recipe, prepare_loss
 from nnscratch.training.scaling import Affine, fit_targets
 from nnscratch.training.trainer import Trainer
 
@@ -157,7 +157,7 @@ def build_recipe(config: Config, dataset: Dataset, splits: Splits) -> Recipe:
     training = config.training
     loss = config.loss.build()
     try:
-        loss.prepare(splits.train.targets[splits.train.rows], dataset.outputs, splits.train.own_weights())
+        prepare_loss(loss, splits.train, dataset.outputs)
     except SettingError as error:
         raise ConfigError([config.problem(f"loss.{error.field}", error.reason)], error.hint) from None
     return Recipe(

@@ -216,6 +216,8 @@ def _config(
     if problems or config is None:
         raise ConfigError(in_order(problems))
     config._written = Written(root)
+    if config.model.layers is None and config.model.activation is None:
+        notes = [*notes, "model.activation is empty: no activation; leave it out for relu, or say identity to mean it"]
     if tell is not None:
         for note in notes:
             tell(note)

@@ -37,9 +37,6 @@ def _model(root: Node) -> Iterator[Problem]:
         message = "needs hidden_layers (a list of widths, [] for a linear model) or layers (a list of layers)"
         yield (model.key or model.place).problem(("model",), message)
     if layers is None:
-        if (gap := model.child("activation")) is not None and gap.content is None:
-            message = "is empty: leave the line out for relu, or say identity for none"
-            yield _at_key(gap, ("model", "activation"), message)
         return
     place = layers.key or layers.place
     where = f" (line {place.line})" if place.line is not None else f" ({place.source})"

@@ -214,7 +214,9 @@ def _explain(error: yaml.MarkedYAMLError) -> tuple[str, yaml.Mark | None]:
     if "mapping values are not allowed" in problem:
         return "a second ': ' in one line; is the indentation right, or does a text need quotes?", noticed
     if "<block end>" in problem and noticed is not None:
-        said = f"this line is indented by {noticed.column} spaces, as none above that it could belong to"
+        if noticed.buffer is not None and noticed.buffer[: noticed.pointer].rpartition("\n")[2].strip():
+            return "text behind a closed quote or bracket; a text with quotes in it needs others around it", noticed
+        said = f"this line is indented by {noticed.column}, as none above that it could belong to"
         return f"{said}: the fields of a section, and the items of a list, stand equally far in", noticed
     if "could not find expected ':'" in problem:
         return "a key without a colon and a space behind it", begun

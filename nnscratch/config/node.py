@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -71,6 +72,7 @@ def node_from_value(value: object, source: str) -> Node:
     problems: list[Problem] = []
 
     def convert(item: object, path: KeyPath) -> Node:
+        item = plain_value(item)
         if len(path) > MAXIMUM_DEPTH:
             problems.append(place.problem(path[:3], f"is nested more than {MAXIMUM_DEPTH} levels deep"))
         elif isinstance(item, Mapping):
@@ -90,6 +92,13 @@ def node_from_value(value: object, source: str) -> Node:
     if problems:
         raise ConfigError(problems)
     return root
+
+
+def plain_value(value: object) -> object:
+    """NumPy's numbers and arrays as Python's, and paths as text; all else as it is."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 def unusable(value: Scalar) -> str | None:

@@ -18,7 +18,6 @@ from pathlib import Path
 from types import ModuleType
 
 from nnscratch.component import Component
-from nnscratch.config.document import read_yaml
 from nnscratch.config.node import Node
 from nnscratch.errors import ConfigError, UserError, cause
 
@@ -58,21 +57,22 @@ class Plugin:
             raise UserError(f"cannot read the plugin {path}: {cause(error)}") from None
 
 
-def import_plugins(config: Path, recorded: Mapping[str, str]) -> None:
-    """Runs the plugins that a config names, whose components are then known to this process.
+def import_plugins(root: Node, folder: Path, recorded: Mapping[str, str]) -> None:
+    """Runs the plugins that a config names, below that folder, whose components are then known to this process.
 
     `recorded` has the SHA-256 of those that a run was trained with, by the file's name. Called only when the user has
     allowed it. Raises UserError when a file is missing, fails, defines nothing or a name that is taken, or is another.
     """
-    for node in _entries(read_yaml(config).root):
-        plugin = Plugin.read(config.parent / str(node.content))
+    for node in _entries(root):
+        plugin = Plugin.read(folder / str(node.content))
         expected = recorded.get(plugin.path.name)
         if expected is not None and expected != plugin.digest:
             raise UserError(
                 f"{plugin.path} is not the file that the run was trained with: it has changed since",
                 "put it back, or train again",
             )
-        if not plugin.is_imported:
+        if not plugin.is_imported or imported_plugin(plugin.path.name)[1] != plugin.digest:
+            sys.modules.pop(plugin.module_name, None)  # of components of one name, the one defined last counts
             _import(plugin)
 
 

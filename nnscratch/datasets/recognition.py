@@ -36,7 +36,7 @@ def recognize(path: Path) -> tuple[str, Path]:
         return ("npz" if path.suffix.lower() in ARRAYS else "csv"), path
     inside = sorted(each for each in path.iterdir() if each.is_file() and not each.name.startswith("."))
     tables = [each for each in inside if _has_suffix(each, TABLES)]
-    with_pictures = [each for each in subfolders(path) if _holds_pictures(each)]
+    with_pictures = list(islice(filter(_holds_pictures, subfolders(path)), 2))
     of_training = next((each for each in tables if each.name.partition(".")[0].lower() == "train"), None)
     if of_training is not None and len(with_pictures) > 1:
         raise DataError(
@@ -64,7 +64,10 @@ def _has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:
 
 
 def _holds_pictures(folder: Path) -> bool:
-    return any(not reason and is_picture(file) for file, reason in islice(walk(folder), MOST_FILES))
+    try:
+        return any(not reason and is_picture(file) for file, reason in islice(walk(folder), MOST_FILES))
+    except OSError:  # a folder that may not be looked into
+        return False
 
 
 def _refuse_other_formats(path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,15 @@ def set_blas_threads(threads: int) -> None:
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(limits=threads, user_api="blas")
+
+
+@contextmanager
+def blas_threads_kept() -> Iterator[None]:
+    """Afterwards a matrix product uses as many threads as before: those of whoever called are none of our business."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=None, user_api="blas"):
+        yield
 
 
 def share_threads(network: Network, threads: int) -> Workers:

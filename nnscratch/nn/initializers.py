@@ -25,6 +25,9 @@ class Initializer(Component):
 
     kind: ClassVar[str] = "initializer"
 
+    starts_parts: ClassVar[bool] = False
+    """Whether parts of an array, such as the groups of a convolution, each start as if it were alone."""
+
     def values(self, shape: Shape, fans: tuple[int, int], rng: np.random.Generator) -> Array:
         """An array of that shape in float64; fans are (n_in, n_out), the inputs and outputs of one unit."""
         raise NotImplementedError
@@ -132,6 +135,7 @@ class Dirac(Initializer):
     """
 
     name: ClassVar[str] = "dirac"
+    starts_parts: ClassVar[bool] = True
     equations: ClassVar[Mapping[str, str]] = {"W_ijck": "(i == i_centre) * (j == j_centre) * (c == k)"}
 
     def values(self, shape: Shape, fans: tuple[int, int], rng: np.random.Generator) -> Array:

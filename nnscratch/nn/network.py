@@ -107,12 +107,17 @@ class Network(Chain):
 
     def copy(self) -> Network:
         """A network of its own with the same numbers: whatever is done to it leaves this one as it is."""
-        twin = deepcopy(self)
+        return deepcopy(self)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Network:
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        twin.__dict__.update(deepcopy(self.__dict__, memo))
         if self.is_initialized:
             twin.parameters.allocate(self.dtype)
             np.copyto(twin.parameters.values, self.parameters.values)
             np.copyto(twin.parameters.gradient, self.parameters.gradient)
-            twin._bind()
+            twin._bind()  # a layer's arrays are views of the parameters', which copies are not
         return twin
 
     def use_workers(self, workers: Workers) -> None:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from nnscratch.errors import UserError
 from nnscratch.nn.compute.buffers import Array, Shape
+from nnscratch.nn.contract import broken, is_array
 from nnscratch.nn.initializers import He, Initializer
 from nnscratch.nn.random_streams import RandomStreams
 
@@ -64,10 +65,14 @@ class Declaration:
         return math.prod(self.shape)
 
     def start(self, rng: np.random.Generator) -> Array:
-        """The starting values: every part of the last axis by itself."""
-        shape = (*self.shape[:-1], self.shape[-1] // self.parts)
-        values = [self.initializer.values(shape, self.fans, rng) for _ in range(self.parts)]
-        return np.concatenate(values, axis=-1) if self.parts > 1 else values[0]
+        """The starting values: every part of the last axis by itself, where that makes a difference."""
+        parts = self.parts if self.initializer.starts_parts else 1
+        shape = (*self.shape[:-1], self.shape[-1] // parts) if parts > 1 else self.shape
+        values = [self.initializer.values(shape, self.fans, rng) for _ in range(parts)]
+        for value in values:
+            if not is_array(value, shape):
+                raise broken(type(self.initializer).values, value, f"an array of shape {shape}")
+        return np.concatenate(values, axis=-1) if parts > 1 else values[0]
 
 
 class Parameters:

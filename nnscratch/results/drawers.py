@@ -9,8 +9,8 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
@@ -20,6 +20,7 @@ from nnscratch.host.python_process import module_command
 from nnscratch.report.style import new_figure, own_looks
 
 SIZE = 8  # bytes of a number
+READY = b"\x01"
 
 
 @dataclass(frozen=True)
@@ -33,20 +34,9 @@ class Job:
         """The picture: the files of a run are written by the run alone."""
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / f"picture{self.suffix}"
-            with own_looks(), _rare_collections():
+            with own_looks():
                 self.draw(path=path)
             return path.read_bytes()
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Inside, circles of objects are looked for more rarely, which saves 7 % of a picture's time."""
-    before = gc.get_threshold()
-    gc.set_threshold(20_000, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 class Drawers:
@@ -58,6 +48,7 @@ class Drawers:
     def __init__(self, number: int | None = None) -> None:
         self._number = min(cpu.usable_threads(), 2) if number is None else number
         self._other: subprocess.Popen[bytes] | None = None
+        self._is_ready = False
 
     def __enter__(self) -> Self:
         if self._number > 1:
@@ -92,6 +83,8 @@ class Drawers:
                     pictures[index] = job.drawn()
         finally:
             left.clear()
+            if self._other is not None and not self._is_ready:  # it is not waited for
+                self._other.terminate()
             other.join()
         return [pictures[index] for index in range(len(jobs))]
 
@@ -101,7 +94,8 @@ class Drawers:
             return
         assert self._other.stdin is not None
         assert self._other.stdout is not None
-        while left:
+        self._is_ready = self._other.stdout.read(1) == READY  # until then this process draws on
+        while left and self._is_ready:
             index, job = left.pop()
             try:
                 pickle.dump(job, self._other.stdin)
@@ -118,8 +112,11 @@ class Drawers:
 
 def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     """Draws the jobs that come, until there are no more or one fails: the size of each picture, then the picture."""
+    gc.set_threshold(20_000)  # looking for circles of objects more rarely saves 7 % of a picture's time
     with own_looks():
-        new_figure(1)  # matplotlib is loaded while the first job is made
+        new_figure(1)  # loads matplotlib
+    answers.write(READY)
+    answers.flush()
     while True:
         try:
             job: Any = pickle.load(requests)  # written by the process that started this one

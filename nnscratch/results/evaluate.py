@@ -40,7 +40,7 @@ from nnscratch.training.batches import Batches
 from nnscratch.training.evaluation import Score, evaluate, require_finite
 from nnscratch.training.examples import Examples
 from nnscratch.training.metrics.probabilities import ExpectedCalibrationError
-from nnscratch.training.recipe import evaluation_batch_size
+from nnscratch.training.recipe import evaluation_batch_size, prepare_loss
 from nnscratch.training.scaling import scale_targets
 
 SPLITS = ("test", "val", "train")
@@ -149,7 +149,7 @@ def evaluate_other(
     labelled = read_labelled(loaded, path, by)
     groups = None if by is None or labelled.cells is None else Groups.by(by, labelled.cells)
     loss = loaded.config.loss.build()
-    loss.prepare(labelled.examples.targets, loaded.outputs, labelled.examples.own_weights())
+    prepare_loss(loss, labelled.examples, loaded.outputs)
     score, outputs = _outputs(loaded, labelled.examples, loss, communicator)
     subject = subject_of(loaded.run, path)
     evaluation = evaluation_of(loaded, subject, labelled.examples, score, outputs, decision, groups)

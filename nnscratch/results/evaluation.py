@@ -126,7 +126,11 @@ class Evaluation:
         head = f"{self.run}, {self.checkpoint.name} (epoch {self.epoch}), {on}:"
         size = f"{count(self.score.examples)} examples, loss {decimal(self.score.loss)}"
         opening = f"{head} {size}" if len(head) + len(size) < 80 else f"{head}\n{size}"
-        written = f"written to {self.folder}" if self.failure is None else "nothing of this was written down"
+        written = (
+            f"written to {self.folder}"
+            if self.failure is None
+            else f"not all of this could be written to {self.folder}"
+        )
         return "\n".join([*filter(None, [opening, *said]), "", *parts, written])
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import date, datetime, time
+from decimal import Decimal
 from numbers import Real
 from pathlib import Path
 from threading import Lock
@@ -19,7 +20,7 @@ from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.network import Network
 from nnscratch.results.prediction_inputs import as_rows, items, stored_rows
 from nnscratch.results.prediction_tables import record_items
-from nnscratch.runs.loaded import LoadedRun
+from nnscratch.runs.loaded import LoadedRun, load_run
 from nnscratch.training.evaluation import require_finite
 from nnscratch.training.metrics.regression import R2
 
@@ -34,8 +35,8 @@ class Model:
     """A run's network with the run's own scaling and class names. Safe to call from several threads.
 
     `x` is what `nnscratch predict` takes: paths of pictures, folders, CSV, NPY and NPZ files (`"cat.png"`, or several
-    in a list); a uint8 array of pictures (N, H, W, C); rows of numbers, as an array or lists; a dict for each row, by
-    the columns' names. One example alone is a batch of one: every answer has a row for each example.
+    in a list); a uint8 array of pictures (N, H, W, C); rows of numbers, as an array or lists; a dict for each row, or
+    a DataFrame, by the columns' names. One example alone is a batch of one: every answer has a row for each example.
 
     Every result is an array of its own. Raises UserError for inputs that the network cannot take.
     """
@@ -44,6 +45,10 @@ class Model:
         self._loaded = loaded
         self._lock = Lock()  # the network writes into buffers of its own
         self._labels = None if loaded.classes is None else np.array(loaded.classes)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, here or in another process, is loaded from the same checkpoint."""
+        return _loaded_again, (self._loaded.run.path.absolute(), str(self._loaded.checkpoint.absolute()))
 
     def __repr__(self) -> str:
         return f"<Model of {self._loaded.run.path}, epoch {self._loaded.epoch}>"
@@ -98,21 +103,12 @@ class Model:
     def score(self, x: Inputs, t: Any) -> float:
         """The share of right answers, for t the classes by name or number (N,); of a regression R^2, for t (N, K).
 
+        A number is the class of that name where all names are numbers, else the place in `classes`, from 0.
+
         R^2 is the mean over the targets, as scikit-learn's, of those that are not constant in t; NaN where all are.
         """
         predicted, t = self.predict(x), np.asarray(t)
-        if t.dtype.kind == "f" and self.classes is not None and np.all(t == np.rint(t)):
-            t = t.astype(np.int64)
-        if self.classes is None:
-            t = t[:, np.newaxis] if t.ndim == 1 else t
-        elif t.dtype.kind in "iu":
-            if t.size and not 0 <= t.min() <= t.max() < len(self.classes):
-                raise DataError(
-                    f"t holds numbers from {t.min()} to {t.max()}, but there are {len(self.classes)} classes"
-                )
-            t = np.array(self.classes)[t]
-        elif unknown := sorted(set(t.ravel().tolist()) - set(self.classes), key=str):
-            raise DataError(f"t holds {unknown[0]!r}{did_you_mean(str(unknown[0]), self.classes)}, which is no class")
+        t = (t[:, np.newaxis] if t.ndim == 1 else t) if self.classes is None else _as_names(t, self.classes)
         if t.shape != predicted.shape:
             each = f" of {predicted.shape[1]} numbers" if self.classes is None and predicted.shape[1] > 1 else ""
             raise DataError(f"t has shape {t.shape}, but there are {len(predicted)} examples{each}")
@@ -141,6 +137,13 @@ class Model:
     def stored(self, x: Inputs) -> Array:
         """The inputs as the data is stored: uint8 pixels (N, H, W, C), or float32 features (N, D)."""
         loaded = self._loaded
+        is_frame = hasattr(type(x), "columns") and hasattr(type(x), "__array__")
+        if is_frame and self.feature_names is not None:
+            return self._frame(x)
+        if not is_frame and self.feature_names is not None and hasattr(x, "index") and hasattr(x, "to_dict"):  # a row
+            x = x.to_dict()
+        if isinstance(x, np.ma.MaskedArray):
+            x = self._unmasked(x)
         if isinstance(x, np.ndarray) or hasattr(x, "__array_interface__"):  # which a picture of Pillow has
             return self._array(np.asarray(x))
         if isinstance(x, str | os.PathLike):
@@ -152,6 +155,8 @@ class Model:
             article = "an" if kind[0].lower() in "aeiou" else "a"
             raise UsageError(f"{article} {kind} is no input", "give paths, an array, rows of numbers, or dicts")
         values = x if hasattr(x, "__array__") else list(x)
+        if isinstance(values, list) and any(isinstance(each, np.ma.MaskedArray) for each in values):
+            return self.stored(np.ma.stack(values))
         if isinstance(values, list) and values and all(isinstance(each, Mapping) for each in values):
             return self._rows(values)
         if isinstance(values, list) and values and all(isinstance(each, str | os.PathLike) for each in values):
@@ -162,6 +167,27 @@ class Model:
             return self._array(np.asarray(values))
         except ValueError:  # rows of different lengths
             raise DataError("x: its rows do not have the same number of values") from None
+        except (TypeError, RuntimeError) as error:  # as a tensor that NumPy has no type for, or one with a gradient
+            raise DataError(f"x: no array can be made of a {type(x).__name__}: {error}") from None
+
+    def _unmasked(self, x: np.ma.MaskedArray[Any, Any]) -> Array:
+        """What a mask hides is a gap, which pictures have none of."""
+        if self._loaded.takes_images and np.ma.getmaskarray(x).any():
+            raise DataError("x: pixels are masked, and pictures have no gaps", "fill them in: x.filled(0)")
+        values = np.ma.asarray(x) if self._loaded.takes_images else np.ma.asarray(x.astype(np.float64))
+        return np.ma.filled(values, 0 if self._loaded.takes_images else np.nan)
+
+    def _frame(self, frame: Any) -> Array:
+        """A DataFrame of pandas or Polars, its columns by name; by position where they are but counted."""
+        names, has = self.feature_names or (), [str(each) for each in frame.columns]
+        if has == [str(number) for number in range(len(names))] and not set(has) & set(names):
+            return self._array(np.asarray(frame))
+        missing = [name for name in names if name not in has]
+        if missing:
+            raise DataError(f"x: the table has no column {missing[0]!r}{did_you_mean(missing[0], has)}")
+        used = frame[list(names)]
+        rows = used.to_dicts() if hasattr(used, "to_dicts") else used.to_dict("records")
+        return self._rows(rows)
 
     def _array(self, x: Array) -> Array:
         loaded = self._loaded
@@ -174,7 +200,8 @@ class Model:
 
     def _files(self, paths: Iterable[str | os.PathLike[str]]) -> Array:
         # An absolute path: a file may be called `-`, which stands for standard input elsewhere.
-        found = list(items(self._loaded, [str(Path(os.path.abspath(each))) for each in paths], ()))
+        texts = [os.fspath(each) and os.path.abspath(each) for each in paths]
+        found = list(items(self._loaded, texts, ()))
         stored = np.empty((len(found), *self.input_shape), np.uint8 if self._loaded.takes_images else np.float32)
         for row, item in enumerate(found):
             stored[row] = item.read()
@@ -191,10 +218,13 @@ class Model:
             for column, name in enumerate(names):
                 if name not in row:
                     raise DataError(f"x: row {number} has no {name!r}{did_you_mean(name, map(str, row))}")
-                cell = np.nan if row[name] is None else row[name]
-                if not isinstance(cell, Real):
+                cell = np.nan if _is_gap(row[name]) else row[name]
+                if not isinstance(cell, Real | Decimal | np.bool_):
                     raise DataError(f"x: row {number}: {name!r} is {cell!r:.40}, not a number")
-                values[number, column] = float(cell)
+                try:
+                    values[number, column] = float(cell)
+                except OverflowError:
+                    raise DataError(f"x: row {number}: {name!r} is larger than any number here") from None
         return stored_rows(self._loaded, values, "x")
 
     def _records(self, rows: list[Mapping[str, Any]]) -> Array:
@@ -202,7 +232,11 @@ class Model:
         columns = self._loaded.encoding.columns if self._loaded.encoding is not None else ()
         formats = {column.name: column.format for column in columns if isinstance(column, Date)}
         plain = [
-            {name: _plain(cell, number, name, formats.get(name, "")) for name, cell in row.items()}
+            {
+                column.name: _plain(row[column.name], number, column.name, formats.get(column.name, ""))
+                for column in columns
+                if column.name in row
+            }
             for number, row in enumerate(rows)
         ]
         stored = np.empty((len(rows), *self.input_shape), np.float32)
@@ -214,9 +248,42 @@ class Model:
         return stored
 
 
+def _loaded_again(run: Path, checkpoint: str) -> Model:
+    return Model(load_run(run, checkpoint))
+
+
+def _as_names(t: Array, classes: tuple[str, ...]) -> Array:
+    """Labels (N,) by name, from names or numbers. Raises DataError for what is no class."""
+    if t.dtype.kind == "O":
+        t = np.asarray(t.tolist())
+    if t.dtype.kind == "f" and np.all(t == np.rint(t)):
+        t = t.astype(np.int64)
+    if t.dtype.kind == "b" and not set(classes) <= {"True", "False"}:
+        t = t.astype(np.int64)
+    if t.dtype.kind in "iu" and not all(name.removeprefix("-").isdecimal() for name in classes):
+        if t.size and not 0 <= t.min() <= t.max() < len(classes):
+            raise DataError(f"t holds numbers from {t.min()} to {t.max()}, but there are {len(classes)} classes")
+        return np.array(classes)[t]
+    named = t.astype(str) if t.dtype.kind in "iub" else t
+    if unknown := sorted(set(named.ravel().tolist()) - set(classes), key=str):
+        raise DataError(f"t holds {unknown[0]!r}{did_you_mean(str(unknown[0]), classes)}, which is no class")
+    return named
+
+
+def _is_gap(cell: Any) -> bool:
+    """None, and what pandas has in its place."""
+    return cell is None or type(cell).__name__ in ("NAType", "NaTType") or (isinstance(cell, float) and cell != cell)
+
+
 def _plain(cell: Any, number: int, name: str, format: str) -> str | float | bool | None:
     """A cell of a dict as JSON has it: NumPy's numbers as Python's, dates in ISO's notation, times as their column."""
+    if isinstance(cell, np.datetime64):
+        cell = cell.astype("datetime64[us]")  # of nanoseconds Python has but a number
     value = cell.item() if isinstance(cell, np.generic) else cell
+    if _is_gap(value):
+        return None
+    if isinstance(value, Decimal):
+        return float(value)
     if isinstance(value, time) and format:
         written = value.strftime(format)
         with suppress(ValueError):  # a notation that Python does not know

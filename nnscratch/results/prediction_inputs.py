@@ -31,7 +31,7 @@ from nnscratch.runs.loaded import LoadedRun
 
 JSON_LINES = 256
 """Objects of standard input that are read at once."""
-LIST_OF_OBJECTS = re.compile(r"\s*\[\s*(\{|$)")
+LIST_OF_OBJECTS = re.compile("\ufeff?\\s*\\[\\s*(\\{|\\]\\s*$|$)")
 """How standard input begins that is a JSON list of objects, in one line or in many."""
 ARRAY_SUFFIXES = (".npy", ".npz")
 SPLITS_OF_ARRAYS = ("test", "train", "val")
@@ -137,11 +137,14 @@ def _is_table(loaded: LoadedRun, path: Path) -> bool:
 
 
 def _folder_items(loaded: LoadedRun, folder: Path, keep: Sequence[str]) -> Iterator[Item]:
-    """Every file of a kind that can be predicted, below the folder."""
+    """Every file of a kind that can be predicted, below the folder; beside pictures no tables, which list them."""
+    found = [each for each in walk(folder) if each[1] not in (HIDDEN, SEEN)]
     suffixes = (*ARRAY_SUFFIXES, *(SUFFIXES if loaded.takes_images else TABLE_SUFFIXES))
+    if not any(file.name.lower().endswith(suffixes) for file, _ in found):
+        suffixes = TABLE_SUFFIXES
     is_empty = True
-    for file, reason in walk(folder):
-        if reason in (HIDDEN, SEEN) or not file.name.lower().endswith(suffixes):
+    for file, reason in found:
+        if not file.name.lower().endswith(suffixes):
             continue
         is_empty = False
         if reason:  # a pipe would be waited for

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from nnscratch.config import plugins
 from nnscratch.config.config import Config
+from nnscratch.config.document import read_yaml
+from nnscratch.errors import UserError
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.layout import PLUGINS
 from nnscratch.runs.names import folder_of
@@ -18,7 +21,17 @@ def import_plugins(path: Path) -> None:
     """
     folder = folder_of(path)
     config = RunDirectory(folder).config if folder.is_dir() else path
-    plugins.import_plugins(config, RunDirectory(config.parent).read_meta().plugins or {})
+    plugins.import_plugins(read_yaml(config).root, config.parent, RunDirectory(config.parent).read_meta().plugins or {})
+
+
+def require_as_trained(run: Path, recorded: Mapping[str, str]) -> None:
+    """Raises UserError where this process has imported another version of a run's plugin since: that would compute."""
+    for name, digest in recorded.items():
+        if plugins.imported_plugin(name)[1] != digest:
+            raise UserError(
+                f"{run} was trained with another {name} than the one that this process imported last",
+                "load it with allow_plugins=True, which imports its own",
+            )
 
 
 def keep_plugins(run: RunDirectory, config: Config) -> tuple[Config, dict[str, str]]:

@@ -68,7 +68,12 @@ class LoadedRun:
     @cached_property
     def is_of_arrays(self) -> bool:
         """Whether its pictures were numbers of an array, all in the same unit; else each was a file of its own."""
-        return self.config.data.dataset.name == "npz"
+        from nnscratch.config.document import parse_yaml
+
+        with suppress(UserError):  # whatever else may be wrong with the config: the network is used without it
+            node, depth = parse_yaml(self.config_text, "config").root.nearest(("data", "dataset", "name"))
+            return depth > 1 and node.content == "npz"
+        return False
 
     @property
     def white_of_files(self) -> float | None:

@@ -52,7 +52,7 @@ def read_own_data(
 
     Raises DataError for what cannot be read, UsageError for a target where there is none, ConfigError for a field.
     """
-    named = [each.partition("=")[2] for each in changes if each.startswith("data.dataset.name=")]
+    named = [each.partition("=")[2].strip("'\"") for each in changes if each.startswith("data.dataset.name=")]
     source, place = (named[-1], path) if named else recognize(path)
     if target and source != "csv":
         raise UsageError(f"--target names a column of a table, and {place} is read as {source}")

@@ -25,7 +25,6 @@ COUNT = Number(least=1, whole=True)
 MOST_COMBINATIONS = 1_000_000
 
 METHODS = ("grid", "random", "bayes")
-METRICS = ("train_loss", "train_accuracy", *monitorable())
 
 _DIRECTIONS = {"maximize": "rise", "minimize": "fall"}
 
@@ -76,12 +75,12 @@ class _Reader:
                 message = f"unknown field{did_you_mean(key[:60], KEYS)} (allowed: {', '.join(KEYS)})"
                 self._wrong((node.key or node.place).problem(key, message))
         method = self._one_of(root, "method", METHODS)
+        command = parse_command(root, self.problems, self.allow_plugins)  # then plugins are known
         metric = self._metric()
         warnings: list[str] = []
         parameters = read_parameters(root, self.problems, warnings)
         early_terminate = self._hyperband()
         run_cap = count if count is not None else self._count(root, "run_cap")
-        command = parse_command(root, self.problems, self.allow_plugins)
         name = self._text(root, "name")
         name = folder_name(self.path.stem, "sweep") if name is None else name
         if not is_folder_name(name):
@@ -125,7 +124,7 @@ class _Reader:
             "impute_while_running": "leave it out: running trials are taken into account",
         }):  # fmt: skip
             return None
-        name = self._one_of(node, "name", METRICS, "metric.")
+        name = self._one_of(node, "name", ("train_loss", "train_accuracy", *monitorable()), "metric.")
         goal = self._one_of(node, "goal", ("maximize", "minimize"), "metric.") if node.child("goal") else "minimize"
         target = self._number(node, "target", Number(), "metric.")
         if name is None or goal is None:

@@ -44,7 +44,7 @@ def write_explanation(
 ) -> Told:
     """Writes the files that are wanted; UserError when another file than an explanation is there."""
     if graph is not None and graph.suffix.lower() != ".svg":
-        raise UsageError(f"--graph {graph}: the graph is drawn as SVG", f"for example {graph.with_suffix('.svg')}")
+        raise UsageError(f"--graph {graph}: the graph is drawn as SVG", "its name ends in .svg")
     files = []
     for path, form in ((html, as_html), (markdown, as_markdown), (graph, as_svg)):
         if path is not None:

@@ -16,6 +16,7 @@ import numpy as np
 from nnscratch.component import Component, setting
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
+from nnscratch.nn.contract import broken
 from nnscratch.nn.equations import Equation
 from nnscratch.nn.parameters import Group, Parameters, Segment
 from nnscratch.training.chunks import CHUNK, Chunk, part_of, pieces_of
@@ -82,7 +83,9 @@ class Optimizer(Component):
             if l2 and chunk.group.decay:
                 np.multiply(chunk.theta, l2, out=s)
                 np.add(chunk.g, s, out=chunk.g)
-            self.update(chunk, self.rate * factor * chunk.group.learning_rate_scale, s)
+            given: object = self.update(chunk, self.rate * factor * chunk.group.learning_rate_scale, s)  # type: ignore[func-returns-value]  # of others it may
+            if given is not None:
+                raise broken(type(self).update, given, "None: it writes the new theta into chunk.theta")
 
         self.workers.run(update, self.chunks)
 

@@ -10,6 +10,7 @@ from nnscratch.nn.losses import Loss
 from nnscratch.nn.regularization import L2
 from nnscratch.training.augmentation.augmentation import Augmentation
 from nnscratch.training.averaging import Averaging
+from nnscratch.training.examples import Examples
 from nnscratch.training.measurements import clip_by_norm, clip_by_value
 from nnscratch.training.metrics.metric import Metric
 from nnscratch.training.optimizers import Optimizer
@@ -56,3 +57,9 @@ class Recipe:
 def evaluation_batch_size(batch_size: int) -> int:
     """Examples at a time when nothing is learned, in a training with batches of that size."""
     return max(batch_size, 256)
+
+
+def prepare_loss(loss: Loss, examples: Examples, outputs: int) -> None:
+    """Shows the loss the targets that it is to be of, with their weights where they have any."""
+    targets, weights = examples.targets[examples.rows], examples.own_weights()
+    loss.prepare(targets, outputs) if weights is None else loss.prepare(targets, outputs, weights)

@@ -283,6 +283,11 @@ def test_a_dash_takes_a_json_list_in_one_line_or_in_many(
         assert [row["input"] for row in rows] == ["-:1", "-:2"]
         assert 1000 < rows[0]["values"]["price"] < 1060
         assert "no 'size', 'day', 'sold' in the object" in rows[1]["error"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\ufeff" + json.dumps([whole])))
+    assert [row["input"] for row in predicted(capsys, shop[1], "-")] == ["-:1"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("[]"))
+    (row,) = predicted(capsys, shop[1], "-")
+    assert "is JSON, but no table" in row["error"]
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps([whole])[:-1]))
     (row,) = predicted(capsys, shop[1], "-")
     assert "damaged JSON" in row["error"]

@@ -146,6 +146,7 @@ def test_control_characters_in_an_error_do_not_reach_the_terminal(
         (["data", "verify", "--jsn"], "no such option: --jsn; did you mean --json?\n"),
         (["train", "my.yaml", "-epochs", "3"], "no such option: -epochs; did you mean --epochs?"),
         (["explain", "my.yaml", "-threads", "3"], "no such option: -threads; did you mean --threads?"),
+        (["evaluate", "x", "--by", "-column"], "x is not a run"),
         (["train", "--epochs"], "option '--epochs' requires an argument\n"),
         (["predict", "x", "y", "--top", "a"], "invalid value for '--top': "),
     ],

@@ -244,9 +244,12 @@ def test_the_model_needs_one_form_and_only_one() -> None:
     ]
 
 
-def test_an_activation_that_was_left_empty_is_neither_the_default_nor_none() -> None:
-    (message,) = problems("data: {dataset: shapes}\nmodel: {hidden_layers: [4], activation: }")
-    assert message.startswith("model.activation: is empty: leave the line out for relu")
+def test_an_activation_that_was_left_empty_is_none_and_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text("data: {dataset: shapes}\nmodel: {hidden_layers: [4], activation: }")
+    told: list[str] = []
+    config = load_config(tmp_path / "my.yaml", tell=told.append)
+    assert [layer.name for layer in config.build_layers()] == ["flatten", "dense", "dense"]
+    assert told == ["model.activation is empty: no activation; leave it out for relu, or say identity to mean it"]
 
 
 def test_what_explicit_layers_make_pointless_is_refused() -> None:

@@ -202,7 +202,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnscratch.nn.initializers import Initializer
 from nnscratch.nn.layer import Layer
+from nnscratch.nn.layers.activations import Activation
 from nnscratch.nn.losses import CrossEntropy, Loss
 from nnscratch.training.augmentation.augmentation import Change
 from nnscratch.training.optimizers import Optimizer
@@ -241,7 +243,7 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
     "loss_raises": ("CrossEntropy", "def __call__(self, y, t): raise ValueError('no')", "def __call__", "ValueError"),
     "loss_prepares": (
         "CrossEntropy",
-        "def prepare(self, targets, outputs, weights): 1 / 0",
+        "def prepare(self, targets, outputs): 1 / 0",
         "def prepare",
         "ZeroDivisionError",
     ),
@@ -249,6 +251,24 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
     "augment_nothing": ("Change", "def apply(self, x, t, classes, rng): pass", "class", "TypeError"),
     "schedule_nothing": ("Schedule", "def factor(self, *given): pass\n    __call__ = factor", "class", "TypeError"),
     "no_optimizer": ("Optimizer", "pass", "class", "NotImplementedError"),
+    "optimizer_returns": (
+        "Optimizer",
+        "def update(self, chunk, rate, s): return chunk.theta - rate * chunk.g",
+        "def update",
+        "not None: it writes the new theta into chunk.theta",
+    ),
+    "activation_returns": (
+        "Activation",
+        "def function(self, x, y): return 2 * x",
+        "def function",
+        "not None: it writes into its last",
+    ),
+    "initializer_turns": (
+        "Initializer",
+        "def values(self, shape, fans, rng): return np.zeros(shape[::-1])",
+        "def values",
+        "returned an array of shape (8, 3072), not an array of shape (3072, 8)",
+    ),
     "contradictions": ("Layer", "def contradictions(self): return [1]", "class", "TypeError"),
 }
 
@@ -256,19 +276,21 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
 def config_of_part(folder: Path, name: str, base: str, method: str) -> Path:
     """A config that uses a plugin of that kind, with that one method."""
     kind = {"CrossEntropy": "loss"}.get(base, base.lower())
-    frozen = "(frozen=True)" if kind in ("change", "schedule") else "(eq=False)"
+    frozen = "(frozen=True)" if kind in ("change", "schedule", "initializer") else "(eq=False)"
     title = name.title().replace("_", "")
     text = PARTS.format(arguments=frozen, title=title, base=base, name=name, method=method)
     (folder / f"{name}.py").write_text(text)
     config: dict[str, object] = {
         "plugins": [f"{name}.py"],
         "data": {"dataset": {"name": "shapes", "train": 60, "test": 20}},
-        "model": {"layers": ["flatten", {"dense": 8}, name if kind == "layer" else "tanh", "dense"]},
+        "model": {"layers": ["flatten", {"dense": 8}, name if kind in ("layer", "activation") else "tanh", "dense"]},
         "training": {"epochs": 1, "batch_size": 20},
     }
     if kind == "change":
         config["data"] = {"dataset": {"name": "shapes", "train": 60, "test": 20}, "augment": [name]}
-    elif kind != "layer":
+    elif kind == "initializer":
+        config["model"] = {"hidden_layers": [8], "weight_init": name}
+    elif kind not in ("layer", "activation"):
         config[kind] = {"name": name, **({"learning_rate": 0.1} if kind == "optimizer" else {})}
     path = folder / "own.yaml"
     path.write_text(json.dumps(config))

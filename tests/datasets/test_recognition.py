@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from nnscratch.datasets import recognition
+from nnscratch.datasets.formats.folder import walk
 from nnscratch.datasets.recognition import recognize
 from nnscratch.datasets.sources.own_data import required_path
 from nnscratch.datasets.tables.reader import read_table
@@ -48,6 +50,19 @@ def test_a_training_table_beside_folders_of_pictures_is_not_taken_for_what_is_me
     with pytest.raises(DataError, match=r"holds train.csv and folders of pictures, cat/ and others"):
         recognize(laid_out(tmp_path, "train.csv", "cat/1.png", "dog/2.JPG"))
     assert recognize(laid_out(tmp_path / "other", "train.csv", "plots/1.png")) == ("csv", tmp_path / "other")
+
+
+def test_a_folder_that_may_not_be_looked_into_hides_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> Iterator[tuple[Path, str]]:
+        if folder.name == "locked":
+            raise PermissionError
+        return walk(folder)
+
+    laid_out(tmp_path, "data.csv", "locked/1.png")
+    monkeypatch.setattr(recognition, "walk", refuse)
+    assert recognize(tmp_path) == ("csv", tmp_path / "data.csv")
 
 
 def test_files_of_other_formats_are_named_with_what_to_do(tmp_path: Path) -> None:

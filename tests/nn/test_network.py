@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -279,6 +280,18 @@ def test_a_container_that_leaves_its_chains_out_of_children_is_refused_by_name()
 def test_chains_that_would_share_the_names_of_their_arrays_are_refused() -> None:
     with pytest.raises(UserError, match=r"0\.fork\.0\.dense\.weight is declared twice"):
         Network([Fork({"a": Chain([Dense(3)]), "b": Chain([Dense(3)])})], (4,))
+
+
+def test_a_deep_copy_is_a_copy_whose_layers_use_its_own_parameters() -> None:
+    network = forked()
+    network.initialize(RandomStreams(0), np.float64)
+    x = np.random.default_rng(0).standard_normal((3, *IMAGE))
+    y = network.forward(x).copy()
+    twin = deepcopy({"network": network})["network"]
+    np.testing.assert_array_equal(twin.forward(x), y)
+    twin.parameters.theta[:] = 0
+    assert not np.array_equal(twin.forward(x), y)
+    np.testing.assert_array_equal(network.forward(x), y)
 
 
 def test_a_copy_has_the_same_numbers_and_leaves_the_original_alone() -> None:

@@ -267,7 +267,7 @@ def test_figures_that_cannot_be_written_are_shown_and_the_command_fails(
     assert "cannot write" in output.err
     with pytest.raises(SystemExit):
         main(["evaluate", str(shapes_run)])
-    assert "nothing of this was written down" in capsys.readouterr().out
+    assert "not all of this could be written" in capsys.readouterr().out
 
 
 def test_without_best_the_other_checkpoints_are_named(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:

@@ -82,6 +82,10 @@ def test_a_table_beside_pictures_is_none_of_them_and_no_name_is_not_the_folder_w
     Image.fromarray(np.full((32, 32, 3), 90, np.uint8)).save(folder / "a.png")
     (folder / "labels.csv").write_text("file,label\na.png,cat\n")
     assert [row["input"] for row in predicted(capsys, shapes_run, folder)] == [str(folder / "a.png")]
+    (tmp_path / "tables").mkdir()
+    header = ",".join(f"p{number}" for number in range(3072))
+    (tmp_path / "tables" / "pixels.csv").write_text(f"{header}\n{','.join(['90'] * 3072)}\n")
+    assert len(predicted(capsys, shapes_run, tmp_path / "tables")) == 1
     monkeypatch.chdir(folder)
     (row,) = predicted_with_failure(capsys, shapes_run, "")
     assert row["error"] == "the name is empty"

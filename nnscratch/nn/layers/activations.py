@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,8 +12,10 @@ import numpy as np
 
 from nnscratch.component import setting
 from nnscratch.nn.compute.buffers import Array, Shape
+from nnscratch.nn.contract import broken
 from nnscratch.nn.equations import Equation, entry, largest
 from nnscratch.nn.layer import Layer
+from nnscratch.nn.parameters import Parameters
 
 
 @dataclass(eq=False)
@@ -38,6 +41,17 @@ class Activation(Layer):
         """Both; for an activation whose two formulas share their costly part."""
         self.derivative(x, dydx)
         self.function(x, y)
+
+    def build(self, input_shape: Shape, parameters: Parameters) -> Shape:
+        """The shape of x. Raises ContractError for a formula that gives y in place of writing it."""
+        x = np.full(4, 0.5)
+        for method in (self.function, self.derivative):
+            given: object = None
+            with suppress(Exception):  # a formula may want more of x: then it is run as it is
+                given = method(x, np.empty(4))
+            if given is not None:
+                raise broken(getattr(type(self), method.__name__), given, "None: it writes into its last argument")
+        return super().build(input_shape, parameters)
 
     def kept_size(self, output_shape: Shape) -> int:
         derivative = 0 if self.backward_needs_output or self.returns_view else math.prod(output_shape)

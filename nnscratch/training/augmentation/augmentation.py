@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from nnscratch.component import Component
+from nnscratch.errors import ContractError
 from nnscratch.nn.compute.buffers import Array, Buffers
 
 
@@ -22,6 +23,10 @@ class Augmentation(Component):
     """A random change of a batch of images (N, H, W, C), from the stream of its own for this epoch and batch."""
 
     kind: ClassVar[str] = "augmentation"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self, Movement | Change):
+            raise ContractError(f"{type(self).__name__} is neither a Movement nor a Change: nothing would apply it")
 
 
 @dataclass
@@ -75,8 +80,15 @@ def move(
 ) -> bool:
     """Lets every movement change the origins; whether there was one."""
     movements = [(each, rng) for each, rng in augmentations if isinstance(each, Movement)]
+    H, W = origins.down.shape[1], origins.across.shape[1]
     for movement, rng in movements:
         movement.move(origins, epoch, rows, rng)
+        for axis, size in ((origins.down, H), (origins.across, W)):
+            if axis.min(initial=0) < 0 or axis.max(initial=0) >= size:
+                raise ContractError(
+                    f"{type(movement).__name__}.move takes pixels from outside the image: origins from "
+                    f"{axis.min()} to {axis.max()}, where there are 0 to {size - 1}"
+                )
     return bool(movements)
 
 

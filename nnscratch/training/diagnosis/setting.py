@@ -14,6 +14,7 @@ from nnscratch.training.diagnosis.findings import Finding, Setting
 from nnscratch.training.diagnosis.watch import Watch
 from nnscratch.training.examples import Examples
 from nnscratch.training.optimizers import Optimizer
+from nnscratch.training.recipe import prepare_loss
 from nnscratch.training.scaling import Affine, scale_targets
 from nnscratch.training.trainer import Trainer
 
@@ -40,13 +41,13 @@ def setting_of(loss: Loss, network: Network, train: Examples) -> Setting:
     """
     t, w = train.targets[train.rows], train.own_weights()
     outputs, is_classification = network.output_shape[0], t.ndim == 1
-    loss.prepare(t, outputs, w)
+    prepare_loss(loss, train, outputs)
     if loss.includes_softmax:
         guess = np.zeros(outputs)
     elif is_classification:
         guess = np.bincount(t, w, outputs) / len(t)
     else:
-        guess = np.average(t.astype(np.float64), axis=0, weights=w)
+        guess = t.mean(axis=0, dtype=np.float64) if w is None else np.average(t, axis=0, weights=w)
     some = slice(None, None, max(1, len(t) // 5000))
     sample, counted = t[some], None if w is None else w[some] / np.mean(w[some])
     value, _ = loss.weighted(np.tile(guess, (len(sample), 1)), sample, counted)
