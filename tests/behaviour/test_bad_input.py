@@ -71,7 +71,7 @@ CONFIGS: list[tuple[str, str]] = [
     ("data: {dataset: shapes}\nmodel: {hiden_layers: [4]}", "did you mean hidden_layers"),
     ("data: {dataset: shapes}\nmodel: {hidden_layers: four}", "model.hidden_layers"),
     ("data: {dataset: shapes}\ndata: {dataset: shapes}\nmodel: {hidden_layers: [4]}", "this key is given twice"),
-    ("data: {dataset: shapes}\nmodel:\n\thidden_layers: [4]", "a tab; YAML indents with spaces"),
+    ("data: {dataset: shapes}\nmodel:\n\thidden_layers: [4]", "a tab; YAML takes spaces"),
     ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", "anchors and aliases"),
     ("data: {dataset: shapes}\nmodel: {hidden_layers: [4]}\nseed: no", "seed"),
     ("data: !!python/object/apply:os.system ['true']\nmodel: {hidden_layers: [4]}", "the tag"),
