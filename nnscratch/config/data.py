@@ -19,6 +19,7 @@ from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.errors import ConfigError, DataError, cause, did_you_mean
 from nnscratch.host.workplace import DEFAULT_DATA
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.contract import broken
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.training.examples import Examples
 
@@ -71,7 +72,10 @@ def load_dataset(
     try:
         if path is not None and not path.exists():
             _refuse_elsewhere(config, path)
-        dataset = examined(_loaded(config, data_dir, path, tell, download, progress))
+        loaded = _loaded(config, data_dir, path, tell, download, progress)
+        if not isinstance(loaded, Dataset):  # of a source of one's own
+            raise broken(config.data.dataset.component.load, loaded, "a Dataset")
+        dataset = examined(loaded)
     except OSError as error:
         raise DataError(f"cannot read {error.filename or path or data_dir}: {cause(error)}") from error
     if not dataset.description.guesses:  # which the data report tells, and all of them

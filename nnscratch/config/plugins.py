@@ -12,7 +12,7 @@ import hashlib
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import Field, dataclass
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
@@ -211,6 +211,12 @@ def _check_names(plugin: Plugin, components: list[type[Component]]) -> None:
             'derive a class from Layer, Optimizer, ... and give it a name: `name: ClassVar[str] = "my_layer"`',
         )
     for component in own:
+        settings = [name for name, value in vars(component).items() if isinstance(value, Field)]
+        if settings and "__dataclass_fields__" not in vars(component):
+            raise UserError(
+                f"the plugin {plugin.path}: {component.__name__} has the setting {settings[0]}, but is no dataclass",
+                f"write @dataclass(eq=False) above `class {component.__name__}`",
+            )
         for other in _components(Component):
             same = other.kind == component.kind and "name" in vars(other) and other.name == component.name
             if same and other is not component and not other.__module__.startswith(PREFIX):

@@ -152,6 +152,16 @@ def test_a_newer_version_of_a_plugin_takes_the_place_of_the_older(tmp_path: Path
     assert "dy * 7" in str(vars(sys.modules[type(layer).__module__])["__source__"])
 
 
+UNDECORATED = """
+from nnscratch.component import setting
+from nnscratch.nn.layers.activations import Activation
+
+class Bent(Activation):
+    name = "bent_and_undecorated"
+    slope: float = setting(1.0, "slope")
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -159,6 +169,7 @@ def test_a_newer_version_of_a_plugin_takes_the_place_of_the_older(tmp_path: Path
         ("def broken(:", r"SyntaxError: .*\(line 1\)"),
         ("\n\n1 / 0", r"ZeroDivisionError: division by zero \(line 3\)"),
         (LAYER.format(name="tanh", title="Mine", factor="1"), "layer `tanh`, which exists already"),
+        (UNDECORATED, "Bent has the setting slope, but is no dataclass"),
     ],
 )
 def test_a_file_that_is_no_plugin_says_why(text: str, message: str, tmp_path: Path) -> None:
@@ -202,6 +213,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnscratch.datasets.dataset import Source
 from nnscratch.nn.initializers import Initializer
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.layers.activations import Activation
@@ -269,6 +281,7 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
         "def values",
         "returned an array of shape (8, 3072), not an array of shape (3072, 8)",
     ),
+    "source_nothing": ("Source", "def load(self, *given, **more): pass", "def load", "returned nothing, not a Dataset"),
     "contradictions": ("Layer", "def contradictions(self): return [1]", "class", "TypeError"),
 }
 
@@ -288,6 +301,8 @@ def config_of_part(folder: Path, name: str, base: str, method: str) -> Path:
     }
     if kind == "change":
         config["data"] = {"dataset": {"name": "shapes", "train": 60, "test": 20}, "augment": [name]}
+    elif kind == "source":
+        config["data"] = {"dataset": name}
     elif kind == "initializer":
         config["model"] = {"hidden_layers": [8], "weight_init": name}
     elif kind not in ("layer", "activation"):
