@@ -372,6 +372,26 @@ def test_a_run_computes_with_the_version_of_a_plugin_that_it_was_trained_with(
     np.testing.assert_array_equal(nnscratch.load(runs[0], allow_plugins=True).probabilities(x), found[0])
 
 
+def test_a_run_is_loaded_without_the_plugin_that_only_its_loss_was_and_a_copy_of_it_is_one_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (
+        "from nnscratch.nn.losses import CrossEntropy\nclass OwnLoss(CrossEntropy):\n    name = 'own_loss_of_a_run'\n"
+    )
+    for file in ("own_loss.py", "own_loss_copied.py"):
+        (tmp_path / file).write_text(text)
+        (tmp_path / "own.yaml").write_text(
+            f"plugins: [{file}]\ndata: {{dataset: {{name: moons, train: 40, test: 20}}}}\n"
+            "model: {hidden_layers: [4]}\nloss: own_loss_of_a_run\ntraining: {epochs: 1}\n"
+        )
+        run = nnscratch.train("own.yaml", allow_plugins=True, threads=1, plots=False, quiet=True).path
+        assert (run / "plugins" / file).read_text() == text
+    command = "import nnscratch, sys; print(nnscratch.load(sys.argv[1]).probabilities([[0.5, 0.2]]).shape)"
+    done = subprocess.run([sys.executable, "-c", command, run], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("(1, 2)\n", "")
+
+
 def test_a_misspelled_override_trains_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean learning_rate"):
         nnscratch.train(ROOT / "configs" / "smoke.yaml", runs_dir=tmp_path / "runs", optimizer={"leraning_rate": 0.1})

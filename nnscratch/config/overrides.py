@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from nnscratch.component import Component, catalogue
-from nnscratch.config.node import Node, Place, node_from_value, plain_value
+from nnscratch.config.node import Node, Place, node_from_value
 from nnscratch.config.override_value import SOURCE, read_value
 from nnscratch.config.problems import field_paths, unknown_field
 from nnscratch.config.shorthand import write_out
@@ -72,7 +72,7 @@ class Applied:
 
 def override(path: str, value: object) -> str:
     """The override that sets a value, whatever it is: `name="2024"`."""
-    text = json.dumps(node_from_value(plain_value(value), "argument").plain(), ensure_ascii=False)
+    text = json.dumps(node_from_value(value, "argument").plain(), ensure_ascii=False)
     # JSON leaves these as they are; YAML takes them for the end of a line, or not at all.
     return f"{path}=" + re.sub("[\x7f-\x9f\u2028\u2029\ufeff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 

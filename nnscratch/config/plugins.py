@@ -71,7 +71,7 @@ def import_plugins(root: Node, folder: Path, recorded: Mapping[str, str]) -> Non
                 f"{plugin.path} is not the file that the run was trained with: it has changed since",
                 "put it back, or train again",
             )
-        if not plugin.is_imported or imported_plugin(plugin.path.name)[1] != plugin.digest:
+        if imported_digest(plugin.path.name) != plugin.digest:
             sys.modules.pop(plugin.module_name, None)  # of components of one name, the one defined last counts
             _import(plugin)
 
@@ -102,10 +102,16 @@ def check_plugins(root: Node, folder: Path | None) -> None:
         raise ConfigError(problems, "read the file; if you trust it, repeat the command with --allow-plugins")
 
 
+def imported_digest(name: str) -> str | None:
+    """The SHA-256 of the plugin that this process imported last from a file of that name; None where there is none."""
+    named = [module.__name__ for module in _imported() if Path(str(module.__file__)).name == name]
+    return named[-1].removeprefix(PREFIX) if named else None
+
+
 def imported_plugin(name: str) -> tuple[str, str]:
-    """The text of the plugin that this process imported last from a file of that name, and the SHA-256 of its bytes."""
-    module = next(module for module in reversed(list(_imported())) if Path(str(module.__file__)).name == name)
-    return str(module.__dict__["__source__"]), module.__name__.removeprefix(PREFIX)
+    """The text of that plugin, and its SHA-256; for who has made sure that there is one."""
+    digest = imported_digest(name)
+    return str(vars(sys.modules[f"{PREFIX}{digest}"])["__source__"]), str(digest)
 
 
 def plugin_digests(entries: Iterable[str], folder: Path) -> dict[str, str]:

@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 
 from nnscratch.datasets.formats.folder import refuse_endless, subfolders, walk
-from nnscratch.datasets.formats.images import SUFFIXES as PICTURES
 from nnscratch.datasets.sources.csv_table import SUFFIXES as TABLES
 from nnscratch.datasets.sources.picture_folders import is_picture
 from nnscratch.errors import DataError
@@ -30,7 +29,7 @@ def recognize(path: Path) -> tuple[str, Path]:
         raise DataError(f"{path} does not exist", "name a table, an NPZ file, or a folder with a folder for each class")
     refuse_endless(path)
     if not path.is_dir():
-        if path.suffix.lower() in PICTURES:
+        if is_picture(path):
             raise DataError(f"{path} is a single picture", "name the folder that has a folder of pictures per class")
         _refuse_other_formats(path)
         return ("npz" if path.suffix.lower() in ARRAYS else "csv"), path

@@ -44,7 +44,7 @@ def to_bytes(figure: Figure, suffix: str) -> bytes:
         canvas = FigureCanvasAgg(figure)
         canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib leaves it untyped
         # Opaque, a quarter of the numbers less; level 3 of zlib takes half the time of 6, for files as long.
-        picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3])  # type: ignore[no-untyped-call]
+        picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3])  # type: ignore[no-untyped-call]  # likewise
         picture.save(stream, "png", compress_level=3, dpi=(figure.dpi, figure.dpi))
         return stream.getvalue()
     # These writers take what makes their files reproducible from the settings alone.

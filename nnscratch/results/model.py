@@ -172,10 +172,11 @@ class Model:
 
     def _unmasked(self, x: np.ma.MaskedArray[Any, Any]) -> Array:
         """What a mask hides is a gap, which pictures have none of."""
-        if self._loaded.takes_images and np.ma.getmaskarray(x).any():
+        if not np.ma.getmaskarray(x).any():
+            return x.data
+        if self._loaded.takes_images:
             raise DataError("x: pixels are masked, and pictures have no gaps", "fill them in: x.filled(0)")
-        values = np.ma.asarray(x) if self._loaded.takes_images else np.ma.asarray(x.astype(np.float64))
-        return np.ma.filled(values, 0 if self._loaded.takes_images else np.nan)
+        return np.ma.filled(x.astype(np.float64), np.nan)
 
     def _frame(self, frame: Any) -> Array:
         """A DataFrame of pandas or Polars, its columns by name; by position where they are but counted."""

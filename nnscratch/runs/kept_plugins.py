@@ -27,7 +27,7 @@ def import_plugins(path: Path) -> None:
 def require_as_trained(run: Path, recorded: Mapping[str, str]) -> None:
     """Raises UserError where this process has imported another version of a run's plugin since: that would compute."""
     for name, digest in recorded.items():
-        if plugins.imported_plugin(name)[1] != digest:
+        if plugins.imported_digest(name) not in (digest, None):  # what is not imported, as a loss, computes nothing
             raise UserError(
                 f"{run} was trained with another {name} than the one that this process imported last",
                 "load it with allow_plugins=True, which imports its own",

@@ -1,8 +1,8 @@
-"""How far a figure may be off because its split is a sample: 95 % bootstrap intervals (Efron 1979).
+"""How far a figure may be off because its split is a sample: 95 % intervals, by bootstrap but for an accuracy's.
 
 A split of N examples is drawn again from itself, N examples with replacement, RESAMPLES times; the interval is between
-the 2.5th and the 97.5th percentile of the figure. It is of these weights on other examples of the same kind; another
-seed of training would move the figure, too, and is not in it.
+the 2.5th and the 97.5th percentile of the figure (Efron 1979). It is of these weights on other examples of the same
+kind; another seed of training would move the figure, too, and is not in it.
 """
 
 from __future__ import annotations
