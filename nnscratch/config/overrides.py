@@ -131,6 +131,8 @@ class _Setter:
                 return self._rename(node, base, override, override.value(str))
             if base is not None and model_at(annotation, node) is None:
                 return None  # its name is wrong, which validation says
+            if base is not None and _names_component(base, node, annotation, key):
+                return self._set_named(override, depth, node, annotation, catalogue(base)[str(key)])
             if self.leave_out and base is not None and _is_of_another(base, annotation, node, key):
                 name = node.content["name"].plain() if isinstance(node.content, dict) else None
                 self.applied.left_out.append(override.text)
@@ -141,6 +143,34 @@ class _Setter:
                 return self._put(node, key, inner, override)
             node, annotation = _step_into(node, annotation, inner, override, depth), inner
         return None
+
+    def _set_named(
+        self, override: Override, depth: int, node: Node, annotation: Any, component: type[Component]
+    ) -> None:
+        """Sets `optimizer.sgd.momentum`, a path that names the component as a file does, or `model.layers.0.dense`."""
+        assert isinstance(node.content, dict)
+        path, rest = override.path[:depth], override.path[depth + 1 :]
+        parent, name = ".".join(map(str, path)), node.content["name"].plain()
+        if name != component.name and not self.leave_out:
+            advice = f"to change it, write {parent}={component.name} too"
+            raise override.error(f"`{parent}` is {name}, not {component.name}; {advice}")
+        if name != component.name:
+            self.applied.left_out.append(override.text)
+            self.applied.notes.append(f"{override.dotted} is left out: {parent} is {name}")
+        elif rest:
+            self.set(replace(override, path=(*path, *rest)))
+        elif isinstance((written := override.value(None)).content, dict) or component.short is None:
+            problems: list[Problem] = []
+            named = Node({component.name: replace(written, key=written.place)}, written.place, written.place)
+            value = write_out(named, annotation, problems, path)
+            if problems:
+                raise ConfigError(problems)
+            assert isinstance(value.content, dict)
+            if isinstance(written.content, dict):
+                node.content.clear()
+            node.content.update(value.content)
+        else:
+            self.set(replace(override, path=(*path, component.short)))
 
     def _put(self, node: Node, key: str | int, inner: Any, override: Override) -> None:
         """Puts the override's value under `key` in `node`."""
@@ -198,12 +228,20 @@ class _Setter:
         kept = [
             f"{key} {setting(item.plain())}"
             for key, item in node.content.items()
-            if key != "name" and item.plain() != plain(default_of(fields[key])) and (*path, key) not in self.all_paths
+            if key != "name"
+            and item.plain() != plain(default_of(fields[key]))
+            and not self.all_paths & {(*path, key), (*path, component.name, key)}
         ]
         parts = [f"keeps {', '.join(kept)}"] if kept else []
         parts += [f"drops {', '.join(dropped)}, which {after} does not have"] if dropped else []
         if parts:
             self.applied.notes.append(f"{override.text} {' and '.join(parts)}")
+
+
+def _names_component(base: type[Component], node: Node, annotation: Any, key: str | int) -> bool:
+    """Whether a path's key is the name of a component where `node` is one, rather than a field of it."""
+    model = model_at(annotation, node)
+    return key in catalogue(base) and (model is None or key not in fields_of(model))
 
 
 def _is_of_another(base: type[Component], annotation: Any, node: Node, key: str | int) -> bool:
@@ -224,11 +262,14 @@ def _step_into(node: Node, annotation: Any, inner: Any, override: Override, dept
         return child
     model = model_at(annotation, node)
     default = default_of(fields_of(model)[str(key)]) if model is not None and not isinstance(key, int) else None
-    base = component_base(inner)
-    if isinstance(default, Specification) and child is None:
+    base, following = component_base(inner), override.path[depth + 1]
+    place = Place(SOURCE, None, 1, override.text[:160])
+    chosen = base is not None and following in catalogue(base)
+    if isinstance(default, Specification) and child is None and (not chosen or following in default.fields):
         made = node_from_value(default.essentials(), SOURCE)
-    elif section_type(inner) is not None or (base is not None and override.path[depth + 1] == "name"):
-        place = Place(SOURCE, None, 1, override.text[:160])
+    elif chosen:
+        made = Node({"name": Node(str(following), place, place)}, place, place)
+    elif section_type(inner) is not None or (base is not None and following == "name"):
         made = Node({}, place, place)
     elif base is not None and item_annotation(inner, 0) is None:
         message = f"there is no {parent} to change; choose one first: {parent}=NAME (allowed: {names_of(base)})"
@@ -236,7 +277,7 @@ def _step_into(node: Node, annotation: Any, inner: Any, override: Override, dept
     elif item_annotation(inner, 0) is not None:
         raise override.error(f"`{parent}` is not set, so it has no items to change")
     else:
-        raise override.error(f"`{parent}` has no field `{override.path[depth + 1]}`")
+        raise override.error(f"`{parent}` has no field `{following}`")
     assert isinstance(node.content, dict)
     node.content[str(key)] = made
     return made

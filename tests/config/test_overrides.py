@@ -242,6 +242,55 @@ def test_an_optional_component_is_switched_on_by_its_name() -> None:
     assert "choose one first: training.averaging=NAME" in refusal("training.averaging.decay=0.5")
 
 
+NAMED = """
+data: {dataset: shapes}
+model:
+  layers: [{dense: {units: 10, bias: false}}, relu]
+optimizer: {adam: {beta1: 0.8}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "expected"),
+    [
+        ("optimizer.adam.beta2=0.9", "optimizer.beta2", 0.9),
+        ("model.layers.0.dense.units=32", "model.layers.0.units", 32),
+        ("model.layers.0.dense=32", "model.layers.0.units", 32),
+        ("model.layers.0.dense={units: 32}", "model.layers.0.units", 32),
+        ("optimizer.adam=", "optimizer.beta1", 0.8),
+        ("schedule.cosine.final=0.5", "schedule.final", 0.5),
+        ("schedule.cosine=", "schedule.name", "cosine"),
+        ("training.averaging.ema.decay=0.5", "training.averaging.decay", 0.5),
+        ("data.scaling.standardize.per=channel", "data.scaling.per", "channel"),
+        ("loss.cross_entropy.label_smoothing=0.1", "loss.label_smoothing", 0.1),
+    ],
+)
+def test_a_path_may_name_the_component_as_a_file_does(override: str, path: str, expected: object) -> None:
+    assert value(path, override, text=NAMED) == expected
+
+
+def test_the_short_value_behind_a_components_name_keeps_its_other_fields_and_a_mapping_replaces_them() -> None:
+    assert value("model.layers.0.bias", "model.layers.0.dense=32", text=NAMED) is False
+    assert value("model.layers.0.bias", "model.layers.0.dense={units: 32}", text=NAMED) is True
+
+
+def test_a_path_that_names_another_component_is_refused_unless_that_one_is_chosen() -> None:
+    assert "optimizer.sgd.momentum: `optimizer` is adam, not sgd" in refusal("optimizer.sgd.momentum=0.9", text=NAMED)
+    assert value("optimizer.momentum", "optimizer.sgd.momentum=0.9", "optimizer=sgd", text=NAMED) == 0.9
+    assert "`relu` takes no value here" in refusal("model.layers.1.relu=3", text=NAMED)
+
+
+def test_a_field_of_a_component_that_is_not_chosen_is_left_out_when_that_is_wanted(tmp_path: Path) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text(PLAIN)
+    notes: list[str] = []
+    changes = ["optimizer.sgd.momentum=0.9", "optimizer.adam.beta2=0.5"]
+
+    assert load_config(file, changes, notes.append, leave_out=True).optimizer.to_dict()["beta2"] == 0.5
+    assert notes == ["optimizer.sgd.momentum is left out: optimizer is adam"]
+    assert left_out(file, changes) == changes[:1]
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [

@@ -105,6 +105,20 @@ def test_a_grid_goes_once_through_what_each_component_has(write_sweep: WriteSwee
     )
 
 
+def test_a_parameter_may_name_the_component_that_has_it(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    named = {
+        "optimizer.name": {"values": ["sgd", "adam"]},
+        "optimizer.sgd.learning_rate": {"values": [0.1, 1.0]},
+        "optimizer.adam.learning_rate": {"values": [0.001]},
+    }
+    definition = load_sweep(write_sweep(tmp_path, method="grid", run_cap=None, parameters=named))
+    assert [list(each.values.values()) for each in tries(definition, 3, lambda _: 0.0)] == [
+        ["sgd", 0.1],
+        ["sgd", 1.0],
+        ["adam", 0.001],
+    ]
+
+
 @pytest.mark.parametrize("method", ["random", "bayes"])
 def test_what_the_chosen_component_lacks_is_left_out_of_a_trial(
     method: str, write_sweep: WriteSweep, tmp_path: Path
