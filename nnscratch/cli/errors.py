@@ -33,8 +33,16 @@ def as_user_error(error: BaseException) -> UserError:
     return UserError(without_password(said), _where_traceback_is(error))
 
 
-def refuse_single_dashes(words: Sequence[str]) -> None:
-    """Raises UsageError for `-epochs 3`, which would be taken for single letters: one of them is -h, for help."""
+def refuse_slips(words: Sequence[str]) -> None:
+    """Raises UsageError for what would be taken for something else than was meant.
+
+    `-epochs 3` would be single letters, one of them -h, for help; `--data ""` the folder that one happens to be in.
+    """
+    for before, word in zip(["", *words], words, strict=False):
+        if not word.strip() or re.fullmatch(r"--[a-z-]+=\s*", word):
+            before = word.rstrip("= ") or before
+            what = f"the argument behind {before} is empty" if before else "the first argument is empty"
+            raise UsageError(what, "a variable of the shell that has no value?")
     known = words[: words.index("--") if "--" in words else None]
     for before, word in zip(["", *known], known, strict=False):
         if before.startswith("--") and "=" not in before:
