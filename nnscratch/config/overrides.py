@@ -47,11 +47,6 @@ class Override:
     def dotted(self) -> str:
         return ".".join(map(str, self.path))
 
-    @property
-    def depth(self) -> int:
-        """Naming a component comes before setting its fields, however the user ordered them."""
-        return len(self.path) - (self.path[-1] == "name")
-
     def value(self, annotation: Any) -> Node:
         """The value for a field of that annotation. Raises ConfigError."""
         return read_value(self.written, self.text, annotation)
@@ -88,6 +83,26 @@ def parse_override(text: str) -> Override:
     return Override(path, value, text)
 
 
+def plain_path(path: Sequence[str | int], model: type[BaseModel]) -> tuple[str | int, ...]:
+    """The path without the names of components: `optimizer.sgd.momentum` is `optimizer.momentum`."""
+    annotation: Any = model
+    plain_keys: list[str | int] = []
+    for key in path:
+        base, section = component_base(annotation), section_type(annotation)
+        models: list[type[BaseModel]] = [] if section is None else [section]
+        if base is not None:
+            models = [fields_model(each) for each in catalogue(base).values()]
+        fields = {name: info for each in models for name, info in fields_of(each).items()}
+        if base is not None and key in catalogue(base) and key not in fields:
+            continue
+        plain_keys.append(key)
+        if isinstance(key, int):
+            annotation = item_annotation(annotation, key)
+        else:
+            annotation = fields[key].annotation if key in fields else None
+    return tuple(plain_keys)
+
+
 def apply_overrides(root: Node, model: type[BaseModel], overrides: Sequence[str], leave_out: bool = False) -> Applied:
     """Sets the values in a canonical config. Raises ConfigError with every problem.
 
@@ -100,8 +115,10 @@ def apply_overrides(root: Node, model: type[BaseModel], overrides: Sequence[str]
             parsed.append(parse_override(text))
         except ConfigError as error:
             problems.extend(error.problems)
-    setter = _Setter(root, model, {each.path for each in parsed}, leave_out)
-    for each in sorted(parsed, key=lambda item: item.depth):
+    paths = {each: plain_path(each.path, model) for each in parsed}
+    setter = _Setter(root, model, set(paths.values()), leave_out)
+    # Naming a component comes before setting its fields, however the user ordered them.
+    for each in sorted(parsed, key=lambda item: len(paths[item]) - (item.path[-1] == "name")):
         try:
             setter.set(each)
         except ConfigError as error:
@@ -228,9 +245,7 @@ class _Setter:
         kept = [
             f"{key} {setting(item.plain())}"
             for key, item in node.content.items()
-            if key != "name"
-            and item.plain() != plain(default_of(fields[key]))
-            and not self.all_paths & {(*path, key), (*path, component.name, key)}
+            if key != "name" and item.plain() != plain(default_of(fields[key])) and (*path, key) not in self.all_paths
         ]
         parts = [f"keeps {', '.join(kept)}"] if kept else []
         parts += [f"drops {', '.join(dropped)}, which {after} does not have"] if dropped else []

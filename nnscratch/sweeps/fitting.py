@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from nnscratch.config.config import Config, left_out, load_config
 from nnscratch.config.node import Value
-from nnscratch.config.overrides import override, parse_override
+from nnscratch.config.overrides import override, parse_override, plain_path
 from nnscratch.config.problems import in_order
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import ConfigError, Problem, UsageError
@@ -25,9 +25,10 @@ def with_overrides(definition: SweepDefinition, overrides: Sequence[str]) -> Swe
     """
     for each in map(parse_override, overrides):
         for parameter in definition.parameters:
-            own = parameter.path
-            if own in (each.dotted, f"{each.dotted}.name") or each.dotted.startswith(f"{own}."):
-                raise UsageError(f"{each.text}: {own} is a parameter of {definition.path}", "change it there")
+            own, changed = plain_path(parse_override(f"{parameter.path}=").path, Config), plain_path(each.path, Config)
+            if own in (changed, (*changed, "name")) or changed[: len(own)] == own:
+                message = f"{each.text}: {parameter.path} is a parameter of {definition.path}"
+                raise UsageError(message, "change it there")
     command = replace(definition.command, overrides=(*definition.command.overrides, *overrides))
     misplaced, chosen = set(overrides), list[str]()
     for context in _choices([each for each in definition.parameters if each.path.endswith(".name")]):

@@ -221,6 +221,7 @@ def test_the_order_of_a_name_and_its_fields_does_not_matter(overrides: Sequence[
 
 def test_of_two_values_for_one_field_the_last_wins() -> None:
     assert value("seed", "seed=1", "seed=2") == 2
+    assert value("optimizer.beta1", "optimizer.adam.beta1=0.5", "optimizer.beta1=0.6") == 0.6
 
 
 def test_layers_are_reached_by_index_whatever_form_they_were_written_in() -> None:

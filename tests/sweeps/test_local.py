@@ -350,6 +350,8 @@ def test_overrides_hold_for_every_trial_and_are_part_of_what_the_sweep_is(
         ("model.hidden_layers=[4]", "model.hidden_layers is a parameter of"),
         ("model.hidden_layers.0=4", "model.hidden_layers is a parameter of"),
         ("optimizer=adam", "optimizer.name is a parameter of"),
+        ("optimizer.sgd=0.1", "optimizer.name is a parameter of"),
+        ("optimizer.adam.learning_rate=1", "`optimizer` is rmsprop, not adam"),
         ("optimizer.learning_rte=1", "did you mean learning_rate"),
         ("optimizer.beta2=0.5", "optimizer.beta2: unknown field"),
         ("training.epochs=many", "expected a whole number"),
