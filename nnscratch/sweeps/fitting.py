@@ -46,7 +46,7 @@ def fit(definition: SweepDefinition) -> SweepDefinition:
     Raises ConfigError with every value that the config refuses or takes for another, before anything is trained.
     """
     warnings = list(definition.warnings)
-    problems = [*_unlogged(definition), *_without_validation(definition)]
+    problems = [*_unlogged(definition), *_without_metric(definition)]
     parameters = []
     for parameter in definition.parameters:
         fit_to_method = _without_repeats if definition.method == "grid" else _with_fractions
@@ -69,26 +69,35 @@ def _unlogged(definition: SweepDefinition) -> Iterator[Problem]:
         yield metric.problem(f"{metric.name} is computed where it is monitored: {monitor}")
 
 
-def _without_validation(definition: SweepDefinition) -> Iterator[Problem]:
-    """A problem when the metric is of validation data, and the trials, or some of them, hold none out."""
-    metric = definition.metric
-    if not metric.name.startswith("val_"):
-        return
-    setting = [each for each in definition.parameters if each.path in ("data", "data.validation")]
+def _without_metric(definition: SweepDefinition) -> Iterator[Problem]:
+    """A problem when the trials, or some of them, do not come to the metric: nothing held out, or no epoch."""
+    if definition.metric.name.startswith("val_"):
+        yield from _zero(definition, "data.validation", "0.1", "holds a tenth of the training data out")
+    yield from _zero(definition, "training.epochs", "10", "trains for ten")
+
+
+def _zero(definition: SweepDefinition, field: str, better: str, effect: str) -> Iterator[Problem]:
+    """Problems where a field is 0 that must not be, in the config or among the sweep's values."""
+    metric, (section, _, name) = definition.metric, field.partition(".")
+    setting = [each for each in definition.parameters if each.path in (section, field)]
     base = definition.command.load()
-    if not setting and base.data.validation == 0:
-        written = base.problem("data.validation", "")
+    if not setting and getattr(getattr(base, section), name) == 0:
+        written = base.problem(field, "")
         where = f" in {written.source}:{written.line}" if written.line is not None else ""
         yield metric.problem(
-            f"no trial has {metric.name}: data.validation is 0{where}; 0.1 there, or data.validation=0.1 after "
-            f"{definition.path} on the command line, holds a tenth of the training data out"
+            f"no trial has {metric.name}: {field} is 0{where}; {better} there, or {field}={better} after "
+            f"{definition.path} on the command line, {effect}"
         )
     for parameter in setting:
         values = parameter.distribution.examples()
         tried = [_tried(definition, parameter, value, {}) for value in values]
-        without = [at for at, each in enumerate(tried) if isinstance(each, Config) and each.data.validation == 0]
+        without = [
+            at
+            for at, each in enumerate(tried)
+            if isinstance(each, Config) and getattr(getattr(each, section), name) == 0
+        ]
         # An interval may begin at 0, which no trial draws.
-        if isinstance(parameter.distribution, Choice) or len(without) == len(values):
+        if isinstance(parameter.distribution, Choice | Integers) or len(without) == len(values):
             for at in without:
                 place = parameter.places[at] if at < len(parameter.places) else parameter.place
                 message = f"{override(parameter.path, values[at])}: such a trial has no {metric.name}; more than 0 has"

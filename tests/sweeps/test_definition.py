@@ -256,6 +256,11 @@ def test_text_in_the_command_may_look_like_a_number(
             "data.validation=0: such a trial has no val_accuracy; more than 0 has",
         ),
         ({"parameters": {"data.validation": {"value": 0}}}, "such a trial has no val_accuracy"),
+        (
+            {"parameters": {"training.epochs": {"values": [0, 2]}}},
+            "training.epochs=0: such a trial has no val_accuracy",
+        ),
+        ({"parameters": {"training.epochs": {"min": 0, "max": 2}}}, "training.epochs=0: such a trial has no val_acc"),
         ({"command": None}, "command: is required"),
         ({"command": ["python", "train.py"]}, "does not run `nnscratch train CONFIG`"),
         ({"command": ["nnscratch", "train", "${args}"]}, "names no config after `train`"),
@@ -288,6 +293,13 @@ def test_a_metric_of_validation_data_that_no_trial_holds_out_is_refused_where_th
         ({}, ["data.validation=0.1"]),
     ):
         load_sweep(write_sweep(tmp_path, config, **changes), overrides=overrides)
+
+
+def test_trials_of_no_epoch_are_refused_before_the_first(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    file = write_sweep(tmp_path, metric={"name": "train_loss", "goal": "minimize"})
+    load_sweep(file)
+    with pytest.raises(ConfigError, match=r"no trial has train_loss: training.epochs is 0; 10 there"):
+        load_sweep(file, overrides=["training.epochs=0"])
 
 
 NUMBERS = {
