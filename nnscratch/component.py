@@ -45,6 +45,9 @@ class Component:
     equations: ClassVar[Mapping[str, str]] = {}
     """Its formulas by name, in Python's arithmetic, for the book to typeset."""
 
+    also_called: ClassVar[tuple[str, ...]] = ()
+    """Its names in other programs, for `did you mean`: lower case, without `_`."""
+
     short: ClassVar[str | None] = None
     """The field that the short form sets: with `short = "units"`, `dense: 10` means `dense: {units: 10}`."""
 

@@ -105,7 +105,7 @@ def train(
     10
     """
     from nnscratch.config.config import config_from_mapping, load_config
-    from nnscratch.config.overrides import override
+    from nnscratch.config.override import override
     from nnscratch.experiment.train import train as train_config
     from nnscratch.host.display import Display
     from nnscratch.host.machine import blas_threads_kept

@@ -47,8 +47,9 @@ def refuse_slips(words: Sequence[str]) -> None:
     for before, word in zip(["", *known], known, strict=False):
         if before.startswith("--") and "=" not in before:
             continue  # it may be what that option takes
-        if re.fullmatch(r"-[a-np-z][a-z-]+", word) and not set(word) <= {"-", "q", "v"}:
-            raise UsageError(f"no such option: {word}; did you mean -{word}?")
+        name = word.partition("=")[0]
+        if re.fullmatch(r"-[A-Za-z][\w.-]+", name) and not set(name) <= {"-", "q", "v"} and name[:2] != "-o":
+            raise UsageError(f"no such option: {name}; did you mean -{word}?")
 
 
 def _usage_error(error: Any) -> UsageError:

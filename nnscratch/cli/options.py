@@ -117,7 +117,7 @@ def read_config(
     `fields` are what options of their own set: they win over overrides; None leaves the config's.
     """
     from nnscratch.config.config import load_config
-    from nnscratch.config.overrides import override
+    from nnscratch.config.override import override
     from nnscratch.sweeps.agent import as_overrides, started_by_agent
 
     path, changes = file_and_overrides(context, as_overrides(arguments or [], os.environ))

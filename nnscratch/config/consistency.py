@@ -21,6 +21,9 @@ def inconsistencies(root: Node) -> Iterator[Problem]:
     yield from _validation(root)
     yield from _loss(root)
     yield from _fold(root)
+    minutes, epochs = _given(root, "training", "minutes"), _given(root, "training", "epochs")
+    if minutes is not None and epochs is not None and minutes.place.source == epochs.place.source:
+        yield _at_key(minutes, ("training", "minutes"), "counts in place of training.epochs; keep one of them")
     every = _given(root, "training", "checkpoint_every")
     if every is not None and not any(_given(every, unit) for unit in ("epochs", "steps", "minutes")):
         path = ("training", "checkpoint_every")
@@ -32,7 +35,8 @@ def _model(root: Node) -> Iterator[Problem]:
     if model is None or not isinstance(model.content, dict):
         return
     hidden, layers = _given(model, "hidden_layers"), _given(model, "layers")
-    is_written = any(is_misspelt(name, model.content) for name in ("hidden_layers", "layers"))
+    others = [key for key in model.content if key not in ("hidden_layers", "layers")]
+    is_written = any(is_misspelt(name, others) for name in ("hidden_layers", "layers"))
     if hidden is None and layers is None and not is_written:
         message = "needs hidden_layers (a list of widths, [] for a linear model) or layers (a list of layers)"
         yield (model.key or model.place).problem(("model",), message)

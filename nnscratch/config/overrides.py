@@ -6,20 +6,21 @@ takes the place of another keeps those fields of it that were written and that i
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError, create_model
+from pydantic.fields import FieldInfo
 
 from nnscratch.component import Component, catalogue
 from nnscratch.config.node import Node, Place, node_from_value
-from nnscratch.config.override_value import SOURCE, read_value
+from nnscratch.config.override import Override, parse_override, plain_path
+from nnscratch.config.override_value import SOURCE
 from nnscratch.config.problems import field_paths, unknown_field
 from nnscratch.config.shorthand import write_out
 from nnscratch.config.specification import (
+    STRICT,
     Specification,
     component_base,
     default_of,
@@ -30,29 +31,10 @@ from nnscratch.config.specification import (
     names_of,
     plain,
     section_type,
+    value_annotation,
 )
 from nnscratch.errors import ConfigError, Problem
 from nnscratch.report.formats import setting
-
-
-@dataclass(frozen=True)
-class Override:
-    """One value, as it was written, for one path; `text` is all that the user wrote."""
-
-    path: tuple[str | int, ...]
-    written: str
-    text: str
-
-    @property
-    def dotted(self) -> str:
-        return ".".join(map(str, self.path))
-
-    def value(self, annotation: Any) -> Node:
-        """The value for a field of that annotation. Raises ConfigError."""
-        return read_value(self.written, self.text, annotation)
-
-    def error(self, message: str) -> ConfigError:
-        return ConfigError([Place(SOURCE, None, 1, self.text[:160]).problem(self.dotted, message)])
 
 
 @dataclass
@@ -63,44 +45,6 @@ class Applied:
     """What a user should hear."""
     left_out: list[str] = field(default_factory=list)
     """The overrides of fields that the component at their place lacks."""
-
-
-def override(path: str, value: object) -> str:
-    """The override that sets a value, whatever it is: `name="2024"`."""
-    text = json.dumps(node_from_value(value, "argument").plain(), ensure_ascii=False)
-    # JSON leaves these as they are; YAML takes them for the end of a line, or not at all.
-    return f"{path}=" + re.sub("[\x7f-\x9f\u2028\u2029\ufeff]", lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def parse_override(text: str) -> Override:
-    """The override that `a.b=value` or `--a.b=value` asks for. Raises ConfigError."""
-    dotted, equals, value = text.removeprefix("--").partition("=")
-    keys = dotted.strip().split(".")
-    if not equals or not all(keys):
-        problem = Place(SOURCE, None, 1, text[:160]).problem("", "an override has the form field=value or a.b=value")
-        raise ConfigError([problem])
-    path = tuple(int(key) if key.isascii() and key.isdecimal() and len(key) < 10 else key for key in keys)
-    return Override(path, value, text)
-
-
-def plain_path(path: Sequence[str | int], model: type[BaseModel]) -> tuple[str | int, ...]:
-    """The path without the names of components: `optimizer.sgd.momentum` is `optimizer.momentum`."""
-    annotation: Any = model
-    plain_keys: list[str | int] = []
-    for key in path:
-        base, section = component_base(annotation), section_type(annotation)
-        models: list[type[BaseModel]] = [] if section is None else [section]
-        if base is not None:
-            models = [fields_model(each) for each in catalogue(base).values()]
-        fields = {name: info for each in models for name, info in fields_of(each).items()}
-        if base is not None and key in catalogue(base) and key not in fields:
-            continue
-        plain_keys.append(key)
-        if isinstance(key, int):
-            annotation = item_annotation(annotation, key)
-        else:
-            annotation = fields[key].annotation if key in fields else None
-    return tuple(plain_keys)
 
 
 def apply_overrides(root: Node, model: type[BaseModel], overrides: Sequence[str], leave_out: bool = False) -> Applied:
@@ -125,6 +69,7 @@ def apply_overrides(root: Node, model: type[BaseModel], overrides: Sequence[str]
             problems.extend(error.problems)
     if problems:
         raise ConfigError(problems)
+    setter.prefer_epochs()
     return setter.applied
 
 
@@ -160,6 +105,18 @@ class _Setter:
                 return self._put(node, key, inner, override)
             node, annotation = _step_into(node, annotation, inner, override, depth), inner
         return None
+
+    def prefer_epochs(self) -> None:
+        """Epochs that are asked for count more than the minutes that a file says."""
+        training = self.root.child("training")
+        if training is None or not isinstance(training.content, dict) or ("training", "epochs") not in self.all_paths:
+            return
+        minutes = training.child("minutes")
+        if minutes is not None and minutes.place.source != SOURCE:
+            del training.content["minutes"]
+            if minutes.content is not None:
+                note = f"training.minutes {setting(minutes.plain())} does not count: training.epochs is set beside it"
+                self.applied.notes.append(note)
 
     def _set_named(
         self, override: Override, depth: int, node: Node, annotation: Any, component: type[Component]
@@ -204,6 +161,13 @@ class _Setter:
             if section is not None and not isinstance(written.content, dict) and written.content is not None:
                 existing.content.update(value.content)
                 return None
+            lost = [
+                each
+                for each in existing.content
+                if each not in value.content and (*override.path, each) not in self.all_paths
+            ]
+            if lost and written.content:
+                self.applied.notes.append(f"{override.text} drops {_listed(existing.content, lost)}")
         if isinstance(node.content, list):
             assert isinstance(key, int)
             node.content[key] = value
@@ -227,6 +191,9 @@ class _Setter:
             if key not in fields:
                 raise override.error(unknown_field(str(key), fields, field_paths(self.model, self.root)))
             return fields[str(key)].annotation
+        values = value_annotation(annotation)
+        if isinstance(node.content, dict) and values is not None:
+            return values
         raise override.error(f"`{parent}` has no field `{key}`")
 
     def _rename(self, node: Node, base: type[Component], override: Override, name: Node) -> None:
@@ -238,10 +205,17 @@ class _Setter:
         if component is None or (before is not None and before.content == after):
             return  # validation says what is wrong with the name
         fields = fields_of(fields_model(component))
-        dropped = [key for key in node.content if key != "name" and key not in fields]
-        for key in dropped:
-            del node.content[key]
         path = override.path[:-1] if override.path[-1] == "name" else override.path
+        written = [key for key in node.content if key != "name"]
+        dropped = [key for key in written if key not in fields]
+        impossible = [
+            key
+            for key in written
+            if key in fields and (*path, key) not in self.all_paths and not _takes(fields[key], node.content[key])
+        ]
+        misfit = _listed(node.content, impossible)
+        for key in (*dropped, *impossible):
+            del node.content[key]
         kept = [
             f"{key} {setting(item.plain())}"
             for key, item in node.content.items()
@@ -249,8 +223,25 @@ class _Setter:
         ]
         parts = [f"keeps {', '.join(kept)}"] if kept else []
         parts += [f"drops {', '.join(dropped)}, which {after} does not have"] if dropped else []
+        parts += [f"drops {misfit}, which {after} cannot have"] if impossible else []
         if parts:
             self.applied.notes.append(f"{override.text} {' and '.join(parts)}")
+
+
+def _listed(fields: dict[str, Node], names: Sequence[str]) -> str:
+    """`batch_size 50, clip_norm 1`."""
+    return ", ".join(f"{name} {setting(fields[name].plain())}" for name in names)
+
+
+def _takes(field: FieldInfo, value: Node) -> bool:
+    """Whether a component's field may have a value that another component's field of that name had."""
+    try:
+        create_model("Value", __config__=STRICT, value=(cast(Any, field.annotation), field)).model_validate(
+            {field.alias or "value": value.plain()}
+        )
+    except ValidationError:
+        return False
+    return True
 
 
 def _names_component(base: type[Component], node: Node, annotation: Any, key: str | int) -> bool:
@@ -289,6 +280,8 @@ def _step_into(node: Node, annotation: Any, inner: Any, override: Override, dept
     elif base is not None and item_annotation(inner, 0) is None:
         message = f"there is no {parent} to change; choose one first: {parent}=NAME (allowed: {names_of(base)})"
         raise override.error(message)
+    elif value_annotation(inner) is not None:
+        made = Node({}, place, place)
     elif item_annotation(inner, 0) is not None:
         raise override.error(f"`{parent}` is not set, so it has no items to change")
     else:

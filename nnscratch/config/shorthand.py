@@ -28,6 +28,8 @@ from nnscratch.errors import Problem
 
 def write_out(node: Node, annotation: Any, problems: list[Problem], path: KeyPath = ()) -> Node:
     """The canonical form of a value of this annotation; short forms that say two things are added to `problems`."""
+    if node.content is None and item_annotation(annotation, 0) is not None and NoneType not in alternatives(annotation):
+        return Node([], node.place, node.key)  # `augment:` with nothing below it
     if isinstance(node.content, list):
         for index, item in enumerate(node.content):
             node.content[index] = write_out(item, item_annotation(annotation, index), problems, (*path, index))

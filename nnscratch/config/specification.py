@@ -8,6 +8,7 @@ they run, so every run builds its own.
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 from collections.abc import Iterator, Mapping
 from functools import cache, partial
@@ -182,6 +183,14 @@ def item_annotation(annotation: Any, index: int) -> Any:
     return None
 
 
+def value_annotation(annotation: Any) -> Any:
+    """The annotation of what a mapping of free names holds; None when the annotation is of no such mapping."""
+    for member in alternatives(annotation):
+        if get_origin(member) is dict:
+            return get_args(member)[1]
+    return None
+
+
 def model_at(annotation: Any, node: Node | None) -> type[BaseModel] | None:
     """The model of the fields that a value of this annotation has: its section, or the component that `node` names."""
     if (base := component_base(annotation)) is not None:
@@ -208,7 +217,10 @@ def names_of(base: type[Component]) -> str:
 
 def unknown_name(base: type[Component], name: str) -> str:
     """The message for a name that no component of the kind has."""
-    return f"unknown {noun(base)} `{name[:60]}`{did_you_mean(name[:60], catalogue(base))} (allowed: {names_of(base)})"
+    known, plain_name = catalogue(base), re.sub("[^a-z0-9]", "", name.lower())
+    same = [each.name for each in known.values() if plain_name in (*each.also_called, each.name.replace("_", ""))]
+    meant = f"; did you mean {same[0]}?" if same else did_you_mean(name[:60], known)
+    return f"unknown {noun(base)} `{name[:60]}`{meant} (allowed: {names_of(base)})"
 
 
 def _validated(base: type[ComponentType], value: object) -> Specification[ComponentType]:
@@ -218,6 +230,9 @@ def _validated(base: type[ComponentType], value: object) -> Specification[Compon
     names = names_of(base)
     if not isinstance(value, dict):
         raise PydanticCustomError("component", f"expected {article(noun(base))} ({names})")
+    if "name" not in value and (inside := [key for key in value if key in known]):
+        message = f"`{inside[0]}` is its name: indent its fields below it, or write `name: {inside[0]}` beside them"
+        raise PydanticCustomError("component_name", message)
     if "name" not in value:
         message = f"which {noun(base)}? write its name: {{name: ..., ...}} (allowed: {names})"
         raise PydanticCustomError("component_name", message)

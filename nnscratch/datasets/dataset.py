@@ -210,6 +210,9 @@ class Source(Component):
     class_names: ClassVar[tuple[str, ...] | None] = None
     """The classes, where they are known without the data."""
 
+    reads_path: ClassVar[bool] = True
+    """Whether `data.path` leads to what it reads; not where the data is made up."""
+
     default_scaling: ClassVar[str] = "unit"
     """What its inputs are scaled to where a config does not say."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnscratch.config.config import load_config
-from nnscratch.config.overrides import override
+from nnscratch.config.override import override
 from nnscratch.errors import DivergenceError, Interrupted, UsageError, UserError
 from nnscratch.experiment.observer import Observer
 from nnscratch.experiment.resumption import other_machine

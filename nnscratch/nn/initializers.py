@@ -58,6 +58,7 @@ class He(VarianceScaling):
     """Var W = 2 / n_in: keeps the variance of activations through ReLU layers (He et al. 2015, eq. 10)."""
 
     name: ClassVar[str] = "he"
+    also_called: ClassVar[tuple[str, ...]] = ("kaiming", "kaimingnormal", "kaiminguniform", "henormal", "heuniform")
     equations: ClassVar[Mapping[str, str]] = {"Var_W": "2 / n_in"}
 
     def variance(self, n_in: int, n_out: int) -> float:
@@ -69,6 +70,13 @@ class Xavier(VarianceScaling):
     """Var W = 2 / (n_in + n_out): a compromise between forward and backward variance (Glorot & Bengio 2010, eq. 12)."""
 
     name: ClassVar[str] = "xavier"
+    also_called: ClassVar[tuple[str, ...]] = (
+        "glorot",
+        "glorotuniform",
+        "glorotnormal",
+        "xavieruniform",
+        "xaviernormal",
+    )
     equations: ClassVar[Mapping[str, str]] = {"Var_W": "2 / (n_in + n_out)"}
 
     def variance(self, n_in: int, n_out: int) -> float:
@@ -80,6 +88,7 @@ class LeCun(VarianceScaling):
     """Var W = 1 / n_in: keeps the variance of a linear unit (LeCun et al. 1998, eq. 16)."""
 
     name: ClassVar[str] = "lecun"
+    also_called: ClassVar[tuple[str, ...]] = ("lecunnormal", "lecununiform")
     equations: ClassVar[Mapping[str, str]] = {"Var_W": "1 / n_in"}
 
     def variance(self, n_in: int, n_out: int) -> float:
@@ -91,6 +100,7 @@ class RandomNormal(Initializer):
     """W ~ N(0, scale^2), whatever the layer's size: what networks used before their variance was understood."""
 
     name: ClassVar[str] = "random"
+    also_called: ClassVar[tuple[str, ...]] = ("normal", "gaussian", "randomnormal")
     equations: ClassVar[Mapping[str, str]] = {"Var_W": "scale**2"}
     short: ClassVar[str | None] = "scale"
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from nnscratch.config.config import Config, differences, load_config
-from nnscratch.config.overrides import override
+from nnscratch.config.override import override
 from nnscratch.config.plugins import imported_plugin, plugin_digests
 from nnscratch.errors import UsageError, UserError, cause
 from nnscratch.host.appending import open_to_append

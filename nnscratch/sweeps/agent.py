@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from nnscratch.config.overrides import override
+from nnscratch.config.override import override
 from nnscratch.errors import UsageError
 
 

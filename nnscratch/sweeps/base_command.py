@@ -9,7 +9,7 @@ from pathlib import Path
 from nnscratch.config.config import Config, Tell, left_out, load_config
 from nnscratch.config.document import folder_that_has
 from nnscratch.config.node import Node
-from nnscratch.config.overrides import override
+from nnscratch.config.override import override
 from nnscratch.errors import ConfigError, Problem
 from nnscratch.runs.kept_plugins import import_plugins
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nnscratch.config.node import Place, Value
-from nnscratch.config.overrides import override
+from nnscratch.config.override import override
 from nnscratch.errors import Problem
 from nnscratch.report.values import Goal
 from nnscratch.sweeps.base_command import BaseCommand

@@ -11,7 +11,7 @@ from nnscratch.config.assembly import assemble
 from nnscratch.config.config import Config
 from nnscratch.config.data import load_dataset
 from nnscratch.config.node import Value
-from nnscratch.config.overrides import override
+from nnscratch.config.override import override
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import ConfigError, UserError
 from nnscratch.experiment.dry_run import refuse_to_unpack

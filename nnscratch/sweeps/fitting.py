@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from nnscratch.config.config import Config, left_out, load_config
 from nnscratch.config.node import Value
-from nnscratch.config.overrides import override, parse_override, plain_path
+from nnscratch.config.override import override, parse_override, plain_path
 from nnscratch.config.problems import in_order
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import ConfigError, Problem, UsageError

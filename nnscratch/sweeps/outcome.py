@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nnscratch.config.node import Value
-from nnscratch.config.overrides import override
+from nnscratch.config.override import override
 from nnscratch.errors import UserError
 from nnscratch.host.display import Display
 from nnscratch.host.json_text import json_text

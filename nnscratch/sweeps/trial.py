@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nnscratch.config.assembly import prepare
 from nnscratch.config.config import Config, differences, load_config
-from nnscratch.config.overrides import override
+from nnscratch.config.override import override
 from nnscratch.config.plugins import plugin_digests
 from nnscratch.errors import DataError, DivergenceError, Interrupted, UserError
 from nnscratch.experiment.train import resume, train

@@ -45,6 +45,7 @@ class ExponentialMovingAverage(Averaging):
     """
 
     name: ClassVar[str] = "ema"
+    also_called: ClassVar[tuple[str, ...]] = ("exponentialmovingaverage", "polyak")
     short: ClassVar[str | None] = "decay"
 
     decay: float = setting(0.999, "share of the average that each step keeps", ge=0, lt=1)

@@ -131,6 +131,7 @@ class SGD(Optimizer):
     """
 
     name: ClassVar[str] = "sgd"
+    also_called: ClassVar[tuple[str, ...]] = ("momentum", "nesterov", "gradientdescent")
 
     learning_rate: float = setting(0.01, "step size", gt=0)
     momentum: float = setting(0.0, "share of the velocity that each step keeps", ge=0, lt=1)

@@ -106,6 +106,7 @@ class Unit(Scaling):
     """x in [0, 1]: bytes / 255; numbers of a table by their column's range, (x - min) / (max - min)."""
 
     name: ClassVar[str] = "unit"
+    also_called: ClassVar[tuple[str, ...]] = ("minmax", "minmaxscaler", "scale", "rescale")
     equations: ClassVar[Mapping[str, str]] = {
         "x": "stored / 255",
         "x_table": "(stored - min) / (max - min)",
@@ -129,6 +130,7 @@ class Standardize(Scaling):
     """
 
     name: ClassVar[str] = "standardize"
+    also_called: ClassVar[tuple[str, ...]] = ("standard", "standardscaler", "zscore", "normalize")
     equations: ClassVar[Mapping[str, str]] = {"x": "(stored - mean) / deviation"}
     short: ClassVar[str | None] = "per"
 

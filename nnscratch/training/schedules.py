@@ -51,6 +51,7 @@ class ConstantRate(Schedule):
     """factor = 1."""
 
     name: ClassVar[str] = "constant"
+    also_called: ClassVar[tuple[str, ...]] = ("none", "null", "fixed")
     equations: ClassVar[Mapping[str, str]] = {"factor": "1"}
 
     def factor(self, progress: float, epoch: float, history: Sequence[float]) -> float:
@@ -62,6 +63,7 @@ class Cosine(Schedule):
     """factor = f + (1 - f) (1 + cos(pi progress)) / 2 with f the final factor (Loshchilov & Hutter 2017, eq. 5)."""
 
     name: ClassVar[str] = "cosine"
+    also_called: ClassVar[tuple[str, ...]] = ("cosineannealing", "cosineannealinglr", "cosinedecay")
     equations: ClassVar[Mapping[str, str]] = {"factor": "final + (1 - final) * (1 + cos(pi * progress)) / 2"}
 
     final: float = setting(0.0, "factor at the end", ge=0, le=1)
@@ -75,6 +77,7 @@ class Linear(Schedule):
     """factor = 1 + (f - 1) progress with f the final factor."""
 
     name: ClassVar[str] = "linear"
+    also_called: ClassVar[tuple[str, ...]] = ("polynomial", "lineardecay")
     equations: ClassVar[Mapping[str, str]] = {"factor": "1 + (final - 1) * progress"}
 
     final: float = setting(0.0, "factor at the end", ge=0, le=1)
@@ -88,6 +91,7 @@ class StepDecay(Schedule):
     """factor = gamma^floor(epoch / every)."""
 
     name: ClassVar[str] = "step"
+    also_called: ClassVar[tuple[str, ...]] = ("steplr", "multisteplr")
     equations: ClassVar[Mapping[str, str]] = {"factor": "gamma**floor(epoch / every)"}
 
     every: int = setting(10, "epochs between two drops", ge=1)
@@ -102,6 +106,7 @@ class Exponential(Schedule):
     """factor = gamma^epoch, smoothly within an epoch too."""
 
     name: ClassVar[str] = "exponential"
+    also_called: ClassVar[tuple[str, ...]] = ("exponentiallr", "exponentialdecay")
     equations: ClassVar[Mapping[str, str]] = {"factor": "gamma**epoch"}
 
     gamma: float = setting(0.95, "what an epoch multiplies by", gt=0, le=1)
@@ -118,6 +123,7 @@ class OneCycle(Schedule):
     """
 
     name: ClassVar[str] = "one_cycle"
+    also_called: ClassVar[tuple[str, ...]] = ("onecyclelr",)
     equations: ClassVar[Mapping[str, str]] = {
         "up": "1 + (start - 1) * (1 + cos(pi * progress / peak)) / 2",
         "down": "final + (1 - final) * (1 + cos(pi * (progress - peak) / (1 - peak))) / 2",
@@ -143,6 +149,7 @@ class Triangular(Schedule):
     """Linear up from `start` to 1 until `peak`, linear down to `final`."""
 
     name: ClassVar[str] = "triangular"
+    also_called: ClassVar[tuple[str, ...]] = ("cyclic", "cycliclr")
     equations: ClassVar[Mapping[str, str]] = {
         "up": "start + (1 - start) * progress / peak",
         "down": "1 + (final - 1) * (progress - peak) / (1 - peak)",
@@ -167,6 +174,7 @@ class ReduceOnPlateau(Schedule):
     """
 
     name: ClassVar[str] = "reduce_on_plateau"
+    also_called: ClassVar[tuple[str, ...]] = ("reducelronplateau", "plateau")
     equations: ClassVar[Mapping[str, str]] = {"factor": "gamma**k"}
 
     patience: int = setting(

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from nnscratch.config.config import Config, flatten, left_out, load_config, parse_config
-from nnscratch.config.overrides import override as written_override
-from nnscratch.config.overrides import parse_override
+from nnscratch.config.override import override as written_override
+from nnscratch.config.override import parse_override
 from nnscratch.errors import ConfigError
 
 PLAIN = """\
@@ -86,10 +86,11 @@ def test_the_short_value_of_a_section_keeps_its_other_fields() -> None:
     assert (config.l2.strength, config.l2.divide_by_batch) == (0.01, True)
 
 
-def test_a_mapping_replaces_the_whole_section() -> None:
-    config, _ = with_overrides("l2={strength: 0.01}")
+def test_a_mapping_replaces_the_whole_section_and_a_note_says_what_is_lost() -> None:
+    config, notes = with_overrides("l2={strength: 0.01}")
 
     assert (config.l2.strength, config.l2.divide_by_batch) == (0.01, False)
+    assert notes == ["l2={strength: 0.01} drops divide_by_batch true"]
 
 
 @pytest.mark.parametrize("override", ["optimizer.name=sgd", "optimizer=sgd", "--optimizer=sgd"])
@@ -193,6 +194,38 @@ def test_a_field_that_another_component_has_is_left_out_when_that_is_wanted(tmp_
         load_config(file, ["optimizer.name=sgd", "optimizer.momentu=0.5"], leave_out=True)
 
 
+def test_a_value_that_another_component_cannot_have_is_dropped_aloud() -> None:
+    text = PLAIN.replace("{dataset: shapes}", "{dataset: {name: shapes, test: 50}}")
+    config, notes = with_overrides("data.dataset=csv", text=text)
+
+    assert config.data.dataset.to_dict()["test"] == 0.2
+    assert notes == ["data.dataset=csv drops test 50, which csv cannot have"]
+
+
+def test_epochs_that_are_asked_for_count_more_than_the_minutes_of_a_file() -> None:
+    text = PLAIN + "training: {minutes: 5}\n"
+    config, notes = with_overrides("training.epochs=3", text=text)
+
+    assert (config.training.epochs, config.training.minutes) == (3, None)
+    assert notes == ["training.minutes 5 does not count: training.epochs is set beside it"]
+    assert with_overrides("training.minutes=1", text=PLAIN + "training: {epochs: 3}\n")[0].training.minutes == 1
+    assert "keep one of them" in refusal("training.minutes=1", "training.epochs=3", text=text)
+    assert "keep one of them" in refusal(text=PLAIN + "training: {minutes: 5, epochs: 3}\n")
+
+
+@pytest.mark.parametrize("path", ["data.dataset.columns.age", "data.dataset.csv.columns.age"])
+def test_an_entry_of_a_mapping_is_reached_by_its_key(path: str) -> None:
+    text = PLAIN.replace("{dataset: shapes}", "{dataset: {name: csv, columns: {sex: category}}, path: my.csv}")
+
+    assert value("data.dataset.columns.age", f"{path}=number", text=text) == "number"
+    assert value("data.dataset.columns.sex", f"{path}=number", text=text) == "category"
+    assert value("data.dataset.columns.age", f"{path}=number", text=CSV) == "number"
+
+
+def test_an_index_may_stand_in_brackets() -> None:
+    assert value("model.layers.1.units", "model.layers[1].units=32", text=LAYERED) == 32
+
+
 def test_the_same_component_drops_nothing() -> None:
     config, notes = with_overrides("optimizer=adam")
 
@@ -201,10 +234,10 @@ def test_the_same_component_drops_nothing() -> None:
 
 
 def test_a_mapping_replaces_the_whole_component() -> None:
-    config, notes = with_overrides("optimizer={name: adam, beta2: 0.9}")
+    config, notes = with_overrides("optimizer={name: adam, beta2: 0.9}", "optimizer.learning_rate=0.1")
 
     assert config.optimizer.to_dict()["beta1"] == 0.9
-    assert notes == []
+    assert notes == ["optimizer={name: adam, beta2: 0.9} drops beta1 0.8"]
 
 
 @pytest.mark.parametrize(

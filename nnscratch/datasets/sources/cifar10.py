@@ -47,6 +47,7 @@ class CIFAR10(Source):
     """50,000 training and 10,000 test images, (N, 32, 32, 3) uint8, from the binary batches or the pickles."""
 
     name: ClassVar[str] = "cifar10"
+    also_called: ClassVar[tuple[str, ...]] = ("cifar",)
     example_shape: ClassVar[tuple[int, ...] | None] = (32, 32, 3)
     class_names: ClassVar[tuple[str, ...] | None] = CLASSES
     summary: ClassVar[str] = "photographs, 32 x 32 colour, 10 classes, 50,000 + 10,000"

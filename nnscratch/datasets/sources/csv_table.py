@@ -19,6 +19,16 @@ class CSVTable(TableSettings, Source):
     """Columns of any kind and labels or numbers to predict, from the rows of a table: CSV, TSV, JSON, Parquet, XLSX."""
 
     name: ClassVar[str] = "csv"
+    also_called: ClassVar[tuple[str, ...]] = (
+        "table",
+        "tsv",
+        "parquet",
+        "xlsx",
+        "excel",
+        "json",
+        "tabular",
+        "dataframe",
+    )
     summary: ClassVar[str] = "your own table: a CSV, TSV, JSON, Parquet or XLSX file with one example per row"
     default_scaling: ClassVar[str] = "standardize"
 

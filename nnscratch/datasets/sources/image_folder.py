@@ -37,6 +37,7 @@ class ImageFolder(LargeSource):
     """Images (N, size, size, channels) uint8 and their folders' names as classes, in natural order."""
 
     name: ClassVar[str] = "image_folder"
+    also_called: ClassVar[tuple[str, ...]] = ("images", "pictures", "folder", "imagefolder")
     summary: ClassVar[str] = "your own pictures: a folder per class, PNG, JPEG, TIFF, GIF, BMP, WebP and others"
 
     size: int = setting(32, "height and width; other sizes are resized, aspect ratio not kept", ge=1, le=1024)

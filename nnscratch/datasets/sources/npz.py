@@ -48,6 +48,7 @@ class NPZ(LargeSource):
     """Images (N, H, W), (N, H, W, C) or (N, C, H, W), or features (N, D); labels, one-hot rows, or float targets."""
 
     name: ClassVar[str] = "npz"
+    also_called: ClassVar[tuple[str, ...]] = ("npy", "numpy", "arrays")
     summary: ClassVar[str] = "your own arrays: an NPZ file with x_train, y_train and perhaps x_test, y_test"
 
     task: Task = setting(

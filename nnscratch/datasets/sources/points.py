@@ -24,6 +24,7 @@ DIGITS = 4
 class Points(Source):
     """Features (N, D) and targets, drawn from a seed; the same on every machine."""
 
+    reads_path: ClassVar[bool] = False
     default_scaling: ClassVar[str] = "standardize"
     feature_names: ClassVar[tuple[str, ...]] = ("x1", "x2")
 

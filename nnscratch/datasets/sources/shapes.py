@@ -32,6 +32,7 @@ class Shapes(Source):
     """Drawn shapes, (N, 32, 32, 3) uint8, ten classes; the same on every machine for the same seed."""
 
     name: ClassVar[str] = "shapes"
+    reads_path: ClassVar[bool] = False
     summary: ClassVar[str] = "drawn shapes, 32 x 32 colour, 10 classes, made on the spot"
 
     train: int = setting(20_000, "training images; fewer are the first ones of more", ge=1, le=1_000_000)

@@ -85,6 +85,7 @@ class Identity(Activation):
     """
 
     name: ClassVar[str] = "identity"
+    also_called: ClassVar[tuple[str, ...]] = ("none", "linear", "null")
     equations: ClassVar[Mapping[str, str]] = {"y": "x", "dx": "dy"}
     returns_view: ClassVar[bool] = True
     works_in_place: ClassVar[bool] = False
@@ -125,6 +126,7 @@ class LeakyReLU(Activation):
     """
 
     name: ClassVar[str] = "leaky_relu"
+    also_called: ClassVar[tuple[str, ...]] = ("lrelu",)
     equations: ClassVar[Mapping[str, str]] = {"y": "max(x, slope * x)", "dx": "dy * max(y > 0, slope)"}
     short: ClassVar[str | None] = "slope"
     backward_needs_output: ClassVar[bool] = True
@@ -151,6 +153,7 @@ class Sigmoid(Activation):
     """
 
     name: ClassVar[str] = "sigmoid"
+    also_called: ClassVar[tuple[str, ...]] = ("logistic",)
     equations: ClassVar[Mapping[str, str]] = {"y": "1 / (1 + exp(-x))", "dx": "dy * y * (1 - y)"}
     backward_needs_output: ClassVar[bool] = True
 
@@ -243,6 +246,7 @@ class SiLU(Activation):
     """
 
     name: ClassVar[str] = "silu"
+    also_called: ClassVar[tuple[str, ...]] = ("swish",)
     equations: ClassVar[Mapping[str, str]] = {"s": "1 / (1 + exp(-x))", "y": "x * s", "dx": "dy * (s + y * (1 - s))"}
 
     def function(self, x: Array, y: Array) -> None:

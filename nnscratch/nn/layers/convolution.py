@@ -44,6 +44,7 @@ class Conv(WeightedSum):
     """
 
     name: ClassVar[str] = "conv"
+    also_called: ClassVar[tuple[str, ...]] = ("conv2d", "convolution", "conv3x3")
     short: ClassVar[str | None] = "channels"
 
     channels: int = setting(help="output channels", ge=1)

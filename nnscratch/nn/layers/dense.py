@@ -31,6 +31,7 @@ class Dense(WeightedSum):
     """
 
     name: ClassVar[str] = "dense"
+    also_called: ClassVar[tuple[str, ...]] = ("linear", "fc", "fullyconnected", "affine")
     short: ClassVar[str | None] = "units"
 
     units: int | None = setting(None, "outputs; left out: as many as the data has classes or targets", ge=1)

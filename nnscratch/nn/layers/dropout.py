@@ -37,6 +37,7 @@ class Dropout(Layer):
     """
 
     name: ClassVar[str] = "dropout"
+    also_called: ClassVar[tuple[str, ...]] = ("dropout2d",)
     short: ClassVar[str | None] = "rate"
     backward_needs_input: ClassVar[bool] = False
     works_in_place: ClassVar[bool] = True

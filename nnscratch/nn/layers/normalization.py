@@ -38,6 +38,7 @@ class BatchNorm(Layer):
     """
 
     name: ClassVar[str] = "batch_norm"
+    also_called: ClassVar[tuple[str, ...]] = ("bn", "batchnormalization", "batchnorm1d", "batchnorm2d")
 
     momentum: float = setting(0.9, "m, share of the running statistics that each batch keeps", ge=0, lt=1)
     epsilon: float = setting(1e-5, "added to the variance", gt=0)
@@ -166,6 +167,7 @@ class LayerNorm(Layer):
     """
 
     name: ClassVar[str] = "layer_norm"
+    also_called: ClassVar[tuple[str, ...]] = ("ln", "layernormalization")
     backward_needs_input: ClassVar[bool] = False
 
     epsilon: float = setting(1e-5, "added to the variance", gt=0)

@@ -72,6 +72,7 @@ class MaxPool(Pool):
     """
 
     name: ClassVar[str] = "max_pool"
+    also_called: ClassVar[tuple[str, ...]] = ("maxpool2d", "maxpooling2d", "maxpooling")
 
     def forward(self, x: Array, training: bool) -> Array:
         N, H, W, C = x.shape
@@ -176,6 +177,7 @@ class AveragePool(Pool):
     """
 
     name: ClassVar[str] = "average_pool"
+    also_called: ClassVar[tuple[str, ...]] = ("avgpool", "avgpool2d", "averagepooling2d", "meanpool")
 
     def forward(self, x: Array, training: bool) -> Array:
         self.x_shape = x.shape
@@ -234,6 +236,7 @@ class GlobalAveragePool(Layer):
     """
 
     name: ClassVar[str] = "global_average_pool"
+    also_called: ClassVar[tuple[str, ...]] = ("gap", "adaptiveavgpool2d", "globalaveragepooling2d")
     backward_needs_input: ClassVar[bool] = False
 
     def build(self, input_shape: Shape, parameters: Parameters) -> Shape:

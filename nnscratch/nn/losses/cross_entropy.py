@@ -32,6 +32,16 @@ class CrossEntropy(Loss):
     """
 
     name: ClassVar[str] = "cross_entropy"
+    also_called: ClassVar[tuple[str, ...]] = (
+        "crossentropyloss",
+        "categoricalcrossentropy",
+        "sparsecategoricalcrossentropy",
+        "ce",
+        "nll",
+        "softmax",
+        "bce",
+        "binarycrossentropy",
+    )
     tasks: ClassVar[tuple[str, ...]] = ("classification",)
     includes_softmax: ClassVar[bool] = True
 

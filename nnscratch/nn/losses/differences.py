@@ -74,6 +74,7 @@ class MeanSquaredError(DifferenceLoss):
     """
 
     name: ClassVar[str] = "mean_squared_error"
+    also_called: ClassVar[tuple[str, ...]] = ("mse", "mseloss", "l2", "l2loss", "squarederror")
     equations: ClassVar[Mapping[str, str]] = {
         "L_n": "sum_k((y_k - t_k)**2) / K",
         "dy": "2 * (y - t) / (N * K)",
@@ -101,6 +102,7 @@ class MeanAbsoluteError(DifferenceLoss):
     """
 
     name: ClassVar[str] = "mean_absolute_error"
+    also_called: ClassVar[tuple[str, ...]] = ("mae", "l1", "l1loss", "absoluteerror")
     equations: ClassVar[Mapping[str, str]] = {
         "L_n": "sum_k(abs(y_k - t_k)) / K",
         "dy": "sign(y - t) / (N * K)",
@@ -130,6 +132,7 @@ class Huber(DifferenceLoss):
     """
 
     name: ClassVar[str] = "huber"
+    also_called: ClassVar[tuple[str, ...]] = ("smoothl1", "smoothl1loss")
     short: ClassVar[str | None] = "delta"
     equations: ClassVar[Mapping[str, str]] = {
         "L_n": "sum_k(min(abs(y_k - t_k), delta) * (abs(y_k - t_k) - min(abs(y_k - t_k), delta) / 2)) / K",

@@ -23,6 +23,7 @@ class Cutout(Change):
     """
 
     name: ClassVar[str] = "cutout"
+    also_called: ClassVar[tuple[str, ...]] = ("randomerasing", "erasing")
     equations: ClassVar[Mapping[str, str]] = {
         "top": "a - floor(size / 2)",
         "left": "b - floor(size / 2)",
@@ -51,6 +52,7 @@ class ColourJitter(Change):
     """
 
     name: ClassVar[str] = "colour_jitter"
+    also_called: ClassVar[tuple[str, ...]] = ("colorjitter", "jitter")
     equations: ClassVar[Mapping[str, str]] = {
         "u": "g + s * (x - g)",
         "y": "m + c * (u - m) + b",
@@ -82,6 +84,7 @@ class Rotation(Change):
     """
 
     name: ClassVar[str] = "rotation"
+    also_called: ClassVar[tuple[str, ...]] = ("randomrotation", "rotate")
     equations: ClassVar[Mapping[str, str]] = {
         "u": "cos(a) * i - sin(a) * j",
         "v": "sin(a) * i + cos(a) * j",

@@ -21,6 +21,7 @@ class Flip(Movement):
     """
 
     name: ClassVar[str] = "flip"
+    also_called: ClassVar[tuple[str, ...]] = ("horizontalflip", "randomhorizontalflip", "hflip", "mirror", "randomflip")
     equations: ClassVar[Mapping[str, str]] = {"y(i, j)": "x(i, W - 1 - j)"}
     short: ClassVar[str | None] = "probability"
 
@@ -54,6 +55,7 @@ class Translate(Movement):
     """
 
     name: ClassVar[str] = "translate"
+    also_called: ClassVar[tuple[str, ...]] = ("randomcrop", "crop", "shift", "translation", "randomtranslation")
     equations: ClassVar[Mapping[str, str]] = {"y(i, j)": "x(m(i + a), m(j + b))"}
     short: ClassVar[str | None] = "pixels"
 
