@@ -116,7 +116,10 @@ class Interrupted(UserError):
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """'; did you mean X?' for the closest allowed name, or '' when none is close."""
-    matches = get_close_matches(name.lower(), list(allowed), n=1, cutoff=0.6)
+    known, parts = list(allowed), set(name.lower().split("_"))
+    # `val_f1` is `val_macro_f1` rather than `val_r2`, which differs from it in fewer letters.
+    matches = [each for each in known if len(parts) > 1 and parts < set(each.split("_"))]
+    matches = matches or get_close_matches(name.lower(), known, n=1, cutoff=0.6)
     return f"; did you mean {matches[0]}?" if matches else ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -31,6 +32,12 @@ def as_user_error(error: BaseException) -> UserError:
         return UserError(said, f"raised in {culprit}" if culprit else None)
     said = f"unexpected {type(error).__name__}: {error}".removesuffix(": ")
     return UserError(without_password(said), _where_traceback_is(error))
+
+
+def at_home(words: Sequence[str]) -> list[str]:
+    """The words with `~` led to the home folder behind a `=`, where the shell leaves it as it is."""
+    home = str(Path.home()).replace("\\", "/")
+    return [re.sub(r"\A([\w.\[\]-]+=)~(?=/|\Z)", lambda found: found[1] + home, word) for word in words]
 
 
 def refuse_slips(words: Sequence[str]) -> None:

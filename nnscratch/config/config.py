@@ -218,6 +218,9 @@ def _config(
     config._written = Written(root)
     if config.model.layers is None and config.model.activation is None:
         notes = [*notes, "model.activation is empty: no activation; leave it out for relu, or say identity to mean it"]
+    warmup, epochs = config.schedule.fields["warmup_epochs"], config.training.epochs
+    if isinstance(warmup, float) and 0 < epochs <= warmup and config.training.minutes is None:
+        notes = [*notes, f"schedule.warmup_epochs {warmup:g} takes all {epochs} epochs: the learning rate only rises"]
     if tell is not None:
         for note in notes:
             tell(note)

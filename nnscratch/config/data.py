@@ -65,7 +65,7 @@ def load_dataset(
 
     A data folder that somebody named and that is not there is an error before any download: it may be a slip.
     """
-    path = Path(config.data.path) if config.data.path is not None else None
+    path = config.data.place
     needs_folder = path is None and bool(config.data.dataset.component.downloads)
     if needs_folder and data_dir != DEFAULT_DATA and not data_dir.exists():
         raise _no_data_dir(data_dir, config.data.dataset.name)

@@ -25,7 +25,8 @@ def read_value(value: str, whole: str, annotation: Any) -> Node:
         return parse_yaml(value, SOURCE, prefix).root
     place = Place(SOURCE, None, len(prefix) + 1, whole[:160])
     text = value.strip()
-    if NoneType in alternatives(annotation) and core_tag(text) == TAG + "null":
+    may_be_empty = NoneType in alternatives(annotation) or item_annotation(annotation, 0) is not None
+    if may_be_empty and core_tag(text) == TAG + "null":
         return Node(None, place, place)
     if text.startswith(("'", '"', "[")):
         try:

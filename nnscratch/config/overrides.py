@@ -189,7 +189,7 @@ class _Setter:
         if (model := model_at(annotation, node)) is not None and isinstance(node.content, dict):
             fields = fields_of(model)
             if key not in fields:
-                raise override.error(unknown_field(str(key), fields, field_paths(self.model, self.root)))
+                raise override.error(unknown_field(str(key), fields, field_paths(self.model, self.root), annotation))
             return fields[str(key)].annotation
         values = value_annotation(annotation)
         if isinstance(node.content, dict) and values is not None:

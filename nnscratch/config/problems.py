@@ -9,13 +9,38 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from nnscratch.component import catalogue
 from nnscratch.config.node import KeyPath, Node, Value
-from nnscratch.config.specification import Specification, default_of, fields_of, item_annotation, model_at
+from nnscratch.config.specification import (
+    Specification,
+    component_base,
+    default_of,
+    fields_model,
+    fields_of,
+    item_annotation,
+    model_at,
+)
 from nnscratch.errors import Problem, did_you_mean
 
 MAXIMUM_PROBLEMS = 30
 
-OTHER_NAMES = {"lr": "learning_rate", "wd": "weight_decay", "bs": "batch_size"}
+OTHER_NAMES = {
+    "lr": "learning_rate",
+    "wd": "weight_decay",
+    "bs": "batch_size",
+    "eps": "epsilon",
+    "betas": "beta1",
+    "num_epochs": "epochs",
+    "n_epochs": "epochs",
+    "max_epochs": "epochs",
+    "min_delta": "minimum_change",
+    "step_size": "every",
+    "filters": "channels",
+    "out_channels": "channels",
+    "kernel_size": "kernel",
+    "out_features": "units",
+    "validation_split": "validation",
+}
 """What other programs call our fields."""
 
 _QUOTED = re.compile(r"'([^']*)'")
@@ -72,13 +97,22 @@ def _file_order(problem: Problem) -> tuple[bool, int, int]:
     return False, problem.line, problem.column or 0
 
 
-def unknown_field(name: str, allowed: Iterable[str], elsewhere: Iterable[str] = ()) -> str:
-    """The message for a field that is not there to be set; it may be meant by another name, or be `elsewhere`."""
-    names = sorted(allowed)
-    wanted = OTHER_NAMES.get(name.lower(), name)
+def unknown_field(name: str, allowed: Iterable[str], elsewhere: Iterable[str] = (), of: Any = None) -> str:
+    """The message for a field that is not there to be set.
+
+    It may be meant by another name, be `elsewhere`, or be another component's where `of` is the annotation of one.
+    """
+    names, base, wanted = sorted(allowed), component_base(of), OTHER_NAMES.get(name.lower(), name)
+    others = catalogue(base) if base is not None else {}
+    having = [each for each, other in others.items() if wanted in fields_of(fields_model(other))]
+    allowed_names = f" (allowed: {', '.join(names)})" if names else " (it has no fields)"
+    if base is not None and base.kind == "layer" and name == "activation":
+        return f"unknown field; an activation is a layer of its own, after this one{allowed_names}"
+    if having and wanted not in names and not did_you_mean(name, names):
+        called = ";" if wanted == name else f"; did you mean {wanted}?"
+        return f"unknown field{called} {', '.join(having)} {'has' if len(having) == 1 else 'have'} it{allowed_names}"
     paths = [path for path in elsewhere if path.rpartition(".")[2] == wanted] if wanted not in names else [wanted]
     meant = f"; did you mean {min(paths, key=dots)}?" if paths else did_you_mean(name[:60], names)
-    allowed_names = f" (allowed: {', '.join(names)})" if names else " (it has no fields)"
     return f"unknown field{meant}{allowed_names}"
 
 
@@ -135,9 +169,10 @@ def _complaint(details: dict[str, Any], root: Node, model: type[BaseModel]) -> _
         elif union is None:
             union = path  # pydantic names the member of the union here; the file does not
     if kind == "extra_forbidden":
-        inner = model_at(annotation_at(model, root, path[:-1]), root.nearest(path[:-1])[0])
+        of = annotation_at(model, root, path[:-1])
+        inner = model_at(of, root.nearest(path[:-1])[0])
         allowed = fields_of(inner) if inner is not None else ()
-        message = unknown_field(str(path[-1]), allowed, field_paths(model, root))
+        message = unknown_field(str(path[-1]), allowed, field_paths(model, root), of)
         return _Complaint(path, Node(None, node.key or node.place), message, None, union)
     expected = _expected(kind, details)
     got = shown(node.plain())
@@ -177,13 +212,13 @@ def _message(kind: str, details: dict[str, Any], got: str) -> str:
         case "missing":
             return "is required"
         case "greater_than":
-            return f"must be greater than {context['gt']:g}, got {got}"
+            return f"must be greater than {_bound(context['gt'])}, got {got}"
         case "greater_than_equal":
-            return f"must be at least {context['ge']:g}, got {got}"
+            return f"must be at least {_bound(context['ge'])}, got {got}"
         case "less_than":
-            return f"must be less than {context['lt']:g}, got {got}"
+            return f"must be less than {_bound(context['lt'])}, got {got}"
         case "less_than_equal":
-            return f"must be at most {context['le']:g}, got {got}"
+            return f"must be at most {_bound(context['le'])}, got {got}"
         case "finite_number":
             return f"must be a finite number, got {got}"
         case "too_short" | "too_long":
@@ -196,6 +231,10 @@ def _message(kind: str, details: dict[str, Any], got: str) -> str:
             return f"{message}, got {got}" if kind == "component" else message
     message = str(details["msg"])
     return message[:1].lower() + message[1:]
+
+
+def _bound(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:g}"
 
 
 def shown(value: Value) -> str:

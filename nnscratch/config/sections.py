@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, Strict
@@ -95,6 +96,11 @@ class DataConfig(Section):
     fold: FoldConfig | None = option(
         None, "hold out one of equal parts of the training data as the test split: what `train --folds` sets"
     )
+
+    @property
+    def place(self) -> Path | None:
+        """Where one's own data lies; `~` is the home folder."""
+        return Path(self.path).expanduser() if self.path is not None else None
 
 
 class StartConfig(Section):

@@ -101,7 +101,7 @@ def dry_run(config: Config, workplace: Workplace, display: Display) -> DryRun:
 def refuse_to_unpack(config: Config, data_dir: Path) -> None:
     """Raises DataError for data that must be unpacked first: a dry run writes nothing."""
     source = config.data.dataset.build()
-    path = Path(config.data.path) if config.data.path is not None else None
+    path = config.data.place
     archives = source.archives(path or data_dir)
     if archives and not source.locate(data_dir, path):
         raise DataError(

@@ -52,7 +52,7 @@ class Network(Chain):
             raise ShapeError(
                 f"the network ends with an output of shape {self.output_shape}, the data needs ({outputs},)",
                 "end it with a bare `dense`, which takes its width from the data",
-                position=(self.field,),
+                position=(self.field, len(layers) - 1) if layers else (self.field,),
             )
         self.skip_input_gradient(True)
 

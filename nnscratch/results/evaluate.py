@@ -161,8 +161,8 @@ def _trained_on(loaded: LoadedRun, path: Path, examples: Examples, workplace: Wo
 
     Pictures and arrays, which may be many, are compared where they lie in the run's own file or folder.
     """
-    source, own = loaded.config.data.dataset.build(), loaded.config.data.path
-    if own is None or (isinstance(source, LargeSource) and not path.resolve().is_relative_to(Path(own).resolve())):
+    source, own = loaded.config.data.dataset.build(), loaded.config.data.place
+    if own is None or (isinstance(source, LargeSource) and not path.resolve().is_relative_to(own.resolve())):
         return ""
     try:
         dataset = load_dataset(loaded.config, workplace.data_dir, lambda _: None, download=False)

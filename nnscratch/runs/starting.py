@@ -36,7 +36,7 @@ def prepare_start(config: Config, workplace: Workplace, display: Display) -> tup
     config = with_whole_path(config, workplace.runs_dir)
     if config.model.start_from is None:
         return prepare(config, workplace, display), None
-    path = Path(config.model.start_from.run)
+    path = Path(config.model.start_from.run).expanduser()
     file = path if path.is_file() else RunDirectory.open(path).best
     saved = load_weights(file)
     header = header_of(saved, file)
@@ -71,7 +71,7 @@ def with_whole_path(config: Config, runs_dir: Path) -> Config:
     start = config.model.start_from
     if start is None:
         return config
-    whole = start.model_copy(update={"run": str(find_run(start.run, runs_dir).absolute())})
+    whole = start.model_copy(update={"run": str(find_run(Path(start.run).expanduser(), runs_dir).absolute())})
     return config.model_copy(update={"model": config.model.model_copy(update={"start_from": whole})})
 
 

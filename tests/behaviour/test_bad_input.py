@@ -173,7 +173,11 @@ NESTED = f"""\
         (NESTED, [], "my.yaml:8:13  model.layers.1.shortcut.0: a window of 99 does not fit into 32 x 32 pixels"),
         (NESTED.replace("99", "1"), [], "my.yaml:5:7  model.layers.1: the residual layers turn (32, 32, 4) into"),
         (NESTED, ["model.layers.1={max_pool: 40}"], "model.layers.1: a window of 40 does not fit"),
-        (NESTED.replace("    - dense", "").replace("99", "1").replace("3}}", "4}}"), [], "my.yaml:4:5  model.layers: "),
+        (
+            NESTED.replace("    - dense", "").replace("99", "1").replace("3}}", "4}}"),
+            [],
+            "my.yaml:9:7  model.layers.2: ",
+        ),
         (NESTED.replace("3}", "3, weight_init: whitening}").replace("4,", "56,"), [], "my.yaml:4:7  model.layers.0: "),
         (f"{DATA}model: {{hidden_layers: []}}\ntraining:\n  batch_size: 9999999\n", [], "my.yaml:4:15"),
     ],

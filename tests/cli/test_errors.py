@@ -15,6 +15,7 @@ import pytest
 
 from nnscratch import cpu
 from nnscratch.cli import main
+from nnscratch.cli.errors import at_home
 from nnscratch.experiment import train as training
 from nnscratch.training.step import TrainingStep
 
@@ -145,6 +146,15 @@ def test_control_characters_in_an_error_do_not_reach_the_terminal(
         (["evaluate", "x", "--slit", "val"], "no such option: --slit; did you mean --split?\n"),
         (["data", "verify", "--jsn"], "no such option: --jsn; did you mean --json?\n"),
         (["train", "my.yaml", "-epochs", "3"], "no such option: -epochs; did you mean --epochs?"),
+        (["train", "my.yaml", "-epochs=3"], "no such option: -epochs; did you mean --epochs=3?"),
+        (["train", "my.yaml", "-data.validation=0.2"], "no such option: -data.validation; did you mean --data."),
+        (["train", "my.yaml", "--lr", "0.1"], "no such option: --lr; did you mean optimizer.learning_rate=VALUE?"),
+        (["train", "my.yaml", "--batch-size=8"], "no such option: --batch-size; did you mean training.batch_size=8?"),
+        (
+            ["train", "my.yaml", "training.epochs", "5"],
+            "`training.epochs` is not an override\n  write training.",
+        ),
+        (["train", "my.yaml", "seed.x", "=", "5"], "`seed.x` is not an override\n  write seed.x=5, after one config"),
         (["explain", "my.yaml", "-threads", "3"], "no such option: -threads; did you mean --threads?"),
         (["evaluate", "x", "--data", ""], "the argument behind --data is empty\n  a variable of the shell"),
         (["evaluate", "x", "--data="], "the argument behind --data is empty\n"),
@@ -321,3 +331,16 @@ def test_a_link_that_leads_to_itself_is_named_as_one(
     Path("a.yaml").symlink_to("a.yaml")
     _, error = fail(arguments, capsys)
     assert "lead back to themselves; `ls -l` shows them" in error
+
+
+def test_the_home_folder_is_meant_behind_an_equals_sign_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("USERPROFILE", "/home/ada")
+
+    assert at_home(["--runs-dir=~/r", "data.path=~/a=~/b.csv", "~/c.yaml", "name=~x", "--out=~"]) == [
+        "--runs-dir=/home/ada/r",
+        "data.path=/home/ada/a=~/b.csv",
+        "~/c.yaml",
+        "name=~x",
+        "--out=/home/ada",
+    ]

@@ -144,3 +144,73 @@ def test_a_monitored_figure_that_the_data_cannot_have_is_refused_before_training
         assert len(np.unique(validation.targets[validation.rows])) == 1
     with pytest.raises(ConfigError, match=said):
         made.recipe()
+
+
+def refused(tmp_path: Path, **sections: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        assembly(tmp_path, **sections).recipe()
+    return str(caught.value)
+
+
+def test_a_path_for_data_that_is_made_on_the_spot_is_refused(tmp_path: Path) -> None:
+    for name in ("shapes", "moons"):
+        said = refused(tmp_path, data={"dataset": name, "path": "houses.csv"})
+        assert f"data.path: dataset {name} is made on the spot and reads no file" in said
+
+
+@pytest.mark.parametrize(
+    ("augment", "said"),
+    [
+        ({"cutout": 33}, "data.augment.0.size: at most 32 for images of 32 x 32, got 33"),
+        ({"translate": 32}, "data.augment.0.pixels: at most 31 for images of 32 x 32, got 32"),
+    ],
+)
+def test_changes_larger_than_the_images_are_refused(augment: dict[str, int], said: str, tmp_path: Path) -> None:
+    data = {"dataset": {"name": "shapes", "train": 60, "test": 10}, "validation": 0.2}
+
+    assert said in refused(tmp_path, data={**data, "augment": [augment]})
+    (allowed,) = ({key: value - 1} for key, value in augment.items())
+    assembly(tmp_path, data={**data, "augment": [allowed]}).recipe()
+
+
+def regression(tmp_path: Path, targets: str, **model: Any) -> dict[str, Any]:
+    rows = [f"{i % 7},{low if i % 2 else high}" for i in range(40) for low, high in [map(float, targets.split())]]
+    (tmp_path / "t.csv").write_text("x,y\n" + "\n".join(rows) + "\n")
+    data = {"dataset": {"name": "csv", "target": "y", "task": "regression"}, "path": str(tmp_path / "t.csv")}
+    return {"data": data, "model": {"hidden_layers": [3], **model}, "loss": "mean_squared_error"}
+
+
+@pytest.mark.parametrize(
+    ("output", "targets", "said"),
+    [
+        ("relu", "92 106", "relu: its outputs are at least 0, but 48% of the targets, made to have mean 0"),
+        ("sigmoid", "92 106", "sigmoid: its outputs are from 0 to 1, but"),
+        ("softmax", "-3 5", "softmax: its outputs are from 0 to 1, but 48% of the targets"),
+    ],
+)
+def test_a_last_layer_that_cannot_give_the_targets_of_a_regression_is_refused(
+    output: str, targets: str, said: str, tmp_path: Path
+) -> None:
+    assert f"model.output: {said}" in refused(tmp_path, **regression(tmp_path, targets, output=output))
+
+
+def test_a_last_layer_that_gives_the_targets_as_they_are_is_taken(tmp_path: Path) -> None:
+    sections = regression(tmp_path, "92 106", output="relu")
+    assert "or write `data: {target_scaling: none}`" in refused(tmp_path, **sections)
+    sections["data"]["target_scaling"] = "none"
+    assembly(tmp_path, **sections).recipe()
+    for output in ("identity", "leaky_relu"):
+        assembly(tmp_path, **regression(tmp_path, "92 106", output=output)).recipe()
+
+
+def test_the_last_layer_is_named_where_the_network_ends_with_a_wrong_shape(tmp_path: Path) -> None:
+    said = refused(tmp_path, model={"layers": ["flatten", {"dense": 5}, "relu"]})
+    assert "model.layers.2: the network ends with an output of shape (5,), the data needs (10,)" in said
+
+
+def test_home_is_where_a_path_begins_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sections = regression(tmp_path, "1 2")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    sections["data"]["path"] = "~/t.csv"
+    assert len(assembly(tmp_path, **sections).splits.train) == 29

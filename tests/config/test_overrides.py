@@ -226,6 +226,29 @@ def test_an_index_may_stand_in_brackets() -> None:
     assert value("model.layers.1.units", "model.layers[1].units=32", text=LAYERED) == 32
 
 
+def test_an_activation_inside_a_layer_is_said_to_be_a_layer_of_its_own() -> None:
+    assert "an activation is a layer of its own, after this one" in refusal(
+        "model.layers.1={dense: {units: 3, activation: relu}}", text=LAYERED
+    )
+
+
+def test_hidden_layers_with_nothing_below_them_are_not_taken_for_a_linear_model() -> None:
+    assert "model: needs hidden_layers (a list of widths, [] for a linear model)" in refusal("model.hidden_layers=")
+
+
+def test_a_list_with_nothing_below_it_is_empty() -> None:
+    text = PLAIN.replace("{dataset: shapes}", "\n  dataset: shapes\n  augment:\n")
+
+    assert value("data.augment", text=text) == value("wandb.tags", "wandb.tags=") == []
+
+
+def test_a_warm_up_as_long_as_the_training_is_told() -> None:
+    told = ["schedule.warmup_epochs 3 takes all 3 epochs: the learning rate only rises"]
+
+    assert with_overrides("schedule.warmup_epochs=3", "training.epochs=3")[1] == told
+    assert with_overrides("schedule.warmup_epochs=3", "training.epochs=4")[1] == []
+
+
 def test_the_same_component_drops_nothing() -> None:
     config, notes = with_overrides("optimizer=adam")
 
@@ -338,6 +361,16 @@ def test_a_field_of_a_component_that_is_not_chosen_is_left_out_when_that_is_want
         ("bs=3", "bs: unknown field; did you mean training.batch_size?"),
         ("optimizer.name=adm", "optimizer.name: unknown optimizer `adm`; did you mean adam?"),
         ("optimizer=adm", "optimizer.name: unknown optimizer `adm`; did you mean adam?"),
+        ("optimizer=Adam", "optimizer.name: unknown optimizer `Adam`; did you mean adam?"),
+        ("loss=mse", "loss.name: unknown loss `mse`; did you mean mean_squared_error?"),
+        ("model.activation=swish", "unknown activation `swish`; did you mean silu?"),
+        ("model.weight_init=kaiming_normal", "unknown initializer `kaiming_normal`; did you mean he?"),
+        ("schedule=none", "unknown schedule `none`; did you mean constant?"),
+        ("schedule.step_size=3", "unknown field; did you mean every? step has it"),
+        ("optimizer.weight_decay=0.1", "unknown field; sgd, adamw, lion, muon have it"),
+        ("training.monitor=val_f1", "unknown value `val_f1`; did you mean val_macro_f1?"),
+        ("data.dataset.train=1000001", "must be at most 1,000,000, got 1000001"),
+        ("optimizer={adam: , learning_rate: 0.1}", "`adam` is its name: indent its fields below it"),
         ("optimizer.learning_rate=-1", "optimizer.learning_rate: must be greater than 0, got -1"),
         ("optimizer.learning_rate=fast", "expected a number, got text 'fast'"),
         ("seed.x=1", "`seed` has no field `x`"),

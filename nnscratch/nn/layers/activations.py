@@ -28,6 +28,8 @@ class Activation(Layer):
 
     backward_needs_input: ClassVar[bool] = False
     works_in_place: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    """Between which numbers y is, where it cannot be any."""
 
     def function(self, x: Array, y: Array, /) -> None:
         """Writes y = f(x)."""
@@ -105,6 +107,7 @@ class ReLU(Activation):
     """
 
     name: ClassVar[str] = "relu"
+    bounds: ClassVar[tuple[float, float]] = (0.0, math.inf)
     equations: ClassVar[Mapping[str, str]] = {"y": "max(x, 0)", "dx": "dy * (y > 0)"}
     backward_needs_output: ClassVar[bool] = True
 
@@ -153,6 +156,7 @@ class Sigmoid(Activation):
     """
 
     name: ClassVar[str] = "sigmoid"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     also_called: ClassVar[tuple[str, ...]] = ("logistic",)
     equations: ClassVar[Mapping[str, str]] = {"y": "1 / (1 + exp(-x))", "dx": "dy * y * (1 - y)"}
     backward_needs_output: ClassVar[bool] = True
@@ -174,6 +178,7 @@ class Tanh(Activation):
     """
 
     name: ClassVar[str] = "tanh"
+    bounds: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     equations: ClassVar[Mapping[str, str]] = {"y": "tanh(x)", "dx": "dy * (1 - y**2)"}
     backward_needs_output: ClassVar[bool] = True
 
@@ -272,6 +277,7 @@ class Softmax(Activation):
     """
 
     name: ClassVar[str] = "softmax"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     backward_needs_output: ClassVar[bool] = True
 
     def forward(self, x: Array, training: bool) -> Array:

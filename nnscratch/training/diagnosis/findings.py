@@ -10,6 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from nnscratch.component import catalogue
+from nnscratch.nn.layers.activations import Activation
+
 Row = Mapping[str, float]
 
 Remedy: TypeAlias = Literal[
@@ -30,8 +33,6 @@ TIMES_GUESSING = 6.0
 FEW_EXAMPLES = 4
 """Of so many examples the first loss may lie twice as far above, of one five times."""
 LARGEST_INPUT = 10.0
-BOUNDS = {"sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0)}
-"""Between which numbers an activation's outputs are."""
 DEAD, SATURATED = 0.95, 0.6
 """The shares of a layer from which it is named. Networks learn well with 80 % of a ReLU layer's units always zero."""
 
@@ -99,10 +100,11 @@ def input_findings(magnitude: float) -> Iterator[Finding]:
 
 def last_layer_findings(setting: Setting) -> Iterator[Finding]:
     """Outputs whose bounds keep the loss from what it could be: of logits, and of a softmax that has one number."""
+    last = catalogue(Activation).get(setting.last, Activation)
+    low, high = last.bounds
     if setting.last == "softmax" and setting.outputs == 1:
         evidence = "the softmax of one output is 1, whatever the inputs"
-    elif setting.is_cross_entropy and setting.last in BOUNDS and setting.outputs > 1:
-        low, high = BOUNDS[setting.last]
+    elif setting.is_cross_entropy and setting.outputs > 1 and all(map(math.isfinite, (low, high))):
         least = math.log1p((setting.outputs - 1) * math.exp(low - high))
         between = f"the last layer, {setting.last}, gives numbers from {low:g} to {high:g}"
         evidence = f"{between}, of which softmax makes a loss of {least:.3g} at best"
