@@ -35,9 +35,9 @@ def as_user_error(error: BaseException) -> UserError:
 
 
 def at_home(words: Sequence[str]) -> list[str]:
-    """The words with `~` led to the home folder behind a `=`, where the shell leaves it as it is."""
+    """The words with `~/` behind a `=` led home, where the shell leaves it as it is; `~` alone is null."""
     home = str(Path.home()).replace("\\", "/")
-    return [re.sub(r"\A([\w.\[\]-]+=)~(?=/|\Z)", lambda found: found[1] + home, word) for word in words]
+    return [re.sub(r"\A([\w.\[\]-]+=)~(?=/)", lambda found: found[1] + home, word) for word in words]
 
 
 def refuse_slips(words: Sequence[str]) -> None:

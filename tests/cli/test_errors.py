@@ -337,10 +337,10 @@ def test_the_home_folder_is_meant_behind_an_equals_sign_too(monkeypatch: pytest.
     monkeypatch.setenv("HOME", "/home/ada")
     monkeypatch.setenv("USERPROFILE", "/home/ada")
 
-    assert at_home(["--runs-dir=~/r", "data.path=~/a=~/b.csv", "~/c.yaml", "name=~x", "--out=~"]) == [
+    assert at_home(["--runs-dir=~/r", "data.path=~/a=~/b.csv", "~/c.yaml", "name=~x", "schedule=~"]) == [
         "--runs-dir=/home/ada/r",
         "data.path=/home/ada/a=~/b.csv",
         "~/c.yaml",
         "name=~x",
-        "--out=/home/ada",
+        "schedule=~",
     ]
