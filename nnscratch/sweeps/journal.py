@@ -17,15 +17,22 @@ if TYPE_CHECKING:
 
 Mutex = Callable[[], AbstractContextManager[None]]
 
+BEGINNING = b'{"op_code":'
+"""What every journal begins with."""
+
 
 def open_journal(path: Path) -> tuple[BaseStorage, Mutex]:
-    """The storage in a file, which is made when it is not there, and its mutex. Raises UserError."""
+    """The storage in a file, which is made when it is not there, and its mutex.
+
+    Raises UserError; a file that is no journal is left as it is, with nothing beside it.
+    """
     from optuna.storages import JournalStorage
 
     file = JournalFile(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
+        file.refuse_what_is_none()
         mutex = file_mutex(path.with_name(path.name + ".mutex"))
         with mutex():
             return JournalStorage(file), mutex  # type: ignore[arg-type]  # a JournalFile has all that is called
@@ -69,6 +76,14 @@ class JournalFile:
                     os.fsync(file.fileno())
             except OSError as error:  # of a full disk the system does not say which
                 raise OSError(error.errno, error.strerror, str(self._path)) from None
+
+    def refuse_what_is_none(self) -> None:
+        """Raises UserError when the file holds something else: its last line would be taken for a torn one, and cut."""
+        with self._path.open("rb") as file:
+            beginning = file.read(len(BEGINNING))
+        if not BEGINNING.startswith(beginning):
+            self._line = 1
+            raise self.damaged()
 
     def damaged(self) -> UserError:
         """That the line which was read last is no entry."""
