@@ -26,8 +26,10 @@ class Assignment:
     """The mode of the trials' mirrors on W&B, in place of their configs'."""
     ranks: int = 1
     """Processes that train one trial together."""
+    data: str | None = None
+    """The digest of the data of all trials, where it is not for the config to say what that is."""
 
     def open_study(self, extend: bool = False) -> Study:
         """The study with the trials to take from."""
         shared = open_storage(self.storage, self.folder, self.definition.name)
-        return Study(shared, self.definition, self.seed, self.lease_seconds, extend)
+        return Study(shared, self.definition, self.seed, self.lease_seconds, extend, self.data, self.folder)

@@ -77,7 +77,7 @@ def finished_line(trial: Trial, study: Study) -> str:
     parts = [f"trial {trial.number:>{width}} of {study.total}", trial.status]
     if trial.value is not None:
         parts.append(f"{metric} {metric_value(metric, trial.value)}")
-    parts += [f"{path} {_short(trial, path)}" for path in study.definition.varied if path in trial.parameters]
+    parts += [f"{path} {_short(trial, path)}" for path in study.varied if path in trial.parameters]
     return "  ".join(parts) + (f"  ({trial.note})" if trial.note else "")
 
 
@@ -102,7 +102,7 @@ def live_text(trials: list[Trial], study: Study, width: int, height: int) -> str
 
 def live_table(trials: list[Trial], study: Study) -> Table:
     """Every trial with how far it is, and what varies between them."""
-    metric, paths = study.definition.metric, study.definition.varied
+    metric, paths = study.definition.metric, study.varied
     best = best_trial(trials, study)
     rows = []
     for trial in trials:

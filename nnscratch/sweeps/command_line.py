@@ -18,11 +18,12 @@ from nnscratch.host.interruption import StopRequest
 from nnscratch.host.trouble import is_trouble_of_the_machine, reason
 from nnscratch.host.workplace import Workplace
 from nnscratch.report.files import write_atomically
+from nnscratch.report.formats import setting
 from nnscratch.sweeps.assignment import Assignment
 from nnscratch.sweeps.board import Board
 from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.estimate import SweepEstimate, estimate
-from nnscratch.sweeps.fitting import require_accuracy
+from nnscratch.sweeps.fitting import data_digest, require_accuracy
 from nnscratch.sweeps.outcome import SweepSummary, conclude, draw
 from nnscratch.sweeps.study import FINISHED, Study
 from nnscratch.sweeps.sweep_file import load_sweep
@@ -111,6 +112,7 @@ def sweep(
             ),
             how.wandb,
             how.ranks,
+            data_digest(definition, prepared.dataset),
         )
         study = assignment.open_study(how.extend)
         write_atomically(folder / "sweep.yaml", file.read_bytes())
@@ -127,6 +129,12 @@ def _announce(study: Study, folder: Path, display: Display) -> None:
     display.say(f"{definition.name}: {definition.method}, {study.total} trials of {definition.command.config}")
     for note in definition.notes:
         display.say(f"note: {note}")
+    for path, numbers in study.unlike.items():
+        shown = ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
+        display.warn(
+            f"{path} is {setting(definition.constants[path])} for all trials from now on, and was not for "
+            f"{len(numbers)} of before (trial {shown}): the leaderboard, where it is a column, has unlike trials"
+        )
     display.say(f"study in {study.label}, trials in {folder / 'trials'}")
     if before:
         done = sum(trial.status in FINISHED for trial in before)

@@ -7,14 +7,15 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import starmap
 from pathlib import Path
 
 from nnscratch.config.node import Place, Value
 from nnscratch.config.override import override
-from nnscratch.errors import Problem
+from nnscratch.errors import ConfigError, Problem
 from nnscratch.report.values import Goal
 from nnscratch.sweeps.base_command import BaseCommand
-from nnscratch.sweeps.distributions import Constant
+from nnscratch.sweeps.distributions import Choice, Constant
 from nnscratch.sweeps.hyperband import Hyperband
 from nnscratch.sweeps.search_space import Parameter
 
@@ -64,14 +65,54 @@ class SweepDefinition:
     """Those of the command's overrides that were given beside the file."""
     warnings: tuple[str, ...] = ()
     """What may not be meant."""
+    monitor: str | None = None
+    """What a trial keeps its best weights by, where neither its config nor its values say: the metric."""
     notes: tuple[str, ...] = ()
     """What the choice of a component keeps, drops or leaves out in a trial."""
-    _left_out: dict[str, set[str]] = field(default_factory=dict, compare=False, repr=False)
+    _left_out: dict[str, set[str]] = field(default_factory=dict, init=False, compare=False, repr=False)
+    _texts: dict[tuple[str, str], str] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
-    def varied(self) -> list[str]:
-        """The paths that differ between trials: all but the constants."""
-        return [each.path for each in self.parameters if not isinstance(each.distribution, Constant)]
+    def constants(self) -> dict[str, Value]:
+        """The parameters that have one value for every trial, by path."""
+        return {
+            each.path: each.distribution.constant for each in self.parameters if isinstance(each.distribution, Constant)
+        }
+
+    def lacks(self, path: str, values: Mapping[str, Value]) -> bool:
+        """Whether a trial, made before the search was extended, has not the constant that all have there now."""
+        constant = self.constants[path]
+        return values[path] != constant if path in values else path in self.fitting({**values, path: constant})
+
+    def changes(self, values: Mapping[str, Value]) -> tuple[str, ...]:
+        """The overrides that make the base config that of a trial with these values, but for its seed."""
+        changes = tuple(starmap(override, values.items()))
+        if self.monitor is not None and self.command.load(changes).training.monitor is None:
+            return (*changes, override("training.monitor", self.monitor))
+        return changes
+
+    def point(self, values: Mapping[str, Value]) -> str:
+        """A combination as text: one text for values that are one to the config, as 0 and 0.0, or relu and its name."""
+        return json.dumps({path: self._text(path, values) for path in sorted(values)})
+
+    def _text(self, path: str, values: Mapping[str, Value]) -> str:
+        value, key = values[path], (path, _text(values[path]))
+        if key not in self._texts:
+            choices = [each.distribution for each in self.parameters if each.path == path]
+            written = choices[0].values if choices and isinstance(choices[0], Choice) else ()
+            same = (each for each in written if self._is_same(path, {**values, path: each}, values))
+            self._texts[key] = key[1] if key[1] in map(_text, written) else _text(next(same, value))
+        return self._texts[key]
+
+    def _is_same(self, path: str, left: Mapping[str, Value], right: Mapping[str, Value]) -> bool:
+        """Whether combinations that differ in one value are one to the config; two numbers are one when equal."""
+        if all(isinstance(each[path], int | float) and not isinstance(each[path], bool) for each in (left, right)):
+            return False
+        try:
+            first, second = (self.command.load(tuple(starmap(override, each.items()))) for each in (left, right))
+        except ConfigError:
+            return False
+        return first == second
 
     @property
     def trials(self) -> int:
@@ -111,3 +152,21 @@ class SweepDefinition:
             if all(at == 0 for each, at in chosen if each.path not in fitting):
                 size += math.prod(each.distribution.size() or 0 for each in others if each.path in fitting)
         return size
+
+
+def rated_by_another(metric: str) -> str:
+    """What to know where the weights that a trial keeps are not those that it is rated by."""
+    return f"trials are rated by their best {metric}; the weights they keep are those that training.monitor calls best"
+
+
+def _text(value: Value) -> str:
+    """A value as text, with whole numbers written as such."""
+    match value:
+        case float() if value.is_integer():
+            return str(int(value))
+        case list():
+            return f"[{', '.join(map(_text, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{json.dumps(key)}: {_text(value[key])}' for key in sorted(value))}}}"
+        case _:
+            return json.dumps(value)

@@ -12,10 +12,10 @@ from nnscratch.config.override import override, parse_override, plain_path
 from nnscratch.config.problems import in_order
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import ConfigError, Problem, UsageError
-from nnscratch.sweeps.definition import SweepDefinition
+from nnscratch.sweeps.definition import SweepDefinition, rated_by_another
 from nnscratch.sweeps.distributions import Choice, Integers, Interval
 from nnscratch.sweeps.search_space import Parameter
-from nnscratch.training.metrics.known import LOGGED
+from nnscratch.training.metrics.known import LOGGED, metric_of
 
 
 def with_overrides(definition: SweepDefinition, overrides: Sequence[str]) -> SweepDefinition:
@@ -56,17 +56,38 @@ def fit(definition: SweepDefinition) -> SweepDefinition:
     if problems:
         raise ConfigError(in_order(problems))
     definition = replace(definition, parameters=tuple(parameters), warnings=tuple(warnings))
-    return replace(definition, notes=tuple(dict.fromkeys(_notes(definition))))
+    return _with_monitor(replace(definition, notes=tuple(dict.fromkeys(_notes(definition)))))
 
 
 def _unlogged(definition: SweepDefinition) -> Iterator[Problem]:
-    """A problem when the metric is one that a trial does not compute."""
-    metric, is_swept = definition.metric, any(each.path == "training.monitor" for each in definition.parameters)
-    if is_swept or metric.name.partition("_")[2] in LOGGED:
+    """A problem when the metric is one that a trial, or one of the sweep's values for what it monitors, lacks."""
+    metric = definition.metric
+    if metric.name.partition("_")[2] in LOGGED:
         return
-    if definition.command.load().training.monitor != metric.name:
+    setting = [each for each in definition.parameters if each.path in ("training", "training.monitor")]
+    if not setting and definition.command.load().training.monitor != metric.name:
         monitor = f"write `training: {{monitor: {metric.name}}}` in {definition.command.config}"
         yield metric.problem(f"{metric.name} is computed where it is monitored: {monitor}")
+    for parameter in setting:
+        for at, value in enumerate(parameter.distribution.examples()):
+            tried = _tried(definition, parameter, value, {})
+            if isinstance(tried, Config) and tried.training.monitor != metric.name:
+                place = parameter.places[at] if at < len(parameter.places) else parameter.place
+                message = f"{override(parameter.path, value)}: such a trial has no {metric.name}, which it must monitor"
+                yield place.problem(parameter.label, message)
+
+
+def _with_monitor(definition: SweepDefinition) -> SweepDefinition:
+    """The sweep whose trials keep the weights that they are rated by, where nobody says otherwise; a note if not."""
+    metric, monitors = definition.metric, {definition.command.load().training.monitor}
+    for parameter in definition.parameters:
+        if parameter.path in ("training", "training.monitor"):
+            tried = [_tried(definition, parameter, each, {}) for each in parameter.distribution.examples()]
+            monitors = {each.training.monitor for each in tried if isinstance(each, Config)}
+    own = metric.name if metric.name.startswith("val_") else None
+    if monitors <= {None, metric.name} and own is not None:
+        return replace(definition, monitor=own)
+    return replace(definition, monitor=own, notes=(*definition.notes, rated_by_another(metric.name)))
 
 
 def _without_metric(definition: SweepDefinition) -> Iterator[Problem]:
@@ -105,11 +126,26 @@ def _zero(definition: SweepDefinition, field: str, better: str, effect: str) -> 
 
 
 def require_accuracy(definition: SweepDefinition, dataset: Dataset) -> None:
-    """Raises ConfigError when the metric is an accuracy and the data of all trials has no classes."""
+    """Raises ConfigError when the metric is one of classes and the data of all trials has none, or the reverse."""
     metric = definition.metric
-    is_same_data = not any(each.path.startswith("data") for each in definition.parameters)
-    if metric.name.endswith("_accuracy") and is_same_data and dataset.task == "regression":
-        raise ConfigError([metric.problem(f"no trial has {metric.name}: {dataset.name} is regression; use val_loss")])
+    measured = metric_of(metric.name)
+    if measured is not None and measured.task != dataset.task and not _varies_the_data(definition):
+        message = f"no trial has {metric.name}: {dataset.name} is {dataset.task}; use val_loss"
+        raise ConfigError([metric.problem(message)])
+
+
+def data_digest(definition: SweepDefinition, dataset: Dataset) -> str | None:
+    """The digest of what every trial learns from; None where trials differ in that, or the config alone decides it."""
+    source = definition.command.load().data.dataset.component
+    is_drawn = not source.reads_path and not source.downloads
+    return None if is_drawn or _varies_the_data(definition) else dataset.digest()
+
+
+def _varies_the_data(definition: SweepDefinition) -> bool:
+    return any(
+        each.path in ("data", "data.path") or f"{each.path}.".startswith("data.dataset.")
+        for each in definition.parameters
+    )
 
 
 def _with_fractions(definition: SweepDefinition, parameter: Parameter, warnings: list[str]) -> Parameter:

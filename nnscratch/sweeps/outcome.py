@@ -92,7 +92,7 @@ def conclude(study: Study, folder: Path, workplace: Workplace) -> SweepSummary:
     metric = definition.metric
     train_again = _write_best(study, best, len(trials), folder, workplace) if best is not None else ""
     summary = SweepSummary(
-        definition.name, folder, definition.method, metric.name, metric.goal, best, trials, definition.varied,
+        definition.name, folder, definition.method, metric.name, metric.goal, best, trials, study.varied,
         train_again,
     )  # fmt: skip
     write_atomically(folder / "sweep.json", (json_text(summary.to_dict(), indent=2) + "\n").encode())
@@ -110,7 +110,7 @@ def draw(study: Study, trials: Sequence[Trial], folder: Path, display: Display) 
 def _write_best(study: Study, best: Trial, trials: int, folder: Path, workplace: Workplace) -> str:
     """The command that trains best.yaml, which it writes, with copies of the plugins that it names."""
     definition, metric = study.definition, study.definition.metric.name
-    changes = (*trial_changes(best, study.seed), override("name", f"{definition.name[:95]}-best"))
+    changes = (*trial_changes(definition, best, study.seed), override("name", f"{definition.name[:95]}-best"))
     config, _ = keep_plugins(RunDirectory(folder), definition.command.load(changes))
     head = f"# The best of {trials} trials of the sweep {definition.name}: trial {best.number}, "
     text = f"{head}{metric} {metric_value(metric, best.value)}.\n{config.to_yaml()}"
@@ -128,7 +128,7 @@ def _draw(study: Study, trials: Sequence[Trial], folder: Path) -> None:
     statuses = [trial.status for trial in trials]
     sweep_history(values, statuses, folder / "history.png", goal=metric.goal, metric=metric.name, title=name)
     parallel_coordinates(
-        [chosen(trial, study.definition.varied) for trial in trials],
+        [chosen(trial, study.varied) for trial in trials],
         values,
         folder / "parallel_coordinates.png",
         goal=metric.goal,

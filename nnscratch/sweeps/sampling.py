@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,8 +58,8 @@ def suggest(definition: SweepDefinition, seed: int, number: int, history: Sequen
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space = optuna_space(definition)
     if definition.method == "grid":
-        tried = {json.dumps(frozen.user_attrs["parameters"], sort_keys=True) for frozen in history}
-        point = next(each for each in definition.grid() if json.dumps(each, sort_keys=True) not in tried)
+        tried = {definition.point(frozen.user_attrs["parameters"]) for frozen in history}
+        point = next(each for each in definition.grid() if definition.point(each) not in tried)
         return _of_grid(definition, point, space)
     own_seed = trial_seed(seed, number, "sampler")
     by_model = definition.method == "bayes" and number >= startup_trials(definition.run_cap or 0)

@@ -7,7 +7,6 @@ process is gone, takes the trial over. Clocks of different machines are never co
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import platform
@@ -21,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from nnscratch.config.node import Value
 from nnscratch.errors import UserError
-from nnscratch.sweeps.definition import SweepDefinition
-from nnscratch.sweeps.identity import identify, identity
+from nnscratch.sweeps.definition import SweepDefinition, rated_by_another
+from nnscratch.sweeps.identity import Identified, identity, recorded
 from nnscratch.sweeps.sampling import suggest
 from nnscratch.sweeps.storage import SharedStorage
 
@@ -128,10 +127,13 @@ class Study:
         seed: int,
         lease_seconds: float,
         extend: bool = False,
+        data: str | None = None,
+        folder: Path | None = None,
     ) -> None:
+        """`data` is the digest of what all trials learn from, `folder` where the sweep's results are kept."""
         from optuna.study import StudyDirection
 
-        self.definition, self.seed, self.lease_seconds = definition, seed, lease_seconds
+        self.seed, self.lease_seconds = seed, lease_seconds
         self.label = shared.label
         self._storage, self._mutex = shared.storage, shared.mutex
         self._me = Lease.of_this_process()
@@ -142,14 +144,33 @@ class Study:
                 self._id = self._storage.get_study_id_from_name(definition.name)
             except KeyError:
                 self._id = self._storage.create_new_study([direction], definition.name)
-            identify(self._storage, self._id, identity(definition, seed), f"{self.label}: {definition.name}", extend)
-        self._outside = self._outside_the_grid()
+            before = recorded(self._storage, self._id)
+            if before is not None and "monitor" not in before:  # its trials were told of no value to monitor
+                notes = () if definition.monitor in (None, "val_accuracy") else (rated_by_another(definition.monitor),)
+                definition = replace(definition, monitor=None, notes=(*definition.notes, *notes))
+            study = Identified(self._storage, self._id, self.label)
+            study.become(identity(definition, seed, data), definition.name, folder, extend)
+        self.definition = definition
+        before_now = [frozen.user_attrs["parameters"] for frozen in self.frozen_trials()]
+        self._spare = self._beside_the_grid(before_now)
+        self.unlike = {
+            path: numbers
+            for path in definition.constants
+            if (numbers := [at for at, values in enumerate(before_now) if definition.lacks(path, values)])
+        }
+        """The trials from before the search was extended that have not the one value which all have now, by path."""
+
+    @property
+    def varied(self) -> list[str]:
+        """The parameters that differ between the trials: all but the constants that always were."""
+        constants = self.definition.constants.keys() - self.unlike.keys()
+        return [each.path for each in self.definition.parameters if each.path not in constants]
 
     @property
     def total(self) -> int:
         """How many trials the sweep has."""
         cap = self.definition.run_cap
-        total = self.definition.trials + self._outside
+        total = self.definition.trials + self._spare
         return total if cap is None else min(cap, total)
 
     def trials(self) -> list[Trial]:
@@ -278,13 +299,13 @@ class Study:
             return False
         return time.monotonic() - seen[2] > self.lease_seconds
 
-    def _outside_the_grid(self) -> int:
-        """How many trials of a grid that was extended are no combination of it as it is now."""
+    def _beside_the_grid(self, trials: list[dict[str, Value]]) -> int:
+        """How many trials of a grid that was extended are no combination of it as it is now, or one once more."""
         if self.definition.method != "grid":
             return 0
-        tried = [json.dumps(frozen.user_attrs["parameters"], sort_keys=True) for frozen in self.frozen_trials()]
-        inside = {json.dumps(point, sort_keys=True) for point in self.definition.grid()} if tried else set()
-        return sum(point not in inside for point in tried)
+        tried = [self.definition.point(values) for values in trials]
+        inside = {self.definition.point(values) for values in self.definition.grid()} if tried else set()
+        return len(tried) - len(inside.intersection(tried))
 
     def _set(self, identifier: int, **attributes: Any) -> None:
         for key, value in attributes.items():

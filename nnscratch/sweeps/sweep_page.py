@@ -83,7 +83,7 @@ class SweepPage:
             metric=metric.name,
             goal=metric.goal,
             trials=tuple(_dot(trial, study, best) for trial in trials),
-            parameters=tuple(definition.varied),
+            parameters=tuple(study.varied),
             importances=self._importances(trials),
             leaderboard=leaderboard([_row(trial, study) for trial in trials], goal=metric.goal, metric=metric.name),
             config=definition.path.read_text(encoding="utf-8", errors="replace") if definition.path.is_file() else "",
@@ -120,11 +120,11 @@ def _value(trial: Trial, study: Study) -> float | None:
 
 
 def _dot(trial: Trial, study: Study, best: Trial | None) -> Dot:
-    parameters = chosen(trial, study.definition.varied)
+    parameters = chosen(trial, study.varied)
     is_best = best is not None and best.number == trial.number
     return Dot(trial.number, trial.status, _value(trial, study), parameters, is_best)
 
 
 def _row(trial: Trial, study: Study) -> TrialSummary:
-    parameters = {"epochs": epochs_of(trial), **chosen(trial, study.definition.varied)}
+    parameters = {"epochs": epochs_of(trial), **chosen(trial, study.varied)}
     return TrialSummary(trial.number, trial.status, _value(trial, study), parameters, trial.run, trial.note)

@@ -102,11 +102,11 @@ def _fault(error: Exception, trial: Trial, folder: Path) -> str:
     return f"{type(error).__name__}: {reason(error)} (see {where.name})"
 
 
-def trial_changes(trial: Trial, seed: int) -> tuple[str, ...]:
+def trial_changes(definition: SweepDefinition, trial: Trial, seed: int) -> tuple[str, ...]:
     """The overrides that make the base config the trial's; equal on every machine."""
     own_seed = trial_seed(seed, trial.number, "training")
     changes = [] if "seed" in trial.parameters else [f"seed={own_seed}"]
-    return (*changes, *(override(path, value) for path, value in trial.parameters.items()))
+    return (*changes, *definition.changes(trial.parameters))
 
 
 def trial_config(definition: SweepDefinition, trial: Trial, seed: int) -> Config:
@@ -122,12 +122,11 @@ def trial_words(definition: SweepDefinition, trial: Trial, seed: int) -> list[st
 
 
 def _all_changes(definition: SweepDefinition, trial: Trial, seed: int) -> tuple[str, ...]:
-    changes = [*trial_changes(trial, seed), f"name=trial-{trial.number:04d}"]
-    base = definition.command.load()
-    if base.wandb.group is None:
-        changes.append(override("wandb.group", definition.name))
-    for field, value in (("project", definition.project), ("entity", definition.entity)):
-        if value is not None and getattr(base.wandb, field) is None:
+    changes = [*trial_changes(definition, trial, seed), f"name=trial-{trial.number:04d}"]
+    own = definition.command.load(tuple(changes)).wandb
+    places = {"group": definition.name, "project": definition.project, "entity": definition.entity}
+    for field, value in places.items():
+        if value is not None and getattr(own, field) is None:
             changes.append(override(f"wandb.{field}", value))
     return tuple(changes)
 

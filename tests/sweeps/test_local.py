@@ -85,6 +85,68 @@ def test_the_best_config_trains_to_the_value_of_the_best_trial(write_sweep: Writ
     assert again.best["val_accuracy"] == result.best.value
 
 
+def test_the_weights_that_a_trial_keeps_are_those_it_is_rated_by(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    def monitors(name: str, config: dict[str, Any] | None = None, **changes: Any) -> list[str | None]:
+        metric = {"name": "val_loss", "goal": "minimize"}
+        result = run(write_sweep(tmp_path, config, metric=metric, run_cap=1, name=name, **changes))
+        assert result.best is not None
+        of_trial = load_config(Path(result.best.run) / "config.yaml")
+        best = load_config(tmp_path / "runs" / "sweeps" / name / "best.yaml")
+        return [of_trial.training.monitor, best.training.monitor]
+
+    training = {"epochs": 1, "batch_size": 20}
+    assert monitors("open") == ["val_loss"] * 2
+    assert monitors("config", {"training": {**training, "monitor": "val_accuracy"}}) == ["val_accuracy"] * 2
+    own = {"training.monitor": {"value": "val_accuracy"}}
+    assert monitors("sweep", {"training": training}, parameters=own) == ["val_accuracy"] * 2
+    file = write_sweep(tmp_path, {"training": training}, parameters=own)
+    assert load_sweep(file).notes == ()  # the metric is val_accuracy, too
+    file = write_sweep(tmp_path, parameters=own, metric={"name": "val_loss", "goal": "minimize"})
+    assert load_sweep(file).notes == (
+        "trials are rated by their best val_loss; the weights they keep are those that training.monitor calls best",
+    )
+
+
+def test_a_folder_is_not_overwritten_with_another_sweep_from_another_storage(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    file, folder, elsewhere = write_sweep(tmp_path, run_cap=1), tmp_path / "runs/sweeps/tiny", str(tmp_path / "b")
+    run(file)
+    leaderboard = (folder / "leaderboard.csv").read_bytes()
+    run(file, storage=elsewhere)  # it is the same sweep, whose trials are there to take up
+    assert (folder / "leaderboard.csv").read_bytes() == leaderboard
+    other = write_sweep(tmp_path, run_cap=1, parameters={"l2": {"value": 0.1}, "training.epochs": {"value": 1}})
+    for extend in (False, True):
+        with pytest.raises(UserError, match=r"tiny has the results of another sweep, whose trials are in .*b:"):
+            run(other, storage=str(tmp_path / "c"), extend=extend)
+    assert (folder / "leaderboard.csv").read_bytes() == leaderboard
+    run(other, storage=str(tmp_path / "c"), name="other")
+    (folder / "study.json").unlink()  # as of a sweep of before
+    with pytest.raises(UserError, match="has the results of a sweep whose trials are not in"):
+        run(other, storage=str(tmp_path / "d"))
+    run(write_sweep(tmp_path, run_cap=2), storage=elsewhere)
+    assert len((folder / "leaderboard.csv").read_text().splitlines()) == 3
+
+
+def test_data_that_has_changed_between_two_starts_makes_another_sweep(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+
+    def write(last: int) -> None:
+        table.write_text("a,y\n" + "".join(f"{row},{'ab'[row % 2]}\n" for row in range(60)) + f"{last},a\n")
+
+    data = {"dataset": {"name": "csv", "target": "y"}, "path": str(table), "validation": 0.2}
+    write(60)
+    run(write_sweep(tmp_path, {"data": data}, run_cap=1))
+    run(write_sweep(tmp_path, {"data": data}, run_cap=2))
+    write(61)
+    with pytest.raises(UserError, match=r"tiny is another sweep:\n  data: is not what it was \(SHA-256 \w{8}, now"):
+        run(write_sweep(tmp_path, {"data": data}, run_cap=3))
+    paths = {"data.path": {"values": [str(table)]}}
+    run(write_sweep(tmp_path, {"data": data}, run_cap=1, name="paths", parameters=paths))
+    write(62)  # which data each trial has is for the sweep to say
+    run(write_sweep(tmp_path, {"data": data}, run_cap=2, name="paths", parameters=paths))
+
+
 def test_a_trial_is_an_ordinary_run_with_its_values_and_a_seed_of_its_own(
     write_sweep: WriteSweep, tmp_path: Path
 ) -> None:

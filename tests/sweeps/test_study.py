@@ -320,6 +320,68 @@ def test_a_grid_that_is_extended_tries_the_new_combinations_alone(write_sweep: W
     assert study.is_over(study.trials())
 
 
+def search(folder: Path, write_sweep: WriteSweep, **changes: Any) -> Path:
+    return write_sweep(folder, **{"method": "random", "run_cap": 2, **changes})
+
+
+def test_a_grid_that_follows_a_search_with_equal_draws_still_tries_every_combination(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    one = {"l2": {"values": [0]}}
+    work_off(open_study(search(tmp_path, write_sweep, parameters=one, run_cap=3)))
+    grid = open_study(
+        search(tmp_path, write_sweep, parameters={"l2": {"values": [0.0, 1.0, 2]}}, method="grid", run_cap=None),
+        extend=True,
+    )
+    work_off(grid)
+    assert [trial.parameters["l2"] for trial in grid.trials()[3:]] == [1.0, 2]
+    assert grid.total == 5
+    assert grid.is_over(grid.trials())
+
+
+def test_a_grid_knows_a_value_that_was_tried_however_it_is_written(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    before = {"l2": {"values": [0, 1]}, "model.activation": {"values": ["relu"]}}
+    after = {"l2": {"values": [0.0, 1.0, 2.0]}, "model.activation": {"values": [{"name": "relu"}, "tanh"]}}
+    work_off(open_study(search(tmp_path, write_sweep, parameters=before, method="grid", run_cap=None)))
+    study = open_study(search(tmp_path, write_sweep, parameters=after, method="grid", run_cap=None), extend=True)
+    work_off(study)
+    assert [(trial.parameters["l2"], trial.parameters["model.activation"]) for trial in study.trials()[2:]] == [
+        (0.0, "tanh"), (1.0, "tanh"), (2.0, {"name": "relu"}), (2.0, "tanh"),
+    ]  # fmt: skip
+
+
+def test_a_constant_that_was_another_before_the_search_was_extended_is_a_column(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    def grid(epochs: int, *batch_sizes: int) -> Path:
+        parameters = {
+            "training.batch_size": {"values": list(batch_sizes)},
+            "training.epochs": {"value": epochs},
+            "optimizer.name": {"values": ["adam", "sgd"]},
+            "optimizer.momentum": {"value": 0.5},
+        }
+        return write_sweep(tmp_path, method="grid", run_cap=None, parameters=parameters)
+
+    study = open_study(grid(2, 4))
+    work_off(study)
+    assert study.unlike == {}
+    assert study.varied == ["training.batch_size", "optimizer.name"]
+    extended = open_study(grid(3, 4, 5), extend=True)
+    assert extended.unlike == {"training.epochs": [0, 1]}
+    assert extended.varied == ["training.batch_size", "training.epochs", "optimizer.name"]
+
+
+def test_a_sweep_of_before_goes_on_with_what_it_was_started_with(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    file = write_sweep(tmp_path, metric={"name": "val_loss", "goal": "minimize"})
+    assert open_study(file).definition.monitor == "val_loss"
+    journal = tmp_path / "study.journal"
+    journal.write_text(journal.read_text().replace(',"monitor":"val_loss"', ""))
+    study = open_study(file)
+    assert study.definition.monitor is None
+    assert "the weights they keep are those that training.monitor calls best" in study.definition.notes[-1]
+    assert open_study(file).definition.monitor is None
+
+
 def test_a_study_of_an_earlier_version_is_refused_in_one_line(write_sweep: WriteSweep, tmp_path: Path) -> None:
     file = write_sweep(tmp_path)
     study = open_study(file)
@@ -460,7 +522,16 @@ def test_a_database_that_is_not_there_is_said_in_one_line_without_its_password(t
     assert "refused" in str(caught.value)
 
 
-def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("hello\nworld\n")
-    with pytest.raises(UserError, match="not a journal"):
+@pytest.mark.parametrize("text", ["hello\nworld\n", '{"precious": 1}', "one line without its end", "\n"])
+def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(text: str, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text(text)
+    with pytest.raises(UserError, match=r"notes.txt:1 is damaged, or the file is not a journal"):
         open_storage(str(tmp_path / "notes.txt"), tmp_path, "x")
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("notes.txt", text)]
+
+
+def test_a_journal_whose_first_line_a_crash_cut_off_begins_anew(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    file = write_sweep(tmp_path)
+    for left in ("", '{"op', '{"op_code":0,"worker'):
+        (tmp_path / "study.journal").write_text(left)
+        assert open_study(file).trials() == []
