@@ -12,7 +12,7 @@ from nnscratch.config.config import Config, differences, load_config, parse_conf
 from nnscratch.experiment.filming import Filming
 from nnscratch.experiment.fingerprinting import Fingerprinting
 from nnscratch.experiment.mirrors.mirror import open_mirrors
-from nnscratch.experiment.mirrors.wandb import wandb_mode
+from nnscratch.experiment.mirrors.wandb import require_mirrorable, wandb_mode
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
 from nnscratch.experiment.recorder import Recorder
 from nnscratch.experiment.resumption import (
@@ -64,6 +64,7 @@ def train(
     training has; `stop` is a request that is listening already: left out, the training listens itself. `communicator`
     leads to the processes that train the run together, each of which calls this: rank 0 writes it.
     """
+    require_mirrorable(config, wandb_mode(config.wandb.mode, wandb))
     threads = machine.choose_threads(workplace.threads)
     prepared, origin = _at_the_start(config, workplace, threads, display, communicator)
     trainer = prepared.trainer(threads, communicator=communicator)  # before the folder: a bad config leaves none

@@ -11,7 +11,7 @@ from nnscratch.config.config import load_config
 from nnscratch.errors import UserError
 from nnscratch.experiment.mirrors.live_page import LivePage
 from nnscratch.experiment.mirrors.tensorboard import TensorBoardMirror
-from nnscratch.experiment.mirrors.wandb import LOG, LONGEST_UPLOAD, WandbMirror
+from nnscratch.experiment.mirrors.wandb import LOG, LONGEST_UPLOAD, WandbMirror, require_mirrorable
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
 from nnscratch.host.display import Display
 from nnscratch.runs.directory import RunDirectory
@@ -76,17 +76,22 @@ class Mirrored:
 def mirror_run(path: Path, mode: str, display: Display) -> Mirrored:
     """Passes a run on to W&B as it is: config, metrics, pictures, report and the best checkpoint.
 
-    One that was mirrored before goes on under its id there. Raises UserError while the run is being trained.
+    One that was mirrored before goes on under its id there. Raises UserError while the run is being trained, and for a
+    config that W&B refuses.
     """
     run = RunDirectory.open(path)
     config = load_config(run.config)
+    require_mirrorable(config, mode)
     mirror = WandbMirror(mode, display, LONGEST_UPLOAD)
     with run.locked():
         status = run.read_meta().status
         mirror.start(run, config)
         mirror.end("killed" if status == "running" else status, None)
-    failure = UserError(f"not all of {path} is on W&B", f"see {path / LOG}") if mirror.problem else None
-    return Mirrored(path, mode, failure)
+    if mirror.problem is None:
+        return Mirrored(path, mode, None)
+    log = path / LOG
+    said = f"; {log} has more" if log.is_file() and log.stat().st_size else ""
+    return Mirrored(path, mode, UserError(f"not all of {path} is on W&B: {mirror.problem}", f"mend that first{said}"))
 
 
 def open_mirrors(tracking: Sequence[str], wandb: str, display: Display, *, plots: bool) -> list[Observer]:

@@ -14,8 +14,10 @@ import secrets
 import shlex
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from nnscratch.config.config import Config
+from nnscratch.errors import ConfigError, UserError
 from nnscratch.experiment.mirrors.companion import Companion
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
 from nnscratch.host.display import Display
@@ -29,6 +31,14 @@ LONGEST_UPLOAD = 900.0
 """After so many seconds the other process ends, whatever is left."""
 IDENTITY = "wandb.json"
 LOG = "logs/wandb.log"
+NOT_IN_PROJECTS, LONGEST_PROJECT, LONGEST_TAG = "/\\#?%:", 128, 64
+
+
+def mirror_problem(run: Path) -> str | None:
+    """What kept a run from being on W&B whole; None when nothing did, or nothing was to be there."""
+    with contextlib.suppress(OSError, UserError, ValueError, KeyError, TypeError, RecursionError):
+        return str(json.loads(text_of(run / IDENTITY, LONGEST_META))["problem"])
+    return None
 
 
 def wandb_mode(configured: str, wanted: str | None, environment: Mapping[str, str] | None = None) -> str:
@@ -45,6 +55,30 @@ def wandb_mode(configured: str, wanted: str | None, environment: Mapping[str, st
     return "off" if mode == "disabled" else "offline" if mode == "offline" else "online"
 
 
+def project_problem(project: str) -> str | None:
+    """What is wrong with the name of a project; None when W&B takes it."""
+    found = sorted(set(project) & set(NOT_IN_PROJECTS))
+    if "/" in found:
+        return f"a project's name has no /, got {project}; for ENTITY/PROJECT write entity and project"
+    if found:
+        return f"a project's name has none of {' '.join(NOT_IN_PROJECTS)} on W&B, got {project}"
+    return None if len(project) <= LONGEST_PROJECT else f"a project's name has at most {LONGEST_PROJECT} characters"
+
+
+def require_mirrorable(config: Config, mode: str) -> None:
+    """Raises ConfigError for what W&B would refuse once the run begins, and every time it is passed on again."""
+    settings, problems = config.wandb, []
+    wrong = None if settings.project is None else project_problem(settings.project)
+    if wrong is not None:
+        problems.append(config.problem("wandb.project", wrong))
+    for number, tag in enumerate(settings.tags):
+        if len(tag) > LONGEST_TAG:
+            message = f"a tag has at most {LONGEST_TAG} characters on W&B, and this one {len(tag)}"
+            problems.append(config.problem(f"wandb.tags.{number}", message))
+    if problems and mode != "off":
+        raise ConfigError(problems)
+
+
 class WandbMirror(Observer):
     """A run on Weights & Biases: config, metrics, pictures, report and the best checkpoint."""
 
@@ -57,6 +91,7 @@ class WandbMirror(Observer):
         self._companion: Companion | None = None
         self._started = 0.0
         self._is_ready = False
+        self._id = ""
         self._run: RunDirectory | None = None
 
     def begin(self, training: Training) -> None:
@@ -66,7 +101,8 @@ class WandbMirror(Observer):
         """Starts the other process and sends what the run has; whether wandb gets anywhere there is seen later."""
         self._run, self._started = run, time.monotonic()
         try:
-            identity = self._identity(run)
+            self._id = identity = self._identity(run)
+            self._keep(run)
             self._companion = companion = Companion("nnscratch.experiment.mirrors.wandb_process", run, LOG)
         except OSError as error:
             self._warn(f"the process for it cannot be started: {error.strerror or error}")
@@ -134,9 +170,12 @@ class WandbMirror(Observer):
         if given is None:
             with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
                 return str(json.loads(text_of(run.path / IDENTITY, LONGEST_META))["id"])
-        identity = given or secrets.token_hex(4)
-        run.write_text(IDENTITY, json.dumps({"id": identity, "mode": self._mode}) + "\n")
-        return identity
+        return given or secrets.token_hex(4)
+
+    def _keep(self, run: RunDirectory) -> None:
+        """Writes the run's id on W&B, and what kept it from being there whole."""
+        problem = {} if self.problem is None else {"problem": self.problem}
+        run.write_text(IDENTITY, json.dumps({"id": self._id, "mode": self._mode, **problem}) + "\n")
 
     def _hear(self, companion: Companion) -> None:
         """Says what has come back."""
@@ -151,5 +190,8 @@ class WandbMirror(Observer):
         if self.problem is None:
             self.problem = reason
             run = self._run.path if self._run is not None else "RUN"
+            if self._run is not None and self._id and self._run.is_in_place():
+                with contextlib.suppress(OSError, UserError):
+                    self._keep(self._run)
             again = shlex.join(["nnscratch", "runs", "mirror", str(run), "--wandb", self._mode])
             self._display.warn(f"W&B mirror: {reason}. Everything is in {run}; `{again}` passes it on later")

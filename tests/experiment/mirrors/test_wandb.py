@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 import sys
 import time
@@ -14,7 +15,9 @@ import pytest
 
 from nnscratch.cli import main
 from nnscratch.config.config import config_from_mapping
+from nnscratch.errors import ConfigError
 from nnscratch.experiment.mirrors import wandb as tracking
+from nnscratch.experiment.mirrors.mirror import mirror_run
 from nnscratch.experiment.observer import Observer
 from nnscratch.experiment.train import resume, train
 from nnscratch.host.display import Display
@@ -231,10 +234,32 @@ def test_a_mirror_that_fails_and_a_run_that_is_being_trained_are_errors(
     assert caught.value.code == 1
     err = capsys.readouterr().err
     assert "broken beyond repair" in err
-    assert f"error: not all of {run} is on W&B" in err
+    assert f"error: not all of {run} is on W&B: RuntimeError: broken beyond repair\n  mend that first\n" in err
+    assert json.loads((run / "wandb.json").read_text())["problem"] == "RuntimeError: broken beyond repair"
     with RunDirectory(run).locked(), pytest.raises(SystemExit):
         main(["runs", "mirror", str(run), "--wandb", "online"])
     assert "is being trained by another process" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"project": "team/mine"}, "wandb.project: a project's name has no /, got team/mine; for ENTITY/PROJECT"),
+        ({"project": "50%"}, "wandb.project: a project's name has none of / "),
+        ({"project": "p" * 129}, "wandb.project: a project's name has at most 128 characters"),
+        ({"tags": ["short", "t" * 65]}, "wandb.tags.1: a tag has at most 64 characters on W&B, and this one 65"),
+    ],
+)
+def test_what_wandb_would_refuse_is_refused_before_a_run_that_is_mirrored(
+    settings: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    config = config_from_mapping({**SETTINGS, "wandb": settings})
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        train(config, workplace(tmp_path), Display(quiet=True), wandb="offline")
+    assert not (tmp_path / "runs").exists()
+    run = train(config, workplace(tmp_path), Display(quiet=True)).run  # nothing is mirrored
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        mirror_run(run, "offline", Display(quiet=True))
 
 
 def test_a_wandb_that_hangs_delays_a_training_by_its_time_out_only(
