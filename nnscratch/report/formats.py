@@ -118,5 +118,7 @@ def setting(value: object) -> str:
             return f"{value:.6g}"
         case list() | tuple():
             return f"[{', '.join(setting(item) for item in value)}]"
+        case dict():
+            return f"{{{', '.join(f'{printable(str(key))}: {setting(item)}' for key, item in value.items())}}}"
         case _:
             return printable(str(value))

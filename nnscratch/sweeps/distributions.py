@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnscratch.config.node import Value
-from nnscratch.report.formats import setting
+from nnscratch.report.formats import printable, setting
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -92,7 +92,7 @@ class Choice(Distribution):
     @cached_property
     def labels(self) -> list[str]:
         """The values as text, since Optuna knows neither lists nor the difference between 1 and true."""
-        labels = [setting(value) for value in self.values]
+        labels = [_label(value) for value in self.values]
         return labels if len(set(labels)) == len(labels) else [json.dumps(value) for value in self.values]
 
     def sampled(self) -> BaseDistribution | None:
@@ -280,6 +280,13 @@ def rounded(value: float, q: float, low: float = -math.inf, high: float = math.i
         k = min(max(k, first), last)
     # 3 * 0.1 is 0.30000000000000004; what was meant is 0.3.
     return k * q if isinstance(q, int) else float(f"{k * q:.12g}")
+
+
+def _label(value: Value) -> str:
+    """A value as the studies of before have it: of a mapping Python's way to write it."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_label, value))}]"
+    return printable(str(value)) if isinstance(value, dict) else setting(value)
 
 
 def _steps(q: float | None) -> str:
