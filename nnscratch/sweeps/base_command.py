@@ -29,6 +29,8 @@ class BaseCommand:
 
     config: Path
     overrides: tuple[str, ...]
+    last: tuple[str, ...] = ()
+    """Those of the overrides that the command gives after a trial's own values."""
 
     def load(self, changes: tuple[str, ...] = (), tell: Tell | None = None) -> Config:
         """The config with the command's own overrides and then these, as far as they fit. Raises ConfigError."""
@@ -58,11 +60,14 @@ def parse_command(root: Node, problems: list[Problem], allow_plugins: bool) -> B
         return None
     if not any(token.startswith("${args") for token in tokens):
         problems.append(node.place.problem("command", "passes no parameters on: add ${args_no_hyphens}"))
-    config, overrides = _arguments(tokens[tokens.index("train") + 1 :], node, problems)
+    tokens = tokens[tokens.index("train") + 1 :]
+    config, overrides = _arguments(tokens, node, problems)
     if config is None:
         problems.append(node.place.problem("command", f"names no config after `train`; write {EXAMPLE}"))
         return None
-    command = BaseCommand(config, tuple(overrides))
+    before = next((at for at, token in enumerate(tokens) if token.startswith("${args")), len(tokens))
+    _, first = _arguments(tokens[:before], node, [])
+    command = BaseCommand(config, tuple(overrides), tuple(overrides[len(first) :]))
     folder = None if config.exists() else folder_that_has(config, node.place.source)
     if folder is not None:
         there = f"{config} is not in {Path.cwd()}, but in {folder}: start the sweep there"

@@ -12,6 +12,7 @@ from nnscratch.config.names import EXPECTED, is_folder_name
 from nnscratch.config.numbers import Number
 from nnscratch.distributed.launch import mpirun_command
 from nnscratch.errors import Interrupted, UsageError, UserError, without_password
+from nnscratch.experiment.mirrors.wandb import require_mirrorable
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
@@ -26,7 +27,7 @@ from nnscratch.sweeps.estimate import SweepEstimate, estimate
 from nnscratch.sweeps.fitting import data_digest, require_accuracy
 from nnscratch.sweeps.outcome import SweepSummary, conclude, draw
 from nnscratch.sweeps.study import FINISHED, Study
-from nnscratch.sweeps.sweep_file import load_sweep
+from nnscratch.sweeps.sweep_file import copy_of, load_sweep
 from nnscratch.sweeps.sweep_page import PAGE, SweepPage
 from nnscratch.sweeps.wandb_engine import WandbSweep, sweep_on_wandb
 from nnscratch.sweeps.worker import work, work_in_processes
@@ -71,6 +72,25 @@ class SweepOptions:
             Number(least=1, whole=True).require("--count", self.count)
         if self.seed is not None:
             Number(least=0, whole=True).require("--seed", self.seed)
+        if self.engine == "wandb":
+            self._require_local()
+
+    def _require_local(self) -> None:
+        """Raises UsageError for what W&B, which chooses the trials and keeps them, could not follow."""
+        standard = SweepOptions()
+        without_meaning = {
+            "--seed": (self.seed != standard.seed, "write seed=NUMBER beside the file for that of the trials"),
+            "--workers": (self.workers != standard.workers, "start more agents: wandb agent SWEEP"),
+            "--ranks-per-trial": (self.ranks != standard.ranks, "W&B's agents train each trial in one process"),
+            "--storage": (self.storage != standard.storage, "W&B keeps the trials"),
+            "--lease": (self.lease_seconds != standard.lease_seconds, "W&B keeps the trials"),
+            "--extend": (self.extend, "W&B has a sweep of its own for every start"),
+            "--plots": (self.trial_plots, "write --plots into the file's `command`"),
+            "--wandb": (self.wandb != standard.wandb, "an agent's trials are always on W&B"),
+        }
+        for option, (is_given, instead) in without_meaning.items():
+            if is_given:
+                raise UsageError(f"{option} has no meaning with --engine wandb", f"leave it out; {instead}")
 
 
 def sweep(
@@ -91,10 +111,11 @@ def sweep(
         seed = definition.command.load().seed if how.seed is None else how.seed
         return estimate(definition, seed, how.workers, workplace, display)
     if how.engine == "wandb":
-        return sweep_on_wandb(definition, how.count, display)
+        return sweep_on_wandb(definition, how.name, how.count, workplace, display)
     folder = workplace.runs_dir / "sweeps" / definition.name
     try:
         base = definition.command.load()
+        require_mirrorable(base, how.wandb or base.wandb.mode)
         prepared = prepare(base, workplace, display)  # data that is missing is missed once, and fetched once
         require_accuracy(definition, prepared.dataset)
         assignment = Assignment(
@@ -115,7 +136,7 @@ def sweep(
             data_digest(definition, prepared.dataset),
         )
         study = assignment.open_study(how.extend)
-        write_atomically(folder / "sweep.yaml", file.read_bytes())
+        write_atomically(folder / "sweep.yaml", copy_of(definition))
         _announce(study, folder, display)
         if workplace.plots:
             display.say(f"as it goes: {folder / PAGE}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import starmap
 from pathlib import Path
@@ -79,10 +79,22 @@ class SweepDefinition:
             each.path: each.distribution.constant for each in self.parameters if isinstance(each.distribution, Constant)
         }
 
-    def lacks(self, path: str, values: Mapping[str, Value]) -> bool:
-        """Whether a trial, made before the search was extended, has not the constant that all have there now."""
-        constant = self.constants[path]
-        return values[path] != constant if path in values else path in self.fitting({**values, path: constant})
+    def unlike(self, trials: Sequence[Mapping[str, Value]]) -> dict[str, list[int]]:
+        """Which trials, made before the search was extended, have not the constant that all have now, by its path."""
+        found: dict[str, list[int]] = {}
+        for path, constant in self.constants.items():
+            for number, values in enumerate(trials):
+                own = {**values, path: constant}
+                if values[path] != constant if path in values else path in self.fitting(own):
+                    found.setdefault(path, []).append(number)
+        return found
+
+    def beside_the_grid(self, trials: Sequence[Mapping[str, Value]]) -> int:
+        """How many trials, made before a grid was extended, are no combination of it as it is now, or one once more."""
+        if self.method != "grid" or not trials:
+            return 0
+        tried = [self.point(values) for values in trials]
+        return len(tried) - len({self.point(values) for values in self.grid()}.intersection(tried))
 
     def changes(self, values: Mapping[str, Value]) -> tuple[str, ...]:
         """The overrides that make the base config that of a trial with these values, but for its seed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,6 @@ from nnscratch.config.assembly import assemble
 from nnscratch.config.config import Config
 from nnscratch.config.data import load_dataset
 from nnscratch.config.node import Value
-from nnscratch.config.override import override
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import ConfigError, UserError
 from nnscratch.experiment.dry_run import refuse_to_unpack
@@ -19,12 +18,12 @@ from nnscratch.experiment.timing import seconds_per_epoch
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
-from nnscratch.report.formats import count, duration
+from nnscratch.report.formats import count, duration, setting
 from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.fitting import require_accuracy
 from nnscratch.sweeps.sampling import suggest
 
-MOST_LOADED, MOST_TIMED = 200, 5
+MOST_LOADED, MOST_TIMED, MOST_REFUSED = 200, 5, 5
 SECONDS_EACH = 1.0
 
 
@@ -43,6 +42,8 @@ class SweepEstimate:
     workers: int
     ends_early: bool
     """Whether trials may be stopped before their last epoch."""
+    refused: Sequence[tuple[dict[str, Value], str]] = ()
+    """Of the trials that were tried, those that cannot be trained, by their values, and why."""
     failure = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,10 +56,11 @@ class SweepEstimate:
             "epochs": self.epochs,
             "seconds": self.seconds,
             "workers": self.workers,
+            "refused": [{"parameters": values, "reason": why} for values, why in self.refused],
         }
 
     def to_text(self) -> str:
-        """Three lines for people."""
+        """A few lines for people."""
         most = "at most " if self.ends_early else ""
         workers = f", {self.workers} at a time" if self.workers > 1 else ""
         time_needed = (
@@ -71,9 +73,17 @@ class SweepEstimate:
                 f"{self.name}: {self.method}, {count(self.trials)} trials of {self.config}",
                 f"{most}{count(self.epochs)} epochs in all",
                 time_needed,
+                *self._refused_lines(),
                 "nothing was written",
             ]
         )
+
+    def _refused_lines(self) -> Iterator[str]:
+        for values, why in self.refused[:MOST_REFUSED]:
+            chosen = "  ".join(f"{path} {setting(value)}" for path, value in values.items())
+            yield f"cannot be trained: {chosen}: {why}"
+        if len(self.refused) > MOST_REFUSED:
+            yield f"nor can {len(self.refused) - MOST_REFUSED} more of those that were tried"
 
 
 def estimate(
@@ -86,17 +96,19 @@ def estimate(
     require_accuracy(definition, dataset)
     total = definition.trials
     values = _values(definition, seed, total)
-    configs = [config for each in values if (config := _config(definition, each)) is not None]
+    loaded = [(each, _config(definition, each)) for each in values]
+    configs = [(each, config) for each, config in loaded if isinstance(config, Config)]
+    refused = [(each, why) for each, why in loaded if isinstance(why, str)]
     threads = max(1, machine.choose_threads(workplace.threads) // workers)
-    timed = [
-        seconds
-        for config in _evenly(configs, MOST_TIMED)
-        if (seconds := _seconds_per_epoch(config, base, dataset, threads, workplace, display)) is not None
-    ]
-    epochs = round(sum(config.training.epochs for config in configs) * total / len(values))
+    timed = []
+    for each, config in _evenly(configs, MOST_TIMED):
+        seconds = _seconds_per_epoch(config, base, dataset, threads, workplace, display)
+        if isinstance(seconds, str):
+            refused.append((each, seconds))
+        else:
+            timed.append(seconds)
     mean = sum(timed) / len(timed) if timed else None
-    if base.training.minutes is not None and mean:
-        epochs = round(total * max(1.0, 60 * base.training.minutes / mean))
+    epochs = round(sum(_epochs(config, mean) for _, config in configs) * total / len(values))
     return SweepEstimate(
         name=definition.name,
         method=definition.method,
@@ -107,7 +119,14 @@ def estimate(
         seconds=None if mean is None else mean * epochs / min(workers, total),
         workers=workers,
         ends_early=definition.early_terminate is not None,
+        refused=refused,
     )
+
+
+def _epochs(config: Config, seconds: float | None) -> float:
+    """How many epochs a trial has, when one takes so long."""
+    minutes = config.training.minutes
+    return config.training.epochs if minutes is None or not seconds else max(1.0, 60 * minutes / seconds)
 
 
 def _values(definition: SweepDefinition, seed: int, total: int) -> list[dict[str, Value]]:
@@ -118,12 +137,17 @@ def _values(definition: SweepDefinition, seed: int, total: int) -> list[dict[str
     return [suggest(as_random, seed, number, []).values for number in range(min(total, MOST_LOADED))]
 
 
-def _config(definition: SweepDefinition, values: dict[str, Value]) -> Config | None:
-    """The config of a trial; None when its values do not go together: it fails at once."""
+def _config(definition: SweepDefinition, values: dict[str, Value]) -> Config | str:
+    """The config of a trial; why it fails at once when its values do not go together."""
     try:
-        return definition.command.load(tuple(override(path, value) for path, value in values.items()))
-    except ConfigError:
-        return None
+        return definition.command.load(definition.changes(values))
+    except ConfigError as error:
+        return _why(error)
+
+
+def _why(error: UserError) -> str:
+    problems = error.problems if isinstance(error, ConfigError) else []
+    return f"{problems[0].path}: {problems[0].message}" if problems else error.message.splitlines()[0]
 
 
 def _evenly(items: Sequence[Any], most: int) -> list[Any]:
@@ -135,12 +159,14 @@ def _evenly(items: Sequence[Any], most: int) -> list[Any]:
 
 def _seconds_per_epoch(
     config: Config, base: Config, dataset: Dataset, threads: int, workplace: Workplace, display: Display
-) -> float | None:
-    """From steps of about a second; None when the trial cannot be trained."""
+) -> float | str:
+    """From steps of about a second; why, when the trial cannot be trained."""
     try:
         if (config.data.dataset, config.data.path) != (base.data.dataset, base.data.path):
             dataset = load_dataset(config, workplace.data_dir, display.detail, display.download, download=False)
         epochs = config.training.epochs
         return seconds_per_epoch(assemble(config, dataset), threads, SECONDS_EACH) if epochs else 0.0
-    except (UserError, MemoryError):
-        return None
+    except UserError as error:
+        return _why(error)
+    except MemoryError:
+        return "its network is larger than the memory"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -13,9 +15,12 @@ from nnscratch.config.problems import in_order
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import ConfigError, Problem, UsageError
 from nnscratch.sweeps.definition import SweepDefinition, rated_by_another
-from nnscratch.sweeps.distributions import Choice, Integers, Interval
+from nnscratch.sweeps.distributions import Choice, Integers, Interval, Quantiles
 from nnscratch.sweeps.search_space import Parameter
 from nnscratch.training.metrics.known import LOGGED, metric_of
+
+MOST_COMBINATIONS = 64
+"""With so many combinations of the other parameters' values a value is tried before it is refused."""
 
 
 def with_overrides(definition: SweepDefinition, overrides: Sequence[str]) -> SweepDefinition:
@@ -23,11 +28,10 @@ def with_overrides(definition: SweepDefinition, overrides: Sequence[str]) -> Swe
 
     Raises UsageError for one that the sweep's own values would undo.
     """
-    for each in map(parse_override, overrides):
+    for text in overrides:
         for parameter in definition.parameters:
-            own, changed = plain_path(parse_override(f"{parameter.path}=").path, Config), plain_path(each.path, Config)
-            if own in (changed, (*changed, "name")) or changed[: len(own)] == own:
-                message = f"{each.text}: {parameter.path} is a parameter of {definition.path}"
+            if _is_undone(parameter.path, text):
+                message = f"{text}: {parameter.path} is a parameter of {definition.path}"
                 raise UsageError(message, "change it there")
     command = replace(definition.command, overrides=(*definition.command.overrides, *overrides))
     misplaced, chosen = set(overrides), list[str]()
@@ -40,13 +44,19 @@ def with_overrides(definition: SweepDefinition, overrides: Sequence[str]) -> Swe
     return replace(definition, command=command, overrides=tuple(overrides))
 
 
+def _is_undone(path: str, text: str) -> bool:
+    """Whether a parameter sets what an override sets, or a part of it."""
+    own, changed = plain_path(parse_override(f"{path}=").path, Config), plain_path(parse_override(text).path, Config)
+    return own in (changed, (*changed, "name")) or changed[: len(own)] == own
+
+
 def fit(definition: SweepDefinition) -> SweepDefinition:
     """The sweep with fractions where the config takes them, and with what there is to say about its parameters.
 
     Raises ConfigError with every value that the config refuses or takes for another, before anything is trained.
     """
     warnings = list(definition.warnings)
-    problems = [*_unlogged(definition), *_without_metric(definition)]
+    problems = [*_overruled(definition), *_unlogged(definition), *_without_metric(definition)]
     parameters = []
     for parameter in definition.parameters:
         fit_to_method = _without_repeats if definition.method == "grid" else _with_fractions
@@ -55,8 +65,37 @@ def fit(definition: SweepDefinition) -> SweepDefinition:
         parameters.append(fitted)
     if problems:
         raise ConfigError(in_order(problems))
-    definition = replace(definition, parameters=tuple(parameters), warnings=tuple(warnings))
+    definition = replace(definition, parameters=tuple(parameters))
+    definition = replace(definition, warnings=(*warnings, *_without_a_stop(definition)))
     return _with_monitor(replace(definition, notes=tuple(dict.fromkeys(_notes(definition)))))
+
+
+def _overruled(definition: SweepDefinition) -> Iterator[Problem]:
+    """Problems of parameters whose values would not be those of the trials."""
+    for parameter in definition.parameters:
+        if parameter.path == "name":
+            yield parameter.place.problem(
+                parameter.label, "every trial has a name of its own: trial-0000, trial-0001, ..."
+            )
+        for text in definition.command.last:
+            if _is_undone(parameter.path, text):
+                message = f"{text} after ${{args...}} in `command` overrules it on W&B: leave one of them out"
+                yield parameter.place.problem(parameter.label, message)
+
+
+def _without_a_stop(definition: SweepDefinition) -> Iterator[str]:
+    """A warning when early termination comes too late for every trial."""
+    band, setting = definition.early_terminate, ("training", "training.epochs", "training.minutes")
+    tried = [definition.command.load()]
+    for parameter in definition.parameters:
+        if parameter.path in setting:
+            found = (_tried(definition, parameter, each, {}) for each in parameter.distribution.examples())
+            tried += [each for each in found if isinstance(each, Config)]
+    most = max(each.training.epochs for each in tried)
+    if band is None or any(each.training.minutes is not None for each in tried) or band.bands(most)[0] < most:
+        return
+    first = band.bands(most)[0]
+    yield f"early_terminate: stops no trial: it looks at epoch {first} first, and trials have {most} epochs at most"
 
 
 def _unlogged(definition: SweepDefinition) -> Iterator[Problem]:
@@ -200,13 +239,38 @@ def _refused(definition: SweepDefinition, parameter: Parameter) -> Iterator[Prob
         results = [(number, _tried(definition, parameter, value, each)) for number, each in enumerate(contexts)]
         accepted = [(number, result, value) for number, result in results if isinstance(result, Config)]
         errors = [result for _, result in results if isinstance(result, ConfigError)]
-        if errors and not accepted:
+        if errors and not accepted and not _is_taken_beside_others(definition, parameter, value):
             message = errors[-1].problems[0].message if errors[-1].problems else errors[-1].message
-            yield place.problem(label, f"{override(parameter.path, value)}: {message}")
+            whole = _whole(definition, parameter, value)
+            yield place.problem(label, f"{override(parameter.path, value)}: {message}{whole}")
         same = [before for at, config, before in seen if any(config == new for here, new, _ in accepted if here == at)]
         if is_listed and same:
             yield place.problem(label, f"is listed twice: it is {override(parameter.path, same[0])} to the config")
         seen += accepted
+
+
+def _is_taken_beside_others(definition: SweepDefinition, parameter: Parameter, value: Value) -> bool:
+    """Whether the config takes the value with some of the values that other parameters have."""
+    others = {each.path: each.distribution.examples() for each in definition.parameters if each is not parameter}
+    if math.prod(map(len, others.values())) <= MOST_COMBINATIONS:
+        combinations = [dict(zip(others, chosen, strict=True)) for chosen in itertools.product(*others.values())]
+    else:
+        draw = random.Random(0)
+        combinations = [{path: draw.choice(of) for path, of in others.items()} for _ in range(MOST_COMBINATIONS)]
+    return any(isinstance(_tried(definition, parameter, value, each), Config) for each in combinations)
+
+
+def _whole(definition: SweepDefinition, parameter: Parameter, value: Value) -> str:
+    """What to write instead of a distribution of fractions for a field of whole numbers; '' for any other."""
+    made = parameter.distribution
+    if not isinstance(made, Interval | Quantiles) or isinstance(made.q, int) or not isinstance(value, int | float):
+        return ""
+    tried = (_tried(definition, parameter, round(value), each) for each in _contexts(definition, parameter))
+    if not any(isinstance(each, Config) for each in tried):
+        return ""
+    rounded = f"q_{made.kind}" if isinstance(made, Quantiles) else "q_log_uniform_values"
+    is_even = isinstance(made, Interval) and not made.is_logarithmic
+    return f"; for whole numbers write distribution: {'int_uniform' if is_even else rounded}"
 
 
 def _contexts(definition: SweepDefinition, parameter: Parameter) -> list[dict[str, Value]]:

@@ -46,6 +46,10 @@ class SweepSummary:
     """The parameters worth a column."""
     train_again: str = ""
     """The command that trains the best config."""
+    overrides: Sequence[str] = ()
+    """What was given beside the sweep file."""
+    remarks: Sequence[str] = ()
+    """What else there is to know of how it went."""
     stopped: UserError | None = None
     """Why it ended before its last trial."""
 
@@ -58,6 +62,8 @@ class SweepSummary:
             "method": self.method,
             "metric": {"name": self.metric, "goal": self.goal},
             "best": self.best.to_dict() | config if self.best is not None else None,
+            "overrides": list(self.overrides),
+            "remarks": list(self.remarks),
             "trials": [trial.to_dict() for trial in self.trials],
         }
 
@@ -74,6 +80,7 @@ class SweepSummary:
             for each in self.trials
         ]
         table = plain_table(leaderboard(rows, goal=self.goal, metric=self.metric))
+        table += "".join(f"{remark}\n" for remark in self.remarks)
         if self.best is None:
             return f"{table}\nno trial completed; results in {self.folder}"
         value = metric_value(self.metric, self.best.value)
@@ -93,7 +100,7 @@ def conclude(study: Study, folder: Path, workplace: Workplace) -> SweepSummary:
     train_again = _write_best(study, best, len(trials), folder, workplace) if best is not None else ""
     summary = SweepSummary(
         definition.name, folder, definition.method, metric.name, metric.goal, best, trials, study.varied,
-        train_again,
+        train_again, definition.overrides, study.remarks(trials),
     )  # fmt: skip
     write_atomically(folder / "sweep.json", (json_text(summary.to_dict(), indent=2) + "\n").encode())
     write_atomically(folder / "leaderboard.csv", _table(study, trials).encode())

@@ -150,6 +150,11 @@ class _Form:
         if low is not None and high is not None:
             whole = all(isinstance(node.content, int) and not isinstance(node.content, bool) for node in (low, high))
             return "int_uniform" if whole else "uniform"
+        known = {key for keys in ALLOWED_KEYS.values() for key in keys}
+        for key, item in self.node.content.items() if isinstance(self.node.content, dict) else ():
+            if key not in known:
+                self._wrong(f"unknown field{did_you_mean(key[:60], known)}; {FORMS}", item.key or item.place, key)
+                return None
         self._wrong(FORMS, self.node.place)
         return None
 

@@ -8,20 +8,18 @@ process is gone, takes the trial over. Clocks of different machines are never co
 from __future__ import annotations
 
 import math
-import os
-import platform
 import time
-import uuid
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnscratch.config.node import Value
 from nnscratch.errors import UserError
+from nnscratch.report.formats import metric_value
 from nnscratch.sweeps.definition import SweepDefinition, rated_by_another
 from nnscratch.sweeps.identity import Identified, identity, recorded
+from nnscratch.sweeps.lease import Lease, LeaseLostError
 from nnscratch.sweeps.sampling import suggest
 from nnscratch.sweeps.storage import SharedStorage
 
@@ -30,55 +28,8 @@ if TYPE_CHECKING:
 
 FINISHED = ("completed", "pruned", "diverged", "failed")
 STATUSES = ("running", "interrupted", *FINISHED)
+REMARKS = "remarks"
 MOST_DEATHS = 10  # a trial whose process dies every time must not keep a sweep from ending
-
-
-class LeaseLostError(Exception):
-    """The trial has been taken over by another worker: this one was silent for too long."""
-
-
-@dataclass(frozen=True)
-class Lease:
-    """Who works on a trial; `beat` grows while they do."""
-
-    worker: str
-    host: str
-    pid: int
-    started: str
-    beat: int = 0
-
-    @classmethod
-    def of_this_process(cls) -> Lease:
-        return cls(uuid.uuid4().hex, _host(), os.getpid(), _process_start(os.getpid()))
-
-    def process_is_gone(self) -> bool:
-        """True when it ran on this machine and runs no more; of other machines nothing is known."""
-        return self.host == _host() and _process_start(self.pid) != self.started
-
-
-def _host() -> str:
-    """This machine, since it was booted, and this container: where process numbers mean the same."""
-    parts = [platform.node()]
-    with suppress(OSError):
-        parts += [Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip(), os.readlink("/proc/self/ns/pid")]
-    return " ".join(parts)
-
-
-def _process_start(pid: int) -> str:
-    """When a process started, '' when there is none: numbers are used again."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-    except OSError:
-        if Path("/proc/self/stat").exists():
-            return ""
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return ""
-        except OSError:
-            pass
-        return "unknown"
-    return "" if fields[0] in "ZX" else fields[19]
 
 
 @dataclass(frozen=True)
@@ -152,12 +103,8 @@ class Study:
             study.become(identity(definition, seed, data), definition.name, folder, extend)
         self.definition = definition
         before_now = [frozen.user_attrs["parameters"] for frozen in self.frozen_trials()]
-        self._spare = self._beside_the_grid(before_now)
-        self.unlike = {
-            path: numbers
-            for path in definition.constants
-            if (numbers := [at for at, values in enumerate(before_now) if definition.lacks(path, values)])
-        }
+        self._begun, self._spare = len(before_now), definition.beside_the_grid(before_now)
+        self.unlike = definition.unlike(before_now)
         """The trials from before the search was extended that have not the one value which all have now, by path."""
 
     @property
@@ -168,10 +115,10 @@ class Study:
 
     @property
     def total(self) -> int:
-        """How many trials the sweep has."""
+        """How many trials the sweep has: those that are there, however few are asked for by now."""
         cap = self.definition.run_cap
         total = self.definition.trials + self._spare
-        return total if cap is None else min(cap, total)
+        return max(self._begun, total if cap is None else min(cap, total))
 
     def trials(self) -> list[Trial]:
         """Every trial so far, by number. A running one whose worker has died shows as interrupted."""
@@ -185,6 +132,33 @@ class Study:
     def is_over(self, trials: list[Trial]) -> bool:
         """True when nothing is left to start, to resume, or to wait for."""
         return all(trial.status in FINISHED for trial in trials) and not self._wants_more(trials)
+
+    def reaching(self, trials: Sequence[Trial]) -> Trial | None:
+        """The first trial that is as good as the sweep's target, after which none is started."""
+        metric = self.definition.metric
+        done = (each for each in trials if each.status == "completed" and each.value is not None)
+        return next((each for each in done if metric.is_reached(each.value or 0.0)), None)
+
+    def remark(self, text: str) -> bool:
+        """Keeps something to know of the sweep, once; whether it is new."""
+        with self._mutex():
+            known = self._storage.get_study_user_attrs(self._id).get(REMARKS, [])
+            if text not in known:
+                self._storage.set_study_user_attr(self._id, REMARKS, [*known, text])
+            return text not in known
+
+    def remarks(self, trials: Sequence[Trial]) -> list[str]:
+        """What there is to know of how the sweep went."""
+        reaching, target = self.reaching(trials), self.definition.metric
+        reached = (
+            []
+            if reaching is None
+            else [
+                f"trial {reaching.number} reached the target, {target.name} "
+                f"{metric_value(target.name, target.target)}: no further trial is started"
+            ]
+        )
+        return reached + list(self._storage.get_study_user_attrs(self._id).get(REMARKS, []))
 
     def claim(self) -> Trial | None:
         """A trial to work on: an abandoned one before a new one; None when there is none at the moment."""
@@ -272,10 +246,7 @@ class Study:
         return Trial(number, suggestion.values, "running", lease=self._me)
 
     def _wants_more(self, trials: list[Trial]) -> bool:
-        metric = self.definition.metric
-        reached = any(each.status == "completed" and each.value is not None and metric.is_reached(each.value)
-                      for each in trials)  # fmt: skip
-        return len(trials) < self.total and not reached
+        return len(trials) < self.total and self.reaching(trials) is None
 
     def _own(self, number: int) -> tuple[int, Lease]:
         """The storage's number of a trial that this worker holds, and its lease."""
@@ -298,14 +269,6 @@ class Study:
             self._beats[trial.number] = (lease.worker, lease.beat, time.monotonic())
             return False
         return time.monotonic() - seen[2] > self.lease_seconds
-
-    def _beside_the_grid(self, trials: list[dict[str, Value]]) -> int:
-        """How many trials of a grid that was extended are no combination of it as it is now, or one once more."""
-        if self.definition.method != "grid":
-            return 0
-        tried = [self.definition.point(values) for values in trials]
-        inside = {self.definition.point(values) for values in self.definition.grid()} if tried else set()
-        return len(tried) - len(inside.intersection(tried))
 
     def _set(self, identifier: int, **attributes: Any) -> None:
         for key, value in attributes.items():

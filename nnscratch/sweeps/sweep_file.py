@@ -8,10 +8,12 @@ from pathlib import Path
 
 from nnscratch.config.document import read_yaml
 from nnscratch.config.names import EXPECTED, folder_name, is_folder_name
-from nnscratch.config.node import Node
+from nnscratch.config.node import Node, Value
 from nnscratch.config.numbers import Number
 from nnscratch.config.problems import in_order, shown
+from nnscratch.config.yaml_core import dump_yaml
 from nnscratch.errors import ConfigError, Problem, UsageError, did_you_mean
+from nnscratch.experiment.mirrors.wandb import project_problem
 from nnscratch.report.values import Goal
 from nnscratch.sweeps.base_command import parse_command
 from nnscratch.sweeps.definition import Metric, SweepDefinition
@@ -54,6 +56,27 @@ def load_sweep(
     return fit(with_overrides(_Reader(path, read_yaml(path).root, allow_plugins).definition(count), overrides))
 
 
+def written_out(definition: SweepDefinition, more: Sequence[str] = (), name: str | None = None) -> Value:
+    """The file as it is, with a name of its own and more words of the command, before the parameters of a trial."""
+    sweep = read_yaml(definition.path).value
+    if not isinstance(sweep, dict):
+        return sweep
+    if name is not None and name != sweep.get("name"):
+        sweep = {"name": name, **{key: value for key, value in sweep.items() if key != "name"}}
+    if more and isinstance(words := sweep["command"], list):
+        at = next((index for index, word in enumerate(words) if str(word).startswith("${args")), len(words))
+        sweep["command"] = [*words[:at], *more, *words[at:]]
+    return sweep
+
+
+def copy_of(definition: SweepDefinition) -> bytes:
+    """A sweep file that goes on with this sweep by itself: the file, or what the command line made of it."""
+    sweep = written_out(definition, definition.overrides, definition.name)
+    if sweep == read_yaml(definition.path).value:
+        return definition.path.read_bytes()
+    return f"# {definition.path.name}, with what the command line changed\n{dump_yaml(sweep)}".encode()
+
+
 class _Reader:
     """Collects values and problems from the nodes of a sweep file."""
 
@@ -86,6 +109,8 @@ class _Reader:
         if not is_folder_name(name):
             self._wrong(root.nearest(("name",))[0].place.problem("name", EXPECTED))
         self._text(root, "description")
+        if (wrong := project_problem(self._text(root, "project") or "")) is not None:
+            self._wrong(root.nearest(("project",))[0].place.problem("project", wrong))
         self._fits(method, parameters, run_cap)
         if self.problems or command is None or method is None or metric is None:
             raise ConfigError(in_order(self.problems))

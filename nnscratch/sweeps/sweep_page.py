@@ -76,19 +76,24 @@ class SweepPage:
             f"{'highest' if metric.goal == 'maximize' else 'lowest'} {metric.name}",
             status=status,
             headlines=tuple(_headlines(trials, study, best, done)),
-            notes=stopped,
+            notes=(*stopped, *(summary.remarks if summary is not None else ())),
             command=summary.train_again if summary is not None else "",
             command_label="Train the best again",
-            live=Live(done / max(study.total, 1), REFRESH if goes_on else 0),
+            live=Live(1.0 if status == "completed" else done / max(study.total, 1), REFRESH if goes_on else 0),
             metric=metric.name,
             goal=metric.goal,
             trials=tuple(_dot(trial, study, best) for trial in trials),
             parameters=tuple(study.varied),
             importances=self._importances(trials),
             leaderboard=leaderboard([_row(trial, study) for trial in trials], goal=metric.goal, metric=metric.name),
-            config=definition.path.read_text(encoding="utf-8", errors="replace") if definition.path.is_file() else "",
+            config=self._sweep_file(),
             footer=f"As of {now}{again if goes_on else ''}. This page loads nothing from the network.",
         )
+
+    def _sweep_file(self) -> str:
+        """The folder's own copy, which has what the command line changed."""
+        files = (self._path.with_name("sweep.yaml"), self._study.definition.path)
+        return next((each.read_text(encoding="utf-8", errors="replace") for each in files if each.is_file()), "")
 
     def _importances(self, trials: Sequence[Trial]) -> dict[str, float]:
         """How much each parameter mattered; found anew when another trial is completed."""

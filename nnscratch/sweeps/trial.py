@@ -12,6 +12,7 @@ from nnscratch.config.config import Config, differences, load_config
 from nnscratch.config.override import override
 from nnscratch.config.plugins import plugin_digests
 from nnscratch.errors import DataError, DivergenceError, Interrupted, UserError
+from nnscratch.experiment.mirrors.wandb import mirror_problem
 from nnscratch.experiment.train import resume, train
 from nnscratch.host.display import LogDisplay
 from nnscratch.host.interruption import TAKEN_OVER, StopRequest
@@ -21,8 +22,9 @@ from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.starting import with_whole_path
 from nnscratch.sweeps.assignment import Assignment
 from nnscratch.sweeps.definition import SweepDefinition
+from nnscratch.sweeps.lease import LeaseLostError
 from nnscratch.sweeps.sampling import trial_seed
-from nnscratch.sweeps.study import LeaseLostError, Study, Trial
+from nnscratch.sweeps.study import Study, Trial
 from nnscratch.sweeps.trial_observer import TrialObserver, TrialStop, heartbeat
 from nnscratch.sweeps.trial_on_ranks import Ranks
 from nnscratch.sweeps.trouble import Patience
@@ -55,6 +57,10 @@ def run_trial(study: Study, trial: Trial, assignment: Assignment, patience: Pati
         status, note = "failed", _fault(error, trial, assignment.folder)
     if status == TAKEN_OVER:
         return
+    if observer.run is not None and (problem := mirror_problem(observer.run.path)) is not None:
+        said = f"W&B mirror: {problem}. The trials' figures are all here; `nnscratch runs mirror` passes one on later"
+        if patience(lambda: study.remark(said)):
+            patience.tell(said)
     history = observer.run.read_history() if observer.run is not None else []
     metric = study.definition.metric
     value = metric.best(row.get(metric.name, math.nan) for row in history)

@@ -14,7 +14,8 @@ from nnscratch.experiment.observer import Observer, Training
 from nnscratch.host.interruption import TAKEN_OVER, Reason, StopRequest
 from nnscratch.host.repeating import repeated
 from nnscratch.runs.directory import RunDirectory
-from nnscratch.sweeps.study import LeaseLostError, Study, Trial
+from nnscratch.sweeps.lease import LeaseLostError
+from nnscratch.sweeps.study import Study, Trial
 from nnscratch.sweeps.trouble import Patience, is_storage_trouble
 from nnscratch.training.progress import EpochResult
 

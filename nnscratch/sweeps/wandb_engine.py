@@ -8,13 +8,13 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any
 
-from nnscratch.config.document import read_yaml
-from nnscratch.config.node import Value
 from nnscratch.errors import Interrupted, UsageError, UserError
 from nnscratch.host.display import Display
 from nnscratch.host.python_process import module_command, python_command
+from nnscratch.host.workplace import DEFAULT_RUNS, Workplace
 from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.distributions import Constant, Mixture
+from nnscratch.sweeps.sweep_file import written_out
 
 CREATE = """
 import json, sys, wandb
@@ -43,20 +43,18 @@ class WandbSweep:
         return f"the sweep on W&B: {self.path}; another agent: wandb agent {self.path}"
 
 
-def _with_overrides(definition: SweepDefinition) -> Value:
-    """The file as it is, with the overrides given beside it before the parameters of a trial, which so win."""
-    sweep = read_yaml(definition.path).value
-    if definition.overrides and isinstance(sweep, dict) and isinstance(sweep["command"], list):
-        words = sweep["command"]
-        at = next((index for index, word in enumerate(words) if str(word).startswith("${args")), len(words))
-        sweep["command"] = [*words[:at], *definition.overrides, *words[at:]]
-    return sweep
+def _places(workplace: Workplace) -> list[str]:
+    threads = [] if workplace.threads is None else ["--threads", str(workplace.threads)]
+    return threads + ([] if workplace.runs_dir == DEFAULT_RUNS else ["--runs-dir", str(workplace.runs_dir)])
 
 
-def sweep_on_wandb(definition: SweepDefinition, count: int | None, display: Display) -> WandbSweep:
-    """Creates the sweep and runs `wandb agent` to its end.
+def sweep_on_wandb(
+    definition: SweepDefinition, name: str | None, count: int | None, workplace: Workplace, display: Display
+) -> WandbSweep:
+    """Creates the sweep, with a name if one is given, and runs `wandb agent` to its end.
 
-    Raises UserError when W&B does not answer, or would misunderstand the file.
+    The trials' command says how many threads they have and where their runs are. Raises UserError when W&B does not
+    answer, or would misunderstand the file.
     """
     for parameter in definition.parameters:
         mixture = parameter.distribution
@@ -65,7 +63,7 @@ def sweep_on_wandb(definition: SweepDefinition, count: int | None, display: Disp
                 f"{parameter.label}: W&B knows no distribution inside `values`", "leave out --engine wandb"
             )
     given = {
-        "sweep": _with_overrides(definition),
+        "sweep": written_out(definition, [*_places(workplace), *definition.overrides], name),
         "entity": definition.entity,
         "project": definition.project or "nnscratch",
         "has_key": bool(os.environ.get("WANDB_API_KEY")),
@@ -99,7 +97,8 @@ def sweep_on_wandb(definition: SweepDefinition, count: int | None, display: Disp
     cap = count if count is not None else definition.run_cap
     limit = [] if cap is None else ["--count", str(cap)]
     try:
-        agent = subprocess.run(module_command("wandb", "agent", *limit, path), check=False)
+        data = {"NNSCRATCH_DATA_DIR": str(workplace.data_dir)} if workplace.words_to_repeat() else {}
+        agent = subprocess.run(module_command("wandb", "agent", *limit, path), check=False, env=os.environ | data)
     except KeyboardInterrupt:
         raise Interrupted("the agent was stopped", f"go on with: wandb agent {path}") from None
     if agent.returncode != 0:

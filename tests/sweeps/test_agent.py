@@ -136,6 +136,8 @@ AGENT_MAIN = """
 import json, os, sys
 with open(os.environ["FAKE_RECORD"] + ".agent", "w") as file:
     json.dump(sys.argv[1:], file)
+with open(os.environ["FAKE_RECORD"] + ".data", "w") as file:
+    json.dump(os.environ.get("NNSCRATCH_DATA_DIR"), file)
 sys.exit(int(os.environ.get("FAKE_EXIT", "0")))
 """
 
@@ -185,9 +187,31 @@ def test_overrides_reach_wandbs_agents_before_the_parameters(
 ) -> None:
     monkeypatch.setenv("FAKE_KEY", "x")
     file = write_sweep(tmp_path)
-    main(["sweep", str(file), "training.epochs=2", "--seed", "7", "--engine", "wandb", "--json"])
+    main(["sweep", str(file), "training.epochs=2", "--engine", "wandb", "--json"])
     command = json.loads(fake_wandb.read_text())["config"]["command"]
     assert command[-2:] == ["training.epochs=2", "${args_no_hyphens}"]
+
+
+def test_wandbs_engine_passes_on_what_has_a_meaning_there_and_refuses_the_rest(
+    fake_wandb: Path,
+    write_sweep: WriteSweep,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("FAKE_KEY", "x")
+    words = ["sweep", str(write_sweep(tmp_path)), "--engine", "wandb", "--json"]
+    main([*words, "--name", "mine", "--threads", "2", "--runs-dir", "elsewhere", "--data-dir", str(tmp_path)])
+    sent = json.loads(fake_wandb.read_text())["config"]
+    assert sent["name"] == "mine"
+    assert sent["command"][-5:] == ["--threads", "2", "--runs-dir", "elsewhere", "${args_no_hyphens}"]
+    assert json.loads(Path(f"{fake_wandb}.data").read_text()) == str(tmp_path)
+    given = {"--seed": "7", "--workers": "2", "--storage": "x", "--lease": "5", "--wandb": "offline"}
+    for option in ([*pair] for pair in (*given.items(), ("--extend",), ("--plots",))):
+        with pytest.raises(SystemExit) as caught:
+            main([*words, *option])
+        assert caught.value.code == 2
+        assert f"{option[0]} has no meaning with --engine wandb" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 
 from nnscratch.config.document import parse_yaml
 from nnscratch.errors import ConfigError
+from nnscratch.report.formats import setting
 from nnscratch.sweeps.distributions import Choice, Constant, Distribution, Integers, Interval, Mixture, Quantiles
 from nnscratch.sweeps.sweep_file import load_sweep
 
@@ -266,6 +267,24 @@ def test_text_in_the_command_may_look_like_a_number(
         ({"command": ["nnscratch", "train", "${args}"]}, "names no config after `train`"),
         ({"command": ["nnscratch", "train", "nowhere.yaml", "${args}"]}, "no such file"),
         ({"name": "../up"}, "usable as a folder name"),
+        ({"project": "team/mine"}, "project: a project's name has no /, got team/mine; for ENTITY/PROJECT write"),
+        ({"parameters": {"name": {"values": ["a", "b"]}}}, "parameters.name: every trial has a name of its own"),
+        ({"parameters": {"l2": {"vales": [1, 2]}}}, "l2.vales: unknown field; did you mean values?; write value,"),
+        (
+            {"parameters": {"training.batch_size": {"distribution": "log_uniform_values", "min": 4, "max": 16}}},
+            "got 4.0; for whole numbers write distribution: q_log_uniform_values",
+        ),
+        (
+            {"parameters": {"training.batch_size": {"min": 4.0, "max": 16.0}}},
+            "got 16.0; for whole numbers write distribution: int_uniform",
+        ),
+        (
+            {
+                "metric": {"name": "val_macro_f1", "goal": "maximize"},
+                "parameters": {"training.monitor": {"values": ["val_macro_f1", "val_loss"]}},
+            },
+            'training.monitor="val_loss": such a trial has no val_macro_f1',
+        ),
     ],
 )
 def test_what_is_wrong_with_a_sweep_file_is_said(
@@ -274,6 +293,58 @@ def test_what_is_wrong_with_a_sweep_file_is_said(
     with pytest.raises(ConfigError) as caught:
         load_sweep(write_sweep(tmp_path, **changes))
     assert said in str(caught.value)
+
+
+def test_a_value_that_needs_another_of_the_sweep_is_taken_and_one_that_none_helps_is_not(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    momentum = {"optimizer.name": {"value": "sgd"}, "optimizer.nesterov": {"values": [False, True]}}
+    with pytest.raises(ConfigError, match=r"optimizer\.nesterov=true: "):
+        load_sweep(write_sweep(tmp_path, parameters=momentum))
+    with pytest.raises(ConfigError, match=r"optimizer\.nesterov=true: "):
+        load_sweep(write_sweep(tmp_path, parameters={**momentum, "optimizer.momentum": {"values": [0]}}))
+    load_sweep(write_sweep(tmp_path, parameters={**momentum, "optimizer.momentum": {"values": [0, 0.9]}}))
+    table = tmp_path / "table.csv"
+    table.write_text("a,y\n1,a\n2,b\n")
+    data = {"data.dataset.name": "csv", "data.dataset.target": "y", "data.path": str(table)}
+    load_sweep(write_sweep(tmp_path, parameters={path: {"value": value} for path, value in data.items()}))
+
+
+def test_a_fixed_value_after_the_parameters_in_the_command_may_not_overrule_one(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    def sweep_with(*last: str) -> Path:
+        command = ["nnscratch", "train", str(tmp_path / "base.yaml"), "seed=2", "${args_no_hyphens}", *last]
+        parameters = {"training.epochs": {"values": [1, 2]}, "seed": {"values": [1, 2]}}
+        return write_sweep(tmp_path, command=command, parameters=parameters)
+
+    load_sweep(sweep_with("l2=0.5"))
+    for last, text in ((["--epochs", "5"], "training.epochs=5"), (["--training.epochs=5"], "training.epochs=5")):
+        with pytest.raises(ConfigError, match="overrules it on W&B") as caught:
+            load_sweep(sweep_with(*last))
+        (problem,) = caught.value.problems
+        assert problem.path == "parameters.training.epochs"
+        assert problem.message.startswith(f"{text} after ${{args...}} in `command`")
+
+
+def test_a_mapping_is_yaml_to_people_and_what_it_was_to_the_studies_of_before() -> None:
+    choice = Choice([{"name": "sgd", "momentum": 0.9}, [{"relu": None}], "adam"])
+    assert choice.labels == ["{'name': 'sgd', 'momentum': 0.9}", "[{'relu': None}]", "adam"]
+    assert list(map(setting, choice.values)) == ["{name: sgd, momentum: 0.9}", "[{relu: null}]", "adam"]
+
+
+def test_early_termination_that_comes_too_late_for_every_trial_is_warned_of(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    def warnings(least: int, **changes: Any) -> tuple[str, ...]:
+        return load_sweep(write_sweep(tmp_path, early_terminate={"type": "hyperband", "min_iter": least}, **changes)
+                          ).warnings  # fmt: skip
+
+    assert warnings(2) == ()
+    assert warnings(3) == (
+        "early_terminate: stops no trial: it looks at epoch 3 first, and trials have 3 epochs at most",
+    )
+    assert warnings(3, parameters={"training.epochs": {"values": [2, 4]}}) == ()
 
 
 def test_a_metric_of_validation_data_that_no_trial_holds_out_is_refused_where_the_sweep_names_it(

@@ -33,6 +33,20 @@ from nnscratch.training.examples import Examples
 WriteSweep = Callable[..., Path]
 
 
+class Said(Display):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def warn(self, text: str) -> None:
+        self.said.append(text)
+
+
 def run(file: Path, **how: Any) -> SweepSummary:
     workplace = Workplace(data_dir=file.parent / "data", runs_dir=file.parent / "runs", threads=1, plots=False)
     result = sweep(file, SweepOptions(**how), workplace, Display(quiet=True))
@@ -212,6 +226,18 @@ def test_a_network_that_learned_nothing_is_flagged_as_collapsed(write_sweep: Wri
     result = run(write_sweep(tmp_path, run_cap=1, parameters=parameters))
     (trial,) = result.trials
     assert (trial.status, trial.collapsed, trial.note) == ("completed", True, "collapsed to chance level")
+
+
+def test_other_values_of_the_data_than_what_it_is_do_not_hide_that_it_has_no_classes(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("a,y\n" + "".join(f"{row},{row / 7}\n" for row in range(60)))
+    data = {"dataset": {"name": "csv", "target": "y", "task": "regression"}, "path": str(table), "validation": 0.2}
+    scaling = {"data.scaling": {"values": ["none", "standardize"]}}
+    file = write_sweep(tmp_path, {"data": data, "loss": "mean_squared_error"}, parameters=scaling)
+    with pytest.raises(ConfigError, match="no trial has val_accuracy: csv is regression; use val_loss"):
+        run(file)
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
@@ -453,6 +479,93 @@ def test_a_dry_run_says_trials_epochs_and_time_and_writes_nothing(
     assert "2 at a time" in text
     assert "nothing was written" in text
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_dry_run_says_which_trials_cannot_be_trained_and_how_long_minutes_are(
+    write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    def dry(**changes: Any) -> SweepEstimate:
+        workplace = Workplace(data_dir=tmp_path / "data", runs_dir=tmp_path / "runs", threads=1)
+        file = write_sweep(tmp_path, method="grid", run_cap=None, **changes)
+        result = sweep(file, SweepOptions(dry_run=True), workplace, Display(quiet=True))
+        assert isinstance(result, SweepEstimate)
+        return result
+
+    momentum = {"optimizer.name": {"value": "sgd"}, "optimizer.momentum": {"values": [0, 0.9]}}
+    refused = dry(parameters={**momentum, "optimizer.nesterov": {"value": True}})
+    ((values, why),) = refused.refused
+    assert (values["optimizer.momentum"], "momentum" in why) == (0, True)
+    assert "cannot be trained: optimizer.name sgd  optimizer.momentum 0  optimizer.nesterov true: " in refused.to_text()
+    assert refused.to_dict()["refused"][0]["parameters"] == values
+    larger = dry(parameters={"training.batch_size": {"values": [20, 500]}})
+    assert "cannot be trained: training.batch_size 500: training.batch_size: 500 is larger than" in larger.to_text()
+    timed = dry(parameters={"training.minutes": {"values": [1, 2]}})
+    assert timed.refused == []
+    assert timed.seconds == pytest.approx(180, rel=0.01)
+
+
+def test_a_sweep_that_reached_its_target_says_so_and_is_whole(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    metric = {"name": "val_loss", "goal": "minimize", "target": 100}
+    file = write_sweep(tmp_path, metric=metric)
+    main(["sweep", str(file), "--runs-dir", str(tmp_path / "runs"), "--threads", "1", "--quiet"])
+    said = "trial 0 reached the target, val_loss 100: no further trial is started"
+    folder = tmp_path / "runs" / "sweeps" / "tiny"
+    assert json.loads((folder / "sweep.json").read_text())["remarks"] == [said]
+    page = (folder / "sweep.html").read_text()
+    assert said in page
+    assert "100.0 %" in page
+    assert f"\n{said}\n" in run(file).to_text()
+
+
+def test_fewer_trials_than_there_are_is_as_many_as_there_are(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    file = write_sweep(tmp_path, run_cap=2)
+    run(file, count=3)
+    display = Said()
+    sweep(file, SweepOptions(), Workplace(tmp_path / "data", tmp_path / "runs", 1, plots=False), display)
+    assert "going on: 3 of 3 trials are done" in display.said
+
+
+def test_the_copy_of_a_sweep_file_goes_on_with_the_sweep_by_itself(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    def start(path: Path, *more: str) -> dict[str, Any]:
+        words = ["sweep", str(path), "--runs-dir", str(tmp_path / "runs"), "--threads", "1", "--no-plots", "--quiet"]
+        main([*words, *more])
+        kept: dict[str, Any] = json.loads((tmp_path / "runs/sweeps/other/sweep.json").read_text())
+        return kept
+
+    file = write_sweep(tmp_path, run_cap=1)
+    first = start(file, "training.epochs=1", "--name", "other")
+    assert first["overrides"] == ["training.epochs=1"]
+    copied = tmp_path / "runs/sweeps/other/sweep.yaml"
+    again = start(copied)
+    assert again["trials"] == first["trials"]
+    start(copied, "--count", "2")
+    assert load_config(copied.parent / "trials/trial-0001/config.yaml").training.epochs == 1
+    run(file)
+    assert (tmp_path / "runs/sweeps/tiny/sweep.yaml").read_bytes() == file.read_bytes()
+
+
+def test_a_mirror_that_fails_is_said_once_and_kept(
+    write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "fake" / "wandb"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('broken beyond repair')")
+    monkeypatch.syspath_prepend(str(tmp_path / "fake"))
+    display = Said()
+    workplace = Workplace(tmp_path / "data", tmp_path / "runs", 1, plots=False)
+    result = sweep(write_sweep(tmp_path, run_cap=2), SweepOptions(wandb="offline"), workplace, display)
+    said = [text for text in display.said if "broken beyond repair" in text]
+    assert len(said) == 1
+    assert said[0].startswith("W&B mirror: RuntimeError: broken beyond repair. ")
+    assert isinstance(result, SweepSummary)
+    assert result.remarks == said
+
+
+def test_a_group_of_its_own_on_wandb_may_be_swept(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    groups = {"wandb.group": {"values": ["a", "b"]}}
+    result = run(write_sweep(tmp_path, method="grid", run_cap=None, parameters=groups, project="p"))
+    configs = [load_config(Path(trial.run) / "config.yaml").wandb for trial in result.trials]
+    assert [(each.group, each.project) for each in configs] == [("a", "p"), ("b", "p")]
 
 
 @pytest.mark.parametrize("method", ["random", "bayes"])

@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 
 from nnscratch.errors import UsageError, UserError
+from nnscratch.sweeps import lease as lease_module
 from nnscratch.sweeps import study as study_module
 from nnscratch.sweeps.journal import drop_torn_line
+from nnscratch.sweeps.lease import LeaseLostError
 from nnscratch.sweeps.sampling import as_the_sampler_sees_it
 from nnscratch.sweeps.storage import open_storage
-from nnscratch.sweeps.study import LeaseLostError, Study
+from nnscratch.sweeps.study import Study
 from nnscratch.sweeps.sweep_file import load_sweep
 
 WriteSweep = Callable[..., Path]
@@ -67,7 +69,7 @@ def test_a_silent_worker_loses_its_trial_and_is_told_so(
     write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = write_sweep(tmp_path, run_cap=1)
-    monkeypatch.setattr(study_module, "_host", lambda: "another machine")
+    monkeypatch.setattr(lease_module, "_host", lambda: "another machine")
     elsewhere = open_study(file)
     trial = elsewhere.claim()
     assert trial is not None
@@ -93,7 +95,7 @@ def test_a_worker_that_beats_keeps_its_trial(
     write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = write_sweep(tmp_path, run_cap=1)
-    monkeypatch.setattr(study_module, "_host", lambda: "another machine")
+    monkeypatch.setattr(lease_module, "_host", lambda: "another machine")
     elsewhere = open_study(file)
     assert elsewhere.claim() is not None
     monkeypatch.undo()
