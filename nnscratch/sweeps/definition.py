@@ -83,9 +83,13 @@ class SweepDefinition:
         """Which trials, made before the search was extended, have not the constant that all have now, by its path."""
         found: dict[str, list[int]] = {}
         for path, constant in self.constants.items():
+            is_new: dict[str, bool] = {}
+            """By the components of a trial: whether the constant differs from what the config had there."""
             for number, values in enumerate(trials):
-                own = {**values, path: constant}
-                if values[path] != constant if path in values else path in self.fitting(own):
+                names = self._names(values)
+                if path not in values and names not in is_new:
+                    is_new[names] = not self._is_same({**values, path: constant}, values)
+                if values[path] != constant if path in values else is_new[names]:
                     found.setdefault(path, []).append(number)
         return found
 
@@ -112,14 +116,16 @@ class SweepDefinition:
         if key not in self._texts:
             choices = [each.distribution for each in self.parameters if each.path == path]
             written = choices[0].values if choices and isinstance(choices[0], Choice) else ()
-            same = (each for each in written if self._is_same(path, {**values, path: each}, values))
+            same = (
+                each
+                for each in written
+                if not (_is_number(each) and _is_number(value)) and self._is_same({**values, path: each}, values)
+            )
             self._texts[key] = key[1] if key[1] in map(_text, written) else _text(next(same, value))
         return self._texts[key]
 
-    def _is_same(self, path: str, left: Mapping[str, Value], right: Mapping[str, Value]) -> bool:
-        """Whether combinations that differ in one value are one to the config; two numbers are one when equal."""
-        if all(isinstance(each[path], int | float) and not isinstance(each[path], bool) for each in (left, right)):
-            return False
+    def _is_same(self, left: Mapping[str, Value], right: Mapping[str, Value]) -> bool:
+        """Whether two combinations are one to the config."""
         try:
             first, second = (self.command.load(tuple(starmap(override, each.items()))) for each in (left, right))
         except ConfigError:
@@ -134,12 +140,17 @@ class SweepDefinition:
 
     def fitting(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """Those of a trial's values that the components it chooses have a field for."""
-        names = json.dumps({path: value for path, value in values.items() if path.endswith(".name")})
+        names = self._names(values)
         if names not in self._left_out:
             paths = {override(path, value): path for path, value in values.items()}
             out = self.command.left_out(tuple(paths)) if names != "{}" else []
             self._left_out[names] = {paths[text] for text in out}
         return {path: value for path, value in values.items() if path not in self._left_out[names]}
+
+    @staticmethod
+    def _names(values: Mapping[str, Value]) -> str:
+        """The components that a trial's values choose, as text."""
+        return json.dumps({path: value for path, value in values.items() if path.endswith(".name")})
 
     def grid(self) -> Iterator[dict[str, Value]]:
         """Every combination once, in the file's order: the last parameter changes fastest."""
@@ -164,6 +175,10 @@ class SweepDefinition:
             if all(at == 0 for each, at in chosen if each.path not in fitting):
                 size += math.prod(each.distribution.size() or 0 for each in others if each.path in fitting)
         return size
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def rated_by_another(metric: str) -> str:

@@ -85,7 +85,7 @@ class Identified:
     def _require_own(self, folder: Path, before: Identity | None, now: Identity) -> None:
         """Raises UserError when the folder has the results of another sweep, which would be overwritten."""
         kept = _kept(folder)
-        advice = "choose another --name, or give the --storage that it was started with"
+        advice = "choose another --name, give the --storage that it was started with, or move the folder away"
         if kept is None and before is None and (folder / "sweep.json").exists():
             raise UserError(f"{folder} has the results of a sweep whose trials are not in {self.label}", advice)
         if kept is not None and kept["id"] != self._number() and (changed := _changed(kept["sweep"], now)):

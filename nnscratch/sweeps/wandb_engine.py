@@ -44,8 +44,9 @@ class WandbSweep:
 
 
 def _places(workplace: Workplace) -> list[str]:
-    threads = [] if workplace.threads is None else ["--threads", str(workplace.threads)]
-    return threads + ([] if workplace.runs_dir == DEFAULT_RUNS else ["--runs-dir", str(workplace.runs_dir)])
+    words = [] if workplace.threads is None else ["--threads", str(workplace.threads)]
+    words += [] if workplace.runs_dir == DEFAULT_RUNS else ["--runs-dir", str(workplace.runs_dir)]
+    return words + ([] if workplace.plots else ["--no-plots"])
 
 
 def sweep_on_wandb(
@@ -53,8 +54,8 @@ def sweep_on_wandb(
 ) -> WandbSweep:
     """Creates the sweep, with a name if one is given, and runs `wandb agent` to its end.
 
-    The trials' command says how many threads they have and where their runs are. Raises UserError when W&B does not
-    answer, or would misunderstand the file.
+    The trials' command says how many threads they have, where their runs are and whether they draw. Raises UserError
+    when W&B does not answer, or would misunderstand the file.
     """
     for parameter in definition.parameters:
         mixture = parameter.distribution

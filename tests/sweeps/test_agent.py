@@ -201,10 +201,11 @@ def test_wandbs_engine_passes_on_what_has_a_meaning_there_and_refuses_the_rest(
 ) -> None:
     monkeypatch.setenv("FAKE_KEY", "x")
     words = ["sweep", str(write_sweep(tmp_path)), "--engine", "wandb", "--json"]
-    main([*words, "--name", "mine", "--threads", "2", "--runs-dir", "elsewhere", "--data-dir", str(tmp_path)])
+    own = ["--threads", "2", "--runs-dir", "elsewhere", "--no-plots"]
+    main([*words, "--name", "mine", *own, "--data-dir", str(tmp_path)])
     sent = json.loads(fake_wandb.read_text())["config"]
     assert sent["name"] == "mine"
-    assert sent["command"][-5:] == ["--threads", "2", "--runs-dir", "elsewhere", "${args_no_hyphens}"]
+    assert sent["command"][-6:] == [*own, "${args_no_hyphens}"]
     assert json.loads(Path(f"{fake_wandb}.data").read_text()) == str(tmp_path)
     given = {"--seed": "7", "--workers": "2", "--storage": "x", "--lease": "5", "--wandb": "offline"}
     for option in ([*pair] for pair in (*given.items(), ("--extend",), ("--plots",))):

@@ -373,6 +373,16 @@ def test_a_constant_that_was_another_before_the_search_was_extended_is_a_column(
     assert extended.varied == ["training.batch_size", "training.epochs", "optimizer.name"]
 
 
+@pytest.mark.parametrize(("l2", "unlike"), [(0, {}), ({"strength": 0.0}, {}), (0.5, {"l2": [0, 1, 2, 3]})])
+def test_a_constant_that_is_new_is_a_column_where_the_config_had_another(
+    l2: Any, unlike: dict[str, list[int]], write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    sizes = {"training.batch_size": {"values": [4, 5]}}
+    work_off(open_study(write_sweep(tmp_path, parameters=sizes)))
+    file = write_sweep(tmp_path, parameters={**sizes, "l2": {"value": l2}, "optimizer.beta1": {"value": 0.9}})
+    assert open_study(file, extend=True).unlike == unlike
+
+
 def test_a_sweep_of_before_goes_on_with_what_it_was_started_with(write_sweep: WriteSweep, tmp_path: Path) -> None:
     file = write_sweep(tmp_path, metric={"name": "val_loss", "goal": "minimize"})
     assert open_study(file).definition.monitor == "val_loss"
