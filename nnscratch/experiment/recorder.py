@@ -54,6 +54,7 @@ class Recorder:
 
     def begin(self) -> None:
         """Writes what a resume needs, before the first step."""
+        self._require_places()
         self.set_status("running")
         self.training.run.write_text(layout.CONFIG, self._config)
         self.training.run.write_text(layout.DATA_REPORT, json_text(self.training.data_report.to_dict()))
@@ -61,10 +62,17 @@ class Recorder:
 
     def go_on(self) -> None:
         """Writes what the run is from the checkpoint on that the trainer has been restored from."""
+        self._require_places()
         progress = self.training.trainer.progress
         self._saved = _Saved.now(progress)
         self.keep_config()
         self.training.run.rewrite_metrics(progress.history)
+
+    def _require_places(self) -> None:
+        """Raises UserError, before anything of the run changes, when something in it cannot be written."""
+        if self.training.run.is_written:
+            for name in (layout.LAST, layout.LOG):
+                self.training.run.place(name)
 
     def keep_config(self) -> None:
         """Writes the config as it is by now."""

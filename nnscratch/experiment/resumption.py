@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import shlex
 
-from nnscratch.config.config import Config, differences
+from nnscratch.config.config import Config
 from nnscratch.errors import ConfigError, Problem, UserError
 from nnscratch.experiment.observer import Training, TrainingSummary
 from nnscratch.host.display import Display
 from nnscratch.host.machine import Machine
 from nnscratch.runs import layout
+from nnscratch.runs.belonging import FREE, FREE_SECTIONS, differences_that_count
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.meta import Data, Meta
 from nnscratch.training.evaluation import Score
 from nnscratch.training.trainer import Trainer
 
-FREE = (
-    "name", "data.path", "training.epochs", "training.early_stopping", "training.checkpoint_every",
-    "training.keep_last",
-)  # fmt: skip
-FREE_SECTIONS = ("evaluation", "wandb", "tracking")
-"""What a resume may change in a config: nothing of it reaches the weights of the epochs that both have.
-
-Data that lies elsewhere is the same, or refused.
-"""
 MAY_CHANGE = f"a resume may change --threads, {', '.join(FREE[1:])} and all of {', '.join(FREE_SECTIONS)}"
 
 
@@ -31,8 +23,7 @@ def check_config(run: RunDirectory, trained: Config, config: Config) -> None:
     """Raises ConfigError, naming the fields, when the config no longer says what the run was trained with."""
     problems = [
         config.problem(path, f"is {new!r}, but the run was trained with {old!r}")
-        for path, (old, new) in differences(trained, config).items()
-        if not any(path == free or path.startswith(f"{free}.") for free in (*FREE, *FREE_SECTIONS))
+        for path, (old, new) in differences_that_count(trained, config).items()
     ]
     if problems:
         again = shlex.join(["nnscratch", "train", str(run.config)])
@@ -40,14 +31,19 @@ def check_config(run: RunDirectory, trained: Config, config: Config) -> None:
 
 
 def require_never_saved(run: RunDirectory, meta: Meta) -> None:
-    """Raises UserError when a run without its last checkpoint has had one: a new beginning would overwrite its work."""
+    """Raises UserError when a run without its last checkpoint has had one: a new beginning would overwrite its work.
+
+    There is one before the first step: whatever came of a step proves it, however the run says that it stands.
+    """
     copies = sorted(run.checkpoints.glob(f"step-*{layout.CHECKPOINT_SUFFIX}"))
-    if meta.status not in ("completed", "interrupted", "pruned") and not copies:
+    epochs = max(meta.epochs or 0, len(run.read_history()))
+    if not (copies or epochs or run.best.exists() or meta.status in ("completed", "interrupted", "pruned")):
         return
     anew = f"start anew in another run: {shlex.join(['nnscratch', 'train', str(run.config)])}"
     from_copy = shlex.join(["nnscratch", "train", "--resume", str(copies[-1])]) if copies else ""
+    trained = f"{epochs} epoch{'s' if epochs != 1 else ''}"
     raise UserError(
-        f"{run.last} is gone, from which {run.path} would go on (it was trained for {meta.epochs or 0} epochs)",
+        f"{run.last} is gone, from which {run.path} would go on (it was trained for {trained})",
         f"bring it back from a copy{f', or go on from an earlier one: {from_copy}' if copies else ''}, or {anew}",
     )
 
@@ -87,6 +83,15 @@ def warn_of_another_machine(then: Machine, now: Machine, display: Display) -> No
         display.warn(f"the run was started with another {what} ({old}, now {new}): it will not repeat bit for bit")
 
 
+def tell_of_going_on(training: Training, then: Machine, now: Machine, trained: Config, display: Display) -> None:
+    """Says what of a resume is not as it would have been without the stop."""
+    done = training.trainer.progress.epoch
+    exactly = trained == training.config and not other_machine(then, now)
+    tell_what_is_repeated(training.run, done, display, exactly=exactly)
+    warn_of_another_machine(then, now, display)
+    tell_new_length(training.trainer, trained.training.epochs, training.steps_per_epoch, display)
+
+
 def tell_what_is_repeated(run: RunDirectory, done: int, display: Display, *, exactly: bool) -> None:
     """Says which epochs a process had trained, and ended before a checkpoint held them."""
     trained = len(run.read_history())
@@ -96,8 +101,11 @@ def tell_what_is_repeated(run: RunDirectory, done: int, display: Display, *, exa
         display.say(f"last checkpoint: epoch {done}; {which} {again}")
 
 
-def finished(training: Training, meta: Meta, display: Display) -> TrainingSummary | None:
-    """What the run said when it was trained and tested to its end; None when there is something left to do."""
+def finished(training: Training, meta: Meta, planned: int, display: Display) -> TrainingSummary | None:
+    """What the run said when it was trained and tested to its end; None when there is something left to do.
+
+    `planned` is the number of epochs that it was trained for.
+    """
     config, run, done = training.config, training.run, training.trainer.progress.epoch
     is_over = done >= config.training.epochs or training.stops_early()
     result = meta.result
@@ -106,7 +114,9 @@ def finished(training: Training, meta: Meta, display: Display) -> TrainingSummar
     if done == config.training.epochs:
         told = f"already has its {done} epochs; --epochs N trains more"
     else:
-        told = f"stopped early after {done} epochs; training.early_stopping.patience=N with a larger N trains more"
+        vain = "" if config.training.epochs == planned else f", so {config.training.epochs} epochs change nothing"
+        more = "training.early_stopping.patience=N with a larger N trains more"
+        told = f"stopped early after {done} epochs{vain}; {more}"
     display.result(f"{run.path} {told}")
     loss, examples = result.test_loss, training.splits.test
     tested = Score(loss, result.test_accuracy, len(examples)) if loss is not None and examples else None

@@ -12,6 +12,7 @@ import numpy as np
 
 from nnscratch.config.advice import AGAINST_DIVERGENCE
 from nnscratch.errors import DivergenceError, Interrupted, UserError
+from nnscratch.experiment.best_weights import put_back
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
 from nnscratch.experiment.questions import Questions
 from nnscratch.experiment.recorder import Recorder
@@ -19,13 +20,10 @@ from nnscratch.host.display import Display
 from nnscratch.host.interruption import TAKEN_OVER, StopRequest
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
-from nnscratch.report.formats import decimal, percent
 from nnscratch.results.drawing import drawn_by, pictures_may_fail
 from nnscratch.runs import layout
 from nnscratch.runs.meta import Status
-from nnscratch.training.calibration import fit_temperature
 from nnscratch.training.evaluation import Score
-from nnscratch.training.metrics.probabilities import ExpectedCalibrationError, LogLoss
 from nnscratch.training.metrics.regression import R2, MeanAbsoluteErrorMetric
 from nnscratch.training.progress import StepResult
 
@@ -130,8 +128,7 @@ class Session:
         if recorder.best.theta is None:
             recorder.best.keep(trainer, trainer.progress.epoch)
         recorder.save()
-        recorder.best.put_back(trainer)
-        self._calibrate()
+        put_back(recorder, self.display)
         test, outputs = self._test()
         epoch = recorder.best.epoch
         summary = self.training.summary(history[epoch - 1] if epoch else {"epoch": 0}, test)
@@ -144,24 +141,6 @@ class Session:
         if self.workplace.plots:
             draw(self.training, test, self.display, outputs)
         return summary
-
-    def _calibrate(self) -> None:
-        """Fits the temperature of the best weights on the validation split, if it is wanted."""
-        training, examples = self.training, self.training.splits.validation
-        if training.config.evaluation.calibrate == "none" or examples is None:
-            return
-        y = np.empty((len(examples), training.dataset.outputs), np.float32)
-        training.trainer.score(examples, y)
-        t, loss = examples.targets[examples.rows], training.trainer.recipe.loss
-        temperature = fit_temperature(y, t)
-        before, after = (loss.probabilities(y, each) for each in (1.0, temperature))
-        log_loss, error = LogLoss(), ExpectedCalibrationError()
-        self.display.say(
-            f"calibrated on validation: temperature {decimal(temperature)}; "
-            f"log loss {decimal(log_loss(t, before))} -> {decimal(log_loss(t, after))}, "
-            f"calibration error {percent(error(t, before))} -> {percent(error(t, after))}"
-        )
-        self.recorder.calibrated(temperature)
 
     def _test(self) -> tuple[Score | None, Array | None]:
         """The one look at the test split, if it is wanted: its score, and the outputs (N, K) for the pictures."""

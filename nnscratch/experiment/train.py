@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nnscratch.config.assembly import Assembly, prepare
 from nnscratch.config.config import Config, differences, load_config, parse_config
+from nnscratch.experiment.best_weights import mend_best
 from nnscratch.experiment.filming import Filming
 from nnscratch.experiment.fingerprinting import Fingerprinting
 from nnscratch.experiment.mirrors.mirror import open_mirrors
@@ -20,11 +21,8 @@ from nnscratch.experiment.resumption import (
     check_data,
     check_epochs,
     finished,
-    other_machine,
     require_never_saved,
-    tell_new_length,
-    tell_what_is_repeated,
-    warn_of_another_machine,
+    tell_of_going_on,
 )
 from nnscratch.experiment.session import Session, draw
 from nnscratch.experiment.terminal import Terminal
@@ -34,6 +32,7 @@ from nnscratch.experiment.watching import DiagnosisWatch
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
+from nnscratch.host.machine import Machine
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.communicator import ALONE, Communicator
 from nnscratch.results.live_page import is_report
@@ -108,25 +107,35 @@ def resume(
         if not file.exists():
             check_config(run, load_config(run.config), config)
             require_never_saved(run, run.read_meta())
-            display.say(f"{run.path} was stopped before its first checkpoint: it starts from the beginning")
+            display.say(f"{run.path} has no checkpoint and nothing that came of one: it starts from the beginning")
             recorder = _fresh_recorder(run, config, workplace, display, communicator)
         else:
-            recorder = _restored_recorder(run, file, config, workplace, display, communicator)
-            summary = finished(recorder.training, run.read_meta(), display)
+            recorder, then, trained = _restored_recorder(run, file, config, workplace, display, communicator)
+            training = recorder.training
+            summary = finished(training, run.read_meta(), trained.training.epochs, display)
             if summary is not None:
-                _take_up_changes(recorder, display)
-                if workplace.plots and not is_report(run.report):  # killed while it was drawn
-                    draw(recorder.training, summary.test, display)
-                for observer in observers:
-                    observer.begin(recorder.training)
-                    observer.end("completed", summary)
+                _complete(recorder, summary, workplace, display, observers)
                 return summary
+            tell_of_going_on(training, then, recorder.meta.machine, trained, display)
             recorder.go_on()
         is_asked = any(each.partition("=")[0] in ("wandb", "wandb.mode") for each in overrides)
         mode = "off" if communicator.rank else wandb_mode(config.wandb.mode if is_asked else "off", wandb)
         if mode == "off" and wandb is None and config.wandb.mode != "off":
             display.say(f"nothing is sent to W&B: --wandb {config.wandb.mode} goes on with the mirror there")
         return _session(recorder, workplace, display, mode, observers, stop).train()
+
+
+def _complete(
+    recorder: Recorder, summary: TrainingSummary, workplace: Workplace, display: Display, observers: Sequence[Observer]
+) -> None:
+    """What a run that is over may lack: where its data lies now, best.npz, and what a kill kept from being drawn."""
+    _take_up_changes(recorder, display)
+    mend_best(recorder, display)
+    if workplace.plots and not is_report(recorder.training.run.report):
+        draw(recorder.training, summary.test, display)
+    for observer in observers:
+        observer.begin(recorder.training)
+        observer.end("completed", summary)
 
 
 def _take_up_changes(recorder: Recorder, display: Display) -> None:
@@ -204,8 +213,11 @@ def _restored_recorder(
     workplace: Workplace,
     display: Display,
     communicator: Communicator,
-) -> Recorder:
-    """The training as the checkpoint left it; nothing in the run changes before everything is known to fit."""
+) -> tuple[Recorder, Machine, Config]:
+    """The training as the checkpoint left it, and the machine and config that it was trained with until then.
+
+    Nothing in the run changes before everything is known to fit.
+    """
     checkpoint = load_checkpoint(file)
     header = header_of(checkpoint, file)
     trained = parse_config(header.config, f"{file}: config")
@@ -222,8 +234,4 @@ def _restored_recorder(
     check_data(run, header.dataset, recorder.meta.dataset)
     recorder.best = restore(checkpoint, file, trainer)
     check_epochs(run, trainer.progress.epoch, config)
-    is_alike = trained == config and not other_machine(header.machine, recorder.meta.machine)
-    tell_what_is_repeated(run, trainer.progress.epoch, display, exactly=is_alike)
-    warn_of_another_machine(header.machine, recorder.meta.machine, display)
-    tell_new_length(trainer, trained.training.epochs, training.steps_per_epoch, display)
-    return recorder
+    return recorder, header.machine, trained

@@ -271,7 +271,7 @@ def _difference_from_training(loaded: LoadedRun, subject: Subject) -> str:
 def write_evaluation(loaded: LoadedRun, evaluation: Evaluation) -> None:
     """metrics.json, predictions.csv and, of a classifier, confusion_matrix.csv; each whole or not at all."""
     run, folder = loaded.run, f"{layout.EVALUATION}/{evaluation.name}"
-    note_look(run, Look(evaluation.name, "evaluate", evaluation.score.examples, evaluation.checkpoint.name))
+    note_look(run, Look(evaluation.name, "evaluate", evaluation.score.examples, evaluation.checkpoint_name))
     run.write_text(f"{folder}/metrics.json", json_text(evaluation.to_dict(), indent=2) + "\n")
     run.write_text(f"{folder}/predictions.csv", _predictions(evaluation))
     if isinstance(evaluation.measured, Classified):

@@ -87,6 +87,16 @@ class Evaluation:
         return folder_name(f"{own}-{wanted.kind}-of-{wanted.classes[wanted.positive]}-{wanted.value:g}", own)
 
     @property
+    def is_of_elsewhere(self) -> bool:
+        """Whether the checkpoint is none of the run's folder, but of another training of its config."""
+        return self.checkpoint.resolve().parent != RunDirectory(self.run).checkpoints.resolve()
+
+    @property
+    def checkpoint_name(self) -> str:
+        """What to call the checkpoint: by its name in the run, by its whole path elsewhere."""
+        return str(self.checkpoint.resolve()) if self.is_of_elsewhere else self.checkpoint.name
+
+    @property
     def folder(self) -> Path:
         return RunDirectory(self.run).evaluation(self.name)
 
@@ -97,6 +107,7 @@ class Evaluation:
             "run": str(self.run),
             "checkpoint": str(self.checkpoint),
             "epoch": self.epoch,
+            **({"checkpoint_of_elsewhere": True} if self.is_of_elsewhere else {}),
             **({"split": self.subject.name} if self.subject.source is None else {"data": str(self.subject.source)}),
             "examples": self.score.examples,
             "loss": self.score.loss,
@@ -123,7 +134,7 @@ class Evaluation:
         if self.timing is not None:
             parts.append(self.timing.to_text())
         on = self.subject.name if self.subject.source is None else f"other data, {self.subject.source}"
-        head = f"{self.run}, {self.checkpoint.name} (epoch {self.epoch}), {on}:"
+        head = f"{self.run}, {self.checkpoint_name} (epoch {self.epoch}), {on}:"
         size = f"{count(self.score.examples)} examples, loss {decimal(self.score.loss)}"
         opening = f"{head} {size}" if len(head) + len(size) < 80 else f"{head}\n{size}"
         written = (

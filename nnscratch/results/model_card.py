@@ -171,8 +171,9 @@ def _of_other_weights(values: Mapping[str, Any], found: Mapping[str, Any]) -> It
     """A sentence where an evaluation was of weights that are not those of the card."""
     # By the file's name alone: the run may have been moved since.
     name, epoch = Path(str(found.get("checkpoint"))).name, found.get("epoch")
-    if (name, epoch) != (values["weights"], values["weights_epoch"]):
-        told = f"{markdown_text(name)}, epoch {epoch}"
+    is_of_elsewhere = found.get("checkpoint_of_elsewhere", False)
+    if is_of_elsewhere or (name, epoch) != (values["weights"], values["weights_epoch"]):
+        told = f"{markdown_text(str(found['checkpoint']) if is_of_elsewhere else name)}, epoch {epoch}"
         yield f"Of other weights than this card's: {told}; `nnscratch evaluate` makes it new.\n"
 
 

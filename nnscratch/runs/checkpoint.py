@@ -92,8 +92,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def epoch_of_weights(path: Path) -> int | None:
-    """The epoch that a best.npz says its weights are from, without reading those; None without such a file."""
+def header_alone(path: Path) -> dict[str, Any] | None:
+    """What a checkpoint's header says, unverified, without reading the weights; None without such a file."""
     if not path.is_file():  # a pipe would be waited for
         return None
     try:
@@ -102,10 +102,16 @@ def epoch_of_weights(path: Path) -> int | None:
             if member.compress_type != zipfile.ZIP_STORED:
                 return None
             with archive.open(member) as stream:
-                epoch = json.loads(read_npy(stream, member.file_size, HEADER).tobytes())["best_epoch"]
+                header = json.loads(read_npy(stream, member.file_size, HEADER).tobytes())
     # A damaged archive can fail in zipfile and in the JSON parser in any way.
     except Exception:
         return None
+    return header if isinstance(header, dict) else None
+
+
+def epoch_of_weights(path: Path) -> int | None:
+    """The epoch that a best.npz says its weights are from, without reading those; None without such a file."""
+    epoch = (header_alone(path) or {}).get("best_epoch")
     return epoch if isinstance(epoch, int) and epoch > 0 else None
 
 

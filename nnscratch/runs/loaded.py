@@ -20,7 +20,8 @@ from nnscratch.host import machine
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.losses import CrossEntropy, MeanSquaredError
 from nnscratch.nn.network import Network
-from nnscratch.runs.checkpoint import load_checkpoint
+from nnscratch.runs.belonging import require_own
+from nnscratch.runs.checkpoint import epoch_of_weights, load_checkpoint
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.header import Header, header_of
 from nnscratch.runs.network_record import NetworkRecord
@@ -166,12 +167,14 @@ class LoadedRun:
 def load_run(path: Path, checkpoint: str = "best") -> LoadedRun:
     """The network of the run in that folder. `checkpoint` is best, last or a file.
 
-    Raises UserError when there is no such run or checkpoint, or when the file is damaged or of another network.
+    Raises UserError when there is no such run or checkpoint, or when the file is damaged, of another network or of a
+    run with another config.
     """
     run = RunDirectory.open(path)
     file = _checkpoint_file(run, checkpoint)
     saved = load_checkpoint(file)
     header = header_of(saved, file)
+    require_own(run, file, header.config)
     # Checkpoints from before it was kept have no record: their config says the same.
     record = header.network or NetworkRecord.of(_config_of(header.config, file))
     input_shape, outputs = tuple(header.input_shape), header.outputs
@@ -230,10 +233,10 @@ def _checkpoint_file(run: RunDirectory, checkpoint: str) -> Path:
             f"{run.path} has no checkpoint yet: it stopped before its first epoch was saved",
             f"train it: {shlex.join(['nnscratch', 'train', str(run.config)])}",
         )
-    raise UserError(
-        f"{run.path} has no checkpoint {file.name}; there is {', '.join(others)}",
-        f"choose one: --checkpoint {'last' if run.last.is_file() else shlex.quote(str(run.checkpoints / others[0]))}",
-    )
+    hint = f"choose one: --checkpoint {'last' if run.last.is_file() else shlex.quote(str(run.checkpoints / others[0]))}"
+    if checkpoint == "best" and epoch_of_weights(run.last):  # it was there, and is in last.npz
+        hint = f"{shlex.join(['nnscratch', 'train', '--resume', str(run.path)])} writes it again; or {hint}"
+    raise UserError(f"{run.path} has no checkpoint {file.name}; there is {', '.join(others)}", hint)
 
 
 def _config_of(text: str, file: Path) -> Config:

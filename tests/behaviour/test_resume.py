@@ -27,6 +27,7 @@ from nnscratch.host.workplace import Workplace
 from nnscratch.runs.checkpoint import Checkpoint, load_checkpoint
 from nnscratch.runs.directory import RunDirectory, find_checkpoint
 from nnscratch.runs.header import header_of
+from nnscratch.runs.loaded import load_run
 from nnscratch.training.augmentation.augmentation import Augmentation
 from nnscratch.training.averaging import Averaging
 from nnscratch.training.optimizers import Optimizer
@@ -257,14 +258,15 @@ def test_what_was_trained_after_the_last_checkpoint_is_told_to_be_trained_again(
 
 
 def test_a_run_without_any_checkpoint_starts_from_the_beginning_and_says_so(
-    stopped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for file in (stopped / "checkpoints").iterdir():
+    run = train_killed_after(2, config_from_mapping(everything()), tmp_path)
+    for file in (run / "checkpoints").iterdir():
         file.unlink()
-    resume(stopped, None, workplace(tmp_path), Display())
+    resume(run, None, workplace(tmp_path), Display())
     assert "starts from the beginning" in capsys.readouterr().out
     train(config_from_mapping(everything()), workplace(tmp_path, "whole"), Display(quiet=True))
-    assert_same_run(tmp_path / "whole" / "run", stopped)
+    assert_same_run(tmp_path / "whole" / "run", run)
 
 
 def test_a_folder_that_was_stopped_before_its_config_was_written_says_what_to_do(tmp_path: Path) -> None:
@@ -528,8 +530,9 @@ def test_a_run_that_stopped_early_says_what_would_make_it_go_on(
     run = train(config_from_mapping(config), workplace(tmp_path), Display(quiet=True)).run
     capsys.readouterr()
     resume(run, 12, workplace(tmp_path), Display(quiet=True))
-    told = capsys.readouterr().out
-    assert "stopped early after 2 epochs; training.early_stopping.patience=N with a larger N trains more" in told
+    told = capsys.readouterr()
+    assert "stopped early after 2 epochs, so 12 epochs change nothing; training.early_stopping.patience=N" in told.out
+    assert "now spans" not in told.err
     more = ["training.early_stopping.patience=3"]
     assert resume(run, None, workplace(tmp_path), Display(quiet=True), overrides=more).epochs == 4
     assert load_config(run / "config.yaml").training.early_stopping == EarlyStoppingConfig(
@@ -537,20 +540,60 @@ def test_a_run_that_stopped_early_says_what_would_make_it_go_on(
     )
 
 
-def test_a_run_whose_last_checkpoint_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text(
-        "data: {dataset: {name: shapes, train: 60, test: 20}}\nmodel: {hidden_layers: [8]}\n"
-        "training: {epochs: 2, batch_size: 10}\n"
-    )
-    words = ["--runs-dir", str(tmp_path / "runs"), "--no-plots", "--quiet", "--threads", "1"]
-    main(["train", str(tmp_path / "a.yaml"), *words])
-    run = tmp_path / "runs" / "a"
-    (run / "checkpoints" / "last.npz").unlink()
-    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    with pytest.raises(SystemExit) as ended:
-        main(["train", "--resume", str(run), "--epochs", "5", *words[2:]])
-    assert ended.value.code == 1
-    assert all(path.read_bytes() == contents for path, contents in before.items() if path.suffix in (".npz", ".jsonl"))
+@pytest.mark.parametrize("status", ["completed", "failed", "running", "diverged", "of which nothing is known"])
+@pytest.mark.parametrize("proof", ["best.npz", "metrics.jsonl", "meta.json"])
+def test_a_run_whose_last_checkpoint_is_gone_is_not_begun_anew(
+    proof: str, status: str, shapes_run: Path, tmp_path: Path
+) -> None:
+    meta = json.loads((shapes_run / "meta.json").read_text()) | {"status": status}
+    (shapes_run / "checkpoints" / "last.npz").unlink()
+    kept = {"best.npz": shapes_run / "checkpoints" / "best.npz", "metrics.jsonl": shapes_run / "metrics.jsonl"}
+    for name, path in kept.items():
+        if name != proof:
+            path.unlink()
+    if proof != "meta.json":
+        del meta["epochs"]
+    (shapes_run / "meta.json").write_text(json.dumps(meta))
+    before = {path: path.read_bytes() for path in shapes_run.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=r"last\.npz is gone, from which .* would go on"):
+        resume(shapes_run, 5, workplace(tmp_path), Display(quiet=True))
+    assert {path: path.read_bytes() for path in shapes_run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("harm", ["gone", "damaged", "another's"])
+def test_best_npz_of_a_run_that_is_over_is_written_again_from_last_npz(
+    harm: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {**everything(), "evaluation": {"calibrate": "temperature"}}
+    settings["data"] = {**settings["data"], "validation": 0.2}
+    run = train(config_from_mapping(settings), workplace(tmp_path), Display(quiet=True)).run
+    best = run / "checkpoints" / "best.npz"
+    whole, meta = best.read_bytes(), (run / "meta.json").read_bytes()
+    if harm == "gone":
+        best.unlink()
+    elif harm == "damaged":
+        best.write_bytes(whole[:200] + b"?" + whole[201:])
+    else:
+        other = train(config_from_mapping({**settings, "seed": 9}), workplace(tmp_path), Display(quiet=True)).run
+        best.write_bytes((other / "checkpoints" / "best.npz").read_bytes())
+    with pytest.raises(UserError) as caught:
+        load_run(run)
+    assert f"nnscratch train --resume {run}" in (caught.value.hint or "")
+    capsys.readouterr()
+    resume(run, None, workplace(tmp_path), Display(quiet=True))
+    assert "it was written again from last.npz" in capsys.readouterr().err
+    assert (best.read_bytes(), (run / "meta.json").read_bytes()) == (whole, meta)
+    resume(run, None, workplace(tmp_path), Display(quiet=True))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_resume_that_cannot_write_its_checkpoints_leaves_the_run_as_it_was(stopped: Path, tmp_path: Path) -> None:
+    (stopped / "checkpoints").rename(tmp_path / "elsewhere")
+    (stopped / "checkpoints").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match="checkpoints is a link"):
+        resume(stopped, 5, workplace(tmp_path), Display(quiet=True))
+    assert {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("epochs", [None, 4])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -243,6 +244,45 @@ def test_data_that_changed_but_fits_is_used_with_a_warning(
     table.write_text(table.read_text() + "1,1,1,1\n")
     main(["evaluate", str(regression_run), "--no-plots"])
     assert "is not the data" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_another_config_is_refused_and_changes_nothing(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, tmp_path: Path
+) -> None:
+    main(["train", str(shapes_run / "config.yaml"), "seed=8", "--runs-dir", str(tmp_path / "others"), "--no-plots"])
+    other = tmp_path / "others" / "shapes" / "checkpoints" / "best.npz"
+    assert other.is_file()
+    before = {path: path.read_bytes() for path in shapes_run.rglob("*") if path.is_file()}
+    for checkpoint in (str(other), "best"):
+        with pytest.raises(SystemExit):
+            main(["evaluate", str(shapes_run), "--checkpoint", checkpoint, "--no-plots"])
+        assert f"is not of {shapes_run}: it was trained with another seed" in capsys.readouterr().err
+        assert {path: path.read_bytes() for path in before} == before
+        assert not (shapes_run / "evaluation").exists()
+        own = shapes_run / "checkpoints" / "best.npz"
+        own.write_bytes(other.read_bytes())  # in its place, too
+        before[own] = own.read_bytes()
+
+
+def test_a_checkpoint_is_the_runs_own_though_its_config_yaml_was_changed_by_hand(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path
+) -> None:
+    config = shapes_run / "config.yaml"
+    config.write_text(re.sub("seed: [0-9]+", "seed: 8", config.read_text()))
+    assert evaluated(capsys, shapes_run)["examples"] == 50
+
+
+def test_a_checkpoint_of_elsewhere_is_named_by_its_path(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copy(shapes_run / "checkpoints" / "best.npz", tmp_path / "best.npz"))
+    main(["evaluate", str(shapes_run), "--checkpoint", str(other), "--no-plots"])
+    assert f"{other.resolve()} (epoch" in " ".join(capsys.readouterr().out.split())
+    looks = (shapes_run / "logs" / "looks.jsonl").read_text().splitlines()
+    assert json.loads(looks[-1])["checkpoint"] == str(other.resolve())
+    main(["runs", "card", str(shapes_run), "--data-dir", str(tmp_path)])
+    card = (shapes_run / "model_card.md").read_text()
+    assert "Of other weights than this card's" in card
 
 
 def test_a_run_without_a_checkpoint_says_so(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:
