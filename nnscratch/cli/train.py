@@ -131,7 +131,8 @@ def train(
             raise UsageError("--epochs and --minutes: one of them")
         config = read_config(context, arguments, allow_plugins, display, fields)
         if seeds is not None or folds is not None:
-            _refuse_with_repeats({"--dry-run": dry_run or None, "--seed": seed if seeds is not None else None})
+            given = {} if seeds is None else {"--seed": seed, "seed=": _override_of(context, arguments, "seed")}
+            _refuse_with_repeats({"--dry-run": dry_run or None, **given})
             finish(_repeat(context, config, seeds, folds, workers or 1, workplace, display, wandb, allow_plugins), json)
         elif workers is not None:
             raise UsageError("--workers shares out what --seeds or --folds repeat", "leave it out, or add --seeds")
@@ -209,9 +210,15 @@ def _go_on(
 def _overrides_of_a_run(context: typer.Context, arguments: list[str] | None) -> list[str]:
     """The fields of a run's config to change. Raises UsageError for those that make another run."""
     path, changes = any_file_and_overrides(context, arguments or [])
-    given = {each.partition("=")[0]: each for each in changes}
-    _refuse_with_resume({"a config": path, "name=": given.get("name"), "seed=": given.get("seed")})
+    given = {f"{field}=": _override_of(context, arguments, field) for field in ("name", "seed")}
+    _refuse_with_resume({"a config": path, **given})
     return changes
+
+
+def _override_of(context: typer.Context, arguments: list[str] | None, field: str) -> str | None:
+    """The override of that field, where there is one."""
+    _, changes = any_file_and_overrides(context, arguments or [])
+    return next((each for each in changes if each.partition("=")[0] == field), None)
 
 
 OF_A_GROUP = "--workers, --threads and output options can; or start a new group"

@@ -12,6 +12,7 @@ from pathlib import Path
 from nnscratch.config.assembly import Assembly, assemble
 from nnscratch.config.config import Config, Tell
 from nnscratch.config.data import load_dataset
+from nnscratch.config.node import LARGEST_INTEGER
 from nnscratch.config.numbers import Number
 from nnscratch.config.sections import FoldConfig
 from nnscratch.datasets.dataset import Dataset
@@ -26,7 +27,7 @@ from nnscratch.host.json_text import json_text
 from nnscratch.host.repeating import repeated
 from nnscratch.host.workplace import Workplace
 from nnscratch.report.files import write_atomically
-from nnscratch.report.formats import count, duration, labelled
+from nnscratch.report.formats import count, duration, labelled, shorten
 from nnscratch.report.style import own_looks
 from nnscratch.results.drawing import pictures_may_fail
 from nnscratch.runs.directory import RunDirectory
@@ -56,11 +57,24 @@ class How:
 def parse_seeds(text: str) -> tuple[int, ...]:
     """The seeds of `42,43,44`. Raises UsageError for anything else."""
     words = [word.strip() for word in text.split(",")]
-    wrong = [word for word in words if not (word.isascii() and word.isdecimal())]
-    if wrong or not FEWEST <= len(set(words)) <= MOST:
-        said = f"`{wrong[0]}` is not a seed" if wrong else f"from {FEWEST} to {MOST} different seeds are needed"
-        raise UsageError(f"--seeds {text}: {said}", "separate whole numbers by commas: --seeds 42,43,44")
-    return tuple(dict.fromkeys(map(int, words)))
+    wrong = [word for word in words if not (word.isascii() and word.isdecimal() and _is_seed(word))]
+    seeds = dict.fromkeys(map(int, words)) if not wrong else {}
+    if not FEWEST <= len(seeds) <= MOST:
+        said = (
+            f"`{shorten(wrong[0], 60)}` is not a seed"
+            if wrong
+            else f"from {FEWEST} to {MOST} different seeds are needed"
+        )
+        raise UsageError(
+            f"--seeds {shorten(text, 60)}: {said}",
+            f"separate whole numbers up to {LARGEST_INTEGER} by commas: --seeds 42,43,44",
+        )
+    return tuple(seeds)
+
+
+def _is_seed(digits: str) -> bool:
+    """Whether a config's `seed` takes the number; one of thousands of digits Python does not even read."""
+    return len(digits) < 100 and Number(least=0, whole=True).takes(int(digits))
 
 
 def repeat(
@@ -125,7 +139,7 @@ def go_on(group: RunGroup, how: How, workplace: Workplace, display: Display, *, 
     how.check()
     threads = machine.choose_threads(workplace.threads)
     own = replace(workplace, threads=max(1, threads // how.workers), download=False)
-    share = Share(group.path, own, how)
+    share = Share(group.path, own, how, threads_are_asked_for=workplace.threads is not None)
     trouble: UserError | None = None
     with RunDirectory(group.path).locked(), StopRequest() as stop:
         group.keep()
@@ -173,6 +187,8 @@ class Share:
     folder: Path
     workplace: Workplace
     how: How
+    threads_are_asked_for: bool = False
+    """Else a run that has begun goes on with its own number, by which it repeats to the last bit."""
     again = "give the same command again"
 
     def __call__(self, stop: StopRequest, tell: Tell) -> None:
@@ -215,9 +231,12 @@ class Share:
             run.discard()  # killed before there was anything in it
         try:
             if run.path.is_dir():
-                resume(run.path, None, self.workplace, display, wandb=wandb, stop=stop)
+                is_free = not self.threads_are_asked_for and run.read_meta().machine.threads is not None
+                own = replace(self.workplace, threads=None) if is_free else self.workplace
+                resume(run.path, None, own, display, wandb=wandb, stop=stop)
             else:
-                train(config, replace(self.workplace, runs_dir=group.path), display, wandb=wandb, stop=stop)
+                own = replace(self.workplace, runs_dir=group.path)
+                train(config, own, display, wandb=wandb, stop=stop, beside=group.begun)
         except DivergenceError as error:
             tell(f"{member.label}: {error.message}")
         except Interrupted:

@@ -56,12 +56,14 @@ def train(
     observers: Sequence[Observer] = (),
     stop: StopRequest | None = None,
     communicator: Communicator = ALONE,
+    beside: RunDirectory | None = None,
 ) -> TrainingSummary:
     """A new run from start to end. Raises DivergenceError and Interrupted after saving what there is.
 
     `wandb` is the mode of the mirror on W&B in place of the config's; `observers` are told after those that every
     training has; `stop` is a request that is listening already: left out, the training listens itself. `communicator`
-    leads to the processes that train the run together, each of which calls this: rank 0 writes it.
+    leads to the processes that train the run together, each of which calls this: rank 0 writes it. `beside` is a run of
+    the same group: trained on other data than that, a new one is refused, and leaves no folder.
     """
     require_mirrorable(config, wandb_mode(config.wandb.mode, wandb))
     threads = machine.choose_threads(workplace.threads)
@@ -72,6 +74,8 @@ def train(
     with run.locked():
         try:
             recorder = _new_recorder(run, prepared, trainer, threads, workplace.data_dir, origin)
+            if beside is not None:
+                check_data(beside, beside.read_meta().dataset, recorder.meta.dataset)
             recorder.begin()
         except BaseException:
             run.discard()
@@ -197,10 +201,13 @@ def _fresh_recorder(
     run: RunDirectory, config: Config, workplace: Workplace, display: Display, communicator: Communicator
 ) -> Recorder:
     """The same for a run that is there, but has no checkpoint yet."""
-    threads = machine.choose_threads(workplace.threads, run.read_meta().machine)
+    before = run.read_meta()
+    threads = machine.choose_threads(workplace.threads, before.machine)
     prepared, origin = _at_the_start(config, workplace, threads, display, communicator)
     trainer = prepared.trainer(threads, communicator=communicator)
     recorder = _new_recorder(run, prepared, trainer, threads, workplace.data_dir, origin)
+    if before.dataset.digest is not None:
+        check_data(run, before.dataset, recorder.meta.dataset)
     run.rewrite_metrics([])
     recorder.begin()
     return recorder

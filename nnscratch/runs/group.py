@@ -13,7 +13,6 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -27,7 +26,7 @@ from nnscratch.report.files import write_atomically
 from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory, new_folder, take_lock
 from nnscratch.runs.kept_plugins import keep_plugins
-from nnscratch.runs.names import is_group, numbered
+from nnscratch.runs.names import is_group, number_of
 from nnscratch.runs.reading import LONGEST_META, text_of
 from nnscratch.runs.records import read_record
 
@@ -144,6 +143,11 @@ class RunGroup:
             for label, folder, changes in named
         ]
 
+    @property
+    def begun(self) -> RunDirectory | None:
+        """One of its runs that says what data it was trained on; None before there is one."""
+        return next((each.run for each in self.members if each.run.read_meta().dataset.digest is not None), None)
+
     def member_config(self, member: Member) -> Config:
         """The config of one run; on W&B the runs of a group are one, too. Raises ConfigError."""
         config = load_config(self.path / layout.CONFIG, member.overrides)
@@ -192,5 +196,7 @@ def _imported_digests(config: Config) -> dict[str, str]:
     return {Path(entry).name: imported_plugin(Path(entry).name)[1] for entry in config.plugins}
 
 
-def _candidates(runs_dir: Path, name: str) -> Iterator[Path]:
-    return filter(is_group, takewhile(Path.exists, numbered(runs_dir, name)))
+def _candidates(runs_dir: Path, name: str) -> list[Path]:
+    """The groups there that were called so, in their order, also behind a folder that was deleted since."""
+    found = [path for path in runs_dir.glob("*") if is_group(path)]
+    return sorted((path for path in found if number_of(path.name, name)), key=lambda path: number_of(path.name, name))

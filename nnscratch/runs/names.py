@@ -97,6 +97,15 @@ def _runs_in(folder: Path) -> list[str]:
     return [each.parent.name for each in found if has_been_trained(each.parent)]
 
 
+def number_of(folder: str, name: str) -> int:
+    """Which of <name>, <name>-2, <name>-3, ... a folder is; 0 when it is none of them."""
+    tail = folder.removeprefix(name)
+    if folder == name:
+        return 1
+    is_one = folder.startswith(f"{name}-") and tail[1:].isascii() and tail[1:].isdecimal() and len(tail) < 20
+    return int(tail[1:]) if is_one else 0
+
+
 def numbered(parent: Path, name: str) -> Iterator[Path]:
     """<name>, <name>-2, <name>-3, ... in that folder: what a new run of the name is called, where there are others."""
     yield parent / name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from nnscratch.config.assembly import Assembly, prepare
 from nnscratch.config.config import Config, config_from_mapping, load_config
 from nnscratch.errors import ConfigError, Interrupted, UsageError, UserError
 from nnscratch.experiment.observer import Observer
-from nnscratch.experiment.repeats import How, parse_seeds, repeat
+from nnscratch.experiment.repeats import How, go_on, parse_seeds, repeat
 from nnscratch.experiment.train import train
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
@@ -28,6 +29,8 @@ from nnscratch.runs.group import RunGroup
 from nnscratch.runs.group_comparison import Difference, GroupComparison
 from nnscratch.runs.group_summary import GroupSummary, summarize_group
 from nnscratch.runs.listing import list_runs
+from nnscratch.runs.meta import Meta
+from nnscratch.runs.names import number_of
 from nnscratch.training.metrics.student import interval
 from nnscratch.training.progress import EpochResult
 
@@ -105,6 +108,61 @@ def test_more_seeds_join_the_group_and_another_config_begins_its_own(tmp_path: P
     run_group(tmp_path, seeds=(1, 2))
     assert run_group(tmp_path, seeds=(2, 3)).total == 3
     assert run_group(tmp_path, seeds=(1, 2), l2=0.01).path.name == "tiny-2"
+
+
+def of_table(tmp_path: Path, **changes: Any) -> dict[str, Any]:
+    lines = ["a,b,y", *(f"{row % 7},{row * 3 % 11},{'ab'[row % 3 // 2]}" for row in range(90))]
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    return {"data": {"dataset": "csv", "path": str(tmp_path / "a.csv"), "validation": 0.2}, **changes}
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["not begun", "begun without a checkpoint"])
+def test_a_group_whose_data_has_changed_is_refused_before_an_update_and_stays_readable(
+    begun: bool, tmp_path: Path
+) -> None:
+    changes = of_table(tmp_path)
+    group = RunGroup.open(run_group(tmp_path, seeds=(1, 2), **changes).path)
+    second = group.members[1].run
+    if begun:
+        for kept in (*second.checkpoints.iterdir(), second.metrics):
+            kept.unlink()
+        second.write_meta(Meta(status="running", dataset=second.read_meta().dataset))
+    else:
+        shutil.rmtree(second.path)
+    table = tmp_path / "a.csv"
+    table.write_text(table.read_text().replace("0,0,a", "5,5,b"))
+    again = run_group(tmp_path, seeds=(1, 2), **changes)
+    assert "was trained on other data: csv in " in str(again.failure)
+    assert not list(second.path.glob("checkpoints/*")) if begun else not second.path.exists()
+    assert len(summarize_group(group).scores) == 1
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(None, 2), (1, 1)])
+def test_runs_of_a_group_go_on_with_their_own_threads_unless_others_are_asked_for(
+    asked: int | None, expected: int, tmp_path: Path
+) -> None:
+    workplace = Workplace(tmp_path / "data", tmp_path / "runs", threads=2, plots=False)
+    how, display = How(), Display(quiet=True)
+    group = RunGroup.open(repeat(config_from_mapping(SETTINGS), (1, 2), None, how, workplace, display).path)
+    whole = [weights(member.run.path) for member in group.members]
+    for member in group.members:
+        shutil.rmtree(member.run.path)
+        stop = StopRequest()
+        own = replace(workplace, runs_dir=group.path)
+        with pytest.raises(Interrupted):
+            train(group.member_config(member), own, display, observers=[StopAfterOneEpoch(stop)], stop=stop)
+    go_on(group, How(workers=2), replace(workplace, threads=asked and 2 * asked), display)
+    assert [member.run.read_meta().machine.threads for member in group.members] == [expected, expected]
+    if asked is None:
+        assert [weights(member.run.path) for member in group.members] == whole
+
+
+def test_a_group_is_found_behind_a_folder_that_was_deleted(tmp_path: Path) -> None:
+    run_group(tmp_path, seeds=(1, 2))
+    assert run_group(tmp_path, seeds=(1, 2), l2=0.01).path.name == "tiny-2"
+    shutil.rmtree(tmp_path / "runs" / "tiny")
+    assert run_group(tmp_path, seeds=(1, 2), l2=0.01).path.name == "tiny-2"
+    assert [number_of(each, "tiny") for each in ("tiny", "tiny-2", "tiny-x", "tinyx", "tin")] == [1, 2, 0, 0, 0]
 
 
 def test_several_workers_train_each_run_once(tmp_path: Path) -> None:
@@ -280,10 +338,24 @@ def test_a_table_to_paste_is_the_figures_alone(format: str, line: str, tmp_path:
     assert "picture" not in found.to_text()
 
 
-@pytest.mark.parametrize("text", ["42", "42,42", "1,x", "1,-2", ""])
+@pytest.mark.parametrize("text", ["42", "42,42", "1,01", "1,x", "1,-2", "", f"1,{2**63}", f"1,{'9' * 5000}"])
 def test_seeds_that_repeat_nothing_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--seeds"):
         parse_seeds(text)
+
+
+def test_the_largest_seed_of_a_config_is_one_of_seeds_too() -> None:
+    assert parse_seeds(f"1,{2**63 - 1}") == (1, 2**63 - 1)
+
+
+def test_a_seed_beside_seeds_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "tiny.yaml").write_text(config_from_mapping(SETTINGS).to_yaml())
+    for seed in ("seed=9", "--seed=9"):
+        with pytest.raises(SystemExit) as ended:
+            main(["train", str(tmp_path / "tiny.yaml"), "--seeds", "1,2", seed, "--runs-dir", str(tmp_path / "runs")])
+        assert ended.value.code == 2
+        assert "cannot be given with --seeds" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_group_named_in_place_of_a_run_is_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
