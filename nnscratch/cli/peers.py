@@ -19,6 +19,8 @@ from nnscratch.distributed.launch import Launch, launched, without_mpi4py
 from nnscratch.errors import DivergenceError, Interrupted, UsageError, UserError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import typer
 
     from nnscratch.distributed.lifeline import Failure, Lifeline
@@ -36,7 +38,12 @@ class Together(TypedDict, total=False):
 
 
 TOGETHER = ("train", "evaluate", "predict")
-"""The commands that processes share out; of any other, each does the whole."""
+"""The commands that processes share out."""
+ALONE = ("plot", "export", "serve", "init", "runs replay", "runs card", "runs compare", "runs mirror")
+"""Those that write what there is one of: several processes would each do the whole, into the same files.
+
+What only looks may be done by each, and downloads wait for each other; a sweep has processes of its own.
+"""
 BRINGS_BOTH = "`pip install 'nnscratch[mpi]'` brings mpi4py with a mpirun of its kind"
 END = 600.0
 """Seconds that rank 0 may take to save and end; that it is gone is noticed at once."""
@@ -47,15 +54,18 @@ SPEAKING = 2.0
 def peers_of(arguments: Sequence[str]) -> Peers | None:
     """The processes that share this command; None when it was started alone. Raises UsageError without mpi4py."""
     launch = launched(os.environ)
-    if launch is None or not arguments or arguments[0] not in TOGETHER:
+    alone = next((each for each in ALONE if each.split() == list(arguments[: len(each.split())])), None)
+    if launch is None or not arguments or (arguments[0] not in TOGETHER and alone is None):
         return None
     if launch.rank:
         sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (to the end of the process)
     else:
         _see_the_launchers_terminal()
-    if find_spec("mpi4py") is None:
-        raise without_mpi4py(launch)
-    return Peers(launch)
+    if find_spec("mpi4py") is not None and alone is None:
+        return Peers(launch)
+    if launch.rank:
+        time.sleep(SPEAKING)  # for the one that speaks
+    raise without_mpi4py(launch) if alone is None else _no_shares(f"what `nnscratch {alone}` does")
 
 
 def communicator_of(context: typer.Context) -> Communicator:
@@ -72,20 +82,39 @@ def threads_of(context: typer.Context, threads: int | None) -> int | None:
     return threads if threads is not None or peers is None else peers.threads()
 
 
-def share_of(context: typer.Context, workplace: Workplace) -> tuple[Workplace, Together]:
-    """This process's part in a training: its threads, whether it draws, and what joins it with the others."""
+def share_of(context: typer.Context, workplace: Workplace, resumed: Path | None = None) -> tuple[Workplace, Together]:
+    """This process's part in a training: its threads, whether it draws, and what joins it with the others.
+
+    Of a run that as many processes go on with as trained it, the threads are left to the run: so it repeats to the
+    last bit.
+    """
     peers: Peers | None = context.obj
     if peers is None:
         return workplace, {}
     leads, threads = peers.communicator.rank == 0, threads_of(context, workplace.threads)
+    if workplace.threads is None and resumed is not None and _ranks_of(resumed) == peers.communicator.size:
+        threads = None
     shared = replace(workplace, threads=threads, plots=workplace.plots and leads)
     return shared, {"communicator": peers.communicator, "observers": [peers.loss]}
+
+
+def _ranks_of(run: Path) -> int | None:
+    """How many processes trained a run, or the one of a checkpoint file, and say with how many threads they did."""
+    from nnscratch.runs.directory import RunDirectory
+    from nnscratch.runs.names import folder_of
+
+    machine = RunDirectory(folder_of(run)).read_meta().machine
+    return machine.ranks if machine.threads is not None else None
 
 
 def refuse_several(context: typer.Context, what: str) -> None:
     """Raises UsageError when mpirun started several processes for what they cannot share out."""
     if context.obj is not None:
-        raise UsageError(f"{what} cannot be shared out by mpirun or srun", "start it as one process")
+        raise _no_shares(what)
+
+
+def _no_shares(what: str) -> UsageError:
+    return UsageError(f"{what} cannot be shared out by mpirun or srun", "start it as one process")
 
 
 class Peers:

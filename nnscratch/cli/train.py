@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -131,8 +131,7 @@ def train(
             raise UsageError("--epochs and --minutes: one of them")
         config = read_config(context, arguments, allow_plugins, display, fields)
         if seeds is not None or folds is not None:
-            given = {} if seeds is None else {"--seed": seed, "seed=": _override_of(context, arguments, "seed")}
-            _refuse_with_repeats({"--dry-run": dry_run or None, **given})
+            _refuse_with_repeats(dry_run, () if seeds is None else (seed, _override_of(context, arguments, "seed")))
             finish(_repeat(context, config, seeds, folds, workers or 1, workplace, display, wandb, allow_plugins), json)
         elif workers is not None:
             raise UsageError("--workers shares out what --seeds or --folds repeat", "leave it out, or add --seeds")
@@ -163,7 +162,7 @@ def _resume(
 ) -> Result:
     from nnscratch.experiment.train import resume
 
-    workplace, together = share_of(context, workplace)
+    workplace, together = share_of(context, workplace, run)
     return resume(run, epochs, workplace, display, overrides=changes, wandb=wandb, **together)
 
 
@@ -234,7 +233,8 @@ def _refuse_with_resume(given: Mapping[str, object], hint: str = "") -> None:
         )
 
 
-def _refuse_with_repeats(given: Mapping[str, object]) -> None:
-    refused = [what for what, value in given.items() if value is not None]
+def _refuse_with_repeats(dry_run: bool, seeds: Sequence[object]) -> None:
+    """`seeds` are what says which one to train with, beside --seeds."""
+    refused = [*(["--dry-run"] if dry_run else []), *(["a seed"] if any(each is not None for each in seeds) else [])]
     if refused:
         raise UsageError(f"{', '.join(refused)} cannot be given with --seeds or --folds, which train several runs")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from nnscratch.errors import UserError
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
+from nnscratch.host.workplace import Workplace
+from nnscratch.runs.continuing import command_to_continue
 from nnscratch.runs.directory import RunDirectory
-from nnscratch.runs.meta import Status
+from nnscratch.runs.meta import Meta, Status
 
 
 class LossOfPeers(Observer):
@@ -29,6 +31,9 @@ class LossOfPeers(Observer):
         run = self._run
         if run is None:
             return None
+        meta = Meta()
         with suppress(UserError):  # the terminal is told in any case
-            run.write_meta(replace(run.read_meta(), status="failed", error=error))
-        return f"continue with: {shlex.join(['nnscratch', 'train', '--resume', str(run.path)])}"
+            meta = run.read_meta()
+            run.write_meta(replace(meta, status="failed", error=error))
+        words = Workplace(Path(meta.data_dir)).words_to_repeat() if meta.data_dir else []
+        return f"continue with: {command_to_continue(run, meta, words)}"

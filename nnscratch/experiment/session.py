@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -22,6 +21,7 @@ from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.drawing import drawn_by, pictures_may_fail
 from nnscratch.runs import layout
+from nnscratch.runs.continuing import command_to_continue
 from nnscratch.runs.meta import Status
 from nnscratch.training.evaluation import Score
 from nnscratch.training.metrics.regression import R2, MeanAbsoluteErrorMetric
@@ -176,10 +176,8 @@ class Session:
         return DivergenceError(error.message, f"{AGAINST_DIVERGENCE}; {self.recorder.kept()}")
 
     def _how_to_continue(self) -> str:
-        words = ["nnscratch", "train", "--resume", str(self.training.run.path), *self.workplace.words_to_repeat()]
-        words += self.words_to_continue
-        words += ["--allow-plugins"] if self.training.config.plugins else []
-        return f"continue with: {shlex.join(words)}"
+        words = [*self.workplace.words_to_repeat(), *self.words_to_continue]
+        return f"continue with: {command_to_continue(self.training.run, self.recorder.meta, words)}"
 
     def _end(self, status: Status, error: str | None = None) -> None:
         """Notes how it ended: the reason for ending must not be lost behind a disk that refuses."""

@@ -19,13 +19,13 @@ TAKEN_OVER: Final = "taken over"
 
 @contextmanager
 def heard_as_ctrl_c() -> Iterator[None]:
-    """Inside, SIGTERM and a closed terminal raise KeyboardInterrupt where they would end the process on the spot.
+    """Inside, SIGTERM, SIGUSR1 and a closed terminal raise KeyboardInterrupt where they would end the process at once.
 
     So whatever is being written is removed. In C code, as in a wait for another process of MPI, they are not heard.
     """
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        for name in ("SIGTERM", "SIGHUP"):
+        for name in SIGNALS[1:]:
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) == signal.SIG_DFL:
                 before[number] = signal.signal(number, signal.default_int_handler)

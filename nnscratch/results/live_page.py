@@ -16,6 +16,7 @@ from nnscratch.report.page import ReportContents, render_report
 from nnscratch.report.tables import Column, Table
 from nnscratch.results.environment import environment_of
 from nnscratch.runs import layout
+from nnscratch.runs.continuing import command_to_continue
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.meta import Meta
 from nnscratch.runs.status import status_of
@@ -79,7 +80,7 @@ def _contents(run: RunDirectory, moment: Moment, note: str, *, goes_on: bool) ->
     monitor = Monitor(moment.monitor) if moment.monitor else None
     best = best_epoch(run, meta, history) if is_over else monitor.best_epoch(history) if monitor is not None else None
     notes = [*([note] if note else []), *([meta.error] if meta.error is not None else []), *_warnings(run)]
-    command, label = _next_command(run, said) if is_over else ("", "")
+    command, label = _next_command(run, meta, said) if is_over else ("", "")
     now = time.strftime("%Y-%m-%d %H:%M:%S")
     return ReportContents(
         name=run.name,
@@ -164,9 +165,9 @@ def _latest(history: Sequence[Mapping[str, float]]) -> Table:
     return Table((Column("epoch", True), *(Column(name, True) for name in names)), tuple(rows))
 
 
-def _next_command(run: RunDirectory, said: str) -> tuple[str, str]:
+def _next_command(run: RunDirectory, meta: Meta, said: str) -> tuple[str, str]:
     if said == "completed":
         return shlex.join(["nnscratch", "plot", str(run.path)]), "Draw its report"
     if said == "diverged":
         return shlex.join(["nnscratch", "diagnose", str(run.path)]), "Find out why"
-    return shlex.join(["nnscratch", "train", "--resume", str(run.path)]), "Go on with it"
+    return command_to_continue(run, meta), "Go on with it"

@@ -132,6 +132,25 @@ def test_the_command_exits_with_130_and_prints_how_to_continue(
     assert f"nnscratch train --resume '{tmp_path}/a folder/run'" in error, "quoted, so that it can be pasted"
 
 
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"])
+def test_a_signal_before_the_training_begins_ends_the_command_with_130_and_leaves_no_run(
+    name: str, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not hasattr(signal, name):
+        pytest.skip(f"needs {name}")
+
+    def prepare(*_: object) -> None:
+        os.kill(os.getpid(), getattr(signal, name))
+
+    monkeypatch.setattr("nnscratch.experiment.train.prepare_start", prepare)
+    (tmp_path / "run.yaml").write_text(config.to_yaml())
+    with pytest.raises(SystemExit) as caught:
+        main(["train", str(tmp_path / "run.yaml"), "--runs-dir", str(tmp_path / "runs"), "--threads", "1"])
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
+    assert not (tmp_path / "runs").exists()
+
+
 def test_the_handlers_before_are_put_back() -> None:
     before = [signal.getsignal(number) for number in NUMBERS]
     with StopRequest() as stop:

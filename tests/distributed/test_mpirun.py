@@ -272,7 +272,7 @@ def test_a_killed_and_stopped_training_goes_on_bit_for_bit_and_with_another_numb
     code, _, err = ended(stopped)
     assert code == 130
     assert err.count("everything is saved in runs/run") == 1
-    assert "nnscratch train --resume runs/run" in err
+    assert "mpirun -n 2 nnscratch train --resume runs/run" in err
 
     shutil.copytree(run, slow / "runs/other")
     again = mpirun(2, [*resume, "--resume", "runs/run"], cwd=slow)
@@ -298,7 +298,7 @@ def test_a_killed_process_ends_the_job_at_once_with_its_rank_and_the_resume_comm
     assert code not in (0, 130)
     assert err.count(f"error: rank {victim} on ") == 1
     assert "killed, or out of memory" in err
-    assert "nnscratch train --resume runs/run" in err
+    assert "mpirun -n 3 nnscratch train --resume runs/run" in err
     arrays(run)
     meta = RunDirectory(run).read_meta()
     assert meta.status == ("failed" if victim else "running")  # `running` and held by nobody is shown as killed
@@ -334,6 +334,36 @@ def test_what_one_process_alone_runs_into_is_told_with_its_rank(folder: Path) ->
     meta = RunDirectory(run).read_meta()
     assert meta.status == "failed"
     assert "all of it is gone" in (meta.error or "")
+
+
+def test_a_resume_by_as_many_processes_uses_the_runs_own_threads_and_the_command_for_it_is_printed(slow: Path) -> None:
+    words = [word.replace("1", "2") if word == "1" else word for word in train("--allow-plugins", "training.epochs=5")]
+    stopped = mpirun(2, [*words, "--data-dir", "my data"], cwd=slow)
+    run = slow / "runs/run"
+    _wait_for(run / "checkpoints/best.npz", stopped)
+    stopped.send_signal(signal.SIGUSR1)
+    code, _, err = ended(stopped)
+    command = "mpirun -n 2 nnscratch train --resume runs/run --data-dir 'my data' --allow-plugins"
+    assert (code, command in " ".join(err.split())) == (130, True)
+    assert RunDirectory(run).read_meta().machine.threads == 2
+
+    resume = [*NNSCRATCH, "train", "--no-plots", "--allow-plugins", "--resume", "runs/run"]
+    killed = mpirun(2, resume, cwd=slow)
+    _wait_until(lambda: len((run / "metrics.jsonl").read_text().splitlines()) >= 3, killed)
+    os.kill(_process_of(killed, 1), signal.SIGKILL)
+    code, _, err = ended(killed)
+    assert "mpirun -n 2 nnscratch train --resume runs/run" in " ".join(err.split())
+    assert "--allow-plugins" in err
+    assert "another number of threads" not in err
+    assert RunDirectory(run).read_meta().machine.threads == 2
+
+
+@pytest.mark.parametrize("words", [["runs", "replay", "runs/run"], ["export", "runs/run", "--to", "numpy"]])
+def test_what_cannot_be_shared_out_is_refused_once(words: list[str], folder: Path) -> None:
+    code, _, err = ended(mpirun(2, [*NNSCRATCH, *words], cwd=folder))
+    assert code == 2
+    assert err.count("cannot be shared out by mpirun or srun") == 1
+    assert not (folder / "runs").exists()
 
 
 def test_a_wrong_config_is_told_once(folder: Path) -> None:
