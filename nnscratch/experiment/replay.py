@@ -117,6 +117,7 @@ def replay(path: Path, workplace: Workplace, display: Display) -> Replay:
     meta, epochs = run.read_meta(), len(run.read_history())
     if not epochs:
         raise UsageError(f"{path} has no epoch that could be trained again")
+    load_checkpoint(run.last)  # which is compared with at the end: damaged, it is told now
     changes = [override("name", f"{run.name[:90]}-replay"), "evaluation.test=false"]
     config = load_config(run.config, changes)
     threads = machine.choose_threads(workplace.threads, meta.machine)

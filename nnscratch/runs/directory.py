@@ -24,7 +24,6 @@ from nnscratch.runs import layout
 from nnscratch.runs.meta import Meta
 from nnscratch.runs.names import folder_of, has_been_trained, no_run, numbered
 from nnscratch.runs.reading import LONGEST_META, LONGEST_METRICS, number, text_of
-from nnscratch.runs.records import read_record
 
 Row = Mapping[str, float]
 
@@ -217,12 +216,12 @@ class RunDirectory:
         self.write_text(layout.META, json_text(meta.to_dict(), indent=2) + "\n")
 
     def read_meta(self) -> Meta:
-        """meta.json; what is missing in it, damaged or odd is not known."""
+        """meta.json; what is missing in it, damaged or odd is not known. Raises UserError for a newer version's."""
         try:
             values = json.loads(text_of(self.path / layout.META, LONGEST_META))
         except (ValueError, RecursionError):
             values = None
-        return read_record(Meta, values)
+        return Meta.read(values, self.path / layout.META)
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Appends one line to metrics.jsonl; when the disk refuses, no part of it and a UserError."""

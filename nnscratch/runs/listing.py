@@ -14,7 +14,7 @@ from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.group import RunGroup
 from nnscratch.runs.group_summary import summarize_group
-from nnscratch.runs.names import is_group
+from nnscratch.runs.names import has_been_trained, is_group
 from nnscratch.runs.summary import damaged_records, plain_summary, summarize
 
 
@@ -65,16 +65,17 @@ def summarized(path: Path, name: str) -> tuple[str, RunSummary]:
 
 
 def run_folders(runs_dir: Path, *, everything: bool) -> list[Path]:
-    """Folders with a config and checkpoints: a run holds no other run, so below one nothing is looked for.
+    """Folders with checkpoints and a config, or with what a run without one says: below a run nothing is looked for.
 
-    A group of runs is one; with `everything` its runs are found, too. Raises UserError when there is no such folder.
+    A link to a run is one, other links are not followed. A group of runs is one; with `everything` its runs are found,
+    too. Raises UserError when there is no such folder.
     """
     if not runs_dir.is_dir():
         raise UserError(f"there is no folder {runs_dir}", "--runs-dir says where runs are")
-    found = []
+    found: list[Path] = []
     for parent, folders, names in os.walk(runs_dir):
         path = Path(parent)
-        if path != runs_dir and layout.CONFIG in names and layout.CHECKPOINTS in folders:
+        if path != runs_dir and layout.CHECKPOINTS in folders and {layout.CONFIG, layout.META} & set(names):
             found.append(path)
             folders.clear()
         elif path != runs_dir and not everything:
@@ -83,4 +84,10 @@ def run_folders(runs_dir: Path, *, everything: bool) -> list[Path]:
         elif path != runs_dir and layout.GROUP in names:
             found.append(path)
         folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [path / name for name in folders if (path / name).is_symlink() and _is_run_or_group(path / name)]
     return found
+
+
+def _is_run_or_group(path: Path) -> bool:
+    said = any((path / name).is_file() for name in (layout.CONFIG, layout.META))
+    return is_group(path) or (said and has_been_trained(path))

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nnscratch.datasets.sources.own_data import OWN_DATA
+from nnscratch.errors import UserError
 from nnscratch.host.machine import Machine
+from nnscratch.runs.records import read_record
 
 FORMAT = 1
 """Grows when a reader of the format before would misunderstand what is written; a new field alone is no reason."""
@@ -92,6 +94,14 @@ class Meta:
     error: str | None = None
     """Why it failed or diverged."""
     result: Outcome | None = None
+
+    @classmethod
+    def read(cls, values: object, file: Path) -> Meta:
+        """What the values of that meta.json say. Raises UserError when this version would misunderstand them."""
+        meta = read_record(cls, values)
+        if meta.format > FORMAT:
+            raise UserError(f"{file} was written by a newer version of nnscratch", "use that version")
+        return meta
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values in this format, without those that there are none of."""

@@ -46,6 +46,8 @@ def summarize(run: RunDirectory) -> RunSummary:
 
 def damaged_records(run: RunDirectory) -> Iterator[str]:
     """What is wrong with the records that a summary is made of, in words: what cannot be read of them is left out."""
+    if not run.config.exists():
+        yield f"there is no {layout.CONFIG}"
     for path, longest in ((run.path / layout.META, LONGEST_META), (run.metrics, LONGEST_METRICS)):
         if path.exists() and not path.is_file():
             yield f"{path.name} is no file"

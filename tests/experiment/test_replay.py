@@ -13,7 +13,7 @@ import pytest
 
 from nnscratch.cli import main
 from nnscratch.config.config import config_from_mapping
-from nnscratch.errors import Interrupted
+from nnscratch.errors import Interrupted, UserError
 from nnscratch.experiment.observer import Observer
 from nnscratch.experiment.replay import Replay, StopAfter, replay
 from nnscratch.experiment.train import resume, train
@@ -55,6 +55,15 @@ def test_a_run_repeats_bit_for_bit_without_a_look_at_its_test_split(tmp_path: Pa
     assert found.replay == tmp_path / "runs" / "once-replay"
     assert count_looks(RunDirectory(found.replay)) == {"val": 3}
     assert count_looks(RunDirectory(run)) == {"val": 3, "test": 1}
+
+
+def test_a_run_whose_last_checkpoint_is_damaged_is_not_trained_again_in_vain(tmp_path: Path) -> None:
+    run = trained(tmp_path)
+    last = run / "checkpoints" / "last.npz"
+    last.write_bytes(last.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"last\.npz is damaged"):
+        replayed(run, tmp_path)
+    assert [each.name for each in run.parent.iterdir()] == [run.name]
 
 
 def test_the_first_step_whose_loss_is_another_is_named(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from nnscratch.runs.comparison import compare_runs
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.listing import list_runs
 from nnscratch.runs.summary import summarize
+from nnscratch.runs.watching import Watch
 
 
 def listed(capsys: pytest.CaptureFixture[str], runs_dir: Path, *options: str) -> list[dict[str, Any]]:
@@ -95,6 +96,23 @@ def test_a_damaged_run_is_still_listed(capsys: pytest.CaptureFixture[str], shape
     (run,) = listed(capsys, shapes_run.parent)
     assert (run["parameters"], run["best_epoch"]) == (None, None)
     assert run["status"] == "unknown, but meta.json cannot be read; 1 of 1 lines of metrics.jsonl cannot be read"
+
+
+def test_a_run_without_its_config_is_listed_and_says_so(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:
+    (shapes_run / "config.yaml").unlink()
+    (run,) = listed(capsys, shapes_run.parent)
+    assert (run["epochs"], run["status"]) == (3, "completed, but there is no config.yaml")
+
+
+def test_a_link_to_a_run_is_listed_and_no_other_is_followed(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "here" / "below").mkdir(parents=True)
+    for link, to in (("run", shapes_run), ("all", shapes_run.parent), ("below/self", tmp_path / "here")):
+        (tmp_path / "here" / link).symlink_to(to, target_is_directory=True)
+    for options in ((), ("--all",)):
+        assert [run["name"] for run in listed(capsys, tmp_path / "here", *options)] == ["run"]
+    assert [run.path.name for run in Watch(tmp_path / "here", everything=False).look().runs] == ["run"]
 
 
 def test_trials_of_sweeps_are_listed_on_request(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:

@@ -92,6 +92,8 @@ def test_an_odd_value_is_not_known_and_leaves_the_others_as_they_are(field: str,
     for odd in ODD:
         changed = {**whole, outer: {**whole[outer], inner: odd} if inner else odd}
         (run.path / "meta.json").write_text(json.dumps(changed))
+        if field == "format" and isinstance(odd, int) and odd > FORMAT:
+            continue  # that of a newer version
         read = run.read_meta()
         for name in Meta.__dataclass_fields__:
             assert name == outer or getattr(read, name) == getattr(WHOLE, name)
@@ -99,6 +101,21 @@ def test_an_odd_value_is_not_known_and_leaves_the_others_as_they_are(field: str,
             listing = list_runs(tmp_path)
             assert [row.epochs for _, row in listing.runs] == [1]
             assert listing.to_text().count("\n") == 1
+
+
+def test_a_meta_json_of_a_newer_version_is_neither_understood_nor_written_over(
+    shapes_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = shapes_run / "meta.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": FORMAT + 1, "of_tomorrow": 1}))
+    before = {path: path.read_bytes() for path in shapes_run.rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--resume", str(shapes_run), "--epochs", "5", "--no-plots"])
+    assert ended.value.code == 1
+    assert "meta.json was written by a newer version of nnscratch" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in shapes_run.rglob("*") if path.is_file()} == before
+    (_, row) = list_runs(shapes_run.parent).runs[0]
+    assert row.status.startswith("unreadable: ")
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", '"x"', "{", "[" * 100_000, "\x00", "NaN"])
