@@ -44,8 +44,11 @@ def refuse_slips(words: Sequence[str]) -> None:
     """Raises UsageError for what would be taken for something else than was meant.
 
     `-epochs 3` would be single letters, one of them -h, for help; `--data ""` the folder that one happens to be in.
+    An input of `predict` has an answer of its own, whatever it is.
     """
     for before, word in zip(["", *words], words, strict=False):
+        if not word.strip() and words[0] == "predict" and not before.startswith("--"):
+            continue
         if not word.strip() or re.fullmatch(r"--[a-z-]+=\s*", word):
             before = word.rstrip("= ") or before
             what = f"the argument behind {before} is empty" if before else "the first argument is empty"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from nnscratch.component import catalogue
 from nnscratch.config.node import KeyPath, Node
+from nnscratch.config.override_value import SOURCE
 from nnscratch.config.problems import is_misspelt
 from nnscratch.errors import Problem
 from nnscratch.nn.losses import Loss
@@ -22,7 +23,8 @@ def inconsistencies(root: Node) -> Iterator[Problem]:
     yield from _loss(root)
     yield from _fold(root)
     minutes, epochs = _given(root, "training", "minutes"), _given(root, "training", "epochs")
-    if minutes is not None and epochs is not None and minutes.place.source == epochs.place.source:
+    # A canonical config has both: its epochs, or those of the default, are what the minutes take the place of.
+    if minutes is not None and epochs is not None and minutes.place.source == epochs.place.source == SOURCE:
         yield _at_key(minutes, ("training", "minutes"), "counts in place of training.epochs; keep one of them")
     every = _given(root, "training", "checkpoint_every")
     if every is not None and not any(_given(every, unit) for unit in ("epochs", "steps", "minutes")):

@@ -158,7 +158,7 @@ def test_control_characters_in_an_error_do_not_reach_the_terminal(
         (["explain", "my.yaml", "-threads", "3"], "no such option: -threads; did you mean --threads?"),
         (["evaluate", "x", "--data", ""], "the argument behind --data is empty\n  a variable of the shell"),
         (["evaluate", "x", "--data="], "the argument behind --data is empty\n"),
-        (["predict", "x", " "], "the argument behind x is empty\n"),
+        (["data", "describe", " "], "the argument behind describe is empty\n"),
         (["evaluate", "x", "--by", "-column"], "x is not a run"),
         (["train", "--epochs"], "option '--epochs' requires an argument\n"),
         (["predict", "x", "y", "--top", "a"], "invalid value for '--top': "),
