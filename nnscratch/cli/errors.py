@@ -47,7 +47,7 @@ def refuse_slips(words: Sequence[str]) -> None:
     An input of `predict` has an answer of its own, whatever it is.
     """
     for before, word in zip(["", *words], words, strict=False):
-        if not word.strip() and words[0] == "predict" and not before.startswith("--"):
+        if not word.strip() and words[0] == "predict":
             continue
         if not word.strip() or re.fullmatch(r"--[a-z-]+=\s*", word):
             before = word.rstrip("= ") or before
