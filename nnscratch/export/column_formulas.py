@@ -29,17 +29,17 @@ def encode(
         if kind == "number":
             column = {**column, "decimal": marks[name], "pattern": patterns[marks[name]]}
         for index, row in enumerate(rows):
-            cell = without_unit(row[name], column)
-            text = "" if cell is None or cell != cell else str(cell).strip()
-            wrong = ""
-            is_gap = text.lower() in gaps or text == column.get("gap")
-            if is_gap and not (kind == "category" and text in column["levels"]):
+            cell = row[name].item() if isinstance(row[name], np.generic) else row[name]
+            text, wrong = text_of(cell), ""
+            is_number = isinstance(cell, (int, float))
+            if (text.lower() in gaps or text == column.get("gap")) and text not in column.get("levels", ()):
                 wrong = "is empty" if missing in ("error", "drop") else ""
             else:
+                bare = text if is_number else without_unit(text, column)
                 try:
-                    values[index] = kinds[kind](cell if isinstance(cell, (int, float)) else text, column)
-                    if column.get("unit_is_needed") and values[index] and cell == row[name] and isinstance(cell, str):
-                        raise ValueError(cell)
+                    values[index] = kinds[kind](cell if is_number and kind == "number" else bare, column)
+                    if column.get("unit_is_needed") and values[index] and bare == text:
+                        raise ValueError(text)
                 except (ValueError, KeyError):
                     wrong = f"is {text[:40]!r}, not a {kind}"
                 if unknown == "error" and kind == "category" and values[index] < 0:
@@ -48,6 +48,15 @@ def encode(
                 errors.setdefault(index, f"column {name!r} {wrong}")
         blocks.append(column_features(values, column))
     return np.hstack(blocks).astype(np.float32), errors
+
+
+def text_of(cell: Any) -> str:
+    """A cell as a CSV file has it, without blanks around it: a number in its fewest digits, "" for a gap."""
+    import json
+
+    if cell is None or cell != cell:
+        return ""
+    return json.dumps(cell) if isinstance(cell, (int, float)) else str(cell).strip()
 
 
 def decimal_marks(rows: Any, columns: Any, patterns: Any, gaps: Any) -> dict[str, str]:
@@ -116,30 +125,50 @@ def read_number(cell: Any, column: Any) -> float:
     return value
 
 
-def read_boolean(cell: Any, column: Any) -> float:
+def read_boolean(text: str, column: Any) -> float:
     """1 for yes, 0 for no."""
-    return float(column["codes"][f"{cell:g}" if isinstance(cell, (int, float)) else cell.lower()])
+    codes = column["codes"]
+    return float(codes[list(codes)[place_of(text.lower(), codes)]])
 
 
-def read_category(cell: Any, column: Any) -> float:
+def read_category(text: str, column: Any) -> float:
     """The place of the cell among the levels; -1 for a level that no training row had."""
-    text = f"{cell:.17g}" if isinstance(cell, float) else str(cell)
-    return float(column["levels"].index(text)) if text in column["levels"] else -1.0
+    try:
+        return float(place_of(text, column["levels"]))
+    except KeyError:
+        return -1.0
 
 
-def read_date(cell: Any, column: Any) -> float:
-    """Seconds since 1970, UTC, of a moment in one of the column's notations; a number is these seconds itself."""
+def place_of(text: str, names: Any) -> int:
+    """Where a text stands among names; as a whole number 1.0 is 1, and 1 is 1.0."""
+    import re
+
+    if text in names:
+        return list(names).index(text)
+    wholes = [re.sub(r"^([+-]?\d+)\.0+$", r"\1", each) for each in (text, *names)]
+    if wholes[1:].count(wholes[0]) != 1:
+        raise KeyError(text)
+    return wholes[1:].index(wholes[0])
+
+
+def read_date(text: str, column: Any) -> float:
+    """Seconds since 1970, UTC, of a moment between 1798 and 2223 in one of the column's notations."""
+    import re
     from datetime import UTC, datetime
 
-    if not isinstance(cell, str):
-        return float(cell)
-    for prefix, notation in column["notations"]:
+    for prefix, notation, pattern in column["notations"]:
+        cell = re.sub(r"([zZ]|\s(?:GMT|UTC))$", "+0000", text) if "%z" in notation else text
+        cell = re.sub(r"(\.\d{6})\d+", r"\1", cell) if "%f" in notation else cell
         try:
             moment = datetime.strptime(prefix + cell, notation)
         except ValueError:
             continue
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    raise ValueError(cell)
+        if "%y" in notation and moment.year == 1969:  # as the run reads 69
+            moment = moment.replace(year=2069)
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        if column["earliest"] < seconds < column["latest"] and re.search(pattern, text):
+            return seconds
+    raise ValueError(text)
 
 
 def date_features(x: Array, column: Any) -> Array:

@@ -181,8 +181,11 @@ def read_picture(path: str, height: int, width: int, channels: int, white: float
     return np.array(picture, np.uint8).reshape(1, height, width, channels)
 
 
-def read_table(path: str, names: list[str]) -> dict[str, dict[str, str]]:
-    """The rows of a CSV file as text by column, by `path:line`; `names` are its columns where it does not name them."""
+def read_table(path: str, names: list[str]) -> dict[str, Any]:
+    """The rows of a CSV file as text by column, by `path:line`; `names` are its columns where it does not name them.
+
+    What is wrong with a row that has other cells. A last row called Total is none, nor is a remark below it.
+    """
     import csv
     import io
     import re
@@ -195,28 +198,48 @@ def read_table(path: str, names: list[str]) -> dict[str, dict[str, str]]:
             raise ValueError("no UTF-8, and not of Latin letters: save it as UTF-8") from None
         text = data.decode("cp1252" if re.search(rb"[\x80-\x9f]", data) else "latin-1")
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t|", key=text.partition("\n")[0].count))
-    rows, begin = {}, 1
+    found, begin = {}, 1
     for cells in lines:
-        place, begin = f"{path}:{begin}", lines.line_num + 1
-        if not any(cell.strip() for cell in cells):
-            continue
-        if not names:
-            names = [cell.strip() for cell in cells]
-        elif len(cells) != len(names):
-            raise ValueError(f"{place} has {len(cells)} cells, not {len(names)}")
-        else:
-            rows[place] = dict(zip(names, cells, strict=True))
-    if not rows:
+        if any(cell.strip() for cell in cells):
+            found[f"{path}:{begin}"] = cells
+        begin = lines.line_num + 1
+    if not names and found:
+        names = [cell.strip() for cell in found.pop(next(iter(found)))]
+        if twice := [name for name in names if name and names.count(name) > 1]:
+            raise ValueError(f"two columns are called {twice[0]!r}")
+    while found and is_below(list(found.values())):
+        found.popitem()
+    if not found:
         raise ValueError("no rows in it")
-    return rows
+    return {
+        place: dict(zip(names, cells, strict=True))
+        if len(cells) == len(names)
+        else f"{len(cells)} cells, not {len(names)}"
+        for place, cells in found.items()
+    }
+
+
+def is_below(rows: list[list[str]]) -> bool:
+    """Whether the last of the rows is none, but a total or a remark below them."""
+    import re
+
+    *others, last = rows
+    first = next(cell.strip() for cell in last if cell.strip())
+    if any(cell.strip().startswith(first) for cells in others for cell in cells[:1]):
+        return False
+    total = r"(grand |sub)?totals?\b|(sums?|summe|gesamt|average|mean):?$"
+    is_total = len(last) > 1 and re.match(total, first, re.IGNORECASE) and last[0].strip() in ("", first)
+    return bool(is_total) or (
+        len(last) == 1 < max(map(len, others), default=0) - 1 and bool(re.search(r"[^\W\d]{2}", first))
+    )
 
 
 def read_rows(path: str, names: list[str], has_header: bool) -> dict[str, Any]:
     """The numbers in the columns of those names, or what is wrong, for each row of a CSV file by `path:line`."""
-    rows: dict[str, Any] = {}
-    for place, row in read_table(path, [] if has_header else names).items():
+    rows = read_table(path, [] if has_header else names)
+    for place, row in rows.items():
         try:
-            rows[place] = np.array([float(row[name]) for name in names])
+            rows[place] = row if isinstance(row, str) else np.array([float(row[name]) for name in names])
         except ValueError as error:
             rows[place] = str(error)
         except KeyError as error:

@@ -19,6 +19,7 @@ from nnscratch.export.numpy_layers import Module, chain, lines
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.report.files import write_atomically
 from nnscratch.report.formats import count
+from nnscratch.results.stored_values import pixels
 from nnscratch.runs.loaded import LoadedRun
 from nnscratch.training.test_time_augmentation import VIEWS
 from nnscratch.version import VERSION
@@ -93,6 +94,8 @@ def source(loaded: LoadedRun, module: Module) -> str:
 def _head(loaded: LoadedRun, shape: str) -> list[str]:
     name = re.sub(r"[^\w .-]", "_", loaded.run.name)
     given = "pixels, bytes 0..255" if loaded.takes_images else "features as they are"
+    if loaded.takes_images and loaded.white is not None:
+        given += f", or numbers 0..{loaded.white:g} as the run's data"
     if loaded.encoding is not None:
         given = "what `features` makes of rows; or rows themselves, a list of dicts"
     use = "python model.py picture.png" if _takes_pictures(loaded) else "python model.py rows.csv"
@@ -108,6 +111,7 @@ def _head(loaded: LoadedRun, shape: str) -> list[str]:
         "from __future__ import annotations",
         "",
         *(["import json"] if loaded.encoding is not None else []),
+        "import signal",
         "import sys",
         "from pathlib import Path",
         "from typing import Any",
@@ -144,11 +148,17 @@ def _outputs(loaded: LoadedRun, module: Module) -> list[str]:
         "def outputs(inputs: Any) -> Array:",
         '    """The network\'s outputs for inputs as they are stored, which are scaled here."""',
         *(rows if loaded.encoding is not None else []),
-        "    x = np.asarray(inputs, np.float32)",
         *(
-            ["    if not np.all((x >= 0) & (x <= 255)):", '        raise ValueError("pixels are bytes, 0 to 255")']
+            [
+                f"    x = {module.needs(pixels)}(np.asarray(inputs), {loaded.white!r}, {loaded.is_of_arrays})",
+                "    x = x.astype(np.float32)",
+            ]
             if loaded.takes_images
-            else ["    if not np.isfinite(x).all():", '        raise ValueError("holds a value that is no number")']
+            else [
+                "    x = np.asarray(inputs, np.float32)",
+                "    if not np.isfinite(x).all():",
+                '        raise ValueError("holds a value that is no number")',
+            ]
         ),
         '    x = x * W["scaling.multiplier"] + W["scaling.offset"]',
         *body,
@@ -191,6 +201,7 @@ def _command(loaded: LoadedRun, module: Module) -> list[str]:
         read = reading(loaded.encoding, module)
     else:
         module.needs(formulas.read_table)
+        module.needs(formulas.is_below)
         numbers = f"list(map(str, range({math.prod(loaded.input_shape)}))), False"
         names = numbers if loaded.feature_names is None else 'W["feature_names"].tolist(), True'
         read = [f"return {module.needs(formulas.read_rows)}(path, {names})"]
@@ -213,6 +224,8 @@ def _command(loaded: LoadedRun, module: Module) -> list[str]:
         '    if not sys.argv[1:] or {"-h", "--help"} & set(sys.argv[1:]):',
         "        print(__doc__)",
         "        sys.exit(not sys.argv[1:])",
+        '    if hasattr(signal, "SIGPIPE"):  # what reads its lines may have enough, as `head` does',
+        "        signal.signal(signal.SIGPIPE, signal.SIG_DFL)",
         "    failed = False",
         "    for path in sys.argv[1:]:",
         "        try:",

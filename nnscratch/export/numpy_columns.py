@@ -9,22 +9,23 @@ import numpy as np
 
 from nnscratch.datasets.tables.columns import Boolean, Column, Date, Number
 from nnscratch.datasets.tables.encoding import TableEncoding
+from nnscratch.datasets.tables.parsing import EARLIEST, ISO, LATEST, date_pattern
 from nnscratch.datasets.tables.text import CURRENCIES, GAPS, MAGNITUDES, WORDS, number_pattern, unit_pattern
 from nnscratch.export import column_formulas, formulas
 from nnscratch.export.numpy_layers import Module
 from nnscratch.export.onnx_columns import raw
 from nnscratch.nn.compute.buffers import Array
 
-ISO = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%z")
-"""What a date may be written as besides its column's own notation."""
 FORMULAS = (
     column_formulas.encode,
+    column_formulas.text_of,
     column_formulas.decimal_marks,
     column_formulas.without_unit,
     column_formulas.column_features,
     column_formulas.read_number,
     column_formulas.read_boolean,
     column_formulas.read_category,
+    column_formulas.place_of,
     column_formulas.read_date,
     column_formulas.date_features,
 )
@@ -61,18 +62,33 @@ def reading(encoding: TableEncoding, module: Module) -> list[str]:
     names = "[]"
     if not encoding.schema.has_header:
         names = module.array("columns of a file", np.array(encoding.schema.names, str)) + ".tolist()"
+    module.needs(formulas.is_below)
     return [
         f"rows = {module.needs(formulas.read_table)}(path, {names})",
-        'x, errors = encode(list(rows.values()), **json.loads(str(W["columns"])))',
-        "return {place: errors.get(row, x[row]) for row, place in enumerate(rows)}",
+        "places = [place for place, row in rows.items() if not isinstance(row, str)]",
+        'x, errors = encode([rows[place] for place in places], **json.loads(str(W["columns"])))',
+        "return rows | {place: errors.get(row, x[row]) for row, place in enumerate(places)}",
     ]
 
 
 def rows_of(encoding: TableEncoding, stored: Array) -> list[dict[str, Any]]:
-    """Rows that have these features (N, D), to compare what is exported with the run."""
-    cells = (values.ravel().tolist() for values in raw(encoding, stored))
+    """Rows that have these features (N, D), to compare what is exported with the run: as a table has them."""
+    pairs = zip(encoding.columns, raw(encoding, stored), strict=True)
+    cells = [[_cell(column, value) for value in values.ravel().tolist()] for column, values in pairs]
     names = [column.name for column in encoding.columns]
     return [dict(zip(names, row, strict=True)) for row in zip(*cells, strict=True)]
+
+
+def _cell(column: Column, value: Any) -> Any:
+    """What stands in a table for a raw value: text, except for numbers that need no unit."""
+    if value != value:
+        return None
+    match column:
+        case Date():
+            return column.written(value)
+        case Number() if column.unit in MAGNITUDES:
+            return f"{value!r}{column.unit}".replace(".", column.decimal, 1)
+    return value
 
 
 def _said(column: Column) -> dict[str, Any]:
@@ -88,13 +104,18 @@ def _said(column: Column) -> dict[str, Any]:
         case Date():
             formats = (column.format, *(ISO if "%d" in column.format else ()))
             said["notations"] = [each for format in formats for each in _notations(format)]
+            said |= {"earliest": EARLIEST, "latest": LATEST}
     return said
 
 
-def _notations(format: str) -> list[tuple[str, str]]:
-    """A notation in Python's words, with what stands before it where it is no whole date: first with fractions."""
-    prefix = ""
+def _notations(format: str) -> list[tuple[str, str, str]]:
+    """A notation in Python's words, with what stands before it where it is no whole date: first with fractions.
+
+    And the pattern of the text that is read by it.
+    """
+    prefix, pattern = "", date_pattern(format)
     if "%d" not in format:
         is_month = "%Y" in format or "%y" in format
         prefix, format = ("1 ", f"%d {format}") if is_month else ("1970-01-01 ", f"%Y-%m-%d {format}")
-    return [(prefix, format.replace("%.f", fraction)) for fraction in (("", ".%f") if "%.f" in format else ("",))]
+    fractions = ("", ".%f") if "%.f" in format else ("",)
+    return [(prefix, format.replace("%.f", fraction), pattern) for fraction in fractions]

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from nnscratch.datasets.tables.columns import Date
+from nnscratch.datasets.tables.columns import Date, Number
 from nnscratch.errors import DataError, UsageError, did_you_mean
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.network import Network
@@ -212,7 +212,8 @@ class Model:
         names, encoding = self.feature_names, self._loaded.encoding
         if names is None:
             raise DataError("x: dicts need columns with names, which the run's data had none of", "give an array")
-        if encoding is not None and not encoding.schema.is_plain:
+        units = [each for each in encoding.columns if isinstance(each, Number) and each.unit] if encoding else []
+        if units or (encoding is not None and not encoding.schema.is_plain):
             return self._records(rows)
         values = np.empty((len(rows), len(names)))
         for number, row in enumerate(rows):

@@ -212,6 +212,10 @@ def stored_rows(loaded: LoadedRun, values: Array, name: str) -> Array:
         rows = values.astype(np.float64).reshape(len(values), len(encoding.columns))
         if np.isinf(rows).any() or (encoding.schema.missing in ("error", "drop") and np.isnan(rows).any()):
             raise DataError(f"{name}: holds a value that is not a finite number")
+        for column, own in zip(encoding.columns, rows.T, strict=True):
+            for row in np.flatnonzero(column.refused(own))[:1]:
+                place, cell = f"{name}: row {row}" if len(rows) > 1 else name, f"{own[row]:.15g}"
+                raise DataError(f"{place}: column {column.name!r} is {cell}, not {column.expected(cell)}")
         values = encoding.encode(rows)
     return as_stored(loaded, values, name).reshape(len(values), *loaded.input_shape)
 

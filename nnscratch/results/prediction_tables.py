@@ -14,7 +14,7 @@ import numpy as np
 from nnscratch.datasets.tables.columns import Category, Number
 from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.datasets.tables.header import TARGET_NAMES
-from nnscratch.datasets.tables.json_text import half_character
+from nnscratch.datasets.tables.json_text import half_character, json_cell
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.errors import DataError, UserError
 from nnscratch.nn.compute.buffers import Array
@@ -62,10 +62,10 @@ def read_as_trained(loaded: LoadedRun, path: Path, as_text: Sequence[str], data:
 
     def read(header: bool | None) -> TextTable:
         if data is None:
-            return read_table(path, delimiter, header, as_text, with_comma)
-        return read_table_text(path, data, delimiter, header, as_text, with_comma)
+            return read_table(path, delimiter, header, as_text, numbers)
+        return read_table_text(path, data, delimiter, header, as_text, numbers)
 
-    with_comma = _with_comma(loaded)
+    numbers = _numbers(loaded)
     settings = loaded.config.data.dataset.build()
     delimiter, header = (settings.delimiter, settings.header) if isinstance(settings, TableSettings) else (None, None)
     table = read(header)
@@ -98,8 +98,9 @@ def record_items(
             complete.append((line, record))
             continue
         if complete:
-            table = from_records(Path("-"), complete, (), _as_written(loaded, keep), _with_comma(loaded))
-            yield from _rows(loaded, table, keep)
+            table = from_records(Path("-"), complete, (), _as_written(loaded, ()), _numbers(loaded))
+            for (_, whole), item in zip(complete, _rows(loaded, table, ()), strict=True):
+                yield replace(item, kept={name: json_cell(whole[name]) for name in keep})
             complete = []
         if line:
             reason = damage or f"no {', '.join(map(repr, missing[:10]))} in the object"
@@ -112,10 +113,10 @@ def _as_written(loaded: LoadedRun, keep: Sequence[str]) -> tuple[str, ...]:
     return (*keep, *(column.name for column in columns if isinstance(column, Category)))
 
 
-def _with_comma(loaded: LoadedRun) -> tuple[str, ...]:
-    """The columns whose text has a decimal comma."""
+def _numbers(loaded: LoadedRun) -> tuple[str, ...]:
+    """The columns of numbers."""
     columns = () if loaded.encoding is None else loaded.encoding.columns
-    return tuple(column.name for column in columns if isinstance(column, Number) and column.decimal == ",")
+    return tuple(column.name for column in columns if isinstance(column, Number))
 
 
 def failure(name: str, error: UserError) -> Item:

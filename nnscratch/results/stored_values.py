@@ -17,7 +17,10 @@ def stored(loaded: LoadedRun, values: Array, name: str) -> Array:
 def as_stored(loaded: LoadedRun, values: Array, name: str) -> Array:
     """Values of any number of examples, likewise, in the shape that they have."""
     if loaded.takes_images:
-        return values if values.dtype == np.uint8 else _as_bytes(loaded, values, name)
+        try:
+            return pixels(values, loaded.white, loaded.is_of_arrays)
+        except ValueError as error:
+            raise DataError(f"{name}: {error}") from None
     with np.errstate(over="ignore"):
         values = values.astype(np.float32)
     if not np.isfinite(values).all():
@@ -25,20 +28,21 @@ def as_stored(loaded: LoadedRun, values: Array, name: str) -> Array:
     return values
 
 
-def _as_bytes(loaded: LoadedRun, values: Array, name: str) -> Array:
-    """Pixels 0..255, or 0..white where that is what they can be: fractions, or numbers of more than 8 bits.
+def pixels(x: Array, white: float | None, is_of_arrays: bool) -> Array:
+    """Pixels as bytes: 0..255, or 0..white where that is what they can be: fractions, or numbers of more than 8 bits.
 
     Of an array to learn from, all were 0..white. Among files some may have had 16 bits: that others have is seen from
     their type, or their values.
     """
-    white = loaded.white
-    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
-    is_deep = values.dtype == np.uint16 or high > 255
-    if white is not None and low >= 0 and high <= white and (is_deep or white <= 255 or loaded.is_of_arrays):
-        values = np.rint(values * (255 / white))
-    elif not (np.all(values == np.rint(values)) and low >= 0 and high <= 255):
+    if x.dtype == np.uint8:
+        return x
+    low, high = (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
+    is_deep = x.dtype == np.uint16 or high > 255
+    if white is not None and low >= 0 and high <= white and (is_deep or white <= 255 or is_of_arrays):
+        x = np.rint(x * (255 / white))
+    elif not (np.all(x == np.rint(x)) and low >= 0 and high <= 255):
         or_deep = "" if white is None else f", or 0..{white:g} as the run's data"
         is_scaled = low >= 0 and high <= 1
         advice = "; they look scaled to 0..1: give (255 * x).round().astype('uint8')" if is_scaled else ""
-        raise DataError(f"{name}: pixels must be whole numbers 0..255{or_deep}{advice}")
-    return values.astype(np.uint8)
+        raise ValueError(f"pixels must be whole numbers 0..255{or_deep}{advice}")
+    return x.astype(np.uint8)

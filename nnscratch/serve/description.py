@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
 
 from nnscratch.datasets.tables.columns import Boolean, Category, Column, Date, Number
@@ -88,7 +87,7 @@ def _field(column: Column, may_be_empty: bool) -> Field:
         case Boolean():
             return Field(column.name, "choice", column.filled_with, column.words, "", may_be_empty)
         case Date():
-            value = datetime.fromtimestamp(column.fill, UTC).strftime(column.format)
+            value = column.written(column.fill)
             return Field(column.name, "text", value, (), f"as {value}", may_be_empty)
         case Number() if column.unit in MAGNITUDES:
             value = f"{column.filled_with}{column.unit}"

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+import nnscratch
 from nnscratch.cli import main
 from nnscratch.datasets.tables.reader import read_table
 from nnscratch.errors import DataError
@@ -393,3 +394,35 @@ def test_a_table_of_another_format_gives_the_same_predictions(
     frame.write_ndjson(tmp_path / "lines.jsonl")
     for name in ("packed", "typed.parquet", "lines.jsonl"):
         assert [row.get("values") for row in predicted(capsys, run, tmp_path / name)] == expected, name
+
+
+def test_a_number_that_its_column_cannot_have_is_refused_in_arrays_lists_and_dicts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """2000000 is not 2M, and 2 is neither yes nor no."""
+    rows = [f"{row / 8}M,{'yes' if row % 2 else 'no'},{row * 3}" for row in range(80)]
+    (tmp_path / "cars.csv").write_text("\n".join(["price,sold,y", *rows]))
+    data = {"dataset": {"name": "csv", "target": "y"}, "path": str(tmp_path / "cars.csv")}
+    run = train_quietly(settings(tmp_path / "cars.csv", data=data, training={"epochs": 1, "batch_size": 20}), tmp_path)
+    model = nnscratch.load(run)
+    zero = model.predict([[0, 1]])
+    assert np.array_equal(model.predict([{"price": 0, "sold": "yes"}]), zero)
+    assert np.array_equal(model.predict([{"price": "0M", "sold": 1.0}]), zero)
+    price, sold = "column 'price' is 2000000, not a number with M behind it", "column 'sold' is 2, not no or yes"
+    for rows_of_numbers, problem in (([[0, 1], [2_000_000, 1]], price), ([[0, 1], [0, 2]], sold)):
+        with pytest.raises(DataError, match=f"^x: row 1: {problem}$"):
+            model.predict(np.array(rows_of_numbers, float))
+        np.save(tmp_path / "rows.npy", np.array(rows_of_numbers, float))
+        found = predicted(capsys, run, tmp_path / "rows.npy")
+        assert [row.get("error") for row in found] == [None, problem]
+    with pytest.raises(DataError, match=r"row 0: column 'price' is '2000000', not a number with M behind it"):
+        model.predict({"price": 2_000_000, "sold": "yes"})
+
+
+def test_a_column_with_a_magnitude_alone_takes_its_text_in_dicts(tmp_path: Path) -> None:
+    (tmp_path / "cars.csv").write_text("\n".join(["price,y", *(f"{row / 8}M,{row * 3}" for row in range(80))]))
+    data = {"dataset": {"name": "csv", "target": "y"}, "path": str(tmp_path / "cars.csv")}
+    run = train_quietly(settings(tmp_path / "cars.csv", data=data, training={"epochs": 1, "batch_size": 20}), tmp_path)
+    (tmp_path / "new.csv").write_text("price\n2.5M\n")
+    model = nnscratch.load(run)
+    assert np.array_equal(model.predict({"price": "2.5M"}), model.predict(tmp_path / "new.csv"))

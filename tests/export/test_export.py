@@ -22,6 +22,7 @@ import nnscratch
 from nnscratch.cli import main
 from nnscratch.datasets.tables.columns import KINDS, Boolean, Category, Date, Number, Part
 from nnscratch.datasets.tables.encoding import Schema, TableEncoding
+from nnscratch.datasets.tables.parsing import EARLIEST, LATEST
 from nnscratch.errors import DataError, UserError
 from nnscratch.export.export import export
 from nnscratch.export.format import Answers
@@ -334,11 +335,22 @@ def test_a_calendar_is_encoded_in_the_onnx_file_and_in_model_py(
     np.testing.assert_allclose(session.run(["probability"], {"when": values})[0], expected, atol=1e-5)
     NumPy().write(loaded, tmp_path / "numpy")
     model = SimpleNamespace(**runpy.run_path(str(tmp_path / "numpy" / "model.py")))
-    written = [
-        None if np.isnan(each) else str(np.datetime64(int(each), "s")).replace("T", " ") for each in values[:, 0]
+    known = ~((values[:, 0] < EARLIEST) | (values[:, 0] > LATEST))
+    rows = [
+        {"when": None if np.isnan(each) else str(np.datetime64(int(each), "s")).replace("T", " ")}
+        for each in values[known, 0]
     ]
-    for rows in ([{"when": each} for each in written], [{"when": each} for each in values[:, 0].tolist()]):
-        np.testing.assert_allclose(model.probabilities(rows), expected, atol=1e-5)
+    np.testing.assert_allclose(model.probabilities(rows), expected[known], atol=1e-5)
+
+
+def run_of(folder: Path, text: str, dataset: dict[str, Any] | None = None, encoding: str = "utf-8") -> Path:
+    """A run of one epoch on the table folder/table.csv, which has this text."""
+    (folder / "table.csv").write_bytes(text.encode(encoding))
+    data = {"dataset": {"name": "csv"} | (dataset or {}), "path": str(folder / "table.csv"), "scaling": "standardize"}
+    settings = {
+        "name": "table", "data": data, "model": {"hidden_layers": [6]}, "training": {"epochs": 1, "batch_size": 20},
+    }  # fmt: skip
+    return nnscratch.train(settings, runs_dir=folder / "runs", threads=1, plots=False, quiet=True).path
 
 
 TABLE = """when;amount;paid;town;empty
@@ -361,12 +373,7 @@ def test_a_model_py_reads_a_table_of_text_dates_and_gaps_as_predict_does(
         amount = f"{rng.normal(0, 100):.2f}".replace(".", ",")
         town, paid = rng.choice(["Bonn", "Köln", "Ulm"]), rng.choice(["yes", "no"])
         lines.append(f"{day:02}.{month:02}.{year};{amount};{paid};{town};{'' if row % 5 == 0 else row};{'ab'[row % 2]}")
-    (tmp_path / "table.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    data = {"dataset": {"name": "csv", "target": "t"}, "path": str(tmp_path / "table.csv"), "scaling": "standardize"}
-    settings = {
-        "name": "table", "data": data, "model": {"hidden_layers": [6]}, "training": {"epochs": 1, "batch_size": 20},
-    }  # fmt: skip
-    run = nnscratch.train(settings, runs_dir=tmp_path / "runs", threads=1, plots=False, quiet=True).path
+    run = run_of(tmp_path, "\n".join(lines), {"target": "t"})
     (tmp_path / "rows.csv").write_text(TABLE, encoding="utf-8")
     model = nnscratch.load(run)
     expected = model.probabilities(tmp_path / "rows.csv")
@@ -393,12 +400,7 @@ def test_a_model_py_reads_a_table_of_text_dates_and_gaps_as_predict_does(
 
 def test_a_number_without_its_k_is_refused_by_predict_and_by_model_py_alike(tmp_path: Path) -> None:
     lines = ["f,y", *(f"{row / 4}k,{'ab'[row % 3 // 2]}" for row in range(60))]
-    (tmp_path / "table.csv").write_text("\n".join(lines))
-    settings = {
-        "name": "table", "data": {"dataset": {"name": "csv"}, "path": str(tmp_path / "table.csv")},
-        "model": {"hidden_layers": [4]}, "training": {"epochs": 1, "batch_size": 20},
-    }  # fmt: skip
-    run = nnscratch.train(settings, runs_dir=tmp_path / "runs", threads=1, plots=False, quiet=True).path
+    run = run_of(tmp_path, "\n".join(lines))
     main(["export", str(run), "--to", "numpy", "-o", str(tmp_path / "numpy"), "--quiet"])
     (tmp_path / "rows.csv").write_text("f\n1.5k\n1500\n0\n")
     model = nnscratch.load(run)
@@ -410,17 +412,81 @@ def test_a_number_without_its_k_is_refused_by_predict_and_by_model_py_alike(tmp_
     assert [line.split("  ")[1].split()[0] for line in lines] == list(model.predict(tmp_path / "good.csv"))
 
 
+def test_dates_levels_and_numbers_mean_the_same_to_predict_and_to_model_py(tmp_path: Path) -> None:
+    """What each row is read as, or in both that it cannot be read."""
+    lines = ["day,at,code,size,price,y"]
+    for row in range(80):
+        code, size = row % 3 + 1, ("1.1", "10.0", "2.5")[row % 3]
+        day = f"{row % 28 + 1:02d}.{row % 12 + 1:02d}.2021"
+        lines.append(
+            f"{day},2021-05-{row % 28 + 1:02d} {row % 24:02d}:34:10,{code},{size},{row / 8}M,{'ab'[row % 7 // 4]}"
+        )
+    run = run_of(tmp_path, "\n".join(lines), {"columns": {"code": "category", "size": "category"}})
+    main(["export", str(run), "--to", "numpy", "-o", str(tmp_path / "numpy"), "--quiet"])
+    model = nnscratch.load(run)
+    exported = SimpleNamespace(**runpy.run_path(str(tmp_path / "numpy" / "model.py")))
+    one = {"day": "13.05.2021", "at": "2021-05-13 07:34:10", "code": "2", "size": "10.0", "price": "2.5M"}
+    good: list[tuple[str, Any]] = [
+        *(("at", at) for at in ("2021-05-13 07:34", "2021-05-13T10:00", "2021-05-13T10:00:00 UTC", "2021-05-13",
+                                "2021-05-13T10:00:00z", "2021-05-13 10:00:00.1234567", "2021-05-13T10:00:00.5+02:00")),
+        *(("day", day) for day in ("1.5.2021", "2021-05-13T10:00", "31.12.2222")),
+        *(("code", code) for code in (2, 2.0, "2.0", np.float64(3), np.int64(1))),
+        *(("size", size) for size in (1.1, 10.0, 10, "10", 2.5)),
+        *(("price", price) for price in (" 2.5 M ", "2.5e1M", 0, "0", None)),
+    ]  # fmt: skip
+    for name, cell in good:
+        (expected,) = model.probabilities([one | {name: cell}])
+        np.testing.assert_allclose(
+            exported.probabilities([one | {name: cell}])[0], expected, atol=1e-6, err_msg=repr(cell)
+        )
+    for name, cell in (("code", 2.0), ("size", 10.0), ("size", "10")):
+        np.testing.assert_array_equal(exported.features([one | {name: cell}]), exported.features([one]))
+    bad: list[tuple[str, Any]] = [
+        *(("day", day) for day in ("13.05.21", "13.05.0021", "13.05.2500", 20210513)),
+        ("at", "2021-05-13 7:3"), ("price", 2_500_000), ("price", " 2500000 "), ("price", "2500000"), ("price", True),
+    ]  # fmt: skip
+    for name, cell in bad:
+        with pytest.raises(DataError, match=f"row 0: column '{name}' is .*, not a "):
+            model.predict([one | {name: cell}])
+        with pytest.raises(ValueError, match=f"row 1: column '{name}' is .*, not a "):
+            exported.predict([one | {name: cell}])
+
+
+def test_rows_of_other_cells_totals_and_two_columns_of_one_name_are_to_model_py_what_they_are_to_predict(
+    tmp_path: Path,
+) -> None:
+    run_of_a_german_table(tmp_path)
+    rows = ["größe;stadt;netto", "1,5;Köln;2,25", "2,5;Bonn", "88,5;Bonn;1,75", "Total;;", "Quelle: Amt"]
+    (tmp_path / "rows.csv").write_text("\n".join(rows), encoding="utf-8")
+    status, lines, errors = by_model_py(tmp_path, "rows.csv")
+    assert (status, [line.split("  ")[0] for line in lines]) == (1, ["rows.csv:2", "rows.csv:4"])
+    assert errors == ["rows.csv:3: 2 cells, not 3"]
+    (tmp_path / "twice.csv").write_text("größe;stadt;netto;größe\n1,5;Köln;2,25;7\n", encoding="utf-8")
+    assert by_model_py(tmp_path, "twice.csv") == (1, [], ["twice.csv: two columns are called 'größe'"])
+
+
+@pytest.mark.parametrize("white", [None, 1.0, 4095.0])
+def test_a_model_py_takes_the_pixels_that_predict_takes(white: float | None, make: Make, tmp_path: Path) -> None:
+    loaded = replace(make(["flatten", "dense"], (4, 3, 1)), white=white)
+    export(NumPy(), loaded, tmp_path / "out", random_examples(loaded, 20))
+    exported = SimpleNamespace(**runpy.run_path(str(tmp_path / "out" / "model.py")))
+    images = np.random.default_rng(0).integers(0, 256, (5, 4, 3, 1))
+    for given in (images.astype(np.uint8), images * 1.0, images / 255, images.astype(np.uint16) * 16, images - 0.5):
+        try:
+            expected = nnscratch.Model(loaded).probabilities(given)
+        except DataError:
+            with pytest.raises(ValueError, match=r"pixels must be whole numbers 0\.\.255"):
+                exported.probabilities(given)
+        else:
+            np.testing.assert_allclose(exported.probabilities(given), expected, atol=1e-6)
+
+
 def run_of_a_german_table(folder: Path) -> Path:
     """A run of a table in Windows-1252 with decimal commas, a text for gaps and a unit, exported to folder/numpy."""
     lines = ["größe;stadt;netto;t"]
     sizes = ["unbekannt" if row in (3, 40) else f"{row},{row % 7}" for row in range(60)]
     lines += [f"{sizes[row]};{('Köln', 'Bonn')[row % 2]};{row},25 kg;{'ab'[row % 3 // 2]}" for row in range(60)]
-    (folder / "table.csv").write_bytes("\r\n".join(lines).encode("cp1252"))
-    data = {"dataset": {"name": "csv", "target": "t"}, "path": str(folder / "table.csv")}
-    settings = {
-        "name": "table", "data": data, "model": {"hidden_layers": [6]}, "training": {"epochs": 1, "batch_size": 20},
-    }  # fmt: skip
-    run = nnscratch.train(settings, runs_dir=folder / "runs", threads=1, plots=False, quiet=True).path
+    run = run_of(folder, "\r\n".join(lines), {"target": "t"}, "cp1252")
     main(["export", str(run), "--to", "numpy", "-o", str(folder / "numpy"), "--quiet"])
     return run
 
@@ -478,7 +544,7 @@ def test_a_row_that_a_model_py_cannot_read_is_one_line_and_costs_no_other(tmp_pa
     assert (status, len(lines)) == (1, 2)
     assert [error.partition(": ")[2] for error in errors] == [
         "no column 'größe', 'stadt', 'netto'",
-        "ragged.csv:2 has 2 cells, not 3",
+        "2 cells, not 3",
         "no rows in it",
         "no UTF-8, and not of Latin letters: save it as UTF-8",
         "[Errno 2] No such file or directory: 'none.csv'",
@@ -606,7 +672,7 @@ def test_a_model_py_without_files_says_how_it_is_used_and_takes_pixels_alone(sha
     image = np.zeros((1, 32, 32, 3))
     assert exported.predict(image).shape == (1,)
     for wrong in (image - 1, image + 256, image * np.nan):
-        with pytest.raises(ValueError, match="pixels are bytes, 0 to 255"):
+        with pytest.raises(ValueError, match=r"pixels must be whole numbers 0\.\.255"):
             exported.predict(wrong)
 
 

@@ -10,6 +10,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -69,6 +70,10 @@ class Column:
     def read(self, cells: polars.Series) -> tuple[Values, NDArray[np.bool_]]:
         """A number for each cell, NaN for a gap, and which cells are neither."""
 
+    def refused(self, values: Values) -> NDArray[np.bool_]:
+        """Which numbers, given as such and not as text, are none that this column has; a gap is never."""
+        return np.zeros(len(values), bool)
+
     def expected(self, cell: str) -> str:
         """What must stand in place of that cell, for messages."""
         return f"a {self.kind}"
@@ -113,13 +118,17 @@ class Number(Column):
         from nnscratch.datasets.tables.units import lack_unit, without_unit
 
         values, bad = read_numbers(without_unit(cells, self.unit), self.decimal)
-        if self.unit in MAGNITUDES:
-            bad |= lack_unit(cells, self.unit) & (np.nan_to_num(values) != 0)
+        if self.unit:
+            bad |= lack_unit(cells, self.unit) & self.refused(values)
         if self.gap and bad.any():
             is_gap = (stripped(cells) == self.gap).to_numpy()
             values[is_gap] = np.nan
             bad &= ~is_gap
         return values, bad
+
+    def refused(self, values: Values) -> NDArray[np.bool_]:
+        # 5 is not 5k, but nothing is nothing in any unit.
+        return np.asarray((np.nan_to_num(values) != 0) & (self.unit in MAGNITUDES))
 
     def to_dict(self) -> dict[str, Any]:
         # Without a gap and a unit of its own a column is written, and digested, as before there were any.
@@ -158,6 +167,9 @@ class Boolean(Column):
         from nnscratch.datasets.tables.parsing import read_booleans
 
         return read_booleans(cells, self.words)
+
+    def refused(self, values: Values) -> NDArray[np.bool_]:
+        return np.asarray(~(np.isnan(values) | np.isin(values, (0, 1))))
 
     def expected(self, cell: str) -> str:
         return " or ".join(self.words)
@@ -255,7 +267,21 @@ class Date(Column):
         return read_dates(cells, self.format)
 
     def expected(self, cell: str) -> str:
-        return f"a date like {self.format}"
+        year = ", its year between 1799 and 2222" if "%Y" in self.format and re.search(r"\d{4}", cell) else ""
+        return f"a date like {self.format}{year}"
+
+    def written(self, seconds: float) -> str:
+        """The moment in the column's own notation, or, where that leaves out some of it, in ISO's.
+
+        A time or a month alone has its own in any case, rounded to what that tells.
+        """
+        steps = {"%.f": 1e-6, "%S": 1.0, "%M": 60.0}
+        step = next((step for part, step in steps.items() if part in self.format), DAY)
+        is_whole_date, whole = "%d" in self.format, round(seconds / step) * step
+        format = self.format if not is_whole_date or abs(whole - seconds) < 1e-6 else "%Y-%m-%d %H:%M:%S%.f"
+        moment = datetime.fromtimestamp(0, UTC) + timedelta(seconds=seconds if format != self.format else whole)
+        fraction = f".{moment.microsecond:06d}" if moment.microsecond else ""
+        return moment.strftime(format.replace("%.f", fraction))
 
     def _filling(self, known: Values, missing: Missing) -> float:
         return float(np.median(known))

@@ -8,7 +8,7 @@ import numpy as np
 
 from nnscratch.datasets.tables.columns import Date
 from nnscratch.datasets.tables.frames import pl
-from nnscratch.datasets.tables.parsing import FORMATS, ISO, misfits, no_dates, read_dates
+from nnscratch.datasets.tables.parsing import FORMATS, ISO, dates_by_format, read_dates
 from nnscratch.datasets.tables.text import Values
 
 LATE = 2_208_988_800.0
@@ -31,10 +31,10 @@ def date_of(name: str, known: pl.Series) -> tuple[Date, str] | None:
     if not known[:20].str.contains(r"\d").all():  # no need to try every format
         return None
     # With a time in some cells and in others not.
-    is_iso = all(not no_dates(read_dates(cells, ISO[0])[0]).any() for cells in (known[:20], known))
+    is_iso = not any(read_dates(cells, ISO[0])[1].any() for cells in (known[:20], known))
     fitting = [ISO[0]] if is_iso else []
-    for format, bad in misfits(known[:20], FORMATS).items():
-        if not bad.any() and not misfits(known, [format])[format].any():
+    for format, (_, bad) in dates_by_format(known[:20], FORMATS).items():
+        if not bad.any() and not dates_by_format(known, [format])[format][1].any():
             fitting.append(format)
     if not fitting:
         return None
@@ -59,7 +59,7 @@ def almost_date(name: str, known: pl.Series) -> Date | None:
     some = known.sort().gather_every(1 + len(known) // 40)
     if some.str.contains(r"^\d{1,4}[-/.:]\d{1,2}(?:[-/.:T ]|$)").mean() < 0.5:  # type: ignore[operator]  # None of no cells alone
         return None
-    shares = {format: float(np.mean(bad)) for format, bad in misfits(some, FORMATS).items()}
+    shares = {format: float(np.mean(bad)) for format, (_, bad) in dates_by_format(some, FORMATS).items()}
     best = min(shares, key=lambda format: shares[format])
     return Date(name, format=best) if shares[best] < 0.5 else None
 
@@ -72,7 +72,7 @@ def date_notations(known: pl.Series) -> list[str]:
     if rest.str.contains(r"\d\D+\d|\d{8}").mean() < 0.9:  # type: ignore[operator]  # None of no cells alone
         return []
     while len(rest) > most and len(examples) < 4:
-        bad = min(misfits(rest, FORMATS).values(), key=np.sum)
+        bad = min((bad for _, bad in dates_by_format(rest, FORMATS).values()), key=np.sum)
         if bad.all():
             return []
         examples.append(rest.filter(pl.Series(~bad))[0])

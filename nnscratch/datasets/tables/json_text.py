@@ -9,9 +9,20 @@ from typing import Any
 
 from nnscratch.errors import DataError
 
+LONGEST_EXPONENT = 9
+"""Characters: with more, a number is infinite or 0."""
+
 
 class Digits(str):
     """A JSON number as it is written: no digit is lost."""
+
+    def without_mark(self) -> str:
+        """The same number without a point, which text of some countries has for thousands: 15e-1 for 1.5."""
+        number, _, exponent = self.lower().partition("e")
+        before, _, behind = number.partition(".")
+        if not behind or len(exponent) > LONGEST_EXPONENT:
+            return self
+        return f"{before}{behind}e{int(exponent or 0) - len(behind)}"
 
 
 def json_object(text: str) -> dict[str, Any]:

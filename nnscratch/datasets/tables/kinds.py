@@ -16,6 +16,7 @@ from nnscratch.datasets.tables.parsing import (
     COMPACT,
     Decimal,
     as_text,
+    dates_by_format,
     fitting_mark,
     known_cells,
     stripped,
@@ -231,7 +232,7 @@ def _as_configured(table: TextTable, name: str, decimal: Decimal, kind: str) -> 
     else:
         date = date_of(name, known)
         if date is None:
-            raise _not_of_kind(table, name, Date(name))
+            raise _not_of_kind(table, name, almost_date(name, known) or Date(name))
         return Decision(date[0], "as configured", date[1])
     if column.read(cells)[1].any():
         raise _not_of_kind(table, name, column)
@@ -254,9 +255,12 @@ def _number_of(name: str, known: pl.Series, decimal: Decimal, unit: str | None =
 
 def _not_of_kind(table: TextTable, name: str, column: Column) -> DataError:
     """What is wrong with a column that is almost, or should be, of that kind."""
-    _, bad = column.read(table.column(name))
+    cells = table.column(name)
+    _, bad = column.read(cells)
+    if isinstance(column, Date) and not bad.any():  # in ISO's notation, of which there may be some to predict
+        _, bad = dates_by_format(cells, [column.format])[column.format]
     rows = np.flatnonzero(bad)
-    row = int(rows[0]) if len(rows) else 0
+    row = int(rows[0])
     others = f", and {len(rows) - 1:,} more such cells" if len(rows) > 1 else ""
     kinds = "columns" if re.fullmatch(r"\w+", name) else f"columns, {name!r}"
     cell = table.cell(name, row)

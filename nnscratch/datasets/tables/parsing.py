@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -39,6 +40,8 @@ FORMATS = (
 )  # fmt: skip
 EARLIEST, LATEST = -5.4e9, 8e9
 """Seconds since 1970 between which a column's dates are."""
+WHOLE = r"^([+-]?\d+)\.0+$"
+"""A whole number with a point behind it."""
 WITH_TWO_DIGITS = ("%y", "%M", "%S")
 
 
@@ -126,18 +129,34 @@ def read_booleans(cells: pl.Series, words: tuple[str, str]) -> tuple[Values, Bad
 
 
 def _places(text: pl.Series, codes: Mapping[str, int]) -> tuple[Values, Bad]:
-    """The code of each cell, NaN for others; and which of these are no gaps."""
-    found = text.replace_strict(
-        list(codes), [float(code) for code in codes.values()], default=None, return_dtype=pl.Float64
-    )
+    """The code of each cell, NaN for others; and which of these are no gaps.
+
+    As a whole number 1.0 is 1 and 1 is 1.0, which is how programs write such a column with a gap and without.
+    """
+    found = _replaced(text, codes)
+    others = found.is_null().arg_true()
+    if len(others):
+        often = Counter(map(whole, codes))
+        wholes = {whole(name): code for name, code in codes.items() if often[whole(name)] == 1}
+        found = found.scatter(others, _replaced(text.gather(others).str.replace(WHOLE, "$1"), wholes))
     values = found.fill_null(np.nan).to_numpy().copy()
     return values, np.isnan(values) & ~gaps_in(text).to_numpy()
 
 
-def read_dates(cells: pl.Series, format: str, iso: bool = True) -> tuple[Values, Bad]:
-    """Seconds since 1970 (of a time without a date: since midnight); with `iso`, ISO's notation will do, too."""
+def _replaced(text: pl.Series, codes: Mapping[str, int]) -> pl.Series:
+    numbers = [float(code) for code in codes.values()]
+    return text.replace_strict(list(codes), numbers, default=None, return_dtype=pl.Float64)
+
+
+def whole(name: str) -> str:
+    """A whole number without zeros behind its point; all other text as it is."""
+    return re.sub(WHOLE, r"\1", name)
+
+
+def read_dates(cells: pl.Series, format: str) -> tuple[Values, Bad]:
+    """Seconds since 1970 (of a time without a date: since midnight); for a whole date ISO's notation will do, too."""
     values, bad = dates_by_format(cells, [format])[format]
-    if iso and "%d" in format and bad.any():
+    if "%d" in format and bad.any():
         rows = np.flatnonzero(bad)
         for seconds, wrong in dates_by_format(cells.gather(rows), ISO).values():
             values[rows] = np.where(bad[rows], seconds, values[rows])
@@ -146,15 +165,22 @@ def read_dates(cells: pl.Series, format: str, iso: bool = True) -> tuple[Values,
 
 
 def dates_by_format(cells: pl.Series, formats: Sequence[str]) -> dict[str, tuple[Values, Bad]]:
-    """What `read_dates` gives for each of the formats and no other: all of them in one pass over the cells."""
+    """What `read_dates` gives for each of the formats and no other: all of them in one pass over the cells.
+
+    A cell is a date as people write one, between 1798 and 2223: 15.06.22 is none of the year 22, and scores such as 2-8
+    are none of the year 2.
+    """
     text = stripped(as_text(cells))
     gaps = gaps_in(text).to_numpy()
     frame = text.to_frame("text").select(_seconds(pl.col("text"), format).alias(format) for format in formats)
     read = {}
     for seconds in frame:
-        values = seconds.to_numpy().copy()
-        values[gaps] = np.nan
-        read[seconds.name] = values, np.isnan(values) & ~gaps
+        values, pattern = seconds.to_numpy().copy(), date_pattern(seconds.name)
+        is_date = (values > EARLIEST) & (values < LATEST) & ~gaps
+        if is_date.any() and pattern:
+            is_date &= text.str.contains(pattern).fill_null(value=False).to_numpy()
+        values[~is_date] = np.nan
+        read[seconds.name] = values, ~is_date & ~gaps
     return read
 
 
@@ -170,23 +196,11 @@ def _seconds(text: pl.Expr, format: str) -> pl.Expr:
     return (moments.dt.timestamp("us").cast(pl.Float64) / 1e6).fill_null(float("nan"))
 
 
-def misfits(known: pl.Series, formats: Sequence[str]) -> dict[str, Bad]:
-    """Of each format, which cells it does not read as people write dates: scores such as 2-8 are none of the year 2."""
-    found = {}
-    for format, (values, _) in dates_by_format(known, formats).items():
-        found[format] = no_dates(values)
-        if not found[format].all() and (pattern := _two_digits(format)):
-            found[format] |= ~known.str.contains(pattern).to_numpy()
-    return found
+def date_pattern(format: str) -> str:
+    """A pattern of cells whose minutes, and years without a century, have two digits: 2.8.1 is no date, 2:2 no time.
 
-
-def no_dates(values: Values) -> Bad:
-    """Which are no moments between 1798 and 2223."""
-    return ~((values > EARLIEST) & (values < LATEST))
-
-
-def _two_digits(format: str) -> str:
-    """A pattern of cells whose minutes, and years without a century, have two digits: 2.8.1 is no date, 2:2 no time."""
+    It is empty where a notation has neither.
+    """
     if not any(part in format for part in WITH_TWO_DIGITS):
         return ""
     parts = (

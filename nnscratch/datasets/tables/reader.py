@@ -89,12 +89,12 @@ def read_table(
     delimiter: str | None = None,
     header: bool | None = None,
     as_text: Collection[str] = (),
-    with_comma: Collection[str] = (),
+    numbers: Collection[str] = (),
 ) -> TextTable:
     """The table in a file of text (CSV and its kin, JSON), Parquet or XLSX, packed or not.
 
     Columns that are named in `as_text` stay as they are written, also where every cell is a number: 1.10 is not 1.1.
-    Text in those named in `with_comma` has a decimal comma, which JSON's own numbers beside it have not.
+    JSON's own numbers in those named in `numbers` are the same whichever decimal mark text beside them has.
     Raises DataError, with file:line, for what is no table, and for a row with other cells than the rest.
     """
     refuse_endless(path)
@@ -112,7 +112,7 @@ def read_table(
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{path}: damaged: {str(error).splitlines()[0]}", "is it complete?") from error
     packing = (Guess("packed", packed),) if packed else ()
-    return read_table_text(path, data, delimiter, header, as_text, with_comma, packing)
+    return read_table_text(path, data, delimiter, header, as_text, numbers, packing)
 
 
 def read_table_text(
@@ -121,7 +121,7 @@ def read_table_text(
     delimiter: str | None = None,
     header: bool | None = None,
     as_text: Collection[str] = (),
-    with_comma: Collection[str] = (),
+    numbers: Collection[str] = (),
     guesses: tuple[Guess, ...] = (),
 ) -> TextTable:
     """The table in the contents of a text file, CSV and its kin or JSON; `path` is what it is called.
@@ -134,7 +134,7 @@ def read_table_text(
     if text.lstrip()[:1] in (b"{", b"["):
         records = json_records(path, text)
         if records is not None:
-            return from_records(path, records, guesses, as_text, with_comma)
+            return from_records(path, records, guesses, as_text, numbers)
     return _delimited(path, text, delimiter, header, guesses, as_text)
 
 
@@ -143,7 +143,7 @@ def from_records(
     records: Sequence[tuple[int, dict[str, Any]]],
     guesses: tuple[Guess, ...],
     as_text: Collection[str] = (),
-    with_comma: Collection[str] = (),
+    numbers: Collection[str] = (),
 ) -> TextTable:
     """A table from JSON objects with the line of each: a column for each name that any of them has."""
     names = tuple(dict.fromkeys(name for _, record in records for name in record))
@@ -157,7 +157,7 @@ def from_records(
     try:
         "".join(names).encode()
         columns = tuple(
-            _json_column([record.get(name) for _, record in records], name in as_text, name in with_comma)
+            _json_column([record.get(name) for _, record in records], name in as_text, name in numbers)
             for name in names
         )
     except UnicodeEncodeError:
@@ -167,18 +167,20 @@ def from_records(
     return TextTable(path, names, True, columns, np.array([line for line, _ in records]), guesses)
 
 
-def _json_column(values: list[object], as_text: bool, with_comma: bool) -> pl.Series:
+def _json_column(values: list[object], as_text: bool, is_number: bool) -> pl.Series:
     """Numbers of JSON, whose decimal mark is a point in any country, as numbers; long ones stay text.
 
-    In a column with text they are written with the mark that its text has.
+    In a column of numbers such text has no mark, elsewhere that of the other text.
     """
     if not as_text and all(value is None or (isinstance(value, Digits) and len(value) <= 15) for value in values):
         numbers = [np.nan if value is None else float(value) for value in values]  # type: ignore[arg-type]  # digits
         if not np.isnan(numbers).all():
             return pl.Series(numbers, dtype=pl.Float64)
-    if not as_text and any(isinstance(value, Digits) for value in values):
+    if is_number and not as_text:
+        values = [value.without_mark() if isinstance(value, Digits) else value for value in values]
+    elif not as_text and any(isinstance(value, Digits) for value in values):
         written = [value for value in values if isinstance(value, str) and not isinstance(value, Digits)]
-        if fitting_mark(pl.Series(written, dtype=pl.String), "," if with_comma else ".") == ",":
+        if fitting_mark(pl.Series(written, dtype=pl.String), ".") == ",":
             values = [value.replace(".", ",") if isinstance(value, Digits) else value for value in values]
     return pl.Series([json_cell(value) for value in values], dtype=pl.String)
 

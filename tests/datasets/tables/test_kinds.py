@@ -287,6 +287,60 @@ def test_a_date_whose_month_could_be_its_day_is_warned_about(tmp_path: Path) -> 
     assert not column(tmp_path, ["01/02/2024", "03/14/2024"]).description.warnings
 
 
+def test_a_date_of_two_digits_is_no_date() -> None:
+    column = Date("x", format="%d.%m.%Y")
+    cells = ["15.06.2022", "15.06.22", "15.06.222", "0022-06-15", "15.06.2500", "2022-06-15 07:34", ""]
+    seconds, bad = column.read(pl.Series(cells))
+    assert bad.tolist() == [False, True, True, True, True, False, False]
+    np.testing.assert_array_equal(seconds, [1655251200, NAN, NAN, NAN, NAN, 1655278440, NAN])
+    assert column.expected("15.06.2500") == "a date like %d.%m.%Y, its year between 1799 and 2222"
+
+
+def test_a_date_that_is_none_is_the_cell_that_is_named(tmp_path: Path) -> None:
+    days = [f"{day:02d}.08.2022" for day in range(1, 29)]
+    for columns in ({}, {"x": "date"}):
+        with pytest.raises(DataError, match=r"mine\.csv:5: column 'x' is '15\.06\.22', not a date like %d\.%m\.%Y"):
+            column(tmp_path, [*days[:3], "15.06.22", *days[3:]], columns=columns)
+    with pytest.raises(DataError, match=r"mine\.csv:5: column 'x' is '2022-06-15', not a date like %d\.%m\.%Y"):
+        column(tmp_path, [*days[:3], "2022-06-15", *days[3:]], columns={"x": "date"})
+
+
+@pytest.mark.parametrize(
+    ("format", "seconds", "written"),
+    [
+        ("%d.%m.%Y", 1628985600.0, "15.08.2021"),
+        ("%d.%m.%Y", 1629012840.0, "2021-08-15 07:34:00"),
+        ("%Y-%m-%d", 1629012840.25, "2021-08-15 07:34:00.250000"),
+        ("%Y-%m-%dT%H:%M:%S%.f%z", 1629698778.0, "2021-08-23T06:06:18+0000"),
+        ("%d/%m/%y %H:%M", 86460.0, "02/01/70 00:01"),
+        ("%H:%M", 35999.995, "10:00"),
+        ("%b %Y", 1627776000.0, "Aug 2021"),
+    ],
+)
+def test_a_moment_is_written_as_its_column_has_it_or_where_that_lacks_a_part_as_iso(
+    format: str, seconds: float, written: str
+) -> None:
+    column = Date("x", format=format)
+    assert column.written(seconds) == written
+    np.testing.assert_allclose(column.read(pl.Series([written]))[0], seconds, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("levels", "cells", "codes"),
+    [
+        (["1", "2", "10"], ["1.0", "2", "10.00", "1.5", "3.0"], [0, 1, 2, -1, -1]),
+        (["1.0", "1.1", "10.0"], ["1", "1.1", "10", "1.10"], [0, 1, 2, -1]),
+        (["007", "7"], ["7.0", "07", "007"], [1, -1, 0]),
+        (["1", "1.0", "2"], ["1", "1.0", "1.00", "2.0"], [0, 1, -1, 2]),
+        (["v1", "v2"], ["v1.0", "v2"], [-1, 1]),
+    ],
+)
+def test_a_whole_number_with_a_point_is_the_level_without(
+    levels: list[str], cells: list[str], codes: list[int]
+) -> None:
+    assert Category("x", levels=tuple(levels), own=len(levels)).read(pl.Series(cells))[0].tolist() == codes
+
+
 @pytest.mark.parametrize(
     ("cells", "levels"),
     [

@@ -16,8 +16,9 @@ import polars as pl
 import pytest
 
 from nnscratch.datasets.tables import containers
+from nnscratch.datasets.tables.json_text import Digits
 from nnscratch.datasets.tables.kinds import decide
-from nnscratch.datasets.tables.parsing import as_text
+from nnscratch.datasets.tables.parsing import as_text, read_numbers
 from nnscratch.datasets.tables.reader import TextTable, read_table
 from nnscratch.errors import DataError
 
@@ -252,9 +253,16 @@ def test_json_numbers_beside_text_have_its_decimal_mark(tmp_path: Path) -> None:
     """A number of JSON has a point; in a column of text that is read with commas, 1.234 would be 1234."""
     rows: list[dict[str, object]] = [{"a": "1,5", "b": "1.5"}, {"a": 1.234, "b": 1.234}, {"a": 12, "b": None}]
     assert cells(read(tmp_path, json.dumps(rows))) == [("1,5", "1.5"), ("1,234", "1.234"), ("12", "")]
-    (tmp_path / "one.json").write_text('[{"a": 1.234, "b": "x"}, {"a": "", "b": 1.5}]')
-    table = read_table(tmp_path / "one.json", with_comma=["a"])
-    assert cells(table) == [("1,234", "x"), ("", "1.5")]
+    (tmp_path / "one.json").write_text('[{"a": 1.234, "b": "x"}, {"a": "", "b": 1.5}, {"a": 0.12345678901234567}]')
+    table = read_table(tmp_path / "one.json", numbers=["a"])
+    assert cells(table) == [("1234e-3", "x"), ("", "1.5"), ("012345678901234567e-17", "")]
+
+
+@pytest.mark.parametrize("mark", [".", ","])
+@pytest.mark.parametrize("digits", ["0.12345678901234567", "-1.5E+3", "7", "-0.25", "1e5", "1.234"])
+def test_a_json_number_without_its_mark_is_the_same_with_either(digits: str, mark: str) -> None:
+    values, bad = read_numbers(pl.Series([Digits(digits).without_mark()]), mark)
+    assert (values.tolist(), bad.tolist()) == ([float(digits)], [False])
 
 
 def test_a_backslash_before_a_quote_is_its_escape_where_it_cannot_end_a_cell(tmp_path: Path) -> None:
