@@ -24,6 +24,7 @@ from nnscratch.datasets.sources.image_folder import ImageFolder
 from nnscratch.datasets.sources.npz import CLASS_KEYS, KEYS
 from nnscratch.datasets.sources.picture_folders import PictureFolders
 from nnscratch.datasets.tables.columns import Number
+from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.datasets.tables.header import TARGET_NAMES
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.datasets.tables.text import is_gap
@@ -32,7 +33,7 @@ from nnscratch.errors import DataError, UsageError, did_you_mean
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.data_section import guessed
 from nnscratch.results.prediction_inputs import SPLITS_OF_ARRAYS, items
-from nnscratch.results.prediction_tables import Item, read_as_trained, table_items, with_marks_of
+from nnscratch.results.prediction_tables import Item, read_as_trained, table_items, unlike_training, with_marks_of
 from nnscratch.results.subgroups import require_column
 from nnscratch.runs.loaded import LoadedRun
 from nnscratch.training.examples import Examples
@@ -92,7 +93,7 @@ def _folder(loaded: LoadedRun, folder: Path) -> Labelled:
     found.leave_out_loose()
     with quiet_pillow():
         read = items(loaded, list(labels), ())
-        places, inputs = _read(_readable(read, found) if _may_skip(loaded) else read)
+        places, inputs, _ = _read(_readable(read, found) if _may_skip(loaded) else read)
     targets = np.array([labels[place] for place in places], np.int64)
     absent = [name for name in loaded.classes if not by_class.get(name)]
     notes = [f"no pictures of {', '.join(absent[:20])}"] * bool(absent)
@@ -132,7 +133,7 @@ def _arrays(loaded: LoadedRun, path: Path) -> Labelled:
                     found[name] = read_npy(member, sizes[name], f"{path}: {name}")
     except zipfile.BadZipFile as error:
         raise DataError(f"{path}: unreadable: {error}", "is it an NPZ file, and complete?") from error
-    places, inputs = _read(items(loaded, [str(path)], ()))
+    places, inputs, _ = _read(items(loaded, [str(path)], ()))
     values, names = found.pop(key), next(iter(found.values()), None)
     if len(values) != len(inputs):
         raise DataError(f"{path}: {len(inputs):,} inputs, but {len(values):,} targets in {key}")
@@ -163,40 +164,62 @@ def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
     if by is not None:
         require_column(by, table.names, str(path))
     names = _target_names(loaded, settings, table.names, path)
-    columns = [table.column(name) for name in names]
     decimal = settings.decimal or _decimal_mark(loaded, table)
+    is_kept = ~_dropped(loaded, table)
+    has_gap = len(table) - int(is_kept.sum())
     if loaded.classes is None:
-        units = _target_units(loaded, names)
-        numbers = [as_number(table, name, decimal, unit) for name, unit in zip(names, units, strict=True)]
-        read = [number.read(column) for number, column in zip(numbers, columns, strict=True)]
-        for number, (_, bad) in zip(numbers, read, strict=True):
-            if bad.any():
-                row = int(np.argmax(bad))
-                cell = table.cell(number.name, row)
-                raise DataError(
-                    f"{table.place(row)}: the target {number.name!r} is {cell!r}, not {number.expected(cell)}"
-                )
-        values = np.stack([each for each, _ in read], axis=1)
-        rows = np.flatnonzero(~np.isnan(values).any(axis=1))
-        targets = numbers_of(loaded, values[rows], path)
+        values = _numbers(loaded, table, names, decimal)
+        is_kept &= ~np.isnan(values).any(axis=1)
+        targets = numbers_of(loaded, values[is_kept], path)
     else:
-        cells = [str(cell).strip() for cell in columns[0].to_list()]
-        rows = np.array([row for row, cell in enumerate(cells) if cell in loaded.classes or not is_gap(cell)], np.int64)
-        targets = labels_of(loaded.classes, [_class_name(cells[row], loaded.classes) for row in rows], path)
+        cells = [str(cell).strip() for cell in table.column(names[0]).to_list()]
+        is_kept &= [cell in loaded.classes or not is_gap(cell) for cell in cells]
+        targets = labels_of(
+            loaded.classes, [_class_name(cell, loaded.classes) for cell in compress(cells, is_kept)], path
+        )
+    rows = np.flatnonzero(is_kept)
     if not len(rows):
-        raise unlabelled(loaded, path, f"every cell of the target {names[0]!r} is empty")
-    is_kept = np.isin(np.arange(len(table)), rows)
-    places, inputs = _read(compress(table_items(loaded, path, ()), is_kept))
+        reason = f"every cell of the target {names[0]!r} is empty"
+        raise unlabelled(loaded, path, f"{reason}, or another of its row (missing: drop)" if has_gap else reason)
+    places, inputs, unlike = _read(compress(table_items(loaded, path, ()), is_kept))
     weights = None
     if settings.weight is not None and settings.weight in table.names:
         weights = as_number(table, settings.weight, decimal).read(table.column(settings.weight))[0][rows]
         if not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
             raise DataError(f"{path}: the weights {settings.weight!r} are not all numbers from 0 on, or all are 0")
-    left_out, lacks = len(table) - len(rows), settings.weight is not None and weights is None
+    left_out, lacks = len(table) - len(rows) - has_gap, settings.weight is not None and weights is None
     notes = [f"{left_out:,} rows without a target are left out"] * bool(left_out)
+    notes += [f"{has_gap:,} rows with a gap are left out, as in training (missing: drop)"] * bool(has_gap)
+    notes += [unlike] * bool(unlike)
     notes += [f"without a column {settings.weight!r} every row counts the same in the loss"] * lacks
     cells_by = None if by is None else tuple(str(cell) for cell in table.column(by).gather(rows).to_list())
     return Labelled(Examples.all_of(inputs, targets, places, weights), "\n".join(notes), cells_by)
+
+
+def _dropped(loaded: LoadedRun, table: TextTable) -> Array:
+    """Which rows have a gap, where training left such rows out."""
+    encoding = loaded.encoding
+    if encoding is None or encoding.schema.missing != "drop":
+        return np.zeros(len(table), bool)
+    schema = replace(with_marks_of(table, encoding).schema, missing="auto", unknown_levels="other")
+    values, errors, _ = TableEncoding(schema).read(table)
+    return np.isnan(values).any(axis=1) & np.array([error is None for error in errors])
+
+
+def _numbers(loaded: LoadedRun, table: TextTable, names: Sequence[str], decimal: Decimal) -> Array:
+    """The numbers (N, K) in the targets of these names, NaN for a gap. Raises DataError for what is neither."""
+    from nnscratch.datasets.tables.kinds import as_number  # which imports polars
+
+    found = []
+    for name, unit in zip(names, _target_units(loaded, names), strict=True):
+        number = as_number(table, name, decimal, unit)
+        values, bad = number.read(table.column(name))
+        if bad.any():
+            row = int(np.argmax(bad))
+            cell = table.cell(name, row)
+            raise DataError(f"{table.place(row)}: the target {name!r} is {cell!r}, not {number.expected(cell)}")
+        found.append(values)
+    return np.stack(found, axis=1)
 
 
 def _decimal_mark(loaded: LoadedRun, table: TextTable) -> Decimal:
@@ -249,15 +272,18 @@ def _class_name(cell: str, classes: tuple[str, ...]) -> str:
     return str(int(value)) if value.is_integer() else cell
 
 
-def _read(read: Iterable[Item]) -> tuple[tuple[str, ...], Array]:
-    """The places and the inputs of all; a DataError for the first that cannot be read: figures are of all or none."""
-    places, arrays = [], []
+def _read(read: Iterable[Item]) -> tuple[tuple[str, ...], Array, str]:
+    """The places and the inputs of all, and what of them was not so in training.
+
+    Raises the DataError of the first that cannot be read: figures are of all or none.
+    """
+    notes, arrays = {}, []
     for item in read:
-        places.append(item.name)
+        notes[item.name] = item.note
         arrays.append(item.read())
     if not arrays:
         raise DataError("there is no example in it")
-    return tuple(places), np.stack(arrays)
+    return tuple(notes), np.stack(arrays), unlike_training(notes)
 
 
 def _labels(classes: tuple[str, ...], values: Array, names: Array | None, path: Path, first: int) -> tuple[Array, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import date, datetime, time
@@ -19,7 +21,7 @@ from nnscratch.errors import DataError, UsageError, did_you_mean
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.network import Network
 from nnscratch.results.prediction_inputs import as_rows, items, stored_rows
-from nnscratch.results.prediction_tables import record_items
+from nnscratch.results.prediction_tables import record_items, unlike_training
 from nnscratch.runs.loaded import LoadedRun, load_run
 from nnscratch.training.evaluation import require_finite
 from nnscratch.training.metrics.regression import R2
@@ -38,7 +40,8 @@ class Model:
     in a list); a uint8 array of pictures (N, H, W, C); rows of numbers, as an array or lists; a dict for each row, or
     a DataFrame, by the columns' names. One example alone is a batch of one: every answer has a row for each example.
 
-    Every result is an array of its own. Raises UserError for inputs that the network cannot take.
+    Every result is an array of its own. Raises UserError for inputs that the network cannot take, and warns of rows
+    of a table with what training had not: a new level, a gap in a column without any.
     """
 
     def __init__(self, loaded: LoadedRun) -> None:
@@ -206,6 +209,7 @@ class Model:
         stored = np.empty((len(found), *self.input_shape), np.uint8 if self._loaded.takes_images else np.float32)
         for row, item in enumerate(found):
             stored[row] = item.read()
+        _warn({item.name: item.note for item in found})
         return stored
 
     def _rows(self, rows: list[Mapping[str, Any]]) -> Array:
@@ -242,12 +246,23 @@ class Model:
             for number, row in enumerate(rows)
         ]
         stored = np.empty((len(rows), *self.input_shape), np.float32)
-        for number, item in enumerate(record_items(self._loaded, list(enumerate(plain, start=1)), ())):
+        found = list(record_items(self._loaded, list(enumerate(plain, start=1)), ()))
+        for number, item in enumerate(found):
             try:
                 stored[number] = item.read()
             except DataError as error:
                 raise DataError(f"x: row {number}: {error.message.removeprefix(f'{item.name}: ')}") from None
+        _warn({f"row {number}": item.note for number, item in enumerate(found)})
         return stored
+
+
+def _warn(notes: Mapping[str, str]) -> None:
+    """Warns, at the line that asked a Model, of rows that have what training had not."""
+    note, frame, level = unlike_training(notes), sys._getframe(), 1
+    while frame.f_back is not None and frame.f_code.co_filename == __file__:
+        frame, level = frame.f_back, level + 1
+    if note:
+        warnings.warn(note, stacklevel=level)
 
 
 def _loaded_again(run: Path, checkpoint: str) -> Model:

@@ -40,6 +40,12 @@ class Item:
     """What in its row was not so in training: a new level, a gap in a column without any."""
 
 
+def unlike_training(notes: Mapping[str, str]) -> str:
+    """In how many of the rows, by name, something was not so in training, and in the first what; "" for none."""
+    noted = [f"{name}: {note}" for name, note in notes.items() if note]
+    return f"{len(noted):,} of {len(notes):,} rows have what training had not, as {noted[0]}" if noted else ""
+
+
 def table_items(loaded: LoadedRun, path: Path, keep: Sequence[str]) -> Iterator[Item]:
     """The rows of a table's file, as `path:2`, `path:3`, ... by their line."""
     if not path.exists():

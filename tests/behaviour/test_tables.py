@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,37 @@ def test_what_training_never_saw_is_noted_beside_the_prediction(
     ]
     main(["predict", str(shop[1]), str(tmp_path / "new.csv")])
     assert "note: colour 'pink' is new" in capsys.readouterr().out
+    model = nnscratch.load(shop[1])
+    told = "2 of 3 rows have what training had not, as {}: colour 'pink' is new and counts as other"
+    with pytest.warns(UserWarning, match=re.escape(told.format(f"{tmp_path / 'new.csv'}:2"))) as warned:
+        model.predict(tmp_path / "new.csv")
+    assert warned[0].filename == __file__
+    row = {"colour": "red", "size": 1.5, "day": "01.03.2024", "sold": "no"}
+    with pytest.warns(UserWarning, match=re.escape(told.format("row 1"))) as warned:
+        model.predict([row, row | {"colour": "pink"}, row | {"day": None}])
+    assert warned[0].filename == __file__
+    (tmp_path / "labelled.csv").write_text("colour;size;day;sold;price\npink;1,5;01.03.2024;no;7\nred;;2.3.2024;no;9\n")
+    main(["evaluate", str(shop[1]), "--data", str(tmp_path / "labelled.csv")])
+    assert "1 of 2 rows have what training had not, as " in "".join(capsys.readouterr())
+
+
+def test_rows_with_gaps_that_training_dropped_are_left_out_of_evaluation_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{'' if row % 10 == 3 else row},{'ab'[row % 7 // 4]}" for row in range(80)]
+    (tmp_path / "ages.csv").write_text("\n".join(["age,y", *rows]))
+    data = {"dataset": {"name": "csv", "target": "y", "missing": "drop"}, "path": str(tmp_path / "ages.csv")}
+    changes = {"data": data, "loss": "cross_entropy", "training": {"epochs": 1, "batch_size": 20}}
+    run = train_quietly(settings(tmp_path / "ages.csv", **changes), tmp_path)
+    capsys.readouterr()
+    main(["evaluate", str(run), "--data", str(tmp_path / "ages.csv")])
+    assert "8 rows with a gap are left out, as in training (missing: drop)" in "".join(capsys.readouterr())
+    found = predicted(capsys, run, tmp_path / "ages.csv")
+    assert sum("error" in row for row in found) == 8
+    (tmp_path / "wrong.csv").write_text("age,y\n5,a\n,b\nold,a\n")
+    with pytest.raises(SystemExit):
+        main(["evaluate", str(run), "--data", str(tmp_path / "wrong.csv")])
+    assert "wrong.csv:4: column 'age' is 'old', not a number" in capsys.readouterr().err
 
 
 def test_the_first_row_is_a_header_as_training_had_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -376,7 +376,8 @@ def test_a_model_py_reads_a_table_of_text_dates_and_gaps_as_predict_does(
     run = run_of(tmp_path, "\n".join(lines), {"target": "t"})
     (tmp_path / "rows.csv").write_text(TABLE, encoding="utf-8")
     model = nnscratch.load(run)
-    expected = model.probabilities(tmp_path / "rows.csv")
+    with pytest.warns(UserWarning, match=r"^3 of 6 rows have what training had not, as .*rows\.csv:5: when is empty"):
+        expected = model.probabilities(tmp_path / "rows.csv")
     libraries("onnx", "onnxruntime", "safetensors")
     for format in ("numpy", "onnx", "safetensors"):
         main(["export", str(run), "--to", format, "-o", str(tmp_path / format)])
@@ -392,7 +393,7 @@ def test_a_model_py_reads_a_table_of_text_dates_and_gaps_as_predict_does(
     exported = SimpleNamespace(**runpy.run_path(str(tmp_path / "numpy" / "model.py")))
     rows = list(exported.read_table(str(tmp_path / "rows.csv"), []).values())
     np.testing.assert_allclose(exported.probabilities(rows), expected, atol=1e-6)
-    assert exported.predict(rows).tolist() == model.predict(tmp_path / "rows.csv").tolist()
+    assert exported.predict(rows).tolist() == [classes[row.argmax()] for row in expected]
     for name, cell in (("amount", "1,2,3"), ("when", "soon"), ("paid", "maybe")):
         with pytest.raises(ValueError, match=f"row 2: column '{name}' is '{cell}', not a "):
             exported.features([rows[0], rows[1] | {name: cell}])
@@ -432,7 +433,7 @@ def test_dates_levels_and_numbers_mean_the_same_to_predict_and_to_model_py(tmp_p
         *(("day", day) for day in ("1.5.2021", "2021-05-13T10:00", "31.12.2222")),
         *(("code", code) for code in (2, 2.0, "2.0", np.float64(3), np.int64(1))),
         *(("size", size) for size in (1.1, 10.0, 10, "10", 2.5)),
-        *(("price", price) for price in (" 2.5 M ", "2.5e1M", 0, "0", None)),
+        *(("price", price) for price in (" 2.5 M ", "2.5e1M", 0, "0")),
     ]  # fmt: skip
     for name, cell in good:
         (expected,) = model.probabilities([one | {name: cell}])

@@ -161,7 +161,7 @@ def test_pixels_are_taken_as_json_and_csv(pictures_server: Server, shapes_model:
 
 
 def test_rows_are_taken_as_json_json_lines_and_csv(table_server: Server, table_model: Model) -> None:
-    rows: list[dict[str, Any]] = [ROW, ROW | {"age": None, "member": "no"}, ROW | {"age": 70.5, "city": "Paris"}]
+    rows: list[dict[str, Any]] = [ROW, ROW | {"age": None, "member": "no"}, ROW | {"age": 70.5, "city": "Bergen"}]
     lines = [f"{'' if row['age'] is None else row['age']},{row['city']},{row['member']},2022-01-03" for row in rows]
     bodies = [
         json.dumps(rows),
