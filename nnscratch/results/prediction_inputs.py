@@ -25,7 +25,7 @@ from nnscratch.datasets.sources.npz import KEYS
 from nnscratch.datasets.tables.json_text import json_object, json_records
 from nnscratch.errors import DataError, UserError
 from nnscratch.nn.compute.buffers import Array
-from nnscratch.results.prediction_tables import Item, failure, record_items, table_items
+from nnscratch.results.prediction_tables import Item, failure, line_of, record_items, table_items
 from nnscratch.results.stored_values import as_stored
 from nnscratch.runs.loaded import LoadedRun
 
@@ -88,7 +88,7 @@ def _json_items(loaded: LoadedRun, lines: Sequence[tuple[int, str]], keep: Seque
         except ValueError as error:
             bad[number] = failure(f"-:{number}", DataError(f"no JSON object: {error}"))
     try:
-        rows = {int(item.name.rpartition(":")[2]): item for item in record_items(loaded, records, keep)}
+        rows = {line_of(item): item for item in record_items(loaded, records, keep)}
     except DataError as error:
         rows = {number: failure(f"-:{number}", error) for number, _ in records}
     yield from ((rows | bad)[number] for number, _ in lines)

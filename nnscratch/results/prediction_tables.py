@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from heapq import merge
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from nnscratch.results.stored_values import stored
 from nnscratch.runs.loaded import LoadedRun
 
 if TYPE_CHECKING:
+    from nnscratch.datasets.tables.cells import RaggedRow
     from nnscratch.datasets.tables.reader import TextTable
 
 BLOCK = 4096
@@ -46,19 +48,31 @@ def unlike_training(notes: Mapping[str, str]) -> str:
     return f"{len(noted):,} of {len(notes):,} rows have what training had not, as {noted[0]}" if noted else ""
 
 
-def table_items(loaded: LoadedRun, path: Path, keep: Sequence[str]) -> Iterator[Item]:
-    """The rows of a table's file, as `path:2`, `path:3`, ... by their line."""
-    if not path.exists():
+def table_items(loaded: LoadedRun, path: Path, keep: Sequence[str], data: bytes | None = None) -> Iterator[Item]:
+    """The rows of a table's file, or of a text that is called so, as `path:2`, `path:3`, ... by their line.
+
+    A row with other cells than the rest is an error of its own, not of the whole.
+    """
+    if data is None and not path.exists():
         raise DataError(f"{path} does not exist")
-    yield from _rows(loaded, read_as_trained(loaded, path, _as_written(loaded, keep)), keep)
+    ragged: list[RaggedRow] = []
+    table = read_as_trained(loaded, path, _as_written(loaded, keep), data, ragged)
+    wrong = (failure(f"{path}:{error.line}", error) for error in ragged)
+    yield from merge(_rows(loaded, table, keep), wrong, key=line_of)
 
 
-def table_text_items(loaded: LoadedRun, path: Path, data: bytes) -> Iterator[Item]:
-    """The rows of a table's text; `path` is what it is called."""
-    yield from _rows(loaded, read_as_trained(loaded, path, _as_written(loaded, ()), data), ())
+def line_of(item: Item) -> int:
+    """Which line the row of a table begins in."""
+    return int(item.name.rpartition(":")[2])
 
 
-def read_as_trained(loaded: LoadedRun, path: Path, as_text: Sequence[str], data: bytes | None = None) -> TextTable:
+def read_as_trained(
+    loaded: LoadedRun,
+    path: Path,
+    as_text: Sequence[str],
+    data: bytes | None = None,
+    ragged: list[RaggedRow] | None = None,
+) -> TextTable:
     """The table in a file, or in the data of a text called so, read by the settings of training.
 
     Where these leave it open, the first row is a header when it has half of the names of training, and none when
@@ -68,8 +82,8 @@ def read_as_trained(loaded: LoadedRun, path: Path, as_text: Sequence[str], data:
 
     def read(header: bool | None) -> TextTable:
         if data is None:
-            return read_table(path, delimiter, header, as_text, numbers)
-        return read_table_text(path, data, delimiter, header, as_text, numbers)
+            return read_table(path, delimiter, header, as_text, numbers, ragged)
+        return read_table_text(path, data, delimiter, header, as_text, numbers, ragged)
 
     numbers = _numbers(loaded)
     settings = loaded.config.data.dataset.build()

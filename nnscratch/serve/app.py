@@ -20,7 +20,6 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from nnscratch.datasets.tables.columns import Number
-from nnscratch.datasets.tables.json_text import Digits
 from nnscratch.errors import DataError, UsageError
 from nnscratch.host.json_text import json_text
 from nnscratch.nn.compute.buffers import Array
@@ -32,6 +31,7 @@ from nnscratch.runs.loaded import LoadedRun
 from nnscratch.serve.batches import Answer, Batches, deliver
 from nnscratch.serve.description import describe
 from nnscratch.serve.inputs import is_quick, read_rows
+from nnscratch.serve.json_rows import marks_said
 from nnscratch.serve.limits import EarlyRefusal, Limits, Refusal
 from nnscratch.serve.network_process import ENDED, NetworkProcess
 from nnscratch.serve.openapi import openapi
@@ -152,6 +152,9 @@ class Service:
         too_large = EarlyRefusal(413, f"more than {size:,} bytes, the most that is taken")
         if declared.isdecimal() and int(declared) > size:
             raise too_large
+        packed = request.headers.get("content-encoding", "").strip().lower()
+        if packed not in ("", "identity"):
+            raise EarlyRefusal(422, printable(f"a body is taken as it is, not compressed ({packed[:20]})"))
         async for piece in request.stream():
             self._memory += len(piece)
             body += piece
@@ -216,24 +219,25 @@ class Service:
 
 
 def _read_together(loaded: LoadedRun, asked: Sequence[Asked]) -> Iterable[list[tuple[int, dict[str, Any]]]]:
-    """The objects of JSON, each with its line from 1: those of a request with numbers in text by themselves.
+    """The objects of JSON, each with its line from 1, in the groups that are encoded together.
 
-    Which decimal mark such text has is found out among them, and is no matter of what others ask.
+    Which decimal mark numbers in text have is found out among the rows of their request, and is no matter of what
+    others ask: they go with others whose texts all say the same.
     """
     columns = () if loaded.encoding is None else loaded.encoding.columns
-    numbers = [column.name for column in columns if isinstance(column, Number)]
-    objects = [(line, row.values, request) for line, (row, _, request) in enumerate(asked, start=1)]
-    alone = {
-        request
-        for _, values, request in objects
-        if isinstance(values, dict)
-        for cell in map(values.get, numbers)
-        if isinstance(cell, str) and not isinstance(cell, Digits)
-    }
+    numbers = {column.name for column in columns if isinstance(column, Number)}
+    objects = [
+        (line, row.values, request)
+        for line, (row, _, request) in enumerate(asked, start=1)
+        if isinstance(row.values, dict)
+    ]
+    said: dict[object, set[object]] = {}
+    for _, values, request in objects:
+        said.setdefault(request, set()).add(marks_said(values, numbers))
     together: dict[object, list[tuple[int, dict[str, Any]]]] = {}
     for line, values, request in objects:
-        if isinstance(values, dict):
-            together.setdefault(request if request in alone else None, []).append((line, values))
+        one, *others = said[request]
+        together.setdefault(request if others else one, []).append((line, values))
     return together.values()
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from nnscratch.datasets.tables.columns import Boolean, Category, Column, Date, Number
+from nnscratch.datasets.tables.columns import DAY, Boolean, Category, Column, Date, Number
 from nnscratch.datasets.tables.text import MAGNITUDES
 from nnscratch.runs.loaded import LoadedRun
 
@@ -87,7 +88,8 @@ def _field(column: Column, may_be_empty: bool) -> Field:
         case Boolean():
             return Field(column.name, "choice", column.filled_with, column.words, "", may_be_empty)
         case Date():
-            value = column.written(column.fill)
+            tells_time = "day" in column.parts or re.search("%[HI]", column.format)
+            value = column.written(column.fill if tells_time else column.fill // DAY * DAY)
             return Field(column.name, "text", value, (), f"as {value}", may_be_empty)
         case Number() if column.unit in MAGNITUDES:
             value = f"{column.filled_with}{column.unit}"

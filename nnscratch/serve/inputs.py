@@ -11,22 +11,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nnscratch.datasets.formats.images import read_picture
+from nnscratch.datasets.formats.npy import MAGIC
+from nnscratch.datasets.tables.containers import GZIP, PARQUET, ZIP
 from nnscratch.errors import DataError, UserError
 from nnscratch.report.formats import printable, shorten
 from nnscratch.results.model import Model
 from nnscratch.results.predict import read_item
-from nnscratch.results.prediction_tables import Item, failure, table_text_items
+from nnscratch.results.prediction_tables import line_of, table_items
 from nnscratch.runs.loaded import LoadedRun
 from nnscratch.serve.json_rows import read_json
 from nnscratch.serve.limits import Limits, Refusal
 from nnscratch.serve.row import Row
 
-MOST_RAGGED = 20
-"""Rows of a table with other cells than the rest that are set aside, before the whole is no table."""
 LONGEST_NAME = 100
 SMALL = 4096
 """Bytes of a body that may be quick to read."""
 PNG_OR_JPEG = (b"\x89PNG", b"\xff\xd8\xff")
+PACKED = {GZIP: "gzip", ZIP: "a zip archive (XLSX and NPZ, too)", PARQUET: "Parquet", MAGIC: "an NPY array"}
+"""What `predict` takes as a file, by how it begins, and a request does not: a little of it may unfold to much."""
 TEXT = ("text/csv", "application/json", "application/x-ndjson")
 
 
@@ -52,6 +54,11 @@ def read_rows(model: Model, content_type: str, body: bytes, limits: Limits) -> l
     rows: list[Row] = []
     pixels = limits.pixels
     for number, part in enumerate(parts, start=1):
+        is_text = b"\x00" not in part.data[:4096]
+        if not is_text and (
+            packed := next((what for start, what in PACKED.items() if part.data.startswith(start)), "")
+        ):
+            raise Refusal(422, f"{packed} is not taken over HTTP; {expected(model.loaded)}")
         name = shorten(part.name, LONGEST_NAME) or (f"file {number}" if len(parts) > 1 else "")
         if _is_picture(model.loaded, part):
             row, taken = _picture(model.loaded, name or "picture", part.data, pixels)
@@ -144,28 +151,8 @@ def _is_json(part: Part) -> bool:
 def _text(model: Model, part: Part, limits: Limits) -> list[Row]:
     if _is_json(part):
         return read_json(model, part.data, limits)
-    return [Row(f"line {_line(item)}", read_item(item), item.note) for item in _table_items(model.loaded, part.data)]
-
-
-def _table_items(loaded: LoadedRun, data: bytes) -> list[Item]:
-    """The rows of a CSV text. One with other cells than the rest is an error of its own, not of the whole."""
-    from nnscratch.datasets.tables.cells import RaggedRow
-
-    path, ragged = Path("table"), dict[int, Item]()
-    while True:
-        try:
-            found = {_line(item): item for item in table_text_items(loaded, path, data)}
-            return [each for _, each in sorted((found | ragged).items())]
-        except RaggedRow as error:
-            lines = data.split(b"\n")
-            if len(ragged) >= MOST_RAGGED or not 0 < error.line <= len(lines) or error.line in ragged:
-                raise Refusal(422, printable(error.message)) from None
-            ragged[error.line] = failure(f"{path}:{error.line}", error)
-            lines[error.line - 1] = b""
-            data = b"\n".join(lines)
-        except UserError as error:
-            raise Refusal(422, f"{printable(error.message)}; {expected(loaded)}") from None
-
-
-def _line(item: Item) -> int:
-    return int(item.name.rpartition(":")[2])
+    try:
+        found = list(table_items(model.loaded, Path("table"), (), part.data))
+    except UserError as error:
+        raise Refusal(422, f"{printable(error.message)}; {expected(model.loaded)}") from None
+    return [Row(f"line {line_of(item)}", read_item(item), item.note) for item in found]

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
 
-from nnscratch.datasets.tables.json_text import Digits, json_object
+from nnscratch.datasets.tables.json_text import EXACT_DIGITS, Digits, json_object
+from nnscratch.datasets.tables.text import DIGITS, number_pattern, unit_behind
 from nnscratch.errors import UserError
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.report.formats import printable
 from nnscratch.results.model import Model
 from nnscratch.serve.limits import Limits, Refusal
 from nnscratch.serve.row import Row
+
+LONGEST_TEXT = 100
+"""Characters of a cell that is compared with others: of more, patterns take long."""
+NUMBERS = tuple(map(number_pattern, DIGITS))
 
 
 def read_json(model: Model, data: bytes, limits: Limits) -> list[Row]:
@@ -39,6 +46,26 @@ def read_json(model: Model, data: bytes, limits: Limits) -> list[Row]:
     if not isinstance(value, list) or not value:
         raise Refusal(422, "this JSON holds no rows: they are objects, or lists of numbers")
     return [Row(f"row {number}", row) for number, row in enumerate(_lists(model, value, limits), start=1)]
+
+
+def marks_said(values: dict[str, Any], numbers: Container[str]) -> object:
+    """What the texts of a row say of the decimal mark of its numbers; rows that say the same have the same.
+
+    Where no number is a text, that is nothing: JSON's own numbers have a point.
+    """
+    texts = {
+        name: cell.strip()
+        for name, cell in values.items()
+        if isinstance(cell, str) and not (name in numbers and isinstance(cell, Digits))
+    }
+    if not any(name in numbers for name in texts):
+        return ()
+    if max(map(len, texts.values())) > LONGEST_TEXT:
+        return object()
+    return tuple(
+        (name, len(cell) > EXACT_DIGITS, unit_behind(cell), *(re.match(each, cell) is None for each in NUMBERS))
+        for name, cell in sorted(texts.items())
+    )
 
 
 def _lines(model: Model, text: str, limits: Limits) -> list[Row]:
@@ -98,10 +125,14 @@ def _stored(model: Model, values: list[Any] | dict[str, Any]) -> Array | str:
         if isinstance(values, dict):
             return model.stored(values)
         numbers = np.asarray(values)
+        if numbers.dtype == object and all(isinstance(each, int | float) for each in numbers.ravel()):
+            numbers = numbers.astype(np.float64)  # whole numbers that no int64 holds
         if numbers.dtype.kind not in "biuf":
             return "a list holds numbers alone; text and gaps go into an object by the columns' names"
         return model.stored(numbers)
     except UserError as error:
         return printable(error.message.removeprefix("x: "))
+    except OverflowError:
+        return "holds a number larger than any here"
     except ValueError:
         return "its rows do not have the same number of values"

@@ -458,3 +458,22 @@ def test_a_column_with_a_magnitude_alone_takes_its_text_in_dicts(tmp_path: Path)
     (tmp_path / "new.csv").write_text("price\n2.5M\n")
     model = nnscratch.load(run)
     assert np.array_equal(model.predict({"price": "2.5M"}), model.predict(tmp_path / "new.csv"))
+
+
+@pytest.mark.parametrize("ragged", ["red;1,5", 'blue;"1,5";1.3.2024;no;x;y'])
+def test_a_row_of_other_cells_is_its_own_error_and_the_rest_is_predicted(
+    shop: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path, ragged: str
+) -> None:
+    good = [f"red;{row},5;01.03.2024;no" for row in range(10, 40)]
+    for encoding in ("utf-8", "utf-16"):
+        text = "\n".join(["colour;size;day;sold", *good[:3], ragged, *good[3:], "red"])
+        (tmp_path / "new.csv").write_text(text, encoding=encoding)
+        found = predicted(capsys, shop[1], tmp_path / "new.csv")
+        assert [number for number, row in enumerate(found) if "error" in row] == [3, 31]
+        assert found[3]["error"] == f"{2 if ragged[0] == 'r' else 6} columns, but the header has 4"
+        (tmp_path / "good.csv").write_text("\n".join(["colour;size;day;sold", *good]))
+        expected = predicted(capsys, shop[1], tmp_path / "good.csv")
+        assert [row["values"] for row in found if "error" not in row] == [row["values"] for row in expected]
+    (tmp_path / "other.csv").write_text("\n".join(["colour;size;day;sold", *[ragged] * 3, good[0]]))
+    (row,) = predicted(capsys, shop[1], tmp_path / "other.csv")
+    assert "columns" in row["error"]

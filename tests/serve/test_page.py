@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from nnscratch.datasets.tables.columns import Date
 from nnscratch.results.model import Model
-from nnscratch.serve.description import Description, Field, describe
+from nnscratch.serve.description import Description, Field, _field, describe
 from nnscratch.serve.page import page
 from tests.serve.browser import Browser, browsing
 from tests.serve.clients import Server
@@ -201,6 +202,12 @@ def test_a_form_has_a_field_for_each_column_and_wide_tables_have_none(table_mode
     ]
     assert described.fields[1].choices == ("Bergen", "Oslo")
     assert all(field.may_be_empty for field in described.fields)
+    times = Date("t", 1629698778.0, format="%Y-%m-%d %H:%M:%S%.f%z", parts=("day",))
+    iso = Date("t", 1629698778.0, format="%Y-%m-%d", parts=("day",))
+    day = Date("t", 1628985600.0 + 43_200, format="%d.%m.%Y")  # halfway between two days
+    assert [_field(each, may_be_empty=True).value for each in (times, iso, day)] == [
+        "2021-08-23 06:06:18+0000", "2021-08-23 06:06:18", "15.08.2021",
+    ]  # fmt: skip
     assert 'id="rows"' not in page(described)
     wide = Description("wide", 1, "columns", (500,), tuple(Field(f"c{n}", "number") for n in range(500)), ("a",), ())
     assert 'id="rows"' in page(wide)

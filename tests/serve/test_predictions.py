@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import json
 import threading
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from nnscratch.datasets.tables.json_text import Digits
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.model import Model
 from nnscratch.runs.loaded import load_run
@@ -213,6 +218,57 @@ def test_the_decimal_mark_of_a_request_is_no_matter_of_what_others_ask(table_mod
     found = service._compute(asked)
     assert [each.error for each in found] == [None] * 4
     assert found[0].top == found[2].top
+
+
+def test_rows_with_numbers_in_text_go_together_where_their_texts_say_the_same(table_model: Model) -> None:
+    def groups(*requests: list[dict[str, Any]]) -> list[int]:
+        asked: list[app.Asked] = []
+        for request in requests:
+            one = object()
+            asked += [(Row("row", ROW | row), 3, one) for row in request]
+        return sorted(map(len, app._read_together(table_model.loaded, asked)))
+
+    assert groups([{"age": "31.5"}], [{"age": "20.25"}], [{"age": "7.5"}, {"age": "8.5"}]) == [4]
+    assert groups([{"age": "31.5"}], [{"age": "20,25"}], [{"age": "7"}], [{}], [{"age": Digits("7.5")}]) == [1, 1, 1, 2]
+    assert groups([{"age": "31.5"}, {"age": "1.234"}], [{"age": "2.5"}]) == [1, 2]
+    assert groups([{"age": "31.5", "more": "1,5"}], [{"age": "2.5"}]) == [1, 1]
+    assert groups([{"age": "9" * 1000}], [{"age": "9" * 1000}]) == [1, 1]
+
+
+def test_a_number_of_many_digits_has_a_point_whatever_text_stands_in_other_columns(table_model: Model) -> None:
+    service = app.Service(table_model, Limits(), readers=0)
+    others = {"one": "1,5", "two": "2,5", "three": "3,5"}
+    for number in ("31.123456789012345678", "1.2340000000000000", "0.31e2"):
+        row = ROW | {"age": Digits(number)}
+        asked: list[app.Asked] = [(Row("row 1", row | others), 3, object()), (Row("row 2", row), 3, object())]
+        expected = table_model.probabilities(ROW | {"age": float(number)}).max()
+        found = [each.top[0][1] for each in service._compute(asked)]
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_whole_numbers_that_no_int64_holds_are_numbers(table_model: Model) -> None:
+    from nnscratch.serve.json_rows import _stored
+
+    numbers_alone = "a list holds numbers alone; text and gaps go into an object by the columns' names"
+    model: Any = SimpleNamespace(stored=lambda x: x.astype(np.float32))
+    assert np.array_equal(_stored(model, [[10**30, 1]]), np.array([[1e30, 1]], np.float32))
+    assert _stored(model, [[10**400, 1]]) == "holds a number larger than any here"
+    assert _stored(model, [[None, 1]]) == _stored(model, [["5", None]]) == numbers_alone
+
+
+def test_what_is_packed_is_refused_by_its_name(table_server: Server) -> None:
+    table = b"age,city,member,joined\n31,Oslo,yes,2022-01-03\n"
+    packed = {gzip.compress(table): "gzip", b"PAR1\x15\x00": "Parquet", b"PK\x03\x04\x14\x00": "a zip archive"}
+    for body, what in packed.items():
+        status, found = ask(table_server.port, body)
+        assert (status, found["error"].partition(" is not taken")[0].partition(" (")[0]) == (422, what)
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{table_server.port}/predict", gzip.compress(table), {"Content-Encoding": "gzip"}
+    )
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(request, timeout=30)
+    assert json.load(error.value) == {"error": "a body is taken as it is, not compressed (gzip)"}
+    error.value.close()
 
 
 def test_what_training_never_saw_is_told_beside_what_it_was_taken_for(table_server: Server) -> None:

@@ -133,8 +133,14 @@ def _are_plain(numbers: pl.DataFrame, has_padded: bool) -> Array:
     return np.asarray(is_plain & ~is_whole)
 
 
-def by_csv(path: Path, body: bytes, separator: str, dialect: Dialect) -> tuple[list[pl.Series], Array]:
-    """The columns of text with stray quotes, read cell by cell; each fault has its line."""
+def by_csv(
+    path: Path, body: bytes, separator: str, dialect: Dialect, ragged: list[RaggedRow] | None = None
+) -> tuple[list[pl.Series], Array]:
+    """The columns of text with stray quotes, read cell by cell; each fault has its line.
+
+    Rows with other cells than the rest are put into `ragged` where it is given, unless they are most.
+    """
+    found: list[RaggedRow] = []
     csv.field_size_limit(LONGEST_LINE)
     columns: list[list[str]] = [[] for _ in dialect.names]
     lines = []
@@ -147,11 +153,18 @@ def by_csv(path: Path, body: bytes, separator: str, dialect: Dialect) -> tuple[l
                 if len(cells) != len(columns):
                     if text.count(quote) % 2 and not any(True for _ in reader):
                         raise DataError(f"{path}:{begin}: not valid CSV: a quote opens and is never closed")
-                    raise RaggedRow(path, begin, len(cells), dialect)
-                for column, cell in zip(columns, cells, strict=True):
-                    column.append(cell)
-                lines.append(begin)
+                    found.append(RaggedRow(path, begin, len(cells), dialect))
+                    if ragged is None:
+                        raise found[0]
+                else:
+                    for column, cell in zip(columns, cells, strict=True):
+                        column.append(cell)
+                    lines.append(begin)
             begin = dialect.first_line + reader.line_num
     except csv.Error as error:
         raise DataError(f"{path}:{begin}: not valid CSV: {error}") from error
+    if len(found) > len(lines):
+        raise found[0]
+    if ragged is not None:
+        ragged[:] = found
     return [pl.Series(column, dtype=pl.String) for column in columns], np.array(lines)

@@ -9,6 +9,8 @@ from typing import Any
 
 from nnscratch.errors import DataError
 
+EXACT_DIGITS = 15
+"""Characters of a number that a float64 has all digits of."""
 LONGEST_EXPONENT = 9
 """Characters: with more, a number is infinite or 0."""
 

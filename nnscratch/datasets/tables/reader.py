@@ -31,7 +31,7 @@ from nnscratch.datasets.tables.containers import kind_of, read_bytes, refuse_lar
 from nnscratch.datasets.tables.decoding import to_utf8
 from nnscratch.datasets.tables.dialect import Dialect, find_dialect, squeeze
 from nnscratch.datasets.tables.frames import pl
-from nnscratch.datasets.tables.json_text import Digits, half_character, json_cell, json_records
+from nnscratch.datasets.tables.json_text import EXACT_DIGITS, Digits, half_character, json_cell, json_records
 from nnscratch.datasets.tables.parsing import fitting_mark
 from nnscratch.datasets.tables.structure import structure_of
 from nnscratch.datasets.tables.text import EXACT, Array
@@ -90,12 +90,14 @@ def read_table(
     header: bool | None = None,
     as_text: Collection[str] = (),
     numbers: Collection[str] = (),
+    ragged: list[RaggedRow] | None = None,
 ) -> TextTable:
     """The table in a file of text (CSV and its kin, JSON), Parquet or XLSX, packed or not.
 
     Columns that are named in `as_text` stay as they are written, also where every cell is a number: 1.10 is not 1.1.
     JSON's own numbers in those named in `numbers` are the same whichever decimal mark text beside them has.
-    Raises DataError, with file:line, for what is no table, and for a row with other cells than the rest.
+    Raises DataError, with file:line, for what is no table, and for a row with other cells than the rest, which is put
+    into `ragged` instead where that is given.
     """
     refuse_endless(path)
     try:
@@ -105,14 +107,14 @@ def read_table(
             return _typed(path, pl.read_parquet(path), "Parquet", as_text)
         if kind == "xlsx":
             guesses = (Guess("format", "XLSX", "its first sheet"),)
-            return _delimited(path, _sheet(path), None, header, guesses, as_text)
+            return _delimited(path, _sheet(path), None, header, guesses, as_text, ragged)
         data, packed = read_bytes(path)
     except IsADirectoryError:
         raise DataError(f"{path} is a folder, no table") from None
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{path}: damaged: {str(error).splitlines()[0]}", "is it complete?") from error
     packing = (Guess("packed", packed),) if packed else ()
-    return read_table_text(path, data, delimiter, header, as_text, numbers, packing)
+    return read_table_text(path, data, delimiter, header, as_text, numbers, ragged, packing)
 
 
 def read_table_text(
@@ -122,11 +124,12 @@ def read_table_text(
     header: bool | None = None,
     as_text: Collection[str] = (),
     numbers: Collection[str] = (),
+    ragged: list[RaggedRow] | None = None,
     guesses: tuple[Guess, ...] = (),
 ) -> TextTable:
     """The table in the contents of a text file, CSV and its kin or JSON; `path` is what it is called.
 
-    Raises DataError, RaggedRow for a row with other cells than the rest.
+    Raises DataError, as `read_table`.
     """
     text, encoding, why = to_utf8(path, data)
     del data
@@ -135,7 +138,7 @@ def read_table_text(
         records = json_records(path, text)
         if records is not None:
             return from_records(path, records, guesses, as_text, numbers)
-    return _delimited(path, text, delimiter, header, guesses, as_text)
+    return _delimited(path, text, delimiter, header, guesses, as_text, ragged)
 
 
 def from_records(
@@ -172,7 +175,9 @@ def _json_column(values: list[object], as_text: bool, is_number: bool) -> pl.Ser
 
     In a column of numbers such text has no mark, elsewhere that of the other text.
     """
-    if not as_text and all(value is None or (isinstance(value, Digits) and len(value) <= 15) for value in values):
+    if not as_text and all(
+        value is None or (isinstance(value, Digits) and len(value) <= EXACT_DIGITS) for value in values
+    ):
         numbers = [np.nan if value is None else float(value) for value in values]  # type: ignore[arg-type]  # digits
         if not np.isnan(numbers).all():
             return pl.Series(numbers, dtype=pl.Float64)
@@ -238,6 +243,7 @@ def _delimited(
     header: bool | None,
     guesses: tuple[Guess, ...],
     as_text: Collection[str],
+    ragged: list[RaggedRow] | None,
 ) -> TextTable:
     text, is_escaped = with_doubled_quotes(with_tight_quotes(text))
     if is_escaped:
@@ -262,11 +268,11 @@ def _delimited(
         columns = by_polars(body, separator, dialect, structure.has_padded_numbers, len(structure.cells), as_text)
     if columns is not None:
         columns = [column.gather(rows) for column in columns] if len(rows) < len(structure.cells) else columns
-    elif len(wrong) and (dialect.quote is None or dialect.quote.encode() not in body):
+    elif len(wrong) and ragged is None and (dialect.quote is None or dialect.quote.encode() not in body):
         row = wrong[0]
         raise RaggedRow(path, int(structure.lines[row]) + dialect.first_line, int(structure.cells[row]), dialect)
     else:
-        columns, lines = by_csv(path, body, separator, dialect)
+        columns, lines = by_csv(path, body, separator, dialect, ragged)
     # A row of white space, which a blank line may be, is no row.
     table = TextTable(path, dialect.names, dialect.has_header, tuple(columns), lines, (*guesses, *dialect.guesses))
     return _named(_without_blank_rows(_without_trailing_columns(table)))
