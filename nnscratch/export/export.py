@@ -29,8 +29,6 @@ from nnscratch.runs.loaded import LoadedRun, load_run, use_threads_of
 PROOF = "proof.json"
 """What the proof is called in an exported folder; beside a file, `<file>.proof.json`."""
 
-ENCODED = "its inputs are the run's encoded features, not the table's columns: see docs/export.md"
-
 
 @dataclass(frozen=True)
 class Exported:
@@ -40,12 +38,13 @@ class Exported:
     format: str
     proof: Proof
     takes_encoded_features: bool = False
+    note: str = ""
     failure = None
 
     def to_text(self) -> str:
         """A line for the path, one for the proof, and what has to be done before it is asked."""
         told = f"{printable(str(self.path))}\n{self.proof.to_text()}"
-        return f"{told}\n{ENCODED}" if self.takes_encoded_features else told
+        return f"{told}\n{printable(self.note)}" if self.note else told
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json."""
@@ -92,7 +91,7 @@ def export(format: Format, loaded: LoadedRun, target: Path, examples: Examples) 
             _put(written, target)
     except OSError as error:
         raise UserError(f"cannot write {target}: {cause(error)}") from None
-    return Exported(target, format.name, proof, format.takes_encoded_features(loaded))
+    return Exported(target, format.name, proof, format.takes_encoded_features(loaded), format.note(loaded))
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from nnscratch.runs.checkpoint import DIGEST_LENGTH
 from nnscratch.runs.loaded import LoadedRun
 from nnscratch.version import VERSION
 
+ENCODED = "its inputs are the run's encoded features, not the table's columns: see docs/export.md"
+
 
 @dataclass(frozen=True, eq=False)
 class Answers:
@@ -35,6 +37,10 @@ class Format(Component):
     def takes_encoded_features(self, loaded: LoadedRun) -> bool:
         """Whether it takes not what a table's columns hold, but what the run's encoding makes of them."""
         return False
+
+    def note(self, loaded: LoadedRun) -> str:
+        """What has to be known of its inputs before it is asked; "" where they are as they were in training."""
+        return ENCODED if self.takes_encoded_features(loaded) else ""
 
     def write(self, loaded: LoadedRun, path: Path) -> None:
         """Writes it to a path where nothing is."""

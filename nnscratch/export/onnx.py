@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nnscratch.datasets.tables.columns import Column, Number
 from nnscratch.errors import UserError
 from nnscratch.export.format import Answers, Format, description
-from nnscratch.export.onnx_columns import encoded, is_text, raw
+from nnscratch.export.onnx_columns import encoded, is_text, raw, refused
 from nnscratch.export.onnx_graph import Graph
 from nnscratch.export.onnx_layers import chain, nodes
 from nnscratch.nn.compute.buffers import Array
@@ -47,6 +49,11 @@ class ONNX(Format):
             raise UserError(f"exporting to onnx needs {' and '.join(missing)}", "pip install 'nnscratch[onnx]'")
         if loaded.network.parameters.values_size * 4 >= LARGEST:
             raise UserError("an ONNX file holds less than 2 GB; this network has more", "--to safetensors or numpy")
+
+    def note(self, loaded: LoadedRun) -> str:
+        columns = () if loaded.encoding is None else loaded.encoding.columns
+        units = [f"{each.name!r} in {each.unit}" for each in columns if isinstance(each, Number) and each.unit]
+        return f"its inputs are numbers without their unit: {', '.join(units)}" if units else ""
 
     def write(self, loaded: LoadedRun, path: Path) -> None:
         import onnx
@@ -86,6 +93,8 @@ def onnx_model(loaded: LoadedRun) -> Any:
     graph = Graph()
     inputs, x = _inputs(loaded, graph)
     y = _averaged(loaded, graph, _scaled(loaded, graph, x))
+    if loaded.encoding is not None and (wrong := refused(loaded.encoding, graph, [each.name for each in inputs])):
+        y = graph.add("Where", wrong, graph.numbers(float("nan")), y)
     outputs = _values(loaded, graph, y) if loaded.classes is None else _label_and_probability(loaded, graph, y)
     arrays = [numpy_helper.from_array(values, name) for name, values in graph.arrays.items()]
     model = helper.make_model(
@@ -108,15 +117,16 @@ def _inputs(loaded: LoadedRun, graph: Graph) -> tuple[list[Any], str]:
         return [pictures], graph.add("Cast", "images", to=TensorProto.FLOAT)
     encoding = loaded.encoding
     if encoding is not None:
-        names = [_input_name(column.name) for column in encoding.columns]
+        names = _input_names([column.name for column in encoding.columns])
         types = [TensorProto.STRING if is_text(column) else TensorProto.DOUBLE for column in encoding.columns]
         columns = [
-            helper.make_tensor_value_info(name, type, [BATCH, 1]) for name, type in zip(names, types, strict=True)
+            helper.make_tensor_value_info(name, type, [BATCH, 1], doc_string=_unit(column))
+            for column, name, type in zip(encoding.columns, names, types, strict=True)
         ]
         return columns, _shaped(loaded, graph, encoded(encoding, graph, names))
     if loaded.feature_names is None:
         return [helper.make_tensor_value_info("features", TensorProto.FLOAT, shape)], "features"
-    names = [_input_name(name) for name in loaded.feature_names]
+    names = _input_names(loaded.feature_names)
     columns = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [BATCH, 1]) for name in names]
     return columns, _shaped(loaded, graph, graph.add("Concat", *names, axis=1))
 
@@ -126,9 +136,20 @@ def _shaped(loaded: LoadedRun, graph: Graph, x: str) -> str:
     return x if is_flat else graph.add("Reshape", x, graph.integers(-1, *loaded.input_shape))
 
 
-def _input_name(name: str) -> str:
-    """The feature's own name, unless an output has it, or inner names begin as it does."""
-    return f"feature {name}" if name in ("", "label", "probability", "values") or name.startswith("/") else name
+def _unit(column: Column) -> str:
+    return f"in {column.unit}" if isinstance(column, Number) and column.unit else ""
+
+
+def _input_names(columns: Sequence[str]) -> list[str]:
+    """The columns' own names, unless an output has one, or inner names begin as it does; no two are alike."""
+    names: list[str] = []
+    for name in columns:
+        is_taken = name in ("", "label", "probability", "values") or name.startswith("/")
+        name = f"feature {name}" if is_taken else name
+        while is_taken and name in (*columns, *names):
+            name = f"feature {name}"
+        names.append(name)
+    return names
 
 
 def _scaled(loaded: LoadedRun, graph: Graph, x: str) -> str:
@@ -167,7 +188,7 @@ def _label_and_probability(loaded: LoadedRun, graph: Graph, y: str) -> list[Any]
     from onnx import TensorProto, helper
 
     names = graph.array("classes", np.array(loaded.classes, object))
-    graph.rename(graph.add("Gather", names, graph.add("ArgMax", y, axis=1, keepdims=0)), "label")
+    label = graph.add("Gather", names, graph.add("ArgMax", y, axis=1, keepdims=0))
     if loaded.record.includes_softmax:
         if loaded.temperature != 1:
             y = graph.add("Div", y, graph.numbers(loaded.temperature))
@@ -181,6 +202,8 @@ def _label_and_probability(loaded: LoadedRun, graph: Graph, y: str) -> list[Any]
         is_none = graph.add("Equal", graph.add("ReduceMax", p, axis, keepdims=1), zero)
         p = graph.add("Where", is_none, one, p)
         p = graph.add("Div", p, graph.add("ReduceSum", p, axis, keepdims=1))
+    is_none = graph.add("IsNaN", graph.add("ReduceSum", p, graph.integers(1), keepdims=0))
+    graph.rename(graph.add("Where", is_none, graph.array("no label", np.array([""], object)), label), "label")
     graph.rename(p, "probability")
     return [
         helper.make_tensor_value_info("label", TensorProto.STRING, [BATCH]),

@@ -9,6 +9,8 @@ import numpy as np
 
 from nnscratch.datasets.tables.columns import DAY, Boolean, Category, Column, Date, Number
 from nnscratch.datasets.tables.encoding import TableEncoding
+from nnscratch.datasets.tables.parsing import EARLIEST, LATEST
+from nnscratch.datasets.tables.text import LARGEST
 from nnscratch.export.onnx_graph import Graph
 from nnscratch.nn.compute.buffers import Array
 
@@ -29,6 +31,52 @@ def encoded(encoding: TableEncoding, graph: Graph, names: list[str]) -> str:
     for column, name in zip(encoding.columns, names, strict=True):
         blocks += _WAYS[type(column)](column, graph, name)
     return graph.add("Concat", *blocks, axis=1)
+
+
+def refused(encoding: TableEncoding, graph: Graph, names: list[str]) -> str:
+    """Which rows (N, 1) hold what the run refuses: numbers and moments that it does not have, gaps, new levels.
+
+    Empty where it refuses none.
+    """
+    schema, found = encoding.schema, []
+    for kind in _WAYS:
+        columns = [(column, name) for column, name in zip(encoding.columns, names, strict=True) if type(column) is kind]
+        if not columns:
+            continue
+        x = graph.add("Concat", *(name for _, name in columns), axis=1)
+        if kind in _REFUSED:
+            found.append(_REFUSED[kind](graph, x))
+        if schema.missing in ("error", "drop"):
+            is_text = kind is Category
+            found.append(
+                graph.add("Equal", x, graph.array("no text", _texts([""]))) if is_text else graph.add("IsNaN", x)
+            )
+        for column, name in columns if schema.unknown_levels == "error" else ():
+            if isinstance(column, Category):
+                known = graph.add("Equal", name, graph.array(f"{name}: all levels", _texts(["", *column.levels])))
+                some = graph.add("ReduceMax", _float(graph, known), graph.integers(1), keepdims=1)
+                found.append(graph.add("Less", some, graph.numbers(1.0)))
+    if not found:
+        return ""
+    wrong = graph.add("Concat", *(_float(graph, each) for each in found), axis=1)
+    return graph.add("Greater", graph.add("ReduceMax", wrong, graph.integers(1), keepdims=1), graph.numbers(0.0))
+
+
+def _too_large(graph: Graph, x: str) -> str:
+    return graph.add("Greater", graph.add("Abs", x), graph.array("largest", np.array([LARGEST])))
+
+
+def _not_0_or_1(graph: Graph, x: str) -> str:
+    """x (x - 1) is 0 for both, and a gap is neither more nor less."""
+    product = graph.add("Mul", x, graph.add("Sub", x, graph.array("float64 one", np.array([1.0]))))
+    return graph.add("Greater", graph.add("Abs", product), graph.array("float64 zero", np.array([0.0])))
+
+
+def _too_far(graph: Graph, x: str) -> str:
+    """Seconds further from the middle of the years that a date may have than their first and last."""
+    middle = graph.array("middle of dates", np.array([(EARLIEST + LATEST) / 2]))
+    reach = graph.array("reach of dates", np.array([(LATEST - EARLIEST) / 2]))
+    return graph.add("GreaterOrEqual", graph.add("Abs", graph.add("Sub", x, middle)), reach)
 
 
 def _number(column: Number | Boolean, graph: Graph, x: str) -> list[str]:
@@ -121,6 +169,8 @@ _WAYS: dict[type[Column], Callable[..., list[str]]] = {
     Category: _category,
     Date: _date,
 }
+
+_REFUSED: dict[type[Column], Callable[[Graph, str], str]] = {Number: _too_large, Boolean: _not_0_or_1, Date: _too_far}
 
 
 def raw(encoding: TableEncoding, features: Array) -> list[Array]:

@@ -174,7 +174,8 @@ def _random_rows(encoding: TableEncoding, features: Array, rng: np.random.Genera
     for index, column in enumerate(encoding.columns):
         match column:
             case Category():
-                values[:, index] = rng.integers(-1, len(column.levels), len(values))
+                first = 0 if encoding.schema.unknown_levels == "error" else -1
+                values[:, index] = rng.integers(first, len(column.levels), len(values))
             case Boolean():
                 values[:, index] = rng.integers(0, 2, len(values))
             case Date():

@@ -20,15 +20,15 @@ from PIL import Image
 
 import nnscratch
 from nnscratch.cli import main
-from nnscratch.datasets.tables.columns import KINDS, Boolean, Category, Date, Number, Part
-from nnscratch.datasets.tables.encoding import Schema, TableEncoding
+from nnscratch.datasets.tables.columns import KINDS, Boolean, Category, Date, Missing, Number, Part
+from nnscratch.datasets.tables.encoding import Schema, TableEncoding, UnknownLevels
 from nnscratch.datasets.tables.parsing import EARLIEST, LATEST
 from nnscratch.errors import DataError, UserError
 from nnscratch.export.export import export
 from nnscratch.export.format import Answers
 from nnscratch.export.numpy import NumPy
 from nnscratch.export.numpy_layers import Module, lines
-from nnscratch.export.onnx import ONNX, OPSET
+from nnscratch.export.onnx import ONNX, OPSET, _input_names
 from nnscratch.export.onnx_columns import _WAYS
 from nnscratch.export.onnx_graph import Graph
 from nnscratch.export.onnx_layers import nodes
@@ -297,6 +297,40 @@ def test_numbers_and_categories_of_a_table_are_encoded_in_the_onnx_file(make: Ma
     assert export(SafeTensors(), loaded, tmp_path / "file", Examples(stored, "rows")).takes_encoded_features
 
 
+@pytest.mark.parametrize("missing", ["auto", "drop"])
+def test_what_the_run_refuses_has_no_label_and_no_probability_in_onnx(
+    missing: Missing, make: Make, tmp_path: Path
+) -> None:
+    libraries("onnx", "onnxruntime")
+    from nnscratch.export.onnx import start
+
+    town_of = Category("town", 0.0, levels=("Bonn", "Ulm", "Aalen"), own=2)
+    columns = (Number("price", 2.0, unit="M"), Boolean("paid", 1.0), town_of)
+    unknown: UnknownLevels = "other" if missing == "auto" else "error"
+    encoding = TableEncoding(Schema(columns, missing, unknown, tuple(column.name for column in columns)))
+    loaded = make(
+        [{"dense": 4}, "relu", "dense"], (5,), images=False, feature_names=encoding.features, encoding=encoding
+    )
+    made = export(ONNX(), loaded, tmp_path / "model.onnx", random_examples(loaded))
+    assert made.to_text().splitlines()[-1] == "its inputs are numbers without their unit: 'price' in M"
+    session = start(tmp_path / "model.onnx")
+    rows: list[tuple[float, float, str, bool]] = [
+        (2.5, 1, "Bonn", True), (1e39, 1, "Bonn", False), (float("inf"), 0, "Ulm", False), (2.5, 2, "Ulm", False),
+        (2.5, 0.5, "Ulm", False), (2.5, -float("inf"), "Ulm", False), (-3e8, 0, "Aalen", True),
+        (float("nan"), 1, "Bonn", missing == "auto"), (2.5, float("nan"), "Bonn", missing == "auto"),
+        (2.5, 1, "", missing == "auto"), (2.5, 1, "Rome", missing == "auto"),
+    ]  # fmt: skip
+    price, paid, town, is_answered = (np.array(each, object).reshape(-1, 1) for each in zip(*rows, strict=True))
+    label, p = session.run(None, {"price": price.astype(float), "paid": paid.astype(float), "town": town})
+    assert ((label != "").tolist(), (~np.isnan(p).any(axis=1)).tolist()) == (is_answered[:, 0].tolist(),) * 2
+
+
+def test_columns_that_are_called_as_an_output_have_names_of_their_own() -> None:
+    assert _input_names(["label", "feature label", "a", "/b", ""]) == [
+        "feature feature label", "feature label", "a", "feature /b", "feature ",
+    ]  # fmt: skip
+
+
 def test_every_kind_of_column_has_a_way_into_onnx() -> None:
     assert set(_WAYS) == set(KINDS.values())
 
@@ -332,10 +366,11 @@ def test_a_calendar_is_encoded_in_the_onnx_file_and_in_model_py(
     ONNX().write(loaded, tmp_path / "model.onnx")
     session = start(tmp_path / "model.onnx")
     assert [(each.name, each.type) for each in session.get_inputs()] == [("when", "tensor(double)")]
-    np.testing.assert_allclose(session.run(["probability"], {"when": values})[0], expected, atol=1e-5)
+    known = ~((values[:, 0] < EARLIEST) | (values[:, 0] > LATEST))
+    p = session.run(["probability"], {"when": values})[0]
+    np.testing.assert_allclose(p, np.where(known[:, np.newaxis], expected, np.nan), atol=1e-5)
     NumPy().write(loaded, tmp_path / "numpy")
     model = SimpleNamespace(**runpy.run_path(str(tmp_path / "numpy" / "model.py")))
-    known = ~((values[:, 0] < EARLIEST) | (values[:, 0] > LATEST))
     rows = [
         {"when": None if np.isnan(each) else str(np.datetime64(int(each), "s")).replace("T", " ")}
         for each in values[known, 0]
