@@ -211,6 +211,9 @@ def read_table(path: str, names: list[str]) -> dict[str, Any]:
         found.popitem()
     if not found:
         raise ValueError("no rows in it")
+    ragged = [place for place, cells in found.items() if len(cells) != len(names)]
+    if 2 * len(ragged) > len(found):
+        raise ValueError(f"{ragged[0]} has {len(found[ragged[0]])} cells, not {len(names)}")
     return {
         place: dict(zip(names, cells, strict=True))
         if len(cells) == len(names)

@@ -16,6 +16,8 @@ from nnscratch.export.numpy_layers import Module
 from nnscratch.export.onnx_columns import raw
 from nnscratch.nn.compute.buffers import Array
 
+CLOSE = 0.02
+"""Seconds that float32 may make of none."""
 FORMULAS = (
     column_formulas.encode,
     column_formulas.text_of,
@@ -73,19 +75,22 @@ def reading(encoding: TableEncoding, module: Module) -> list[str]:
 
 def rows_of(encoding: TableEncoding, stored: Array) -> list[dict[str, Any]]:
     """Rows that have these features (N, D), to compare what is exported with the run: as a table has them."""
+    takes_gaps = encoding.schema.missing not in ("error", "drop")
     pairs = zip(encoding.columns, raw(encoding, stored), strict=True)
-    cells = [[_cell(column, value) for value in values.ravel().tolist()] for column, values in pairs]
+    cells = [[_cell(column, value, takes_gaps) for value in values.ravel().tolist()] for column, values in pairs]
     names = [column.name for column in encoding.columns]
     return [dict(zip(names, row, strict=True)) for row in zip(*cells, strict=True)]
 
 
-def _cell(column: Column, value: Any) -> Any:
+def _cell(column: Column, value: Any, takes_gaps: bool) -> Any:
     """What stands in a table for a raw value: text, except for numbers that need no unit."""
     if value != value:
         return None
     match column:
         case Date():
-            return column.written(value)
+            # Between two months or minutes, as a median may be, lies what a column of these alone cannot have.
+            is_filled = takes_gaps and not column.flag and abs(value - column.fill) < CLOSE
+            return None if is_filled else column.written(value)
         case Number() if column.unit in MAGNITUDES:
             return f"{value!r}{column.unit}".replace(".", column.decimal, 1)
     return value

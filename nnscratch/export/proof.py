@@ -179,10 +179,20 @@ def _random_rows(encoding: TableEncoding, features: Array, rng: np.random.Genera
             case Boolean():
                 values[:, index] = rng.integers(0, 2, len(values))
             case Date():
-                values[:, index] = column.origin + DAY * rng.integers(0, 2000, len(values))
+                values[:, index] = _random_moments(column, rng, len(values))
             case _:
                 values[:, index] = features[:, start] + getattr(column, "centre", 0.0)
         if column.flag:
             values[rng.random(len(values)) < 0.2, index] = np.nan
         start += len(column.features)
     return encoding.encode(values)
+
+
+def _random_moments(column: Date, rng: np.random.Generator, number: int) -> Array:
+    """Moments (number,) that a column can have: days with a time, months or times of the day."""
+    seconds = column.origin + DAY * rng.integers(0, 2000, number)
+    if "%d" in column.format:
+        return seconds
+    if "%Y" in column.format or "%y" in column.format:
+        return seconds.astype("datetime64[s]").astype("datetime64[M]").astype("datetime64[s]").astype(np.float64)
+    return np.asarray(60.0 * rng.integers(0, 1440, number))

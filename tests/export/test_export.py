@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image
 
@@ -27,6 +28,7 @@ from nnscratch.errors import DataError, UserError
 from nnscratch.export.export import export
 from nnscratch.export.format import Answers
 from nnscratch.export.numpy import NumPy
+from nnscratch.export.numpy_columns import rows_of
 from nnscratch.export.numpy_layers import Module, lines
 from nnscratch.export.onnx import ONNX, OPSET, _input_names
 from nnscratch.export.onnx_columns import _WAYS
@@ -488,6 +490,26 @@ def test_dates_levels_and_numbers_mean_the_same_to_predict_and_to_model_py(tmp_p
             exported.predict([one | {name: cell}])
 
 
+@pytest.mark.parametrize(
+    ("format", "fill"),
+    [("%H:%M", 46395.5), ("%b %Y", 1629115200.0), ("%d.%m.%Y", 1629000000.0), ("%Y-%m-%d", 1e9 + 0.25)],
+)
+def test_moments_of_every_notation_go_into_model_py_as_text(
+    format: str, fill: float, make: Make, tmp_path: Path
+) -> None:
+    """Also what fills a gap, which may lie between two that its notation has."""
+    origin = 0.0 if format == "%H:%M" else 1609459200.0
+    column = Date("t", fill, format=format, origin=origin, parts=("year", "day"))
+    encoding = TableEncoding(Schema((column,), names=("t",)))
+    loaded = make(["dense"], (5,), images=False, feature_names=encoding.features, encoding=encoding)
+    rows = random_examples(loaded).stored
+    filled = np.vstack([rows, encoding.encode(np.array([[fill]]))])
+    made = export(NumPy(), loaded, tmp_path / "out", Examples(filled, "rows"))
+    assert made.proof.difference < 1e-6
+    cells = [row["t"] for row in rows_of(encoding, rows)]
+    assert not encoding.columns[0].read(pl.Series(cells))[1].any()
+
+
 def test_rows_of_other_cells_totals_and_two_columns_of_one_name_are_to_model_py_what_they_are_to_predict(
     tmp_path: Path,
 ) -> None:
@@ -580,7 +602,7 @@ def test_a_row_that_a_model_py_cannot_read_is_one_line_and_costs_no_other(tmp_pa
     assert (status, len(lines)) == (1, 2)
     assert [error.partition(": ")[2] for error in errors] == [
         "no column 'größe', 'stadt', 'netto'",
-        "2 cells, not 3",
+        "ragged.csv:2 has 2 cells, not 3",
         "no rows in it",
         "no UTF-8, and not of Latin letters: save it as UTF-8",
         "[Errno 2] No such file or directory: 'none.csv'",
