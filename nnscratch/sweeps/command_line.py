@@ -10,8 +10,9 @@ from pathlib import Path
 from nnscratch.config.assembly import prepare
 from nnscratch.config.names import EXPECTED, is_folder_name
 from nnscratch.config.numbers import Number
+from nnscratch.config.override import override
 from nnscratch.distributed.launch import mpirun_command
-from nnscratch.errors import Interrupted, UsageError, UserError, without_password
+from nnscratch.errors import ConfigError, Interrupted, UsageError, UserError, without_password
 from nnscratch.experiment.mirrors.wandb import require_mirrorable
 from nnscratch.host import machine
 from nnscratch.host.display import Display
@@ -24,7 +25,7 @@ from nnscratch.sweeps.assignment import Assignment
 from nnscratch.sweeps.board import Board
 from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.estimate import SweepEstimate, estimate
-from nnscratch.sweeps.fitting import data_digest, require_accuracy
+from nnscratch.sweeps.fitting import data_digest, overruled_by_the_command, require_accuracy
 from nnscratch.sweeps.outcome import SweepSummary, conclude, draw
 from nnscratch.sweeps.study import FINISHED, Study
 from nnscratch.sweeps.sweep_file import copy_of, load_sweep
@@ -111,11 +112,14 @@ def sweep(
         seed = definition.command.load().seed if how.seed is None else how.seed
         return estimate(definition, seed, how.workers, workplace, display)
     if how.engine == "wandb":
+        if problems := overruled_by_the_command(definition):
+            raise ConfigError(problems)
+        _require_mirrorable(definition, "online")
         return sweep_on_wandb(definition, how.name, how.count, workplace, display)
     folder = workplace.runs_dir / "sweeps" / definition.name
     try:
         base = definition.command.load()
-        require_mirrorable(base, how.wandb or base.wandb.mode)
+        _require_mirrorable(definition, how.wandb or base.wandb.mode)
         prepared = prepare(base, workplace, display)  # data that is missing is missed once, and fetched once
         require_accuracy(definition, prepared.dataset)
         assignment = Assignment(
@@ -143,6 +147,13 @@ def sweep(
     except KeyboardInterrupt:
         raise _interrupted("interrupted before a trial was begun", definition, how, workplace, folder) from None
     return _run(study, assignment, how, workplace, display)
+
+
+def _require_mirrorable(definition: SweepDefinition, mode: str) -> None:
+    """Raises ConfigError, before anything is trained, for what W&B would refuse of every trial."""
+    own = definition.project if definition.command.load().wandb.project is None else None
+    changes = () if own is None else (override("wandb.project", own),)
+    require_mirrorable(definition.command.load(changes), mode)
 
 
 def _announce(study: Study, folder: Path, display: Display) -> None:

@@ -15,7 +15,7 @@ from nnscratch.config.problems import in_order
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import ConfigError, Problem, UsageError
 from nnscratch.sweeps.definition import SweepDefinition, rated_by_another
-from nnscratch.sweeps.distributions import Choice, Integers, Interval, Quantiles
+from nnscratch.sweeps.distributions import Choice, Integers, Interval, Mixture, Quantiles
 from nnscratch.sweeps.search_space import Parameter
 from nnscratch.training.metrics.known import LOGGED, metric_of
 
@@ -66,7 +66,8 @@ def fit(definition: SweepDefinition) -> SweepDefinition:
     if problems:
         raise ConfigError(in_order(problems))
     definition = replace(definition, parameters=tuple(parameters))
-    definition = replace(definition, warnings=(*warnings, *_without_a_stop(definition)))
+    overruled = [f"{each.path}: {each.message}" for each in overruled_by_the_command(definition)]
+    definition = replace(definition, warnings=(*warnings, *overruled, *_without_a_stop(definition)))
     return _with_monitor(replace(definition, notes=tuple(dict.fromkeys(_notes(definition)))))
 
 
@@ -77,10 +78,18 @@ def _overruled(definition: SweepDefinition) -> Iterator[Problem]:
             yield parameter.place.problem(
                 parameter.label, "every trial has a name of its own: trial-0000, trial-0001, ..."
             )
-        for text in definition.command.last:
-            if _is_undone(parameter.path, text):
-                message = f"{text} after ${{args...}} in `command` overrules it on W&B: leave one of them out"
-                yield parameter.place.problem(parameter.label, message)
+
+
+def overruled_by_the_command(definition: SweepDefinition) -> list[Problem]:
+    """Problems of parameters whose values W&B's agents would give in vain, as the command has another behind them."""
+    return [
+        parameter.place.problem(
+            parameter.label, f"{text} after ${{args...}} in `command` overrules it on W&B: write it before ${{args...}}"
+        )
+        for parameter in definition.parameters
+        for text in definition.command.last
+        if _is_undone(parameter.path, text)
+    ]
 
 
 def _without_a_stop(definition: SweepDefinition) -> Iterator[str]:
@@ -88,6 +97,8 @@ def _without_a_stop(definition: SweepDefinition) -> Iterator[str]:
     band, setting = definition.early_terminate, ("training", "training.epochs", "training.minutes")
     tried = [definition.command.load()]
     for parameter in definition.parameters:
+        if parameter.path in setting and isinstance(parameter.distribution, Quantiles | Mixture):
+            return  # of which no number is the largest
         if parameter.path in setting:
             found = (_tried(definition, parameter, each, {}) for each in parameter.distribution.examples())
             tried += [each for each in found if isinstance(each, Config)]
@@ -124,6 +135,8 @@ def _with_monitor(definition: SweepDefinition) -> SweepDefinition:
             tried = [_tried(definition, parameter, each, {}) for each in parameter.distribution.examples()]
             monitors = {each.training.monitor for each in tried if isinstance(each, Config)}
     own = metric.name if metric.name.startswith("val_") else None
+    if own is None and definition.command.load().data.validation == 0:
+        return definition
     if monitors <= {None, metric.name} and own is not None:
         return replace(definition, monitor=own)
     return replace(definition, monitor=own, notes=(*definition.notes, rated_by_another(metric.name)))
@@ -141,6 +154,10 @@ def _zero(definition: SweepDefinition, field: str, better: str, effect: str) -> 
     metric, (section, _, name) = definition.metric, field.partition(".")
     setting = [each for each in definition.parameters if each.path in (section, field)]
     base = definition.command.load()
+    if section == "training" and (
+        base.training.minutes is not None or any(each.path == "training.minutes" for each in definition.parameters)
+    ):
+        return  # which epochs there are, is then a matter of time
     if not setting and getattr(getattr(base, section), name) == 0:
         written = base.problem(field, "")
         where = f" in {written.source}:{written.line}" if written.line is not None else ""
@@ -231,6 +248,7 @@ def _refused(definition: SweepDefinition, parameter: Parameter) -> Iterator[Prob
     A field that only some component has (`optimizer.momentum`) is fine when the sweep also chooses that component.
     """
     contexts = _contexts(definition, parameter)
+    hopeless: set[str] = set()
     seen: list[tuple[int, Config, Value]] = []
     for index, value in enumerate(parameter.distribution.examples()):
         is_listed = index < len(parameter.places)
@@ -239,8 +257,10 @@ def _refused(definition: SweepDefinition, parameter: Parameter) -> Iterator[Prob
         results = [(number, _tried(definition, parameter, value, each)) for number, each in enumerate(contexts)]
         accepted = [(number, result, value) for number, result in results if isinstance(result, Config)]
         errors = [result for _, result in results if isinstance(result, ConfigError)]
-        if errors and not accepted and not _is_taken_beside_others(definition, parameter, value):
-            message = errors[-1].problems[0].message if errors[-1].problems else errors[-1].message
+        message = errors[-1].problems[0].message if errors and errors[-1].problems else ""
+        is_refused = bool(errors) and not accepted
+        if is_refused and (message in hopeless or not _is_taken_beside_others(definition, parameter, value)):
+            hopeless.add(message)
             whole = _whole(definition, parameter, value)
             yield place.problem(label, f"{override(parameter.path, value)}: {message}{whole}")
         same = [before for at, config, before in seen if any(config == new for here, new, _ in accepted if here == at)]

@@ -143,9 +143,11 @@ class Study:
         """Keeps something to know of the sweep, once; whether it is new."""
         with self._mutex():
             known = self._storage.get_study_user_attrs(self._id).get(REMARKS, [])
-            if text not in known:
+            # What follows the colon may name the trial.
+            is_new = text.partition(":")[0] not in [each.partition(":")[0] for each in known]
+            if is_new:
                 self._storage.set_study_user_attr(self._id, REMARKS, [*known, text])
-            return text not in known
+            return is_new
 
     def remarks(self, trials: Sequence[Trial]) -> list[str]:
         """What there is to know of how the sweep went."""

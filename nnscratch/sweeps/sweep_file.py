@@ -13,7 +13,6 @@ from nnscratch.config.numbers import Number
 from nnscratch.config.problems import in_order, shown
 from nnscratch.config.yaml_core import dump_yaml
 from nnscratch.errors import ConfigError, Problem, UsageError, did_you_mean
-from nnscratch.experiment.mirrors.wandb import project_problem
 from nnscratch.report.values import Goal
 from nnscratch.sweeps.base_command import parse_command
 from nnscratch.sweeps.definition import Metric, SweepDefinition
@@ -57,15 +56,14 @@ def load_sweep(
 
 
 def written_out(definition: SweepDefinition, more: Sequence[str] = (), name: str | None = None) -> Value:
-    """The file as it is, with a name of its own and more words of the command, before the parameters of a trial."""
+    """The file as it is, with a name of its own and more words at the end of the command, where they count most."""
     sweep = read_yaml(definition.path).value
     if not isinstance(sweep, dict):
         return sweep
     if name is not None and name != sweep.get("name"):
         sweep = {"name": name, **{key: value for key, value in sweep.items() if key != "name"}}
     if more and isinstance(words := sweep["command"], list):
-        at = next((index for index, word in enumerate(words) if str(word).startswith("${args")), len(words))
-        sweep["command"] = [*words[:at], *more, *words[at:]]
+        sweep["command"] = [*words, *more]
     return sweep
 
 
@@ -109,8 +107,6 @@ class _Reader:
         if not is_folder_name(name):
             self._wrong(root.nearest(("name",))[0].place.problem("name", EXPECTED))
         self._text(root, "description")
-        if (wrong := project_problem(self._text(root, "project") or "")) is not None:
-            self._wrong(root.nearest(("project",))[0].place.problem("project", wrong))
         self._fits(method, parameters, run_cap)
         if self.problems or command is None or method is None or metric is None:
             raise ConfigError(in_order(self.problems))

@@ -182,14 +182,14 @@ def test_a_distribution_inside_values_is_not_sent_to_wandb(
     assert not fake_wandb.exists()
 
 
-def test_overrides_reach_wandbs_agents_before_the_parameters(
+def test_overrides_reach_wandbs_agents_behind_the_parameters(
     fake_wandb: Path, write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_KEY", "x")
     file = write_sweep(tmp_path)
     main(["sweep", str(file), "training.epochs=2", "--engine", "wandb", "--json"])
     command = json.loads(fake_wandb.read_text())["config"]["command"]
-    assert command[-2:] == ["training.epochs=2", "${args_no_hyphens}"]
+    assert command[-2:] == ["${args_no_hyphens}", "training.epochs=2"]
 
 
 def test_wandbs_engine_passes_on_what_has_a_meaning_there_and_refuses_the_rest(
@@ -205,7 +205,7 @@ def test_wandbs_engine_passes_on_what_has_a_meaning_there_and_refuses_the_rest(
     main([*words, "--name", "mine", *own, "--data-dir", str(tmp_path)])
     sent = json.loads(fake_wandb.read_text())["config"]
     assert sent["name"] == "mine"
-    assert sent["command"][-6:] == [*own, "${args_no_hyphens}"]
+    assert sent["command"][-6:] == ["${args_no_hyphens}", *own]
     assert json.loads(Path(f"{fake_wandb}.data").read_text()) == str(tmp_path)
     given = {"--seed": "7", "--workers": "2", "--storage": "x", "--lease": "5", "--wandb": "offline"}
     for option in ([*pair] for pair in (*given.items(), ("--extend",), ("--plots",))):

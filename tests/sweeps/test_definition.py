@@ -12,9 +12,14 @@ from typing import Any
 import pytest
 
 from nnscratch.config.document import parse_yaml
+from nnscratch.config.node import Value
 from nnscratch.errors import ConfigError
 from nnscratch.report.formats import setting
+from nnscratch.sweeps import fitting
+from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.distributions import Choice, Constant, Distribution, Integers, Interval, Mixture, Quantiles
+from nnscratch.sweeps.fitting import overruled_by_the_command
+from nnscratch.sweeps.search_space import Parameter
 from nnscratch.sweeps.sweep_file import load_sweep
 
 WriteSweep = Callable[..., Path]
@@ -267,7 +272,6 @@ def test_text_in_the_command_may_look_like_a_number(
         ({"command": ["nnscratch", "train", "${args}"]}, "names no config after `train`"),
         ({"command": ["nnscratch", "train", "nowhere.yaml", "${args}"]}, "no such file"),
         ({"name": "../up"}, "usable as a folder name"),
-        ({"project": "team/mine"}, "project: a project's name has no /, got team/mine; for ENTITY/PROJECT write"),
         ({"parameters": {"name": {"values": ["a", "b"]}}}, "parameters.name: every trial has a name of its own"),
         ({"parameters": {"l2": {"vales": [1, 2]}}}, "l2.vales: unknown field; did you mean values?; write value,"),
         (
@@ -310,7 +314,7 @@ def test_a_value_that_needs_another_of_the_sweep_is_taken_and_one_that_none_help
     load_sweep(write_sweep(tmp_path, parameters={path: {"value": value} for path, value in data.items()}))
 
 
-def test_a_fixed_value_after_the_parameters_in_the_command_may_not_overrule_one(
+def test_a_fixed_value_after_the_parameters_in_the_command_overrules_one_on_wandb(
     write_sweep: WriteSweep, tmp_path: Path
 ) -> None:
     def sweep_with(*last: str) -> Path:
@@ -320,9 +324,9 @@ def test_a_fixed_value_after_the_parameters_in_the_command_may_not_overrule_one(
 
     load_sweep(sweep_with("l2=0.5"))
     for last, text in ((["--epochs", "5"], "training.epochs=5"), (["--training.epochs=5"], "training.epochs=5")):
-        with pytest.raises(ConfigError, match="overrules it on W&B") as caught:
-            load_sweep(sweep_with(*last))
-        (problem,) = caught.value.problems
+        definition = load_sweep(sweep_with(*last))
+        (problem,) = overruled_by_the_command(definition)
+        assert definition.warnings == (f"{problem.path}: {problem.message}",)
         assert problem.path == "parameters.training.epochs"
         assert problem.message.startswith(f"{text} after ${{args...}} in `command`")
 
@@ -483,3 +487,26 @@ def test_the_sweeps_in_configs_can_be_used(root: Path, monkeypatch: pytest.Monke
         "sweep_l2": 18,
         "sweep_architecture": 18,
     }
+
+
+def test_a_sweep_over_minutes_asks_for_no_epochs(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    config = {"training": {"epochs": 0}}
+    load_sweep(write_sweep(tmp_path, config, parameters={"training.minutes": {"values": [0.1, 0.2]}}))
+
+
+def test_a_mistyped_parameter_is_refused_without_trying_it_beside_all_others(
+    write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = {"values": [value / 100 for value in range(1, 21)]}
+    file = write_sweep(tmp_path, parameters={"optimizer.momentun": many, "optimizer.beta1": many, "l2": many})
+    tried: list[Value] = []
+    plain = fitting._tried
+
+    def counted(definition: SweepDefinition, parameter: Parameter, value: Value, beside: dict[str, Value]) -> object:
+        tried.append(value)
+        return plain(definition, parameter, value, beside)
+
+    monkeypatch.setattr(fitting, "_tried", counted)
+    with pytest.raises(ConfigError, match="unknown field"):
+        load_sweep(file)
+    assert len(tried) < 300
