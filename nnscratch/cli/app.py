@@ -12,7 +12,7 @@ import typer
 from typer.main import get_command
 
 from nnscratch.cli import config, data, results, runs, sweep, take_away, teaching, train
-from nnscratch.cli.errors import as_user_error, at_home, refuse_slips
+from nnscratch.cli.errors import as_meant, as_user_error, refuse_slips
 from nnscratch.cli.help import LOOK, SET_UP, Group, narrow_width
 from nnscratch.cli.peers import Peers, peers_of
 from nnscratch.errors import Interrupted, UsageError
@@ -69,11 +69,11 @@ def main(arguments: list[str] | None = None) -> None:
             stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
     peers = None
     try:
-        words = at_home(sys.argv[1:] if arguments is None else arguments)
+        words = as_meant(sys.argv[1:] if arguments is None else arguments)
         peers = peers_of(words)
         refuse_slips(words)
         with heard_as_ctrl_c() if peers is None else nullcontext():
-            code = _command()(args=arguments, prog_name=app.info.name, standalone_mode=False, obj=peers)
+            code = _command()(args=words, prog_name=app.info.name, standalone_mode=False, obj=peers)
         if code == Interrupted.exit_code:  # what Typer makes of Ctrl-C, without a word
             raise KeyboardInterrupt
         if peers is not None:

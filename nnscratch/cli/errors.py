@@ -34,10 +34,11 @@ def as_user_error(error: BaseException) -> UserError:
     return UserError(without_password(said), _where_traceback_is(error))
 
 
-def at_home(words: Sequence[str]) -> list[str]:
-    """The words with `~/` behind a `=` led home, where the shell leaves it as it is; `~` alone is null."""
+def as_meant(words: Sequence[str]) -> list[str]:
+    """The words with `~/` behind a `=` led home, where the shell leaves it as it is, and `+a.b=value` without its +."""
     home = str(Path.home()).replace("\\", "/")
-    return [re.sub(r"\A([\w.\[\]-]+=)~(?=/)", lambda found: found[1] + home, word) for word in words]
+    plain = [re.sub(r"\A\+{1,2}(?=[\w.]+=)", "", word) for word in words]
+    return [re.sub(r"\A([\w.\[\]-]+=)~(?=/)", lambda found: found[1] + home, word) for word in plain]
 
 
 def refuse_slips(words: Sequence[str]) -> None:
@@ -47,7 +48,7 @@ def refuse_slips(words: Sequence[str]) -> None:
     An input of `predict` has an answer of its own, whatever it is.
     """
     for before, word in zip(["", *words], words, strict=False):
-        if not word.strip() and words[0] == "predict":
+        if not word.strip() and (words[0] == "predict" or "." in before):  # of a field of the config it is null
             continue
         if not word.strip() or re.fullmatch(r"--[a-z-]+=\s*", word):
             before = word.rstrip("= ") or before
@@ -58,7 +59,7 @@ def refuse_slips(words: Sequence[str]) -> None:
         if before.startswith("--") and "=" not in before:
             continue  # it may be what that option takes
         name = word.partition("=")[0]
-        if re.fullmatch(r"-[A-Za-z][\w.-]+", name) and not set(name) <= {"-", "q", "v"} and name[:2] != "-o":
+        if re.fullmatch(r"-[a-z][a-z_.-]+", name) and not set(name) <= {"-", "q", "v"} and name[:2] != "-o":
             raise UsageError(f"no such option: {name}; did you mean -{word}?")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,7 +21,6 @@ from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.communicator import ALONE, Communicator
 from nnscratch.nn.compute.workers import Workers
-from nnscratch.nn.layers.activations import Activation
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.training.augmentation.changes import Mixup
@@ -32,9 +30,6 @@ from nnscratch.training.metrics.metric import Metric
 from nnscratch.training.recipe import Recipe, prepare_loss
 from nnscratch.training.scaling import Affine, fit_targets
 from nnscratch.training.trainer import Trainer
-
-OUT_OF_REACH = 0.1
-"""The share of targets beyond a last layer's outputs from which a training is refused."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,39 +216,6 @@ def _unweighable(config: Config, splits: Splits) -> Iterator[Problem]:
         yield config.problem("data.augment", "mixup mixes examples, which cannot be done with weights")
 
 
-def _too_large(config: Config, dataset: Dataset) -> Iterator[Problem]:
-    """Problems of augmentations that leave nothing of images of this size."""
-    for index, each in enumerate(config.data.augment if len(dataset.input_shape) == 3 else ()):
-        height, width, _ = dataset.input_shape
-        for field, largest in each.build().limits(height, width).items():
-            if (value := each.fields[field]) > largest:  # type: ignore[operator]  # a whole number
-                message = f"at most {largest} for images of {height} x {width}, got {value}"
-                yield config.problem(f"data.augment.{index}.{field}", message)
-
-
-def _unreachable(config: Config, dataset: Dataset, splits: Splits) -> Iterator[Problem]:
-    """A problem when many targets of a regression lie where the last layer has no outputs."""
-    layers = config.build_layers()
-    if dataset.task != "regression" or not layers or not isinstance(layers[-1], Activation):
-        return
-    targets = splits.train.targets[splits.train.rows].astype(np.float64)
-    low, high = layers[-1].bounds
-    scaling = config.data.target_scaling
-    shares = {
-        each: float(np.mean((t < low) | (t > high)))
-        for each in ("standardize", "none")
-        for t in [fit_targets(splits.train, each).apply(targets, np.empty_like(targets))]
-    }
-    if shares[scaling] > OUT_OF_REACH:
-        place = "model.output" if config.model.layers is None else f"model.layers.{len(layers) - 1}"
-        span = f"at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
-        what = "targets, made to have mean 0 and deviation 1," if scaling == "standardize" else "training targets"
-        fits = scaling == "standardize" and shares["none"] <= OUT_OF_REACH
-        instead = " or write `data: {target_scaling: none}`" if fits else ""
-        message = f"its outputs are {span}, but {shares[scaling]:.0%} of the {what} are not; leave it out{instead}"
-        yield config.problem(place, f"{layers[-1].name}: {message}")
-
-
 def _misfits(config: Config, dataset: Dataset, splits: Splits) -> list[Problem]:
     problems = []
     loss = config.loss.component
@@ -273,8 +235,6 @@ def _misfits(config: Config, dataset: Dataset, splits: Splits) -> list[Problem]:
         problems.append(config.problem("training.batch_size", message))
     problems += _unmeasurable(config, dataset, splits)
     problems += _unweighable(config, splits)
-    problems += _unreachable(config, dataset, splits)
-    problems += _too_large(config, dataset)
     if config.evaluation.test_time_augmentation != "none" and len(dataset.input_shape) != 3:
         message = f"needs images, but {dataset.name} has inputs {dataset.input_shape}"
         problems.append(config.problem("evaluation.test_time_augmentation", message))

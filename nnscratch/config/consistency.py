@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from nnscratch.component import catalogue
 from nnscratch.config.node import KeyPath, Node
-from nnscratch.config.override_value import SOURCE
 from nnscratch.config.problems import is_misspelt
 from nnscratch.errors import Problem
 from nnscratch.nn.losses import Loss
@@ -22,10 +21,6 @@ def inconsistencies(root: Node) -> Iterator[Problem]:
     yield from _validation(root)
     yield from _loss(root)
     yield from _fold(root)
-    minutes, epochs = _given(root, "training", "minutes"), _given(root, "training", "epochs")
-    # A canonical config has both: its epochs, or those of the default, are what the minutes take the place of.
-    if minutes is not None and epochs is not None and minutes.place.source == epochs.place.source == SOURCE:
-        yield _at_key(minutes, ("training", "minutes"), "counts in place of training.epochs; keep one of them")
     every = _given(root, "training", "checkpoint_every")
     if every is not None and not any(_given(every, unit) for unit in ("epochs", "steps", "minutes")):
         path = ("training", "checkpoint_every")
@@ -37,9 +32,12 @@ def _model(root: Node) -> Iterator[Problem]:
     if model is None or not isinstance(model.content, dict):
         return
     hidden, layers = _given(model, "hidden_layers"), _given(model, "layers")
-    others = [key for key in model.content if key not in ("hidden_layers", "layers")]
+    both = {"hidden_layers", "layers"}
+    # A canonical config has both; where one of them is there and empty, its lines are commented out.
+    is_canonical = both <= model.content.keys()
+    others = [key for key in model.content if key not in both]
     is_written = any(is_misspelt(name, others) for name in ("hidden_layers", "layers"))
-    if hidden is None and layers is None and not is_written:
+    if hidden is None and layers is None and not is_written and not is_canonical:
         message = "needs hidden_layers (a list of widths, [] for a linear model) or layers (a list of layers)"
         yield (model.key or model.place).problem(("model",), message)
     if layers is None:

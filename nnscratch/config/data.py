@@ -88,9 +88,6 @@ def _loaded(
     config: Config, data_dir: Path, path: Path | None, tell: Tell, download: bool, progress: DownloadProgress | None
 ) -> Dataset:
     source, in_memory = config.data.dataset.build(), config.data.in_memory
-    if path is not None and not source.reads_path:
-        message = f"dataset {source.name} is made on the spot and reads no file"
-        raise ConfigError([config.problem("data.path", message)], "`dataset: csv`, `npz` or `image_folder` reads one")
     if isinstance(source, LargeSource):
         return source.load(data_dir, path, tell, download, progress, in_memory)
     if in_memory is False:

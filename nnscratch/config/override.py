@@ -46,7 +46,7 @@ def override(path: str, value: object) -> str:
 
 def parse_override(text: str) -> Override:
     """The override that `a.b=value` or `--a.b=value` asks for. Raises ConfigError."""
-    dotted, equals, value = text.lstrip("+").removeprefix("--").partition("=")
+    dotted, equals, value = text.removeprefix("--").partition("=")
     keys = re.sub(r"\[(\d+)\]", r".\1", dotted.strip()).split(".")
     if not equals or not all(keys):
         problem = Place(SOURCE, None, 1, text[:160]).problem("", "an override has the form field=value or a.b=value")

@@ -112,7 +112,7 @@ class _Setter:
         if training is None or not isinstance(training.content, dict) or ("training", "epochs") not in self.all_paths:
             return
         minutes = training.child("minutes")
-        if minutes is not None and minutes.place.source != SOURCE:
+        if minutes is not None and minutes.place.source != SOURCE:  # else they count, and say how many epochs that is
             del training.content["minutes"]
             if minutes.content is not None:
                 note = f"training.minutes {setting(minutes.plain())} does not count: training.epochs is set beside it"
@@ -125,7 +125,8 @@ class _Setter:
         assert isinstance(node.content, dict)
         path, rest = override.path[:depth], override.path[depth + 1 :]
         parent, name = ".".join(map(str, path)), node.content["name"].plain()
-        if name != component.name and not self.leave_out:
+        is_chosen = bool(self.all_paths & {path, (*path, "name")})
+        if name != component.name and not (self.leave_out and is_chosen):
             advice = f"to change it, write {parent}={component.name} too"
             raise override.error(f"`{parent}` is {name}, not {component.name}; {advice}")
         if name != component.name:

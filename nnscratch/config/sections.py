@@ -13,6 +13,7 @@ from nnscratch.component import Component, catalogue
 from nnscratch.config.specification import Section, Specification
 from nnscratch.datasets.dataset import Source
 from nnscratch.errors import did_you_mean
+from nnscratch.host.workplace import at_home
 from nnscratch.nn.initializers import Initializer
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.layers.activations import Activation
@@ -99,8 +100,8 @@ class DataConfig(Section):
 
     @property
     def place(self) -> Path | None:
-        """Where one's own data lies; `~` is the home folder."""
-        return Path(self.path).expanduser() if self.path is not None else None
+        """Where one's own data lies."""
+        return at_home(self.path) if self.path is not None else None
 
 
 class StartConfig(Section):

@@ -10,6 +10,12 @@ DEFAULT_DATA = Path("data")
 DEFAULT_RUNS = Path("runs")
 
 
+def at_home(path: str) -> Path:
+    """The path, with `~/` at its beginning led to the home folder unless it is a folder's own name."""
+    place = Path(path)
+    return Path.home() / path[2:] if path.startswith("~/") and not place.exists() else place
+
+
 @dataclass(frozen=True)
 class Workplace:
     """The folders and threads of a command, and whether it may draw and download."""

@@ -89,12 +89,12 @@ class Evaluation:
     @property
     def is_of_elsewhere(self) -> bool:
         """Whether the checkpoint is none of the run's folder, but of another training of its config."""
-        return self.checkpoint.resolve().parent != RunDirectory(self.run).checkpoints.resolve()
+        return self.checkpoint.parent.resolve() != RunDirectory(self.run).checkpoints.resolve()
 
     @property
     def checkpoint_name(self) -> str:
         """What to call the checkpoint: by its name in the run, by its whole path elsewhere."""
-        return str(self.checkpoint.resolve()) if self.is_of_elsewhere else self.checkpoint.name
+        return str(self.checkpoint.absolute()) if self.is_of_elsewhere else self.checkpoint.name
 
     @property
     def folder(self) -> Path:

@@ -44,7 +44,9 @@ def require_own(run: RunDirectory, file: Path, config: str) -> None:
     What the run was trained with is said by its config.yaml, and by its other checkpoint when somebody has changed
     that: a checkpoint that agrees with one of them is the run's. Configs are read only where their texts differ.
     """
-    differing = []
+    differing, is_inside = [], file.parent.resolve() == run.checkpoints.resolve()
+    if is_inside and not _other(run, file).exists():
+        return  # who is to say that it is not the config.yaml which somebody has changed?
     for text in _known_configs(run, file):
         if text == config:
             return
@@ -53,7 +55,6 @@ def require_own(run: RunDirectory, file: Path, config: str) -> None:
         return
     fields = ", ".join(next(filter(None, differing)))
     again = shlex.join(["nnscratch", "train", "--resume", str(run.path)])
-    is_inside = file.parent.resolve() == run.checkpoints.resolve()
     raise UserError(
         f"{file} is not of {run.path}: it was trained with another {fields}",
         f"{again} writes the run's own again"
@@ -66,10 +67,13 @@ def _known_configs(run: RunDirectory, file: Path) -> Iterator[str]:
     """The YAML of what the run was trained with, from whoever says so beside that file."""
     with suppress(OSError, ValueError):
         yield run.config.read_text("utf-8")
-    other = run.best if file.name == run.last.name else run.last
-    text = (header_alone(other) or {}).get("config")
+    text = (header_alone(_other(run, file)) or {}).get("config")
     if isinstance(text, str):
         yield text
+
+
+def _other(run: RunDirectory, file: Path) -> Path:
+    return run.best if file.name == run.last.name else run.last
 
 
 def _differing(one: str, other: str) -> list[str] | None:

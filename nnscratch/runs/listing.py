@@ -73,6 +73,7 @@ def run_folders(runs_dir: Path, *, everything: bool) -> list[Path]:
     if not runs_dir.is_dir():
         raise UserError(f"there is no folder {runs_dir}", "--runs-dir says where runs are")
     found: list[Path] = []
+    links: list[Path] = []
     for parent, folders, names in os.walk(runs_dir):
         path = Path(parent)
         if path != runs_dir and layout.CHECKPOINTS in folders and {layout.CONFIG, layout.META} & set(names):
@@ -84,8 +85,9 @@ def run_folders(runs_dir: Path, *, everything: bool) -> list[Path]:
         elif path != runs_dir and layout.GROUP in names:
             found.append(path)
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [path / name for name in folders if (path / name).is_symlink() and _is_run_or_group(path / name)]
-    return found
+        links += [path / name for name in folders if (path / name).is_symlink() and _is_run_or_group(path / name)]
+    seen = {each.resolve() for each in found}
+    return found + [each for each in links if each.resolve() not in seen]
 
 
 def _is_run_or_group(path: Path) -> bool:

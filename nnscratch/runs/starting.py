@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from nnscratch.config.assembly import Assembly, prepare
+from nnscratch.config.beginning import require_read, tell_what_is_out_of_reach
 from nnscratch.config.config import Config, Tell
 from nnscratch.config.named_weights import StartingWeights, array_names
 from nnscratch.errors import ConfigError, Problem, UserError, did_you_mean
 from nnscratch.host.display import Display
-from nnscratch.host.workplace import Workplace
+from nnscratch.host.workplace import Workplace, at_home
 from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.parameters import is_among
 from nnscratch.runs.checkpoint import Checkpoint
@@ -33,10 +34,13 @@ def prepare_start(config: Config, workplace: Workplace, display: Display) -> tup
     with its scaling and its classes is told. Raises ConfigError, with every array that does not fit, and UserError when
     there is no such run.
     """
+    require_read(config)
     config = with_whole_path(config, workplace.runs_dir)
     if config.model.start_from is None:
-        return prepare(config, workplace, display), None
-    path = Path(config.model.start_from.run).expanduser()
+        assembly = prepare(config, workplace, display)
+        tell_what_is_out_of_reach(assembly, display.warn)
+        return assembly, None
+    path = at_home(config.model.start_from.run)
     file = path if path.is_file() else RunDirectory.open(path).best
     saved = load_weights(file)
     header = header_of(saved, file)
@@ -71,7 +75,7 @@ def with_whole_path(config: Config, runs_dir: Path) -> Config:
     start = config.model.start_from
     if start is None:
         return config
-    whole = start.model_copy(update={"run": str(find_run(Path(start.run).expanduser(), runs_dir).absolute())})
+    whole = start.model_copy(update={"run": str(find_run(at_home(start.run), runs_dir).absolute())})
     return config.model_copy(update={"model": config.model.model_copy(update={"start_from": whole})})
 
 

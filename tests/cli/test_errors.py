@@ -15,7 +15,7 @@ import pytest
 
 from nnscratch import cpu
 from nnscratch.cli import main
-from nnscratch.cli.errors import at_home
+from nnscratch.cli.errors import as_meant
 from nnscratch.experiment import train as training
 from nnscratch.training.step import TrainingStep
 
@@ -333,14 +333,28 @@ def test_a_link_that_leads_to_itself_is_named_as_one(
     assert "lead back to themselves; `ls -l` shows them" in error
 
 
-def test_the_home_folder_is_meant_behind_an_equals_sign_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_home_folder_is_meant_behind_an_equals_sign_too_and_a_plus_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("HOME", "/home/ada")
     monkeypatch.setenv("USERPROFILE", "/home/ada")
 
-    assert at_home(["--runs-dir=~/r", "data.path=~/a=~/b.csv", "~/c.yaml", "name=~x", "schedule=~"]) == [
+    words = ["--runs-dir=~/r", "data.path=~/a=~/b.csv", "~/c.yaml", "name=~x", "schedule=~", "+seed=5", "++a.b=+1"]
+    assert as_meant(words) == [
         "--runs-dir=/home/ada/r",
         "data.path=/home/ada/a=~/b.csv",
         "~/c.yaml",
         "name=~x",
         "schedule=~",
+        "seed=5",
+        "a.b=+1",
     ]
+
+
+def test_a_folder_in_the_home_folder_is_found_behind_an_equals_sign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    main(["runs", "list", "--runs-dir=~/"])
+    assert "no runs" in capsys.readouterr().out

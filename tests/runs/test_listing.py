@@ -113,6 +113,8 @@ def test_a_link_to_a_run_is_listed_and_no_other_is_followed(
     for options in ((), ("--all",)):
         assert [run["name"] for run in listed(capsys, tmp_path / "here", *options)] == ["run"]
     assert [run.path.name for run in Watch(tmp_path / "here", everything=False).look().runs] == ["run"]
+    (shapes_run.parent / "latest").symlink_to(shapes_run, target_is_directory=True)  # of a run that is listed anyway
+    assert [run["name"] for run in listed(capsys, shapes_run.parent)] == ["shapes"]
 
 
 def test_trials_of_sweeps_are_listed_on_request(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:

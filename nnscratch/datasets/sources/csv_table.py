@@ -37,8 +37,6 @@ class CSVTable(TableSettings, Source):
             len(self.delimiter) != 1 or self.delimiter in '"\r\n' or not self.delimiter.isascii()
         ):
             yield "delimiter", 'must be one ASCII character, no quote or line end; a tab is "\\t", in double quotes'
-        if self.test_path is not None and self.test != type(self).test:
-            yield "test", "counts only without test_path, whose rows are the test split"
         if self.target == ():
             yield "target", "needs at least one column; leave it out to predict label, target, class, y or the last"
         targets = (self.target,) if isinstance(self.target, str) else self.target or ()
@@ -68,7 +66,7 @@ class CSVTable(TableSettings, Source):
         file = required_path(_in_folder(place, "train"), self.name, "a table") if place.is_dir() else place
         test_file = _in_folder(place, "test") if place.is_dir() else None
         if self.test_path is not None:
-            test_file = required_path(file.parent / Path(self.test_path).expanduser(), self.name, "a table")
+            test_file = required_path(file.parent / self.test_path, self.name, "a table")
         validation_file = _in_folder(place, "val", "valid", "validation", "dev") if place.is_dir() else None
         others = (each if each is not None and each.is_file() else None for each in (validation_file, test_file))
         return load_table(self, self.name, file, *others)

@@ -24,10 +24,6 @@ class Augmentation(Component):
 
     kind: ClassVar[str] = "augmentation"
 
-    def limits(self, height: int, width: int) -> dict[str, int]:
-        """The largest value of those fields that images of this size bound."""
-        return {}
-
     def __post_init__(self) -> None:
         if not isinstance(self, Movement | Change):
             raise ContractError(f"{type(self).__name__} is neither a Movement nor a Change: nothing would apply it")

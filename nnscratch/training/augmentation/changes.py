@@ -34,9 +34,6 @@ class Cutout(Change):
 
     size: int = setting(8, "height and width of the hole", ge=1)
 
-    def limits(self, height: int, width: int) -> dict[str, int]:
-        return {"size": max(height, width)}
-
     def apply(self, x: Array, t: Array, classes: int, rng: np.random.Generator) -> tuple[Array, Array]:
         N, H, W, _ = x.shape
         centres = rng.integers(0, (H, W), (N, 2))

@@ -61,9 +61,6 @@ class Translate(Movement):
 
     pixels: int = setting(4, "largest shift", ge=1)
 
-    def limits(self, height: int, width: int) -> dict[str, int]:
-        return {"pixels": max(min(height, width) - 1, 1)}
-
     def move(self, origins: Origins, epoch: int, rows: Array, rng: np.random.Generator) -> None:
         shift = rng.integers(-self.pixels, self.pixels, (2, len(rows), 1), endpoint=True)
         origins.down = _shifted(origins.down, shift[0])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from nnscratch.component import catalogue
-from nnscratch.nn.layers.activations import Activation
+from nnscratch.nn.layers.activations import Activation, bounds_of
 
 Row = Mapping[str, float]
 
@@ -100,8 +100,7 @@ def input_findings(magnitude: float) -> Iterator[Finding]:
 
 def last_layer_findings(setting: Setting) -> Iterator[Finding]:
     """Outputs whose bounds keep the loss from what it could be: of logits, and of a softmax that has one number."""
-    last = catalogue(Activation).get(setting.last, Activation)
-    low, high = last.bounds
+    low, high = bounds_of(catalogue(Activation).get(setting.last, Activation))
     if setting.last == "softmax" and setting.outputs == 1:
         evidence = "the softmax of one output is 1, whatever the inputs"
     elif setting.is_cross_entropy and setting.outputs > 1 and all(map(math.isfinite, (low, high))):
