@@ -152,7 +152,7 @@ def place_of(text: str, names: Any) -> int:
 
 
 def read_date(text: str, column: Any) -> float:
-    """Seconds since 1970, UTC, of a moment between 1798 and 2223 in one of the column's notations."""
+    """Seconds since 1970, UTC, of a moment in one of the column's notations."""
     import re
     from datetime import UTC, datetime
 

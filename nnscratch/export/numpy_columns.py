@@ -9,7 +9,7 @@ import numpy as np
 
 from nnscratch.datasets.tables.columns import Boolean, Column, Date, Number
 from nnscratch.datasets.tables.encoding import TableEncoding
-from nnscratch.datasets.tables.parsing import EARLIEST, ISO, LATEST, date_pattern
+from nnscratch.datasets.tables.parsing import FIRST, ISO, LAST, date_pattern
 from nnscratch.datasets.tables.text import CURRENCIES, GAPS, MAGNITUDES, WORDS, number_pattern, unit_pattern
 from nnscratch.export import column_formulas, formulas
 from nnscratch.export.numpy_layers import Module
@@ -109,7 +109,7 @@ def _said(column: Column) -> dict[str, Any]:
         case Date():
             formats = (column.format, *(ISO if "%d" in column.format else ()))
             said["notations"] = [each for format in formats for each in _notations(format)]
-            said |= {"earliest": EARLIEST, "latest": LATEST}
+            said |= {"earliest": FIRST, "latest": LAST}
     return said
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from nnscratch.datasets.tables.columns import DAY, Boolean, Category, Column, Date, Number
 from nnscratch.datasets.tables.encoding import TableEncoding
-from nnscratch.datasets.tables.parsing import EARLIEST, LATEST
+from nnscratch.datasets.tables.parsing import FIRST, LAST
 from nnscratch.datasets.tables.text import LARGEST
 from nnscratch.export.onnx_graph import Graph
 from nnscratch.nn.compute.buffers import Array
@@ -74,8 +74,8 @@ def _not_0_or_1(graph: Graph, x: str) -> str:
 
 def _too_far(graph: Graph, x: str) -> str:
     """Seconds further from the middle of the years that a date may have than their first and last."""
-    middle = graph.array("middle of dates", np.array([(EARLIEST + LATEST) / 2]))
-    reach = graph.array("reach of dates", np.array([(LATEST - EARLIEST) / 2]))
+    middle = graph.array("middle of dates", np.array([(FIRST + LAST) / 2]))
+    reach = graph.array("reach of dates", np.array([(LAST - FIRST) / 2]))
     return graph.add("GreaterOrEqual", graph.add("Abs", graph.add("Sub", x, middle)), reach)
 
 

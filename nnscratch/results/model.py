@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import warnings
@@ -17,6 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from nnscratch.datasets.tables.columns import Date, Number
+from nnscratch.datasets.tables.json_text import Digits
 from nnscratch.errors import DataError, UsageError, did_you_mean
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.network import Network
@@ -216,8 +218,9 @@ class Model:
         names, encoding = self.feature_names, self._loaded.encoding
         if names is None:
             raise DataError("x: dicts need columns with names, which the run's data had none of", "give an array")
-        units = [each for each in encoding.columns if isinstance(each, Number) and each.unit] if encoding else []
-        if units or (encoding is not None and not encoding.schema.is_plain):
+        has_units = encoding is not None and any(isinstance(each, Number) and each.unit for each in encoding.columns)
+        has_text = has_units and any(isinstance(cell, str) for row in rows for cell in row.values())
+        if has_text or (encoding is not None and not encoding.schema.is_plain):
             return self._records(rows)
         values = np.empty((len(rows), len(names)))
         for number, row in enumerate(rows):
@@ -300,7 +303,9 @@ def _plain(cell: Any, number: int, name: str, format: str) -> str | float | bool
     if _is_gap(value):
         return None
     if isinstance(value, Decimal):
-        return float(value)
+        value = float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return Digits(repr(value))  # whose point is one in any country
     if isinstance(value, time) and format:
         written = value.strftime(format)
         with suppress(ValueError):  # a notation that Python does not know

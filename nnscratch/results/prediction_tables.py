@@ -56,9 +56,11 @@ def table_items(loaded: LoadedRun, path: Path, keep: Sequence[str], data: bytes 
     if data is None and not path.exists():
         raise DataError(f"{path} does not exist")
     ragged: list[RaggedRow] = []
-    table = read_as_trained(loaded, path, _as_written(loaded, keep), data, ragged)
+    table = read_as_trained(loaded, path, _as_written(loaded, ()), data, ragged)
+    # What is kept is kept as it is written; that never changes how the rest is read.
+    kept = read_as_trained(loaded, path, _as_written(loaded, keep), data, []) if keep else table
     wrong = (failure(f"{path}:{error.line}", error) for error in ragged)
-    yield from merge(_rows(loaded, table, keep), wrong, key=line_of)
+    yield from merge(_rows(loaded, table, keep, kept), wrong, key=line_of)
 
 
 def line_of(item: Item) -> int:
@@ -119,7 +121,7 @@ def record_items(
             continue
         if complete:
             table = from_records(Path("-"), complete, (), _as_written(loaded, ()), _numbers(loaded))
-            for (_, whole), item in zip(complete, _rows(loaded, table, ()), strict=True):
+            for (_, whole), item in zip(complete, _rows(loaded, table), strict=True):
                 yield replace(item, kept={name: json_cell(whole[name]) for name in keep})
             complete = []
         if line:
@@ -148,7 +150,9 @@ def failure(name: str, error: UserError) -> Item:
     return Item(name, read)
 
 
-def _rows(loaded: LoadedRun, table: TextTable, keep: Sequence[str]) -> Iterator[Item]:
+def _rows(
+    loaded: LoadedRun, table: TextTable, keep: Sequence[str] = (), as_written: TextTable | None = None
+) -> Iterator[Item]:
     missing = [name for name in keep if name not in table.names]
     if missing:
         raise DataError(f"{table.path} has no column {', '.join(map(repr, missing))} to keep")
@@ -159,7 +163,7 @@ def _rows(loaded: LoadedRun, table: TextTable, keep: Sequence[str]) -> Iterator[
         values, errors, notes = encoding.read(part)
         values[[row for row, error in enumerate(errors) if error is not None]] = np.nan
         features = encoding.encode(values)
-        kept = {name: part.column(name).to_list() for name in keep}
+        kept = {name: (as_written or table).column(name)[start : start + BLOCK].to_list() for name in keep}
         for row, (error, note) in enumerate(zip(errors, notes, strict=True)):
             name = part.place(row)
             own = {key: str(cells[row]) for key, cells in kept.items()}

@@ -451,6 +451,23 @@ def test_a_number_that_its_column_cannot_have_is_refused_in_arrays_lists_and_dic
         model.predict({"price": 2_000_000, "sold": "yes"})
 
 
+def test_what_is_kept_of_a_file_changes_no_prediction_and_a_float_has_a_point_in_any_country(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    rows = [f"{row},{row % 7};{row * 3};{'red' if row % 2 else 'blue'}" for row in range(80)]
+    (tmp_path / "german.csv").write_text("\n".join(["size;y;colour", *rows]))
+    data = {"dataset": {"name": "csv", "target": "y"}, "path": str(tmp_path / "german.csv")}
+    config = settings(tmp_path / "german.csv", data=data, training={"epochs": 1, "batch_size": 20})
+    run = train_quietly(config, tmp_path)
+    (tmp_path / "new.json").write_text('[{"size": 1.234, "colour": "red"}]')
+    (alone,), (kept,) = (predicted(capsys, run, tmp_path / "new.json", *keep) for keep in ((), ("--keep", "size")))
+    assert kept["values"] == alone["values"]
+    model = nnscratch.load(run)
+    for other in ("2,5", 2.5):
+        both = model.predict([{"size": 1.234, "colour": "red"}, {"size": other, "colour": "blue"}])
+        np.testing.assert_allclose(both[0], list(alone["values"].values()), rtol=1e-5)
+
+
 def test_a_column_with_a_magnitude_alone_takes_its_text_in_dicts(tmp_path: Path) -> None:
     (tmp_path / "cars.csv").write_text("\n".join(["price,y", *(f"{row / 8}M,{row * 3}" for row in range(80))]))
     data = {"dataset": {"name": "csv", "target": "y"}, "path": str(tmp_path / "cars.csv")}

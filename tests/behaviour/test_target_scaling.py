@@ -131,6 +131,7 @@ def test_a_checkpoint_from_before_targets_were_scaled_gives_its_outputs_as_they_
     config_then = checkpoint.header["config"].replace("  target_scaling: none\n", "")
     assert "target_scaling" not in config_then
     file.write_bytes(Checkpoint({**checkpoint.header, "config": config_then}, checkpoint.arrays).encode())
+    (file.parents[1] / "config.yaml").write_text(config_then)
     after, _ = run_command(capsys, "evaluate", tmp_path / "runs" / "houses", "--no-plots")
     assert before == after
 

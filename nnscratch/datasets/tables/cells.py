@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,24 @@ def _are_plain(numbers: pl.DataFrame, has_padded: bool) -> Array:
     return np.asarray(is_plain & ~is_whole)
 
 
+def _records(
+    path: Path, text: str, separator: str, quote: str, first_line: int
+) -> Iterator[tuple[int, list[str], bool]]:
+    """Each record with the line that it begins in, and whether it is the last."""
+    # Lines end as files end them: U+2028 is a character of a cell.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quotechar=quote)
+    begin, before = first_line, None
+    try:
+        for cells in reader:
+            if before is not None:
+                yield *before, False
+            before, begin = (begin, cells), first_line + reader.line_num
+    except csv.Error as error:
+        raise DataError(f"{path}:{begin}: not valid CSV: {error}") from error
+    if before is not None:
+        yield *before, True
+
+
 def by_csv(
     path: Path, body: bytes, separator: str, dialect: Dialect, ragged: list[RaggedRow] | None = None
 ) -> tuple[list[pl.Series], Array]:
@@ -145,24 +164,20 @@ def by_csv(
     columns: list[list[str]] = [[] for _ in dialect.names]
     lines = []
     text, quote = body.decode(), dialect.quote or '"'
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=separator, quotechar=quote)
-    begin = dialect.first_line
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                if len(cells) != len(columns):
-                    if text.count(quote) % 2 and not any(True for _ in reader):
-                        raise DataError(f"{path}:{begin}: not valid CSV: a quote opens and is never closed")
-                    found.append(RaggedRow(path, begin, len(cells), dialect))
-                    if ragged is None:
-                        raise found[0]
-                else:
-                    for column, cell in zip(columns, cells, strict=True):
-                        column.append(cell)
-                    lines.append(begin)
-            begin = dialect.first_line + reader.line_num
-    except csv.Error as error:
-        raise DataError(f"{path}:{begin}: not valid CSV: {error}") from error
+    has_an_open_quote = text.count(quote) % 2 == 1
+    for begin, cells, is_last in _records(path, text, separator, quote, dialect.first_line):
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(columns):
+            if has_an_open_quote and is_last:
+                raise DataError(f"{path}:{begin}: not valid CSV: a quote opens and is never closed")
+            found.append(RaggedRow(path, begin, len(cells), dialect))
+            if ragged is None:
+                raise found[0]
+        else:
+            for column, cell in zip(columns, cells, strict=True):
+                column.append(cell)
+            lines.append(begin)
     if len(found) > len(lines):
         raise found[0]
     if ragged is not None:

@@ -31,7 +31,7 @@ def date_of(name: str, known: pl.Series) -> tuple[Date, str] | None:
     if not known[:20].str.contains(r"\d").all():  # no need to try every format
         return None
     # With a time in some cells and in others not.
-    is_iso = not any(read_dates(cells, ISO[0])[1].any() for cells in (known[:20], known))
+    is_iso = not any(read_dates(cells, ISO[0], likely=True)[1].any() for cells in (known[:20], known))
     fitting = [ISO[0]] if is_iso else []
     for format, (_, bad) in dates_by_format(known[:20], FORMATS).items():
         if not bad.any() and not dates_by_format(known, [format])[format][1].any():

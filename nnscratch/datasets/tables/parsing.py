@@ -39,10 +39,12 @@ FORMATS = (
     "%b %Y", "%B %Y", "%Y-%m", "%m/%Y", "%b-%y", "%b-%Y",
 )  # fmt: skip
 EARLIEST, LATEST = -5.4e9, 8e9
-"""Seconds since 1970 between which a column's dates are."""
+"""Seconds since 1970 between which the dates are that show what a column is."""
+FIRST, LAST = -62_135_596_801.0, 253_402_300_800.0
+"""Seconds since 1970 between which the years 1 to 9999 are, the never and the always of databases."""
 WHOLE = r"^([+-]?\d+)\.0+$"
 """A whole number with a point behind it."""
-WITH_TWO_DIGITS = ("%y", "%M", "%S")
+DIGITS_OF = {"%Y": r"\d{4}", "%y": r"\d\d", "%M": r"\d\d", "%S": r"\d\d"}
 
 
 def stripped(cells: pl.Series) -> pl.Series:
@@ -153,30 +155,33 @@ def whole(name: str) -> str:
     return re.sub(WHOLE, r"\1", name)
 
 
-def read_dates(cells: pl.Series, format: str) -> tuple[Values, Bad]:
-    """Seconds since 1970 (of a time without a date: since midnight); for a whole date ISO's notation will do, too."""
-    values, bad = dates_by_format(cells, [format])[format]
+def read_dates(cells: pl.Series, format: str, *, likely: bool = False) -> tuple[Values, Bad]:
+    """Seconds since 1970 (of a time without a date: since midnight); for a whole date ISO's notation will do, too.
+
+    With `likely`, dates before 1799 and after 2222 are none.
+    """
+    values, bad = dates_by_format(cells, [format], likely=likely)[format]
     if "%d" in format and bad.any():
         rows = np.flatnonzero(bad)
-        for seconds, wrong in dates_by_format(cells.gather(rows), ISO).values():
+        for seconds, wrong in dates_by_format(cells.gather(rows), ISO, likely=likely).values():
             values[rows] = np.where(bad[rows], seconds, values[rows])
             bad[rows] &= wrong
     return values, bad
 
 
-def dates_by_format(cells: pl.Series, formats: Sequence[str]) -> dict[str, tuple[Values, Bad]]:
+def dates_by_format(cells: pl.Series, formats: Sequence[str], *, likely: bool = True) -> dict[str, tuple[Values, Bad]]:
     """What `read_dates` gives for each of the formats and no other: all of them in one pass over the cells.
 
-    A cell is a date as people write one, between 1798 and 2223: 15.06.22 is none of the year 22, and scores such as 2-8
-    are none of the year 2.
+    A cell is a date as people write one: 15.06.22 is none of the year 22, and scores such as 2-8 none of the year 2.
     """
+    first, last = (EARLIEST, LATEST) if likely else (FIRST, LAST)
     text = stripped(as_text(cells))
     gaps = gaps_in(text).to_numpy()
     frame = text.to_frame("text").select(_seconds(pl.col("text"), format).alias(format) for format in formats)
     read = {}
     for seconds in frame:
         values, pattern = seconds.to_numpy().copy(), date_pattern(seconds.name)
-        is_date = (values > EARLIEST) & (values < LATEST) & ~gaps
+        is_date = (values > first) & (values < last) & ~gaps
         if is_date.any() and pattern:
             is_date &= text.str.contains(pattern).fill_null(value=False).to_numpy()
         values[~is_date] = np.nan
@@ -197,14 +202,14 @@ def _seconds(text: pl.Expr, format: str) -> pl.Expr:
 
 
 def date_pattern(format: str) -> str:
-    """A pattern of cells whose minutes, and years without a century, have two digits: 2.8.1 is no date, 2:2 no time.
+    """A pattern of cells whose years and minutes have all their digits: 2.8.1 is no date, 2:2 no time.
 
     It is empty where a notation has neither.
     """
-    if not any(part in format for part in WITH_TWO_DIGITS):
+    if not any(part in format for part in DIGITS_OF):
         return ""
     parts = (
-        r"\d\d" if part in WITH_TWO_DIGITS else ".*" if part.startswith("%") else re.escape(part)
+        DIGITS_OF[part] if part in DIGITS_OF else ".*" if part.startswith("%") else re.escape(part)
         for part in re.split(r"(%\.?\w)", format)
     )
     return f"^{''.join(parts)}$"

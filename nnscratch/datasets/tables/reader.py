@@ -32,7 +32,7 @@ from nnscratch.datasets.tables.decoding import to_utf8
 from nnscratch.datasets.tables.dialect import Dialect, find_dialect, squeeze
 from nnscratch.datasets.tables.frames import pl
 from nnscratch.datasets.tables.json_text import EXACT_DIGITS, Digits, half_character, json_cell, json_records
-from nnscratch.datasets.tables.parsing import fitting_mark
+from nnscratch.datasets.tables.parsing import fitting_mark, whole
 from nnscratch.datasets.tables.structure import structure_of
 from nnscratch.datasets.tables.text import EXACT, Array
 from nnscratch.errors import DataError
@@ -89,13 +89,13 @@ def read_table(
     delimiter: str | None = None,
     header: bool | None = None,
     as_text: Collection[str] = (),
-    numbers: Collection[str] = (),
+    numbers: Collection[str] | None = None,
     ragged: list[RaggedRow] | None = None,
 ) -> TextTable:
     """The table in a file of text (CSV and its kin, JSON), Parquet or XLSX, packed or not.
 
     Columns that are named in `as_text` stay as they are written, also where every cell is a number: 1.10 is not 1.1.
-    JSON's own numbers in those named in `numbers` are the same whichever decimal mark text beside them has.
+    JSON's own numbers are the same whatever text is beside them where `numbers` says which columns are of numbers.
     Raises DataError, with file:line, for what is no table, and for a row with other cells than the rest, which is put
     into `ragged` instead where that is given.
     """
@@ -123,7 +123,7 @@ def read_table_text(
     delimiter: str | None = None,
     header: bool | None = None,
     as_text: Collection[str] = (),
-    numbers: Collection[str] = (),
+    numbers: Collection[str] | None = None,
     ragged: list[RaggedRow] | None = None,
     guesses: tuple[Guess, ...] = (),
 ) -> TextTable:
@@ -146,7 +146,7 @@ def from_records(
     records: Sequence[tuple[int, dict[str, Any]]],
     guesses: tuple[Guess, ...],
     as_text: Collection[str] = (),
-    numbers: Collection[str] = (),
+    numbers: Collection[str] | None = None,
 ) -> TextTable:
     """A table from JSON objects with the line of each: a column for each name that any of them has."""
     names = tuple(dict.fromkeys(name for _, record in records for name in record))
@@ -160,7 +160,11 @@ def from_records(
     try:
         "".join(names).encode()
         columns = tuple(
-            _json_column([record.get(name) for _, record in records], name in as_text, name in numbers)
+            _json_column(
+                [record.get(name) for _, record in records],
+                name in as_text,
+                None if numbers is None else name in numbers,
+            )
             for name in names
         )
     except UnicodeEncodeError:
@@ -170,10 +174,11 @@ def from_records(
     return TextTable(path, names, True, columns, np.array([line for line, _ in records]), guesses)
 
 
-def _json_column(values: list[object], as_text: bool, is_number: bool) -> pl.Series:
+def _json_column(values: list[object], as_text: bool, is_number: bool | None) -> pl.Series:
     """Numbers of JSON, whose decimal mark is a point in any country, as numbers; long ones stay text.
 
-    In a column of numbers such text has no mark, elsewhere that of the other text.
+    In a column of numbers such text has no mark. In any other it is as a column of nothing else would be written,
+    whatever stands beside it; where the kind is not known yet, it has the mark of the other text.
     """
     if not as_text and all(
         value is None or (isinstance(value, Digits) and len(value) <= EXACT_DIGITS) for value in values
@@ -183,6 +188,8 @@ def _json_column(values: list[object], as_text: bool, is_number: bool) -> pl.Ser
             return pl.Series(numbers, dtype=pl.Float64)
     if is_number and not as_text:
         values = [value.without_mark() if isinstance(value, Digits) else value for value in values]
+    elif is_number is False and not as_text:
+        values = [whole(value) if isinstance(value, Digits) else value for value in values]
     elif not as_text and any(isinstance(value, Digits) for value in values):
         written = [value for value in values if isinstance(value, str) and not isinstance(value, Digits)]
         if fitting_mark(pl.Series(written, dtype=pl.String), ".") == ",":

@@ -291,9 +291,10 @@ def test_a_date_of_two_digits_is_no_date() -> None:
     column = Date("x", format="%d.%m.%Y")
     cells = ["15.06.2022", "15.06.22", "15.06.222", "0022-06-15", "15.06.2500", "2022-06-15 07:34", ""]
     seconds, bad = column.read(pl.Series(cells))
-    assert bad.tolist() == [False, True, True, True, True, False, False]
-    np.testing.assert_array_equal(seconds, [1655251200, NAN, NAN, NAN, NAN, 1655278440, NAN])
-    assert column.expected("15.06.2500") == "a date like %d.%m.%Y, its year between 1799 and 2222"
+    assert bad.tolist() == [False, True, True, False, False, False, False]
+    # Databases write years far away for what has not ended yet, or never began.
+    np.testing.assert_array_equal(seconds, [1655251200, NAN, NAN, -61458652800, 16739481600, 1655278440, NAN])
+    assert column.expected("15.06.2500") == "a date like %d.%m.%Y"
 
 
 def test_a_date_that_is_none_is_the_cell_that_is_named(tmp_path: Path) -> None:

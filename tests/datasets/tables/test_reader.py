@@ -16,10 +16,11 @@ import polars as pl
 import pytest
 
 from nnscratch.datasets.tables import containers
+from nnscratch.datasets.tables.cells import RaggedRow
 from nnscratch.datasets.tables.json_text import Digits
 from nnscratch.datasets.tables.kinds import decide
 from nnscratch.datasets.tables.parsing import as_text, read_numbers
-from nnscratch.datasets.tables.reader import TextTable, read_table
+from nnscratch.datasets.tables.reader import TextTable, from_records, read_table
 from nnscratch.errors import DataError
 
 
@@ -427,3 +428,24 @@ def test_objects_that_share_no_names_are_no_table(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("nnscratch.datasets.tables.reader.MOST_CELLS_OF_JSON", 1000)
     with pytest.raises(DataError, match="30 objects with 90 different names: 90 of 2,700 cells are given"):
         read(tmp_path, json.dumps(rows))
+
+
+@pytest.mark.parametrize("odd", ['5" pipe', "a\u2028b", "a\x0cb"])
+def test_rows_after_one_of_other_cells_are_read_whatever_stands_before_it(tmp_path: Path, odd: str) -> None:
+    (tmp_path / "mine.csv").write_text(f"a,b\n1,x\n2,{odd}\n3\n4,y\n5,z\n", encoding="utf-8")
+    ragged: list[RaggedRow] = []
+    table = read_table(tmp_path / "mine.csv", ragged=ragged)
+
+    assert [error.line for error in ragged] == [4]
+    assert (table.lines.tolist(), table.column("b").to_list()) == ([2, 3, 5, 6], ["x", odd, "y", "z"])
+
+
+def test_numbers_of_json_mean_the_same_whatever_text_stands_beside_them() -> None:
+    def column(first: object, given: str, numbers: tuple[str, ...]) -> pl.Series:
+        rows: list[tuple[int, dict[str, object]]] = [(1, {"x": first}), (2, {"x": Digits(given)})]
+        return from_records(Path("-"), rows, (), (), numbers).column("x")
+
+    for first in (Digits("1"), "3,5", "no", None):
+        assert as_text(column(first, "20160101.0", ()))[1] == "20160101"
+        assert as_text(column(first, "1.5", ()))[1] == "1.5"
+        assert read_numbers(column(first, "1.234", ("x",)), ",")[0][1] == 1.234
