@@ -92,6 +92,8 @@ class TableEncoding:
 
         Raises DataError when the table lacks a column.
         """
+        from nnscratch.datasets.tables.parsing import shown  # which imports polars
+
         cells = [table.columns[index] for index in self.places(table)]
         values = np.empty((len(table), len(self.columns)))
         errors: list[str | None] = [None] * len(table)
@@ -99,7 +101,7 @@ class TableEncoding:
         for index, (column, series) in enumerate(zip(self.columns, cells, strict=True)):
             values[:, index], bad = column.read(series)
             for row in np.flatnonzero(bad):
-                cell = str(series[int(row)])[:40]
+                cell = shown(series, row)
                 errors[row] = errors[row] or f"column {column.name!r} is {cell!r}, not {column.expected(cell)}"
             if self.schema.missing in ("error", "drop"):
                 for row in np.flatnonzero(np.isnan(values[:, index]) & ~bad):

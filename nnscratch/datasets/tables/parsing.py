@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -213,6 +213,12 @@ def date_pattern(format: str) -> str:
         for part in re.split(r"(%\.?\w)", format)
     )
     return f"^{''.join(parts)}$"
+
+
+def shown(cells: pl.Series, row: int | np.integer[Any]) -> str:
+    """What stands in a cell, as a message shows it: shortened, a number without zeros behind its point."""
+    cell = cells[int(row)]
+    return (f"{cell:.15g}" if isinstance(cell, float) else str(cell))[:40]
 
 
 def as_text(cells: pl.Series) -> pl.Series:

@@ -32,7 +32,7 @@ from nnscratch.datasets.tables.decoding import to_utf8
 from nnscratch.datasets.tables.dialect import Dialect, find_dialect, squeeze
 from nnscratch.datasets.tables.frames import pl
 from nnscratch.datasets.tables.json_text import EXACT_DIGITS, Digits, half_character, json_cell, json_records
-from nnscratch.datasets.tables.parsing import fitting_mark, whole
+from nnscratch.datasets.tables.parsing import fitting_mark, shown, whole
 from nnscratch.datasets.tables.structure import structure_of
 from nnscratch.datasets.tables.text import EXACT, Array
 from nnscratch.errors import DataError
@@ -76,7 +76,7 @@ class TextTable:
 
     def cell(self, name: str, row: int) -> str:
         """What stands in a cell, shortened."""
-        return str(self.column(name)[int(row)])[:40]
+        return shown(self.column(name), row)
 
     def take(self, rows: Array) -> TextTable:
         """Some of the rows, in that order."""
