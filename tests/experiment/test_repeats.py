@@ -217,8 +217,9 @@ def test_a_group_of_which_no_run_can_begin_leaves_no_folder(
     tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nnscratch.experiment.repeats._prepared", prepared_without_looking)
-    with pytest.raises(UserError, match="120 examples cannot be cut into 130 folds"):
-        run_group(tmp_path, folds=130, workers=workers)
+    few = {**SETTINGS["data"], "dataset": {"name": "shapes", "train": 20, "test": 40}}
+    with pytest.raises(UserError, match="20 examples cannot be cut into 21 folds"):
+        run_group(tmp_path, folds=21, workers=workers, data=few)
     assert list((tmp_path / "runs").iterdir()) == []
     assert run_group(tmp_path, folds=3).path.name == "tiny"
 
