@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 
 from nnscratch.config.config import Config
+from nnscratch.config.node import Value
 from nnscratch.errors import ConfigError, Problem, UserError
 from nnscratch.experiment.observer import Training, TrainingSummary
 from nnscratch.host.display import Display
 from nnscratch.host.machine import Machine
+from nnscratch.report.formats import setting
 from nnscratch.runs import layout
 from nnscratch.runs.belonging import FREE, FREE_SECTIONS, differences_that_count
 from nnscratch.runs.directory import RunDirectory
@@ -21,13 +23,21 @@ MAY_CHANGE = f"a resume may change --threads, {', '.join(FREE[1:])} and all of {
 
 def check_config(run: RunDirectory, trained: Config, config: Config) -> None:
     """Raises ConfigError, naming the fields, when the config no longer says what the run was trained with."""
+    differing = differences_that_count(trained, config)
+    # Of another component all fields are others.
+    others = [path.removesuffix("name") for path in differing if path.endswith(".name")]
     problems = [
-        config.problem(path, f"is {new!r}, but the run was trained with {old!r}")
-        for path, (old, new) in differences_that_count(trained, config).items()
+        config.problem(path, f"is {_exact(new)}, but the run was trained with {_exact(old)}")
+        for path, (old, new) in differing.items()
+        if path.endswith(".name") or not any(path.startswith(each) for each in others)
     ]
     if problems:
         again = shlex.join(["nnscratch", "train", str(run.config)])
         raise ConfigError(problems, f"{MAY_CHANGE}; put it back, or start a new run: {again}")
+
+
+def _exact(value: Value) -> str:
+    return repr(value) if isinstance(value, float) else setting(value)
 
 
 def require_never_saved(run: RunDirectory, meta: Meta) -> None:

@@ -339,6 +339,15 @@ def test_another_config_is_refused_by_the_name_of_the_field(stopped: Path, tmp_p
         resume(stopped, None, workplace(tmp_path), Display(quiet=True))
 
 
+def test_another_component_is_one_problem_in_the_words_of_a_config(stopped: Path, tmp_path: Path) -> None:
+    changes = ["optimizer=rmsprop", "data.augment=", "training.clip_norm=null"]
+    with pytest.raises(ConfigError) as caught:
+        resume(stopped, None, workplace(tmp_path), Display(quiet=True), overrides=changes)
+    said = [problem.message for problem in caught.value.problems if problem.path.startswith("optimizer")]
+    assert said == ["is rmsprop, but the run was trained with adam"]
+    assert not any("None" in problem.message for problem in caught.value.problems)
+
+
 def test_when_checkpoints_are_written_may_change(stopped: Path, tmp_path: Path) -> None:
     text = (stopped / "config.yaml").read_text()
     assert "steps: 3" in text
