@@ -88,6 +88,10 @@ class Config(Section):
         keys = tuple(int(key) if key.isdecimal() else key for key in path.split("."))
         node, depth = self._written.root.nearest(keys)
         place = node.place if depth == len(keys) else node.key or node.place
+        if depth == len(keys) and isinstance(keys[-1], int) and isinstance(node.content, dict):
+            # A layer of the file with a field of the command line, which is where to look first.
+            changed = [each.place for each in node.content.values() if each.place.source == SOURCE]
+            place = changed[-1] if changed else place
         if depth < len(keys) and place.source == SOURCE:  # it set a neighbour of what is left to its default
             place, depth = self._written.root.place, 0
         return (place if depth else Place(place.source)).problem(path, message)

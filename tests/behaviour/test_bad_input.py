@@ -173,6 +173,7 @@ NESTED = f"""\
         (NESTED, [], "my.yaml:8:13  model.layers.1.shortcut.0: a window of 99 does not fit into 32 x 32 pixels"),
         (NESTED.replace("99", "1"), [], "my.yaml:5:7  model.layers.1: the residual layers turn (32, 32, 4) into"),
         (NESTED, ["model.layers.1={max_pool: 40}"], "model.layers.1: a window of 40 does not fit"),
+        (NESTED, ["model.layers.0.groups=5"], "\n    model.layers.0.groups=5\n"),
         (
             NESTED.replace("    - dense", "").replace("99", "1").replace("3}}", "4}}"),
             [],
@@ -181,7 +182,7 @@ NESTED = f"""\
         (NESTED.replace("3}", "3, weight_init: whitening}").replace("4,", "56,"), [], "my.yaml:4:7  model.layers.0: "),
         (f"{DATA}model: {{hidden_layers: []}}\ntraining:\n  batch_size: 9999999\n", [], "my.yaml:4:15"),
     ],
-    ids=["inside", "residual", "override", "the end", "initializer", "batch"],
+    ids=["inside", "residual", "override", "field", "the end", "initializer", "batch"],
 )
 def test_what_does_not_fit_the_data_is_found_by_its_line_and_column(
     text: str, arguments: list[str], place: str, failure: Failure
