@@ -9,6 +9,7 @@ import numpy as np
 from nnscratch.config.assembly import Assembly
 from nnscratch.config.config import Config, Tell
 from nnscratch.errors import ConfigError
+from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.layers.activations import Activation, bounds_of
 from nnscratch.training.scaling import fit_targets
 
@@ -31,8 +32,8 @@ def tell_what_is_out_of_reach(assembly: Assembly, tell: Tell) -> None:
         return
     targets, (low, high) = train.targets[train.rows].astype(np.float64), bounds_of(type(layers[-1]))
 
-    def share(scaled: np.ndarray) -> float:
-        return float(np.mean((scaled < low) | (scaled > high)))
+    def share(t: Array) -> float:
+        return float(np.mean((t < low) | (t > high)))
 
     scaling = assembly.config.data.target_scaling
     scaled = fit_targets(train, scaling).apply(targets, np.empty_like(targets))

@@ -142,6 +142,7 @@ class _Setter:
                 raise ConfigError(problems)
             assert isinstance(value.content, dict)
             if isinstance(written.content, dict):
+                self._tell_lost(override, path, node.content, value.content)
                 node.content.clear()
             node.content.update(value.content)
         else:
@@ -162,19 +163,22 @@ class _Setter:
             if section is not None and not isinstance(written.content, dict) and written.content is not None:
                 existing.content.update(value.content)
                 return None
-            lost = [
-                each
-                for each in existing.content
-                if each not in value.content and (*override.path, each) not in self.all_paths
-            ]
-            if lost and written.content:
-                self.applied.notes.append(f"{override.text} drops {_listed(existing.content, lost)}")
+            if written.content:
+                self._tell_lost(override, override.path, existing.content, value.content)
         if isinstance(node.content, list):
             assert isinstance(key, int)
             node.content[key] = value
         elif isinstance(node.content, dict):
             node.content[str(key)] = value
         return None
+
+    def _tell_lost(
+        self, override: Override, path: tuple[str | int, ...], before: dict[str, Node], after: dict[str, Node]
+    ) -> None:
+        """A note on the fields of `before`, at that path, that a mapping in its place does not have."""
+        lost = [each for each in before if each not in after and (*path, each) not in self.all_paths]
+        if lost:
+            self.applied.notes.append(f"{override.text} drops {_listed(before, lost)}")
 
     def _annotation_of(self, node: Node, annotation: Any, override: Override, depth: int) -> Any:
         """The annotation of the item under the path's key at `depth`; an error when there can be none."""

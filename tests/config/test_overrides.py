@@ -330,7 +330,9 @@ def test_a_path_may_name_the_component_as_a_file_does(override: str, path: str, 
 
 def test_the_short_value_behind_a_components_name_keeps_its_other_fields_and_a_mapping_replaces_them() -> None:
     assert value("model.layers.0.bias", "model.layers.0.dense=32", text=NAMED) is False
-    assert value("model.layers.0.bias", "model.layers.0.dense={units: 32}", text=NAMED) is True
+    config, notes = with_overrides("model.layers.0.dense={units: 32}", text=NAMED)
+    assert flatten(config)["model.layers.0.bias"] is True
+    assert notes == ["model.layers.0.dense={units: 32} drops bias false"]
 
 
 def test_a_path_that_names_another_component_is_refused_unless_that_one_is_chosen() -> None:
