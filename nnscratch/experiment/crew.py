@@ -182,7 +182,7 @@ def _live(job: Job, parent: int, voice: Connection) -> None:
 def _keep_traceback(error: Exception, folder: Path) -> Path:
     path = folder / "worker-error.txt"
     with suppress(OSError):
-        write_atomically(path, traceback_of(error).encode())
+        write_atomically(path, traceback_of(error))
     return path
 
 

@@ -281,7 +281,7 @@ def conclude(group: RunGroup, trouble: UserError | None, display: Display, plots
     if trouble is None and not summary.scores:
         failure = UserError(f"no run of {group.path} has a figure to take the mean of", "see the lines above")
         summary = replace(summary, failure=failure)
-    write_atomically(group.path / "summary.json", (json_text(summary.to_dict(), indent=2) + "\n").encode())
+    write_atomically(group.path / "summary.json", json_text(summary.to_dict(), indent=2) + "\n")
     histories = [history for member in group.members if (history := member.run.read_history())]
     if plots and histories and trouble is None:
         with pictures_may_fail(display, f"the figures are in {group.path}"), own_looks():

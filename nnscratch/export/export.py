@@ -83,7 +83,7 @@ def export(format: Format, loaded: LoadedRun, target: Path, examples: Examples) 
             if proof.failure is not None:
                 raise proof.failure
             kept = {"format": format.name, "run": loaded.run.name, "digest": digest(loaded), **proof.to_dict()}
-            text = (json_text(kept, indent=2) + "\n").encode()
+            text = json_text(kept, indent=2) + "\n"
             if written.is_dir():
                 write_atomically(written / PROOF, text)
             else:

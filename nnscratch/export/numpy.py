@@ -47,7 +47,7 @@ class NumPy(Format):
         module = Module()
         text = source(loaded, module)
         path.mkdir()
-        write_atomically(path / "model.py", text.encode())
+        write_atomically(path / "model.py", text)
         np.savez(path / "model.npz", allow_pickle=False, **_named(loaded, module))
 
     def answer(self, path: Path, loaded: LoadedRun, stored: Array) -> Answers:

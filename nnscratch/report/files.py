@@ -7,17 +7,20 @@ import secrets
 from pathlib import Path
 
 
-def write_atomically(path: Path, contents: bytes) -> None:
+def write_atomically(path: Path, contents: bytes | str) -> None:
     """Puts `contents` at `path`, as `replace_file` does; the folder is made when it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, contents)
 
 
-def replace_file(path: Path, contents: bytes) -> None:
+def replace_file(path: Path, contents: bytes | str) -> None:
     """Puts `contents` at `path`: readers see the old file or the whole new one, also after a crash.
 
-    The folder must be there; what stands at `path`, a file or a link, is replaced. An OSError names `path`.
+    The folder must be there; what stands at `path`, a file or a link, is replaced. Text is written as UTF-8; what is
+    none, as a byte of a path may be, as `\\udcff`. An OSError names `path`.
     """
+    if isinstance(contents, str):
+        contents = contents.encode("utf-8", "backslashreplace")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         with temporary.open("xb") as file:

@@ -107,7 +107,7 @@ class RunGroup:
                 "choose another folder by --runs-dir",
             ) from None
         kept, _ = keep_plugins(RunDirectory(path), config)
-        write_atomically(path / layout.CONFIG, kept.to_yaml().encode())
+        write_atomically(path / layout.CONFIG, kept.to_yaml())
         group = cls(path, replace(wanted, format=FORMAT))
         group._write()
         return group
@@ -188,7 +188,7 @@ class RunGroup:
 
     def _write(self) -> None:
         values = {name: value for name, value in asdict(self.repetitions).items() if value not in (None, ())}
-        write_atomically(self.path / layout.GROUP, (json_text(values, indent=2) + "\n").encode())
+        write_atomically(self.path / layout.GROUP, json_text(values, indent=2) + "\n")
 
 
 def _imported_digests(config: Config) -> dict[str, str]:

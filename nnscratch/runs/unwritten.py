@@ -43,5 +43,5 @@ class UnwrittenRun(RunDirectory):
 def create_run(runs_dir: Path, name: str, communicator: Communicator) -> RunDirectory:
     """The folder of a new run of all these processes, which rank 0 makes; they wait for it."""
     run = RunDirectory.create(runs_dir, name) if communicator.rank == 0 else None
-    path = communicator.texts(str(run.path) if run is not None else "")[0]
-    return run or UnwrittenRun(Path(path))
+    path = communicator.first_text(None if run is None else str(run.path))
+    return run or UnwrittenRun(Path(path or ""))

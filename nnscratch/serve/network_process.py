@@ -143,7 +143,7 @@ def answer(model: Model, requests: BinaryIO, answers: BinaryIO) -> None:
         except Exception as error:
             while left:  # there was no memory for it
                 left -= len(requests.read(min(left, PIECE))) or left
-            told, found = ERROR, traceback_of(error).encode()
+            told, found = ERROR, traceback_of(error).encode("utf-8", "backslashreplace")
         answers.write(HEAD.pack(told, len(found)))
         answers.write(found)
         answers.flush()

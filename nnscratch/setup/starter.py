@@ -97,6 +97,6 @@ def require_new(path: Path) -> None:
 def write_config(path: Path, text: str) -> None:
     """Writes the file as a whole. Raises UserError when the disk refuses."""
     try:
-        write_atomically(path, text.encode())
+        write_atomically(path, text)
     except OSError as error:
         raise UserError(f"cannot write {path}: {cause(error)}") from None

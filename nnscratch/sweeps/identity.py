@@ -78,7 +78,7 @@ class Identified:
             _require_same(before, now, f"{self.label}: {name}", extend)
         if folder is not None:
             kept = {"id": self._number(), "storage": self.label, "sweep": now}
-            write_atomically(folder / KEPT, (json.dumps(kept, indent=2) + "\n").encode())
+            write_atomically(folder / KEPT, json.dumps(kept, indent=2) + "\n")
         if before is None or before != {**before, **now} or before.keys() - now.keys() - {*SINCE}:
             self.storage.set_study_user_attr(self.study, ATTRIBUTE, now)
 

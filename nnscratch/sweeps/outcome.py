@@ -102,8 +102,8 @@ def conclude(study: Study, folder: Path, workplace: Workplace) -> SweepSummary:
         definition.name, folder, definition.method, metric.name, metric.goal, best, trials, study.varied,
         train_again, definition.overrides, study.remarks(trials),
     )  # fmt: skip
-    write_atomically(folder / "sweep.json", (json_text(summary.to_dict(), indent=2) + "\n").encode())
-    write_atomically(folder / "leaderboard.csv", _table(study, trials).encode())
+    write_atomically(folder / "sweep.json", json_text(summary.to_dict(), indent=2) + "\n")
+    write_atomically(folder / "leaderboard.csv", _table(study, trials))
     return summary
 
 
@@ -121,7 +121,7 @@ def _write_best(study: Study, best: Trial, trials: int, folder: Path, workplace:
     config, _ = keep_plugins(RunDirectory(folder), definition.command.load(changes))
     head = f"# The best of {trials} trials of the sweep {definition.name}: trial {best.number}, "
     text = f"{head}{metric} {metric_value(metric, best.value)}.\n{config.to_yaml()}"
-    write_atomically(folder / "best.yaml", text.encode())
+    write_atomically(folder / "best.yaml", text)
     words = ["nnscratch", "train", str(folder / "best.yaml"), *workplace.words_to_repeat()]
     return shlex.join([*words, "--allow-plugins"] if config.plugins else words)
 

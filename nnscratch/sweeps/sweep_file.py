@@ -67,12 +67,12 @@ def written_out(definition: SweepDefinition, more: Sequence[str] = (), name: str
     return sweep
 
 
-def copy_of(definition: SweepDefinition) -> bytes:
+def copy_of(definition: SweepDefinition) -> bytes | str:
     """A sweep file that goes on with this sweep by itself: the file, or what the command line made of it."""
     sweep = written_out(definition, definition.overrides, definition.name)
     if sweep == read_yaml(definition.path).value:
         return definition.path.read_bytes()
-    return f"# {definition.path.name}, with what the command line changed\n{dump_yaml(sweep)}".encode()
+    return f"# {definition.path.name}, with what the command line changed\n{dump_yaml(sweep)}"
 
 
 class _Reader:

@@ -56,7 +56,7 @@ class SweepPage:
             return
         try:
             contents = self._contents(goes_on=goes_on, summary=summary)
-            write_atomically(self._path, render_sweep(contents).encode("utf-8", "backslashreplace"))
+            write_atomically(self._path, render_sweep(contents))
         except Exception as error:
             self._has_failed = True
             self._display.warn(f"{self._path} is not kept: {error}; the sweep goes on")

@@ -104,7 +104,7 @@ def _fault(error: Exception, trial: Trial, folder: Path) -> str:
     if isinstance(error, UserError):
         return error.message.splitlines()[0]
     where = folder / "trials" / f"trial-{trial.number:04d}-error.txt"
-    write_atomically(where, traceback_of(error).encode())
+    write_atomically(where, traceback_of(error))
     return f"{type(error).__name__}: {reason(error)} (see {where.name})"
 
 

@@ -145,7 +145,7 @@ def book() -> dict[str, str]:
 
 def write_book(folder: Path) -> None:
     for name, text in book().items():
-        write_atomically(folder / name, text.encode())
+        write_atomically(folder / name, text)
 
 
 def _contents() -> Iterator[str]:

@@ -57,7 +57,7 @@ def _write(path: Path, text: str) -> None:
     if path.exists() and MARK not in path.read_text("utf-8", "replace"):
         raise UserError(f"{path} exists and is no explanation: it is not overwritten", "choose another name")
     try:
-        write_atomically(path, text.encode())
+        write_atomically(path, text)
     except OSError as error:
         raise UserError(f"cannot write {path}: {cause(error)}") from None
 

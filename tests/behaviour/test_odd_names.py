@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,32 @@ def test_a_class_whose_name_is_no_utf8_is_shown_with_its_bytes(
     assert r"caf\xe8" in capsys.readouterr().out
     predictions = tmp_path / "folder" / "evaluation" / "test" / "predictions.csv"
     assert r"caf\xe9" in predictions.read_text("utf-8")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has names of any bytes")
+def test_runs_groups_sweeps_and_exports_are_made_in_a_folder_whose_name_is_no_utf8(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/b\xff"))
+    config = tmp_path / "a.yaml"
+    config.write_text(
+        "name: a\ndata: {dataset: {name: shapes, train: 100, test: 50}, validation: 0.2}\n"
+        "model: {hidden_layers: [2]}\ntraining: {epochs: 1, batch_size: 50}\n"
+    )
+    sweep = folder / "s.yaml"
+    folder.mkdir()
+    sweep.write_text(
+        "name: s\nmethod: grid\nmetric: {name: val_accuracy, goal: maximize}\nparameters: {seed: {values: [1]}}\n"
+        f'command: ["${{env}}", nnscratch, train, {config}, "${{args_no_hyphens}}"]\n'
+    )
+    quick = ("--runs-dir", str(folder), "--threads", "1", "--quiet", "--no-plots")
+    main(["train", str(config), *quick, "--seeds", "1,2"])
+    main(["train", str(config), *quick, "--name", "b"])
+    main(["sweep", str(sweep), *quick])
+    main(["export", str(folder / "b"), "--to", "numpy"])
+    if find_spec("onnxruntime") is not None:
+        main(["export", str(folder / "b"), "--to", "onnx"])
+        assert (folder / "b" / "export" / "model.onnx").exists()
+    assert (folder / "a" / "group.json").exists()
+    assert (folder / "sweeps" / "s" / "best.yaml").exists()
 
 
 def test_a_command_to_copy_names_a_path_with_a_space_as_a_shell_takes_it(shapes_run: Path, tmp_path: Path) -> None:

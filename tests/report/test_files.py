@@ -15,6 +15,11 @@ def test_the_file_holds_the_bytes_and_nothing_else_is_left(tmp_path: Path) -> No
     assert os.listdir(tmp_path / "plots") == ["curves.png"]
 
 
+def test_text_with_a_path_that_is_no_utf8_is_written_too(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "error.txt", "übel: b\udcff\n")
+    assert (tmp_path / "error.txt").read_text("utf-8") == "übel: b\\udcff\n"
+
+
 def test_a_failed_rename_leaves_the_old_file_and_no_temporary_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

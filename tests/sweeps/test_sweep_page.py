@@ -83,8 +83,8 @@ def test_a_sweep_leaves_its_page_and_without_plots_none(
 ) -> None:
     pages: list[str] = []
 
-    def write(path: Path, contents: bytes) -> None:
-        pages.append(contents.decode())
+    def write(path: Path, contents: str) -> None:
+        pages.append(contents)
         files.write_atomically(path, contents)
 
     monkeypatch.setattr(sweep_page, "write_atomically", write)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -379,7 +380,7 @@ def test_a_yes_of_one_process_reaches_all() -> None:
 
 
 def test_a_text_reaches_all_and_the_first_counts() -> None:
-    said = ["", "übel", "", "later"]
+    said = ["", "übel", "", os.fsdecode(b"runs/b\xff")]
     assert together(4, lambda each: each.texts(said[each.rank])) == [said] * 4
     assert together(4, lambda each: each.first_text(said[each.rank] or None)) == ["übel"] * 4
     assert together(2, lambda each: each.first_text(None)) == [None] * 2

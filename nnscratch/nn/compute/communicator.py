@@ -57,13 +57,13 @@ class Communicator:
 
     def texts(self, text: str) -> list[str]:
         """Everybody's text, in the order of the ranks."""
-        own = np.frombuffer(text.encode(), np.uint8)
+        own = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)  # a path need not be UTF-8
         sizes = self.stack(np.array([own.size]))[:, 0]
         borders = [0, *np.cumsum(sizes).tolist()]
         together = np.empty(borders[-1], np.uint8)
         together[borders[self.rank] : borders[self.rank + 1]] = own
         self.all_gather(together, borders)
-        return [together[start:stop].tobytes().decode() for start, stop in pairwise(borders)]
+        return [together[start:stop].tobytes().decode("utf-8", "surrogatepass") for start, stop in pairwise(borders)]
 
     def first_text(self, text: str | None) -> str | None:
         """The text of the first rank that has one; None when nobody has."""
