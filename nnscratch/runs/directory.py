@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
@@ -22,7 +22,7 @@ from nnscratch.host.json_text import json_text
 from nnscratch.report.files import replace_file
 from nnscratch.runs import layout
 from nnscratch.runs.meta import Meta
-from nnscratch.runs.names import folder_of, has_been_trained, no_run, numbered
+from nnscratch.runs.names import folder_of, has_been_trained, new_folder, no_run
 from nnscratch.runs.reading import LONGEST_META, LONGEST_METRICS, number, text_of
 
 Row = Mapping[str, float]
@@ -45,20 +45,9 @@ class RunDirectory:
     @classmethod
     def create(cls, runs_dir: Path, name: str) -> RunDirectory:
         """A new folder <name>, <name>-2, ...: the first that did not exist, even when two runs start at once."""
-        path: Path | None = None
-        try:
-            if runs_dir.exists() and not runs_dir.is_dir():
-                raise NotADirectoryError(errno.ENOTDIR, "it is a file, not a folder")
-            runs_dir.mkdir(parents=True, exist_ok=True)
-            path = new_folder(runs_dir, name)
+        with new_folder(runs_dir, name, "a run") as path:
             for folder in (Path(layout.LOG).parent, layout.CHECKPOINTS, layout.PLOTS):
                 (path / folder).mkdir()
-        except OSError as error:
-            if path is not None:
-                shutil.rmtree(path, ignore_errors=True)
-            raise UserError(
-                f"cannot create a run in {runs_dir}: {cause(error)}", "choose another folder by --runs-dir"
-            ) from None
         return cls(path)
 
     def discard(self) -> None:
@@ -316,15 +305,6 @@ def find_checkpoint(path: Path) -> tuple[RunDirectory, Path]:
     if folder == path:
         raise UsageError(f"{path} is not a checkpoint: those are in a run's folder checkpoints, and end with .npz")
     return RunDirectory.open(folder), path
-
-
-def new_folder(parent: Path, name: str) -> Path:
-    """The first of <name>, <name>-2, ... that did not exist, made now."""
-    for path in numbered(parent, name):
-        with suppress(FileExistsError):
-            path.mkdir()
-            return path
-    raise AssertionError("there is always one more")
 
 
 def take_lock(handle: IO[bytes], *, shared: bool = False) -> bool:

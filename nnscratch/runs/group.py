@@ -19,14 +19,14 @@ from typing import Literal
 from nnscratch.config.config import Config, differences, load_config
 from nnscratch.config.override import override
 from nnscratch.config.plugins import imported_plugin, plugin_digests
-from nnscratch.errors import UsageError, UserError, cause
+from nnscratch.errors import UsageError, UserError
 from nnscratch.host.appending import open_to_append
 from nnscratch.host.json_text import json_text
 from nnscratch.report.files import write_atomically
 from nnscratch.runs import layout
-from nnscratch.runs.directory import RunDirectory, new_folder, take_lock
+from nnscratch.runs.directory import RunDirectory, take_lock
 from nnscratch.runs.kept_plugins import keep_plugins
-from nnscratch.runs.names import is_group, number_of
+from nnscratch.runs.names import is_group, new_folder, number_of
 from nnscratch.runs.reading import LONGEST_META, text_of
 from nnscratch.runs.records import read_record
 
@@ -98,18 +98,11 @@ class RunGroup:
     @classmethod
     def create(cls, runs_dir: Path, config: Config, wanted: Repetitions) -> RunGroup:
         """A new one, `<name>`, `<name>-2`, ...; the plugins of the config are copied into it."""
-        try:
-            runs_dir.mkdir(parents=True, exist_ok=True)
-            path = new_folder(runs_dir, config.name)
-        except OSError as error:
-            raise UserError(
-                f"cannot create a group of runs in {runs_dir}: {cause(error)}",
-                "choose another folder by --runs-dir",
-            ) from None
-        kept, _ = keep_plugins(RunDirectory(path), config)
-        write_atomically(path / layout.CONFIG, kept.to_yaml())
-        group = cls(path, replace(wanted, format=FORMAT))
-        group._write()
+        with new_folder(runs_dir, config.name, "a group of runs") as path:
+            kept, _ = keep_plugins(RunDirectory(path), config)
+            write_atomically(path / layout.CONFIG, kept.to_yaml())
+            group = cls(path, replace(wanted, format=FORMAT))
+            group._write()
         return group
 
     @property

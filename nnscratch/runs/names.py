@@ -1,14 +1,17 @@
-"""Which run is meant: by its path, or by its name in the folder that runs are in."""
+"""Which run is meant: by its path, or by its name in the folder that runs are in; and the folder of a new one."""
 
 from __future__ import annotations
 
+import errno
 import shlex
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from itertools import count
 from pathlib import Path
 
-from nnscratch.errors import UsageError
+from nnscratch.errors import UsageError, UserError, cause
 from nnscratch.host.workplace import DEFAULT_RUNS
 from nnscratch.runs import layout
 
@@ -110,3 +113,27 @@ def numbered(parent: Path, name: str) -> Iterator[Path]:
     """<name>, <name>-2, <name>-3, ... in that folder: what a new run of the name is called, where there are others."""
     yield parent / name
     yield from (parent / f"{name}-{number}" for number in count(2))
+
+
+@contextmanager
+def new_folder(runs_dir: Path, name: str, what: str) -> Iterator[Path]:
+    """The first of <name>, <name>-2, ... that did not exist, made now; gone again when what is done inside fails."""
+    path: Path | None = None
+    try:
+        if runs_dir.exists() and not runs_dir.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "it is a file, not a folder")
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        for candidate in numbered(runs_dir, name):
+            with suppress(FileExistsError):
+                candidate.mkdir()
+                path = candidate
+                break
+        assert path is not None
+        yield path
+    except BaseException as error:
+        if path is not None:
+            shutil.rmtree(path, ignore_errors=True)
+        if not isinstance(error, OSError):
+            raise
+        hint = "choose another folder by --runs-dir"
+        raise UserError(f"cannot create {what} in {runs_dir}: {cause(error)}", hint) from None

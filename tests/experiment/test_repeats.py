@@ -228,6 +228,21 @@ def prepared_without_looking(config: Config, folds: int | None, workplace: Workp
     return prepare(config, workplace, display)
 
 
+@pytest.mark.parametrize("trouble", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_group_that_cannot_be_written_whole_leaves_no_folder_and_its_name_free(
+    trouble: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, contents: object) -> None:
+        if path.name == "group.json":
+            raise trouble
+        path.touch()
+
+    monkeypatch.setattr("nnscratch.runs.group.write_atomically", full)
+    with pytest.raises((UserError, KeyboardInterrupt), match=r"No space left on device|^$"):
+        run_group(tmp_path, seeds=(1, 2))
+    assert not list((tmp_path / "runs").iterdir())
+
+
 def test_runs_of_different_data_are_not_averaged(tmp_path: Path) -> None:
     run_group(tmp_path, seeds=(1, 2))
     group = RunGroup.open(tmp_path / "runs" / "tiny")
