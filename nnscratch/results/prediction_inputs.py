@@ -117,13 +117,16 @@ def _items_of(loaded: LoadedRun, path: Path, keep: Sequence[str]) -> Iterator[It
 
 
 def _is_array(path: Path) -> bool:
-    """Whether a file is an NPY or an NPZ file, by what it begins with; by its name when it cannot be read."""
+    """Whether a file is an NPY file by what it begins with, or an NPY or NPZ file by its name."""
+    return path.suffix.lower() in ARRAY_SUFFIXES or _begins_with(path, MAGIC)
+
+
+def _begins_with(path: Path, magic: bytes) -> bool:
     try:
         with path.open("rb") as file:
-            start = file.read(6)
+            return file.read(len(magic)) == magic
     except OSError:
-        return path.suffix.lower() in ARRAY_SUFFIXES
-    return start == MAGIC or path.suffix.lower() in ARRAY_SUFFIXES
+        return False
 
 
 def _is_table(loaded: LoadedRun, path: Path) -> bool:
@@ -167,8 +170,8 @@ def _picture(loaded: LoadedRun, path: Path) -> Item:
 
 
 def _array_items(loaded: LoadedRun, path: Path) -> Iterator[Item]:
-    """The rows of an NPY file, or of the inputs in an NPZ file."""
-    if path.suffix.lower() == ".npy":
+    """The rows of an NPY file, or of the inputs in an NPZ file: what it holds counts, not what it is called."""
+    if _begins_with(path, MAGIC) or (path.suffix.lower() == ".npy" and not zipfile.is_zipfile(path)):
         with path.open("rb") as file:
             yield from _rows_of(loaded, file, str(path))
         return

@@ -107,6 +107,22 @@ def test_pictures_arrays_and_evaluation_agree(
     assert [rows[0]["input"], rows[50]["input"]] == [f"{tmp_path}/all.npy[0]", f"{tmp_path}/all.npz:x_test[0]"]
 
 
+def test_an_array_is_read_by_what_it_holds_and_not_by_what_it_is_called(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, images: Array, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "x.npy", images[:2])
+    np.savez(tmp_path / "x.npz", x=images[:2])
+    for name in ("one.dat", "one.npz"):
+        (tmp_path / name).write_bytes((tmp_path / "x.npy").read_bytes())
+    (tmp_path / "two.npy").write_bytes((tmp_path / "x.npz").read_bytes())
+    expected = [row["label"] for row in predicted(capsys, shapes_run, tmp_path / "x.npy")]
+    for name in ("one.dat", "one.npz", "two.npy"):
+        assert [row["label"] for row in predicted(capsys, shapes_run, tmp_path / name)] == expected
+    (tmp_path / "text.npy").write_text("no array")
+    (row,) = predicted_with_failure(capsys, shapes_run, tmp_path / "text.npy")
+    assert "not a NumPy array" in row["error"]
+
+
 def test_top_names_that_many_classes_likeliest_first(
     capsys: pytest.CaptureFixture[str], shapes_run: Path, images: Array, tmp_path: Path
 ) -> None:
