@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from nnscratch.runs.summary import damaged_records, plain_summary, summarize
 
 @dataclass(frozen=True)
 class RunsList:
-    """A line per run, the oldest first."""
+    """A line per run, the one that was started first at the top; above it what does not say when it was."""
 
     runs_dir: Path
     runs: tuple[tuple[Path, RunSummary], ...]
@@ -47,21 +48,29 @@ def list_runs(runs_dir: Path, *, everything: bool = False) -> RunsList:
     return RunsList(runs_dir, tuple((path, summary) for _, path, summary in found))
 
 
-def summarized(path: Path, name: str) -> tuple[str, RunSummary]:
-    """When a run was started, and its line under that name; of one that cannot be read, a line that says why."""
+def summarized(path: Path, name: str) -> tuple[float, RunSummary]:
+    """The `moment` a run was started at, and its line under that name; of one that cannot be read, a line why."""
     run = RunDirectory(path)
     try:
         if is_group(path):
             group = RunGroup.open(path)
-            started = [member.run.read_meta().started or "" for member in group.members]
-            return min(filter(None, started), default=""), summarize_group(group).as_row(name)
+            started = [moment(member.run.read_meta().started) for member in group.members]
+            return min(filter(None, started), default=0.0), summarize_group(group).as_row(name)
         summary, odd = summarize(run), "; ".join(damaged_records(run))
         status = f"{summary.status}, but {odd}" if odd else summary.status
-        return run.read_meta().started or "", replace(summary, name=name, status=status)
+        return moment(run.read_meta().started), replace(summary, name=name, status=status)
     except UserError as error:
-        return "", RunSummary(name, "-", f"unreadable: {error.message}")
+        return 0.0, RunSummary(name, "-", f"unreadable: {error.message}")
     except Exception as error:
-        return "", RunSummary(name, "-", f"unreadable: {type(error).__name__}: {error}"[:200])
+        return 0.0, RunSummary(name, "-", f"unreadable: {type(error).__name__}: {error}"[:200])
+
+
+def moment(started: str | None) -> float:
+    """When that was, in seconds since 1970, wherever its clock stood; 0 for what is no date."""
+    try:
+        return datetime.fromisoformat(started or "").timestamp()
+    except (ValueError, OverflowError, OSError):
+        return 0.0
 
 
 def run_folders(runs_dir: Path, *, everything: bool) -> list[Path]:

@@ -60,6 +60,16 @@ def test_the_table_has_a_line_for_every_run(capsys: pytest.CaptureFixture[str], 
     assert [line.split()[0] for line in lines] == ["other", "shapes"]
 
 
+def test_runs_are_in_the_order_they_were_started_in_wherever_their_clocks_stood(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path
+) -> None:
+    moments = {"c": "2026-10-25T02:50:00+02:00", "b": "2026-10-25T02:10:00+01:00", "a": "2026-10-25T01:30:00+00:00"}
+    for name, started in moments.items():
+        change_meta(second_run(shapes_run, name), started=started)
+    change_meta(shapes_run, started="yesterday")
+    assert [run["name"] for run in listed(capsys, shapes_run.parent)] == ["shapes", "c", "b", "a"]
+
+
 def test_a_running_run_that_no_process_holds_was_killed(capsys: pytest.CaptureFixture[str], shapes_run: Path) -> None:
     change_meta(shapes_run, status="running")
     assert listed(capsys, shapes_run.parent)[0]["status"] == "killed"
