@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ def _process_start(pid: int) -> str:
     except OSError:
         if Path("/proc/self/stat").exists():
             return ""
+        if sys.platform == "win32":  # there it would end the process
+            return "unknown"
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
