@@ -19,6 +19,8 @@ Mutex = Callable[[], AbstractContextManager[None]]
 
 BEGINNING = b'{"op_code":'
 """What every journal begins with."""
+PIECE = 4096
+"""Bytes that are looked through at once for the end of a line."""
 
 
 def open_journal(path: Path) -> tuple[BaseStorage, Mutex]:
@@ -106,15 +108,13 @@ def drop_torn_line(path: Path) -> None:
     """Cuts off a last line without its end, which a crash left half written: the next append would spoil it."""
     try:
         with path.open("rb+") as file:
-            size = file.seek(0, os.SEEK_END)
-            if size == 0:
-                return
-            file.seek(size - 1)
-            if file.read(1) == b"\n":
-                return
-            start = max(0, size - 1024 * 1024)
-            file.seek(start)
-            file.truncate(start + file.read().rfind(b"\n") + 1)
+            start = end = size = file.seek(0, os.SEEK_END)
+            while start > 0 and end == start:
+                start = max(0, end - PIECE)
+                file.seek(start)
+                end = start + file.read(end - start).rfind(b"\n") + 1
+            if end < size:
+                file.truncate(end)
     except FileNotFoundError:
         return
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +19,7 @@ from nnscratch.errors import UsageError, UserError
 from nnscratch.sweeps import lease as lease_module
 from nnscratch.sweeps import study as study_module
 from nnscratch.sweeps.journal import drop_torn_line
-from nnscratch.sweeps.lease import LeaseLostError
+from nnscratch.sweeps.lease import Lease, LeaseLostError
 from nnscratch.sweeps.sampling import as_the_sampler_sees_it
 from nnscratch.sweeps.storage import open_storage
 from nnscratch.sweeps.study import Study
@@ -478,10 +479,27 @@ def test_a_journal_that_is_damaged_while_a_sweep_runs_is_named_too(write_sweep: 
 
 def test_dropping_a_torn_line_leaves_whole_lines_alone(tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    for content, left in ((b"", b""), (b"a\nb\n", b"a\nb\n"), (b"a\nb", b"a\n"), (b"a", b"")):
+    for content, left in (
+        (b"", b""),
+        (b"a\nb\n", b"a\nb\n"),
+        (b"a\nb", b"a\n"),
+        (b"a", b""),
+        (b"a\n" + b"b" * 3_000_000, b"a\n"),
+    ):
         path.write_bytes(content)
         drop_torn_line(path)
         assert path.read_bytes() == left
+
+
+def test_windows_is_never_asked_by_a_signal_whether_a_process_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(lease_module, "Path", lambda _: tmp_path / "no such file")  # there is no /proc
+    monkeypatch.setattr(os, "kill", lambda pid, _: ended.append(pid))
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert not replace(Lease.of_this_process(), pid=1).process_is_gone()
+    assert ended == []
 
 
 @pytest.mark.parametrize("url", ["mysql://me:secret@host/x", "redis://secret@host", "sqlite:///x.db?a=secret"])
