@@ -95,8 +95,11 @@ class Drawers:
         assert self._other.stdin is not None
         assert self._other.stdout is not None
         self._is_ready = self._other.stdout.read(1) == READY  # until then this process draws on
-        while left and self._is_ready:
-            index, job = left.pop()
+        while self._is_ready:
+            try:
+                index, job = left.pop()
+            except IndexError:  # the last one has just been taken
+                return
             try:
                 pickle.dump(job, self._other.stdin)
                 self._other.stdin.flush()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Sequence
 from functools import partial
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -44,6 +47,18 @@ def test_what_cannot_be_handed_to_the_other_process_is_drawn_here() -> None:
 def test_without_the_other_process_everything_is_drawn_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drawers, "module_command", lambda module: [sys.executable, "-c", "raise SystemExit(1)"])
     assert draw_all(jobs(3), drawers=2) == draw_all(jobs(3), drawers=1)
+
+
+def test_a_last_picture_that_this_process_takes_first_is_not_missed_by_the_other() -> None:
+    class Full(deque[tuple[int, Job]]):
+        """Says that it has something, as a queue does from which another thread takes the last just then."""
+
+        def __bool__(self) -> bool:
+            return True
+
+    together = Drawers(1)
+    together._other = SimpleNamespace(stdin=BytesIO(), stdout=BytesIO(drawers.READY))  # type: ignore[assignment]  # all of a process that is asked for
+    together._let_another_draw(Full(), {})
 
 
 def test_a_picture_that_nobody_can_draw_is_this_process_s_error() -> None:
