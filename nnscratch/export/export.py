@@ -86,9 +86,10 @@ def export(format: Format, loaded: LoadedRun, target: Path, examples: Examples) 
             text = json_text(kept, indent=2) + "\n"
             if written.is_dir():
                 write_atomically(written / PROOF, text)
+                _put(written, target)
             else:
+                _put(written, target)
                 write_atomically(target.with_name(f"{target.name}.{PROOF}"), text)
-            _put(written, target)
     except OSError as error:
         raise UserError(f"cannot write {target}: {cause(error)}") from None
     return Exported(target, format.name, proof, format.takes_encoded_features(loaded), format.note(loaded))
@@ -110,7 +111,11 @@ def _put(written: Path, target: Path) -> None:
     if target.is_dir() and not target.is_symlink():
         before = written.with_name(f"{written.name}.before")
         os.rename(target, before)
-        os.rename(written, target)
+        try:
+            os.rename(written, target)
+        except BaseException:
+            os.rename(before, target)
+            raise
         _remove(before)
     else:
         os.replace(written, target)

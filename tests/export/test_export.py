@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
 import struct
 import subprocess
@@ -150,6 +151,24 @@ def test_an_export_that_answers_otherwise_is_not_kept(
     with pytest.raises(UserError, match="does not answer as the run does"):
         export(NumPy(), loaded, tmp_path / "out", random_examples(loaded, 9))
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_earlier_export_stays_when_the_new_one_cannot_take_its_place(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, rename = make(["flatten", "dense"], (4, 3, 1)), os.rename
+    export(NumPy(), loaded, tmp_path / "out", random_examples(loaded, 9))
+    before = {each: each.read_bytes() for each in tmp_path.rglob("*") if each.is_file()}
+
+    def refuse(source: Path, target: Path) -> None:
+        if target == tmp_path / "out" and source.suffix == ".tmp":
+            raise PermissionError(13, "Permission denied")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", refuse)
+    with pytest.raises(UserError, match=r"cannot write .*out: Permission denied"):
+        export(NumPy(), loaded, tmp_path / "out", random_examples(loaded, 9))
+    assert {each: each.read_bytes() for each in tmp_path.rglob("*") if each.is_file()} == before
 
 
 def test_what_the_run_itself_rounds_away_is_not_held_against_an_export(
