@@ -38,6 +38,14 @@ def test_guesses_columns_and_warnings_are_on_the_page(tmp_path: Path) -> None:
     assert "<b>" not in page
 
 
+def test_a_report_of_very_many_columns_is_read_and_not_taken_for_another_s(tmp_path: Path) -> None:
+    facts = {f"fact {number}": "x" * 400 for number in range(45_000)}
+    text = json.dumps({"description": {"facts": facts}})
+    assert len(text) > 1 << 24
+    (tmp_path / "data_report.json").write_text(text)
+    assert len(data_section(RunDirectory(tmp_path)).facts) == 45_000
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", '{"description": 3}', '{"description": {"columns": [1], "guesses": {}}}', "[" * 100_000],
