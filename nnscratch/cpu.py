@@ -215,7 +215,7 @@ def use_kernel_of(run: Path) -> None:
     Another kernel rounds otherwise, so a resume would not repeat bit for bit. What the user has set stays, and no CPU
     is told that it has AVX-512 when it has not. The names are those of `nnscratch.runs`, which needs NumPy.
     """
-    meta = (run.parent.parent if run.suffix == ".npz" else run) / "meta.json"
+    meta = (run.absolute().parent.parent if run.suffix == ".npz" else run) / "meta.json"
     try:
         recorded = json.loads(meta.read_text("utf-8") if meta.is_file() else "")["machine"]["blas_environment"]
         kernel = recorded.get("OPENBLAS_CORETYPE")

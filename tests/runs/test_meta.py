@@ -183,10 +183,11 @@ def test_the_names_that_are_read_before_numpy_are_those_that_are_written(tmp_pat
         "cpu.use_kernel_of(Path(sys.argv[1])); print(os.environ.get('OPENBLAS_CORETYPE'), 'numpy' in sys.modules)"
     )
     clean = {key: value for key, value in os.environ.items() if key != "OPENBLAS_CORETYPE"}
-    for path in (run.path, run.last):
+    for path in (run.path, run.last, run.last.name):
         done = subprocess.run(
-            [sys.executable, "-c", program, path], capture_output=True, text=True, check=True, env=clean
-        )
+            [sys.executable, "-c", program, path],
+            capture_output=True, text=True, check=True, env=clean, cwd=run.checkpoints,
+        )  # fmt: skip
         assert done.stdout == "SkylakeX False\n"
     assert layout.META in (PACKAGE / "cpu.py").read_text()
 
