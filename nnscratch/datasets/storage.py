@@ -73,7 +73,8 @@ class Storage:
             return cached
         if not self.keep:
             with tempfile.TemporaryFile() as file:  # gone with the process, and with no name before
-                return _filled(file, shape, dtype, nbytes, fill)
+                found = _fill(file, shape, dtype, nbytes, fill)
+                return _mapped(file, shape, dtype, found["rows"]), found
         self.folder.mkdir(parents=True, exist_ok=True)
         with _lock(self.folder / f"{name}.writing", self.report):
             if (cached := _cached(about, bytes_file, shape, dtype)) is not None:
@@ -81,9 +82,11 @@ class Storage:
             self.report(f"{nbytes / 1e6:,.1f} MB of decoded rows are put into {bytes_file}, to be mapped, not loaded")
             with unfinished(bytes_file) as part:
                 with part.open("w+b") as file:
-                    array, found = _filled(file, shape, dtype, nbytes, fill)
+                    found = _fill(file, shape, dtype, nbytes, fill)
                     os.fsync(file.fileno())
-                os.replace(part, bytes_file)
+                os.replace(part, bytes_file)  # Windows moves no file that is mapped
+            with open(bytes_file, "rb", opener=_ordinary) as file:
+                array = _mapped(file, shape, dtype, found["rows"])
             source = {} if self.source is None else {"source": str(self.source.resolve())}
             told = json.loads(json.dumps({**found, **source}))
             with unfinished(about) as half:
@@ -112,9 +115,7 @@ def cached_rows(folder: Path) -> tuple[int, int]:
     return len(sizes), sum(sizes)
 
 
-def _filled(
-    file: IO[bytes], shape: tuple[int, ...], dtype: Any, nbytes: int, fill: Fill
-) -> tuple[Array, Mapping[str, Any]]:
+def _fill(file: IO[bytes], shape: tuple[int, ...], dtype: Any, nbytes: int, fill: Fill) -> Mapping[str, Any]:
     try:
         _allocate(file, nbytes)
     except OSError as error:
@@ -122,10 +123,12 @@ def _filled(
             f"{file.name}: no room for {nbytes:,} bytes of decoded rows: {cause(error)}",
             "free some space, or set --data-dir to a folder that has it",
         ) from error
-    writable = mmap.mmap(file.fileno(), nbytes)  # never closed here: the traceback of an error may hold the array
+    writable = mmap.mmap(file.fileno(), nbytes)
     found = fill(np.frombuffer(writable, dtype).reshape(shape))
     writable.flush()
-    return _mapped(file, shape, dtype, found["rows"]), found
+    with suppress(BufferError):  # somebody holds the array
+        writable.close()
+    return found
 
 
 def _allocate(file: IO[bytes], nbytes: int) -> None:

@@ -50,6 +50,21 @@ def test_rows_are_written_once_and_mapped_afterwards(tmp_path: Path) -> None:
     assert not [file for file in tmp_path.iterdir() if file.name.endswith(".part")]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells what is mapped")
+def test_a_cache_is_mapped_by_nobody_while_it_is_put_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace, moved = os.replace, list[Path]()
+
+    def replace_unmapped(source: Path, target: Path) -> None:
+        assert str(source) not in Path("/proc/self/maps").read_text()
+        moved.append(target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_unmapped)
+    made, _ = storage(tmp_path).rows((5, 3), np.float32, "key", filling)
+    assert np.array_equal(made, np.arange(15).reshape(5, 3))
+    assert [each.suffix for each in moved] == [".rows", ".json"]
+
+
 def test_a_cache_goes_when_its_source_has_gone_and_the_next_is_written(tmp_path: Path) -> None:
     said: list[str] = []
     kept = []
