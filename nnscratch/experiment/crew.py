@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import sys
 import threading
@@ -24,7 +23,7 @@ from nnscratch.host.python_process import working_directory_left_out
 from nnscratch.host.trouble import is_trouble_of_the_machine, reason, traceback_of
 from nnscratch.report.files import write_atomically
 
-PAUSE = 0.5
+PAUSE = 0.1
 MOST_DEATHS = 10
 """A training whose process dies every time must not keep the others from ending."""
 
@@ -63,7 +62,7 @@ def work_in_processes(job: Job, workers: int, stop: StopRequest, tell: Tell, pro
                 asked = True
                 for worker in crew:
                     worker.process.terminate()  # SIGTERM: the training saves and ends
-            time.sleep(PAUSE / 5)
+            time.sleep(PAUSE)
             for index, worker in enumerate(crew):
                 worker.hear(tell, errors)
                 if worker.was_killed and not stop.wanted and not deaths.are_too_many():
@@ -120,7 +119,7 @@ class _Worker:
     def start(cls, job: Job) -> _Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_live, args=(job, os.getpid(), theirs))
+        process = context.Process(target=_live, args=(job, theirs))
         with working_directory_left_out():
             resource_tracker.ensure_running()  # which would let interrupts through again
             with _interrupts_held_back():
@@ -156,7 +155,7 @@ def _interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _live(job: Job, parent: int, voice: Connection) -> None:
+def _live(job: Job, voice: Connection) -> None:
     """The life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -166,7 +165,7 @@ def _live(job: Job, parent: int, voice: Connection) -> None:
 
     with StopRequest(("SIGTERM", "SIGHUP")) as stop:
         try:
-            threading.Thread(target=_watch_parent, args=(parent, stop), daemon=True).start()
+            threading.Thread(target=_watch_parent, args=(stop,), daemon=True).start()
             job(stop, lambda text: say("warning", text))
         except UserError as error:
             say("error", error.message, error.hint)
@@ -186,8 +185,9 @@ def _keep_traceback(error: Exception, folder: Path) -> Path:
     return path
 
 
-def _watch_parent(parent: int, stop: StopRequest) -> None:
+def _watch_parent(stop: StopRequest) -> None:
     """A worker whose parent was killed ends, too; its work is free for the next start."""
-    while os.getppid() == parent:
-        time.sleep(PAUSE)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
     stop.ask("interrupted")
