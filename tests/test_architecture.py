@@ -14,18 +14,19 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "nnscratch"
 
-LEAVES = {"component", "errors", "version", "cpu"}
+LEAVES = {"component", "errors", "files", "version", "cpu"}
 GROUND = {"nn", "training", "datasets", "report", "host", *LEAVES}
 ALLOWED: dict[str, set[str]] = {
     "version": set(),
     "errors": set(),
+    "files": set(),
     "cpu": set(),
     "component": set(),
     "nn": {"component", "errors", "cpu"},
     "training": {"nn", "component", "errors"},
-    "datasets": {"component", "errors", "version", "cpu"},
-    "report": {"errors", "version"},
-    "host": {"nn", "report.formats", "errors", "version", "cpu"},
+    "datasets": {"component", "errors", "files", "version", "cpu"},
+    "report": {"errors", "files", "version"},
+    "host": {"nn", "report.formats", "errors", "files", "version", "cpu"},
     "distributed": {"nn", "errors"},
     "config": GROUND,
     "runs": {"config", *GROUND},

@@ -7,13 +7,10 @@ whole or not at all, and may be deleted at any time.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import mmap
 import os
-import stat
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -27,6 +24,7 @@ from nnscratch.datasets.dataset import Array, Report
 from nnscratch.datasets.memory import available_memory
 from nnscratch.datasets.unfinished import remove_leftovers, unfinished
 from nnscratch.errors import DataError, cause
+from nnscratch.files import open_to_append, open_without_following, take_lock
 
 FORMAT = "rows 1"
 """Changes with what a cache holds: an older one is then not read."""
@@ -85,7 +83,7 @@ class Storage:
                     found = _fill(file, shape, dtype, nbytes, fill)
                     os.fsync(file.fileno())
                 os.replace(part, bytes_file)  # Windows moves no file that is mapped
-            with open(bytes_file, "rb", opener=_ordinary) as file:
+            with open_without_following(bytes_file) as file:
                 array = _mapped(file, shape, dtype, found["rows"])
             source = {} if self.source is None else {"source": str(self.source.resolve())}
             told = json.loads(json.dumps({**found, **source}))
@@ -148,7 +146,7 @@ def _cached(
     about: Path, bytes_file: Path, shape: tuple[int, ...], dtype: Any
 ) -> tuple[Array, Mapping[str, Any]] | None:
     """The rows and what was found, when both files are there and whole."""
-    with suppress(OSError, ValueError), open(bytes_file, "rb", opener=_ordinary) as file:
+    with suppress(OSError, ValueError), open_without_following(bytes_file) as file:
         found = _told(about)
         if isinstance(rows := found.get("rows"), int) and 0 <= rows <= shape[0]:
             return _mapped(file, shape, dtype, rows), found
@@ -157,7 +155,7 @@ def _cached(
 
 def _told(about: Path) -> dict[str, Any]:
     """What was found when a cache was made, as it was written then; ValueError for anything else."""
-    with open(about, "rb", opener=_ordinary) as file:
+    with open_without_following(about) as file:
         if os.fstat(file.fileno()).st_size > LARGEST_TOLD:
             raise ValueError("too large")
         text = file.read()
@@ -174,26 +172,11 @@ def _digest(told: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def _ordinary(path: str, flags: int) -> int:
-    """Opens a file; OSError for a link, a pipe or a device in its place, which are neither followed nor waited for."""
-    number = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
-    if not stat.S_ISREG(os.fstat(number).st_mode):
-        os.close(number)
-        raise OSError(errno.EINVAL, "is no ordinary file", path)
-    return number
-
-
 @contextmanager
 def _lock(path: Path, report: Report) -> Iterator[None]:
     """Inside, no other process makes the same cache; where a file system knows no locks, both make it."""
-    with open(path, "ab", opener=_ordinary) as file:
-        if sys.platform != "win32":
-            import fcntl
-
-            with suppress(OSError):
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    report("another process is decoding the same data; waiting for it")
-                    fcntl.flock(file, fcntl.LOCK_EX)
+    with open_to_append(path) as file:
+        if take_lock(file.fileno()) is False:
+            report("another process is decoding the same data; waiting for it")
+            take_lock(file.fileno(), wait=True)
         yield

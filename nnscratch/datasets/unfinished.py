@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
 
+from nnscratch.files import NO_LINK, take_lock
+
 SUFFIX = ".part"
 LONG = 60.0
 """Seconds without a change, after which nobody is at it, where a file system knows no locks."""
@@ -67,20 +69,16 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
 
 def _locked(path: Path) -> int | None:
     """The handle that holds it; None where the system has no locks. Raises BlockingIOError when another holds it."""
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # what is locked there nobody writes
         return None
-    import fcntl
-
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise
-    except OSError:
-        os.close(handle)
-        return None
-    return handle
+    handle = os.open(path, os.O_RDONLY | NO_LINK)
+    held = take_lock(handle)
+    if held:
+        return handle
+    os.close(handle)
+    if held is False:
+        raise BlockingIOError
+    return None
 
 
 def _close(handle: int | None) -> None:

@@ -18,10 +18,10 @@ from typing import Protocol
 
 from nnscratch.config.config import Tell
 from nnscratch.errors import UserError
+from nnscratch.files import write_atomically
 from nnscratch.host.interruption import StopRequest
 from nnscratch.host.python_process import working_directory_left_out
 from nnscratch.host.trouble import is_trouble_of_the_machine, reason, traceback_of
-from nnscratch.report.files import write_atomically
 
 PAUSE = 0.1
 MOST_DEATHS = 10

@@ -20,13 +20,13 @@ from nnscratch.errors import DivergenceError, Interrupted, UsageError, UserError
 from nnscratch.experiment import crew
 from nnscratch.experiment.timing import fit_epochs
 from nnscratch.experiment.train import resume, train
+from nnscratch.files import write_atomically
 from nnscratch.host import machine
 from nnscratch.host.display import Display, LogDisplay
 from nnscratch.host.interruption import StopRequest
 from nnscratch.host.json_text import json_text
 from nnscratch.host.repeating import repeated
 from nnscratch.host.workplace import Workplace
-from nnscratch.report.files import write_atomically
 from nnscratch.report.formats import count, duration, labelled, shorten
 from nnscratch.report.style import own_looks
 from nnscratch.results.drawing import pictures_may_fail

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +17,10 @@ from nnscratch.component import catalogue
 from nnscratch.errors import UsageError, UserError, cause, did_you_mean
 from nnscratch.export.format import Format, digest
 from nnscratch.export.proof import Examples, Proof, examples_of, prove
+from nnscratch.files import temporary_beside, write_atomically
 from nnscratch.host.display import Display
 from nnscratch.host.json_text import json_text
 from nnscratch.host.workplace import Workplace
-from nnscratch.report.files import write_atomically
 from nnscratch.report.formats import printable
 from nnscratch.runs import layout
 from nnscratch.runs.loaded import LoadedRun, load_run, use_threads_of
@@ -99,7 +98,7 @@ def export(format: Format, loaded: LoadedRun, target: Path, examples: Examples) 
 def _beside(target: Path) -> Iterator[Path]:
     """A path in the same folder that is gone afterwards."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    written = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+    written = temporary_beside(target)
     try:
         yield written
     finally:

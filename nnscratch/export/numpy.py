@@ -16,8 +16,8 @@ from nnscratch.export import formulas
 from nnscratch.export.format import Answers, Format, digest
 from nnscratch.export.numpy_columns import features, reading, rows_of
 from nnscratch.export.numpy_layers import Module, chain, lines
+from nnscratch.files import write_atomically
 from nnscratch.nn.compute.buffers import Array
-from nnscratch.report.files import write_atomically
 from nnscratch.report.formats import count
 from nnscratch.results.stored_values import pixels
 from nnscratch.runs.loaded import LoadedRun

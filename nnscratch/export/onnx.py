@@ -16,8 +16,8 @@ from nnscratch.export.format import Answers, Format, description
 from nnscratch.export.onnx_columns import encoded, is_text, raw, refused
 from nnscratch.export.onnx_graph import Graph
 from nnscratch.export.onnx_layers import chain, nodes
+from nnscratch.files import write_atomically
 from nnscratch.nn.compute.buffers import Array
-from nnscratch.report.files import write_atomically
 from nnscratch.runs.loaded import LoadedRun
 from nnscratch.training.test_time_augmentation import VIEWS, View
 

@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from nnscratch.errors import UserError
 from nnscratch.export.format import Answers, Format, description
+from nnscratch.files import write_atomically
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.losses import CrossEntropy, MeanSquaredError
-from nnscratch.report.files import write_atomically
 from nnscratch.runs.loaded import LoadedRun
 from nnscratch.runs.network_record import NetworkRecord
 from nnscratch.runs.records import read_record

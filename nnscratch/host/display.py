@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from nnscratch.errors import cause
-from nnscratch.host.appending import open_own_to_append
+from nnscratch.files import open_own_to_append
 from nnscratch.host.fitting import fitted
 from nnscratch.report.formats import duration, printable_lines
 

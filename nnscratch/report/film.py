@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nnscratch.report.files import write_atomically
+from nnscratch.files import write_atomically
 from nnscratch.report.style import INK, TITLE, add_legend, legend_columns, new_figure
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnscratch.errors import UsageError
-from nnscratch.report.files import write_atomically
+from nnscratch.files import write_atomically
 from nnscratch.report.style import SMALLEST, plain
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ import json
 import math
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,9 +16,8 @@ from pathlib import Path
 from typing import IO, Any, ClassVar
 
 from nnscratch.errors import UsageError, UserError, cause
-from nnscratch.host.appending import open_own_to_append, open_to_append, open_without_following
+from nnscratch.files import open_own_to_append, open_to_append, open_without_following, replace_file, take_lock
 from nnscratch.host.json_text import json_text
-from nnscratch.report.files import replace_file
 from nnscratch.runs import layout
 from nnscratch.runs.meta import Meta
 from nnscratch.runs.names import folder_of, has_been_trained, new_folder, no_run
@@ -120,7 +118,7 @@ class RunDirectory:
             raise UserError(f"cannot write into {self.path}: {cause(error)}") from None
         with handle:
             for _ in range(20):  # somebody may just look whether it is held
-                if take_lock(handle):
+                if take_lock(handle.fileno()) is not False:  # a file system without locks keeps nobody from training
                     break
                 time.sleep(0.01)
             else:
@@ -141,7 +139,7 @@ class RunDirectory:
         """Whether a process holds the run just now."""
         try:
             with open_without_following(self.path / layout.LOCK) as handle:
-                return not take_lock(handle, shared=True)
+                return take_lock(handle.fileno(), shared=True) is False
         except OSError:
             return False
 
@@ -305,24 +303,3 @@ def find_checkpoint(path: Path) -> tuple[RunDirectory, Path]:
     if folder == path:
         raise UsageError(f"{path} is not a checkpoint: those are in a run's folder checkpoints, and end with .npz")
     return RunDirectory.open(folder), path
-
-
-def take_lock(handle: IO[bytes], *, shared: bool = False) -> bool:
-    """Takes the lock of an open file, which ends with the process; False when another process has it.
-
-    Many may have a shared one at once: who only looks is in nobody's way who looks, too.
-    """
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            handle.seek(0)
-            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except OSError as error:
-        # A file system that knows no locks must not keep anybody from training.
-        return error.errno not in (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK)
-    return True

@@ -20,11 +20,10 @@ from nnscratch.config.config import Config, differences, load_config
 from nnscratch.config.override import override
 from nnscratch.config.plugins import imported_plugin, plugin_digests
 from nnscratch.errors import UsageError, UserError
-from nnscratch.host.appending import open_to_append
+from nnscratch.files import open_to_append, take_lock, write_atomically
 from nnscratch.host.json_text import json_text
-from nnscratch.report.files import write_atomically
 from nnscratch.runs import layout
-from nnscratch.runs.directory import RunDirectory, take_lock
+from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.kept_plugins import keep_plugins
 from nnscratch.runs.names import is_group, new_folder, number_of
 from nnscratch.runs.reading import LONGEST_META, text_of
@@ -152,7 +151,7 @@ class RunGroup:
     def claimed(self, member: Member) -> Iterator[bool]:
         """Whether the run is this process's to train: no other has claimed it. The claim ends with the process."""
         with open_to_append(self.path / f".{member.run.name}.claim") as handle:
-            yield take_lock(handle)
+            yield take_lock(handle.fileno()) is not False
 
     def _repeats(self, config: Config, wanted: Repetitions) -> bool:
         """Whether it is of that config, apart from what a group sets itself and what no weight depends on."""

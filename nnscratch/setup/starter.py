@@ -9,7 +9,7 @@ from typing import Any
 
 from nnscratch.datasets.report import DataReport
 from nnscratch.errors import UsageError, UserError, cause
-from nnscratch.report.files import write_atomically
+from nnscratch.files import write_atomically
 from nnscratch.results.data_text import whole_report_text
 
 STARTER = """\

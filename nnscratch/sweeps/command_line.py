@@ -14,12 +14,12 @@ from nnscratch.config.override import override
 from nnscratch.distributed.launch import mpirun_command
 from nnscratch.errors import ConfigError, Interrupted, UsageError, UserError, without_password
 from nnscratch.experiment.mirrors.wandb import require_mirrorable
+from nnscratch.files import write_atomically
 from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
 from nnscratch.host.trouble import is_trouble_of_the_machine, reason
 from nnscratch.host.workplace import Workplace
-from nnscratch.report.files import write_atomically
 from nnscratch.report.formats import setting
 from nnscratch.sweeps.assignment import Assignment
 from nnscratch.sweeps.board import Board

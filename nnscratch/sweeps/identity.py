@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nnscratch.config.config import flatten
 from nnscratch.config.node import Value
 from nnscratch.errors import UserError
-from nnscratch.report.files import write_atomically
+from nnscratch.files import write_atomically
 from nnscratch.report.formats import setting
 from nnscratch.sweeps.definition import SweepDefinition
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from nnscratch.errors import UserError, cause
+from nnscratch.files import take_lock
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -125,22 +126,8 @@ def file_mutex(path: Path) -> Mutex:
     @contextmanager
     def hold() -> Iterator[None]:
         with path.open("ab") as file:  # a handle of its own: locks of one process exclude each other, too
-            _lock(file)
+            if take_lock(file.fileno(), wait=True) is None:
+                raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK), str(path))
             yield
 
     return hold
-
-
-def _lock(file: IO[bytes]) -> None:
-    try:
-        import fcntl
-    except ImportError:  # pragma: no cover  (Windows)
-        import msvcrt
-
-        while True:
-            try:
-                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined, unused-ignore]  # unknown on Linux, known on Windows
-                return
-            except OSError:
-                time.sleep(0.05)
-    fcntl.flock(file, fcntl.LOCK_EX)

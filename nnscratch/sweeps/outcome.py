@@ -14,10 +14,10 @@ from typing import Any
 from nnscratch.config.node import Value
 from nnscratch.config.override import override
 from nnscratch.errors import UserError
+from nnscratch.files import write_atomically
 from nnscratch.host.display import Display
 from nnscratch.host.json_text import json_text
 from nnscratch.host.workplace import Workplace
-from nnscratch.report.files import write_atomically
 from nnscratch.report.formats import metric_value
 from nnscratch.report.style import own_looks
 from nnscratch.report.tables import leaderboard, plain_table

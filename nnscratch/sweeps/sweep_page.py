@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from nnscratch.files import write_atomically
 from nnscratch.host.display import Display
 from nnscratch.report.elements import Headline, Live
-from nnscratch.report.files import write_atomically
 from nnscratch.report.formats import metric_value
 from nnscratch.report.sweep_drawings import Dot
 from nnscratch.report.sweep_page import SweepContents, render_sweep

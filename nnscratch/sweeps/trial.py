@@ -14,10 +14,10 @@ from nnscratch.config.plugins import plugin_digests
 from nnscratch.errors import DataError, DivergenceError, Interrupted, UserError
 from nnscratch.experiment.mirrors.wandb import mirror_problem
 from nnscratch.experiment.train import resume, train
+from nnscratch.files import write_atomically
 from nnscratch.host.display import LogDisplay
 from nnscratch.host.interruption import TAKEN_OVER, StopRequest
 from nnscratch.host.trouble import is_out_of_memory, is_trouble_of_the_machine, reason, traceback_of
-from nnscratch.report.files import write_atomically
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.starting import with_whole_path
 from nnscratch.sweeps.assignment import Assignment

@@ -21,11 +21,11 @@ from pathlib import Path
 import nnscratch
 import nnscratch.config.builtins  # so that every component is known
 from nnscratch.component import Component, catalogue, opening, settings_of
+from nnscratch.files import write_atomically
 from nnscratch.nn.initializers import Initializer
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.layers.activations import Activation
 from nnscratch.nn.losses import Loss
-from nnscratch.report.files import write_atomically
 from nnscratch.teaching.mathematics import to_tex
 from nnscratch.teaching.topics import ABOUT_TOPICS, TOPICS, Topic
 from nnscratch.teaching.worked_formulas import worked_formulas

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from nnscratch.errors import UsageError, UserError, cause
+from nnscratch.files import write_atomically
 from nnscratch.nn.equations import Equation, number
-from nnscratch.report.files import write_atomically
 from nnscratch.teaching.explanation import Explanation
 from nnscratch.teaching.graph import graph_svg
 from nnscratch.teaching.mathematics import parts_of_name, to_tex, to_text

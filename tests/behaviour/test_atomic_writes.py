@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from nnscratch import files
 from nnscratch.cli import main
 from nnscratch.config.config import Config, config_from_mapping
 from nnscratch.errors import UserError
@@ -22,7 +23,6 @@ from nnscratch.experiment.observer import Observer
 from nnscratch.experiment.train import resume, train
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
-from nnscratch.report import files
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.training.progress import EpochResult
@@ -183,7 +183,7 @@ def test_a_writer_killed_again_and_again_never_leaves_a_half_file(tmp_path: Path
     script = """
 import sys
 from pathlib import Path
-from nnscratch.report.files import write_atomically
+from nnscratch.files import write_atomically
 print("ready", flush=True)
 for number in range(10**9):
     write_atomically(Path(sys.argv[1]), (b"%09d" % (number % 10)) * 50_000)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from nnscratch import files
 from nnscratch.cli import main
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
-from nnscratch.report import files
 from nnscratch.sweeps import sweep_page
 from nnscratch.sweeps.assignment import Assignment
 from nnscratch.sweeps.study import Study

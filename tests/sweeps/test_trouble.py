@@ -15,11 +15,11 @@ import pytest
 
 from nnscratch.errors import DataError, Interrupted, UserError
 from nnscratch.experiment.train import train
+from nnscratch.files import write_atomically
 from nnscratch.host.display import Display
 from nnscratch.host.interruption import StopRequest
 from nnscratch.host.trouble import is_trouble_of_the_machine
 from nnscratch.host.workplace import Workplace
-from nnscratch.report.files import write_atomically
 from nnscratch.sweeps.command_line import SweepOptions, sweep
 from nnscratch.sweeps.outcome import SweepSummary
 from nnscratch.sweeps.study import Study

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from nnscratch.host.appending import open_own_to_append
+from nnscratch.files import open_own_to_append
 from nnscratch.host.python_process import module_command
 from nnscratch.runs.directory import RunDirectory
 
