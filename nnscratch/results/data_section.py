@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from nnscratch.report.page import DataSection
 from nnscratch.report.tables import Column, Table
 from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
-from nnscratch.runs.reading import LONGEST_METRICS, text_of
+from nnscratch.runs.reading import LONGEST_METRICS, mapping_of
 
 MOST_COLUMNS, MOST_LEVELS, MOST_CLASSES = 200, 6, 20
 COLUMNS = (Column("column"), Column("kind"), Column("gaps", True), Column("filled with"), Column("levels, or why"))
@@ -24,10 +23,7 @@ def guessed(run: RunDirectory, what: str) -> str:
 
 
 def _report(run: RunDirectory) -> Mapping[str, Any]:
-    try:
-        return _mapping(json.loads(text_of(run.path / layout.DATA_REPORT, LONGEST_METRICS)))
-    except (ValueError, RecursionError):
-        return {}
+    return mapping_of(run.path / layout.DATA_REPORT, LONGEST_METRICS) or {}
 
 
 def data_section(run: RunDirectory) -> DataSection:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from nnscratch.results.subgroups import Subgroup, subgroups_table, subgroups_to_
 from nnscratch.results.timing import Timing
 from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
-from nnscratch.runs.reading import LONGEST_META, text_of
+from nnscratch.runs.reading import mapping_of
 from nnscratch.training.evaluation import Score
 from nnscratch.training.examples import Examples
 
@@ -148,11 +147,7 @@ class Evaluation:
 def evaluations_of(run: RunDirectory) -> Iterator[tuple[str, dict[str, Any]]]:
     """What `nnscratch evaluate` has written, by split or data: figures, intervals, classes and subgroups."""
     for file in sorted((run.path / layout.EVALUATION).glob("*/metrics.json")):
-        try:
-            found = json.loads(text_of(file, LONGEST_META))
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(found, dict):
+        if found := mapping_of(file):
             yield file.parent.name, {name: each for name, each in found.items() if name not in NOT_KEPT}
 
 

@@ -21,7 +21,7 @@ from nnscratch.host.json_text import json_text
 from nnscratch.runs import layout
 from nnscratch.runs.meta import Meta
 from nnscratch.runs.names import folder_of, has_been_trained, new_folder, no_run
-from nnscratch.runs.reading import LONGEST_META, LONGEST_METRICS, number, text_of
+from nnscratch.runs.reading import LONGEST_METRICS, mapping_of, number, text_of
 
 Row = Mapping[str, float]
 
@@ -204,11 +204,7 @@ class RunDirectory:
 
     def read_meta(self) -> Meta:
         """meta.json; what is missing in it, damaged or odd is not known. Raises UserError for a newer version's."""
-        try:
-            values = json.loads(text_of(self.path / layout.META, LONGEST_META))
-        except (ValueError, RecursionError):
-            values = None
-        return Meta.read(values, self.path / layout.META)
+        return Meta.read(mapping_of(self.path / layout.META), self.path / layout.META)
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Appends one line to metrics.jsonl; when the disk refuses, no part of it and a UserError."""

@@ -9,7 +9,6 @@ A run is over when it says so itself: nothing is kept twice.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -26,7 +25,7 @@ from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.kept_plugins import keep_plugins
 from nnscratch.runs.names import is_group, new_folder, number_of
-from nnscratch.runs.reading import LONGEST_META, text_of
+from nnscratch.runs.reading import mapping_of
 from nnscratch.runs.records import read_record
 
 FORMAT = 1
@@ -75,10 +74,7 @@ class RunGroup:
         if not is_group(path):
             raise UsageError(f"{path} is not a group of runs: it has no {layout.GROUP}")
         file = path / layout.GROUP
-        try:
-            found = read_record(Repetitions, json.loads(text_of(file, LONGEST_META)))
-        except (ValueError, RecursionError):
-            found = Repetitions()
+        found = read_record(Repetitions, mapping_of(file))
         if found.format > FORMAT:
             raise UserError(f"{file} was written by a newer version of nnscratch", "use that version")
         if not found.seeds and not (found.folds or 0) > 1:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
+from typing import Any
 
 from nnscratch.errors import UserError
 
@@ -29,6 +31,19 @@ def text_of(path: Path, longest: int) -> str:
     if len(contents) > longest:
         raise UserError(f"{path} has more than {longest:,} bytes: no training wrote it")
     return contents.decode("utf-8", "replace")
+
+
+def mapping_of(path: Path, longest: int = LONGEST_META) -> dict[str, Any] | None:
+    """The mapping that a JSON file holds, read likewise; None for what is none."""
+    return _mapping(text_of(path, longest))
+
+
+def _mapping(text: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def number(value: object) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -17,7 +16,7 @@ from nnscratch.runs import layout
 from nnscratch.runs.checkpoint import epoch_of_weights
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.meta import Meta
-from nnscratch.runs.reading import LONGEST_META, LONGEST_METRICS, text_of
+from nnscratch.runs.reading import LONGEST_METRICS, mapping_of, text_of
 from nnscratch.runs.status import status_of
 from nnscratch.training.progress import Monitor
 
@@ -48,24 +47,17 @@ def damaged_records(run: RunDirectory) -> Iterator[str]:
     """What is wrong with the records that a summary is made of, in words: what cannot be read of them is left out."""
     if not run.config.exists():
         yield f"there is no {layout.CONFIG}"
-    for path, longest in ((run.path / layout.META, LONGEST_META), (run.metrics, LONGEST_METRICS)):
+    for path in (run.path / layout.META, run.metrics):
         if path.exists() and not path.is_file():
             yield f"{path.name} is no file"
         elif path.is_file() and path == run.metrics:
-            *lines, _ = text_of(path, longest).split("\n")  # a last one that is cut belongs to no epoch yet
+            *lines, _ = text_of(path, LONGEST_METRICS).split("\n")  # a last one that is cut belongs to no epoch yet
             others = sum(each.get("record", "epoch") != "epoch" for each in run.read_records())
             lost = len([line for line in lines if line.strip()]) - len(run.read_history()) - others
             if lost > 0:
                 yield f"{lost} of {len(lines)} lines of {path.name} cannot be read"
-        elif path.is_file() and not _is_mapping(text_of(path, longest)):
+        elif path.is_file() and mapping_of(path) is None:
             yield f"{path.name} cannot be read"
-
-
-def _is_mapping(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
-        return False
 
 
 def best_epoch(run: RunDirectory, meta: Meta, history: Sequence[Mapping[str, float]]) -> int | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from nnscratch.config.node import Value
 from nnscratch.errors import UserError
 from nnscratch.files import write_atomically
 from nnscratch.report.formats import setting
+from nnscratch.runs.reading import mapping_of
 from nnscratch.sweeps.definition import SweepDefinition
 
 if TYPE_CHECKING:
@@ -103,11 +103,8 @@ class Identified:
 
 def _kept(folder: Path) -> dict[str, Any] | None:
     """What the folder says of its study; None when it says nothing that can be understood."""
-    with suppress(OSError, ValueError, RecursionError):
-        kept = json.loads((folder / KEPT).read_text("utf-8"))
-        if isinstance(kept, dict) and isinstance(kept.get("sweep"), dict) and {"id", "storage"} <= kept.keys():
-            return kept
-    return None
+    kept = mapping_of(folder / KEPT) or {}
+    return kept if isinstance(kept.get("sweep"), dict) and {"id", "storage"} <= kept.keys() else None
 
 
 def _changed(before: Identity, now: Identity) -> list[str]:

@@ -23,7 +23,7 @@ from nnscratch.experiment.observer import Observer, Training, TrainingSummary
 from nnscratch.host.display import Display
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.meta import Status
-from nnscratch.runs.reading import LONGEST_META, text_of
+from nnscratch.runs.reading import mapping_of
 from nnscratch.training.progress import EpochResult
 
 TIMEOUT = 30.0
@@ -36,8 +36,8 @@ NOT_IN_PROJECTS, LONGEST_PROJECT, LONGEST_TAG = "/\\#?%:", 128, 64
 
 def mirror_problem(run: Path) -> str | None:
     """What kept a run from being on W&B whole; None when nothing did, or nothing was to be there."""
-    with contextlib.suppress(OSError, UserError, ValueError, KeyError, TypeError, RecursionError):
-        return str(json.loads(text_of(run / IDENTITY, LONGEST_META))["problem"])
+    with contextlib.suppress(UserError, KeyError):
+        return str((mapping_of(run / IDENTITY) or {})["problem"])
     return None
 
 
@@ -168,9 +168,8 @@ class WandbMirror(Observer):
         """The run's id on W&B: an agent's, else the one of before, so that a resume goes on in the same run."""
         given = os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
         if given is None:
-            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
-                return str(json.loads(text_of(run.path / IDENTITY, LONGEST_META))["id"])
-        return given or secrets.token_hex(4)
+            given = (mapping_of(run.path / IDENTITY) or {}).get("id")
+        return str(given or secrets.token_hex(4))
 
     def _keep(self, run: RunDirectory) -> None:
         """Writes the run's id on W&B, and what kept it from being there whole."""
