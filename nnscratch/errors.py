@@ -123,6 +123,12 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     return f"; did you mean {matches[0]}?" if matches else ""
 
 
+def listed(names: Iterable[object], most: int) -> str:
+    """'a, b and 3 more': the first `most` of them, and how many there are besides."""
+    told = [str(each) for each in names]
+    return ", ".join(told[:most]) + (f" and {len(told) - most:,} more" if len(told) > most else "")
+
+
 def cause(error: OSError) -> str:
     """Why the system refused, in its own words where they say enough: `No space left on device`.
 

@@ -18,7 +18,7 @@ from yaml.reader import ReaderError
 
 from nnscratch.config.node import KeyPath, Node, Place, Scalar, Value, unusable
 from nnscratch.config.yaml_core import TAG, Loader, core_tag, scalar
-from nnscratch.errors import ConfigError, Problem, cause, did_you_mean
+from nnscratch.errors import ConfigError, Problem, cause, did_you_mean, listed
 
 MAXIMUM_BYTES = 64 * 1024  # a config is a few KB; the slowest text of this size takes PyYAML two seconds
 EXCERPT_WIDTH = 160
@@ -263,8 +263,7 @@ def _yaml_files(folder: Path) -> Iterator[Path]:
 
 def _yaml_files_hint(folder: Path) -> str:
     names = [path.name for path in _yaml_files(folder)]
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return f"YAML files in {folder}: {', '.join(names[:10])}{more}" if names else ""
+    return f"YAML files in {folder}: {listed(names, 10)}" if names else ""
 
 
 def _nothing_hint(folder: Path, how_to_get_one: str) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnscratch.errors import listed
+
 Array = NDArray[Any]
 
 MOST_UNEVEN = 9.0
@@ -75,9 +77,8 @@ def column_suspicions(
     for mark, marked in marks.items():
         yield _gap_warning(mark, marked)
     if constants:
-        shown = ", ".join(map(repr, constants[:5])) + (", ..." if len(constants) > 5 else "")
         has = "columns have" if len(constants) > 1 else "column has"
-        yield f"{len(constants)} {has} one value in every row and can say nothing: {shown}"
+        yield f"{len(constants)} {has} one value in every row and can say nothing: {listed(map(repr, constants), 5)}"
 
 
 def _seen_at_once(values: Array) -> tuple[Array, Array, Array]:
@@ -111,9 +112,9 @@ def class_suspicions(labels: Array, classes: Sequence[str]) -> Iterator[str]:
     for number, what in ((0, "no training example"), (1, "one training example")):
         names = [name for name, each in zip(classes, counts, strict=True) if each == number]
         if names:
-            shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
             have = "class has" if len(names) == 1 else "classes have"
-            yield f"{len(names)} {have} {what}, and cannot be learned: {shown}; collect more, or join classes"
+            told = listed(names, 5)
+            yield f"{len(names)} {have} {what}, and cannot be learned: {told}; collect more, or join classes"
     share = majority_share(labels, len(classes))
     if share is not None:
         least, most = int(np.argmin(np.where(counts > 0, counts, counts.max()))), int(counts.argmax())
@@ -216,7 +217,7 @@ def _gap_mark(known: Array) -> float | None:
 
 
 def _gap_warning(mark: float, names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    shown = listed(map(repr, names), 5)
     what = f"column {shown} holds" if len(names) == 1 else f"columns {shown} hold"
     return f"{what} {mark:g} often, and nothing like it: if that stands for a gap, empty these cells"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 
 from nnscratch.config.config import load_config
 from nnscratch.config.override import override
-from nnscratch.errors import DivergenceError, Interrupted, UsageError, UserError
+from nnscratch.errors import DivergenceError, Interrupted, UsageError, UserError, listed
 from nnscratch.experiment.observer import Observer
 from nnscratch.experiment.resumption import other_machine
 from nnscratch.experiment.train import train
@@ -100,7 +100,7 @@ class Replay:
                 where += f", step {first.step}: loss {then!r} then, {now!r} now, {now - then:+.3g}"
             lines.append(where)
             if first.arrays:
-                lines.append(f"at the end of that epoch, {_listed(first.arrays)}")
+                lines.append(f"at the end of that epoch, {listed(first.arrays, MOST_SHOWN)} differ")
         worst = sorted(self.differences.items(), key=lambda pair: -pair[1])
         lines += [f"in the last checkpoint, {name} by up to {size:.3g}" for name, size in worst[:MOST_SHOWN]]
         return "\n".join([*lines, f"replay in {self.replay}"])
@@ -208,8 +208,3 @@ def _reasons(then: Meta, now: Meta) -> tuple[str, ...]:
     if len(then.commands_before) > 0:
         reasons.append("it was resumed, by commands that may have changed its settings: meta.json has them")
     return tuple(reasons)
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:MOST_SHOWN])
-    return f"{shown} and {len(names) - MOST_SHOWN} more differ" if len(names) > MOST_SHOWN else f"{shown} differ"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from nnscratch.errors import listed
 from nnscratch.report.formats import count, shorten
 from nnscratch.report.page import DataSection
 from nnscratch.report.tables import Column, Table
@@ -68,15 +69,13 @@ def _facts(report: Mapping[str, Any], description: Mapping[str, Any]) -> Iterato
 def _listed(name: str, numbers: object) -> Iterator[tuple[str, str]]:
     shown = [f"{key} {value}" for key, value in _mapping(numbers).items()]
     if shown:
-        more = f" and {len(shown) - MOST_CLASSES} more" if len(shown) > MOST_CLASSES else ""
-        yield name, ", ".join(shown[:MOST_CLASSES]) + more
+        yield name, listed(shown, MOST_CLASSES)
 
 
 def _row(column: Mapping[str, Any]) -> tuple[str, ...]:
     levels = column.get("levels")
     shown = [each for each in levels if isinstance(each, list) and len(each) == 2] if isinstance(levels, list) else []
-    told = ", ".join(f"{shorten(str(name), 24)} {number}" for name, number in shown[:MOST_LEVELS])
-    told += f" and {len(shown) - MOST_LEVELS} more" if len(shown) > MOST_LEVELS else ""
+    told = listed((f"{shorten(str(name), 24)} {number}" for name, number in shown), MOST_LEVELS)
     name, kind, filled, why = (str(column.get(key) or "") for key in ("name", "kind", "filled_with", "why"))
     return name or "(no name)", kind, str(column.get("gaps") or ""), filled, told or why
 

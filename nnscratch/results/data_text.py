@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from nnscratch.datasets.description import ColumnDescription
 from nnscratch.datasets.report import DataReport
+from nnscratch.errors import listed
 from nnscratch.report.formats import count, decimal, percent, printable, shorten
 
 WIDTH, LABEL = 80, 19
@@ -96,13 +97,11 @@ def _columns(columns: Sequence[ColumnDescription]) -> Iterator[str]:
     for column in columns:
         kinds.setdefault(column.kind, []).append(column)
     for index, (kind, members) in enumerate(kinds.items()):
-        names = ", ".join(shorten(column.name, 20) or "(no name)" for column in members[:8])
-        more = f" and {len(members) - 8} more" if len(members) > 8 else ""
-        yield from _entry("columns" if index == 0 else "", f"{len(members)} {kind}: {names}{more}")
-    gaps = [column for column in columns if column.gaps]
+        names = listed((shorten(column.name, 20) or "(no name)" for column in members), 8)
+        yield from _entry("columns" if index == 0 else "", f"{len(members)} {kind}: {names}")
+    gaps = [f"{shorten(column.name, 20)} {count(column.gaps)}" for column in columns if column.gaps]
     if gaps:
-        shown = ", ".join(f"{shorten(column.name, 20)} {count(column.gaps)}" for column in gaps[:8])
-        yield from _entry("gaps", shown + (f" and {len(gaps) - 8} more columns" if len(gaps) > 8 else ""))
+        yield from _entry("gaps", listed(gaps, 8))
 
 
 def _column(column: ColumnDescription) -> str:
@@ -111,8 +110,8 @@ def _column(column: ColumnDescription) -> str:
         said += f": {column.why}"
     said += f", in {column.unit}" if column.unit else ""
     if column.levels:
-        shown = ", ".join(f"{shorten(name, 16)} {count(number)}" for name, number in column.levels[:MOST_LEVELS])
-        said += f": {shown}" + (f" and {len(column.levels) - MOST_LEVELS} more" * (len(column.levels) > MOST_LEVELS))
+        levels = (f"{shorten(name, 16)} {count(number)}" for name, number in column.levels)
+        said += f": {listed(levels, MOST_LEVELS)}"
     if column.gaps:
         said += f"; {count(column.gaps)} gaps" + (f", filled with {column.filled_with}" * bool(column.filled_with))
     return said

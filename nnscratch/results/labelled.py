@@ -29,7 +29,7 @@ from nnscratch.datasets.tables.header import TARGET_NAMES
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.datasets.tables.text import is_gap
 from nnscratch.datasets.task import as_float32
-from nnscratch.errors import DataError, UsageError, did_you_mean
+from nnscratch.errors import DataError, UsageError, did_you_mean, listed
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.data_section import guessed
 from nnscratch.results.prediction_inputs import SPLITS_OF_ARRAYS, items
@@ -323,7 +323,7 @@ def _require_known(classes: tuple[str, ...], names: Iterable[str], path: Path) -
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise DataError(
             f"{path}: the network knows no class {unknown[0]!r}{more}{did_you_mean(unknown[0], classes)}",
-            f"its classes are {', '.join(classes[:20])}{', ...' if len(classes) > 20 else ''}",
+            f"its classes are {listed(classes, 20)}",
         )
 
 

@@ -12,7 +12,7 @@ from nnscratch.config.data import Splits
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.datasets.tables.text import is_gap
-from nnscratch.errors import DataError, UsageError, did_you_mean
+from nnscratch.errors import DataError, UsageError, did_you_mean, listed
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.report.formats import count, decimal
 from nnscratch.report.tables import Column, Table
@@ -147,5 +147,5 @@ def cells_of_split(loaded: LoadedRun, dataset: Dataset, splits: Splits, split: s
 def require_column(column: str, names: Sequence[str], path: str) -> None:
     """Raises DataError, with the closest name, when a table has no such column."""
     if column not in names:
-        shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-        raise DataError(f"{path} has no column {column!r}{did_you_mean(column, names)}", f"its columns are: {shown}")
+        hint = f"its columns are: {listed(names, 20)}"
+        raise DataError(f"{path} has no column {column!r}{did_you_mean(column, names)}", hint)

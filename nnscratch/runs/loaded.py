@@ -15,7 +15,7 @@ import numpy as np
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.datasets.tables.settings import TableSettings
-from nnscratch.errors import DataError, UserError
+from nnscratch.errors import DataError, UserError, listed
 from nnscratch.host import machine
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.losses import CrossEntropy, MeanSquaredError
@@ -156,7 +156,7 @@ class LoadedRun:
         elif found is None and dataset.outputs != self.outputs:
             problems.append(f"it has {dataset.outputs} targets, the network gives {self.outputs}")
         elif found is not None and expected is not None and found != expected:
-            problems.append(f"its classes are {_listed(found)}; the network knows {_listed(expected)}")
+            problems.append(f"its classes are {listed(found, 12)}; the network knows {listed(expected, 12)}")
         if problems:
             raise DataError(
                 f"{dataset.name} ({dataset.origin}) does not fit {self.run.path}: {'; '.join(problems)}",
@@ -247,7 +247,3 @@ def _config_of(text: str, file: Path) -> Config:
 
 def _names(names: Sequence[str] | None) -> tuple[str, ...] | None:
     return None if names is None else tuple(names)
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:12]) + (f", ... ({len(names)})" if len(names) > 12 else "")

@@ -13,7 +13,7 @@ from nnscratch.config.assembly import Assembly, prepare
 from nnscratch.config.beginning import require_read, tell_what_is_out_of_reach
 from nnscratch.config.config import Config, Tell
 from nnscratch.config.named_weights import StartingWeights, array_names
-from nnscratch.errors import ConfigError, Problem, UserError, did_you_mean
+from nnscratch.errors import ConfigError, Problem, UserError, did_you_mean, listed
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace, at_home
 from nnscratch.nn.compute.buffers import Array, Shape
@@ -128,9 +128,7 @@ def _about_classes(assembly: Assembly, header: Header, starting: StartingWeights
 
 
 def _listed(names: object) -> str:
-    words = [str(each) for each in names] if isinstance(names, tuple | list) else []
-    shown = ", ".join(words[:4]) + (", ..." if len(words) > 4 else "")
-    return shown or "numbers"
+    return (listed(names, 4) if isinstance(names, tuple | list) else "") or "numbers"
 
 
 def _with_scaling(assembly: Assembly, saved: Checkpoint, file: Path, tell: Tell) -> Assembly:

@@ -12,7 +12,7 @@ from nnscratch.config.names import EXPECTED, is_folder_name
 from nnscratch.config.numbers import Number
 from nnscratch.config.override import override
 from nnscratch.distributed.launch import mpirun_command
-from nnscratch.errors import ConfigError, Interrupted, UsageError, UserError, without_password
+from nnscratch.errors import ConfigError, Interrupted, UsageError, UserError, listed, without_password
 from nnscratch.experiment.mirrors.wandb import require_mirrorable
 from nnscratch.files import write_atomically
 from nnscratch.host import machine
@@ -162,10 +162,10 @@ def _announce(study: Study, folder: Path, display: Display) -> None:
     for note in definition.notes:
         display.say(f"note: {note}")
     for path, numbers in study.unlike.items():
-        shown = ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
         display.warn(
             f"{path} is {setting(definition.constants[path])} for all trials from now on, and was not for "
-            f"{len(numbers)} of before (trial {shown}): the leaderboard, where it is a column, has unlike trials"
+            f"{len(numbers)} of before (trial {listed(numbers, 8)}): the leaderboard, where it is a column, "
+            "has unlike trials"
         )
     display.say(f"study in {study.label}, trials in {folder / 'trials'}")
     if before:

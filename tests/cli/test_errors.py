@@ -16,6 +16,7 @@ import pytest
 from nnscratch import cpu
 from nnscratch.cli import main
 from nnscratch.cli.errors import as_meant
+from nnscratch.errors import listed
 from nnscratch.experiment import train as training
 from nnscratch.training.step import TrainingStep
 
@@ -47,6 +48,12 @@ def raising(error: BaseException) -> Any:
         raise error
 
     return function
+
+
+def test_a_long_list_ends_with_how_many_are_left() -> None:
+    assert listed(["a", "b"], 2) == "a, b"
+    assert listed(map(repr, "abc"), 2) == "'a', 'b' and 1 more"
+    assert listed(range(2001), 1) == "0 and 2,000 more"
 
 
 def test_a_fault_of_ours_in_a_run_says_where_its_traceback_is_and_marks_the_run(

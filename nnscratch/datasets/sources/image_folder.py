@@ -25,7 +25,7 @@ from nnscratch.datasets.sources.picture_folders import Listing, PictureFolders
 from nnscratch.datasets.sources.picture_names import GROUP, ORDER, parts_of, problem_of
 from nnscratch.datasets.splits import hold_out
 from nnscratch.datasets.storage import Storage
-from nnscratch.errors import DataError
+from nnscratch.errors import DataError, listed
 
 NAMED_AT_ONCE = 20
 """Unreadable files that a message names."""
@@ -267,10 +267,9 @@ def _notes(description: Description, found: PictureFolders) -> tuple[str, ...]:
     return (*told, *description.warnings)
 
 
-def _counted(counts: Mapping[str, int], most: int = 5) -> str:
-    told = [f"{name} ({count:,})" for name, count in list(counts.items())[:most]]
-    return ", ".join(told) + (f" and {len(counts) - most:,} others" if len(counts) > most else "")
+def _counted(counts: Mapping[str, int]) -> str:
+    return listed((f"{name} ({count:,})" for name, count in counts.items()), 5)
 
 
-def _first(reasons: Sequence[str], most: int = 5) -> str:
-    return "; ".join(reasons[:most]) + (" ..." if len(reasons) > most else "")
+def _first(reasons: Sequence[str]) -> str:
+    return "; ".join(reasons[:5]) + (" ..." if len(reasons) > 5 else "")

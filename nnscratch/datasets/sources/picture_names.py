@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from nnscratch.datasets.sources.picture_folders import Listing
-from nnscratch.errors import DataError
+from nnscratch.errors import DataError, listed
 
 GROUP, ORDER = "{group}", "{order}"
 NAMED_AT_ONCE = 3
@@ -31,7 +31,7 @@ def parts_of(listing: Listing, pattern: str, part: str) -> list[str]:
     found = [whole.fullmatch(name) for name in names]
     others = [name for name, match in zip(names, found, strict=True) if match is None]
     if others:
-        shown = ", ".join(others[:NAMED_AT_ONCE]) + (", ..." if len(others) > NAMED_AT_ONCE else "")
+        shown = listed(others, NAMED_AT_ONCE)
         raise DataError(
             f"{len(others):,} of {len(names):,} pictures are not called '{pattern}': {shown}",
             f"data.dataset.{'split_by' if part == GROUP else 'order_by'} must fit the names of all",

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnscratch.datasets.tables.text import LARGEST, MAGNITUDES, Array, Values, number_pattern
+from nnscratch.errors import listed
 
 if TYPE_CHECKING:
     import polars
@@ -222,7 +223,7 @@ class Category(Column):
         return read_levels(cells, self.levels, unknown=UNKNOWN)
 
     def expected(self, cell: str) -> str:
-        return "one of " + ", ".join(self.levels[:10]) + (", ..." if len(self.levels) > 10 else "")
+        return f"one of {listed(self.levels, 10)}"
 
     def _features(self) -> tuple[str, ...]:
         names = tuple(f"{self.name}: {level}" for level in self.levels[: self.own])

@@ -13,7 +13,7 @@ from nnscratch.component import with_fields
 from nnscratch.datasets.description import ColumnDescription
 from nnscratch.datasets.tables.columns import KINDS, Category, Column, Missing, Number
 from nnscratch.datasets.tables.text import Array, Values
-from nnscratch.errors import DataError, did_you_mean
+from nnscratch.errors import DataError, did_you_mean, listed
 
 if TYPE_CHECKING:
     from nnscratch.datasets.tables.reader import TextTable
@@ -125,14 +125,12 @@ class TableEncoding:
         if table.has_header and self.schema.has_header:
             missing = [name for name in wanted if name not in there]
             if missing:
-                none = "no column " + ", ".join(map(repr, missing[:10])) + did_you_mean(missing[0], names)
+                none = f"no column {listed(map(repr, missing), 10)}" + did_you_mean(missing[0], names)
                 if len(missing) == len(wanted):
                     none = "no column of the training data"
                 raise DataError(
-                    f"{table.path} has {none}; it has {', '.join(map(repr, names[:10]))}"
-                    + (", ..." if len(names) > 10 else ""),
-                    f"the run was trained with {', '.join(map(repr, wanted[:20]))}"
-                    + (", ..." if len(wanted) > 20 else ""),
+                    f"{table.path} has {none}; it has {listed(map(repr, names), 10)}",
+                    f"the run was trained with {listed(map(repr, wanted), 20)}",
                 )
             return _places_of(wanted, names)
         if len(names) == len(self.schema.names):

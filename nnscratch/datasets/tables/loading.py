@@ -22,7 +22,7 @@ from nnscratch.datasets.tables.settings import Kind, TableSettings
 from nnscratch.datasets.tables.targets import Targets, choose_targets
 from nnscratch.datasets.tables.text import LARGEST, Array, Values
 from nnscratch.datasets.task import as_float32
-from nnscratch.errors import DataError, did_you_mean
+from nnscratch.errors import DataError, did_you_mean, listed
 
 
 def load_table(
@@ -259,10 +259,9 @@ def _target_names(table: TextTable, settings: TableSettings) -> tuple[tuple[str,
 
 def _check_column(table: TextTable, name: str, field: str) -> None:
     if name not in table.names:
-        shown = ", ".join(table.names[:20]) + (", ..." if len(table.names) > 20 else "")
         raise DataError(
             f"{table.path}: {field}: there is no column {name!r}{did_you_mean(name, table.names)}",
-            f"its columns are: {shown}",
+            f"its columns are: {listed(table.names, 20)}",
         )
 
 
@@ -273,8 +272,8 @@ def _same_columns(table: TextTable, trained: TextTable, needed: list[str]) -> Te
     missing = [name for name in needed if name not in table.names]
     if missing:
         raise DataError(
-            f"{table.path} has no column {', '.join(map(repr, missing[:10]))}, which {trained.path} has",
-            f"its columns are: {', '.join(table.names[:20])}" + (", ..." if len(table.names) > 20 else ""),
+            f"{table.path} has no column {listed(map(repr, missing), 10)}, which {trained.path} has",
+            f"its columns are: {listed(table.names, 20)}",
         )
     return table
 
