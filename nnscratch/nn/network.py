@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 
 import numpy as np
@@ -131,18 +130,7 @@ class Network(Chain):
 
         It is needed by nobody down to the first layer with trained parameters of its own.
         """
-        self.skips_input_gradient = skip
         self.want_dx(not skip)
-
-    @contextmanager
-    def input_gradient(self) -> Iterator[None]:
-        """Inside, `backward` returns the gradient with respect to the input; afterwards it is wanted as before."""
-        before = self.skips_input_gradient
-        self.skip_input_gradient(False)
-        try:
-            yield
-        finally:
-            self.skip_input_gradient(before)
 
     def fit_to(self, x: Array) -> None:
         """Starts those weights that depend on the data (whitening) from a batch of inputs as the network takes them."""

@@ -130,19 +130,6 @@ def test_weights_cannot_be_fitted_to_data_before_there_are_any() -> None:
         network.fit_to(np.zeros((4, *IMAGE), np.float32))
 
 
-@pytest.mark.parametrize("skipped", [True, False])
-def test_the_gradient_of_the_input_is_wanted_for_a_while_and_then_as_before(skipped: bool) -> None:
-    network = Network([Dense(3), ReLU(), Dense(2)], (4,))
-    network.initialize(RandomStreams(0))
-    network.skip_input_gradient(skipped)
-    x, dy = np.ones((2, 4), np.float32), np.ones((2, 2), np.float32)
-    with network.input_gradient():
-        network.forward(x, training=True)
-        assert network.backward(dy.copy()) is not None
-    network.forward(x, training=True)
-    assert (network.backward(dy.copy()) is None) == skipped
-
-
 @dataclass(eq=False)
 class Fork(Layer):
     """y = the sum of what the branches make of x: a container as a plugin would write it, its chains in a dict."""

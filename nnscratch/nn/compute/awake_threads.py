@@ -100,11 +100,6 @@ class _Member:
         self.handed_at = 0.0
         threading.Thread(target=self._serve, name="nnscratch", daemon=True).start()
 
-    @property
-    def is_asleep(self) -> bool:
-        """Whether the last it was handed is to sleep."""
-        return self.order[1] is None
-
     def hand(self, task: Task | None, is_last: bool = False) -> None:
         """Lets the thread do that, after what it was handed before; None: sleep, or end."""
         number, before, _ = self.order
