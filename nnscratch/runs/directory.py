@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import errno
 import io
-import json
 import math
 import os
 import shutil
@@ -21,7 +20,7 @@ from nnscratch.host.json_text import json_text
 from nnscratch.runs import layout
 from nnscratch.runs.meta import Meta
 from nnscratch.runs.names import folder_of, has_been_trained, new_folder, no_run
-from nnscratch.runs.reading import LONGEST_METRICS, mapping_of, number, text_of
+from nnscratch.runs.reading import mapping_of, mappings_of, number
 
 Row = Mapping[str, float]
 
@@ -263,15 +262,7 @@ class RunDirectory:
 
     def read_records(self) -> list[dict[str, Any]]:
         """Every whole line of metrics.jsonl."""
-        records = []
-        for line in text_of(self.metrics, LONGEST_METRICS).splitlines():
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(record, dict):
-                records.append(record)
-        return records
+        return mappings_of(self.metrics)
 
     def keep_copy_of_last(self, updates: int, keep: int) -> None:
         """With keep > 1: last.npz also under its step number, and only the newest `keep` of those."""

@@ -17,7 +17,6 @@ from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.parameters import Parameters
 from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
-from nnscratch.runs.reading import LONGEST_METRICS, text_of
 from nnscratch.runs.records import read_lines
 
 
@@ -66,4 +65,4 @@ def keep_fingerprints(run: RunDirectory, epochs: int) -> None:
 
 def read_fingerprints(run: RunDirectory) -> list[Fingerprint]:
     """Those there are, in order; what is no whole line is left out."""
-    return read_lines(Fingerprint, text_of(run.path / layout.FINGERPRINTS, LONGEST_METRICS))
+    return read_lines(Fingerprint, run.path / layout.FINGERPRINTS)

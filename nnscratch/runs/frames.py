@@ -17,7 +17,6 @@ from nnscratch.host.json_text import json_text
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
-from nnscratch.runs.reading import LONGEST_METRICS, text_of
 from nnscratch.runs.records import read_lines
 
 MOST = 60
@@ -82,4 +81,4 @@ def keep_frames(run: RunDirectory, epochs: int) -> None:
 
 def read_frames(run: RunDirectory) -> list[Frame]:
     """Those there are, in order; what is no whole line is left out."""
-    return read_lines(Frame, text_of(run.path / layout.FRAMES, LONGEST_METRICS))
+    return read_lines(Frame, run.path / layout.FRAMES)

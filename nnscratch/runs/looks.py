@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 
 from nnscratch.runs import layout
 from nnscratch.runs.directory import RunDirectory
-from nnscratch.runs.reading import LONGEST_METRICS, text_of
 from nnscratch.runs.records import read_lines
 
 
@@ -31,7 +30,7 @@ def note_look(run: RunDirectory, look: Look) -> None:
 
 def read_looks(run: RunDirectory) -> list[Look]:
     """Those there were, the first first."""
-    return read_lines(Look, text_of(run.path / layout.LOOKS, LONGEST_METRICS))
+    return read_lines(Look, run.path / layout.LOOKS)
 
 
 def count_looks(run: RunDirectory) -> Mapping[str, int]:

@@ -38,6 +38,12 @@ def mapping_of(path: Path, longest: int = LONGEST_META) -> dict[str, Any] | None
     return _mapping(text_of(path, longest))
 
 
+def mappings_of(path: Path) -> list[dict[str, Any]]:
+    """Those that its lines hold, in order; a line that holds none, as one that a kill cut off, is left out."""
+    found = map(_mapping, text_of(path, LONGEST_METRICS).splitlines())
+    return [each for each in found if each is not None]
+
+
 def _mapping(text: str) -> dict[str, Any] | None:
     try:
         found = json.loads(text)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from nnscratch.component import hints_of, typed
+from nnscratch.runs.reading import mappings_of
 
 Kind = TypeVar("Kind")
 
@@ -30,14 +32,12 @@ def read_record(kind: type[Kind], values: object) -> Kind:
     return kind(**read)
 
 
-def read_lines(kind: type[Kind], text: str) -> list[Kind]:
-    """The records of a text with one in a line, in order; what is no whole record is left out."""
+def read_lines(kind: type[Kind], path: Path) -> list[Kind]:
+    """The records of a file with one in a line, in order; what is no whole record is left out."""
     found = []
-    for line in text.splitlines():
-        try:
-            found.append(read_record(kind, json.loads(line)))
-        except (ValueError, RecursionError):
-            continue
+    for values in mappings_of(path):
+        with suppress(ValueError):
+            found.append(read_record(kind, values))
     return found
 
 

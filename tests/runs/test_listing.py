@@ -351,6 +351,6 @@ def test_odd_runs_are_lines_of_their_own_and_the_others_are_listed(
 def test_a_run_that_cannot_be_summarized_says_why_in_its_line(
     shapes_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nnscratch.runs.directory.LONGEST_METRICS", 100)
+    monkeypatch.setattr("nnscratch.runs.reading.LONGEST_METRICS", 100)
     main(["runs", "list", "--runs-dir", str(shapes_run.parent)])
     assert "metrics.jsonl has more than 100 bytes: no training wrote it" in capsys.readouterr().out
