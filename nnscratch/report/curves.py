@@ -200,7 +200,7 @@ def _note_divergence(axes: Axes, rows: Sequence[Row], numbers: Values, metric: M
         )  # fmt: skip
 
 
-def compare_curves(runs: Mapping[str, Sequence[Row]], path: Path, *, title: str = "") -> Figure:
+def compare_curves(runs: Mapping[str, Sequence[Row]], path: Path) -> Figure:
     """Validation curves of several runs in one picture (bold), their training curves behind (thin).
 
     A run without a validation split is drawn by its training curve alone, as thin as the others'.
@@ -231,7 +231,7 @@ def compare_curves(runs: Mapping[str, Sequence[Row]], path: Path, *, title: str 
     if handles:
         add_legend(figure, list(handles.values()), list(handles), columns=columns)
     has_validation = any(np.isfinite(column(rows, "val_loss")).any() for rows in runs.values())
-    head(figure, title or ("Validation (bold) and training (thin)" if has_validation else "Training"))
+    head(figure, "Validation (bold) and training (thin)" if has_validation else "Training")
     return save(figure, path)
 
 

@@ -81,18 +81,15 @@ def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> Sequence[Point]
 class Chart:
     """Lines and points over two axes. What is of one `kind` looks as the class of that name in page.css says."""
 
-    def __init__(
-        self, title: str, x: Axis, y: Axis, *, x_title: str = "", width: float = WIDTH, height: float = HEIGHT
-    ) -> None:
+    def __init__(self, title: str, x: Axis, y: Axis, *, x_title: str = "") -> None:
         self._x, self._y, self._title = x, y, title
-        self._width, self._height = width, height
-        self._parts = [*self._grid(), self._text(self._width - RIGHT, self._height - 6, x_title, "end")]
+        self._parts = [*self._grid(), self._text(WIDTH - RIGHT, HEIGHT - 6, x_title, "end")]
         self._legend: list[tuple[str, str]] = []
 
     def at(self, point: Point) -> Point:
         """Where a point of the axes is in the drawing."""
         across, up = self._x.place(point[0]), self._y.place(point[1])
-        return LEFT + across * (self._width - LEFT - RIGHT), self._height - BOTTOM - up * (self._height - TOP - BOTTOM)
+        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
 
     def add_line(self, points: Sequence[Point], kind: str, label: str = "", *, steps: bool = False) -> None:
         """Joins the finite points; where there are few, each is marked. A step goes on to the next point's place."""
@@ -124,9 +121,9 @@ class Chart:
     def add_mark(self, x: float, label: str, *, at_top: bool) -> None:
         """A dotted line across, and at one of its ends what is there, on the side that has room."""
         place, _ = self.at((x, self._y.low))
-        top, bottom = TOP, self._height - BOTTOM
+        top, bottom = TOP, HEIGHT - BOTTOM
         self._parts.append(f'<line class="mark" x1="{place:.1f}" x2="{place:.1f}" y1="{top}" y2="{bottom}"/>')
-        is_left = place + LETTER * len(label) + 5 < self._width - RIGHT
+        is_left = place + LETTER * len(label) + 5 < WIDTH - RIGHT
         y = top + 10 if at_top else bottom - 6
         self._parts.append(self._text(place + (5 if is_left else -5), y, label, "start" if is_left else "end"))
 
@@ -134,10 +131,10 @@ class Chart:
         """The drawing as an element of a page; `alt` says it in words."""
         rows = self._legend_rows()
         above = ROW * (len(rows) - 1)
-        return svg_element(self._width, self._height, [*self._parts, *self._head(rows, -above)], alt, above=above)
+        return svg_element(WIDTH, HEIGHT, [*self._parts, *self._head(rows, -above)], alt, above=above)
 
     def _grid(self) -> Iterable[str]:
-        left, right, top, bottom = LEFT, self._width - RIGHT, TOP, self._height - BOTTOM
+        left, right, top, bottom = LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM
         for value, label in self._y.ticks:
             _, y = self.at((self._x.low, value))
             yield f'<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>'
@@ -150,7 +147,7 @@ class Chart:
 
     def _legend_rows(self) -> list[list[tuple[str, str]]]:
         """The legend beside the title, or in rows below it when there is no room."""
-        if sum(map(_key_width, self._legend)) <= self._width - RIGHT - TITLE_LETTER * len(self._title):
+        if sum(map(_key_width, self._legend)) <= WIDTH - RIGHT - TITLE_LETTER * len(self._title):
             return [self._legend]
         rows: list[list[tuple[str, str]]] = [[]]
         left = 0.0
@@ -158,14 +155,14 @@ class Chart:
             left -= _key_width(each)
             if left < 0:
                 rows.append([])
-                left = self._width - RIGHT - _key_width(each)
+                left = WIDTH - RIGHT - _key_width(each)
             rows[-1].append(each)
         return rows
 
     def _head(self, rows: list[list[tuple[str, str]]], top: float) -> Iterable[str]:
         yield f'<text class="title" x="0" y="{16 + top:g}">{text_of(self._title)}</text>'
         for y, row in enumerate(rows):
-            x = self._width - RIGHT - sum(map(_key_width, row))
+            x = WIDTH - RIGHT - sum(map(_key_width, row))
             for kind, label in row:
                 middle = 12 + top + ROW * y
                 yield f'<line class="line {kind}" x1="{x:.1f}" x2="{x + 22:.1f}" y1="{middle:g}" y2="{middle:g}"/>'

@@ -121,7 +121,7 @@ def parameter_importance(names: Sequence[str], importances: Sequence[float], pat
     return save(figure, path)
 
 
-def accuracy_against_time(points: Sequence[TimedAccuracy], path: Path, *, title: str = "") -> Figure:
+def accuracy_against_time(points: Sequence[TimedAccuracy], path: Path) -> Figure:
     """Test accuracy against minutes of training on a logarithmic axis, each point with its name.
 
     In each group a line along the top joins the points that no other of the group beats in less time. A mean has a bar
@@ -155,7 +155,7 @@ def accuracy_against_time(points: Sequence[TimedAccuracy], path: Path, *, title:
         add_legend(figure, handles, groups, columns=len(groups))
     has_spread = any(point.spread is not None for point in points)
     bars = "; bars from the lowest to the highest run" if has_spread else ""
-    head(figure, (title or "Accuracy against training time") + bars)
+    head(figure, f"Accuracy against training time{bars}")
     return save(figure, path)
 
 

@@ -77,13 +77,13 @@ def per_class_table(scores: Sequence[ClassScores]) -> Table:
     return Table(columns, tuple(rows))
 
 
-def most_confused(counts: ArrayLike, classes: Sequence[str], *, limit: int = 10) -> Table:
-    """The off-diagonal cells of a confusion matrix with the most examples, largest first."""
+def most_confused(counts: ArrayLike, classes: Sequence[str]) -> Table:
+    """The off-diagonal cells of a confusion matrix with the most examples, largest first; ten at most."""
     table = np.array(counts, dtype=np.int64)
     sums = np.maximum(table.sum(axis=1), 1)
     np.fill_diagonal(table, 0)
     rows = []
-    for place in np.argsort(-table, axis=None, kind="stable")[:limit]:
+    for place in np.argsort(-table, axis=None, kind="stable")[:10]:
         true, predicted = divmod(int(place), len(classes))
         number = int(table[true, predicted])
         if number:
@@ -109,7 +109,7 @@ def runs_table(runs: Sequence[RunSummary]) -> Table:
     return Table(headings, tuple(rows))
 
 
-def leaderboard(trials: Sequence[TrialSummary], *, goal: Goal, metric: str, limit: int | None = None) -> Table:
+def leaderboard(trials: Sequence[TrialSummary], *, goal: Goal, metric: str) -> Table:
     """Trials with the best first: completed ones by value, then the others by number; a column per parameter."""
     sign = -1.0 if goal == "maximize" else 1.0
 
@@ -121,7 +121,7 @@ def leaderboard(trials: Sequence[TrialSummary], *, goal: Goal, metric: str, limi
     names = list(dict.fromkeys(name for trial in trials for name in trial.parameters))
     has_notes = any(trial.note for trial in trials)
     rows = []
-    for trial in sorted(trials, key=rank)[:limit]:
+    for trial in sorted(trials, key=rank):
         settings = (setting(trial.parameters[name]) if name in trial.parameters else "-" for name in names)
         cells = (count(trial.number), metric_value(metric, trial.value), trial.status, *settings)
         rows.append((*cells, *([trial.note] if has_notes else [])))

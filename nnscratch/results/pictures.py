@@ -195,7 +195,7 @@ def _threshold_plot(measured: Classified, examples: str, title: str) -> Plot:
     )
 
 
-def _example_plots(evaluation: Evaluation, number: int = 16) -> Iterator[Plot]:
+def _example_plots(evaluation: Evaluation) -> Iterator[Plot]:
     """A grid of right and of wrong predictions, drawn at random with a fixed seed."""
     from nnscratch.report.samples import predictions
 
@@ -204,7 +204,7 @@ def _example_plots(evaluation: Evaluation, number: int = 16) -> Iterator[Plot]:
         return
     rng = np.random.default_rng(0)
     is_right = measured.predicted == measured.t
-    right, wrong = (rng.permutation(np.flatnonzero(where))[:number] for where in (is_right, ~is_right))
+    right, wrong = (rng.permutation(np.flatnonzero(where))[:16] for where in (is_right, ~is_right))
     chosen = np.concatenate([right, wrong])
     kind = evaluation.subject.title
     in_all = int(np.count_nonzero(is_right))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -72,9 +71,9 @@ class Timing:
         return f"{plain_table(Table(tuple(columns), tuple(rows)))}on {threads}{memory}\n"
 
 
-def time_predictions(loaded: LoadedRun, examples: Examples, threads: int, batches: Sequence[int] = BATCHES) -> Timing:
+def time_predictions(loaded: LoadedRun, examples: Examples, threads: int) -> Timing:
     """Times predictions of examples of a split, of which the first are taken, again and again where they are few."""
-    return Timing(threads, tuple(_timed(loaded, examples, size) for size in batches), peak_memory())
+    return Timing(threads, tuple(_timed(loaded, examples, size) for size in BATCHES), peak_memory())
 
 
 def _timed(loaded: LoadedRun, examples: Examples, size: int) -> BatchTime:

@@ -87,8 +87,8 @@ def read_npy(stream: IO[bytes], available: int, name: str) -> Array:
     return array.reshape(header.shape, order="F" if header.is_fortran else "C")
 
 
-def read_npy_blocks(stream: IO[bytes], available: int, name: str, block: int = 1 << 22) -> Iterator[Array]:
-    """The rows of such a file in order, about `block` bytes of them at a time, in a buffer that the next overwrites.
+def read_npy_blocks(stream: IO[bytes], available: int, name: str) -> Iterator[Array]:
+    """The rows of such a file in order, about 4 MB of them at a time, in a buffer that the next overwrites.
 
     Raises DataError as `read_npy` does. What is in Fortran's order has no rows in a row: it is read whole.
     """
@@ -99,7 +99,7 @@ def read_npy_blocks(stream: IO[bytes], available: int, name: str, block: int = 1
         yield read_npy(stream, available, name)
         return
     count, row = header.shape[0], math.prod(header.shape[1:])
-    rows = max(1, block // max(1, row * header.dtype.itemsize))
+    rows = max(1, (1 << 22) // max(1, row * header.dtype.itemsize))
     buffer = np.empty(min(rows, count) * row, header.dtype)
     for first in range(0, count, rows):
         number = min(rows, count - first)
