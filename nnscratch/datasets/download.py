@@ -1,7 +1,7 @@
 """Verified downloads: a file appears under its name only when every byte of it is right.
 
 urllib rather than pooch: pooch verifies and renames as we do, but knows one address per file, retries without telling
-a cut transfer from a missing file, and cannot bound a server that dribbles bytes. The 100 lines below can.
+a cut transfer from a missing file, and cannot bound a server that dribbles bytes. What follows can.
 """
 
 from __future__ import annotations
