@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -175,6 +176,40 @@ def test_a_picture_that_has_changed_is_decoded_again(tmp_path: Path) -> None:
     os.utime(tmp_path / "b" / "1.png", ns=(1, 1))
     second = source.load(tmp_path / "data", tmp_path, lambda text: None, in_memory=False)
     assert np.array_equal(second.train_inputs[1], X[1])
+
+
+def _pictures(folder: Path, value: int) -> None:
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        Image.fromarray(np.full((4, 4, 3), value, np.uint8)).save(folder / name / "1.bmp")
+
+
+def _arrays(folder: Path, value: int) -> None:
+    folder.mkdir()
+    np.savez(folder / "x.npz", x=np.full((4, 4, 4, 3), value, np.uint8), y=[0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("is_copied", [False, True])
+@pytest.mark.parametrize(
+    ("make", "source", "name"), [(_pictures, ImageFolder(size=4, test=0), "."), (_arrays, NPZ(test=0), "x.npz")]
+)
+def test_data_of_the_same_names_sizes_and_times_is_not_taken_for_other_data(
+    make: Any, source: Any, name: str, is_copied: bool, tmp_path: Path
+) -> None:
+    for folder, value in (("first", 50), ("second", 200)):
+        make(tmp_path / folder, value)
+        for file in (tmp_path / folder).rglob("*.*"):
+            os.utime(file, ns=(1, 1))
+
+    def first_pixel(folder: str) -> int:
+        path = tmp_path / folder / name
+        return int(source.load(tmp_path, path, lambda text: None, in_memory=False).train_inputs.flat[0])
+
+    assert first_pixel("first") == 50
+    if is_copied:  # over the first one, with its time
+        time.sleep(0.02)  # which is more than the clock of a file system takes to tick
+        shutil.copytree(tmp_path / "second", tmp_path / "first", dirs_exist_ok=True)
+    assert first_pixel("first" if is_copied else "second") == 200
 
 
 def test_memory_is_what_the_machine_the_container_and_the_limits_leave(tmp_path: Path) -> None:

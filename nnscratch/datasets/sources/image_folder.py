@@ -20,7 +20,7 @@ from nnscratch.datasets.download import Progress
 from nnscratch.datasets.formats.folder import natural
 from nnscratch.datasets.formats.images import Picture, quiet_pillow, read_picture, white_of
 from nnscratch.datasets.separation import Separation, contradictions, numbered
-from nnscratch.datasets.sources.own_data import LargeSource, required_path
+from nnscratch.datasets.sources.own_data import LargeSource, identity, required_path
 from nnscratch.datasets.sources.picture_folders import Listing, PictureFolders
 from nnscratch.datasets.sources.picture_names import GROUP, ORDER, parts_of, problem_of
 from nnscratch.datasets.splits import hold_out
@@ -113,11 +113,9 @@ class ImageFolder(LargeSource):
         return Separation(order_from=by, order=np.array([place[name] for name in names]))
 
     def _made_from(self, folder: Path, files: Sequence[Path]) -> str:
-        """All that the pixels depend on: the pictures by name, size and time, in their order, and the settings."""
-        stats = ((file.relative_to(folder), file.stat()) for file in files)
-        return f"{self.mode};{self.unreadable};" + ";".join(
-            f"{str(name)!r} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats
-        )
+        """All that the pixels depend on: the folder, the pictures in their order, and the settings."""
+        names = (f"{str(file.relative_to(folder))!r} {identity(file)}" for file in files)
+        return f"{str(folder.resolve())!r};{self.mode};{self.unreadable};" + ";".join(names)
 
     def _dataset(
         self, folder: Path, found: PictureFolders, splits: Mapping[str, Listing], pixels: Array, seen: Mapping[str, Any]

@@ -22,7 +22,7 @@ from nnscratch.datasets.separation import Separation, contradictions
 from nnscratch.datasets.sources.array_companions import groups_of, order_of, weights_of
 from nnscratch.datasets.sources.array_inputs import InputPlan, Span, plan_inputs, together
 from nnscratch.datasets.sources.array_targets import Targets, Task, targets_of
-from nnscratch.datasets.sources.own_data import LargeSource, required_path
+from nnscratch.datasets.sources.own_data import LargeSource, identity, required_path
 from nnscratch.datasets.splits import hold_out
 from nnscratch.datasets.storage import Storage
 from nnscratch.errors import DataError, did_you_mean
@@ -118,10 +118,10 @@ class NPZ(LargeSource):
         separation: Separation,
         storage: Storage,
     ) -> Dataset:
-        plan, stat = plans["train"], file.stat()
+        plan = plans["train"]
         starts = dict(zip(rows, np.cumsum([0, *map(len, rows.values())]), strict=False))
         how = f"{self.test};{self.split_by!r};{self.split};{self.order_by!r};{self.seed};{self.task}"
-        made_from = f"{file.name!r} {stat.st_size} {stat.st_mtime_ns};{how}"
+        made_from = f"{str(file.resolve())!r} {identity(file)};{how}"
 
         def fill(out: Array) -> Mapping[str, Any]:
             for split, each in plans.items():
