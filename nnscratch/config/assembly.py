@@ -14,6 +14,7 @@ from nnscratch.config.data import Splits, encode_dataset, fitted, load_dataset, 
 from nnscratch.config.named_weights import StartingWeights, require_frozen
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.report import DataReport
+from nnscratch.datasets.sources.own_data import TrainedOn
 from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.errors import ConfigError, Problem, SettingError, ShapeError
 from nnscratch.host import machine
@@ -94,10 +95,10 @@ class Assembly:
         return Trainer(self.network, recipe, self.affine, streams, workers, self.target_affine, communicator)
 
 
-def prepare(config: Config, workplace: Workplace, display: Display, encoding: TableEncoding | None = None) -> Assembly:
-    """Loads the data and builds the network. Raises the UserError of whatever does not fit."""
-    dataset = load_dataset(config, workplace.data_dir, display.say, display.download, workplace.download)
-    return assemble(config, dataset, display.say, encoding)
+def prepare(config: Config, workplace: Workplace, display: Display, trained_on: TrainedOn | None = None) -> Assembly:
+    """Loads the data, as a run has taken it, and builds the network. Raises the UserError of whatever does not fit."""
+    dataset = load_dataset(config, workplace.data_dir, display.say, display.download, workplace.download, trained_on)
+    return assemble(config, dataset, display.say, None if trained_on is None else trained_on.encoding)
 
 
 def assemble(

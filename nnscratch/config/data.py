@@ -13,7 +13,7 @@ from nnscratch.config.document import folder_that_has
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.download import Progress as DownloadProgress
 from nnscratch.datasets.report import DataReport, data_report, examined
-from nnscratch.datasets.sources.own_data import LargeSource
+from nnscratch.datasets.sources.own_data import LargeSource, TrainedOn
 from nnscratch.datasets.splits import fold_indices, hold_out, limit_indices
 from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.errors import ConfigError, DataError, cause, did_you_mean
@@ -59,9 +59,14 @@ def encode_dataset(
 
 
 def load_dataset(
-    config: Config, data_dir: Path, tell: Tell, progress: DownloadProgress | None = None, download: bool = True
+    config: Config,
+    data_dir: Path,
+    tell: Tell,
+    progress: DownloadProgress | None = None,
+    download: bool = True,
+    trained_on: TrainedOn | None = None,
 ) -> Dataset:
-    """The dataset the config names. Raises DataError when it is missing or damaged.
+    """The dataset the config names, as a run has taken it. Raises DataError when it is missing or damaged.
 
     A data folder that somebody named and that is not there is an error before any download: it may be a slip.
     """
@@ -72,7 +77,7 @@ def load_dataset(
     try:
         if path is not None and not path.exists():
             _refuse_elsewhere(config, path)
-        loaded = _loaded(config, data_dir, path, tell, download, progress)
+        loaded = _loaded(config, data_dir, path, tell, download, progress, trained_on)
         if not isinstance(loaded, Dataset):  # of a source of one's own
             raise broken(config.data.dataset.component.load, loaded, "a Dataset")
         dataset = examined(loaded)
@@ -85,11 +90,17 @@ def load_dataset(
 
 
 def _loaded(
-    config: Config, data_dir: Path, path: Path | None, tell: Tell, download: bool, progress: DownloadProgress | None
+    config: Config,
+    data_dir: Path,
+    path: Path | None,
+    tell: Tell,
+    download: bool,
+    progress: DownloadProgress | None,
+    trained_on: TrainedOn | None,
 ) -> Dataset:
     source, in_memory = config.data.dataset.build(), config.data.in_memory
     if isinstance(source, LargeSource):
-        return source.load(data_dir, path, tell, download, progress, in_memory)
+        return source.load(data_dir, path, tell, download, progress, in_memory, trained_on)
     if in_memory is False:
         raise ConfigError([config.problem("data.in_memory", f"{source.name} is always read into memory; leave it out")])
     return source.load(data_dir, path, tell, download, progress)

@@ -230,7 +230,7 @@ def _restored_recorder(
     trained = parse_config(header.config, f"{file}: config")
     check_config(run, trained, config)
     threads = machine.choose_threads(workplace.threads, header.machine)
-    prepared = prepare(config, workplace, display, header.table_encoding)
+    prepared = prepare(config, workplace, display, header.trained_on)
     affine = scaling_of(checkpoint, file, prepared.dataset.input_shape)
     target_affine = target_scaling_of(checkpoint, file, prepared.dataset.outputs)
     require_weights(prepared.network, checkpoint, file)

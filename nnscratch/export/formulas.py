@@ -162,11 +162,25 @@ def read_picture(path: str, height: int, width: int, channels: int, white: float
         picture.load()
     if is_deep_colour or picture.mode[0] in "IF":
         values, unit = np.asarray(picture), 257 if is_deep_colour else 1  # of a colour Pillow has the upper 8 bits
-        peak = float(values.max()) * unit
-        if not np.isfinite(peak):
+        if not np.isfinite(values.max()):
             raise ValueError("it holds NaN or infinity")
-        white = white or next((each for each in (1, 255, 1023, 4095, 16383, 65535) if peak <= each), peak)
-        eight = np.clip(np.rint(values * (unit * 255 / white)), 0, 255).astype(np.uint8)
+        has_alpha, is_whole = picture.mode[-1] == "A", bool(np.all(values == np.rint(values)))
+
+        def white_of(peak: float, reach: float) -> float:
+            if reach > 1 and reach < peak <= 16 * reach:
+                return peak
+            return next((each for each in (1, 255, 1023, 4095, 16383, 65535) if peak <= each * reach), peak)
+
+        colours, reach = values[..., :-1] if has_alpha else values, 1 if is_whole else 1.05
+        low, peak = float(colours.min()), float(colours.max()) * unit
+        by_itself = white_of(peak, reach)
+        is_other = white is not None and (peak > reach * white or (not is_whole and by_itself == 1 < white))
+        if low < 0 or is_other:
+            raise ValueError(f"pixels from {low:g} to {peak:g}, not 0..{white or by_itself:g}")
+        scaled = values * (unit * 255 / (white or by_itself))
+        if has_alpha:  # which has a range of its own
+            scaled[..., -1] = values[..., -1] * (unit * 255 / white_of(float(values[..., -1].max()) * unit, 1))
+        eight = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
         exif, mode = picture.getexif(), "L" if eight.ndim == 2 else picture.mode
         picture = Image.frombytes(mode, picture.size, eight.tobytes())
         picture.getexif().update(exif)

@@ -104,7 +104,9 @@ def load_data(loaded: LoadedRun, workplace: Workplace, display: Display) -> tupl
 
     Data that fits but is not the same is used, with a warning.
     """
-    dataset = load_dataset(loaded.config, workplace.data_dir, display.detail, display.download, workplace.download)
+    dataset = load_dataset(
+        loaded.config, workplace.data_dir, display.detail, display.download, workplace.download, loaded.trained_on
+    )
     dataset = loaded.fitted(dataset)
     trained_on = loaded.run.read_meta().dataset.digest
     if trained_on is not None and trained_on != dataset.digest():
@@ -165,7 +167,9 @@ def _trained_on(loaded: LoadedRun, path: Path, examples: Examples, workplace: Wo
     if own is None or (isinstance(source, LargeSource) and not path.resolve().is_relative_to(own.resolve())):
         return ""
     try:
-        dataset = load_dataset(loaded.config, workplace.data_dir, lambda _: None, download=False)
+        dataset = load_dataset(
+            loaded.config, workplace.data_dir, lambda _: None, download=False, trained_on=loaded.trained_on
+        )
         dataset = loaded.fitted(dataset)
     except UserError:
         return ""

@@ -16,7 +16,7 @@ def stored(loaded: LoadedRun, values: Array, name: str) -> Array:
 
 def as_stored(loaded: LoadedRun, values: Array, name: str) -> Array:
     """Values of any number of examples, likewise, in the shape that they have."""
-    if loaded.takes_images and values.dtype == np.uint8:  # which needs nothing of the config, nor what reads it
+    if loaded.takes_images and values.dtype == np.uint8 and loaded.white is None:  # which needs nothing of the config
         return values
     if loaded.takes_images:
         try:
@@ -34,15 +34,18 @@ def pixels(x: Array, white: float | None, is_of_arrays: bool) -> Array:
     """Pixels as bytes: 0..255, or 0..white where that is what they can be: fractions, or numbers of more than 8 bits.
 
     Of an array to learn from, all were 0..white. Among files some may have had 16 bits: that others have is seen from
-    their type, or their values.
+    their type, or their values. Broken numbers may be a little above white, as resizing leaves them.
     """
-    if x.dtype == np.uint8:
-        return x
     low, high = (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
-    is_deep = x.dtype == np.uint16 or high > 255
-    if white is not None and low >= 0 and high <= white and (is_deep or white <= 255 or is_of_arrays):
-        x = np.rint(x * (255 / white))
-    elif not (np.all(x == np.rint(x)) and low >= 0 and high <= 255):
+    if x.dtype == np.uint8 and not (is_of_arrays and white is not None and high <= white < 255):
+        return x
+    if x.dtype == np.bool_ and white != 1:
+        raise ValueError("true and false may be 0 and 1, or 0 and 255: give x.astype('uint8'), or 255 * it")
+    is_deep, is_whole = x.dtype == np.uint16 or high > 255, bool(np.all(x == np.rint(x)))
+    is_within = white is not None and low >= 0 and high <= (white if is_whole else 1.05 * white)
+    if white is not None and is_within and (is_deep or white <= 255 or is_of_arrays):
+        x = np.minimum(np.rint(x * (255 / white)), 255)
+    elif not (is_whole and low >= 0 and high <= 255):
         or_deep = "" if white is None else f", or 0..{white:g} as the run's data"
         is_scaled = low >= 0 and high <= 1
         advice = "; they look scaled to 0..1: give (255 * x).round().astype('uint8')" if is_scaled else ""

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from nnscratch.datasets.sources.own_data import TrainedOn
 from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.host.machine import Machine
 from nnscratch.runs.checkpoint import Checkpoint, damaged
@@ -63,6 +64,11 @@ class Header:
     def table_encoding(self) -> TableEncoding | None:
         """How a table's rows become inputs; None without a table, and before there was such a thing."""
         return None if self.encoding is None else TableEncoding.from_dict(self.encoding)
+
+    @property
+    def trained_on(self) -> TrainedOn:
+        """How the run took its data."""
+        return TrainedOn(self.table_encoding, self.white)
 
     @property
     def epoch(self) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnscratch.datasets.dataset import Dataset
+from nnscratch.datasets.sources.own_data import TrainedOn
 from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.errors import DataError, UserError, listed
@@ -75,6 +76,11 @@ class LoadedRun:
             node, depth = parse_yaml(self.config_text, "config").root.nearest(("data", "dataset", "name"))
             return depth > 1 and node.content == "npz"
         return False
+
+    @property
+    def trained_on(self) -> TrainedOn:
+        """How the run took its data."""
+        return TrainedOn(self.encoding, self.white)
 
     @property
     def white_of_files(self) -> float | None:

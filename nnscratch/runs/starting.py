@@ -44,7 +44,7 @@ def prepare_start(config: Config, workplace: Workplace, display: Display) -> tup
     file = path if path.is_file() else RunDirectory.open(path).best
     saved = load_weights(file)
     header = header_of(saved, file)
-    assembly = prepare(config, workplace, display, header.table_encoding)
+    assembly = prepare(config, workplace, display, header.trained_on)
     return _start_from(assembly, path, file, saved, header, display.say)
 
 

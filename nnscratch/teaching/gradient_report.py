@@ -12,6 +12,7 @@ from nnscratch.config.assembly import Assembly, assemble
 from nnscratch.config.config import Config
 from nnscratch.config.data import load_dataset
 from nnscratch.datasets.dataset import Dataset
+from nnscratch.datasets.sources.own_data import TrainedOn
 from nnscratch.errors import DataError, UserError
 from nnscratch.host import machine
 from nnscratch.host.display import Display
@@ -184,7 +185,7 @@ def gradcheck_run(
 ) -> GradientReport:
     """The same for the trained weights of the run in that folder, on a batch of its training data."""
     loaded = load_run(path, checkpoint)
-    dataset, data = _dataset(loaded.config, workplace, display)
+    dataset, data = _dataset(loaded.config, workplace, display, loaded.trained_on)
     assembly = assemble(loaded.config, loaded.fitted(dataset)).with_scaling(loaded.affine, loaded.target_affine)
     _start(assembly, workplace)
     trained, parameters = loaded.network.parameters, assembly.network.parameters
@@ -236,11 +237,14 @@ def _batch(assembly: Assembly, recipe: Recipe, size: int) -> tuple[list[Array], 
     return [x, t, labels] if t.ndim > 1 else [x, labels], w
 
 
-def _dataset(config: Config, workplace: Workplace, display: Display) -> tuple[Dataset, str]:
+def _dataset(
+    config: Config, workplace: Workplace, display: Display, trained_on: TrainedOn | None = None
+) -> tuple[Dataset, str]:
     """The config's data, or random images of its shape when it is not on this machine; and what to call it."""
     source = config.data.dataset.component
     try:
-        return load_dataset(config, workplace.data_dir, display.detail, download=False), source.name
+        dataset = load_dataset(config, workplace.data_dir, display.detail, download=False, trained_on=trained_on)
+        return dataset, source.name
     except DataError:
         shape, classes = source.example_shape, source.class_names
         if shape is None or classes is None or config.data.path is not None:

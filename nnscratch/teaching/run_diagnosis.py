@@ -108,7 +108,9 @@ def diagnose(path: Path, workplace: Workplace, display: Display) -> Diagnosis:
     if meta.status == "diverged":
         findings += divergence_findings(meta.error or "not finite", learning_rate)
     try:
-        dataset = load_dataset(loaded.config, workplace.data_dir, display.detail, download=False)
+        dataset = load_dataset(
+            loaded.config, workplace.data_dir, display.detail, download=False, trained_on=loaded.trained_on
+        )
         dataset = loaded.fitted(dataset)
     except DataError as error:
         notes.append(f"without the data only the records were read: {error.message}")

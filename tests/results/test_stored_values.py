@@ -46,6 +46,23 @@ def test_dark_rows_of_an_array_like_the_training_s_are_dark_in_every_type_but_by
     assert np.array_equal(pixels(BYTES, 4095.0, is_of_arrays=True), BYTES)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float32])
+def test_bytes_of_few_greys_are_what_an_array_of_them_was_in_training(kind: Any) -> None:
+    assert np.array_equal(pixels(np.array([0, 8, 16], kind), 16.0, is_of_arrays=True), [0, 128, 255])
+    assert np.array_equal(pixels(BYTES.astype(kind), 16.0, is_of_arrays=True), BYTES)
+
+
+def test_true_is_white_where_white_was_one_and_nothing_elsewhere() -> None:
+    assert np.array_equal(pixels(BYTES > 100, 1.0, is_of_arrays=True), [[0, 0], [255, 255]])
+    for white in (None, 16.0, 255.0):
+        with pytest.raises(DataError, match="true and false may be 0 and 1, or 0 and 255"):
+            pixels(BYTES > 100, white, is_of_arrays=True)
+
+
+def test_a_number_a_little_above_white_is_white() -> None:
+    assert np.array_equal(pixels(np.array([0, 0.5, 1.0001]), 1.0, is_of_arrays=True), [0, 128, 255])
+
+
 @pytest.mark.parametrize(
     ("values", "white", "problem"),
     [

@@ -19,6 +19,7 @@ import numpy as np
 
 from nnscratch.datasets.dataset import Array
 from nnscratch.datasets.formats.picture_costs import MOST_PIXELS, decoding_bytes, refuse_before_opening, refuse_bomb
+from nnscratch.datasets.formats.white import reach, white_of
 from nnscratch.errors import DataError
 
 if TYPE_CHECKING:
@@ -47,8 +48,6 @@ SUFFIXES = tuple(suffix for suffixes in SUFFIXES_OF.values() for suffix in suffi
 LARGEST_AT_ONCE = 1 << 30
 """Bytes that the pictures being decoded at one time may take; one alone always may."""
 BLOCK_PIXELS = 1 << 20
-WHITES = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0)
-"""What can count as white in numbers of more than 8 bits: fractions, and what 8, 10, 12, 14 and 16 bits hold."""
 
 
 class Room:
@@ -80,21 +79,53 @@ DECODING = Room(LARGEST_AT_ONCE)
 
 
 @dataclass(frozen=True)
+class Deep:
+    """What a file of more than 8 bits held, in its own numbers and its transparency aside."""
+
+    low: float
+    peak: float
+    is_whole: bool
+    is_float: bool
+    peak_of_all: float
+    """With its transparency, which once counted as brightness."""
+
+    @property
+    def white(self) -> float:
+        """What is white by what it holds alone."""
+        return white_of(self.peak, self.is_whole)
+
+    @property
+    def are_fractions(self) -> bool:
+        """Whether its numbers are fractions of white."""
+        return self.is_float and not self.is_whole and self.white == 1
+
+
+@dataclass(frozen=True)
 class Picture:
-    """Pixels as a network wants them, and what the file held: its size, Pillow's mode, its brightest deep value."""
+    """Pixels as a network wants them, and what the file held: its size, Pillow's mode, its numbers."""
 
     pixels: Array
     """(height, width, channels) uint8."""
     size: tuple[int, int]
     """Width and height in the file."""
     mode: str
-    peak: float | None
-    """The largest value where they have more than 8 bits; None for 8 bits."""
+    deep: Deep | None
+    """None for 8 bits."""
 
-
-def white_of(peak: float) -> float:
-    """The smallest of WHITES that is at least the peak, or the peak itself: 12 bits in 16 are not black."""
-    return next((white for white in WHITES if peak <= white), float(peak))
+    def require_unclipped(self, path: Path, white: float | None) -> None:
+        """Raises DataError when its numbers lie outside 0..white, the range of the pictures it is to be like."""
+        if self.deep is None:
+            return
+        held = f"{path}: pixels from {self.deep.low:.9g} to {self.deep.peak:.9g}"
+        if self.deep.low < 0:
+            raise DataError(f"{held}; pixels have no negative values", "save it with numbers from 0 on")
+        if white is None:
+            return
+        if self.deep.peak > reach(white, self.deep.is_whole) or (self.deep.are_fractions and white > 1):
+            raise DataError(
+                f"{held}, where {white:g} is white, as in the pictures of the training",
+                "save it with numbers of that range, or with 8 bits",
+            )
 
 
 @contextmanager
@@ -112,8 +143,10 @@ def quiet_pillow() -> Iterator[None]:
 
 
 def decode(path: Path, height: int, width: int, channels: int, white: float | None = None) -> Array:
-    """The pixels (height, width, channels) of `read_picture`."""
-    return read_picture(path, height, width, channels, white).pixels
+    """The pixels (height, width, channels) of `read_picture`; DataError, too, for numbers that are not 0..white."""
+    picture = read_picture(path, height, width, channels, white)
+    picture.require_unclipped(path, white)
+    return picture.pixels
 
 
 def read_picture(
@@ -128,12 +161,13 @@ def read_picture(
 ) -> Picture:
     """A picture from a file of one of FORMATS, with channels 1 (grey) or 3 (RGB), as uint8.
 
-    Turned as its EXIF orientation says, the first frame of an animation, transparency over white, colours to grey by
-    luminance, and another size resized to fit exactly, without keeping the aspect ratio (area averaging when it
-    shrinks, bicubic otherwise). Numbers of more than 8 bits are scaled so that `white` becomes 255, left out: what
-    `white_of` says of this picture alone. With `data`, a file's contents that came from elsewhere, `path` is a name and
-    no file is opened. Raises DataError, naming the file, for anything unreadable or of more than `most_pixels`. For
-    use in threads, too: inside one `quiet_pillow()` around all of them.
+    Turned as its EXIF orientation says, the first frame of an animation, transparency over white (but not the one grey
+    of a 16-bit PNG that stands for it, which counts as the grey it is), colours to grey by luminance, and another size
+    resized to fit exactly, without keeping the aspect ratio (area averaging when it shrinks, bicubic otherwise).
+    Numbers of more than 8 bits are scaled so that `white` becomes 255, left out: what `white_of` says of this picture
+    alone. With `data`, a file's contents that came from elsewhere, `path` is a name and no file is opened. Raises
+    DataError, naming the file, for anything unreadable or of more than `most_pixels`. For use in threads, too: inside
+    one `quiet_pillow()` around all of them.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -150,7 +184,7 @@ def read_picture(
             side = 2 * max(width, height)
             opened.draft(None, (side, side))
             with DECODING.take(decoding_bytes(opened)):
-                eight, peak = _eight_bits(opened, white)
+                eight, deep = _eight_bits(opened, white)
                 ImageOps.exif_transpose(eight, in_place=True)
                 flat, colours = _over_white(eight), "L" if channels == 1 else "RGB"
                 if flat.mode != colours:  # a copy otherwise
@@ -171,11 +205,11 @@ def read_picture(
         reason = "not a picture of a format that is read here" if unknown else error
         hint = f"replace or remove the file; read are {', '.join(FORMATS)}" if unknown else "replace or remove the file"
         raise DataError(f"{path}: unreadable: {reason or type(error).__name__}", hint) from error
-    return Picture(pixels, size, mode, peak)
+    return Picture(pixels, size, mode, deep)
 
 
-def _eight_bits(opened: Image, white: float | None) -> tuple[Image, float | None]:
-    """The decoded picture with 8 bits per channel, and its largest value where it had more of them.
+def _eight_bits(opened: Image, white: float | None) -> tuple[Image, Deep | None]:
+    """The decoded picture with 8 bits per channel, and what it held where it had more of them.
 
     Pillow's own conversion would clip 16-bit grey. Of 16-bit colour it reads the upper 8 bits alone.
     """
@@ -188,18 +222,30 @@ def _eight_bits(opened: Image, white: float | None) -> tuple[Image, float | None
     if not is_deep_colour and not opened.mode.startswith(("I", "F")):
         return opened, None
     values, unit = np.asarray(opened), 257 if is_deep_colour else 1
-    peak = float(values.max(initial=0)) * unit
-    if not np.isfinite(peak):
+    deep = _deep(values, unit, opened.mode)
+    if not np.isfinite(deep.peak_of_all):
         raise ValueError("it holds NaN or infinity")
-    factor = unit * 255 / (white or white_of(peak))
+    factor = unit * 255 / (white or deep.white)
+    has_alpha = opened.mode.endswith("A")  # which has a range of its own
+    of_alpha = unit * 255 / white_of(float(values[..., -1].max()) * unit) if has_alpha else 1.0
     scaled = np.empty(values.shape, np.uint8)
     rows = max(1, BLOCK_PIXELS // opened.width)  # some at a time: float64 takes eight times the picture
     for start in range(0, len(values), rows):
         block = values[start : start + rows] * factor
+        if has_alpha:
+            block[..., -1] = values[start : start + rows, ..., -1] * of_alpha
         scaled[start : start + rows] = np.clip(np.rint(block), 0, 255)
     eight = Image.frombytes("L" if scaled.ndim == 2 else opened.mode, opened.size, scaled)
     eight.getexif().update(opened.getexif())
-    return eight, peak
+    return eight, deep
+
+
+def _deep(values: Array, unit: int, mode: str) -> Deep:
+    of_all = float(values.max()) * unit
+    colours = values[..., :-1] if mode.endswith("A") else values
+    low, peak = (float(extreme) * unit for extreme in (colours.min(), colours.max()))
+    is_float = values.dtype.kind == "f"
+    return Deep(low, peak, not is_float or bool((values == np.rint(values)).all()), is_float, of_all)
 
 
 def _over_white(picture: Image) -> Image:

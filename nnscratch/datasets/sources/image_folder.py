@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -18,9 +19,10 @@ from nnscratch.datasets.dataset import Array, Dataset, Report
 from nnscratch.datasets.description import Description, Guess
 from nnscratch.datasets.download import Progress
 from nnscratch.datasets.formats.folder import natural
-from nnscratch.datasets.formats.images import Picture, quiet_pillow, read_picture, white_of
+from nnscratch.datasets.formats.images import Deep, Picture, quiet_pillow, read_picture
+from nnscratch.datasets.formats.white import in_words, white_of
 from nnscratch.datasets.separation import Separation, contradictions, numbered
-from nnscratch.datasets.sources.own_data import LargeSource, identity, required_path
+from nnscratch.datasets.sources.own_data import LargeSource, TrainedOn, identity, required_path
 from nnscratch.datasets.sources.picture_folders import Listing, PictureFolders
 from nnscratch.datasets.sources.picture_names import GROUP, ORDER, parts_of, problem_of
 from nnscratch.datasets.splits import hold_out
@@ -71,6 +73,7 @@ class ImageFolder(LargeSource):
         download: bool = True,
         progress: Progress | None = None,
         in_memory: bool | None = None,
+        trained_on: TrainedOn | None = None,
     ) -> Dataset:
         """See `LargeSource.load`. `path` is the folder."""
         folder = required_path(path, self.name, "a folder with one folder of pictures per class")
@@ -83,7 +86,13 @@ class ImageFolder(LargeSource):
         reading = _Reading(files, self, report, progress)
         shape = (len(files), self.size, self.size, 3 if self.mode == "rgb" else 1)
         storage = Storage(in_memory, data_dir / "cache", download, report, folder)
-        pixels, seen = storage.rows(shape, np.uint8, self._made_from(folder, files), reading.fill)
+        made_from = self._made_from(folder, files)
+        pixels, seen = storage.rows(shape, np.uint8, made_from, reading.fill)
+        if trained_on is None and seen["unlike"]:
+            raise DataError(f"{folder}: {seen['unlike']}", "save all of them with the same range, from 0 on")
+        if trained_on is not None and trained_on.white == seen["white_before"] != seen["white"]:
+            before = partial(reading.fill, white=trained_on.white)
+            pixels, seen = storage.rows(shape, np.uint8, f"{made_from};white {trained_on.white}", before)
         return self._dataset(folder, found, splits, pixels, seen)
 
     def _with_test(self, listings: Mapping[str, Listing]) -> dict[str, Listing]:
@@ -162,8 +171,8 @@ class ImageFolder(LargeSource):
             taken = f"{found.folders['val'].name}/" if "val" in found.folders else "val/ of every class"
             guesses.append(Guess("validation", taken, "in place of a share of training", "data.validation"))
         if seen["white"] is not None:
-            why = f"the brightest of {seen['deep']:,} pictures with more than 8 bits holds {seen['peak']:g}"
-            guesses.append(Guess("white", f"{seen['white']:g}", why))
+            why = f"the brightest of {seen['deep']:,} pictures with more than 8 bits holds {seen['peak']:.9g}"
+            guesses.append(Guess("white", in_words(seen["white"], seen["peak"]), why))
         if seen["skipped"]:
             left_out["unreadable pictures"] += len(seen["skipped"])
             named = _first(seen["reasons"])
@@ -188,17 +197,20 @@ class _Reading:
         self.done = itertools.count(1)
         self.started, self.told = time.monotonic(), 0.0
 
-    def fill(self, images: Array) -> Mapping[str, Any]:
-        """Reads every picture into its row; unreadable ones are an error, or leave no gap."""
+    def fill(self, images: Array, white: float | None = None) -> Mapping[str, Any]:
+        """Reads every picture into its row; unreadable ones are an error, or leave no gap.
 
-        def read(index: int) -> tuple[str, str, float | None] | None:
+        Without `white` the numbers of all pictures with more than 8 bits say what it is.
+        """
+
+        def read(index: int) -> tuple[str, str, Deep | None] | None:
             try:
                 picture = self._read(index, images, None)
             except DataError as error:
                 self.unreadable[index] = error.message
                 return None
             self._tell(next(self.done), images)
-            return "{}x{}".format(*picture.size), picture.mode, picture.peak
+            return "{}x{}".format(*picture.size), picture.mode, picture.deep
 
         with quiet_pillow():
             # Pillow decodes without holding the interpreter's lock.
@@ -207,10 +219,12 @@ class _Reading:
                 self.progress("pictures", images.nbytes, images.nbytes)
             if self.unreadable and self.source.unreadable == "error":
                 raise self._error()
-            peaks = {index: each[2] for index, each in enumerate(seen) if each is not None and each[2] is not None}
-            white = white_of(max(peaks.values())) if peaks else None
-            for index, peak in peaks.items():
-                if white_of(peak) != white:  # scaled by what it holds alone: its brightness would be lost
+            deep = {index: each[2] for index, each in enumerate(seen) if each is not None and each[2] is not None}
+            peak = max((each.peak for each in deep.values()), default=0.0)
+            if deep and white is None:
+                white = white_of(peak, all(each.is_whole for each in deep.values()))
+            for index, each in deep.items():
+                if each.white != white:  # scaled by what it holds alone: its brightness would be lost
                     self._read(index, images, white)
         skipped = sorted(self.unreadable)
         return {
@@ -218,11 +232,32 @@ class _Reading:
             "skipped": skipped,
             "reasons": [self.unreadable[index] for index in skipped[:NAMED_AT_ONCE]],
             "white": white,
-            "peak": max(peaks.values(), default=None),
-            "deep": len(peaks),
+            # What was taken for white, in runs of then, before transparency and broken numbers were told apart.
+            "white_before": white_of(max(each.peak_of_all for each in deep.values())) if deep else None,
+            "unlike": self._unlike(deep),
+            "peak": peak,
+            "deep": len(deep),
             "sizes": dict(Counter(each[0] for each in seen if each is not None).most_common()),
             "colours": dict(Counter(each[1] for each in seen if each is not None).most_common()),
         }
+
+    def _unlike(self, deep: Mapping[int, Deep]) -> str:
+        """What is wrong with the ranges of the pictures' numbers, when something is."""
+        negative = {index: each for index, each in deep.items() if each.low < 0}
+        if negative:
+            return f"pixels have no negative values: {self._named(negative)}"
+        floats = {index: each for index, each in deep.items() if each.is_float}
+        others = {index: each for index, each in deep.items() if not each.is_float}
+        if not others or not any(each.are_fractions for each in floats.values()):
+            return ""
+        named = f"{self._named(floats)}; {self._named(others)}"
+        return f"some pictures hold fractions of white, others whole numbers: {named}"
+
+    def _named(self, deep: Mapping[int, Deep], most: int = 3) -> str:
+        files = ((self.files[index], each) for index, each in deep.items())
+        named = (f"{file.parent.name}/{file.name} from {each.low:.9g} to {each.peak:.9g}" for file, each in files)
+        more = f" and {len(deep) - most:,} more" if len(deep) > most else ""
+        return ", ".join(itertools.islice(named, most)) + more
 
     def _read(self, index: int, images: Array, white: float | None) -> Picture:
         height, width, channels = images.shape[1:]

@@ -6,7 +6,8 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -17,12 +18,13 @@ from nnscratch.datasets.dataset import Array, Dataset, Report, weights_guess
 from nnscratch.datasets.description import Description, Guess
 from nnscratch.datasets.download import Progress
 from nnscratch.datasets.formats.npy import MAGIC, NPYHeader, read_npy, read_npy_blocks, read_npy_header
+from nnscratch.datasets.formats.white import FAINTEST
 from nnscratch.datasets.memory import available_memory
 from nnscratch.datasets.separation import Separation, contradictions
 from nnscratch.datasets.sources.array_companions import groups_of, order_of, weights_of
-from nnscratch.datasets.sources.array_inputs import InputPlan, Span, plan_inputs, together
+from nnscratch.datasets.sources.array_inputs import InputPlan, Span, plan_inputs, require_alike, together
 from nnscratch.datasets.sources.array_targets import Targets, Task, targets_of
-from nnscratch.datasets.sources.own_data import LargeSource, identity, required_path
+from nnscratch.datasets.sources.own_data import LargeSource, TrainedOn, identity, required_path
 from nnscratch.datasets.splits import hold_out
 from nnscratch.datasets.storage import Storage
 from nnscratch.errors import DataError, did_you_mean
@@ -77,6 +79,7 @@ class NPZ(LargeSource):
         download: bool = True,
         progress: Progress | None = None,
         in_memory: bool | None = None,
+        trained_on: TrainedOn | None = None,
     ) -> Dataset:
         """See `LargeSource.load`. `path` is the NPZ file; nothing in it is unpickled."""
         file = required_path(path, self.name, "an NPZ file")
@@ -84,7 +87,7 @@ class NPZ(LargeSource):
         with _opened(file) as arrays:
             targets = targets_of(str(file), arrays.targets(), arrays.names(), self.task)
             counts = {split: len(each) for split, each in targets.splits.items()}
-            plans = arrays.plans(counts)
+            plans = arrays.plans(counts, trained_on)
             separation = self._separation(arrays, counts)
             rows = self._rows(counts, targets, separation)
             return self._dataset(file, arrays, targets, plans, rows, separation, storage)
@@ -121,7 +124,7 @@ class NPZ(LargeSource):
         plan = plans["train"]
         starts = dict(zip(rows, np.cumsum([0, *map(len, rows.values())]), strict=False))
         how = f"{self.test};{self.split_by!r};{self.split};{self.order_by!r};{self.seed};{self.task}"
-        made_from = f"{str(file.resolve())!r} {identity(file)};{how}"
+        made_from = f"{str(file.resolve())!r} {identity(file)};{how};{[each.white for each in plans.values()]}"
 
         def fill(out: Array) -> Mapping[str, Any]:
             for split, each in plans.items():
@@ -251,13 +254,18 @@ class _Arrays:
         """The names of the classes, where there are any."""
         return self._read(self.keys["classes"]) if "classes" in self.keys else None
 
-    def plans(self, counts: Mapping[str, int]) -> dict[str, InputPlan]:
+    def plans(self, counts: Mapping[str, int], trained_on: TrainedOn | None) -> dict[str, InputPlan]:
         """What to make of the inputs of each split."""
 
         @cache
-        def span() -> Span:
-            unlike = [split for split in self.splits if self.headers[split].dtype != np.uint8]
-            return together({self.name(self.keys[f"{split} inputs"]): Span.of(self.blocks(split)) for split in unlike})
+        def span(is_of_bytes: bool) -> Span:
+            alike = [split for split in self.splits if (self.headers[split].dtype == np.uint8) == is_of_bytes]
+            if is_of_bytes:
+                return Span.of(chain.from_iterable(map(self.blocks, alike)), enough=FAINTEST)
+            spans = {self.name(self.keys[f"{split} inputs"]): Span.of(self.blocks(split)) for split in alike}
+            if trained_on is None:
+                require_alike(spans)
+            return together(spans)
 
         plans = {}
         for split in self.splits:
@@ -270,7 +278,9 @@ class _Arrays:
                 raise DataError(
                     f"{self.file}: {number:,} inputs but {counts[split]:,} targets in the {split} split", hint
                 )
-            plans[split] = plan_inputs(name, self.headers[split], span)
+            plans[split] = plan_inputs(
+                name, self.headers[split], partial(span, self.headers[split].dtype == np.uint8), trained_on
+            )
             if (plans[split].shape, plans[split].dtype) != (plans["train"].shape, plans["train"].dtype):
                 raise DataError(
                     f"{self.file}: a training example has shape {plans['train'].shape}, "

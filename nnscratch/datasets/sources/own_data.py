@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from nnscratch.datasets.dataset import Dataset, Report, Source
 from nnscratch.datasets.download import Progress
 from nnscratch.datasets.formats.folder import natural, refuse_endless
+from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.errors import ConfigError, DataError, Problem
 
 OWN_DATA = ("csv", "npz", "image_folder")
 """Sources of whatever lies at `data.path`: their name says nothing of what that is."""
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """How a run took its data: for whoever goes on with it, or uses it, the same data means the same again.
+
+    What nobody should begin to train on is then read, too.
+    """
+
+    encoding: TableEncoding | None = None
+    """How its table became inputs."""
+    white: float | None = None
+    """The stored value that became the pixel 255; None for bytes as they are."""
 
 
 class LargeSource(Source):
@@ -24,10 +39,11 @@ class LargeSource(Source):
         download: bool = True,
         progress: Progress | None = None,
         in_memory: bool | None = None,
+        trained_on: TrainedOn | None = None,
     ) -> Dataset:
         """See `Source.load`; `in_memory` as in `storage.Storage`, whose caches lie in `cache/` of the data folder.
 
-        Without `download` nothing stays on the disk.
+        Without `download` nothing stays on the disk. `trained_on` is None for a training that begins.
         """
         raise NotImplementedError
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import struct
 import threading
 import time
@@ -79,15 +80,52 @@ def test_twelve_bits_in_sixteen_are_not_black(tmp_path: Path) -> None:
         assert decode(tmp_path / "a.png", 1, 3, 1, white=65535)[0, :, 0].tolist() == [0, 8, 16]
 
 
-def test_sixteen_bit_colour_and_fractions_are_read(tmp_path: Path) -> None:
-    wide = struct.pack(">9H", *(0, 257, 65535, 2570, 32896, 0, 0, 0, 65535))
-    rows = b"\0" + wide
-    header = struct.pack(">IIBBBBB", 3, 1, 16, 2, 0, 0, 0)
+def deep_row(path: Path, channels: int, *numbers: int) -> Path:
+    """A PNG of one row with 16 bits per channel, which Pillow does not write."""
+    rows = b"\0" + struct.pack(f">{len(numbers)}H", *numbers)
+    header = struct.pack(">IIBBBBB", len(numbers) // channels, 1, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
     body = b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
-    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    return path
+
+
+def test_how_opaque_twelve_bits_are_is_not_how_bright(tmp_path: Path) -> None:
+    row = deep_row(tmp_path / "a.png", 4, 4080, 0, 2056, 65535, 0, 0, 0, 65535)
+    assert read_image(row, 1, 2, 3)[0].tolist() == [[240, 0, 128], [0, 0, 0]]
+
+
+def fractions(path: Path, *numbers: float) -> Path:
+    return saved(path, np.array([numbers], np.float32))
+
+
+def test_a_number_a_little_above_white_leaves_the_others_their_greys(tmp_path: Path) -> None:
+    assert read_image(fractions(tmp_path / "a.tif", 0, 0.5, 1.00001), 1, 3, 1)[0, :, 0].tolist() == [0, 128, 255]
+    assert read_image(fractions(tmp_path / "b.tif", 0, 127.5, 255.1), 1, 3, 1)[0, :, 0].tolist() == [0, 128, 255]
+    assert read_image(fractions(tmp_path / "c.tif", 0, 2, 2.5), 1, 3, 1)[0, :, 0].tolist() == [0, 204, 255]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "white", "told"),
+    [
+        ((-1.0, 0.5), None, "pixels from -1 to 0.5; pixels have no negative values"),
+        ((-1.0, 0.5), 1.0, "pixels from -1 to 0.5; pixels have no negative values"),
+        ((0.0, 0.5), 65535.0, "pixels from 0 to 0.5, where 65535 is white"),
+        ((0.0, 65535.0), 4095.0, "pixels from 0 to 65535, where 4095 is white"),
+        ((0.0, 1.5), 1.0, "pixels from 0 to 1.5, where 1 is white"),
+    ],
+)
+def test_a_picture_is_not_clipped_to_the_range_of_others(
+    tmp_path: Path, numbers: tuple[float, ...], white: float | None, told: str
+) -> None:
+    with quiet_pillow(), pytest.raises(DataError, match=re.escape(told)):
+        decode(fractions(tmp_path / "a.tif", *numbers), 1, 2, 1, white)
+
+
+def test_sixteen_bit_colour_and_fractions_are_read(tmp_path: Path) -> None:
+    deep_row(tmp_path / "deep.png", 3, 0, 257, 65535, 2570, 32896, 0, 0, 0, 65535)
     assert read_image(tmp_path / "deep.png", 1, 3, 3)[0].tolist() == [[0, 1, 255], [10, 128, 0], [0, 0, 255]]
     Image.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32)).save(tmp_path / "f.tiff")
     assert read_image(tmp_path / "f.tiff", 1, 3, 1)[0, :, 0].tolist() == [0, 128, 255]

@@ -9,6 +9,7 @@ from PIL import Image
 
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.sources.image_folder import ImageFolder
+from nnscratch.datasets.sources.own_data import TrainedOn
 from nnscratch.errors import ConfigError, DataError
 
 
@@ -206,6 +207,41 @@ def test_pictures_of_twelve_bits_are_scaled_alike_by_the_brightest_and_that_is_s
     assert dataset.train_inputs[:, 0, 0, 0].tolist() == [round(4000 * 255 / 4095), round(100 * 255 / 4095), 0]
     assert dataset.white == 4095
     assert "white: 4095 (the brightest of 2 pictures with more than 8 bits holds 4000)" in dataset.notes
+
+
+def deep_folder(folder: Path, **pixels: np.ndarray) -> Path:
+    for name, values in pixels.items():
+        (folder / name).mkdir(parents=True)
+        saved(folder / name / ("1.tif" if values.dtype == np.float32 else "1.png"), values)
+    return folder
+
+
+def test_pictures_with_negative_numbers_are_named_not_clipped(tmp_path: Path) -> None:
+    deep_folder(tmp_path, a=np.full((2, 2), -0.5, np.float32), b=np.ones((2, 2), np.float32))
+    with pytest.raises(DataError, match=r"pixels have no negative values: a/1\.tif from -0\.5 to -0\.5"):
+        load(tmp_path, test=0)
+
+
+def test_fractions_beside_whole_numbers_are_refused_and_both_named(tmp_path: Path) -> None:
+    deep_folder(tmp_path, a=np.full((2, 2), 0.5, np.float32), b=np.full((2, 2), 60_000, np.uint16))
+    told = r"others whole numbers: a/1\.tif from 0\.5 to 0\.5; b/1\.png from 60000 to 60000"
+    with pytest.raises(DataError, match=told):
+        load(tmp_path, test=0)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_run_of_before_reads_its_pictures_as_it_was_trained(tmp_path: Path, in_memory: bool) -> None:
+    values = np.array([[0, 0.5], [1, 1.0001]], np.float32)
+    folder = deep_folder(tmp_path / "pictures", a=values, b=-values)
+
+    def read(trained_on: TrainedOn) -> tuple[list[int], float | None]:
+        source = ImageFolder(size=2, mode="grey", test=0)
+        data = source.load(tmp_path / "data", folder, lambda text: None, in_memory=in_memory, trained_on=trained_on)
+        return data.train_inputs[0].ravel().tolist(), data.white
+
+    assert read(TrainedOn(white=255.0)) == ([0, 0, 1, 1], 255.0)
+    assert read(TrainedOn(white=1.0)) == ([0, 128, 255, 255], 1.0)
+    assert read(TrainedOn(white=255.0)) == ([0, 0, 1, 1], 255.0)
 
 
 def test_a_folder_that_is_no_dataset_says_what_it_should_look_like(tmp_path: Path) -> None:

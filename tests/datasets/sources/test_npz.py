@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.sources.npz import NPZ
+from nnscratch.datasets.sources.own_data import TrainedOn
 from nnscratch.errors import ConfigError, DataError
 
 IMAGES = np.arange(10 * 4 * 4, dtype=np.uint8).reshape(10, 4, 4)
@@ -143,6 +144,9 @@ def test_where_other_numbers_of_channels_stand_is_guessed_by_square_pictures_and
         (np.asfortranarray(COLOUR), None, None),
         (COLOUR / 255 * 16, 16, "pixels: float64, 16 becomes 255 (x holds 0 to 16)"),
         (np.moveaxis(COLOUR / 255, -1, 1).astype(np.float32), 1, "pixels: float32, 1 becomes 255 (x holds 0 to 1)"),
+        (COLOUR / 254.9, 1, "pixels: float64, 1 becomes 255, and so does what is above it (x holds 0 to 1.00039"),
+        (COLOUR * 1.0000001, 255, "rounded to bytes, and so does what is above it (x holds 0 to 255.00002"),
+        (COLOUR / 255 * 3, 3, "pixels: float64, 3 becomes 255 (x holds 0 to 3)"),
     ],
 )
 def test_pixels_are_taken_in_whatever_order_type_and_range_they_are_saved(
@@ -151,7 +155,44 @@ def test_pixels_are_taken_in_whatever_order_type_and_range_they_are_saved(
     dataset = load(tmp_path, {"x": saved, "y": LABELS})
     assert np.array_equal(dataset.train_inputs, COLOUR)
     assert dataset.white == white
-    assert told is None or told in dataset.notes
+    assert told is None or any(told in note for note in dataset.notes)
+
+
+FEW = np.arange(10 * 6 * 5, dtype=np.uint8).reshape(10, 6, 5) % 17
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float32])
+@pytest.mark.parametrize("white", [1, 16])
+def test_few_greys_are_the_same_pixels_in_every_type(tmp_path: Path, kind: type[np.generic], white: int) -> None:
+    few = np.minimum(FEW, white)
+    dataset = load(tmp_path, {"x": few.astype(kind), "y": LABELS, "x_val": few[:3] * 0, "y_val": LABELS[:3]})
+    assert np.array_equal(dataset.train_inputs[..., 0], np.rint(few * (255 / white)))
+    assert dataset.white == white
+    assert f"pixels: {np.dtype(kind)}, {white} becomes 255 (x holds 0 to {white})" in dataset.notes
+
+
+def test_dark_bytes_are_dark_where_another_split_is_bright(tmp_path: Path) -> None:
+    dataset = load(tmp_path, {"x": FEW, "y": LABELS, "x_val": FEW * 15, "y_val": LABELS})
+    assert np.array_equal(dataset.train_inputs[..., 0], FEW)
+    assert dataset.white is None
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize(
+    ("saved", "before", "now"), [(FEW, None, 16), (COLOUR / 254.9, 16, 1), (FEW * 1.0, 16, 16), (COLOUR, None, None)]
+)
+def test_a_run_of_before_reads_its_arrays_as_it_was_trained(
+    tmp_path: Path, saved: np.ndarray, before: float | None, now: float | None, in_memory: bool
+) -> None:
+    np.savez(tmp_path / "mine.npz", x=saved, y=LABELS)
+
+    def read(trained_on: TrainedOn | None) -> tuple[float, float | None]:
+        data = NPZ(test=0).load(tmp_path, tmp_path / "mine.npz", print, in_memory=in_memory, trained_on=trained_on)
+        return int(data.train_inputs.max()), data.white
+
+    assert read(None) == (255, now)
+    assert read(TrainedOn(white=now)) == (255, now)
+    assert read(TrainedOn(white=before)) == (round(float(saved.max()) * 255 / (before or 255)), before)
 
 
 @pytest.mark.parametrize(
