@@ -35,7 +35,7 @@ NAMED = 7
 MOST_POINTS = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RankedClass:
     """A class against all others at every threshold, the highest first, and the areas under its two curves."""
 

@@ -20,8 +20,8 @@ from nnscratch.datasets.dataset import as_text
 from nnscratch.datasets.formats.folder import HIDDEN, refuse_endless, subfolders
 from nnscratch.datasets.formats.images import SUFFIXES, quiet_pillow
 from nnscratch.datasets.formats.npy import read_npy
+from nnscratch.datasets.sources.array_names import CLASS_KEYS, KEYS
 from nnscratch.datasets.sources.image_folder import ImageFolder
-from nnscratch.datasets.sources.npz import CLASS_KEYS, KEYS
 from nnscratch.datasets.sources.picture_folders import PictureFolders
 from nnscratch.datasets.tables.columns import Number
 from nnscratch.datasets.tables.encoding import TableEncoding

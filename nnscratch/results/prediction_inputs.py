@@ -20,8 +20,8 @@ import numpy as np
 from nnscratch.datasets.formats.folder import HIDDEN, SEEN, refuse_endless, walk
 from nnscratch.datasets.formats.images import SUFFIXES, decode
 from nnscratch.datasets.formats.npy import MAGIC, read_npy_header
+from nnscratch.datasets.sources.array_names import KEYS
 from nnscratch.datasets.sources.csv_table import SUFFIXES as TABLE_SUFFIXES
-from nnscratch.datasets.sources.npz import KEYS
 from nnscratch.datasets.tables.json_text import json_object, json_records
 from nnscratch.errors import DataError, UserError
 from nnscratch.nn.compute.buffers import Array

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +12,7 @@ import numpy as np
 from nnscratch.datasets.dataset import Array
 from nnscratch.datasets.description import Guess
 from nnscratch.datasets.sources.own_data import labels_from
+from nnscratch.datasets.tables.text import is_gap
 from nnscratch.datasets.task import as_float32, classes_or_quantity, doubt_of_classes
 from nnscratch.errors import DataError
 
@@ -25,12 +27,16 @@ class Targets:
     classes: tuple[str, ...] | None
     splits: Mapping[str, Array]
     guesses: tuple[Guess, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
-def targets_of(file: str, splits: Mapping[str, tuple[str, Array]], names: Array | None, task: Task) -> Targets:
+def targets_of(
+    file: str, splits: Mapping[str, tuple[str, Array]], names: Array | None, task: Task, *, is_learned: bool = True
+) -> Targets:
     """The targets of every split, each given with the name of its array; train decides what they are.
 
-    Raises DataError, with the line of NumPy that mends it, for what cannot be learned.
+    Raises DataError, with the line of NumPy that mends it, for what cannot be learned; what makes no sense to learn
+    is one only where that `is_learned`, and not where a run has learned it.
     """
     key, train = splits["train"]
     empty = [split for split, (_, values) in splits.items() if not len(values)]
@@ -55,7 +61,10 @@ def targets_of(file: str, splits: Mapping[str, tuple[str, Array]], names: Array 
         kind = "classification" if is_labels else "regression"
         guesses.append(Guess("task", kind, reason, FIELD))
     if not is_labels:
-        return Targets(None, {split: _numbers(file, *each) for split, each in plain.items()}, tuple(guesses))
+        found = {split: _numbers(file, *each) for split, each in plain.items()}
+        if is_learned and len(found["train"]) > 1 and np.all(found["train"] == found["train"][0]):
+            raise DataError(f"{file}: {key} is the same in every example; there is nothing to learn")
+        return Targets(None, found, tuple(guesses))
     labels = {split: _labels(file, *each) for split, each in plain.items()}
     if names is None:
         classes, numbering = labels_from([str(value) for value in np.unique(labels["train"])])
@@ -63,7 +72,38 @@ def targets_of(file: str, splits: Mapping[str, tuple[str, Array]], names: Array 
         classes = tuple(str(name) for name in names.ravel())
         numbering, guess = _numbering(file, key, classes, labels)
         guesses += guess
-    return Targets(classes, _numbered(file, labels, numbering), tuple(guesses))
+    numbered = _numbered(file, labels, numbering)
+    if is_learned:
+        _require_classes(file, key, classes, numbered["train"])
+    return Targets(classes, numbered, tuple(guesses), tuple(_nothing(key, classes, numbered["train"])))
+
+
+def _require_classes(file: str, key: str, classes: tuple[str, ...], train: Array) -> None:
+    """Raises DataError for classes that are no two, or have no names to tell them apart by."""
+    twice = [name for name, count in Counter(classes).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"{file}: {', '.join(map(repr, twice[:10]))} is the name of more than one class",
+            "give each class a name of its own",
+        )
+    unnamed = np.isin(train, [label for label, name in enumerate(classes) if not name.strip()])
+    if unnamed.any():
+        raise DataError(
+            f"{file}: the class of {int(unnamed.sum()):,} of {len(train):,} examples is empty text",
+            f"leave those out: keep = numpy.char.strip({key}) != '', and [keep] of inputs and targets alike",
+        )
+    if len(distinct := np.unique(train)) < 2:
+        raise DataError(f"{file}: every example has the class {classes[distinct[0]]!r}; there is nothing to learn")
+
+
+def _nothing(key: str, classes: tuple[str, ...], train: Array) -> Iterator[str]:
+    """What is to be said of classes whose names read as missing values."""
+    for label, name in enumerate(classes):
+        if is_gap(name) and any(map(str.isalpha, name)):  # a dash may well be the class of dashes
+            yield (
+                f"{name!r} is taken as a class, with {int((train == label).sum()):,} examples; where it stands for a "
+                f"missing label, keep = {key} != {name!r} leaves those out"
+            )
 
 
 def _flat(values: Array) -> Array:

@@ -23,6 +23,7 @@ from nnscratch.datasets.memory import available_memory
 from nnscratch.datasets.separation import Separation, contradictions
 from nnscratch.datasets.sources.array_companions import groups_of, order_of, weights_of
 from nnscratch.datasets.sources.array_inputs import InputPlan, Span, plan_inputs, require_alike, together
+from nnscratch.datasets.sources.array_names import CLASS_KEYS, KEYS, not_used
 from nnscratch.datasets.sources.array_targets import Targets, Task, targets_of
 from nnscratch.datasets.sources.own_data import LargeSource, TrainedOn, identity, required_path
 from nnscratch.datasets.splits import hold_out
@@ -32,16 +33,6 @@ from nnscratch.errors import DataError, did_you_mean
 LARGEST = 16 << 30
 """Bytes that targets and names may take once decompressed; they are in memory, whatever becomes of the inputs."""
 
-KEYS = {
-    "train inputs": ("x_train", "X_train", "train_images", "train_x", "x", "X", "images", "data", "inputs", "features"),
-    "train targets": ("y_train", "Y_train", "train_labels", "train_y", "y", "Y", "labels", "targets", "target"),
-    "val inputs": ("x_val", "X_val", "x_valid", "X_valid", "x_validation", "val_images", "val_x"),
-    "val targets": ("y_val", "Y_val", "y_valid", "Y_valid", "y_validation", "val_labels", "val_y"),
-    "test inputs": ("x_test", "X_test", "test_images", "test_x"),
-    "test targets": ("y_test", "Y_test", "test_labels", "test_y"),
-}
-"""What the arrays of each split are called, the first that is there."""
-CLASS_KEYS = ("classes", "class_names", "label_names", "target_names")
 SPLITS = ("train", "val", "test")
 
 
@@ -85,7 +76,7 @@ class NPZ(LargeSource):
         file = required_path(path, self.name, "an NPZ file")
         storage = Storage(in_memory, data_dir / "cache", download, report, file)
         with _opened(file) as arrays:
-            targets = targets_of(str(file), arrays.targets(), arrays.names(), self.task)
+            targets = targets_of(str(file), arrays.targets(), arrays.names(), self.task, is_learned=trained_on is None)
             counts = {split: len(each) for split, each in targets.splits.items()}
             plans = arrays.plans(counts, trained_on)
             separation = self._separation(arrays, counts)
@@ -147,7 +138,7 @@ class NPZ(LargeSource):
         own = weights_of(arrays.beside("sample_weight", {split: len(each) for split, each in targets.splits.items()}))
         weights = {split: own[of][rows[split]] for split, of in source.items() if of in own}
         groups, order = separation.groups, separation.order
-        description = _description(plans, targets, rows, weights.get("train"))
+        description = _description(arrays, plans, targets, rows, weights.get("train"))
         return Dataset(
             self.name,
             found["train"],
@@ -156,7 +147,7 @@ class NPZ(LargeSource):
             labels.get("test"),
             classes=targets.classes,
             origin=str(file),
-            notes=tuple(f"{each.what}: {each.taken} ({each.why})" for each in description.guesses if each.why),
+            notes=_notes(description),
             target_names=None if targets.classes is not None else _names(labels["train"]),
             description=description,
             validation_inputs=found.get("val"),
@@ -175,8 +166,13 @@ def _names(targets: Array) -> tuple[str, ...]:
     return tuple(f"y{index}" for index in range(targets.shape[1]))
 
 
+def _notes(description: Description) -> tuple[str, ...]:
+    guesses = (f"{each.what}: {each.taken} ({each.why})" for each in description.guesses if each.why)
+    return (*guesses, *description.warnings)
+
+
 def _description(
-    plans: Mapping[str, InputPlan], targets: Targets, rows: Mapping[str, Array], weights: Array | None
+    arrays: _Arrays, plans: Mapping[str, InputPlan], targets: Targets, rows: Mapping[str, Array], weights: Array | None
 ) -> Description:
     plan, guesses = plans["train"], [*plans["train"].guesses, *targets.guesses]
     if "test" in rows and "test" not in plans:
@@ -189,7 +185,8 @@ def _description(
     if plan.dtype == np.uint8:
         height, width, channels = plan.shape
         facts |= {"sizes": f"{width}x{height}", "channels": channels}
-    return Description(guesses=tuple(guesses), facts=facts)
+    left_out, warnings = not_used(arrays.members, arrays.used, arrays.keys)
+    return Description(tuple(guesses), (), left_out, (*targets.warnings, *warnings), facts)
 
 
 class _Arrays:
@@ -203,6 +200,7 @@ class _Arrays:
             for role, names in (*KEYS.items(), ("classes", CLASS_KEYS))
             if (key := next((name for name in names if name in self.members), None)) is not None
         }
+        self.used = set(self.keys.values())
         held = ", ".join(self.members) or "nothing"
         for role in ("train inputs", "train targets"):
             if role not in self.keys:
@@ -234,6 +232,7 @@ class _Arrays:
         What is not there is left out; with the name of a `field` that wants it, DataError when training has none.
         """
         found = {}
+        self.used |= {name for name in self.members if name in (key, *(f"{key}_{split}" for split in SPLITS))}
         for split in self.splits:
             names = (key, f"{key}_train") if split == "train" else (f"{key.removesuffix('_train')}_{split}",)
             name = next((each for each in names if each in self.members), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 
 from nnscratch.datasets.dataset import Dataset, Report, Source
@@ -74,7 +75,8 @@ def labels_from(values: list[str]) -> tuple[tuple[str, ...], dict[str, int]]:
     """The class names, sorted as numbers or, where not all are, as people count (cat2, cat10), and their labels."""
     names = set(values)
     try:
-        ordered = sorted(names, key=lambda name: (float(name), name))
+        # NaN has no place among numbers: what reads as one stands behind them.
+        ordered = sorted(names, key=lambda name: (isnan(float(name)), 0 if isnan(float(name)) else float(name), name))
     except ValueError:
         ordered = sorted(names, key=lambda name: (natural(name), name))
     return tuple(ordered), {name: label for label, name in enumerate(ordered)}

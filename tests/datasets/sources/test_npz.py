@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import zipfile
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.sources.npz import NPZ
-from nnscratch.datasets.sources.own_data import TrainedOn
+from nnscratch.datasets.sources.own_data import TrainedOn, labels_from
 from nnscratch.errors import ConfigError, DataError
 
 IMAGES = np.arange(10 * 4 * 4, dtype=np.uint8).reshape(10, 4, 4)
@@ -84,7 +85,7 @@ def test_labels_in_a_column_are_flattened(tmp_path: Path) -> None:
         ({"x": IMAGES, "y": np.ones((10, 3), np.int64)}, r"is not one-hot(.|\n)*y = y\.argmax\(axis=1\)"),
         ({"x": IMAGES.transpose(1, 2, 0), "y": LABELS}, r"4 inputs but 10 targets(.|\n)*numpy\.moveaxis\(x, -1, 0\)"),
         ({"x": IMAGES / np.nan, "y": LABELS}, r"NaN or infinity(.|\n)*x = numpy\.nan_to_num\(x\)"),
-        ({"x": IMAGES[None, None], "y": LABELS[:1]}, r"x = x\.reshape\(len\(x\), -1\)"),
+        ({"x": np.stack([IMAGES, IMAGES])[:, None], "y": LABELS[:2]}, r"x = x\.reshape\(len\(x\), -1\)"),
         ({"x": np.zeros(10, [("a", "f4"), ("b", "i4")]), "y": LABELS}, "structured_to_unstructured"),
         ({"x": IMAGES / 255, "y": LABELS, "x_test": IMAGES * 1.0, "y_test": LABELS}, "different ranges: x 0 to 0.62"),
         ({"x": IMAGES, "y": np.int64(3)}, "labels are one per example"),
@@ -318,3 +319,50 @@ def test_flipped_bytes_give_a_dataset_or_a_data_error(tmp_path: Path, data: st.D
     except DataError:
         return
     assert dataset.outputs == 2
+
+
+def test_arrays_that_are_not_read_are_named_with_what_they_may_have_been_meant_to_be(tmp_path: Path) -> None:
+    others: dict[str, np.ndarray] = {
+        "xtest": IMAGES,
+        "X": IMAGES,
+        "sample_weights": LABELS,
+        "ids": LABELS,
+        "patient": LABELS,
+    }
+    dataset = load(tmp_path, {"x": IMAGES, "y": LABELS, **others}, NPZ(test=0, split_by="patient"))
+    assert dataset.description.left_out == {"arrays that are not used: xtest, X, sample_weights, ids": 4}
+    assert dataset.description.warnings == (
+        "xtest is not read; did you mean x_test?",
+        "X is not read, as x holds the train inputs; take one of them out of the file",
+        "sample_weights is not read; did you mean sample_weight?",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arrays", "problem"),
+    [
+        ({"y": LABELS, "classes": np.array(["a", "a"])}, "'a' is the name of more than one class"),
+        ({"y": LABELS * 0}, "every example has the class '0'; there is nothing to learn"),
+        ({"y": np.eye(2)[LABELS * 0]}, "every example has the class '0'; there is nothing to learn"),
+        ({"y": LABELS * 0 + 0.5}, "y is the same in every example; there is nothing to learn"),
+        ({"y": np.array(["cat", " "])[LABELS]}, "the class of 5 of 10 examples is empty text"),
+    ],
+)
+def test_what_nobody_can_learn_is_refused_but_not_for_a_run_that_has(
+    tmp_path: Path, arrays: dict[str, np.ndarray], problem: str
+) -> None:
+    with pytest.raises(DataError, match=problem):
+        load(tmp_path, {"x": IMAGES, **arrays})
+    NPZ(test=0).load(tmp_path, tmp_path / "mine.npz", print, trained_on=TrainedOn())
+
+
+def test_a_class_that_reads_as_a_missing_label_is_one_and_that_is_said(tmp_path: Path) -> None:
+    dataset = load(tmp_path, {"x": IMAGES, "y": np.array(["nan", "-"])[LABELS]})
+    assert dataset.classes == ("-", "nan")
+    (warning,) = dataset.description.warnings
+    assert warning.startswith("'nan' is taken as a class, with 5 examples; where it stands for a missing label")
+
+
+def test_labels_that_read_as_numbers_have_one_order_also_with_nan_among_them() -> None:
+    for names in permutations(("9", "nan", "10", "inf", "2")):
+        assert labels_from(list(names))[0] == ("2", "9", "10", "inf", "nan")
