@@ -254,6 +254,10 @@ class Source(Component):
         """The complete copies that lie there, the one that `load` would use first."""
         return ()
 
+    def not_found(self, place: Path) -> DataError:
+        """What to say of a place without a complete copy: that there is none, or what an incomplete one lacks."""
+        return DataError(f"there is no {self.name} in {place}", f"`nnscratch data fetch {self.name}` downloads it")
+
     def archives(self, data_dir: Path) -> tuple[Path, ...]:
         """The archives that lie there and hold a copy, the one that `prepare` would unpack first."""
         return ()

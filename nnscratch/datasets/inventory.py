@@ -109,7 +109,7 @@ def verify(name: str, data_dir: Path, report: Report) -> list[Verification]:
     source.prepare(data_dir, report)
     found = source.locate(data_dir)
     if not found:
-        raise DataError(f"there is no {name} in {data_dir}", f"`nnscratch data fetch {name}` downloads it")
+        raise source.not_found(data_dir)
     return [_verification(source, copy) for copy in found]
 
 

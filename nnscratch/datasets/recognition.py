@@ -20,6 +20,12 @@ IDX = re.compile(rb"\0\0[\x08\x09\x0b-\x0e][\x01-\x04]")
 """How a file of the MNIST format begins."""
 
 
+CIFAR10 = re.compile(
+    r"cifar-10-batches-(py|bin)|cifar-10-(python|binary)\.tar(\.gz)?|(data_batch_[1-5]|test_batch)(\.bin)?"
+)
+"""What the files of CIFAR-10 and their folders are called."""
+
+
 def recognize(path: Path) -> tuple[str, Path]:
     """The name of the source that reads what lies there, and the path for it: that of the one file in a folder.
 
@@ -28,6 +34,12 @@ def recognize(path: Path) -> tuple[str, Path]:
     if not path.exists():
         raise DataError(f"{path} does not exist", "name a table, an NPZ file, or a folder with a folder for each class")
     refuse_endless(path)
+    around = [path, *(path.iterdir() if path.is_dir() else ())]
+    if any(CIFAR10.fullmatch(each.name) for each in around):
+        raise DataError(
+            f"{path} is CIFAR-10, as its authors give it out",
+            "`data: {dataset: cifar10}` reads it: --data-dir, or data.path, is the folder that holds its files",
+        )
     if not path.is_dir():
         if is_picture(path):
             raise DataError(f"{path} is a single picture", "name the folder that has a folder of pictures per class")

@@ -174,7 +174,7 @@ def read_picture(path: str, height: int, width: int, channels: int, white: float
         colours, reach = values[..., :-1] if has_alpha else values, 1 if is_whole else 1.05
         low, peak = float(colours.min()), float(colours.max()) * unit
         by_itself = white_of(peak, reach)
-        is_other = white is not None and (peak > reach * white or (not is_whole and by_itself == 1 < white))
+        is_other = white is not None and (peak > reach * white or (not is_whole and by_itself == 1 and white > 255))
         if low < 0 or is_other:
             raise ValueError(f"pixels from {low:g} to {peak:g}, not 0..{white or by_itself:g}")
         scaled = values * (unit * 255 / (white or by_itself))

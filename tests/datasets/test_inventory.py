@@ -84,7 +84,7 @@ def test_verifying_a_damaged_copy_tells_the_problem(fashion: Path, said: list[st
 
 
 def test_verifying_what_is_not_there_is_an_error(tmp_path: Path, said: list[str]) -> None:
-    with pytest.raises(DataError, match="there is no cifar10"):
+    with pytest.raises(DataError, match="there is no CIFAR-10"):
         verify("cifar10", tmp_path, said.append)
     with pytest.raises(UsageError, match="nothing to verify"):
         verify("shapes", tmp_path, said.append)
@@ -96,3 +96,12 @@ def test_the_content_digest_does_not_depend_on_the_order_but_on_every_pixel_and_
     assert content_digest(IMAGES[::-1], labels[::-1]) == digest
     assert content_digest(IMAGES, labels[::-1]) != digest
     assert content_digest(IMAGES ^ np.uint8(1), labels) != digest
+
+
+@pytest.mark.parametrize(("name", "file"), [("cifar10", "test_batch.bin"), ("mnist", "t10k-labels-idx1-ubyte")])
+def test_verifying_a_copy_that_is_not_whole_says_what_it_lacks(
+    tmp_path: Path, said: list[str], name: str, file: str
+) -> None:
+    (tmp_path / file).touch()
+    with pytest.raises(DataError, match=r"is incomplete: it lacks (data_batch_1\.bin|train-images-idx3-ubyte)"):
+        verify(name, tmp_path, said.append)

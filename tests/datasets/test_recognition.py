@@ -108,3 +108,15 @@ def test_a_pipe_and_a_device_are_refused_and_neither_waited_for_nor_read_to_thei
     for path in (tmp_path / "a.csv", Path("/dev/zero")):
         with pytest.raises(DataError, match="is neither a file nor a folder"):
             read(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["cifar-10-batches-py/data_batch_1", "cifar-10-batches-bin/test_batch.bin", "cifar-10-python.tar.gz"]
+)
+def test_files_of_cifar_10_are_known_and_who_reads_them_is_said(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"\x80\x02}")
+    for path in (file, file.parent, tmp_path):
+        with pytest.raises(DataError, match=r"is CIFAR-10(.|\n)*dataset: cifar10"):
+            recognize(path)

@@ -121,7 +121,9 @@ class Picture:
             raise DataError(f"{held}; pixels have no negative values", "save it with numbers from 0 on")
         if white is None:
             return
-        if self.deep.peak > reach(white, self.deep.is_whole) or (self.deep.are_fractions and white > 1):
+        # Runs of before took fractions with one above white for numbers up to 255, and predict what they learned.
+        are_others = self.deep.are_fractions and white > 255
+        if self.deep.peak > reach(white, self.deep.is_whole) or are_others:
             raise DataError(
                 f"{held}, where {white:g} is white, as in the pictures of the training",
                 "save it with numbers of that range, or with 8 bits",

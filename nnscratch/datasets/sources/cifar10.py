@@ -128,6 +128,18 @@ class CIFAR10(Source):
         places = [folder / name for name in (BINARY_ARCHIVE, PICKLE_ARCHIVE) for folder in folders]
         return tuple(place for place in places if place.is_file())
 
+    def not_found(self, place: Path) -> DataError:
+        if (lacking := _lacking(_base(place))) is not None:
+            return DataError(
+                f"{lacking[0]} is incomplete: it lacks {', '.join(lacking[1])}",
+                "add the missing files, or remove the folder so that CIFAR-10 is fetched again",
+            )
+        return DataError(
+            f"there is no CIFAR-10 in {place}: neither {BINARY_FOLDER}/ ({', '.join(BINARY_FILES)}) "
+            f"nor {PICKLE_FOLDER}/ ({', '.join(BATCHES)}) nor {BINARY_ARCHIVE} nor {PICKLE_ARCHIVE}",
+            f"`nnscratch data fetch cifar10` downloads it; {NO_DOWNLOAD_HINT}",
+        )
+
     def prepare(self, data_dir: Path, report: Report) -> None:
         if self.locate(data_dir):
             return
@@ -152,13 +164,12 @@ class CIFAR10(Source):
         self.prepare(place, report)
         if self.locate(place):
             return
-        _refuse_incomplete(_base(place))
-        if path is not None or not download:
-            raise _missing(place)
+        if path is not None or not download or _lacking(_base(place)) is not None:
+            raise self.not_found(place)
         fetch(self.downloads, self.folder_for_downloads(data_dir), report, progress, hint=NO_DOWNLOAD_HINT)
         self.prepare(data_dir, report)
         if not self.locate(data_dir):
-            raise _missing(data_dir)
+            raise self.not_found(data_dir)
 
 
 def _base(place: Path) -> Path:
@@ -214,21 +225,11 @@ _READERS: dict[str, Callable[[Path, int], Pieces]] = {
 }
 
 
-def _refuse_incomplete(base: Path) -> None:
-    """A folder that lacks some batches is somebody's: say what is missing rather than fetch everything again."""
+def _lacking(base: Path) -> tuple[Path, list[str]] | None:
+    """A folder that has some batches, and those that it lacks: it is somebody's, and not to be fetched again."""
     for _, name, files in _FORMATS:
         for folder in (base / name, base):
-            missing = [file for file in files if not (folder / file).is_file()]
-            if len(missing) < len(files):
-                raise DataError(
-                    f"{folder} is incomplete: it lacks {', '.join(missing)}",
-                    "add the missing files, or remove the folder so that CIFAR-10 is fetched again",
-                )
-
-
-def _missing(base: Path) -> DataError:
-    return DataError(
-        f"there is no CIFAR-10 in {base}: neither {BINARY_FOLDER}/ ({', '.join(BINARY_FILES)}) "
-        f"nor {PICKLE_FOLDER}/ ({', '.join(BATCHES)}) nor {BINARY_ARCHIVE} nor {PICKLE_ARCHIVE}",
-        f"`nnscratch data fetch cifar10` downloads it; {NO_DOWNLOAD_HINT}",
-    )
+            lacks = [file for file in files if not (folder / file).is_file()]
+            if len(lacks) < len(files):
+                return folder, lacks
+    return None

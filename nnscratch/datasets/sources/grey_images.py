@@ -71,7 +71,7 @@ class GreyImages(Source):
         found = self.locate(data_dir, path)
         if not found:
             if path is not None or not download:
-                raise self._missing(path if path is not None else data_dir)
+                raise self.not_found(path if path is not None else data_dir)
             fetch(self.downloads, self.folder_for_downloads(data_dir), report, progress, hint=NO_DOWNLOAD_HINT)
             found = self.locate(data_dir, path)
         chosen, *others = found
@@ -122,9 +122,9 @@ class GreyImages(Source):
     def _folders(self, base: Path) -> tuple[Path, ...]:
         return (*(base / form.folder for form in self.forms), base)
 
-    def _missing(self, base: Path) -> DataError:
+    def not_found(self, place: Path) -> DataError:
         hint = f"`nnscratch data fetch {self.name}` downloads it; {NO_DOWNLOAD_HINT}"
-        for folder in self._folders(base):
+        for folder in self._folders(place):
             for form in self.forms:
                 lacks = form.lacking(folder)
                 if len(lacks) < len(form.files):
@@ -133,7 +133,7 @@ class GreyImages(Source):
             f"{form.folder}/ ({', '.join(f'{name}{form.suffixes[-1]}' for name in form.files)})" for form in self.forms
         )
         neither = "neither" if len(self.forms) > 1 else "no"
-        return DataError(f"there is no {self.title} in {base}: {neither} {' nor '.join(wanted)}", hint)
+        return DataError(f"there is no {self.title} in {place}: {neither} {' nor '.join(wanted)}", hint)
 
 
 def idx_form(folder: str) -> Form:

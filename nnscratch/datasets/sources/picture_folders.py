@@ -21,6 +21,10 @@ WORDS_OF = {
 """What a folder's name has in it that is a split: `Training`, `seg_train`, `training_set`."""
 
 
+TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".json", ".parquet")
+"""Files in which people list pictures with their classes."""
+
+
 @dataclass(frozen=True)
 class Listing:
     """The pictures of a split and their labels, in the order of the classes and then of the names."""
@@ -84,9 +88,11 @@ class PictureFolders:
         if len(self.classes) < 2:
             found = f"only {self.classes[0]!r}" if self.classes else "none"
             without = f"; no pictures in {', '.join(f'{name}/' for name in empty)}" if empty else ""
+            table = next((each.name for each in sorted(train.iterdir()) if each.suffix.lower() in TABLES), None)
+            unread = "" if table is None else f"{table} is not read for the classes of pictures: "
             raise DataError(
                 f"{train}: a folder per class is needed, at least two; found {found}{without}",
-                f"lay the pictures out as {train}/cat/1.png, {train}/dog/2.png; read are {' '.join(SUFFIXES)}",
+                f"{unread}lay the pictures out as {train}/cat/1.png, {train}/dog/2.png; read are {' '.join(SUFFIXES)}",
             )
         if empty:
             self.warnings.append(f"no pictures in {', '.join(f'{name}/' for name in empty)}: no class is made of them")
@@ -99,6 +105,7 @@ class PictureFolders:
             return
         if len(inside.keys() - {""}) > 1:
             self.warnings.append("some pictures lie in folders called like splits, others do not: all count alike")
+        self.warnings += _classes_like_splits(self.classes) if set(self.folders) == {"train"} else []
         self.listings["train"] = _listing(train, by_class, self.classes)
         for split in [each for each in self.folders if each != "train"]:
             self._list_beside(split)
@@ -208,8 +215,19 @@ def _splits(folder: Path) -> dict[str, Path]:
         f"{folder}: {told}: folders of folders are no classes, and no two splits with the same classes in them; "
         "what is read is train/CLASS/*.png, with test/CLASS and val/CLASS beside it, or CLASS/*.png",
         "name the splits train/, test/ and val/, or set data.path to the training folder: data.dataset.test and "
-        "data.validation hold pictures out of it",
+        "data.validation hold pictures out of it; a class that is called like a split needs its pictures right in it, "
+        "or another name",
     )
+
+
+def _classes_like_splits(classes: Sequence[str]) -> list[str]:
+    """What is to be said of classes whose whole name is that of a split."""
+    called_so = [name for name in classes if any(name.lower() in known for known in WORDS_OF.values())]
+    return [
+        f"{name}/ is taken as a class, as pictures lie in it and not a folder for each class; "
+        f"{name}/CLASS/*.png, and train/CLASS/*.png beside it, would make a split of it"
+        for name in called_so
+    ]
 
 
 def _role(name: str) -> str | None:

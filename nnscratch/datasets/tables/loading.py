@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 
 from nnscratch.datasets.dataset import Dataset, Origin, weights_guess
 from nnscratch.datasets.description import ColumnDescription, Description, Guess
+from nnscratch.datasets.formats.images import SUFFIXES as PICTURES
 from nnscratch.datasets.separation import Separation
 from nnscratch.datasets.splits import hold_out
 from nnscratch.datasets.tables.columns import Boolean, Category, Column, Number
@@ -16,6 +19,7 @@ from nnscratch.datasets.tables.decimal_marks import decimal_mark
 from nnscratch.datasets.tables.encoding import Schema
 from nnscratch.datasets.tables.header import TARGET_NAMES
 from nnscratch.datasets.tables.kinds import Decision, as_number, decide, read_column
+from nnscratch.datasets.tables.parsing import as_text, known_cells
 from nnscratch.datasets.tables.reader import TextTable, read_table
 from nnscratch.datasets.tables.separating import groups_of, order_of
 from nnscratch.datasets.tables.settings import Kind, TableSettings
@@ -23,6 +27,9 @@ from nnscratch.datasets.tables.targets import Targets, choose_targets
 from nnscratch.datasets.tables.text import LARGEST, Array, Values
 from nnscratch.datasets.task import as_float32
 from nnscratch.errors import DataError, did_you_mean, listed
+
+NEARLY_ALL = 0.9
+"""Of the cells of a column that names pictures, more than this do."""
 
 
 def load_table(
@@ -46,7 +53,7 @@ def load_table(
         columns, settings.missing, settings.unknown_levels, table.names, table.has_header, targets.names, targets.units
     )
     whole = _rows_of(table, schema, targets, weight)
-    _require_features(file, decisions, whole.inputs)
+    _require_features(table, decisions, whole.inputs)
     validation, _ = _other_rows(settings, validation_file, table, schema, targets, weight)
     test, note = _other_rows(settings, test_file, table, schema, targets, weight)
     order = order_of(table, settings, decimal, whole.origin.rows)
@@ -62,7 +69,7 @@ def load_table(
         *note,
         *_weighted(settings, train, test),
     )
-    warnings = (*targets.warnings, *(decision.warning for decision in decisions.values() if decision.warning))
+    warnings = _warnings(table, targets, decisions)
     left_out = {reason: number for rows in by_split.values() for reason, number in rows.left_out.items()}
     return Dataset(
         name,
@@ -132,16 +139,35 @@ def _weighted(settings: TableSettings, train: _Rows, test: _Rows | None) -> tupl
     return (weights_guess(repr(settings.weight), train.weights, said),)
 
 
-def _require_features(file: Path, decisions: dict[str, Decision], inputs: Values) -> None:
+def _require_features(table: TextTable, decisions: dict[str, Decision], inputs: Values) -> None:
     """Raises DataError where no column is left, or none of those that are left says anything."""
     if inputs.shape[1] and (len(inputs) < 2 or (inputs != inputs[0]).any()):
         return
     why = {name: each.why if each.column is None else "one value in every row" for name, each in decisions.items()}
     reasons = "; ".join(f"{name!r}: {reason}" for name, reason in why.items())
     raise DataError(
-        f"{file}: no column is left to learn from" + (f" ({reasons})" if reasons else ""),
-        "a row needs features beside its target",
+        f"{table.path}: no column is left to learn from" + (f" ({reasons})" if reasons else ""),
+        next(_named_pictures(table, decisions), "a row needs features beside its target"),
     )
+
+
+def _warnings(table: TextTable, targets: Targets, decisions: dict[str, Decision]) -> tuple[str, ...]:
+    said = (decision.warning for decision in decisions.values() if decision.warning)
+    return (*targets.warnings, *said, *_named_pictures(table, decisions))
+
+
+def _named_pictures(table: TextTable, decisions: dict[str, Decision]) -> Iterator[str]:
+    """What is to be said of columns that name the files of pictures."""
+    endings = "|".join(map(re.escape, PICTURES))
+    for name, decision in decisions.items():
+        if isinstance(decision.column, Number | Boolean):
+            continue
+        cells = known_cells(as_text(table.column(name)))
+        if cells.str.contains(rf"(?i)(?:{endings})$").sum() > NEARLY_ALL * len(cells):
+            yield (
+                f"{name!r} names pictures, which no table is read with: to learn from them, lay each into a folder "
+                "called like its class, and name the folder that those are in"
+            )
 
 
 def _other_rows(

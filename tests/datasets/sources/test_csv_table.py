@@ -278,3 +278,14 @@ def test_any_table_gives_a_dataset_or_a_data_error(tmp_path: Path, rows: list[li
     encoding = TableEncoding.fit(dataset.schema, dataset.train_inputs)
     assert np.isfinite(dataset.encoded(encoding).train_inputs).all()
     assert TableEncoding.from_dict(json.loads(json.dumps(encoding.to_dict()))) == encoding
+
+
+@pytest.mark.parametrize("rows", [4, 60])
+def test_a_column_that_names_pictures_is_said_to_be_no_pictures(tmp_path: Path, rows: int) -> None:
+    text = "file,label\n" + "".join(f"a/{row}.PNG,{'cat' if row % 2 else 'dog'}\n" for row in range(rows))
+    (tmp_path / "mine.csv").write_text(text)
+    try:
+        said = "\n".join(CSVTable().load(tmp_path, tmp_path / "mine.csv", print).description.warnings)
+    except DataError as error:
+        said = str(error)
+    assert "'file' names pictures, which no table is read with: to learn from them, lay each into a folder" in said

@@ -259,3 +259,28 @@ def test_a_folder_that_is_no_dataset_says_what_it_should_look_like(tmp_path: Pat
     assert load(tmp_path, test=0).notes == ("no pictures in dog/: no class is made of them",)
     with pytest.raises(DataError, match="is a file"):
         ImageFolder().load(tmp_path, tmp_path / "cat" / "0.png", print)
+
+
+def test_a_folder_called_test_beside_the_classes_is_one_and_that_is_said(tmp_path: Path) -> None:
+    folder_of(tmp_path, cat=3, dog=3, test=3)
+    dataset = load(tmp_path, test=0)
+    assert dataset.classes == ("cat", "dog", "test")
+    (warning,) = dataset.description.warnings
+    assert warning.startswith("test/ is taken as a class, as pictures lie in it")
+    assert warning.endswith("test/CLASS/*.png, and train/CLASS/*.png beside it, would make a split of it")
+
+
+def test_a_class_called_like_a_split_is_told_how_it_may_be_one(tmp_path: Path) -> None:
+    for name in ("train", "bus"):
+        folder_of(tmp_path / name, **{"2020": 1, "2021": 1})
+    with pytest.raises(DataError) as caught:
+        load(tmp_path)
+    assert "called like a split needs its pictures right in it, or another name" in str(caught.value)
+
+
+def test_a_table_beside_pictures_is_said_not_to_be_read(tmp_path: Path) -> None:
+    folder_of(tmp_path, images=3)
+    (tmp_path / "labels.csv").write_text("file,label\n0.png,cat\n1.png,dog\n")
+    with pytest.raises(DataError) as caught:
+        load(tmp_path)
+    assert "labels.csv is not read for the classes of pictures: lay the pictures out as" in str(caught.value)
