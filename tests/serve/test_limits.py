@@ -217,7 +217,7 @@ def test_a_picture_bomb_is_refused_before_it_is_decoded(side: int, pictures_serv
     start = time.monotonic()
     status, found = ask(pictures_server.port, bomb(side), "image/png")
     assert (status, is_one_line(found)) == (422, True)
-    assert re.search("8,100 x 8,100 pixels; at most 64,000,000|refused before decoding", found["error"])
+    assert re.search("at most 64,000,000", found["error"])
     assert time.monotonic() - start < 5
     status, found = ask(pictures_server.port, *form({"bomb.png": bomb(side), "small.png": png(PICTURE)}))
     assert (status, found["errors"]) == (200, 1)

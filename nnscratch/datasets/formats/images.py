@@ -200,7 +200,9 @@ def read_picture(
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
     except Image.DecompressionBombError as error:
-        raise DataError(f"{path}: refused before decoding: {error}", "make the picture smaller") from error
+        # Pillow's limit is another one, and its words name that.
+        most = f"at most {min(MOST_PIXELS, most_pixels):,} are decoded"
+        raise DataError(f"{path}: too many pixels; {most}", "make the picture smaller") from error
     # A damaged file can fail in any of Pillow's decoders, in any way.
     except Exception as error:
         unknown = isinstance(error, UnidentifiedImageError)

@@ -216,7 +216,7 @@ def png_that_claims(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("side", [9_000, 60_000, 2**31 - 1])
 def test_an_image_bomb_is_refused_before_it_is_decoded(tmp_path: Path, side: int) -> None:
     (tmp_path / "bomb.png").write_bytes(png_that_claims(side, side))
-    with pytest.raises(DataError, match=r"bomb\.png: (refused before decoding|.* at most 64,000,000)"):
+    with pytest.raises(DataError, match=r"bomb\.png: .* at most 64,000,000"):
         read_image(tmp_path / "bomb.png", 32, 32, 3)
 
 
