@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+EXACT_DIGITS = 15
+"""Of a number, which every float64 has; two more, and no two of them look alike."""
+
 
 def percent(fraction: float | None, digits: int = 2) -> str:
     """'57.10 %' for 0.571; '-' for what is not known."""
@@ -25,6 +28,18 @@ def decimal(value: float | None, digits: int = 4) -> str:
         return "-"
     rounded = abs(float(f"{value:.{digits}g}"))
     return f"{value:,.0f}" if 10.0**digits <= rounded < 1e7 else f"{value:.{digits}g}"
+
+
+def decimals(values: Sequence[float]) -> list[str]:
+    """Each as `decimal`; where that makes one of two, with as many digits as it takes to tell them apart."""
+    shown = [decimal(value) for value in values]
+    finite = [abs(value) for value in values if math.isfinite(value)]
+    whole = len(f"{max(finite, default=0):.0f}")
+    for digits in range(whole if whole <= EXACT_DIGITS else 5, EXACT_DIGITS + 3):
+        if len(set(shown)) >= len(set(values)):
+            break
+        shown = [f"{value:.{digits}g}" for value in values]
+    return shown
 
 
 def duration(seconds: float | None) -> str:

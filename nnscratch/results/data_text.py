@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from nnscratch.datasets.description import ColumnDescription
 from nnscratch.datasets.report import DataReport
 from nnscratch.errors import listed
-from nnscratch.report.formats import count, decimal, percent, printable, shorten
+from nnscratch.report.formats import count, decimals, percent, printable, shorten
 
 WIDTH, LABEL = 80, 19
 MOST_COLUMNS = 14
@@ -29,7 +29,7 @@ def report_text(report: DataReport) -> str:
     lines += _entry("an example", _shape(report.input_shape))
     lines += _classes(report)
     for target in report.targets[:MOST_CLASSES]:
-        least, mean, most = (decimal(value) for value in (target.least, target.mean, target.most))
+        least, mean, most = decimals([target.least, target.mean, target.most])
         lines += _entry(target.name, f"from {least} to {most}, {mean} on average in training")
     lines += _columns(report.description.columns)
     for name, value in report.description.facts.items():

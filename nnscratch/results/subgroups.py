@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.datasets.tables.text import is_gap
 from nnscratch.errors import DataError, UsageError, did_you_mean, listed
 from nnscratch.nn.compute.buffers import Array
-from nnscratch.report.formats import count, decimal
+from nnscratch.report.formats import count, decimals
 from nnscratch.report.tables import Column, Table
 from nnscratch.results.figures import Figure, figures_of_labels, figures_of_numbers, figures_to_dict
 from nnscratch.runs.loaded import LoadedRun
@@ -30,6 +32,8 @@ MOST = 12
 """Levels with a group of their own, the largest; the others are one."""
 FEW = 8
 """So many different numbers are levels; of more, quarters are made."""
+CODE = r"[+-]?0\d+"
+"""What is no number though it has digits only, as everywhere in a table: 01234 is not 1234."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,18 +52,22 @@ class Groups:
             values = np.array([float(each) if each else np.nan for each in text])
         except ValueError:
             return cls._of_levels(column, text)
+        if any(re.fullmatch(CODE, each) for each in text):
+            return cls._of_levels(column, text)
         distinct = np.unique(values[~np.isnan(values)])
         if len(distinct) <= FEW:
-            return cls._of_levels(column, np.array([each and decimal(float(each), 6) for each in text], object))
+            return cls._of_levels(column, _one_text_of_each_number(text))
         edges = np.unique(np.quantile(values[~np.isnan(values)], [0.25, 0.5, 0.75]))
         quarter = np.searchsorted(edges, values, side="left")
-        names: list[str] = []
+        limits: list[float] = []
         of = np.zeros(len(values), np.int64)
         for each in range(len(edges) + 1):
             inside = (quarter == each) & ~np.isnan(values)
             if inside.any():
-                of[inside] = len(names)
-                names.append(f"{decimal(values[inside].min())} to {decimal(values[inside].max())}")
+                of[inside] = len(limits) // 2
+                limits += [float(values[inside].min()), float(values[inside].max())]
+        shown = decimals(limits)
+        names = [f"{low} to {high}" for low, high in zip(shown[::2], shown[1::2], strict=True)]
         if np.isnan(values).any():
             of[np.isnan(values)] = len(names)
             names.append("(none)")
@@ -90,6 +98,14 @@ class Groups:
                 figures = figures_of_labels(t[rows], p[rows], confusion, curves_by_class(t[rows], p[rows]), rng)
             found.append(Subgroup(name, len(rows), figures))
         return tuple(found)
+
+
+def _one_text_of_each_number(text: Array) -> Array:
+    """Cells (N,) of numbers and gaps, each as the shortest of those that are the same to the last digit: 1 for 1.0."""
+    shortest: dict[Decimal, str] = {}
+    for each in sorted(set(text) - {""}, key=lambda each: (len(each), each)):
+        shortest.setdefault(Decimal(each), re.sub(r"\.0*$", "", each))
+    return np.array([each and shortest[Decimal(each)] for each in text], object)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import pytest
 from nnscratch.report.formats import (
     count,
     decimal,
+    decimals,
     duration,
     metric_value,
     percent,
@@ -48,6 +49,21 @@ def test_numbers_read_as_people_write_them() -> None:
     ]  # fmt: skip
     assert metric_value("val_accuracy", 0.5) == "50.00 %"
     assert metric_value("val_loss", 0.5) == "0.5"
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ((0.0, 12345.6, 2e7), ["0", "12,346", "2e+07"]),
+        ((1699999779.0, 1700000238.0), ["1699999779", "1700000238"]),
+        ((12345.6, 12345.7), ["12345.6", "12345.7"]),
+        ((1.23e-9, 1.230001e-9), ["1.23e-09", "1.230001e-09"]),
+        ((1e20, 1e20 + 16384.0), ["1e+20", "1.0000000000000002e+20"]),
+        ((5.0, 5.0, float("inf")), ["5", "5", "inf"]),
+    ],
+)
+def test_different_numbers_side_by_side_look_different(values: tuple[float, ...], shown: list[str]) -> None:
+    assert decimals(values) == shown
 
 
 def test_settings_are_written_as_in_yaml() -> None:

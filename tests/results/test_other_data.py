@@ -324,6 +324,30 @@ def test_numbers_are_grouped_in_quarters_and_gaps_by_themselves(capsys: pytest.C
     assert (len(many.names), many.names[-1]) == (13, "(18 others)")
 
 
+@pytest.mark.parametrize(
+    ("cells", "names"),
+    [
+        (["20240102", "20240101", "20240101.0"], ("20240101", "20240102")),
+        (["01234", "1234", "98765"], ("01234", "1234", "98765")),
+        (["0.001", "0.0010000001", ""], ("(none)", "0.001", "0.0010000001")),
+        (["9007199254740993", "9007199254740992"], ("9007199254740992", "9007199254740993")),
+        (["3.0", "2.0", "2.0"], ("2", "3")),
+        ([f"{number:02}" for number in range(12)], tuple(f"{number:02}" for number in range(12))),
+    ],
+)
+def test_no_two_values_of_a_column_become_one_group(cells: list[str], names: tuple[str, ...]) -> None:
+    groups = Groups.by("day", cells)
+    assert groups.names == names
+    assert len(set(groups.of.tolist())) == len(names)
+
+
+def test_quarters_have_the_digits_that_tell_them_apart() -> None:
+    days = Groups.by("day", [str(20240100 + number) for number in range(20)])
+    assert days.names[:2] == ("20240100 to 20240104", "20240105 to 20240109")
+    lengths = Groups.by("length", [f"1.00000{number}" for number in range(10, 30)])
+    assert lengths.names[0] == "1.000001 to 1.0000014"
+
+
 def test_groups_of_what_is_no_table_or_has_no_such_column_are_refused(
     capsys: pytest.CaptureFixture[str], wards: Path, shapes_run: Path
 ) -> None:
