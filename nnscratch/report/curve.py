@@ -55,7 +55,6 @@ class Line:
         """Axes with the examples, each target with its colour; the artists for the legend."""
         probability = "probability" if self.are_classes else ", ".join(self.names[:3])
         dress(axes, x=self.feature, y=probability, grid="both")
-        few_ticks(axes)
         size = float(np.clip(9000 / max(len(self.points), 1), 7, 26))
         handles = []
         for index in range(len(self.names)):
@@ -70,6 +69,7 @@ class Line:
         margin = 0.15 * (high - low) or 1.0
         axes.set_ylim(low - margin, high + margin)
         axes.set_xlim(float(self.x[0]), float(self.x[-1]))
+        few_ticks(axes)
         return handles
 
     def paint(self, axes: Axes, outputs: Values, strength: float = 1.0) -> list[Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnscratch.report.formats import decimals
 from nnscratch.report.picture_files import save
 from nnscratch.report.style import (
     INK,
@@ -72,6 +73,8 @@ class Plane:
         size = float(np.clip(9000 / max(len(self.points), 1), 7, 26))
         look: dict[str, Any] = {"s": size, "edgecolors": "white", "linewidths": 0.5, "zorder": 3}
         dress(axes, x=self.features[0], y=self.features[1], grid=None)
+        left, right, below, above = self.extent
+        axes.set(xlim=(left, right), ylim=(below, above))
         few_ticks(axes)
         axes.set_box_aspect(self.height)
         if not self.classes:
@@ -138,7 +141,8 @@ def map_of(
     handles = plane.dress(axes)
     painted = plane.paint(axes, outputs)
     if not plane.classes and len(painted) > 1:
-        axes.clabel(painted[-1], fontsize=SMALL - 1, fmt="%.3g")
+        levels = painted[-1].levels
+        axes.clabel(painted[-1], fontsize=SMALL - 1, fmt=dict(zip(levels, decimals(levels), strict=True)))
     if handles:
         add_legend(above, handles, plane.labels, columns=legend_columns(max(map(len, plane.labels)), width))
     head(figure, title)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Any
 
 from matplotlib.ticker import ScalarFormatter
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+NEAR = 100
+"""How many times as far from 0 as from each other numbers are that may be told by what they differ in."""
 
 
 def power_of_ten(exponent: int) -> str:
@@ -21,20 +25,28 @@ def in_letters(number: str) -> str:
 
 
 class CommonPower(ScalarFormatter):
-    """Ticks like 2·10⁻³ on an axis of numbers that share a power of ten, and 0."""
+    """Ticks like 2·10⁻³ on an axis of numbers that share a power of ten, and 0; of each less `offset`."""
 
-    def __init__(self, limits: tuple[int, int]) -> None:
+    def __init__(self, limits: tuple[int, int], offset: float = 0.0) -> None:
         super().__init__(useOffset=False, useMathText=False)
         self.set_powerlimits(limits)
+        self.offset = offset  # set_useOffset takes 1 for True
 
     def __call__(self, x: float, pos: Any = None) -> str:
         """The tick at x."""
         text: str = super().__call__(x, pos)
-        exponent = super().get_offset().partition("e")[2]  # of 1e−3
-        if not exponent:
+        exponent = re.match(r"1e(−?\d+)", super().get_offset())  # 1e−3+1.7e9
+        if exponent is None:
             return text
-        return f"{text}·{power_of_ten(int(exponent.replace('−', '-')))}" if x else "0"
+        return f"{text}·{power_of_ten(int(exponent[1].replace('−', '-')))}" if text.strip("−0.") else "0"
 
     def get_offset(self) -> str:
         """Nothing at the axis' end, where it would be in the place of a title or a label."""
         return ""
+
+
+def offset_of(low: float, high: float) -> float:
+    """A round number between both, to be told once instead of at every tick; 0 where they are not close together."""
+    if high - low > max(abs(low), abs(high)) / NEAR:
+        return 0.0
+    return round((low + high) / 2, -math.ceil(math.log10(high - low)))

@@ -42,6 +42,7 @@ NARROW = 4.0  # for a telephone, and one column of a paper: panels side by side 
 DOTS_PER_INCH = 150
 TITLE, TEXT, SMALL, SMALLEST = 11.5, 10.0, 8.5, 7.0  # points
 MOST_LETTERS = 1000
+LONGEST_TICK = 8  # letters, of which five ticks stand beside each other
 
 
 @dataclass(frozen=True)
@@ -205,11 +206,29 @@ def _letters_of_the_font() -> frozenset[int]:
 
 
 def few_ticks(axes: Axes) -> None:
-    """Five or six ticks at most, of round numbers, large and small ones by their power of ten."""
+    """Five or six ticks at most, of round numbers, large and small ones by their power of ten.
+
+    Where that leaves them too long to stand beside each other, as of 1,700,000,000 to 1,700,000,500, they say by how
+    much they are more than a number that the axis' label says: it is there already, as are the axis' limits.
+    """
     axes.locator_params(axis="x", nbins=4, steps=[1, 2, 5, 10])
     axes.locator_params(axis="y", nbins=5, steps=[1, 2, 5, 10])
     for scale in (axes.xaxis, axes.yaxis):
         common_power(scale, (-3, 4))
+        ticks = scale.get_major_formatter().format_ticks(list(scale.get_majorticklocs()))
+        if max(map(len, ticks), default=0) > LONGEST_TICK:
+            _say_offset(scale)
+
+
+def _say_offset(scale: Axis) -> None:
+    from nnscratch.report.powers import CommonPower, in_letters, offset_of
+
+    offset = offset_of(*sorted(scale.get_view_interval()))
+    if offset:
+        sign, size = "−" if offset > 0 else "+", abs(offset)
+        told = f"{size:,.0f}" if size == round(size) < 1e15 else in_letters(f"{size:.15g}")
+        scale.set_label_text(f"{scale.get_label_text()} {sign} {told}")
+        scale.set_major_formatter(CommonPower((-3, 4), offset))
 
 
 def common_power(scale: Axis, limits: tuple[int, int]) -> None:

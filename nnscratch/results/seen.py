@@ -65,8 +65,10 @@ def _over_a_plane(
 
     rows = _shown_rows(train)
     targets = train.targets[rows].reshape(len(rows))
+    offsets = _offsets(loaded)
+    points = train.inputs[rows] + offsets
     fine, coarse = (
-        Plane(space.axes[0], space.axes[1], train.inputs[rows], targets, features, loaded.classes or ())
+        Plane(space.axes[0] + offsets[0], space.axes[1] + offsets[1], points, targets, features, loaded.classes or ())
         for space in spaces
     )
     units = spaces[0].hidden(loaded.network, loaded.affine)
@@ -98,9 +100,10 @@ def _along_a_line(
     targets, names = train.targets[rows], loaded.target_names
     if loaded.classes is not None:
         targets, names = one_hot(targets, len(loaded.classes)), loaded.classes
+    offset = _offsets(loaded)[0]
+    points = train.inputs[rows, 0] + offset
     fine, coarse = (
-        Line(space.axes[0], train.inputs[rows, 0], targets, feature, names, loaded.classes is not None)
-        for space in spaces
+        Line(space.axes[0] + offset, points, targets, feature, names, loaded.classes is not None) for space in spaces
     )
     earlier = [epoch for epoch in frames if epoch < loaded.epoch]
     # Much happens at first: each twice as far as the one before, counted from the first.
@@ -120,6 +123,11 @@ def _in_own_units(loaded: LoadedRun, y: Array) -> Array:
     if loaded.classes is not None:
         return y
     return loaded.target_affine.undo(y.reshape(-1, loaded.outputs)).reshape(y.shape)
+
+
+def _offsets(loaded: LoadedRun) -> Array:
+    """What makes features (2,) the numbers that stand in the file."""
+    return loaded.encoding.offsets if loaded.encoding is not None else np.zeros(2)
 
 
 def _shown_rows(train: Examples) -> Array:

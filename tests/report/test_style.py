@@ -16,6 +16,7 @@ from nnscratch.report.style import (
     TEXT,
     common_power,
     dress,
+    few_ticks,
     line_style,
     log_axis,
     new_figure,
@@ -78,6 +79,30 @@ def test_a_common_power_of_ten_stands_at_every_tick(limits: tuple[float, float],
     for scale in (axes.xaxis, axes.yaxis):
         assert [label.get_text() for label in scale.get_ticklabels()] == ticks
         assert scale.get_offset_text().get_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("limits", "label", "ticks"),
+    [
+        ((1_699_999_800, 1_700_000_200), "true − 1,700,000,000", ["−200", "−100", "0", "100", "200"]),
+        ((-5000.0003, -5000.0001), "true + 5,000", [f"−{n}·10⁻⁴" for n in ("3.0", "2.5", "2.0", "1.5", "1.0")]),
+        ((1.0000001, 1.0000005), "true − 1", ["2·10⁻⁷", "4·10⁻⁷"]),
+        ((2e20, 2e20 + 4e15), "true − 2·10²⁰", ["0", "1·10¹⁵", "2·10¹⁵", "3·10¹⁵", "4·10¹⁵"]),
+        ((0, 3e9), "true", ["0", "1·10⁹", "2·10⁹", "3·10⁹"]),
+        ((1990, 2024), "true", ["1990", "2000", "2010", "2020"]),
+    ],
+)
+def test_ticks_far_from_zero_say_what_they_differ_in_and_the_label_says_the_rest(
+    limits: tuple[float, float], label: str, ticks: list[str]
+) -> None:
+    figure = new_figure(3.0)
+    axes = figure.add_subplot()
+    axes.set(xlim=limits, xlabel="true")
+    few_ticks(axes)
+    figure.draw_without_rendering()
+    shown = [each.get_text() for each in axes.get_xticklabels() if limits[0] <= each.get_position()[0] <= limits[1]]
+    assert axes.get_xlabel() == label
+    assert shown == ticks
 
 
 def test_many_decades_are_labelled_by_their_powers_of_ten() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -90,6 +91,24 @@ def test_a_table_of_two_features_or_one_is_seen_as_well(tmp_path: Path, table: s
     run = trained(tmp_path, f"{{dataset: csv, path: {path}}}", 2, "--no-plots")
     assert drawn(run, tmp_path) == name
     assert len(frames_of(run / "plots" / "film.gif")) == 3
+
+
+def test_the_axes_have_the_numbers_of_the_file_also_of_a_column_that_is_far_from_zero(tmp_path: Path) -> None:
+    path = tmp_path / "prices.csv"
+    cells = [(1_700_000_000 + 10 * n, n % 7, n % 3) for n in range(60)]
+    path.write_text("when,width,price\n" + "".join(f"{when},{width},{price}.5\n" for when, width, price in cells))
+    run = trained(tmp_path, f"{{dataset: csv, path: {path}}}", 1, "--no-plots")
+    loaded = load_run(run)
+    _, splits = load_data(loaded, Workplace(tmp_path), Display(quiet=True))
+    picture = seen(loaded, splits.train)
+    assert picture is not None
+    assert isinstance(picture.draw, partial)
+    plane = picture.draw.args[0]
+    assert set(plane.points[:, 0].tolist()) <= {float(when) for when, _, _ in cells}
+    assert plane.x[0] < min(plane.points[:, 0]) < max(plane.points[:, 0]) < plane.x[-1] < 1_700_000_700
+    assert set(plane.points[:, 1].tolist()) == set(range(7))
+    figure = picture.draw(path=run / "plots" / "wide.png")
+    assert "when − 1,700,000,000" in [axes.get_xlabel() for axes in figure.axes]
 
 
 def test_a_curve_is_fitted_and_filmed(tmp_path: Path) -> None:

@@ -63,6 +63,11 @@ class Column:
         return (*self._features(), f"{self.name} is missing") if self.flag else self._features()
 
     @property
+    def offsets(self) -> tuple[float, ...]:
+        """What each feature is less than the column's own number."""
+        return (0.0,) * len(self.features)
+
+    @property
     def filled_with(self) -> str:
         """What stands in for a gap, in words."""
         return self._shown(self.fill)
@@ -113,6 +118,10 @@ class Number(Column):
         fitted = super().fit(values, missing)
         assert isinstance(fitted, Number)
         return replace(fitted, centre=_centre(values[~np.isnan(values)]))
+
+    @property
+    def offsets(self) -> tuple[float, ...]:
+        return (self.centre, *super().offsets[1:])
 
     def read(self, cells: polars.Series) -> tuple[Values, NDArray[np.bool_]]:
         from nnscratch.datasets.tables.parsing import read_numbers, stripped

@@ -69,6 +69,11 @@ class TableEncoding:
         """The names of the features."""
         return tuple(name for column in self.columns for name in column.features)
 
+    @property
+    def offsets(self) -> Values:
+        """What each feature (D,) is less than its column's own number, as a person knows it."""
+        return np.array([offset for column in self.columns for offset in column.offsets])
+
     def encode(self, values: Values, given: Sequence[Column] | None = None) -> Array:
         """Features (N, D) float32 of raw values (N, C).
 
