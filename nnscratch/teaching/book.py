@@ -127,7 +127,9 @@ PAGES = (
         "computes one after every epoch and keeps the weights that are best by it; a sweep's metric is one that its "
         "config monitors. Figures come with 95 % intervals: an accuracy's is Wilson's (1927), all others are "
         "percentiles over 1,000 bootstrap resamples of the split, from the run's seed; where all are alike "
-        "there is none. Noise only adds to the calibration error, so what perfect probabilities would have by chance "
+        "there is none, nor where the figure is outside, as average precision over many classes of few examples may "
+        "be: resamples hold examples twice, which raises it by itself. Noise only adds to the calibration error, so "
+        "what perfect probabilities would have by chance "
         "stands beside it, and its interval reaches as far below it as above. Where a figure has no "
         "meaning there is none, and it is said why.",
         Metric,

@@ -22,9 +22,12 @@ from nnscratch.interface import load
 from nnscratch.nn.losses import CrossEntropy
 from nnscratch.results.decisions import Decision, Wanted
 from nnscratch.results.evaluate import load_data
+from nnscratch.results.figures import figures_of_labels
 from nnscratch.results.subgroups import Groups, cells_of_split
 from nnscratch.runs.loaded import load_run
+from nnscratch.training.metrics.classification import confusion_matrix
 from nnscratch.training.metrics.known import metrics_of
+from nnscratch.training.metrics.ranking import curves_by_class
 
 Runs = dict[str, Any]
 
@@ -223,6 +226,24 @@ def test_every_figure_has_an_interval(
         assert set(result["intervals"]) == names
         for name, (low, high) in result["intervals"].items():
             assert low <= result[name] <= high, name
+
+
+@pytest.mark.parametrize(("classes", "examples", "has_one"), [(60, 2, False), (3, 60, True)])
+def test_no_interval_lies_beside_its_own_figure_and_why_there_is_none_is_said(
+    classes: int, examples: int, has_one: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    t = np.repeat(np.arange(classes), examples)
+    p = rng.dirichlet(np.full(classes, 0.1), len(t)) + 0.3 * np.eye(classes)[t] * rng.random((len(t), 1))
+    p /= p.sum(axis=1, keepdims=True)
+    counts = confusion_matrix(t, np.argmax(p, axis=1), classes)
+    figures = {each.metric.name: each for each in figures_of_labels(t, p, counts, curves_by_class(t, p), rng)}
+    for each in figures.values():
+        assert each.interval is None or each.interval[0] <= each.value <= each.interval[1]
+    average_precision = figures["average_precision"]
+    assert (average_precision.interval is not None) == has_one
+    assert ("no interval: drawing the examples again raises it" in average_precision.beside) != has_one
+    assert figures["roc_auc"].interval is not None
 
 
 @pytest.fixture(scope="module")

@@ -139,7 +139,8 @@ class Resamples:
         # The split itself is one more row: how far steps put together are off is the same for all of them.
         right, wrong = (np.cumsum(np.vstack(rows), axis=1) for rows in zip(own, drawn, strict=True))
         auc, precision = roc_auc(right, wrong), average_precision(right, wrong)
-        return auc[1:] + (curve.roc_auc - auc[0]), precision[1:] + (curve.average_precision - precision[0])
+        shifted = auc[1:] + (curve.roc_auc - auc[0]), precision[1:] + (curve.average_precision - precision[0])
+        return np.clip(shifted[0], 0, 1), np.clip(shifted[1], 0, 1)
 
 
 def of_calibration(
