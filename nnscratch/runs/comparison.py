@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -20,7 +20,7 @@ from nnscratch.report.tables import Table, differences, plain_table, runs_table
 from nnscratch.report.values import Row, RunSummary, TimedAccuracy
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.group import RunGroup
-from nnscratch.runs.group_comparison import GroupComparison, compare_groups
+from nnscratch.runs.group_comparison import GroupComparison, compare_groups, told_picture
 from nnscratch.runs.names import find_group, find_run
 from nnscratch.runs.summary import plain_summary, summarize
 
@@ -36,6 +36,8 @@ class Comparison:
     """Of the figures: a key of TABLE_FORMATS; beside text, nothing else is shown."""
     failure: UserError | None = None
     """Why there is no picture, when it was to be drawn."""
+    not_drawn: Mapping[str, str] = field(default_factory=dict)
+    """The runs that the picture does not show, and why."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json; differences by setting, then by run, as YAML writes them."""
@@ -44,6 +46,7 @@ class Comparison:
             "runs": [plain_summary(path, summary) for path, summary in self.runs],
             "differences": {row[0]: dict(zip(names, row[1:], strict=True)) for row in self.differences.rows},
             "picture": str(self.picture) if self.picture else None,
+            "not_drawn": dict(self.not_drawn),
         }
 
     def to_text(self) -> str:
@@ -54,7 +57,7 @@ class Comparison:
         parts = [plain_table(figures)]
         parts.append(plain_table(self.differences) if self.differences.rows else "the configurations are the same\n")
         if self.failure is None:
-            parts.append(f"picture in {self.picture}" if self.picture else "nothing to draw yet")
+            parts.append(told_picture(self.picture, self.not_drawn))
         return "\n".join(parts)
 
 
@@ -88,12 +91,14 @@ def compare_runs(
     )
     name = "-".join(run.name for run in runs)[:100] + ("-against-time" if against_time else "")
     picture = output or (runs[0].path.parent / "comparisons" / f"{name}.png" if format == "text" else None)
+    not_drawn = {run.name: why for _, run in summaries if (why := _why_not_drawn(run, against_time=against_time))}
     if against_time:
-        draw = partial(_draw_against_time, [summary for _, summary in summaries], list(settings.values()))
+        shown = [(run, settings[run.name]) for _, run in summaries if run.name not in not_drawn]
+        draw = partial(_draw_against_time, shown)
     else:
-        draw = partial(_draw_curves, by_label)
+        draw = partial(_draw_curves, {label: run for label, run in by_label.items() if label not in not_drawn})
     picture, failure = _drawn(picture, draw)
-    return Comparison(summaries, differences(settings), picture, format, failure)
+    return Comparison(summaries, differences(settings), picture, format, failure, not_drawn)
 
 
 def _compare_groups(
@@ -115,12 +120,28 @@ def _compare_groups(
     name = "-".join(group.name for group in groups)[:100]
     picture = output or (groups[0].path.parent / "comparisons" / f"{name}.png" if format == "text" else None)
     histories = {
-        label: rows
+        label: [history for member in group.members if (history := member.run.read_history())]
         for label, group in zip(labels, groups, strict=True)
-        if (rows := [history for member in group.members if (history := member.run.read_history())])
     }
-    picture, failure = _drawn(picture, partial(_draw_bands, histories))
-    return replace(compared, picture=picture, failure=failure)
+    not_drawn = {
+        label: f"{len(group.members) - len(histories[label])} of {len(group.members)} have no epoch"
+        for label, group in zip(labels, groups, strict=True)
+        if len(histories[label]) < len(group.members)
+    }
+    shown = {label: rows for label, rows in histories.items() if rows}
+    picture, failure = _drawn(picture, partial(_draw_bands, shown))
+    return replace(compared, picture=picture, failure=failure, not_drawn=not_drawn)
+
+
+def _why_not_drawn(run: RunSummary, *, against_time: bool) -> str:
+    """Why a picture does not show that run; empty for one that it shows."""
+    if not run.epochs:
+        return f"no epoch, {run.status}"
+    if not against_time:
+        return ""
+    if run.metric != "accuracy":
+        return "no accuracy: a regression"
+    return "" if run.test is not None and run.seconds else "no test accuracy"
 
 
 def _drawn(path: Path | None, draw: Callable[[Path], bool]) -> tuple[Path | None, UserError | None]:
@@ -161,23 +182,21 @@ def _draw_bands(histories: Mapping[str, Sequence[Sequence[Row]]], picture: Path)
 
 
 def _draw_curves(runs: Mapping[str, RunDirectory], picture: Path) -> bool:
-    """The runs' curves by epoch; False when no run has an epoch yet."""
-    histories = {label: history for label, run in runs.items() if (history := run.read_history())}
-    if histories:
+    """The runs' curves by epoch; False without any."""
+    if runs:
         from nnscratch.report.curves import compare_curves
 
-        compare_curves(histories, picture)
-    return bool(histories)
+        compare_curves({label: run.read_history() for label, run in runs.items()}, picture)
+    return bool(runs)
 
 
-def _draw_against_time(runs: Sequence[RunSummary], settings: Sequence[Mapping[str, Value]], picture: Path) -> bool:
+def _draw_against_time(runs: Sequence[tuple[RunSummary, Mapping[str, Value]]], picture: Path) -> bool:
     """A point per tested run, or per set of them that differ in their seed alone: their means. False without any."""
     from nnscratch.report.sweeps import accuracy_against_time
 
     alike: dict[str, list[RunSummary]] = {}
-    for run, values in zip(runs, settings, strict=True):
-        if run.metric == "accuracy" and run.test is not None and run.seconds:
-            alike.setdefault(str({**values, "seed": None}), []).append(run)
+    for run, values in runs:
+        alike.setdefault(str({**values, "seed": None}), []).append(run)
     points = [
         TimedAccuracy(
             label=same[0].name + (f", mean of {len(same)}" if len(same) > 1 else ""),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,8 @@ class GroupComparison:
     format: str = "text"
     failure: UserError | None = None
     """Why there is no picture, when it was to be drawn."""
+    not_drawn: Mapping[str, str] = field(default_factory=dict)
+    """The groups of which the picture does not show all runs, and why."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json."""
@@ -75,6 +77,7 @@ class GroupComparison:
                 for each in self.found
             ],
             "picture": str(self.picture) if self.picture else None,
+            "not_drawn": dict(self.not_drawn),
         }
 
     def to_text(self) -> str:
@@ -88,7 +91,7 @@ class GroupComparison:
         )
         parts += [each.to_text() for each in self.found]
         if self.failure is None:
-            parts.append(f"picture in {self.picture}" if self.picture else "nothing to draw yet")
+            parts.append(told_picture(self.picture, self.not_drawn))
         return "\n".join(parts)
 
     def _figures(self) -> Table:
@@ -110,6 +113,14 @@ class GroupComparison:
             Column(" or ".join(sorted(titles)), True), Column("95 % interval", True), Column("time", True),
         )  # fmt: skip
         return Table(headings, tuple(rows))
+
+
+def told_picture(picture: Path | None, not_drawn: Mapping[str, str]) -> str:
+    """Where the picture is, if there was something to draw, and what it does not show."""
+    left_out = ", ".join(f"{name} ({why})" for name, why in not_drawn.items())
+    if picture is None:
+        return f"nothing to draw: {left_out}"
+    return f"picture in {picture}" + (f"\nnot in it: {left_out}" if left_out else "")
 
 
 def compare_groups(groups: Sequence[RunGroup], labels: Sequence[str], format: str) -> GroupComparison:

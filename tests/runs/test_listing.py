@@ -267,8 +267,24 @@ def test_runs_that_were_never_tested_leave_nothing_to_draw_against_time(
         (run / "metrics.jsonl").write_text("".join(line + "\n" for line in records if '"test"' not in line))
     picture = tmp_path / "t.png"
     main(["runs", "compare", str(shapes_run), str(other), "--against-time", "--output", str(picture)])
-    assert "nothing to draw yet" in capsys.readouterr().out
+    assert "nothing to draw: shapes (no test accuracy), other (no test accuracy)\n" in capsys.readouterr().out
     assert not picture.exists()
+
+
+def test_runs_that_a_picture_leaves_out_are_named_with_the_reason(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, regression_run: Path, tmp_path: Path
+) -> None:
+    begun = second_run(shapes_run, "begun")
+    (begun / "metrics.jsonl").unlink()
+    runs, picture = [str(shapes_run), str(begun), str(regression_run)], tmp_path / "t.png"
+    name = regression_run.name
+    main(["runs", "compare", *runs, "--output", str(picture)])
+    assert f"picture in {picture}\nnot in it: begun (no epoch, completed)\n" in capsys.readouterr().out
+    main(["runs", "compare", *runs, "--against-time", "--output", str(picture)])
+    said = f"not in it: begun (no epoch, completed), {name} (no accuracy: a regression)\n"
+    assert said in capsys.readouterr().out
+    main(["runs", "compare", *runs, "--against-time", "--output", str(picture), "--json"])
+    assert set(json.loads(capsys.readouterr().out)["not_drawn"]) == {"begun", name}
 
 
 def test_runs_of_one_name_in_two_folders_are_told_apart(
