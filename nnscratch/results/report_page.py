@@ -95,8 +95,9 @@ def _scores(loaded: LoadedRun, evaluation: Evaluation | None, history: Sequence[
     for key in (loaded.config.training.monitor or "", "val_accuracy", "val_loss"):
         if key in best:
             kind = key.removeprefix("val_").replace("_", " ")
-            note = f"epoch {loaded.epoch} of {len(history)}"
-            lines.append(Headline(f"Validation {kind}", metric_value(key, best[key]), note))
+            title, note = f"Validation {kind}", f"epoch {loaded.epoch} of {len(history)}"
+            if title not in {line.label for line in lines}:  # as it is where the evaluation is of that split
+                lines.append(Headline(title, metric_value(key, best[key]), note))
             break
     return lines
 
@@ -119,7 +120,7 @@ def repeating_command(loaded: LoadedRun, meta: Meta) -> str:
 
 
 def _mistakes(evaluation: Evaluation, classified: Classified) -> list[Mistake]:
-    examples, names = evaluation.examples, classified.classes
+    examples, names, files = evaluation.examples, classified.classes, evaluation.examples.names
     shown = []
     for place in classified.worst(MISTAKES).tolist():
         row = int(examples.rows[place])
@@ -129,7 +130,7 @@ def _mistakes(evaluation: Evaluation, classified: Classified) -> list[Mistake]:
                 predicted=names[int(classified.predicted[place])],
                 confidence=float(classified.confidence[place]),
                 png=image_png(examples.inputs[row]) if examples.inputs.ndim == 4 else None,
-                source=f"{evaluation.subject.name} {row}",
+                source=f"{evaluation.subject.name} {row}" if files is None else files[row],
             )
         )
     return shown

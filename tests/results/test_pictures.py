@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
@@ -17,11 +18,12 @@ from nnscratch.cli import main
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.report.elements import Picture
-from nnscratch.results.evaluate import evaluate_split, load_data
+from nnscratch.results.evaluate import evaluate_split, load_data, write_evaluation
 from nnscratch.results.evaluation import Evaluation
 from nnscratch.results.measured import Classified
 from nnscratch.results.pictures import _evaluation_plots, _history_plots
 from nnscratch.results.plot import paper_of
+from nnscratch.results.report_page import write_report
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.loaded import LoadedRun, load_run
 from nnscratch.training.examples import Examples
@@ -91,6 +93,28 @@ def test_the_report_shows_the_figures_the_config_and_the_command(drawn_run: Path
     titles = ("Worst mistakes", "Identical inputs", "Network", "Timings")
     for words in (*titles, "hidden_layers: [8]", meta["machine"]["numpy"]):
         assert words in visible
+
+
+def test_mistakes_are_called_as_in_predictions_csv_and_no_headline_stands_twice(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = "".join(f"{rng.normal():.4f},{rng.normal():.4f},{'ab'[rng.integers(2)]}\n" for _ in range(80))
+    (tmp_path / "noise.csv").write_text(f"a,b,kind\n{rows}")
+    (tmp_path / "noise.yaml").write_text(
+        f"data: {{dataset: csv, path: {tmp_path / 'noise.csv'}, validation: 0.4}}\n"
+        "model: {hidden_layers: [4]}\ntraining: {epochs: 1}\n"
+    )
+    main(["train", str(tmp_path / "noise.yaml"), "--runs-dir", str(tmp_path), "--no-plots", "--quiet"])
+    loaded = load_run(tmp_path / "noise")
+    dataset, splits = load_data(loaded, Workplace(tmp_path, threads=1), Display(quiet=True))
+    evaluation = evaluate_split(loaded, dataset, splits, "val")
+    write_evaluation(loaded, evaluation)
+    page = write_report(loaded, evaluation, {}).read_text(encoding="utf-8")
+    mistakes = re.findall(r"<small>(noise\.csv:\d+)</small>", page)
+    with (loaded.run.evaluation("val") / "predictions.csv").open(newline="") as file:
+        wrong = {row["file"] for row in csv.DictReader(file) if row["correct"] == "0"}
+    assert mistakes
+    assert set(mistakes) <= wrong
+    assert len(re.findall(r">Validation accuracy<", page)) == 1
 
 
 def test_the_plots_show_the_one_look_at_the_test_split(
