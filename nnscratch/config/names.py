@@ -9,7 +9,7 @@ FOLDER_NAME = rf"^[A-Za-z0-9_]([A-Za-z0-9._-]{{0,{LONGEST - 2}}}[A-Za-z0-9_-])?$
 """What every file system takes, as a pattern for JSON Schema too: Windows drops a `.` at the end."""
 
 EXPECTED = (
-    f"must be usable as a folder name: letters, digits, `.`, `_` and `-`, at most {LONGEST}, "
+    f"must be usable as a folder name: a to z, A to Z, 0 to 9, `.`, `_` and `-`, at most {LONGEST}, "
     "no `.` or `-` first, no `.` last"
 )
 

@@ -19,6 +19,11 @@ def count(number: int | None) -> str:
     return "-" if number is None else f"{number:,}"
 
 
+def counted(number: int | None, what: str) -> str:
+    """'1 example', '1,200 examples'."""
+    return f"{count(number)} {what}{'s' if number != 1 else ''}"
+
+
 def decimal(value: float | None, digits: int = 4) -> str:
     """'0.4312', '60,322' or '3.1e-05': `digits` significant digits and no digit of a whole part below 10^7 less.
 

@@ -92,7 +92,7 @@ def _draw_pair(left: Axes, right: Axes, true: NDArray[np.float64], predicted: ND
     few_ticks(left)
     few_ticks(right)
     share = r_squared(true, predicted)
-    of_variance = f"R² {share:.3f}" if np.isfinite(share) else "no R²: a constant target"
+    of_variance = f"R² {in_letters(decimal(share))}" if np.isfinite(share) else "no R²: a constant target"
     notes = {left: of_variance, right: f"mean absolute {in_letters(decimal(float(np.abs(residuals).mean()), 3))}"}
     for axes, said in notes.items():
         note(axes, said)

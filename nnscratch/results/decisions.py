@@ -13,7 +13,7 @@ from nnscratch.nn.compute.buffers import Array
 from nnscratch.report.formats import decimal, percent
 from nnscratch.training.metrics.ranking import ThresholdCurve
 
-FORM = "--threshold-for recall=0.95, precision=0.9, or `recall of CLASS=0.95`; a number from 0 to 1"
+FORM = "--threshold-for recall=0.95, precision=0.9, or `recall of CLASS=0.95`; a number above 0, at most 1"
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,8 @@ def _trained_on(loaded: LoadedRun, path: Path, examples: Examples, workplace: Wo
     number = seen_before((train.inputs, train.rows), (examples.inputs, examples.rows))
     if not number:
         return ""
-    found = f"{number:,} of these {len(examples):,} inputs are among those that the run trained on"
+    which = "this input" if len(examples) == 1 else f"{number:,} of these {len(examples):,} inputs"
+    found = f"{which} {'is' if number == 1 else 'are'} among those that the run trained on"
     return f"{found}: the figures may look better than they are"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from nnscratch.config.names import folder_name
 from nnscratch.errors import UserError
-from nnscratch.report.formats import count, decimal
+from nnscratch.report.formats import counted, decimal
 from nnscratch.report.tables import Column, Table, per_class_table, plain_table
 from nnscratch.results.decisions import Decision
 from nnscratch.results.figures import figures_table
@@ -134,7 +134,7 @@ class Evaluation:
             parts.append(self.timing.to_text())
         on = self.subject.name if self.subject.source is None else f"other data, {self.subject.source}"
         head = f"{self.run}, {self.checkpoint_name} (epoch {self.epoch}), {on}:"
-        size = f"{count(self.score.examples)} examples, loss {decimal(self.score.loss)}"
+        size = f"{counted(self.score.examples, 'example')}, loss {decimal(self.score.loss)}"
         opening = f"{head} {size}" if len(head) + len(size) < 80 else f"{head}\n{size}"
         written = (
             f"written to {self.folder}"

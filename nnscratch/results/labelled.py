@@ -31,6 +31,7 @@ from nnscratch.datasets.tables.text import is_gap
 from nnscratch.datasets.task import as_float32
 from nnscratch.errors import DataError, UsageError, did_you_mean, listed
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.report.formats import counted
 from nnscratch.results.data_section import guessed
 from nnscratch.results.prediction_inputs import SPLITS_OF_ARRAYS, items
 from nnscratch.results.prediction_tables import Item, read_as_trained, table_items, unlike_training, with_marks_of
@@ -188,8 +189,8 @@ def _table(loaded: LoadedRun, path: Path, by: str | None) -> Labelled:
         if not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
             raise DataError(f"{path}: the weights {settings.weight!r} are not all numbers from 0 on, or all are 0")
     left_out, lacks = len(table) - len(rows) - has_gap, settings.weight is not None and weights is None
-    notes = [f"{left_out:,} rows without a target are left out"] * bool(left_out)
-    notes += [f"{has_gap:,} rows with a gap are left out, as in training (missing: drop)"] * bool(has_gap)
+    notes = [f"left out: {counted(left_out, 'row')} without a target"] * bool(left_out)
+    notes += [f"left out, as in training (missing: drop): {counted(has_gap, 'row')} with a gap"] * bool(has_gap)
     notes += [unlike] * bool(unlike)
     notes += [f"without a column {settings.weight!r} every row counts the same in the loss"] * lacks
     cells_by = None if by is None else tuple(str(cell) for cell in table.column(by).gather(rows).to_list())

@@ -18,7 +18,7 @@ from typing import Any
 from nnscratch.config.document import read_yaml
 from nnscratch.errors import UserError
 from nnscratch.host.json_text import json_text
-from nnscratch.report.formats import count, decimal, duration, percent, printable_lines
+from nnscratch.report.formats import count, counted, decimal, duration, percent, printable_lines
 from nnscratch.report.table_formats import markdown_table, markdown_text
 from nnscratch.report.tables import Column, Table
 from nnscratch.results.evaluation import evaluations_of
@@ -156,7 +156,7 @@ def _markdown(values: Mapping[str, Any], config: str, filled: Mapping[str, str])
         told = ", ".join(f"{markdown_text(name)} {_figure(name, value)}" for name, value in figures.items())
         yield f"At the end of training: {told or 'no test split was scored'}. `nnscratch evaluate` adds intervals.\n"
     for name, found in values["evaluations"].items():
-        yield f"### {markdown_text(name)}: {count(found.get('examples'))} examples\n"
+        yield f"### {markdown_text(name)}: {counted(found.get('examples'), 'example')}\n"
         yield from _of_other_weights(values, found)
         yield markdown_table(_figures(found))
         yield from _subgroups(found.get("subgroups"))

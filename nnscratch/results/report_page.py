@@ -10,7 +10,7 @@ import numpy as np
 
 from nnscratch.host.workplace import Workplace
 from nnscratch.report.elements import Headline, Picture
-from nnscratch.report.formats import count, duration, metric_value
+from nnscratch.report.formats import count, counted, duration, metric_value
 from nnscratch.report.page import Mistake, ReportContents, render_report
 from nnscratch.report.samples import image_png
 from nnscratch.report.tables import most_confused, per_class_table
@@ -81,7 +81,7 @@ def _subtitle(loaded: LoadedRun, meta: Meta) -> str:
 def _scores(loaded: LoadedRun, evaluation: Evaluation | None, history: Sequence[Mapping[str, float]]) -> list[Headline]:
     lines = []
     if evaluation is not None:
-        title, examples = evaluation.subject.title, f"{count(evaluation.score.examples)} examples"
+        title, examples = evaluation.subject.title, counted(evaluation.score.examples, "example")
         if isinstance(evaluation.measured, Regressed):
             shown = ("r2", "mean_absolute_error")
         else:

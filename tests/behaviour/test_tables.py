@@ -250,7 +250,7 @@ def test_rows_with_gaps_that_training_dropped_are_left_out_of_evaluation_and_cou
     run = train_quietly(settings(tmp_path / "ages.csv", **changes), tmp_path)
     capsys.readouterr()
     main(["evaluate", str(run), "--data", str(tmp_path / "ages.csv")])
-    assert "8 rows with a gap are left out, as in training (missing: drop)" in "".join(capsys.readouterr())
+    assert "left out, as in training (missing: drop): 8 rows with a gap" in "".join(capsys.readouterr())
     found = predicted(capsys, run, tmp_path / "ages.csv")
     assert sum("error" in row for row in found) == 8
     (tmp_path / "wrong.csv").write_text("age,y\n5,a\n,b\nold,a\n")

@@ -20,7 +20,7 @@ SHAPES = {"data": {"dataset": "shapes"}, "model": {"hidden_layers": []}}
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_name_that_is_no_folders_is_refused(name: str) -> None:
     assert not is_folder_name(name)
-    with pytest.raises(ConfigError, match="usable as a folder name"):
+    with pytest.raises(ConfigError, match="usable as a folder name: a to z, A to Z, 0 to 9"):
         config_from_mapping({"name": name, **SHAPES})
 
 

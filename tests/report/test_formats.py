@@ -4,6 +4,7 @@ import pytest
 
 from nnscratch.report.formats import (
     count,
+    counted,
     decimal,
     decimals,
     duration,
@@ -44,6 +45,7 @@ def test_numbers_read_as_people_write_them() -> None:
     assert percent(1.0, 0) == "100 %"
     assert percent(None) == percent(float("inf")) == "-"
     assert count(1707274) == "1,707,274"
+    assert [counted(number, "example") for number in (1, 1200)] == ["1 example", "1,200 examples"]
     assert [decimal(value) for value in (1.24149, 9999.4, 60321.7, -1234567, 2e7, 1e-5)] == [
         "1.241", "9999", "60,322", "-1,234,567", "2e+07", "1e-05"
     ]  # fmt: skip

@@ -123,6 +123,11 @@ def test_residuals_are_prediction_minus_truth(tmp_path: Path) -> None:
     assert right.get_title("right") == "mean absolute 0.75"
 
 
+def test_a_very_bad_r2_is_told_by_its_power_of_ten(tmp_path: Path) -> None:
+    figure = regression_scatter([1.0, 2.0], [16_001.0, -15_998.0], tmp_path / "r.png")
+    assert figure.axes[0].get_title("right") == "R² -1.024·10⁹"
+
+
 def test_each_target_has_a_row_of_its_own(tmp_path: Path) -> None:
     figure = regression_scatter(np.ones((4, 2)), np.zeros((4, 2)), tmp_path / "r.png")
     assert len(figure.axes) == 4

@@ -273,7 +273,7 @@ def test_a_table_of_other_data_is_evaluated_and_rows_without_a_target_are_left_o
 ) -> None:
     result = evaluated(capsys, wards, "--data", str(wards.parent / "other.csv"))
     assert result["examples"] == 200
-    assert "1 rows without a target are left out" in result["note"]
+    assert "left out: 1 row without a target" in result["note"]
     assert result["accuracy"] > result["majority_share"]
     rows = list(csv.DictReader((wards / "evaluation" / "other" / "predictions.csv").read_text().splitlines()))
     assert rows[0]["example"] == f"{wards.parent / 'other.csv'}:2"
@@ -290,6 +290,9 @@ def test_rows_that_the_run_trained_on_are_counted(
     trained = [lines[int(names[row].rpartition(":")[2]) - 2] for row in splits.train.rows[:5]]
     new = ["9.5,9.5,west,30,1,sick", "-9.5,9.5,west,30,1,healthy"]
     (wards.parent / "some.csv").write_text("\n".join([header, *trained, *new]) + "\n")
+    (wards.parent / "one.csv").write_text("\n".join([header, trained[0]]) + "\n")
+    alone = evaluated(capsys, wards, "--data", str(wards.parent / "one.csv"))["note"]
+    assert alone.startswith("this input is among those that the run trained on")
     assert f"5 of these 7 {said}" in evaluated(capsys, wards, "--data", str(wards.parent / "some.csv"))["note"]
     whole = evaluated(capsys, wards, "--data", str(wards.parent / "ward.csv"))
     assert f"{len(splits.train)} of these {whole['examples']} {said}" in whole["note"]
@@ -544,6 +547,7 @@ def test_the_threshold_for_a_recall_is_the_highest_and_for_a_precision_the_lowes
     [
         ("recal=0.9", "is not understood"),
         ("recall=1.5", "is not understood"),
+        ("recall=0", "a number above 0, at most 1"),
         ("recall of sik=0.9", "did you mean sick?"),
     ],
 )
