@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NOWHERE = -0.12  # the height of trials that have no value
-MOST_TICKS, CLOSEST_TICKS = 5, 0.05  # so few values, so far apart, are the ticks themselves
+MOST_TICKS, CLOSEST_TICKS = 5, 0.08  # so few values, so far apart, are the ticks themselves
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from nnscratch.report.values import Goal
 
 HEIGHT, BETWEEN, SIDE, HEAD, FOOT = 300, 128, 74, 48, 26
 """Of parallel coordinates: how high, how far from axis to axis, and the room around."""
+KEY, GRADIENT = 26, 110
+"""How high the key of their colours is, and how long its colours."""
 BAR, NAME = 26, 160
 """Of the bars of importance: how high each is, and how wide their names are."""
 LONGEST = 18
@@ -41,9 +43,13 @@ class Dot:
 
 
 def history_drawing(trials: Sequence[Dot], metric: str, goal: Goal) -> str:
-    """The value of every trial in their order, and the best of those that are completed, so far."""
+    """The value of every trial in their order, and the best of those that are completed, so far.
+
+    Trials without a value stand on the bottom edge.
+    """
     x = linear_axis(-0.5, max(len(trials) - 0.5, 0.5), lambda number: f"{number:.0f}", 8, whole=True)
-    chart = Chart(metric, x, _metric_axis(trials, metric), x_title="trial")
+    y = _metric_axis(trials, metric)
+    chart = Chart(metric, x, y, x_title="trial")
     better = max if goal == "maximize" else min
     best: list[Point] = []
     for trial in trials:
@@ -52,10 +58,12 @@ def history_drawing(trials: Sequence[Dot], metric: str, goal: Goal) -> str:
     if best:
         chart.add_line([*best, (len(trials) - 0.5, best[-1][1])], "so-far", "best so far", steps=True)
     _add_dots(chart, [(trial.number, trial) for trial in trials], metric)
-    for status in dict.fromkeys(trial.status for trial in trials if trial.value is not None):
+    lost = [trial for trial in trials if _is_lost(trial)]
+    for trial in lost:
+        chart.add_point((trial.number, y.low), trial.kind, trial.says(metric))
+    for status in dict.fromkeys(trial.status for trial in trials if trial.value is not None or trial in lost):
         chart.add_legend(f"{status} key", status)
-    lost = sum(trial.value is None for trial in trials)
-    beside = f"; {lost} without a value" if lost else ""
+    beside = f"; {len(lost)} without a value" if lost else ""
     said = f"the best is {metric_value(metric, best[-1][1])}" if best else "none is completed"
     return chart.svg(f"{metric} of {len(trials)} trials: {said}{beside}")
 
@@ -71,11 +79,12 @@ def scatter_drawing(trials: Sequence[Dot], name: str, metric: str) -> str:
     return chart.svg(f"{metric} of {len(trials)} trials against {name}")
 
 
-def importance_drawing(importances: Mapping[str, float]) -> str:
-    """A bar for each parameter, the most important on top; shares of 1."""
+def importance_drawing(importances: Mapping[str, float], trials: int) -> str:
+    """A bar for each parameter, the most important on top; shares of 1, found from so many trials."""
     shares = sorted(importances.items(), key=lambda pair: -pair[1])
     largest, width = max(share for _, share in shares) or 1.0, 420
-    parts = ['<text class="title" x="0" y="16">How much each parameter mattered</text>']
+    title = f"How much each parameter mattered, from {trials} trials"
+    parts = [f'<text class="title" x="0" y="16">{title}</text>']
     for place, (name, share) in enumerate(shares):
         y, length = TOP + BAR * place, (width - NAME - 60) * share / largest
         shown = text_of(shorten(name, int(NAME / LETTER)))
@@ -83,22 +92,28 @@ def importance_drawing(importances: Mapping[str, float]) -> str:
         parts.append(f'<rect class="bar" x="{NAME}" y="{y}" width="{length:.1f}" height="{BAR - 8}"/>')
         parts.append(f'<text x="{NAME + length + 6:.1f}" y="{y + 13}">{percent(share, 0)}</text>')
     said = ", ".join(f"{name} {percent(share, 0)}" for name, share in shares)
-    return svg_element(width, TOP + BAR * len(shares) + 6, parts, f"How much each parameter mattered: {said}")
+    return svg_element(width, TOP + BAR * len(shares) + 6, parts, f"{title}: {said}")
 
 
 def parallel_drawing(trials: Sequence[Dot], names: Sequence[str], metric: str, goal: Goal) -> str:
     """Every trial with a value as a line through its parameters to that value, coloured by it; the best is bold.
 
-    A key says which colour is which value.
+    A key says which colour is which value. Trials without a value are dotted and end below the last axis.
     """
-    shown = [trial for trial in trials if trial.value is not None]
+    shown = [trial for trial in trials if trial.value is not None or _is_lost(trial)]
     scales = [scale_of(name, [trial.parameters.get(name) for trial in shown]) for name in names]
     scales.append(value_scale(metric, [trial.value for trial in shown]))
     good = [each or 0.0 for each in goodness(scales[-1].heights, goal)]
     parts = []
-    for index in sorted(range(len(shown)), key=lambda at: (shown[at].is_best, good[at])):
+    for index in sorted(range(len(shown)), key=lambda at: (not _is_lost(shown[at]), shown[at].is_best, good[at])):
         trial, heights = shown[index], [scale.heights[index] for scale in scales]
         places = [f"{_x(at):.0f},{_y(height):.1f}" for at, height in enumerate(heights) if height is not None]
+        if _is_lost(trial):
+            points = " ".join([*places, f"{_x(len(scales) - 1):.0f},{HEIGHT - 8}"])
+            parts.append(
+                f'<polyline class="lost" points="{points}"><title>{text_of(trial.says(metric))}</title></polyline>'
+            )
+            continue
         colour = f"color-mix(in oklab, var(--best) {100 * good[index]:.0f}%, var(--worst))"
         kind = "trial best" if trial.is_best else "trial"
         hint = f"<title>{text_of(trial.says(metric))}</title>"
@@ -106,11 +121,14 @@ def parallel_drawing(trials: Sequence[Dot], names: Sequence[str], metric: str, g
     parts += [part for at, scale in enumerate(scales) for part in _scale_parts(at, scale)]
     worst, best = (min, max) if goal == "maximize" else (max, min)
     values = [trial.value for trial in shown if trial.value is not None]
-    key = _x(len(scales) - 1) + 92
-    parts += _colour_key(key, metric_value(metric, worst(values)), metric_value(metric, best(values)))
-    said = f"{len(shown)} trials across {', '.join(names)} to {metric}, at best {metric_value(metric, best(values))}"
-    width = key + 84
-    return svg_element(width, HEIGHT, parts, said, f"min-width: {0.8 * width:.0f}px; max-width: {1.3 * width:.0f}px")
+    if any(map(_is_lost, shown)):
+        parts.append(f'<text x="{_x(len(scales) - 1) + 6}" y="{HEIGHT - 4}">no value</text>')
+    parts += _colour_key(metric_value(metric, worst(values)), metric_value(metric, best(values)))
+    said = f"{len(values)} trials across {', '.join(names)} to {metric}, at best {metric_value(metric, best(values))}"
+    width = _x(len(scales) - 1) + 92
+    return svg_element(
+        width, HEIGHT + KEY, parts, said, f"min-width: {0.8 * width:.0f}px; max-width: {1.3 * width:.0f}px"
+    )
 
 
 def _scale_parts(at: int, scale: Scale) -> list[str]:
@@ -129,14 +147,20 @@ def _scale_parts(at: int, scale: Scale) -> list[str]:
     return parts
 
 
-def _colour_key(x: float, worst: str, best: str) -> list[str]:
+def _colour_key(worst: str, best: str) -> list[str]:
+    """Below the left end, where it is in sight on a narrow screen, too."""
+    y = HEIGHT + KEY - 6
+    begin = LETTER * len(f"worst {worst}") + 10
     return [
-        '<linearGradient id="key" x1="0" x2="0" y1="1" y2="0"><stop class="worst" offset="0"/>'
-        '<stop class="best" offset="1"/></linearGradient>',
-        f'<rect x="{x}" y="{HEAD + 12}" width="12" height="{HEIGHT - HEAD - FOOT - 24}" fill="url(#key)"/>',
-        f'<text x="{x - 4}" y="{HEAD + 4}">best {text_of(best)}</text>',
-        f'<text x="{x - 4}" y="{HEIGHT - FOOT + 4}">worst {text_of(worst)}</text>',
+        '<linearGradient id="key"><stop class="worst" offset="0"/><stop class="best" offset="1"/></linearGradient>',
+        f'<text x="0" y="{y}">worst {text_of(worst)}</text>',
+        f'<rect x="{begin:.1f}" y="{y - 10}" width="{GRADIENT}" height="12" fill="url(#key)"/>',
+        f'<text x="{begin + GRADIENT + 10:.1f}" y="{y}">best {text_of(best)}</text>',
     ]
+
+
+def _is_lost(trial: Dot) -> bool:
+    return trial.value is None and trial.status != "running"
 
 
 def _x(at: int) -> float:

@@ -41,7 +41,8 @@ def _sections(contents: SweepContents) -> Iterator[Section]:
     valued = [trial for trial in trials if trial.value is not None]
     if not valued:
         return
-    importance = [importance_drawing(contents.importances)] if contents.importances else []
+    rated = sum(trial.status == "completed" for trial in valued)
+    importance = [importance_drawing(contents.importances, rated)] if contents.importances else []
     heading = "History and importance" if importance else "History"
     yield Section("history", heading, _grid(history_drawing(trials, metric, goal), *importance))
     if contents.parameters:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from nnscratch.report.elements import Headline, Live
@@ -42,6 +43,9 @@ def test_the_history_has_a_dot_for_every_trial_with_a_value_and_the_best_so_far_
     heights = [float(pair.split(",")[1]) for pair in line.attrib["points"].split()]
     assert heights == sorted(heights, reverse=True), "upwards"
     assert "the best is 90.00 %; 1 without a value" in svg
+    (lost,) = of_kind(svg, "circle", "diverged")
+    heights = [float(each.attrib["cy"]) for each in ElementTree.fromstring(svg).iter("circle")]
+    assert float(lost.attrib["cy"]) == max(heights), "on the bottom edge"
     assert "trial 4, running: val_accuracy 65.00 %; rate 0.03; optimizer.name adam" in svg
 
 
@@ -69,14 +73,26 @@ def test_parallel_coordinates_have_a_line_for_every_trial_with_a_value_and_a_key
     assert "var(--best) 100%" in lines[-1].attrib["style"]
     assert "var(--best) 0%" in lines[0].attrib["style"]
     assert all(len(each.attrib["points"].split()) == 3 for each in lines)
-    assert {"best 90.00 %", "worst 40.00 %"} <= {each.text for each in root.iter("text")}
+    (lost,) = (each for each in root if each.attrib.get("class") == "lost")
+    assert len(lost.attrib["points"].split()) == 3
+    assert {"best 90.00 %", "worst 40.00 %", "no value", "<b>"} <= {each.text for each in root.iter("text")}
+
+
+def test_labels_of_neighbouring_values_are_as_far_apart_as_they_are_high() -> None:
+    trials = [Dot(n, "completed", 0.1 * n, {"rate": rate}) for n, rate in enumerate((0.0004, 0.17, 0.45, 14280.0))]
+    root = ElementTree.fromstring(parallel_drawing(trials, ["rate"], "val_loss", "minimize"))
+    heights = sorted(float(each.attrib["y"]) for each in root.iter("text") if each.attrib["x"] == "80")
+    assert len(heights) >= 4
+    assert min(np.diff(heights)) > 14
 
 
 def test_bars_of_importance_are_as_long_as_their_shares() -> None:
-    root = ElementTree.fromstring(importance_drawing({"l2": 0.2, "rate": 0.8}))
+    root = ElementTree.fromstring(importance_drawing({"l2": 0.2, "rate": 0.8}, 12))
     lengths = [float(each.attrib["width"]) for each in root.iter("rect")]
     assert lengths[0] == pytest.approx(4 * lengths[1], rel=0.01)
-    assert [each.text for each in root.iter("text")][1:4:2] == ["rate", "l2"]
+    shown = [each.text for each in root.iter("text")]
+    assert shown[0] == "How much each parameter mattered, from 12 trials"
+    assert shown[1:4:2] == ["rate", "l2"]
 
 
 def contents(**more: object) -> SweepContents:
