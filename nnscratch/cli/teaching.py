@@ -60,8 +60,9 @@ def explain(
 ) -> None:
     """Tell one training step of CONFIG in formulas, shapes and numbers that can be computed again by hand."""
     from nnscratch.teaching.explain import explain as tell
-    from nnscratch.teaching.explanation_formats import write_explanation
+    from nnscratch.teaching.explanation_formats import require_places, write_explanation
 
+    require_places(html, markdown, graph)
     display = display_for(json, quiet=html is markdown is graph is None)
     config = read_config(context, arguments, allow_plugins, display)
     told = tell(config, Workplace(data_dir, threads=threads), display, sample=sample, step=step, example=example)

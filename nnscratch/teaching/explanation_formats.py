@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,10 @@ from nnscratch.teaching.mathematics import parts_of_name, to_tex, to_text
 from nnscratch.teaching.step_page import as_html as page
 
 MARK = "nnscratch explain"
-"""In every written explanation, by which one is known."""
+"""What a written explanation says that it was made by."""
+SIGNS = f"<!-- {MARK} -->", f'<meta name="generator" content="{MARK}">'
+"""With one of them a line begins among the first `LINES` of every written explanation, by which one is known."""
+LINES = 4
 
 
 @dataclass(frozen=True)
@@ -42,24 +47,51 @@ class Told:
 def write_explanation(
     explanation: Explanation, html: Path | None = None, markdown: Path | None = None, graph: Path | None = None
 ) -> Told:
-    """Writes the files that are wanted; UserError when another file than an explanation is there."""
-    if graph is not None and graph.suffix.lower() != ".svg":
-        raise UsageError(f"--graph {graph}: the graph is drawn as SVG", "its name ends in .svg")
+    """Writes the files that are wanted, none of them when `require_places` refuses one."""
+    require_places(html, markdown, graph)
     files = []
     for path, form in ((html, as_html), (markdown, as_markdown), (graph, as_svg)):
         if path is not None:
-            _write(path, form(explanation))
+            try:
+                write_atomically(path, form(explanation))
+            except OSError as error:
+                raise _cannot_write(path, error) from None
             files.append(path)
     return Told(explanation, tuple(files))
 
 
-def _write(path: Path, text: str) -> None:
-    if path.exists() and MARK not in path.read_text("utf-8", "replace"):
-        raise UserError(f"{path} exists and is no explanation: it is not overwritten", "choose another name")
+def require_places(html: Path | None = None, markdown: Path | None = None, graph: Path | None = None) -> None:
+    """Raises UserError when two explanations would be written to one file, or another file than one is there."""
+    if graph is not None and graph.suffix.lower() != ".svg":
+        raise UsageError(f"--graph {graph}: the graph is drawn as SVG", "its name ends in .svg")
+    taken: dict[str, str] = {}
+    for option, path, name in (
+        ("--html", html, "step.html"),
+        ("--markdown", markdown, "step.md"),
+        ("--graph", graph, "network.svg"),
+    ):
+        if path is None:
+            continue
+        before = taken.setdefault(os.path.realpath(path), option)
+        if before != option:
+            raise UsageError(f"{before} and {option} both name {path}", "give each a file of its own")
+        if path.is_dir():
+            raise UsageError(f"{option} {path}: it is a folder", f"name a file in it: {option} {path / name}")
+        if path.exists() and not _is_explanation(path):
+            raise UserError(f"{path} exists and is no explanation: it is not overwritten", "choose another name")
+
+
+def _is_explanation(path: Path) -> bool:
     try:
-        write_atomically(path, text)
+        with path.open("rb") as file:
+            head = b"".join(islice(file, LINES))
     except OSError as error:
-        raise UserError(f"cannot write {path}: {cause(error)}") from None
+        raise _cannot_write(path, error) from None
+    return any(line.startswith(SIGNS) for line in head.decode("utf-8", "replace").splitlines())
+
+
+def _cannot_write(path: Path, error: OSError) -> UserError:
+    return UserError(f"cannot write {path}: {cause(error)}", "name another file")
 
 
 def as_text(explanation: Explanation) -> str:
@@ -78,12 +110,12 @@ def as_text(explanation: Explanation) -> str:
 
 def as_html(explanation: Explanation) -> str:
     """The page to walk through."""
-    return page(explanation, MARK)
+    return page(explanation, SIGNS[1])
 
 
 def as_svg(explanation: Explanation) -> str:
     """The graph of the network alone."""
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n<!-- {MARK} -->\n{graph_svg(explanation)}\n'
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{SIGNS[0]}\n{graph_svg(explanation)}\n'
 
 
 def as_markdown(explanation: Explanation) -> str:
@@ -91,7 +123,7 @@ def as_markdown(explanation: Explanation) -> str:
 
 
 def _markdown(explanation: Explanation) -> Iterator[str]:
-    yield f"<!-- {MARK} -->"
+    yield SIGNS[0]
     yield from (f"# {explanation.name}: training step {explanation.step}", "", explanation.introduction)
     for section in explanation.sections:
         yield from ("", f"## {section.title}", "", "```text", section.words, "```", "")

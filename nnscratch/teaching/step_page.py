@@ -18,7 +18,7 @@ from nnscratch.teaching.mathematics import matrix, parts_of_name, to_mathml, to_
 
 
 def as_html(explanation: Explanation, mark: str) -> str:
-    """The page; `mark` names who made it."""
+    """The page; `mark` is the tag that names who made it."""
     style, script = (
         files("nnscratch.teaching").joinpath(f"step_page.{kind}").read_text("utf-8") for kind in ("css", "js")
     )
@@ -30,8 +30,7 @@ def as_html(explanation: Explanation, mark: str) -> str:
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        f'<meta name="generator" content="{mark}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'{mark}<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<style>{style}</style></head>\n<body>\n<header>{_picture(explanation.example)}<h1>{title}</h1>"
         f"<p>{_text(explanation.introduction)}</p><p>{_text(_which(explanation.example))}</p>"
         '<p class="keys"><kbd>→</kbd> and <kbd>←</kbd> walk forward and backward, a click on a layer leads to it.</p>'

@@ -144,6 +144,39 @@ def test_the_command_writes_the_page_and_overwrites_only_its_own(
     assert mine.read_text() == "my notes"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# Notes\n\nThis page was made by nnscratch explain configs/explain.yaml\n",
+        "# made by: nnscratch explain told.yaml\nname: told\n",
+        'Five\nlines\nabove\nthe tag\n<meta name="generator" content="nnscratch explain">\n',
+    ],
+)
+def test_a_file_that_only_speaks_of_explanations_is_none(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "README.md"
+    file.write_text(text)
+    with pytest.raises(UserError, match="not overwritten"):
+        write_explanation(story(tmp_path), html=tmp_path / "step.html", markdown=file)
+    assert file.read_text() == text
+    assert not (tmp_path / "step.html").exists()
+
+
+def test_every_form_of_an_explanation_is_known_again_for_one(tmp_path: Path) -> None:
+    told, (page, text, graph) = story(tmp_path), [tmp_path / name for name in ("step.html", "step.md", "network.svg")]
+    for _ in range(2):
+        assert write_explanation(told, page, text, graph).files == (page, text, graph)
+
+
+def test_two_explanations_do_not_go_into_one_file_and_none_into_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--html and --markdown both name") as both:
+        write_explanation(story(tmp_path), html=tmp_path / "same", markdown=tmp_path / "." / "same")
+    assert not (tmp_path / "same").exists()
+    assert both.value.hint == "give each a file of its own"
+    with pytest.raises(UsageError, match="it is a folder") as folder:
+        write_explanation(story(tmp_path), markdown=tmp_path)
+    assert folder.value.hint == f"name a file in it: --markdown {tmp_path / 'step.md'}"
+
+
 def test_layers_of_images_are_told_too_and_those_inside_others(tmp_path: Path) -> None:
     block = {"residual": {"layers": [{"conv": 2}, "layer_norm"], "shortcut": [{"conv": {"channels": 2, "kernel": 1}}]}}
     layers = [{"conv": 2}, "batch_norm", {"max_pool": 4}, block, {"dropout": 0.5}, "global_average_pool", "dense"]
