@@ -36,6 +36,9 @@ DIGITS = (9, 12, 15)
 AGREEMENT = 1e-7
 """How far, of its size, a value computed again from printed numbers may be off."""
 
+ROUNDING = 1e-6, 1e-12
+"""How far what the code computed may be from its formula: of its size, or of the largest of the numbers."""
+
 CANCELLED = "numbers that cancel: what is left is rounding"
 """Said of a value so much smaller than its terms that no digits printed would give it again."""
 
@@ -49,13 +52,15 @@ class FormulaError(UserError):
 
 @dataclass(frozen=True)
 class Equation:
-    """`name` (one entry of an array) = `formula` = `numbers` = `value`."""
+    """`name` (one entry of an array) = `formula` = `numbers` = `value`, unless the code computes something else."""
 
     name: str
     formula: str
     numbers: str
     value: float
     note: str = ""
+    is_wrong: bool = False
+    """The formula does not give the value."""
 
     @classmethod
     def of(cls, name: str, formula: str, values: Values, value: float | None = None, note: str = "") -> Equation:
@@ -68,9 +73,18 @@ class Equation:
         else:
             numbers, notes = insert(formula, values)
             notes.append(CANCELLED)
-        return cls(
-            name, formula, numbers, exact if value is None else float(value), "; ".join(filter(None, [note, *notes]))
-        )
+        own = exact if value is None else float(value)
+        is_wrong = not _is_close(own, exact, ROUNDING[1] * _largest_number(numbers))
+        if is_wrong:
+            notes.append(f"the formula gives {number(exact)}, the code {number(own)}")
+        elif not _is_close(own, exact) and CANCELLED not in notes:
+            notes.append(CANCELLED)
+        return cls(name, formula, numbers, own, "; ".join(filter(None, [note, *notes])), is_wrong)
+
+    @property
+    def sign(self) -> str:
+        """Between formula and value."""
+        return "≠" if self.is_wrong else "="
 
     @property
     def computed(self) -> float:
@@ -136,6 +150,17 @@ def reduction(name: str) -> tuple[str, str] | None:
     """What a function does to all terms, and over what it runs: sum, k of `sum_k`; None for any other function."""
     kind, _, over = name.partition("_")
     return (kind, over) if kind in ("sum", "max") and over else None
+
+
+def _is_close(own: float, exact: float, rounding: float = 0.0) -> bool:
+    """Whether they differ by no more than that, or than is usual for numbers of their size."""
+    return (math.isnan(own) and math.isnan(exact)) or math.isclose(own, exact, rel_tol=ROUNDING[0], abs_tol=rounding)
+
+
+def _largest_number(numbers: str) -> float:
+    """Of those in the text, by its size."""
+    constants = (node.value for node in ast.walk(parse(numbers)) if isinstance(node, ast.Constant))
+    return max((abs(float(constant)) for constant in constants), default=0.0)  # type: ignore[arg-type]  # numbers, as `parse` made them
 
 
 def _value(node: ast.expr, values: Values) -> Any:

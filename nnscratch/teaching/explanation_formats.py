@@ -22,6 +22,7 @@ MARK = "nnscratch explain"
 SIGNS = f"<!-- {MARK} -->", f'<meta name="generator" content="{MARK}">'
 """With one of them a line begins among the first `LINES` of every written explanation, by which one is known."""
 LINES = 4
+NAMED = 6
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,21 @@ class Told:
 
     explanation: Explanation
     files: tuple[Path, ...] = ()
-    failure = None
+
+    @property
+    def failure(self) -> UserError | None:
+        """Names the equations that do not hold, at most `NAMED` of them."""
+        wrong = [
+            f"{section.title}: {_name_text(equation.name)} = {to_text(equation.formula)}: {equation.note}"
+            for section in self.explanation.sections
+            for equation in section.equations
+            if equation.is_wrong
+        ]
+        if not wrong:
+            return None
+        more = [f"and {len(wrong) - NAMED} more"] if len(wrong) > NAMED else []
+        hint = "correct the component's `equations`, or its code, of which `nnscratch gradcheck` checks the gradient"
+        return UserError("\n".join(["the code computes something else than", *wrong[:NAMED], *more]), hint)
 
     def to_dict(self) -> dict[str, Any]:
         told = asdict(self.explanation)
@@ -104,7 +119,7 @@ def as_text(explanation: Explanation) -> str:
             left = _name_text(equation.name)
             lines += ["", f"  {left} = {to_text(equation.formula)}"]
             lines += [f"  {' ' * len(left)} = {to_text(equation.numbers)}"]
-            lines += [f"  {' ' * len(left)} = {number(equation.value)}{_note(equation)}"]
+            lines += [f"  {' ' * len(left)} {equation.sign} {number(equation.value)}{_note(equation)}"]
     return "\n".join(lines)
 
 
@@ -132,7 +147,8 @@ def _markdown(explanation: Explanation) -> Iterator[str]:
             yield from ("", "```math", r"\begin{aligned}")
             yield rf"{_name_tex(equation.name)} &= {to_tex(equation.formula)} \\"
             yield rf"&= {to_tex(equation.numbers)} \\"
-            yield f"&= {to_tex(number(equation.value))}"
+            sign = r"\neq" if equation.is_wrong else "="
+            yield f"&{sign} {to_tex(number(equation.value))}"
             yield from (r"\end{aligned}", "```", *([f"({equation.note})"] if equation.note else []))
 
 

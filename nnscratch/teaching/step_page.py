@@ -87,11 +87,12 @@ def _equation(equation: Equation) -> str:
     numbers = " ".join(f"<math><mrow>{piece}</mrow></math>" for piece in to_mathml_pieces(equation.numbers))
     note = f'<p class="note">{_text(equation.note)}</p>' if equation.note else ""
     kind = "equation gradient" if _is_gradient(letter) else "equation"
+    value = to_mathml(number(equation.value))
     return (
         f'<div class="{kind}"><div class="formula">'
         f"<math><mrow>{left}<mo>=</mo>{to_mathml(equation.formula)}</mrow></math>"
         f'</div><div class="numbers"><math><mo>=</mo></math> {numbers}</div>'
-        f'<div class="value"><math><mo>=</mo><mrow>{to_mathml(number(equation.value))}</mrow></math></div>{note}</div>'
+        f'<div class="value"><math><mo>{equation.sign}</mo><mrow>{value}</mrow></math></div>{note}</div>'
     )
 
 

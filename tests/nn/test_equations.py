@@ -69,6 +69,21 @@ def test_what_is_left_of_numbers_that_cancel_is_called_rounding() -> None:
     assert equation.numbers == "0.333333333 + 0.142857143 + -0.476190476"
 
 
+def test_a_formula_that_does_not_give_what_the_code_computed_is_said_to_be_wrong() -> None:
+    equation = Equation.of("y", "x + 1", {"x": -0.91}, -1.82)
+    assert (equation.is_wrong, equation.sign, equation.value) == (True, "≠", -1.82)
+    assert equation.note == "the formula gives 0.09, the code -1.82"
+    assert Equation.of("y", "exp(x) / exp(x)", {"x": 1e9}, 1.0).note == "the formula gives nan, the code 1"
+    single = Equation.of("y", "x / 3", {"x": 1.0}, float(np.float32(1 / 3)))
+    assert (single.is_wrong, single.sign, single.note) == (False, "=", "")
+    assert not Equation.of("y", "1 / x", {"x": 0.0}, math.inf).is_wrong
+
+
+def test_what_only_the_order_of_a_sum_leaves_is_called_rounding_too() -> None:
+    equation = Equation.of("db", "sum_n(d_n)", {"d_n": np.array([0.5, -0.5])}, 1.0756e-16)
+    assert (equation.value, equation.note, equation.is_wrong) == (1.0756e-16, CANCELLED, False)
+
+
 def test_lines_use_those_before_them_and_the_code_has_the_last_word() -> None:
     first, second = in_turn({"u": "2 * x", "y": "u + 1"}, {"x": 3.0}, {"y": 7.0 + 1e-12}, (0, 4))
     assert (first.name, first.value) == ("u_{0,4}", 6.0)

@@ -164,7 +164,8 @@ def test_a_file_that_only_speaks_of_explanations_is_none(text: str, tmp_path: Pa
 def test_every_form_of_an_explanation_is_known_again_for_one(tmp_path: Path) -> None:
     told, (page, text, graph) = story(tmp_path), [tmp_path / name for name in ("step.html", "step.md", "network.svg")]
     for _ in range(2):
-        assert write_explanation(told, page, text, graph).files == (page, text, graph)
+        written = write_explanation(told, page, text, graph)
+        assert (written.files, written.failure) == ((page, text, graph), None)
 
 
 def test_two_explanations_do_not_go_into_one_file_and_none_into_a_folder(tmp_path: Path) -> None:
@@ -215,6 +216,23 @@ def test_a_formula_that_cannot_be_computed_is_told_with_its_layer(
     monkeypatch.setattr(ReLU, "equations", {"y": "max(x, r)", "dx": "dy"})
     with pytest.raises(FormulaError, match=r"^forward 2\.relu: a formula names r, which has no value here"):
         story(tmp_path)
+
+
+def test_a_formula_that_the_code_does_not_follow_is_marked_in_every_format_and_ends_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ReLU, "equations", {"y": "max(x, 0) + 1", "dx": "dy * (y > 0)"})
+    page, text = tmp_path / "step.html", tmp_path / "step.md"
+    told = write_explanation(story(tmp_path), page, text)
+    (wrong,) = [equation for equation in told.explanation.equations if equation.is_wrong]
+    assert wrong.note == f"the formula gives {wrong.value + 1:.9g}, the code {wrong.value:.9g}"
+    assert f"≠ {wrong.value:.9g}    ({wrong.note})" in as_text(told.explanation)
+    assert page.read_text().count("<mo>≠</mo>") == text.read_text().count(r"\neq") == 1
+    assert wrong.note in page.read_text()
+    assert wrong.note in text.read_text()
+    assert told.failure is not None
+    assert "\nforward 2.relu: y[0," in told.failure.message
+    assert wrong.note in told.failure.message
 
 
 @pytest.mark.parametrize("example", [0, 7, 19])

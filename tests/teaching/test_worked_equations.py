@@ -136,6 +136,7 @@ def check(equations: Iterable[Equation], arrays: Mapping[str, Array | None]) -> 
         largest = max([abs(float(each)) for each in re.findall(r"[\d.]+(?:e[+-]\d+)?", equation.numbers)], default=0.0)
         allowed = 1e-7 * largest if CANCELLED in equation.note else 1e-12 * largest
         assert again == pytest.approx(equation.value, rel=1e-6, abs=allowed), equation
+        assert not equation.is_wrong, equation
         assert "Σ" not in to_text(equation.numbers)
         assert to_tex(equation.formula)
         assert to_mathml(equation.formula)
