@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,11 @@ from nnscratch.nn.losses import Loss
 from nnscratch.nn.network import Network
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.loaded import LoadedRun, load_run
+from nnscratch.runs.status import status_of
 from nnscratch.training.diagnosis.causes import causes
 from nnscratch.training.diagnosis.findings import (
     Finding,
+    Row,
     Setting,
     UnitStatistics,
     divergence_findings,
@@ -61,6 +63,8 @@ class Diagnosis:
     run: Path
     status: str
     epochs: int
+    weights_epoch: int
+    """The epoch that the weights are of: less than `epochs` when a training goes on, or ended before it saved them."""
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     """What could not be looked at, and why."""
@@ -73,6 +77,7 @@ class Diagnosis:
             "run": str(self.run),
             "status": self.status,
             "epochs": self.epochs,
+            "weights_epoch": self.weights_epoch,
             "findings": [_described(finding) for finding in self.findings],
             "notes": list(self.notes),
             "units": [asdict(each) for each in self.units],
@@ -80,7 +85,8 @@ class Diagnosis:
 
     def to_text(self) -> str:
         head = f"{self.run}: {self.status}, {self.epochs} epochs"
-        lines = [f"{head}, nothing wrong found" if not self.findings else head]
+        none = "no findings in what could be looked at" if self.notes else "nothing wrong found"
+        lines = [head if self.findings else f"{head}, {none}"]
         for finding in self.findings:
             place = f"  in {finding.layer}" if finding.layer else ""
             lines += ["", f"{finding.problem}{place}", f"  {finding.evidence}", f"  try {advice(finding)}"]
@@ -101,11 +107,12 @@ def diagnose(path: Path, workplace: Workplace, display: Display) -> Diagnosis:
     history, meta = run.read_history(), run.read_meta()
     loaded = load_run(path, "last")
     machine.share_threads(loaded.network, machine.choose_threads(workplace.threads))
-    notes: list[str] = []
+    status, last = status_of(run, meta), max((int(row["epoch"]) for row in history), default=0)
+    notes = [*_unseen(loaded, history)]
     findings: list[Finding] = []
     units: list[UnitStatistics] = []
     learning_rate = float(loaded.config.optimizer.fields.get("learning_rate", 0.0))  # type: ignore[arg-type]  # validated as a number
-    if meta.status == "diverged":
+    if status == "diverged":
         findings += divergence_findings(meta.error or "not finite", learning_rate)
     try:
         dataset = load_dataset(
@@ -123,23 +130,36 @@ def diagnose(path: Path, workplace: Workplace, display: Display) -> Diagnosis:
         train = scale_targets(splits.train, loaded.target_affine)
         setting = setting_of(loss, loaded.network, train)
         findings += _before_training(loaded, loss, setting, train)
-        units, outputs, actual = _on_examples(loaded, splits)
-        end = loaded.network.layers[-1].path
-        findings += unit_findings([each for each in units if each.layer != end])
-        try:
-            require_finite(outputs)
-        except UserError as error:
-            findings += divergence_findings(error.message, learning_rate)
-        else:
-            findings += _of_predictions(outputs, actual, dataset)
-        for each in units:
-            findings += output_findings(each, history, setting) if each.layer == end else ()
+        if loaded.epoch >= max(last, 1):
+            units, outputs, actual = _on_examples(loaded, splits)
+            end = loaded.network.layers[-1].path
+            findings += unit_findings([each for each in units if each.layer != end])
+            try:
+                require_finite(outputs)
+            except UserError as error:
+                findings += divergence_findings(error.message, learning_rate)
+            else:
+                findings += _of_predictions(outputs, actual, dataset)
+            for each in units:
+                findings += output_findings(each, history, setting) if each.layer == end else ()
     measured = measured_layers(loaded.network, loaded.config.optimizer.build())
     setting = replace(setting, learning_rate=learning_rate or None, measured=measured)
     findings += history_findings(history, setting)
-    if meta.status == "completed":
+    if status == "completed":
         findings += final_findings(history, setting)
-    return Diagnosis(path, meta.status, len(history), tuple(causes(findings)), tuple(notes), tuple(units))
+    return Diagnosis(path, status, last, loaded.epoch, tuple(causes(findings)), tuple(notes), tuple(units))
+
+
+def _unseen(loaded: LoadedRun, history: Sequence[Row]) -> Iterator[str]:
+    """Epochs that should be among the records, and weights that the run has left behind, or not begun to train."""
+    epochs = {int(row["epoch"]) for row in history}
+    last = max(epochs, default=0)
+    count = max(last, loaded.epoch)
+    if len(epochs) < count:
+        yield f"{loaded.run.metrics.name} is damaged: it lacks {count - len(epochs)} of {count} epochs"
+    if loaded.epoch < max(last, 1):
+        of = f"of epoch {loaded.epoch}, and {last} have been trained" if last else "those before the first epoch's end"
+        yield f"the weights in {loaded.checkpoint.name} are {of}: what units and predictions do was not looked at"
 
 
 @dataclass

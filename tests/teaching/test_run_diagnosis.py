@@ -103,6 +103,52 @@ def test_dead_units_and_the_classes_that_nobody_predicts_any_more_are_found_in_a
     assert diagnosis.findings[0].evidence.startswith("100 %")
 
 
+def again(tmp_path: Path) -> Diagnosis:
+    """The diagnosis of the same run, whatever has become of its files."""
+    workplace = Workplace(tmp_path / "data", tmp_path / "runs", threads=1)
+    return diagnose(tmp_path / "runs" / "patient", workplace, Display(quiet=True))
+
+
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        (4, "the weights in last.npz are of epoch 0, and 4 have been trained"),
+        (0, "the weights in last.npz are those before the first epoch's end"),
+    ],
+)
+def test_weights_that_the_run_has_left_behind_are_not_judged(records: int, said: str, tmp_path: Path) -> None:
+    trained(tmp_path, training={"epochs": 4, "batch_size": 20})
+    run = tmp_path / "runs" / "patient"
+    checkpoint = load_checkpoint(run / "checkpoints" / "last.npz")
+    checkpoint.arrays["parameters/1.dense.bias"][:] = -100
+    checkpoint.header["progress"].update(epoch=0, history=[])
+    (run / "checkpoints" / "last.npz").write_bytes(checkpoint.encode())
+    lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (run / "metrics.jsonl").write_text("".join(lines[:records]))
+    meta = json.loads((run / "meta.json").read_text())
+    (run / "meta.json").write_text(json.dumps(meta | {"status": "running"}))
+    diagnosis = again(tmp_path)
+    assert (diagnosis.status, diagnosis.epochs, diagnosis.weights_epoch) == ("killed", records, 0)
+    assert (diagnosis.findings, diagnosis.units) == ((), ())
+    (note,) = diagnosis.notes
+    assert note.startswith(said)
+    assert "nothing wrong" not in diagnosis.to_text()
+    assert f"note: {said}" in diagnosis.to_text()
+
+
+@pytest.mark.parametrize(("line", "lost"), [(2, 1), (None, 4)])
+def test_records_that_are_damaged_are_said_to_be_and_not_healthy(line: int | None, lost: int, tmp_path: Path) -> None:
+    assert "nothing wrong found" in trained(tmp_path, training={"epochs": 4, "batch_size": 20}).to_text()
+    metrics = tmp_path / "runs" / "patient" / "metrics.jsonl"
+    lines = metrics.read_text().splitlines()
+    if line is not None:
+        lines[line] = lines[line][:40]
+    metrics.write_text("garbage" if line is None else "\n".join(lines))
+    diagnosis = again(tmp_path)
+    assert diagnosis.notes == (f"metrics.jsonl is damaged: it lacks {lost} of 4 epochs",)
+    assert "nothing wrong" not in diagnosis.to_text()
+
+
 def test_saturated_sigmoids_are_counted() -> None:
     network = Network([Dense(4), Sigmoid(), Dense(3)], (5,))
     network.initialize(RandomStreams(0))
