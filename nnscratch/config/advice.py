@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from nnscratch.training.diagnosis.findings import Finding, Remedy
+from nnscratch.training.diagnosis.findings import Finding, Remedy, Setting
+
+if TYPE_CHECKING:
+    from nnscratch.config.config import Config
 
 REMEDIES: Mapping[Remedy, str] = {
     "standardized inputs": "data.scaling: standardize",
@@ -37,21 +42,68 @@ REMEDIES: Mapping[Remedy, str] = {
     "augmentation": "data.augment",
     "dropout": "dropout",
     "l2": "l2",
-    "less l2": "less l2",
+    "less l2": "a smaller l2",
+    "less dropout": "a lower rate of dropout",
+    "less clipping": "a larger training.clip_norm: it shortens nearly every gradient",
+    "trained layers": "leaving out `frozen` in some layer",
     "balanced classes": "loss: {name: cross_entropy, class_weights: balanced}",
     "linear outputs": "model.output: linear, or no layer after the last dense one",
     "targets that fit inputs": "checking that targets fit inputs",
-    "labels that fit inputs": "checking that labels belong to their inputs: they look shuffled",
+    "labels that fit inputs": "checking that labels belong to their inputs: they look shuffled, or have nothing to do "
+    "with them",
     "gradient check": "`nnscratch gradcheck` on the configuration, which names the array",
 }
 
-AGAINST_DIVERGENCE = "try a smaller optimizer.learning_rate, training.clip_norm=1, or data.scaling=standardize"
+AGAINST_DIVERGENCE: Mapping[Remedy, str] = {
+    "smaller learning rate": "a smaller optimizer.learning_rate",
+    "clipping": "training.clip_norm=1",
+    "standardized inputs": "data.scaling=standardize",
+}
 """On the command line, as overrides."""
+
+
+def of_config(setting: Setting, config: Config) -> Setting:
+    """The setting with what the config says of it."""
+    rate = config.optimizer.fields.get("learning_rate")
+    return replace(
+        setting,
+        learning_rate=float(rate) if isinstance(rate, int | float) and rate else None,
+        clip_norm=config.training.clip_norm,
+        taken=taken(config),
+    )
+
+
+def taken(config: Config) -> frozenset[Remedy]:
+    """The remedies that the config has taken already."""
+    training, data = config.training, config.data
+    is_standardized, warmup = data.scaling.name == "standardize", config.schedule.fields.get("warmup_epochs")
+    own: dict[Remedy, bool] = {
+        "standardized inputs": is_standardized,
+        "standardized targets and inputs": is_standardized and data.target_scaling == "standardize",
+        "warm-up": bool(warmup),
+        "warm-up and cosine": bool(warmup) and config.schedule.name == "cosine",
+        "clipping": training.clip_norm is not None and training.clip_norm <= 1,
+        "early stopping": training.early_stopping is not None,
+        "augmentation": bool(data.augment),
+        "l2": bool(config.l2.strength or config.optimizer.fields.get("weight_decay")),
+        "balanced classes": config.loss.fields.get("class_weights") == "balanced",
+    }
+    return frozenset(remedy for remedy, has in own.items() if has)
+
+
+def against_divergence(config: Config) -> str:
+    """What to try where a training diverged, of what the config does not do already."""
+    has = taken(config)
+    return "try " + _alternatives([words for remedy, words in AGAINST_DIVERGENCE.items() if remedy not in has])
 
 
 def advice(finding: Finding) -> str:
     """What to try: `a smaller optimizer.learning_rate, or training.clip_norm: 1`."""
-    *others, last = (REMEDIES[remedy] for remedy in finding.remedies)
+    return _alternatives([REMEDIES[remedy] for remedy in finding.remedies])
+
+
+def _alternatives(words: Sequence[str]) -> str:
+    *others, last = words
     return ", ".join([*others, f"or {last}" if others else last])
 
 

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from nnscratch.config.advice import AGAINST_DIVERGENCE
+from nnscratch.config.advice import against_divergence
 from nnscratch.errors import DivergenceError, Interrupted, UserError
 from nnscratch.experiment.best_weights import put_back
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
@@ -173,7 +173,7 @@ class Session:
         """The error with what is left; last.npz stays as it was, the best weights so far are written."""
         self._as_far_as_possible(self.recorder.save_best)
         self._end("diverged", error.message)
-        return DivergenceError(error.message, f"{AGAINST_DIVERGENCE}; {self.recorder.kept()}")
+        return DivergenceError(error.message, f"{against_divergence(self.training.config)}; {self.recorder.kept()}")
 
     def _how_to_continue(self) -> str:
         words = [*self.workplace.words_to_repeat(), *self.words_to_continue]

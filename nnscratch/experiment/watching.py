@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nnscratch.config.advice import sentence
+from nnscratch.config.advice import of_config, sentence
 from nnscratch.experiment.observer import Observer, Training
-from nnscratch.training.diagnosis.setting import watch
+from nnscratch.training.diagnosis.setting import setting_of, watch
 from nnscratch.training.diagnosis.watch import Watch
 from nnscratch.training.progress import EpochResult, StepResult
+from nnscratch.training.scaling import scale_targets
 
 
 class DiagnosisWatch(Observer):
@@ -21,8 +22,10 @@ class DiagnosisWatch(Observer):
 
     def begin(self, training: Training) -> None:
         self._training = training
-        loss, examples = training.config.loss.build(), training.splits.train
-        self._watch = watch(loss, training.trainer, examples, lambda finding: self._tell(sentence(finding)))
+        trainer, splits, config = training.trainer, training.splits, training.config
+        train = scale_targets(splits.train, trainer.target_affine)
+        setting = setting_of(config.loss.build(), trainer.network, train, splits.validation)
+        self._watch = watch(of_config(setting, config), trainer, train, lambda finding: self._tell(sentence(finding)))
 
     def step(self, result: StepResult) -> None:
         # Weights of another run begin where that one ended: their first loss is no guess.

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nnscratch.config.advice import AGAINST_DIVERGENCE
+from nnscratch.config.advice import against_divergence
 from nnscratch.config.config import Config
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.memory import available_memory
@@ -56,7 +56,7 @@ def explain(
         with np.errstate(all="ignore"):
             taken = trainer.step(batches, epoch, index, trainer.progress.losses, recording)
     except DivergenceError as error:
-        raise DivergenceError(error.message, AGAINST_DIVERGENCE) from None
+        raise DivergenceError(error.message, against_divergence(config)) from None
     sections = recording.sections(taken, step, epochs * steps)
     shown = min(sample, size - example)
     of = _example(assembly.dataset, example, int(batches.rows(index)[example]), taken.t[example])

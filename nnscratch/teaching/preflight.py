@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nnscratch.config.advice import REMEDIES, advice
+from nnscratch.config.advice import REMEDIES, advice, of_config
 from nnscratch.config.assembly import Assembly
 from nnscratch.config.config import Config
 from nnscratch.datasets.report import DataReport
@@ -26,8 +26,9 @@ from nnscratch.report.style import own_looks
 from nnscratch.results.data_text import whole_report_text
 from nnscratch.results.drawing import pictures_may_fail
 from nnscratch.runs.starting import prepare_start
-from nnscratch.training.diagnosis.causes import BY_HEART, EDGE, causes
+from nnscratch.training.diagnosis.causes import BY_HEART, EDGE, L2_HOLDS, causes
 from nnscratch.training.diagnosis.findings import (
+    HEAVY_PENALTY,
     Finding,
     Remedy,
     Setting,
@@ -121,12 +122,12 @@ def preflight(config: Config, workplace: Workplace, display: Display) -> Preflig
             title = f"{config.name}: learning-rate range test"
             learning_rate_range(rates, losses, picture, suggestion=suggestion, title=title)
             plot = picture
-    return Preflight(config.name, data, tuple(explained(checks)), suggestion, plot)
+    return Preflight(config.name, data, tuple(explained(checks, bench.setting.in_force)), suggestion, plot)
 
 
-def explained(checks: Sequence[Check]) -> list[Check]:
+def explained(checks: Sequence[Check], in_force: frozenset[Remedy] = frozenset()) -> list[Check]:
     """The checks with what to try, or with the cause that they follow from; the check that shows the cause is first."""
-    kept = causes(finding for check in checks for finding in check.findings)
+    kept = causes((finding for check in checks for finding in check.findings), (), in_force)
     told = []
     for check in checks:
         names = {finding.named() for finding in check.findings}
@@ -156,7 +157,8 @@ class _Bench:
     def __init__(self, assembly: Assembly, threads: int) -> None:
         self.assembly, self.splits, self.threads = assembly, assembly.splits, threads
         train = scale_targets(self.splits.train, assembly.target_affine)
-        self.setting: Setting = setting_of(assembly.recipe().loss, assembly.network, train)
+        setting = setting_of(assembly.recipe().loss, assembly.network, train, self.splits.validation)
+        self.setting: Setting = of_config(setting, assembly.config)
 
     def trainer(self, **changes: Any) -> Trainer:
         """A training of its own; `changes` are of the recipe."""
@@ -210,9 +212,20 @@ def _start(bench: _Bench) -> Iterator[Check]:
     said = f"{value:.4g}, guessing gives {bench.setting.guessing:.4g}"
     findings = (*last_layer_findings(bench.setting), *start_findings(value, len(t), bench.setting))
     yield _looked_at("loss at start", said, findings)
+    yield from _penalty(bench, trainer)
     found = tuple(gradient_findings(network, loss, x, t))
     said = "; ".join(finding.evidence for finding in found) or "the loss falls as it says"
     yield _looked_at("first gradient", said, found)
+
+
+def _penalty(bench: _Bench, trainer: Trainer) -> Iterator[Check]:
+    """What l2 asks for small weights, beside what there is to learn."""
+    guess = bench.setting.guessing
+    penalty = trainer.recipe.l2.penalty(trainer.network.parameters, trainer.recipe.batch_size)
+    if penalty:
+        said = f"{penalty:.3g} before the first update, guessing gives a loss of {guess:.3g}"
+        found = [Finding(L2_HOLDS, None, said, ("less l2",))] if penalty > HEAVY_PENALTY * guess else []
+        yield _looked_at("penalty of l2", said, found)
 
 
 def _looked_at(name: str, said: str, findings: Iterable[Finding]) -> Check:

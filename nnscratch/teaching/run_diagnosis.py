@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nnscratch.config.advice import advice
+from nnscratch.config.advice import advice, of_config
 from nnscratch.config.data import Splits, load_dataset, split_dataset
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import DataError, UserError
@@ -124,11 +124,12 @@ def diagnose(path: Path, workplace: Workplace, display: Display) -> Diagnosis:
         if loaded.classes is None or not loaded.config.loss.component.includes_softmax:
             raise
         setting = Setting(float(np.log(loaded.outputs)), True, loaded.outputs, trainable_layers(loaded.network))
+        setting = of_config(replace(setting, held_out=meta.dataset.validation), loaded.config)
     else:
         splits = split_dataset(loaded.config, dataset)
         loss = loaded.config.loss.build()
         train = scale_targets(splits.train, loaded.target_affine)
-        setting = setting_of(loss, loaded.network, train)
+        setting = of_config(setting_of(loss, loaded.network, train, splits.validation), loaded.config)
         findings += _before_training(loaded, loss, setting, train)
         if loaded.epoch >= max(last, 1):
             units, outputs, actual = _on_examples(loaded, splits)
@@ -143,11 +144,12 @@ def diagnose(path: Path, workplace: Workplace, display: Display) -> Diagnosis:
             for each in units:
                 findings += output_findings(each, history, setting) if each.layer == end else ()
     measured = measured_layers(loaded.network, loaded.config.optimizer.build())
-    setting = replace(setting, learning_rate=learning_rate or None, measured=measured)
+    setting = replace(setting, measured=measured)
     findings += history_findings(history, setting)
     if status == "completed":
         findings += final_findings(history, setting)
-    return Diagnosis(path, status, last, loaded.epoch, tuple(causes(findings)), tuple(notes), tuple(units))
+    found = tuple(causes(findings, (), setting.in_force))
+    return Diagnosis(path, status, last, loaded.epoch, found, tuple(notes), tuple(units))
 
 
 def _unseen(loaded: LoadedRun, history: Sequence[Row]) -> Iterator[str]:

@@ -59,6 +59,12 @@ def test_gradients_are_clipped_as_in_training(tmp_path: Path) -> None:
     assert check(result, "learns one batch").state == "failed"
 
 
+def test_an_l2_that_outweighs_what_there_is_to_learn_is_worth_a_look(tmp_path: Path) -> None:
+    heavy = check(report(tmp_path, SHAPES, l2=1.0), "penalty of l2")
+    assert (heavy.state, heavy.answer.rpartition("; try ")[2]) == ("look", "a smaller l2")
+    assert check(report(tmp_path, SHAPES, l2=1e-4), "penalty of l2").state == "ok"
+
+
 def test_unscaled_inputs_show_in_the_first_loss(tmp_path: Path) -> None:
     result = report(tmp_path, SHAPES | {"scaling": "none"})
     assert check(result, "scale of inputs").state == "look"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nnscratch.cli import main
-from nnscratch.config.advice import advice
+from nnscratch.config.advice import advice, against_divergence, taken
 from nnscratch.config.config import config_from_mapping, load_config
 from nnscratch.errors import DivergenceError
 from nnscratch.experiment.train import train
@@ -23,8 +23,15 @@ from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.runs.checkpoint import load_checkpoint
 from nnscratch.teaching.run_diagnosis import Diagnosis, diagnose, unit_statistics
-from nnscratch.training.diagnosis.findings import Finding, Setting, last_layer_findings, start_findings
-from nnscratch.training.diagnosis.history import history_findings
+from nnscratch.training.diagnosis.causes import causes
+from nnscratch.training.diagnosis.findings import (
+    Finding,
+    Setting,
+    divergence_findings,
+    last_layer_findings,
+    start_findings,
+)
+from nnscratch.training.diagnosis.history import final_findings, history_findings
 from nnscratch.training.diagnosis.setting import measured_layers, setting_of
 from nnscratch.training.diagnosis.watch import Watch
 from nnscratch.training.examples import Examples
@@ -297,7 +304,8 @@ def vanishing(setting: Setting, *before: float) -> str:
         {"epoch": epoch, "train_loss": 2.0, "gradient_norm/1.dense": first, "gradient_norm/3.dense": last}
         for epoch, (first, last) in enumerate(norms, start=1)
     ]
-    (finding,) = [each for each in history_findings(rows, setting) if each.problem == "vanishing gradients"]
+    found = causes(history_findings(rows, setting), (), setting.in_force)
+    (finding,) = [each for each in found if each.problem == "vanishing gradients"]
     return advice(finding)
 
 
@@ -307,6 +315,34 @@ def test_what_the_network_has_already_is_not_advised() -> None:
     assert vanishing(replace(SETTING, kinds=frozenset({"tanh", "residual"}), weight_init="xavier")) == (
         "relu instead of tanh, weight_init: he, batch_norm, or fewer layers"
     )
+
+
+def test_what_the_config_says_already_is_not_advised_in_a_finding_nor_after_a_divergence() -> None:
+    plain = {"data": {"dataset": "shapes", "scaling": "none"}, "model": {"hidden_layers": [3]}}
+    data = {"dataset": "shapes", "scaling": "standardize"}
+    full = plain | {"data": data, "training": {"clip_norm": 1}, "l2": 0.1, "schedule": {"cosine": {"warmup_epochs": 1}}}
+    assert taken(config_from_mapping(plain)) == frozenset()
+    has = taken(config_from_mapping(full))
+    assert has >= {"standardized inputs", "clipping", "l2", "warm-up", "warm-up and cosine"}
+    (diverged,) = causes(divergence_findings("nan", 1.0), (), has)
+    assert diverged.remedies == ("far smaller learning rate",)
+    assert against_divergence(config_from_mapping(full)) == "try a smaller optimizer.learning_rate"
+    said = "try a smaller optimizer.learning_rate, training.clip_norm=1, or data.scaling=standardize"
+    assert against_divergence(config_from_mapping(plain)) == said
+
+
+def test_a_finding_whose_every_remedy_is_in_force_is_told_all_the_same() -> None:
+    found = Finding("unscaled inputs", None, "", ("standardized inputs",))
+    (finding,) = causes([found], (), frozenset(found.remedies))
+    assert finding.remedies == ("standardized inputs",)
+
+
+def test_a_standardized_regression_may_draw_large_first_outputs() -> None:
+    setting = replace(SETTING, guessing=1.0, is_cross_entropy=False, classes=None)
+    standardized = replace(setting, taken=frozenset({"standardized targets and inputs"}))
+    assert not list(start_findings(12.0, 128, standardized))
+    (finding,) = causes(start_findings(900.0, 128, standardized), (), standardized.in_force)
+    assert finding.remedies == ("smaller starting weights",)
 
 
 def test_gradients_that_vanish_after_they_exploded_are_the_learning_rates_fault() -> None:
@@ -346,6 +382,92 @@ def test_the_loss_of_guessing_counts_examples_and_classes_as_the_training_does()
     squares = setting_of(MeanSquaredError(), Network([Dense(1)], (1,)), replace(examples, targets=values))
     mean = np.average(values[:, 0], weights=w)
     assert squares.guessing == pytest.approx(np.average((values[:, 0] - mean) ** 2, weights=w), rel=1e-5)
+
+
+@pytest.mark.parametrize(("K", "train", "val"), [(2, 0.95, 0.52), (2, 0.8, 0.44), (3, 0.9, 0.36), (10, 0.6, 0.12)])
+def test_a_validation_accuracy_of_guessing_beside_learnt_examples_is_learning_by_heart(
+    K: int, train: float, val: float
+) -> None:
+    setting = replace(SETTING, classes=K, guessing=float(np.log(K)), held_out=300)
+    scores = {"train_accuracy": train, "val_accuracy": val, "val_loss": 2.0}
+    rows = [row(epoch, 0.5, **scores) for epoch in range(1, 8)]
+    (finding,) = causes(history_findings(rows, setting))
+    assert finding.problem == "learning by heart"
+    assert not [each for each in history_findings(rows[:4], setting) if each.problem == "learning by heart"]
+    better = [each | {"val_accuracy": val + 0.3 * (1 - 1 / K)} for each in rows]
+    assert "learning by heart" not in [each.problem for each in history_findings(better, setting)]
+
+
+def test_a_class_that_is_frequent_makes_guessing_right_more_often() -> None:
+    """0.9 and 0.1: labels drawn like that agree in 82 % of the examples."""
+    setting = replace(SETTING, classes=2, guessing=0.3, chance=0.82, held_out=300)
+    scores = {"train_accuracy": 1.0, "val_accuracy": 0.81, "val_loss": 2.0}
+    rows = [row(epoch, 0.1, **scores) for epoch in range(1, 8)]
+    assert causes(history_findings(rows, setting))[0].problem == "learning by heart"
+    learnt = [each | {"val_accuracy": 0.95} for each in rows]
+    assert list(history_findings(learnt, setting)) == []
+    x, t = np.zeros((10, 1), np.float32), np.repeat([0, 1], [9, 1])
+    assert setting_of(CrossEntropy(), Network([Dense(2)], (1,)), Examples.all_of(x, t)).chance == pytest.approx(0.82)
+
+
+def test_shuffled_labels_of_two_classes_are_named(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "two.npz", x_train=rng.standard_normal((400, 10)), y_train=rng.integers(0, 2, 400))
+    found = trained(
+        tmp_path,
+        data={"dataset": "npz", "path": str(tmp_path / "two.npz"), "validation": 0.3, "scaling": "standardize"},
+        model={"hidden_layers": [64, 64]},
+        optimizer={"name": "adam", "learning_rate": 0.003},
+        training={"epochs": 25, "batch_size": 20},
+    )
+    assert problems(found).keys() == {"learning by heart"}
+    assert found.findings[0].consequences == ("overfitting",)
+
+
+@pytest.mark.parametrize("l2", [3.0, 5.0])
+def test_an_l2_that_holds_the_weights_down_is_named_and_no_rate(l2: float, tmp_path: Path) -> None:
+    found = trained(tmp_path, l2=l2, training={"epochs": 20, "batch_size": 20})
+    assert found.findings[0].problem == "weights held down by l2"
+    assert found.findings[0].remedies == ("less l2",)
+    assert not any("learning rate" in remedy for finding in found.findings for remedy in finding.remedies)
+
+
+def test_updates_that_are_large_only_beside_weights_that_l2_made_small_are_laid_to_it() -> None:
+    rows = [row(epoch, 2.0, penalty=400.0 / epoch, **{"update_ratio/1.dense": 0.2}) for epoch in (1, 2)]
+    (finding,) = history_findings(rows, SETTING)
+    assert (finding.problem, finding.remedies[0]) == ("updates too large", "less l2")
+
+
+def test_a_rise_of_the_loss_without_a_fall_of_the_penalty_is_the_rates() -> None:
+    rows = [row(1, 1.0, penalty=5.0), row(2, 2.0, penalty=5.5)]
+    assert [each.problem for each in history_findings(rows, SETTING)] == ["learning rate at the edge of divergence"]
+    falling = [row(1, 1.0, penalty=5.0), row(2, 2.0, penalty=1.5)]
+    (held,) = history_findings(falling, SETTING)
+    assert held.evidence.endswith("it rose from 1 while the penalty of l2 fell from 5 to 1.5")
+
+
+def test_a_training_that_is_too_short_for_its_small_steps_is_told_of_a_larger_rate() -> None:
+    for ratio, remedies in ((2e-5, ("larger learning rate", "more epochs")), (2e-3, ("more epochs",))):
+        ratios = {"update_ratio/1.dense": ratio, "update_ratio/3.dense": ratio}
+        rows = [row(epoch, loss, **ratios) for epoch, loss in enumerate((2.9, 2.85, 2.8, 2.75), start=1)]
+        (finding,) = final_findings(rows, SETTING)
+        assert (finding.problem, finding.remedies) == ("training too short", remedies)
+
+
+def test_gradients_that_are_nearly_all_clipped_and_much_dropout_are_named_where_little_is_learned() -> None:
+    rows = [row(epoch, 2.3, gradient_norm=3.0) for epoch in (1, 2, 3)]
+    (clipped,) = final_findings(rows, replace(SETTING, clip_norm=1e-3))
+    (dropped,) = final_findings(rows, replace(SETTING, dropout=0.99, clip_norm=1.0))
+    assert (clipped.remedies[0], dropped.remedies[0]) == ("less clipping", "less dropout")
+
+
+def test_a_network_whose_weights_are_all_frozen_is_told_so(tmp_path: Path) -> None:
+    frozen = {"layers": ["flatten", {"dense": {"units": 10, "frozen": True}}]}
+    found = trained(tmp_path, model=frozen)
+    assert found.findings[0].problem == "no weights are trained"
+    some = Network([Dense(4, frozen=True), ReLU(), Dense(2)], (3,))
+    examples = Examples.all_of(np.zeros((2, 3), np.float32), np.array([0, 1]))
+    assert not setting_of(CrossEntropy(), some, examples).is_frozen
 
 
 def test_a_regression_that_starts_at_nine_times_the_loss_of_guessing_is_named() -> None:

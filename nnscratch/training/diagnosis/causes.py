@@ -19,15 +19,18 @@ STUCK = "vanishing gradients", "updates too small", *NOTHING_LEARNED
 UNITS_LOST = "saturated outputs", "saturated units", "dead units", *STUCK
 TOO_FAR = "exploding gradients", "updates too large", *UNITS_LOST
 EDGE = "learning rate at the edge of divergence"
+L2_HOLDS = "weights held down by l2"
 MEMORY = "learning by heart", "overfitting"
 
 CONSEQUENCES: Mapping[str, tuple[str, ...]] = {
     "wrong gradient": ("diverged", EDGE, *TOO_FAR, *MEMORY),
+    "no weights are trained": STUCK,
     "bounded outputs": STUCK,
     "units start alike": ("dead units", *STUCK),
     "unscaled inputs": ("loss at start far from guessing", "diverged", EDGE, *TOO_FAR),
     "loss at start far from guessing": ("diverged", EDGE, *TOO_FAR),
     "diverged": (EDGE, *TOO_FAR, *MEMORY),
+    L2_HOLDS: (EDGE, *TOO_FAR),
     EDGE: (*TOO_FAR, *MEMORY),
     "exploding gradients": ("updates too large", *UNITS_LOST),
     "updates too large": UNITS_LOST,
@@ -60,25 +63,29 @@ OPPOSITES: tuple[tuple[frozenset[Remedy], frozenset[Remedy]], ...] = (
     ),
     (frozenset({"smaller network", "fewer layers"}), frozenset({"larger network"})),
     (frozenset({"early stopping"}), frozenset({"more epochs"})),
-    (frozenset({"l2", "dropout"}), frozenset({"less l2", "larger network"})),
+    (frozenset({"l2", "dropout"}), frozenset({"less l2", "less dropout", "larger network"})),
+    (frozenset({"clipping"}), frozenset({"less clipping"})),
     (frozenset({"he initialization"}), frozenset({"xavier initialization"})),
     (frozenset({"relu", "relu instead of sigmoid", "relu instead of tanh"}), frozenset({"leaky relu"})),
 )
 """Remedies of which nobody should be told both."""
 
 
-def causes(findings: Iterable[Finding], told: Sequence[Finding] = ()) -> list[Finding]:
+def causes(
+    findings: Iterable[Finding], told: Sequence[Finding] = (), in_force: frozenset[Remedy] = frozenset()
+) -> list[Finding]:
     """The findings that no other explains, the cause first; each names what follows from it.
 
-    A remedy against one is left out of later ones when it contradicts an earlier one's. What has been told before
-    comes before all, and is not told again.
+    A remedy against one is left out of later ones when it contradicts an earlier one's, and of all when it is in force,
+    unless it is the only one. What has been told before comes before all, and is not told again.
     """
     order = list(CONSEQUENCES)
     kept = list(told)
     for finding in sorted(findings, key=lambda each: order.index(each.problem)):
         cause = next((at for at, each in enumerate(kept) if finding.problem in CONSEQUENCES[each.problem]), None)
         given = {remedy for each in kept for remedy in each.remedies}
-        remedies = tuple(each for each in finding.remedies if not _opposites(each) & given)
+        new = tuple(each for each in finding.remedies if each not in in_force) or finding.remedies
+        remedies = tuple(each for each in new if not _opposites(each) & given)
         if cause is None and remedies:
             kept.append(replace(finding, remedies=remedies))
         else:

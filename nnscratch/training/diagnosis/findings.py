@@ -21,15 +21,20 @@ Remedy: TypeAlias = Literal[
     "learning rate 3 to 10 times smaller", "far smaller learning rate", "larger learning rate", "another learning rate",
     "warm-up", "warm-up and cosine", "clipping", "relu", "relu instead of sigmoid", "relu instead of tanh",
     "leaky relu", "batch norm", "residual layers", "fewer layers", "smaller network", "larger network", "more epochs",
-    "early stopping", "more data", "augmentation", "dropout", "l2", "less l2", "balanced classes",
-    "linear outputs", "targets that fit inputs", "labels that fit inputs", "gradient check",
+    "early stopping", "more data", "augmentation", "dropout", "l2", "less l2", "less dropout", "less clipping",
+    "trained layers", "balanced classes", "linear outputs", "targets that fit inputs", "labels that fit inputs",
+    "gradient check",
 ]  # fmt: skip
 """What may help, in words of its own: who tells a user says them in the words of a config."""
 
 FAR_FROM_GUESSING = 8.0
 """How many nats above guessing the first loss may be: He and maximum pooling give 2 to 6.5, inputs to 255 hundreds."""
-TIMES_GUESSING = 6.0
-"""How many times that of guessing it may be otherwise. He-initialised outputs give about 3, in one of 20 cases 5."""
+TIMES_GUESSING, OF_STANDARDIZED = 6.0, 25.0
+"""How many times that of guessing it may be otherwise. He-initialised outputs give about 3, in one of 20 cases 6, and
+in one of 400 20: where inputs and targets are standardized, that is only a bad draw, which training soon mends."""
+HEAVY_DROPOUT, HEAVY_PENALTY = 0.8, 10.0
+"""A rate, and a penalty in losses of guessing, from which they are more likely than the learning rate to be at fault.
+Weights that are divided again after them, as by a batch norm, live with a penalty of one or two."""
 FEW_EXAMPLES = 4
 """Of so many examples the first loss may lie twice as far above, of one five times."""
 LARGEST_INPUT = 10.0
@@ -75,6 +80,29 @@ class Setting:
     outputs: int = 0
     last: str = ""
     """The name of the network's last layer."""
+    is_frozen: bool = False
+    """None of its matrices and kernels is trained, and there are some."""
+    dropout: float = 0.0
+    """The largest rate of a dropout layer."""
+    clip_norm: float | None = None
+    chance: float | None = None
+    """The accuracy of labels drawn as often as the training's are; None: of all equally often."""
+    held_out: int = 0
+    """Examples in the validation split."""
+    taken: frozenset[Remedy] = frozenset()
+    """Remedies that the config has taken already."""
+
+    @property
+    def in_force(self) -> frozenset[Remedy]:
+        """Those that the config or the network has already, which nobody is to be advised."""
+        own: dict[Remedy, bool] = {
+            "he initialization": self.weight_init == "he",
+            "xavier initialization": self.weight_init == "xavier",
+            "batch norm": bool(self.kinds & {"batch_norm", "layer_norm"}),
+            "residual layers": "residual" in self.kinds,
+            "dropout": "dropout" in self.kinds,
+        }
+        return self.taken | {remedy for remedy, has in own.items() if has}
 
 
 @dataclass(frozen=True)
@@ -99,7 +127,12 @@ def input_findings(magnitude: float) -> Iterator[Finding]:
 
 
 def last_layer_findings(setting: Setting) -> Iterator[Finding]:
-    """Outputs whose bounds keep the loss from what it could be: of logits, and of a softmax that has one number."""
+    """Outputs whose bounds keep the loss from what it could be: of logits, and of a softmax that has one number.
+
+    And a network of which all weights are frozen.
+    """
+    if setting.is_frozen:
+        yield Finding("no weights are trained", None, "the weights of every layer are frozen", ("trained layers",))
     low, high = bounds_of(catalogue(Activation).get(setting.last, Activation))
     if setting.last == "softmax" and setting.outputs == 1:
         evidence = "the softmax of one output is 1, whatever the inputs"
@@ -117,14 +150,16 @@ def start_findings(first_loss: float, examples: int, setting: Setting) -> Iterat
     guess, wider = setting.guessing, 1 + FEW_EXAMPLES / examples
     is_logarithm = setting.is_cross_entropy and math.isclose(guess, math.log(setting.classes or 1), rel_tol=1e-6)
     name = f"ln({setting.classes}) = {guess:.3g}" if is_logarithm else f"{guess:.3g}"
-    allowed = guess + FAR_FROM_GUESSING * wider if setting.is_cross_entropy else guess * TIMES_GUESSING * wider
+    times = OF_STANDARDIZED if "standardized targets and inputs" in setting.in_force else TIMES_GUESSING
+    allowed = guess + FAR_FROM_GUESSING * wider if setting.is_cross_entropy else guess * times * wider
     if not first_loss <= allowed:
-        of_classes: tuple[Remedy, ...] = ("standardized inputs", "smaller starting weights")
+        dropped: tuple[Remedy, ...] = ("less dropout",) if setting.dropout > HEAVY_DROPOUT else ()
+        scaled: Remedy = "standardized inputs" if setting.classes else "standardized targets and inputs"
         yield Finding(
             "loss at start far from guessing",
             None,
             f"{first_loss:.4g} before the first update, guessing gives {name}",
-            of_classes if setting.classes else ("standardized targets and inputs",),
+            (*dropped, scaled, "smaller starting weights"),
         )
 
 

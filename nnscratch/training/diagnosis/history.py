@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from nnscratch.training.diagnosis.findings import Finding, Remedy, Row, Setting
+from nnscratch.training.diagnosis.causes import L2_HOLDS
+from nnscratch.training.diagnosis.findings import HEAVY_DROPOUT, HEAVY_PENALTY, Finding, Remedy, Row, Setting
 
 SMALLEST_GRADIENT_SHARE, OF_SIGMOIDS = 1e-4, 1e-2
 """A layer with less of the largest norm hardly learns; the second of sigmoid or tanh, in a network that guesses."""
@@ -20,6 +21,13 @@ GAP, LOSS_RISE = 0.1, 1.3
 """Overfitting: training accuracy above validation accuracy by the one, validation loss above its best by the other."""
 LEARNED, SMALLER_GAP = 0.99, 0.08
 """Overfitting as well: hardly a training example left to learn from, and validation accuracy so far below."""
+LEARNT_HALF, NEAR_GUESSING, SURE_EPOCHS = 0.5, 0.1, 3
+"""Learning by heart: training accuracy this far from guessing to all right, validation accuracy over so many epochs no
+farther than that from guessing, nor than half of guessing, nor than chance explains."""
+SLOW = 3e-4
+"""Updates that could be larger, as shares of the weights, where a training was too short."""
+CLIPPED = 10.0
+"""Nearly all gradients are clipped where their norm is on average so many times what it is clipped to."""
 STILL_FALLING = 0.01
 """A training that was too short: its loss fell over the last two epochs by more than this share of guessing's."""
 
@@ -41,13 +49,42 @@ def final_findings(history: Sequence[Row], setting: Setting) -> Iterator[Finding
     final = history[-1]["train_loss"]
     if final > 0.8 * setting.guessing and not any(_instability(history, setting)):
         evidence = f"train_loss {final:.4g} after {len(history)} epochs, guessing gives {setting.guessing:.4g}"
-        before = history[-3]["train_loss"]
+        before, small = history[-3]["train_loss"], _small_steps(history, setting)
         if before - final > STILL_FALLING * setting.guessing:
             falls = f"{evidence}; it still falls, from {before:.4g} two epochs before"
-            yield Finding("training too short", None, falls, ("more epochs",))
+            yield Finding("training too short", None, falls, (*small, "more epochs"))
+        elif held := _held_down(history):
+            yield Finding(L2_HOLDS, None, f"{evidence}; {held}", ("less l2",))
         else:
-            remedies: tuple[Remedy, ...] = ("another learning rate", "larger network", "targets that fit inputs")
-            yield Finding("underfitting", None, evidence, remedies)
+            more: tuple[Remedy, ...] = ("another learning rate", "larger network", "targets that fit inputs")
+            yield Finding("underfitting", None, evidence, (*small, *more))
+
+
+def _small_steps(history: Sequence[Row], setting: Setting) -> Iterator[Remedy]:
+    """What lets a training take larger steps, or what keeps it from learning at any."""
+    yield from _less_l2(history, setting)
+    if setting.dropout > HEAVY_DROPOUT:
+        yield "less dropout"
+    if setting.clip_norm and history[-1].get("gradient_norm", 0.0) > CLIPPED * setting.clip_norm:
+        yield "less clipping"
+    layers = setting.layers if setting.measured is None else setting.measured
+    ratios = [row[name] for row in history[1:] for name in (f"update_ratio/{layer}" for layer in layers) if name in row]
+    if ratios and max(ratios) < SLOW:
+        yield "larger learning rate"
+
+
+def _less_l2(history: Sequence[Row], setting: Setting) -> tuple[Remedy, ...]:
+    return ("less l2",) if history[0].get("penalty", 0.0) > HEAVY_PENALTY * setting.guessing else ()
+
+
+def _held_down(history: Sequence[Row]) -> str:
+    """Says that the loss rose because of l2: its penalty fell by more, so that their sum, which is minimised, fell."""
+    best, last = min(history, key=lambda row: row["train_loss"]), history[-1]
+    before, after = best.get("penalty", 0.0), last.get("penalty", 0.0)
+    rose = last["train_loss"] - best["train_loss"]
+    if not 0 < rose < before - after:
+        return ""
+    return f"it rose from {best['train_loss']:.4g} while the penalty of l2 fell from {before:.4g} to {after:.4g}"
 
 
 def _gradients(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
@@ -82,17 +119,14 @@ def _gradient_norms(row: Row, setting: Setting) -> dict[str, float]:
 
 
 def _against_vanishing(history: Sequence[Row], largest_allowed: float, setting: Setting) -> tuple[Remedy, ...]:
-    """What helps this network; never what it has already."""
+    """What helps networks of these kinds."""
     exploded = any(max(_gradient_norms(row, setting).values(), default=0.0) > largest_allowed for row in history)
     if exploded or any(_instability(history, setting)):
         return ("smaller learning rate at the start",)
     remedies: list[Remedy] = []
     remedies += ["relu instead of sigmoid"] if "sigmoid" in setting.kinds else []
     remedies += ["relu instead of tanh"] if "tanh" in setting.kinds else []
-    remedies += [] if setting.weight_init == "he" else ["he initialization"]
-    remedies += [] if setting.kinds & {"batch_norm", "layer_norm"} else ["batch norm"]
-    remedies += [] if "residual" in setting.kinds else ["residual layers"]
-    return (*remedies, "fewer layers")
+    return (*remedies, "he initialization", "batch norm", "residual layers", "fewer layers")
 
 
 def _highest_rate(history: Sequence[Row], index: int) -> float:
@@ -126,8 +160,8 @@ def _update_ratios(history: Sequence[Row], setting: Setting) -> Iterator[Finding
     low, high = UPDATE_RATIOS
     too_large = [layer for layer, ratio in ratios.items() if ratio > high]
     too_small = [layer for layer, ratio in ratios.items() if 0 < ratio < low * share]
-    against_large: tuple[Remedy, ...] = ("smaller learning rate", "warm-up and cosine")
-    against_small: tuple[Remedy, ...] = ("larger learning rate",)
+    against_large: tuple[Remedy, ...] = (*_less_l2(history, setting), "smaller learning rate", "warm-up and cosine")
+    against_small: tuple[Remedy, ...] = tuple(dict.fromkeys((*_small_steps(history, setting), "larger learning rate")))
     for problem, chosen, remedies in (
         ("updates too large", too_large, against_large),
         ("updates too small", too_small, against_small),
@@ -148,6 +182,9 @@ def _instability(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
         falling = loss < best and setting.classes is None
         above_guessing = loss > 3 * setting.guessing and not falling
         risen = loss > 1.3 * best and loss - best > 0.1 * setting.guessing
+        if risen and (held := _held_down(history[: index + 1])):
+            yield Finding(L2_HOLDS, None, f"train_loss {loss:.4g} in epoch {int(row['epoch'])}; {held}", ("less l2",))
+            return
         if not math.isfinite(loss) or above_guessing or risen:
             before = f"after {best:.4g}" if risen else f"guessing gives {setting.guessing:.4g}"
             yield Finding(
@@ -180,8 +217,11 @@ def _overfitting(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
             ("more data", "augmentation", "l2", "dropout", "smaller network", "early stopping"),
         )
     if setting.classes and len(history) >= 5:
-        chance = 1 / setting.classes
-        if row["val_accuracy"] < 1.5 * chance and row["train_accuracy"] > 3 * max(row["val_accuracy"], chance / 1.5):
+        chance = setting.chance or 1 / setting.classes
+        learnt = (row["train_accuracy"] - chance) / max(1 - chance, 1e-9)
+        latest = sum(each["val_accuracy"] for each in history[-SURE_EPOCHS:]) / SURE_EPOCHS
+        spread = 2 * math.sqrt(chance * (1 - chance) / max(setting.held_out, 1))
+        if learnt > LEARNT_HALF and latest - chance < min(NEAR_GUESSING * (1 - chance), chance / 2, spread):
             yield Finding(
                 "learning by heart",
                 None,

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.layers import Dropout
 from nnscratch.nn.losses import Loss
 from nnscratch.nn.network import Network
 from nnscratch.training.diagnosis.findings import Finding, Setting
@@ -15,26 +16,23 @@ from nnscratch.training.diagnosis.watch import Watch
 from nnscratch.training.examples import Examples
 from nnscratch.training.optimizers import Optimizer
 from nnscratch.training.recipe import prepare_loss
-from nnscratch.training.scaling import Affine, scale_targets
+from nnscratch.training.scaling import Affine
 from nnscratch.training.trainer import Trainer
 
 BATCH = 250
 """Examples in a look at the inputs, and in a forward pass of a diagnosis."""
 
 
-def watch(loss: Loss, trainer: Trainer, examples: Examples, tell: Callable[[Finding], None]) -> Watch:
+def watch(setting: Setting, trainer: Trainer, examples: Examples, tell: Callable[[Finding], None]) -> Watch:
     """What warns during a training on those examples; it has looked at their inputs already."""
-    train = scale_targets(examples, trainer.target_affine)
-    setting = setting_of(loss, trainer.network, train)
-    optimizer = trainer.recipe.optimizer
-    measured = measured_layers(trainer.network, optimizer)
-    watching = Watch(replace(setting, learning_rate=optimizer.learning_rate, measured=measured), tell)
+    measured = measured_layers(trainer.network, trainer.recipe.optimizer)
+    watching = Watch(replace(setting, measured=measured), tell)
     watching.last_layer()
-    watching.inputs(magnitude(scaled_inputs(train, trainer.affine, train.rows[:BATCH])))
+    watching.inputs(magnitude(scaled_inputs(examples, trainer.affine, examples.rows[:BATCH])))
     return watching
 
 
-def setting_of(loss: Loss, network: Network, train: Examples) -> Setting:
+def setting_of(loss: Loss, network: Network, train: Examples, validation: Examples | None = None) -> Setting:
     """What the rules must know; the loss of guessing is that of one constant output for all training examples.
 
     A regression's targets are to be those that the network learns.
@@ -51,6 +49,7 @@ def setting_of(loss: Loss, network: Network, train: Examples) -> Setting:
     some = slice(None, None, max(1, len(t) // 5000))
     sample, counted = t[some], None if w is None else w[some] / np.mean(w[some])
     value, _ = loss.weighted(np.tile(guess, (len(sample), 1)), sample, counted)
+    matrices = {name for name, shape in network.parameters.shapes.items() if len(shape) > 1}
     return Setting(
         guessing=float(value),
         is_cross_entropy=loss.includes_softmax,
@@ -60,6 +59,10 @@ def setting_of(loss: Loss, network: Network, train: Examples) -> Setting:
         weight_init=network.parameters.weight_init.name,
         outputs=outputs,
         last=network.layers[-1].name,
+        is_frozen=bool(matrices) and not matrices & set(network.parameters.trainable_names),
+        dropout=max((layer.rate for layer in network.walk() if isinstance(layer, Dropout)), default=0.0),
+        chance=float(np.sum(np.square(np.bincount(t) / len(t)))) if is_classification else None,
+        held_out=0 if validation is None else len(validation),
     )
 
 

@@ -38,6 +38,7 @@ class Watch:
 
     def _say(self, findings: Iterable[Finding]) -> None:
         known = {each.problem for each in self._told}
-        for finding in causes((each for each in findings if each.problem not in known), self._told):
+        new = (each for each in findings if each.problem not in known)
+        for finding in causes(new, self._told, self._setting.in_force):
             self._told.append(finding)
             self._tell(finding)
