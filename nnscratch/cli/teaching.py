@@ -26,6 +26,7 @@ from nnscratch.cli.options import (
     workplace_of,
 )
 from nnscratch.cli.result import finish
+from nnscratch.errors import UsageError
 from nnscratch.host.workplace import DEFAULT_DATA, DEFAULT_RUNS, Workplace
 
 family = typer.Typer()
@@ -95,6 +96,9 @@ def gradcheck(
         ),
     ] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=2, help="Examples in the batch.")] = 4,
+    checkpoint: Annotated[
+        str, typer.Option("--checkpoint", help="Of a run, best, last or a file: whose weights to check.")
+    ] = "best",
     runs_dir: RunsDir = DEFAULT_RUNS,
     data_dir: RunDataDir = None,
     threads: Threads = None,
@@ -114,12 +118,17 @@ def gradcheck(
     how: dict[str, Any] = {"batch_size": batch_size, "samples": samples, "tolerance": tolerance}
     run = named_run(arguments, runs_dir)
     if run is None:
+        if checkpoint != "best":
+            raise UsageError(
+                f"--checkpoint {checkpoint}: a config has no checkpoints", "name a run: nnscratch gradcheck RUN"
+            )
         config = read_config(context, arguments, allow_plugins, display)
         workplace = Workplace(data_dir or DEFAULT_DATA, threads=threads)
         report = gradient_report.gradcheck(config, workplace, display, **how)
     else:
         path = read_run(run, runs_dir, allow_plugins)
-        report = gradient_report.gradcheck_run(path, workplace_of(path, data_dir, threads), display, **how)
+        workplace = workplace_of(path, data_dir, threads)
+        report = gradient_report.gradcheck_run(path, workplace, display, checkpoint=checkpoint, **how)
     finish(report, json)
 
 

@@ -102,10 +102,11 @@ def _described(finding: Finding) -> dict[str, str | list[str] | None]:
 
 @np.errstate(all="ignore")  # what overflows is a finding
 def diagnose(path: Path, workplace: Workplace, display: Display) -> Diagnosis:
-    """Reads the run's records, and sends some held-out examples through its last weights."""
+    """Reads the run's records, and sends some held-out examples through its last weights, or if lost the best."""
     run = RunDirectory.open(path)
     history, meta = run.read_history(), run.read_meta()
-    loaded = load_run(path, "last")
+    kept = sorted(run.checkpoints.glob("*.npz"))
+    loaded = load_run(path, "last" if run.last.is_file() or not kept else str(kept[0]))
     machine.share_threads(loaded.network, machine.choose_threads(workplace.threads))
     status, last = status_of(run, meta), max((int(row["epoch"]) for row in history), default=0)
     notes = [*_unseen(loaded, history)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import textwrap
 from dataclasses import replace
 from pathlib import Path
@@ -315,3 +316,22 @@ def test_a_run_takes_no_overrides(trained: Path, capsys: pytest.CaptureFixture[s
         main(["gradcheck", str(trained), "l2=0.5"])
     assert exit.value.code == 2
     assert "checked as it was trained" in capsys.readouterr().err
+
+
+def test_the_checkpoint_that_is_named_is_the_one_whose_weights_are_checked(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["gradcheck", str(trained), "--checkpoint", "last", "--samples", "1", "--json"])
+    assert "weights of epoch 3 of mine" in json.loads(capsys.readouterr().out)["data"]
+    run = tmp_path / "mine"
+    shutil.copytree(trained, run)
+    (run / "checkpoints" / "best.npz").unlink()
+    with pytest.raises(SystemExit):
+        main(["gradcheck", str(run), "--samples", "1"])
+    assert "--checkpoint last" in capsys.readouterr().err
+    main(["gradcheck", str(run), "--samples", "1", "--checkpoint", "last"])
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    with pytest.raises(SystemExit) as exit:
+        main(["gradcheck", str(tmp_path / "tiny.yaml"), "--checkpoint", "last"])
+    assert exit.value.code == 2
+    assert "a config has no checkpoints" in capsys.readouterr().err

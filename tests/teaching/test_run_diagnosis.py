@@ -143,6 +143,16 @@ def test_weights_that_the_run_has_left_behind_are_not_judged(records: int, said:
     assert f"note: {said}" in diagnosis.to_text()
 
 
+def test_a_run_that_lost_its_last_weights_is_diagnosed_by_others_or_by_its_records(tmp_path: Path) -> None:
+    trained(tmp_path, training={"epochs": 3, "batch_size": 20})
+    checkpoints = tmp_path / "runs" / "patient" / "checkpoints"
+    (checkpoints / "last.npz").unlink()
+    best = load_checkpoint(checkpoints / "best.npz").header["best_epoch"]
+    diagnosis = again(tmp_path)
+    assert (diagnosis.epochs, diagnosis.weights_epoch) == (3, best)
+    assert bool(diagnosis.notes) == (best < 3)
+
+
 @pytest.mark.parametrize(("line", "lost"), [(2, 1), (None, 4)])
 def test_records_that_are_damaged_are_said_to_be_and_not_healthy(line: int | None, lost: int, tmp_path: Path) -> None:
     assert "nothing wrong found" in trained(tmp_path, training={"epochs": 4, "batch_size": 20}).to_text()
