@@ -13,19 +13,22 @@ from nnscratch.nn.compute.communicator import ALONE, Communicator
 from nnscratch.nn.losses import Loss
 from nnscratch.nn.network import Network
 from nnscratch.nn.parameters import Parameters
+from nnscratch.training.measurements import sum_of_squares
 from nnscratch.training.optimizers import Optimizer
 
 LARGE = 1e9
 """A loss, gradient norm, learning rate or penalty beyond this may carry weights out of float32's range in one step."""
 
 
-def diverged(place: str, when: str) -> DivergenceError:
-    """That training ended there, at that time, with the weights as they were before."""
-    return DivergenceError(f"training diverged {when}: {place} is the first that is not finite; the step was not taken")
+def diverged(place: str | None, when: str) -> DivergenceError:
+    """That training ended there, at that time, with the weights as they were before; None: all was well once more."""
+    said = f"{place} is the first that is not finite"
+    again = "the loss or the gradient was not finite, but every array was when the step was repeated"
+    return DivergenceError(f"training diverged {when}: {again if place is None else said}; the step was not taken")
 
 
-def locate(network: Network, loss: Loss, x: Array, t: Array, communicator: Communicator = ALONE) -> str:
-    """The first array of a step that holds nan or infinity, found by repeating the step layer by layer.
+def locate(network: Network, loss: Loss, x: Array, t: Array, communicator: Communicator = ALONE) -> str | None:
+    """The first array of a step that holds nan or infinity, found by repeating the step layer by layer; None without.
 
     Processes that share the batch repeat it together, up to the first that any of them finds.
     """
@@ -34,7 +37,7 @@ def locate(network: Network, loss: Loss, x: Array, t: Array, communicator: Commu
             found = communicator.first_text(place)
             if found is not None:
                 return found
-    return "nothing when repeated: memory or hardware is at fault"
+    return None
 
 
 def _places(network: Network, loss: Loss, x: Array, t: Array) -> Iterator[str | None]:
@@ -60,6 +63,10 @@ def _places(network: Network, loss: Loss, x: Array, t: Array) -> Iterator[str | 
         yield None if place is None else f"the gradient of {place}"
         if passed is not None:
             yield _unless_finite(passed, f"the gradient that layer {layer.path} passes on")
+    gradient = network.parameters.gradient[: network.parameters.trainable_size]
+    reach = float(np.max(np.abs(gradient), initial=0.0))
+    norm = f"the norm of the gradient, of numbers up to {reach:.3g},"
+    yield None if math.isfinite(sum_of_squares(gradient)) else norm
 
 
 def _unless_finite(array: Array, name: str) -> str | None:

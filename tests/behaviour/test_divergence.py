@@ -19,10 +19,11 @@ from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.layers import BatchNorm, Dense
 from nnscratch.nn.layers.activations import ReLU
-from nnscratch.nn.losses import CrossEntropy, MeanSquaredError
+from nnscratch.nn.losses import CrossEntropy, MeanAbsoluteError, MeanSquaredError
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.runs.checkpoint import load_checkpoint
+from nnscratch.training.divergence import diverged, locate
 from nnscratch.training.examples import Examples
 from nnscratch.training.optimizers import SGD, Adam, AdamW, Optimizer
 from nnscratch.training.recipe import Recipe
@@ -182,6 +183,22 @@ def test_the_gradient_is_traced_back_through_the_layers() -> None:
     learner.network.parameters.named()["0.dense.weight"][:] = 1e-30
     learner.network.parameters.named()["1.dense.weight"][:] = 3e29
     assert "the gradient that layer 1.dense passes on" in diverge(learner, examples)
+
+
+def test_a_norm_that_overflows_where_no_number_does_is_named() -> None:
+    # In float64, as `explain` computes: dW = x = 1e155 is finite, and its square is not.
+    network = Network([Dense(1)], (1,))
+    network.initialize(RandomStreams(0), np.float64)
+    x, t = np.full((1, 1), 1e155), np.zeros((1, 1))
+    assert locate(network, MeanAbsoluteError(), x, t) == "the norm of the gradient, of numbers up to 1e+155,"
+
+
+def test_what_is_finite_when_it_is_repeated_is_said_in_a_whole_sentence() -> None:
+    network = Network([Dense(1)], (2,))
+    network.initialize(RandomStreams(0))
+    assert locate(network, MeanSquaredError(), X, T) is None
+    said = diverged(None, "in epoch 1, step 3").message
+    assert said.endswith("but every array was when the step was repeated; the step was not taken")
 
 
 def test_nan_in_the_input_is_named() -> None:
