@@ -129,6 +129,21 @@ def test_huber_is_half_the_square_up_to_delta_and_a_line_from_there() -> None:
     np.testing.assert_allclose(dy, [[0.5, 1.0]])
 
 
+def test_with_smoothing_pytorch_weights_every_term_and_nnscratch_the_example(oracle: Callable[[str], Any]) -> None:
+    torch = oracle("torch")
+    y, t = np.random.default_rng(0).standard_normal((6, 3)), np.array([0, 1, 2, 2, 1, 0])
+    weights, s = np.array([1.0, 3.0, 0.5]), 0.2
+    loss = CrossEntropy(label_smoothing=s, class_weights=tuple(weights))
+    loss.prepare(t, 3)
+    log_p = y - np.log(np.exp(y).sum(axis=1, keepdims=True))
+    q = (1 - s) * np.eye(3)[t] + s / 3
+    theirs = torch.nn.functional.cross_entropy(
+        torch.tensor(y), torch.tensor(t), torch.tensor(weights), label_smoothing=s, reduction="sum"
+    )
+    assert float(theirs) == pytest.approx(-(q * weights * log_p).sum())
+    assert 6 * loss(y, t)[0] == pytest.approx(-(q * weights[t][:, None] * log_p).sum())
+
+
 @pytest.mark.parametrize("loss", [MeanSquaredError(), MeanAbsoluteError(), Huber(0.7)], ids=lambda loss: loss.name)
 def test_losses_of_differences_equal_those_of_pytorch(loss: Loss, oracle: Callable[[str], Any]) -> None:
     torch = oracle("torch")

@@ -21,7 +21,8 @@ class CrossEntropy(Loss):
 
     q is the true distribution: 1 for the label and 0 elsewhere, smoothed to (1 - s) [k = t] + s / K with label
     smoothing s (Szegedy et al. 2016, section 7); w_n is the weight of example n's class, 1 unless given.
-    The mean divides by N; PyTorch's divides by the sum of the weights w_n.
+    The mean divides by N; PyTorch's divides by the sum of the weights w_n. With smoothing and weights of classes the
+    sums differ, too: PyTorch weights every term of sum_k by class k's own weight, and here all have the label's.
     Gradient: dy = w_n (p - q) / N: softmax and logarithm together cancel to a difference (Bridle 1990).
     y (N, K) logits, t (N,) labels 0..K-1, or (N, K) distributions q before smoothing, as mixup makes them; w_n is then
     the mean of the weights under q. With m subtracted, no e^y overflows.
