@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -23,7 +24,7 @@ from nnscratch.host.workplace import Workplace
 from nnscratch.nn.regularization import L2
 from nnscratch.report.formats import count, percent
 from nnscratch.report.style import own_looks
-from nnscratch.results.data_text import whole_report_text
+from nnscratch.results.data_text import WIDTH, whole_report_text
 from nnscratch.results.drawing import pictures_may_fail
 from nnscratch.runs.starting import prepare_start
 from nnscratch.training.diagnosis.causes import BY_HEART, EDGE, L2_HOLDS, causes
@@ -65,6 +66,11 @@ class Check:
     def to_dict(self) -> dict[str, Any]:
         return {"name": self.name, "state": self.state, "answer": self.answer}
 
+    def lines(self, width: int) -> list[str]:
+        """For people, the answers of checks with names up to that width below each other."""
+        head = f"{self.state:<6}  {self.name:<{width}}  "
+        return textwrap.wrap(self.answer, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
+
 
 @dataclass(frozen=True)
 class Preflight:
@@ -94,7 +100,7 @@ class Preflight:
 
     def to_text(self) -> str:
         width = max(len(check.name) for check in self.checks)
-        lines = [f"{check.state:<6}  {check.name:<{width}}  {check.answer}" for check in self.checks]
+        lines = [line for check in self.checks for line in check.lines(width)]
         return "\n".join(
             [whole_report_text(self.data), "", *lines, *([f"plot in {self.plot}"] if self.plot is not None else [])]
         )

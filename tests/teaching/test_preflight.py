@@ -65,6 +65,15 @@ def test_an_l2_that_outweighs_what_there_is_to_learn_is_worth_a_look(tmp_path: P
     assert check(report(tmp_path, SHAPES, l2=1e-4), "penalty of l2").state == "ok"
 
 
+def test_no_line_of_the_checks_is_wider_than_a_terminal(tmp_path: Path) -> None:
+    result = report(tmp_path, SHAPES | {"scaling": "none"}, optimizer={"name": "adam", "learning_rate": 10.0}, l2=1.0)
+    assert max(len(each.answer) for each in result.checks) > 80
+    lines = result.to_text().splitlines()
+    assert max(map(len, lines)) <= 80
+    told = " ".join(line.strip() for line in lines)
+    assert all(each.answer in told for each in result.checks)
+
+
 def test_unscaled_inputs_show_in_the_first_loss(tmp_path: Path) -> None:
     result = report(tmp_path, SHAPES | {"scaling": "none"})
     assert check(result, "scale of inputs").state == "look"
