@@ -49,8 +49,8 @@ REMEDIES: Mapping[Remedy, str] = {
     "balanced classes": "loss: {name: cross_entropy, class_weights: balanced}",
     "linear outputs": "model.output: linear, or no layer after the last dense one",
     "targets that fit inputs": "checking that targets fit inputs",
-    "labels that fit inputs": "checking that labels belong to their inputs: they look shuffled, or have nothing to do "
-    "with them",
+    "labels that fit inputs": "checking that labels belong to their inputs (they look shuffled, or have hardly any "
+    "relation to them)",
     "gradient check": "`nnscratch gradcheck` on the configuration, which names the array",
 }
 

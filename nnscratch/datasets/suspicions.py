@@ -121,7 +121,7 @@ def class_suspicions(labels: Array, classes: Sequence[str]) -> Iterator[str]:
         yield (
             f"the classes are uneven, {counts[most]:,} of {classes[most]} to {counts[least]:,} of "
             f"{classes[least]}: always saying {classes[most]} is right {100 * share:.1f} % of the time; "
-            "look at the classes one by one, and try loss: {name: cross_entropy, class_weights: balanced}"
+            "look at the classes one by one; loss: {name: cross_entropy, class_weights: balanced} counts them alike"
         )
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from nnscratch.errors import UsageError, UserError, cause
-from nnscratch.files import write_atomically
+from nnscratch.files import open_without_following, write_atomically
 from nnscratch.nn.equations import Equation, number
 from nnscratch.teaching.explanation import Explanation
 from nnscratch.teaching.graph import graph_svg
@@ -21,7 +20,7 @@ MARK = "nnscratch explain"
 """What a written explanation says that it was made by."""
 SIGNS = f"<!-- {MARK} -->", f'<meta name="generator" content="{MARK}">'
 """With one of them a line begins among the first `LINES` of every written explanation, by which one is known."""
-LINES = 4
+LINES, LONGEST_HEAD = 4, 4096
 NAMED = 6
 
 
@@ -97,12 +96,13 @@ def require_places(html: Path | None = None, markdown: Path | None = None, graph
 
 
 def _is_explanation(path: Path) -> bool:
+    """Whether it is an ordinary file, no link and no pipe, that begins like one."""
     try:
-        with path.open("rb") as file:
-            head = b"".join(islice(file, LINES))
-    except OSError as error:
-        raise _cannot_write(path, error) from None
-    return any(line.startswith(SIGNS) for line in head.decode("utf-8", "replace").splitlines())
+        with open_without_following(path) as file:
+            lines = file.read(LONGEST_HEAD).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return False
+    return any(line.startswith(SIGNS) for line in lines[:LINES])
 
 
 def _cannot_write(path: Path, error: OSError) -> UserError:

@@ -114,7 +114,7 @@ def preflight(config: Config, workplace: Workplace, display: Display) -> Preflig
         *_start(bench),
         _one_batch(bench),
         _leakage(data),
-        *_balance(data),
+        *_balance(data, bench.setting.in_force),
     ]
     rates, losses = bench.learning_rate_range()
     suggestion = suggested_rate(rates, losses)
@@ -279,7 +279,7 @@ def _leakage(report: DataReport) -> Check:
     return Check(name, "ok", f"all inputs of {splits} differ" if len(report.examples) > 1 else "there is one split")
 
 
-def _balance(report: DataReport) -> Iterator[Check]:
+def _balance(report: DataReport, in_force: frozenset[Remedy]) -> Iterator[Check]:
     if not report.classes:
         return
     counts = report.classes["training"]
@@ -288,7 +288,8 @@ def _balance(report: DataReport) -> Iterator[Check]:
     if counts[least] == 0:
         yield Check("balance of classes", "failed", f"{least} has no training example")
     elif counts[most] > IMBALANCE * counts[least]:
-        yield Check("balance of classes", "look", f"{said} ({most}); try {REMEDIES['balanced classes']}")
+        remedy = "" if "balanced classes" in in_force else f"; try {REMEDIES['balanced classes']}"
+        yield Check("balance of classes", "look", f"{said} ({most}){remedy}")
     else:
         even = f"{count(counts[least])} training examples of every class"
         yield Check("balance of classes", "ok", even if counts[least] == counts[most] else said)

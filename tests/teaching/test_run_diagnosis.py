@@ -420,6 +420,33 @@ def test_a_class_that_is_frequent_makes_guessing_right_more_often() -> None:
     assert setting_of(CrossEntropy(), Network([Dense(2)], (1,)), Examples.all_of(x, t)).chance == pytest.approx(0.82)
 
 
+def test_what_overfitting_has_unlearnt_is_not_called_shuffled() -> None:
+    """Once better than guessing on the held-out examples, or too few of them: then nobody knows that it is."""
+    setting = replace(SETTING, classes=2, guessing=0.69, held_out=160, held_out_guessing=0.65)
+    scores = {"train_accuracy": 1.0, "val_accuracy": 0.52}
+    rows = [
+        row(epoch, 0.1, **scores, val_loss=val_loss) for epoch, val_loss in enumerate((0.7, 0.66, 0.645, 1, 2, 3), 1)
+    ]
+
+    def found(setting: Setting) -> list[str]:
+        return [each.problem for each in history_findings(rows, setting)]
+
+    assert found(setting) == ["overfitting", "learning by heart"]
+    assert found(replace(setting, held_out_guessing=0.67)) == ["overfitting"]
+    assert found(replace(setting, held_out=20)) == ["overfitting"]
+
+
+def test_guessing_on_held_out_examples_is_the_loss_of_their_best_constant() -> None:
+    """3 of 4 in training: -(ln 0.75 + ln 0.25) / 2 on one of each, or ln 2 where all are said to be alike."""
+    network, x = Network([Dense(2)], (1,)), np.zeros((4, 1), np.float32)
+    train, held_out = Examples.all_of(x, np.array([0, 0, 0, 1])), Examples.all_of(x[:2], np.array([0, 1]))
+    setting = setting_of(CrossEntropy(), network, train, held_out)
+    assert setting.held_out_guessing == pytest.approx(np.log(2))
+    held_out = Examples.all_of(x[:2], np.array([0, 0]))
+    assert setting_of(CrossEntropy(), network, train, held_out).held_out_guessing == pytest.approx(-np.log(0.75))
+    assert setting_of(CrossEntropy(), network, train).held_out_guessing is None
+
+
 def test_shuffled_labels_of_two_classes_are_named(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "two.npz", x_train=rng.standard_normal((400, 10)), y_train=rng.integers(0, 2, 400))

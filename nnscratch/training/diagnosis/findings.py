@@ -89,6 +89,8 @@ class Setting:
     """The accuracy of labels drawn as often as the training's are; None: of all equally often."""
     held_out: int = 0
     """Examples in the validation split."""
+    held_out_guessing: float | None = None
+    """The loss there of always predicting the training's class frequencies; None where it is not known."""
     taken: frozenset[Remedy] = frozenset()
     """Remedies that the config has taken already."""
 

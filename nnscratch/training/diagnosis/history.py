@@ -24,6 +24,9 @@ LEARNED, SMALLER_GAP = 0.99, 0.08
 LEARNT_HALF, NEAR_GUESSING, SURE_EPOCHS = 0.5, 0.1, 3
 """Learning by heart: training accuracy this far from guessing to all right, validation accuracy over so many epochs no
 farther than that from guessing, nor than half of guessing, nor than chance explains."""
+FEWEST_HELD_OUT, HARDLY_BETTER = 30, 0.98
+"""No fewer validation examples say so, and none whose loss was at any time below this share of guessing's there: what a
+network has learnt of them, overfitting may have cost it by now."""
 SLOW = 3e-4
 """Updates that could be larger, as shares of the weights, where a training was too short."""
 CLIPPED = 10.0
@@ -49,22 +52,22 @@ def final_findings(history: Sequence[Row], setting: Setting) -> Iterator[Finding
     final = history[-1]["train_loss"]
     if final > 0.8 * setting.guessing and not any(_instability(history, setting)):
         evidence = f"train_loss {final:.4g} after {len(history)} epochs, guessing gives {setting.guessing:.4g}"
-        before, small = history[-3]["train_loss"], _small_steps(history, setting)
+        before, small = history[-3]["train_loss"], tuple(_small_steps(history, setting))
         if before - final > STILL_FALLING * setting.guessing:
             falls = f"{evidence}; it still falls, from {before:.4g} two epochs before"
             yield Finding("training too short", None, falls, (*small, "more epochs"))
         elif held := _held_down(history):
             yield Finding(L2_HOLDS, None, f"{evidence}; {held}", ("less l2",))
         else:
-            more: tuple[Remedy, ...] = ("another learning rate", "larger network", "targets that fit inputs")
-            yield Finding("underfitting", None, evidence, (*small, *more))
+            more: tuple[Remedy, ...] = ("larger network", "targets that fit inputs")
+            rate: tuple[Remedy, ...] = () if "larger learning rate" in small else ("another learning rate",)
+            yield Finding("underfitting", None, evidence, (*small, *rate, *more))
 
 
 def _small_steps(history: Sequence[Row], setting: Setting) -> Iterator[Remedy]:
     """What lets a training take larger steps, or what keeps it from learning at any."""
     yield from _less_l2(history, setting)
-    if setting.dropout > HEAVY_DROPOUT:
-        yield "less dropout"
+    yield from _less_dropout(setting)
     if setting.clip_norm and history[-1].get("gradient_norm", 0.0) > CLIPPED * setting.clip_norm:
         yield "less clipping"
     layers = setting.layers if setting.measured is None else setting.measured
@@ -75,6 +78,10 @@ def _small_steps(history: Sequence[Row], setting: Setting) -> Iterator[Remedy]:
 
 def _less_l2(history: Sequence[Row], setting: Setting) -> tuple[Remedy, ...]:
     return ("less l2",) if history[0].get("penalty", 0.0) > HEAVY_PENALTY * setting.guessing else ()
+
+
+def _less_dropout(setting: Setting) -> tuple[Remedy, ...]:
+    return ("less dropout",) if setting.dropout > HEAVY_DROPOUT else ()
 
 
 def _held_down(history: Sequence[Row]) -> str:
@@ -191,7 +198,7 @@ def _instability(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
                 "learning rate at the edge of divergence",
                 None,
                 f"train_loss {loss:.4g} in epoch {int(row['epoch'])}, {before}, at {_rate(history, index, setting)}",
-                ("learning rate 3 to 10 times smaller", "clipping", "warm-up"),
+                (*_less_dropout(setting), "learning rate 3 to 10 times smaller", "clipping", "warm-up"),
             )
             return
         best = min(best, loss)
@@ -221,11 +228,13 @@ def _overfitting(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
         learnt = (row["train_accuracy"] - chance) / max(1 - chance, 1e-9)
         latest = sum(each["val_accuracy"] for each in history[-SURE_EPOCHS:]) / SURE_EPOCHS
         spread = 2 * math.sqrt(chance * (1 - chance) / max(setting.held_out, 1))
-        if learnt > LEARNT_HALF and latest - chance < min(NEAR_GUESSING * (1 - chance), chance / 2, spread):
+        is_guessing = latest - chance < min(NEAR_GUESSING * (1 - chance), chance / 2, spread)
+        never_better = setting.held_out_guessing is None or best > HARDLY_BETTER * setting.held_out_guessing
+        if learnt > LEARNT_HALF and is_guessing and never_better and setting.held_out >= FEWEST_HELD_OUT:
             yield Finding(
                 "learning by heart",
                 None,
-                f"train_accuracy {100 * row['train_accuracy']:.1f} %, but val_accuracy "
-                f"{100 * row['val_accuracy']:.1f} % is guessing ({100 * chance:.0f} %)",
-                ("labels that fit inputs",),
+                f"train_accuracy {100 * row['train_accuracy']:.1f} %, but val_accuracy {100 * latest:.1f} % (the mean "
+                f"of {SURE_EPOCHS} epochs) is guessing ({100 * chance:.0f} %)",
+                ("labels that fit inputs", "more data", "l2", "smaller network", "early stopping"),
             )

@@ -39,19 +39,17 @@ def setting_of(loss: Loss, network: Network, train: Examples, validation: Exampl
     """
     t, w = train.targets[train.rows], train.own_weights()
     outputs, is_classification = network.output_shape[0], t.ndim == 1
+    frequencies = np.bincount(t, w, outputs) / len(t) if is_classification else None
     prepare_loss(loss, train, outputs)
     if loss.includes_softmax:
         guess = np.zeros(outputs)
-    elif is_classification:
-        guess = np.bincount(t, w, outputs) / len(t)
+    elif frequencies is not None:
+        guess = frequencies
     else:
         guess = t.mean(axis=0, dtype=np.float64) if w is None else np.average(t, axis=0, weights=w)
-    some = slice(None, None, max(1, len(t) // 5000))
-    sample, counted = t[some], None if w is None else w[some] / np.mean(w[some])
-    value, _ = loss.weighted(np.tile(guess, (len(sample), 1)), sample, counted)
     matrices = {name for name, shape in network.parameters.shapes.items() if len(shape) > 1}
     return Setting(
-        guessing=float(value),
+        guessing=_loss_of_constant(loss, guess, train),
         is_cross_entropy=loss.includes_softmax,
         classes=outputs if is_classification else None,
         layers=trainable_layers(network),
@@ -63,7 +61,25 @@ def setting_of(loss: Loss, network: Network, train: Examples, validation: Exampl
         dropout=max((layer.rate for layer in network.walk() if isinstance(layer, Dropout)), default=0.0),
         chance=float(np.sum(np.square(np.bincount(t) / len(t)))) if is_classification else None,
         held_out=0 if validation is None else len(validation),
+        held_out_guessing=_held_out_guessing(loss, frequencies, validation) if validation is not None else None,
     )
+
+
+def _loss_of_constant(loss: Loss, outputs: Array, examples: Examples) -> float:
+    """Of some 5,000 examples, each of which gets the same outputs."""
+    rows = examples.rows[:: max(1, len(examples) // 5000)]
+    w = None if examples.weights is None else examples.weights[rows] / np.mean(examples.weights[rows])
+    return float(loss.weighted(np.tile(outputs, (len(rows), 1)), examples.targets[rows], w)[0])
+
+
+def _held_out_guessing(loss: Loss, frequencies: Array | None, validation: Examples) -> float | None:
+    """Of the classes' frequencies, or where their weights make it the smaller one, of all classes alike."""
+    if frequencies is None or not len(validation):
+        return None
+    constants = [frequencies, np.full_like(frequencies, 1 / len(frequencies))]
+    if loss.includes_softmax:
+        constants = [np.log(np.maximum(p, 1e-6)) for p in constants]
+    return min(_loss_of_constant(loss, each, validation) for each in constants)
 
 
 def trainable_layers(network: Network) -> tuple[str, ...]:
