@@ -46,7 +46,7 @@ class CommonPower(ScalarFormatter):
 
 
 def offset_of(low: float, high: float) -> float:
-    """A round number between both, to be told once instead of at every tick; 0 where they are not close together."""
+    """A round number near both, to be told once instead of at every tick; 0 where they are not close together."""
     if high - low > max(abs(low), abs(high)) / NEAR:
         return 0.0
     return round((low + high) / 2, -math.ceil(math.log10(high - low)))

@@ -227,7 +227,8 @@ def _say_offset(scale: Axis) -> None:
     if offset:
         sign, size = "−" if offset > 0 else "+", abs(offset)
         told = f"{size:,.0f}" if size == round(size) < 1e15 else in_letters(f"{size:.15g}")
-        scale.set_label_text(f"{scale.get_label_text()} {sign} {told}")
+        label = scale.get_label_text()
+        scale.set_label_text(f"({label}) {sign} {told}" if ", " in label else f"{label} {sign} {told}")
         scale.set_major_formatter(CommonPower((-3, 4), offset))
 
 

@@ -31,7 +31,7 @@ from nnscratch.results.evaluation import Evaluation, Subject, subject_of
 from nnscratch.results.labelled import read_labelled
 from nnscratch.results.measured import Calibration, Classified, Regressed
 from nnscratch.results.pictures import draw_evaluation
-from nnscratch.results.subgroups import Groups, cells_of_split
+from nnscratch.results.subgroups import Groups, cells_of_split, kind_of
 from nnscratch.results.timing import time_predictions
 from nnscratch.runs import layout
 from nnscratch.runs.loaded import LoadedRun, load_run, use_threads_of
@@ -131,7 +131,7 @@ def evaluate_split(
     if examples is None:
         there = [name for name in SPLITS if splits.named(name) is not None]
         raise UserError(f"{loaded.run.path} has no {split} split", f"--split takes {' or '.join(there)}")
-    groups = None if by is None else Groups.by(by, cells_of_split(loaded, dataset, splits, split, by))
+    groups = None if by is None else Groups.by(by, *cells_of_split(loaded, dataset, splits, split, by))
     recipe = build_recipe(loaded.config, dataset, splits)
     score, outputs = _outputs(loaded, examples, recipe.loss, communicator)
     return evaluation_of(loaded, Subject(split), examples, score, outputs, decision, groups)
@@ -149,7 +149,9 @@ def evaluate_other(
     A loss with balanced class weights takes them from that data.
     """
     labelled = read_labelled(loaded, path, by)
-    groups = None if by is None or labelled.cells is None else Groups.by(by, labelled.cells)
+    groups = None
+    if by is not None and labelled.cells is not None:
+        groups = Groups.by(by, labelled.cells, kind_of(by, loaded.encoding, labelled.cells))
     loss = loaded.config.loss.build()
     prepare_loss(loss, labelled.examples, loaded.outputs)
     score, outputs = _outputs(loaded, labelled.examples, loss, communicator)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import numpy as np
 
 from nnscratch.config.data import Splits
 from nnscratch.datasets.dataset import Dataset
+from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.datasets.tables.text import is_gap
 from nnscratch.errors import DataError, UsageError, did_you_mean, listed
@@ -45,16 +46,22 @@ class Groups:
     of: Array
 
     @classmethod
-    def by(cls, column: str, cells: Sequence[str]) -> Groups:
-        """From what stands in a column: numbers in quarters, anything else by level, gaps in a group of their own."""
+    def by(cls, column: str, cells: Sequence[str], kind: str | None = None) -> Groups:
+        """From what stands in a column: numbers in quarters, anything else by level, gaps in a group of their own.
+
+        `kind` is what the column is taken for, as `kind_of` says it; None: a number, if all its cells are.
+        """
         text = np.array(["" if is_gap(cell) else cell.strip() for cell in cells], object)
         try:
             values = np.array([float(each) if each else np.nan for each in text])
         except ValueError:
             return cls._of_levels(column, text)
-        if any(re.fullmatch(CODE, each) for each in text):
+        if kind is None and _holds_codes(text):
             return cls._of_levels(column, text)
+        text[np.isnan(values)] = ""
         distinct = np.unique(values[~np.isnan(values)])
+        if kind not in (None, "number"):
+            return cls._of_levels(column, text if _holds_codes(text) else _one_text_of_each_number(text))
         if len(distinct) <= FEW:
             return cls._of_levels(column, _one_text_of_each_number(text))
         edges = np.unique(np.quantile(values[~np.isnan(values)], [0.25, 0.5, 0.75]))
@@ -81,7 +88,7 @@ class Groups:
         number = np.full(len(levels), len(kept))
         number[kept] = np.arange(len(kept))
         if len(levels) > len(kept):
-            names.append(f"({len(levels) - len(kept)} others)")
+            names.append("(1 other)" if len(levels) == len(kept) + 1 else f"({len(levels) - len(kept)} others)")
         return cls(column, tuple(names), number[inverse])
 
     def figures(
@@ -100,12 +107,41 @@ class Groups:
         return tuple(found)
 
 
+def kind_of(column: str, encoding: TableEncoding | None, cells: Sequence[str]) -> str | None:
+    """What the network has learned a column as; of one that it has not, `category` where a cell is a code, else None.
+
+    `cells` are all of the table's, so that no split of it is grouped in another way than the others.
+    """
+    learned = {} if encoding is None else {each.name: each.kind for each in encoding.columns}
+    return learned.get(column, "category" if _holds_codes(cells) else None)
+
+
+def _holds_codes(cells: Iterable[str]) -> bool:
+    return any(re.fullmatch(CODE, cell.strip()) for cell in cells)
+
+
 def _one_text_of_each_number(text: Array) -> Array:
-    """Cells (N,) of numbers and gaps, each as the shortest of those that are the same to the last digit: 1 for 1.0."""
-    shortest: dict[Decimal, str] = {}
+    """Cells (N,) of numbers and gaps; those that are the same to the last digit get one text: 1 for 1.0."""
+    shortest: dict[Decimal | float, str] = {}
     for each in sorted(set(text) - {""}, key=lambda each: (len(each), each)):
-        shortest.setdefault(Decimal(each), re.sub(r"\.0*$", "", each))
-    return np.array([each and shortest[Decimal(each)] for each in text], object)
+        shortest.setdefault(_exactly(each), _plain(each))
+    return np.array([each and shortest[_exactly(each)] for each in text], object)
+
+
+def _exactly(number: str) -> Decimal | float:
+    try:
+        return Decimal(number)
+    except InvalidOperation:  # an exponent beyond all bounds
+        return float(number)
+
+
+def _plain(number: str) -> str:
+    """Without what does not change it; a power of ten stays one."""
+    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", number):
+        return number
+    digits = f"{Decimal(number):f}"
+    digits = digits.rstrip("0").rstrip(".") if "." in digits else digits
+    return "0" if digits == "-0" else digits
 
 
 @dataclass(frozen=True)
@@ -144,8 +180,10 @@ def subgroups_to_dict(column: str, groups: Sequence[Subgroup]) -> dict[str, Any]
     }
 
 
-def cells_of_split(loaded: LoadedRun, dataset: Dataset, splits: Splits, split: str, column: str) -> list[str]:
-    """What stands in a column of the run's own table for every example of a split, read again from its file."""
+def cells_of_split(
+    loaded: LoadedRun, dataset: Dataset, splits: Splits, split: str, column: str
+) -> tuple[list[str], str | None]:
+    """What stands in a column of the run's own table for every example of a split, read again, and its `kind_of`."""
     examples = splits.named(split)
     assert examples is not None
     origin = dataset.origins.get("train" if examples.inputs is dataset.train_inputs else split)
@@ -157,7 +195,9 @@ def cells_of_split(loaded: LoadedRun, dataset: Dataset, splits: Splits, split: s
     told = (settings.delimiter, settings.header) if isinstance(settings, TableSettings) else (None, None)
     table = read_table(origin.path, *told)
     require_column(column, table.names, str(origin.path))
-    return [str(cell) for cell in table.column(column).gather(origin.rows[examples.rows]).to_list()]
+    cells = [str(cell) for cell in table.column(column).to_list()]
+    own = [cells[row] for row in origin.rows[examples.rows]]
+    return own, kind_of(column, loaded.encoding, cells)
 
 
 def require_column(column: str, names: Sequence[str], path: str) -> None:

@@ -16,6 +16,7 @@ import nnscratch
 from nnscratch.cli import main
 from nnscratch.datasets.sources.npz import NPZ
 from nnscratch.datasets.sources.shapes import Shapes
+from nnscratch.datasets.tables.encoding import TableEncoding
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.interface import load
@@ -23,7 +24,7 @@ from nnscratch.nn.losses import CrossEntropy
 from nnscratch.results.decisions import Decision, Wanted
 from nnscratch.results.evaluate import load_data
 from nnscratch.results.figures import figures_of_labels
-from nnscratch.results.subgroups import Groups, cells_of_split
+from nnscratch.results.subgroups import Groups, cells_of_split, kind_of
 from nnscratch.runs.loaded import load_run
 from nnscratch.training.metrics.classification import confusion_matrix
 from nnscratch.training.metrics.known import metrics_of
@@ -331,10 +332,11 @@ def test_the_group_of_an_example_of_a_split_is_that_of_its_own_row(wards: Path) 
     for split in ("train", "val", "test"):
         examples = splits.named(split)
         assert examples is not None
-        found = cells_of_split(loaded, dataset, splits, split, "outcome")
+        found, _ = cells_of_split(loaded, dataset, splits, split, "outcome")
         assert loaded.classes is not None
         assert found == [loaded.classes[label] for label in examples.targets[examples.rows]]
-        a = cells_of_split(loaded, dataset, splits, split, "a")
+        a, kind = cells_of_split(loaded, dataset, splits, split, "a")
+        assert kind == "number"
         np.testing.assert_allclose(examples.inputs[examples.rows][:, 0], np.array(a, float), rtol=1e-6)
     assert len(table) == 601
 
@@ -356,6 +358,10 @@ def test_numbers_are_grouped_in_quarters_and_gaps_by_themselves(capsys: pytest.C
         (["0.001", "0.0010000001", ""], ("(none)", "0.001", "0.0010000001")),
         (["9007199254740993", "9007199254740992"], ("9007199254740992", "9007199254740993")),
         (["3.0", "2.0", "2.0"], ("2", "3")),
+        ([".00", "1.00", "0", "", "-.0"], ("(none)", "0", "1")),
+        ([".50", "-.50", "+1.5"], ("-0.5", "0.5", "1.5")),
+        (["-nan", "1", "2", "nan"], ("(none)", "1", "2")),
+        (["1e99999999999999999999", "1", "1e2", "100"], ("1", "100", "1e99999999999999999999")),
         ([f"{number:02}" for number in range(12)], tuple(f"{number:02}" for number in range(12))),
     ],
 )
@@ -363,6 +369,16 @@ def test_no_two_values_of_a_column_become_one_group(cells: list[str], names: tup
     groups = Groups.by("day", cells)
     assert groups.names == names
     assert len(set(groups.of.tolist())) == len(names)
+
+
+def test_a_column_is_grouped_as_what_it_was_learned_as_whatever_stands_in_a_split() -> None:
+    cells = [str(number) for number in range(10000, 10020)]
+    assert len(Groups.by("zip", cells, "category").names) == 13
+    assert kind_of("zip", None, ["01234", *cells]) == "category"
+    assert kind_of("zip", None, cells) is None
+    assert len(Groups.by("zip", ["01234", *cells], "number").names) == 4
+    assert kind_of("zip", TableEncoding.of_numbers(["zip"]), ["01234", *cells]) == "number"
+    assert Groups.by("level", ["1.0", "1", "2"], "category").names == ("1", "2")
 
 
 def test_quarters_have_the_digits_that_tell_them_apart() -> None:
