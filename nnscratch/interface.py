@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+from nnscratch.errors import UsageError
 from nnscratch.host.workplace import DEFAULT_DATA, DEFAULT_RUNS, Workplace
 from nnscratch.results.model import Model as Model
 from nnscratch.runs.directory import RunDirectory
@@ -15,6 +17,7 @@ from nnscratch.runs.loaded import load_run
 from nnscratch.runs.names import find_run
 
 PathText = str | os.PathLike[str]
+PATH = (str, os.PathLike)
 
 
 def load(
@@ -45,6 +48,8 @@ def load(
     3.dense    10              90  0.000
     in all                 24,674  0.049
     """
+    _require("run", run, PATH, "a folder, or the name of a run")
+    _require("runs_dir", runs_dir, PATH, "a folder")
     path = find_run(Path(run), Path(runs_dir))
     if allow_plugins:
         from nnscratch.runs.kept_plugins import import_plugins
@@ -61,6 +66,7 @@ class TrainedRun:
 
     def load(self, checkpoint: str = "best") -> Model:
         """The trained network."""
+        _require("checkpoint", checkpoint, PATH, "best, last or a file of the run")
         loaded = load_run(self.path, checkpoint)
         if recorded := loaded.run.read_meta().plugins:
             from nnscratch.runs.kept_plugins import require_as_trained
@@ -104,35 +110,38 @@ def train(
     >>> len(model.classes)
     10
     """
-    from nnscratch.config.config import config_from_mapping, load_config
-    from nnscratch.config.override import override
+    from nnscratch.config.config import Config, config_from_mapping, load_config
+    from nnscratch.config.override import overrides_of
     from nnscratch.experiment.train import train as train_config
     from nnscratch.host.display import Display
     from nnscratch.host.machine import blas_threads_kept
 
+    _require("config", config, (*PATH, Mapping), "a YAML file, or a dict of its fields")
+    _require("runs_dir", runs_dir, PATH, "a folder")
+    _require("data_dir", data_dir, (*PATH, type(None)), "a folder")
+    _require("threads", threads, (Integral, type(None)), "a whole number")
     display = Display(json=quiet, quiet=quiet)  # results then go to standard error
-    changes = [override(path, value) for key, given in overrides.items() for path, value in _flat(key, given)]
-    if isinstance(config, Mapping):
-        if allow_plugins:
-            from nnscratch.config import plugins
-            from nnscratch.config.node import node_from_value
+    if allow_plugins and isinstance(config, Mapping):
+        from nnscratch.config import plugins
+        from nnscratch.config.node import node_from_value
 
-            plugins.import_plugins(node_from_value(config, "config"), Path(), {})
+        plugins.import_plugins(node_from_value(config, "config"), Path(), {})
+    elif allow_plugins and not isinstance(config, Mapping):
+        from nnscratch.runs.kept_plugins import import_plugins
+
+        import_plugins(Path(config))
+    changes = [change for path, value in overrides.items() for change in overrides_of(path, value, Config)]
+    if isinstance(config, Mapping):
         parsed = config_from_mapping(config, overrides=changes, tell=display.say)
     else:
-        if allow_plugins:
-            from nnscratch.runs.kept_plugins import import_plugins
-
-            import_plugins(Path(config))
         parsed = load_config(Path(config), changes, display.say)
     data = Path(data_dir or os.environ.get("NNSCRATCH_DATA_DIR") or DEFAULT_DATA)
-    workplace = Workplace(data, Path(runs_dir), threads, plots)
+    workplace = Workplace(data, Path(runs_dir), None if threads is None else int(threads), plots)
     with blas_threads_kept():
         return TrainedRun(train_config(parsed, workplace, display).run.absolute())
 
 
-def _flat(path: str, value: Any) -> list[tuple[str, Any]]:
-    """The fields that a section in place of one sets; a component is one value, since its name decides its fields."""
-    if not isinstance(value, Mapping) or "name" in value:
-        return [(path, value)]
-    return [pair for key, inner in value.items() for pair in _flat(f"{path}.{key}", inner)]
+def _require(argument: str, value: object, kinds: tuple[type, ...], expected: str) -> None:
+    """Raises UsageError when the argument is of no such kind."""
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        raise UsageError(f"{argument}={value!r:.60}: expected {expected}")

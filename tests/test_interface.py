@@ -9,6 +9,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, time
 from pathlib import Path
@@ -321,6 +322,44 @@ def test_numbers_of_numpy_and_paths_are_values_like_any_other(tmp_path: Path) ->
         nnscratch.train(config | {"data": {"dataset": "csv", "path": Path("nowhere")}}, runs_dir=tmp_path)
     with pytest.raises(ConfigError, match="a function cannot stand in a config"):
         nnscratch.train(config, runs_dir=tmp_path, name=print_nothing)
+
+
+def test_a_component_whose_name_is_a_key_replaces_the_one_of_the_config(tmp_path: Path) -> None:
+    config = {
+        "data": {"dataset": {"name": "moons", "train": 40, "test": 20}}, "model": {"hidden_layers": [4]},
+        "training": {"epochs": 1},
+        "optimizer": {"name": "sgd", "learning_rate": 0.5, "momentum": 0.9},
+    }  # fmt: skip
+    for number, given in enumerate(({"sgd": {"momentum": 0.5}}, {"name": "sgd", "momentum": 0.5})):
+        run = nnscratch.train(
+            config, runs_dir=tmp_path, threads=1, plots=False, quiet=True, name=f"run{number}", optimizer=given
+        )
+        fields = run.load()._loaded.config.optimizer.fields
+        assert (fields["learning_rate"], fields["momentum"]) == (0.01, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: nnscratch.train(None), "config=None: expected a YAML file"),  # type: ignore[arg-type]
+        (lambda: nnscratch.train({}, threads="2"), "threads='2': expected a whole number"),  # type: ignore[arg-type]
+        (lambda: nnscratch.train({}, threads=1.5), "threads=1.5: expected a whole number"),  # type: ignore[arg-type]
+        (lambda: nnscratch.load(3), "run=3: expected a folder"),  # type: ignore[arg-type]
+    ],
+)
+def test_an_argument_of_another_kind_is_named(call: Callable[[], object], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        call()
+
+
+def test_a_checkpoint_that_is_none_is_named(shapes_run: Path) -> None:
+    with pytest.raises(UsageError, match="checkpoint=None: expected best, last"):
+        nnscratch.load(shapes_run, None)  # type: ignore[arg-type]
+
+
+def test_what_is_not_a_number_is_not_called_text(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="finite"):
+        nnscratch.train(ROOT / "configs" / "smoke.yaml", runs_dir=tmp_path, optimizer={"learning_rate": float("nan")})
 
 
 def print_nothing() -> None:

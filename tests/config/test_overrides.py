@@ -7,7 +7,7 @@ import pytest
 
 from nnscratch.config.config import Config, flatten, left_out, load_config, parse_config
 from nnscratch.config.override import override as written_override
-from nnscratch.config.override import parse_override
+from nnscratch.config.override import overrides_of, parse_override
 from nnscratch.errors import ConfigError
 
 PLAIN = """\
@@ -443,3 +443,22 @@ def test_an_override_can_mend_a_config() -> None:
 
 def test_paths_have_whole_numbers_for_indices() -> None:
     assert parse_override("--model.layers.10.units=3").path == ("model", "layers", 10, "units")
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "expected"),
+    [
+        ("optimizer", {"sgd": {"momentum": 0.5}}, ["optimizer={sgd: {momentum: 0.5}}"]),
+        ("optimizer", {"name": "sgd", "momentum": 0.5}, ["optimizer={name: sgd, momentum: 0.5}"]),
+        ("optimizer.adam", {"beta1": 0.5}, ["optimizer.adam={beta1: 0.5}"]),
+        ("optimizer", {"beta1": 0.5}, ["optimizer.beta1=0.5"]),
+        ("model", {"weight_init": {"random": {"scale": 0.5}}}, ["model.weight_init={random: {scale: 0.5}}"]),
+        ("data", {"dataset": {"shapes": {"train": 40}}}, ["data.dataset={shapes: {train: 40}}"]),
+        ("data", {"dataset": {"train": 40}, "validation": 0.5}, ["data.dataset.train=40", "data.validation=0.5"]),
+        ("training", {"averaging": {"ema": {"decay": 0.5}}}, ["training.averaging={ema: {decay: 0.5}}"]),
+        ("l2", {"strength": 0.5}, ["l2.strength=0.5"]),
+    ],
+)
+def test_a_component_from_python_means_what_it_does_in_yaml(path: str, given: object, expected: list[str]) -> None:
+    found = with_overrides(*overrides_of(path, given, Config))
+    assert found[0] == with_overrides(*expected)[0]
