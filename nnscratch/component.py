@@ -15,7 +15,8 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from numbers import Integral, Real
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 
 def setting(
@@ -53,6 +54,19 @@ class Component:
 
     formula_in: ClassVar[tuple[str, ...]] = ()
     """The methods that compute its formula, where they are not those that its kind is called by."""
+
+    def __new__(cls, *args: Any, **given: Any) -> Self:
+        """A new one. Raises ValueError for a number that a config would refuse: the setting, its bound and the value.
+
+        What is given is looked at, not what it becomes: a class may derive from its settings whatever it likes.
+        """
+        code = getattr(cls.__init__, "__code__", None)
+        if code is not None:
+            given = dict(zip(code.co_varnames[1 : code.co_argcount], args, strict=False)) | given
+        for name, value in given.items():
+            if (refusal := _refusal(cls, name, value)) is not None:
+                raise ValueError(f"{cls.name or cls.__name__}: {name} must be {refusal}, got {value!r:.60}")
+        return super().__new__(cls)
 
     def contradictions(self) -> Iterable[tuple[str, str]]:
         """A field and what is wrong with it, for every setting that another one makes impossible or meaningless."""
@@ -169,6 +183,31 @@ def _is_within(bounds: Mapping[str, float], value: Any) -> bool:
     if type(value) not in (int, float):
         return True
     return all(getattr(operator, name)(value, bound) for name, bound in bounds.items())
+
+
+_BOUNDS = {"gt": "greater than", "ge": "at least", "lt": "less than", "le": "at most"}
+
+
+def _refusal(component: type[Component], name: str, value: object) -> str | None:
+    """What the setting must be instead, when the value is text in place of a number or a number out of its bounds."""
+    setting = getattr(component, "__dataclass_fields__", {}).get(name)
+    if setting is None or not setting.init:
+        return None
+    if not isinstance(value, list | tuple):
+        try:
+            annotation = hints_of(component)[name]  # type: ignore[arg-type]  # as in `with_fields`
+        except NameError:  # an annotation of a class that only a type checker sees
+            annotation = Any
+        kinds = set(get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,))
+        if isinstance(value, str) and kinds <= {int, float, types.NoneType}:
+            return "a number"
+        if isinstance(value, Real) and not isinstance(value, Integral) and kinds <= {int, types.NoneType}:
+            return "a whole number"
+    for number in value if isinstance(value, list | tuple) else (value,):
+        for kind, bound in setting.metadata.get("bounds", {}).items():
+            if not isinstance(number, bool) and isinstance(number, Real) and not getattr(operator, kind)(number, bound):
+                return f"{_BOUNDS[kind]} {bound:g}"
+    return None
 
 
 GOES_ON = re.compile(r"\(|(and|or|but|then|which|where|with|that|so|as)\b")

@@ -47,6 +47,7 @@ class Network(Chain):
         self.workers = Workers()
         self.is_initialized = False
         self.output_shape = self.build(self.input_shape, self.parameters)
+        self._require_each_once()
         if outputs is not None and self.output_shape != (outputs,):
             raise ShapeError(
                 f"the network ends with an output of shape {self.output_shape}, the data needs ({outputs},)",
@@ -54,6 +55,17 @@ class Network(Chain):
                 position=(self.field, len(layers) - 1) if layers else (self.field,),
             )
         self.skip_input_gradient(True)
+
+    def _require_each_once(self) -> None:
+        """A layer keeps what its backward needs, so in a second place it would lose that of the first."""
+        seen: set[int] = set()
+        for layer in self.walk():
+            if id(layer) in seen:
+                raise UserError(
+                    f"layer {layer.path} is an object that stands in the network before, too",
+                    f"make one for each place: {type(layer).__name__}(...), {type(layer).__name__}(...)",
+                )
+            seen.add(id(layer))
 
     def initialize(
         self, streams: RandomStreams, dtype: npt.DTypeLike = np.float32, workers: Workers | None = None

@@ -382,3 +382,13 @@ def test_a_step_keeps_what_it_is_reckoned_to() -> None:
     held = sum(layer.buffers.nbytes for layer in network.walk()) / 8
     assert held / N == pytest.approx(network.kept_size(), rel=0.1)  # without bytes that remember a pixel
     assert network.training_size() == network.kept_size() + 2 * (6 * 6 * 4) < 2 * network.activation_size()
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_layer_that_stands_in_two_places_is_refused(inside: bool) -> None:
+    shared = Dense(4, bias=False)
+    layers: list[Layer] = [Residual((shared, shared))] if inside else [shared, ReLU(), shared]
+    place = r"0\.residual\.1\.dense" if inside else r"2\.dense"
+    with pytest.raises(UserError, match=f"layer {place} is an object that stands in the network before, too"):
+        Network(layers, (4,))
+    Network([shared], (4,))  # in a network of its own it is a layer like any other
