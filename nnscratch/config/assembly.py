@@ -203,7 +203,7 @@ def _unmeasurable(config: Config, dataset: Dataset, splits: Splits) -> Iterator[
         t = splits.validation.targets[splits.validation.rows]
         guess = np.full((len(t), dataset.outputs), 1 / dataset.outputs)
         right = np.eye(dataset.outputs)[t] if dataset.task == "classification" else t
-        if any(np.isnan(metric()(t, each)) for each in (guess, right)):
+        if any(np.isnan(metric().measure(t, each)) for each in (guess, right)):
             yield config.problem("training.monitor", f"has no meaning on this validation split: {metric.undefined}")
 
 

@@ -139,7 +139,9 @@ def tell_new_length(trainer: Trainer, before: int, steps: int, display: Display)
     if now == before:
         return
     number = progress.epoch * steps + progress.step
-    factor, planned = (recipe.schedule(number, epochs * steps, steps, progress.losses) for epochs in (now, before))
+    factor, planned = (
+        recipe.schedule.checked(number, epochs * steps, steps, progress.losses) for epochs in (now, before)
+    )
     name = type(recipe.schedule).name
     if factor == planned:
         display.say(f"{now} epochs instead of {before}: the schedule {name} goes on as it was")

@@ -8,6 +8,7 @@ What is given stays as it is: the passes are made by a copy of the network and o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
@@ -21,7 +22,7 @@ from nnscratch.nn.gradient_comparison import TOLERANCE, Function
 from nnscratch.nn.gradient_hints import transposed_product
 from nnscratch.nn.gradient_rows import ArrayCheck, compare, wrong_arrays
 from nnscratch.nn.layer import Layer
-from nnscratch.nn.losses import Loss
+from nnscratch.nn.losses import Loss, value_and_gradient
 from nnscratch.nn.network import Network
 from nnscratch.nn.regularization import L2
 
@@ -30,6 +31,8 @@ Views = Mapping[str, Sequence[tuple[Layer, str]]]
 SAMPLES = 50
 SAME = 1e-9
 """Relative; what two ways to the same sum may differ by."""
+SAME_LOSS = 1e-4
+"""The same for a loss, which may compute in single precision."""
 
 
 def check_gradients(
@@ -87,10 +90,18 @@ def check_loss(
     seed: int = 0,
     tolerance: float = TOLERANCE,
 ) -> ArrayCheck:
-    """The row of the loss alone, `loss dy`: its gradient with respect to the outputs y, with weights w (N,) if any."""
+    """The row of the loss alone, `loss dy`: its gradient with respect to the outputs y, with weights w (N,) if any.
+
+    Raises ContractError when its value is not the mean of the examples' losses, which weights and tables are made of.
+    """
     loss, batches = deepcopy(loss), batches_of(y, t, seed, w)
     functions = [_of_loss(loss, batch, batches[batch.before]) for batch in batches]
-    return _over_batches(functions, batches, samples, seed, tolerance)[0]
+    row = _over_batches(functions, batches, samples, seed, tolerance)[0]
+    if isinstance(loss, Loss) and type(loss).per_example is not Loss.per_example:
+        value, mean = float(loss(y.copy(), t)[0]), float(np.mean(loss.per_example(y.copy(), t), dtype=np.float64))
+        if not math.isclose(value, mean, rel_tol=SAME_LOSS, abs_tol=SAME_LOSS):
+            raise broken(type(loss).__call__, value, f"the mean of what per_example gives, {mean}")
+    return row
 
 
 def _float64_copy(network: Network) -> Network:
@@ -164,16 +175,7 @@ def _of_network(network: Network, loss: Loss, batch: Batch, before: Batch, l2: L
 
 def _value_and_gradient(loss: Loss, batch: Batch, y: Array) -> tuple[float | np.floating[Any], Array]:
     """Of the batch's targets and weights with outputs y."""
-    y = y.copy()  # a loss may write over it
-    # One of one's own may be a plain function, which knows no weights.
-    result = loss(y, batch.t) if batch.w is None else loss.weighted(y, batch.t, batch.w)
-    method = type(loss).__call__ if isinstance(loss, Loss) else loss
-    if not isinstance(result, tuple) or len(result) != 2:
-        raise broken(method, result, "a pair of the value and dy")
-    value, dy = result
-    if not isinstance(value, float | np.number) or not is_array(dy, y.shape):
-        raise broken(method, result, f"the value, a number, and dy of shape {y.shape}")
-    return value, dy
+    return value_and_gradient(loss, y.copy(), batch.t, batch.w)  # a loss may write over y
 
 
 def _kinks(loss: Loss, y: Array, t: Array) -> Iterator[Array]:

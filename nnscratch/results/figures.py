@@ -89,7 +89,7 @@ def figures_of_labels(
     metrics = [each for each in metrics_of("classification") if each.name != "top5_accuracy" or K > 5]
     values = {"accuracy": right / N} | {name: float(figure(counts)) for name, figure in OF_COUNTS.items()}
     values |= {name: float(mean_of_classes([getattr(each, name) for each in curves.values()])) for name in AREAS}
-    values |= {each.name: each(t, p) for each in metrics if each.name not in values}
+    values |= {each.name: each.measure(t, p) for each in metrics if each.name not in values}
     found["top5_accuracy"] = intervals.of_share(round(values.get("top5_accuracy", 0.0) * N), N)
     return tuple(_figure(each, values[each.name], found, beside) for each in metrics)
 
@@ -126,7 +126,7 @@ def figures_of_numbers(t: Array, y: Array, rng: np.random.Generator) -> tuple[Fi
     beside = {"r2": "always the mean: 0"}
     if varies.any() and not varies.all():
         beside["r2"] += f"; {np.count_nonzero(~varies)} of {K} targets are constant and have none"
-    return tuple(_figure(each, each(t, y), found, beside) for each in metrics_of("regression"))
+    return tuple(_figure(each, each.measure(t, y), found, beside) for each in metrics_of("regression"))
 
 
 def _figure(metric: Metric, value: float, found: Mapping[str, Interval | None], beside: dict[str, str]) -> Figure:

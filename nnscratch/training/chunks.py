@@ -13,14 +13,22 @@ CHUNK = 1 << 18
 """Numbers in a chunk: large enough that handing one to a thread costs little, small enough to stay in cache."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Chunk:
-    """A piece of theta with its gradient g and its part of the optimizer's state."""
+    """A piece of theta with its gradient g and its part of the optimizer's state.
+
+    They are views, to be written into: `chunk.theta -= s` does, and so does `chunk.theta[...] = ...`.
+    """
 
     theta: Array
     g: Array
     state: tuple[Array, ...]
     group: Group
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if vars(self).get(name, value) is not value:
+            raise AttributeError(f"chunk.{name} cannot become another array: write into it, chunk.{name}[...] = ...")
+        vars(self)[name] = value
 
 
 def part_of(segment: Segment, own: slice) -> Iterator[Segment]:

@@ -9,7 +9,7 @@ import numpy as np
 from nnscratch.errors import UserError
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.communicator import ALONE, Communicator
-from nnscratch.nn.losses import Loss
+from nnscratch.nn.losses import Loss, value_and_gradient
 from nnscratch.nn.network import Network
 from nnscratch.training.batches import Batches
 from nnscratch.training.test_time_augmentation import Kind, averaged_outputs
@@ -44,7 +44,7 @@ def evaluate(
         y = averaged_outputs(network, x, views)
         if outputs is not None:
             outputs[index * size : index * size + len(t)] = y
-        value, _ = loss.weighted(y, t, batches.weights(index))
+        value, _ = value_and_gradient(loss, y, t, batches.weights(index))
         of_batches[index] = float(value) * len(t), count_correct(y, t)
     if outputs is not None:
         shares = [communicator.share_of(rank, len(batches)).start for rank in range(communicator.size)]

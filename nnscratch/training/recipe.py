@@ -51,7 +51,7 @@ class Recipe:
 
     def learning_rate_factor(self, number: int, steps_per_epoch: int, losses: Sequence[float]) -> float:
         """The schedule's factor for update `number`, from 0; losses are those of the epochs before."""
-        return self.schedule(number, self.epochs * steps_per_epoch, steps_per_epoch, losses)
+        return self.schedule.checked(number, self.epochs * steps_per_epoch, steps_per_epoch, losses)
 
 
 def evaluation_batch_size(batch_size: int) -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import ClassVar
 
 from nnscratch.component import Component, setting
+from nnscratch.nn.contract import broken
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,14 @@ class Schedule(Component):
             return warmed_up(step, warmup)
         progress = (step - warmup) / max(total_steps - warmup, 1)
         return self.factor(progress, (step - warmup) / steps_per_epoch, history)
+
+    def checked(self, step: int, total_steps: int, steps_per_epoch: int, history: Sequence[float] = ()) -> float:
+        """The factor. Raises ContractError when it is none that a learning rate may have."""
+        value: object = self(step, total_steps, steps_per_epoch, history)
+        if not isinstance(value, Real) or not 0 <= float(value) < math.inf:
+            own = type(self).factor if type(self).__call__ is Schedule.__call__ else type(self).__call__
+            raise broken(own, value, "a factor of the learning rate: a finite number, at least 0")
+        return float(value)
 
     def factor(self, progress: float, epoch: float, history: Sequence[float]) -> float:
         """The factor after the warm-up, for progress 0 to 1 and the epochs done, a fraction included."""

@@ -14,6 +14,7 @@ from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.communicator import ALONE, Communicator
 from nnscratch.nn.compute.row_products import RowProducts
 from nnscratch.nn.compute.workers import Workers
+from nnscratch.nn.losses import value_and_gradient
 from nnscratch.nn.network import Network
 from nnscratch.nn.parameters import Parameters
 from nnscratch.training.averaging import Averaging
@@ -131,7 +132,7 @@ class TrainingStep:
         x, t = batches.batch(epoch, step)
         y = passes.forward(x, training=True)
         w = batches.weights(step)
-        value, dy = recipe.loss.weighted(y, t, w)
+        value, dy = value_and_gradient(recipe.loss, y, t, w)
         if part.count != part.total:
             value, dy = value * (part.count / part.total), np.multiply(dy, part.count / part.total, out=dy)
         mixed_labels = t.ndim == 2 and batches.examples.targets.ndim == 1

@@ -6,14 +6,12 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from numbers import Real
 
 import numpy as np
 
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.communicator import ALONE, Communicator
 from nnscratch.nn.compute.workers import Workers
-from nnscratch.nn.contract import broken
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.training.batches import Batches, TrainingBatches
@@ -200,9 +198,5 @@ class Trainer:
         """The metric of outputs y on the validation split; of a regression, in the targets' own units."""
         t = held_out.examples.targets[held_out.examples.rows]
         if metric.task == "classification":
-            value: object = metric(t, self.recipe.loss.probabilities(y))
-        else:
-            value = metric(self.target_affine.undo(t), self.target_affine.undo(y))
-        if not isinstance(value, Real):  # which NumPy's numbers are
-            raise broken(type(metric).__call__, value, "a number")
-        return float(value)
+            return metric.measure(t, self.recipe.loss.probabilities(y))
+        return metric.measure(self.target_affine.undo(t), self.target_affine.undo(y))

@@ -219,6 +219,7 @@ from nnscratch.nn.layer import Layer
 from nnscratch.nn.layers.activations import Activation
 from nnscratch.nn.losses import CrossEntropy, Loss
 from nnscratch.training.augmentation.augmentation import Change
+from nnscratch.training.metrics.metric import Metric
 from nnscratch.training.optimizers import Optimizer
 from nnscratch.training.schedules import Schedule
 
@@ -250,8 +251,19 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
     "forward_raises": ("Layer", "def forward(self, x, training): return x @ np.ones(3)", "def forward", "ValueError"),
     "forward_file": ("Layer", "def forward(self, x, training): open('/nowhere/x')", "def forward", "No such file"),
     "forward_arguments": ("Layer", "def forward(self, x): return x", "class", "TypeError"),
-    "loss_nothing": ("CrossEntropy", "def __call__(self, y, t): super().__call__(y, t)", "", "nothing"),
-    "loss_of_one": ("CrossEntropy", "def __call__(self, y, t): return 1.0", "", ""),
+    "loss_nothing": (
+        "CrossEntropy",
+        "def __call__(self, y, t): super().__call__(y, t)",
+        "def __call__",
+        "nothing, not a pair",
+    ),
+    "loss_of_one": ("CrossEntropy", "def __call__(self, y, t): return 1.0", "def __call__", "returned 1.0, not a pair"),
+    "loss_of_an_array": (
+        "CrossEntropy",
+        "def __call__(self, y, t): return y",
+        "def __call__",
+        "not a pair of the value",
+    ),
     "loss_raises": ("CrossEntropy", "def __call__(self, y, t): raise ValueError('no')", "def __call__", "ValueError"),
     "loss_prepares": (
         "CrossEntropy",
@@ -261,13 +273,27 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
     ),
     "no_loss": ("Loss", "pass", "class", "NotImplementedError"),
     "augment_nothing": ("Change", "def apply(self, x, t, classes, rng): pass", "class", "TypeError"),
-    "schedule_nothing": ("Schedule", "def factor(self, *given): pass\n    __call__ = factor", "class", "TypeError"),
+    "schedule_nothing": (
+        "Schedule",
+        "def factor(self, *given): pass\n    __call__ = factor",
+        "def factor",
+        "returned nothing, not a factor of the learning rate: a finite number, at least 0",
+    ),
+    "schedule_nan": ("Schedule", "def factor(self, *given): return float('nan')", "def factor", "returned nan, not a"),
+    "schedule_uphill": ("Schedule", "def factor(self, *given): return -1", "def factor", "returned -1, not a factor"),
+    "metric_nothing": ("Metric", "def __call__(self, t, p): pass", "def __call__", "returned nothing, not a number"),
     "no_optimizer": ("Optimizer", "pass", "class", "NotImplementedError"),
     "optimizer_returns": (
         "Optimizer",
         "def update(self, chunk, rate, s): return chunk.theta - rate * chunk.g",
         "def update",
         "not None: it writes the new theta into chunk.theta",
+    ),
+    "optimizer_binds": (
+        "Optimizer",
+        "def update(self, chunk, rate, s): chunk.theta = chunk.theta - rate * chunk.g",
+        "def update",
+        "chunk.theta cannot become another array: write into it, chunk.theta[...] = ...",
     ),
     "activation_returns": (
         "Activation",
@@ -289,7 +315,7 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
 def config_of_part(folder: Path, name: str, base: str, method: str) -> Path:
     """A config that uses a plugin of that kind, with that one method."""
     kind = {"CrossEntropy": "loss"}.get(base, base.lower())
-    frozen = "(frozen=True)" if kind in ("change", "schedule", "initializer") else "(eq=False)"
+    frozen = "(frozen=True)" if kind in ("change", "schedule", "initializer", "metric") else "(eq=False)"
     title = name.title().replace("_", "")
     text = PARTS.format(arguments=frozen, title=title, base=base, name=name, method=method)
     (folder / f"{name}.py").write_text(text)
@@ -305,6 +331,8 @@ def config_of_part(folder: Path, name: str, base: str, method: str) -> Path:
         config["data"] = {"dataset": name}
     elif kind == "initializer":
         config["model"] = {"hidden_layers": [8], "weight_init": name}
+    elif kind == "metric":
+        config["training"] = {"epochs": 1, "batch_size": 20, "monitor": f"val_{name}"}
     elif kind not in ("layer", "activation"):
         config[kind] = {"name": name, **({"learning_rate": 0.1} if kind == "optimizer" else {})}
     path = folder / "own.yaml"
@@ -318,7 +346,7 @@ def config_of_part(folder: Path, name: str, base: str, method: str) -> Path:
         (name, command)
         for name, (base, *_) in FAULTS.items()
         for command in ("train", "gradcheck")
-        if command == "train" or base not in ("Schedule", "Optimizer")  # which a gradient check does not use
+        if command == "train" or base not in ("Schedule", "Optimizer", "Metric")  # which a gradient check does not use
     ],
 )
 def test_whatever_is_wrong_with_a_plugin_is_its_fault_by_file_and_line(
@@ -336,6 +364,14 @@ def test_whatever_is_wrong_with_a_plugin_is_its_fault_by_file_and_line(
     assert said in error
     for file in re.findall(r"its traceback is in (\S+)", error):
         Path(file).unlink()
+
+
+def test_a_monitored_figure_that_says_nothing_of_when_it_has_no_meaning_is_refused_in_a_whole_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = config_of_part(tmp_path, "metric_nan", "Metric", "def __call__(self, t, p): return np.nan")
+    assert exit_code(["train", str(path), "--allow-plugins", "--runs-dir", str(tmp_path), "--no-plots"]) == 2
+    assert "has no meaning on this validation split: it is not a number\n" in capsys.readouterr().err
 
 
 def test_an_error_that_a_plugin_caused_is_its_fault_however_it_was_wrapped(tmp_path: Path) -> None:

@@ -346,6 +346,18 @@ def test_a_loss_that_returns_something_else_is_named_by_file_and_line() -> None:
         check_loss(Odd(), np.ones((4, 3)), np.zeros(4, np.int64))
 
 
+def test_a_loss_whose_examples_have_another_mean_than_its_value_is_named() -> None:
+    class Odd(CrossEntropy):
+        def per_example(self, y: Array, t: Array) -> Array:
+            return 2 * super().per_example(y, t)
+
+    y, t = np.zeros((4, 2)), np.zeros(4, np.int64)  # ln 2 each
+    assert check_loss(CrossEntropy(), y, t).verdict == "right"
+    said = r"__call__ returned 0\.69314\d+, not the mean of what per_example gives, 1\.38629\d+"
+    with pytest.raises(ContractError, match=said):
+        check_loss(Odd(), y, t)
+
+
 def test_a_network_in_single_precision_is_refused() -> None:
     network = Network([Dense(2)], (3,))
     network.initialize(RandomStreams(0))

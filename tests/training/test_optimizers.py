@@ -13,6 +13,7 @@ from nnscratch.nn.initializers import Constant
 from nnscratch.nn.parameters import Group, Parameters
 from nnscratch.nn.random_streams import RandomStreams
 from nnscratch.training import optimizers
+from nnscratch.training.chunks import Chunk
 from nnscratch.training.optimizers import SGD, Adam, AdamW, Optimizer, RMSProp
 
 
@@ -149,3 +150,12 @@ def test_weights_of_a_quadratic_bowl_end_at_its_bottom() -> None:
             parameters.gradient[:] = 2 * parameters.theta
             optimizer.step(factor=1 - step / 1500)
         assert abs(parameters.theta[0]) < 1e-3, name
+
+
+def test_an_update_may_be_written_with_an_augmented_assignment_and_may_not_bind_another_array() -> None:
+    chunk = Chunk(np.array([1.0, 2.0]), np.array([0.5, 1.0]), (), Group())
+    theta = chunk.theta
+    chunk.theta -= 2 * chunk.g
+    assert (chunk.theta is theta, theta.tolist()) == (True, [0.0, 0.0])
+    with pytest.raises(AttributeError, match=r"chunk\.theta cannot become another array: write into it"):
+        chunk.theta = theta - chunk.g

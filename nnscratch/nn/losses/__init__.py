@@ -6,3 +6,4 @@ from nnscratch.nn.losses.differences import Huber as Huber
 from nnscratch.nn.losses.differences import MeanAbsoluteError as MeanAbsoluteError
 from nnscratch.nn.losses.differences import MeanSquaredError as MeanSquaredError
 from nnscratch.nn.losses.loss import Loss as Loss
+from nnscratch.nn.losses.loss import value_and_gradient as value_and_gradient

@@ -5,14 +5,16 @@ Both are means over the batch. Targets are labels (N,) for classification or (N,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from numbers import Real
+from typing import Any, ClassVar
 
 import numpy as np
 
 from nnscratch.component import Component
 from nnscratch.nn.compute.buffers import Array, Buffers
+from nnscratch.nn.contract import broken, is_array
 from nnscratch.nn.equations import Equation, entry, largest
 
 
@@ -73,7 +75,7 @@ class Loss(Component):
         if w is None:
             return self(y, t)
         value = float(np.mean(w * self.per_example(y, t), dtype=np.float64))
-        _, dy = self(y, t)
+        _, dy = value_and_gradient(self, y, t)
         dy *= w[:, None]
         return value, dy
 
@@ -106,6 +108,25 @@ class Loss(Component):
     def worked_example(self, y: Array, t: Array, dy: Array, n: int = 0) -> Iterator[Equation]:
         """What `worked` has of example n."""
         return iter(())
+
+
+def value_and_gradient(
+    loss: Callable[[Array, Array], object], y: Array, t: Array, w: Array | None = None
+) -> tuple[float | np.floating[Any], Array]:
+    """What a loss, or a plain function in place of one, gives. Raises ContractError when that is something else.
+
+    With weights w (N,) it is a loss.
+    """
+    result: object = loss.weighted(y, t, w) if isinstance(loss, Loss) else loss(y, t)
+    method = type(loss).__call__ if isinstance(loss, Loss) else loss
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise broken(method, result, "a pair of the value and dy")
+    value, dy = result
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if not isinstance(value, Real) or not is_array(dy, y.shape):
+        raise broken(method, result, f"the value, a number, and dy of shape {y.shape}")
+    return value, dy  # type: ignore[return-value]  # NumPy's numbers are real, which mypy does not know
 
 
 def one_hot(t: Array, K: int) -> Array:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import ClassVar, Literal
 
 from nnscratch.component import Component
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.contract import broken
 
 Task = Literal["classification", "regression"]
 Goal = Literal["maximize", "minimize"]
@@ -25,9 +27,16 @@ class Metric(Component):
     """What people call it."""
     is_share: ClassVar[bool] = False
     """Shown in per cent."""
-    undefined: ClassVar[str] = ""
+    undefined: ClassVar[str] = "it is not a number"
     """When it has no meaning."""
 
     def __call__(self, t: Array, p: Array) -> float:
         """The figure."""
         raise NotImplementedError
+
+    def measure(self, t: Array, p: Array) -> float:
+        """The figure. Raises ContractError when it is something else than a number."""
+        value: object = self(t, p)
+        if not isinstance(value, Real):  # which NumPy's numbers are
+            raise broken(type(self).__call__, value, "a number")
+        return float(value)
