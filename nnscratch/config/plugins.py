@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,10 +20,14 @@ from types import ModuleType
 
 from nnscratch.component import Component
 from nnscratch.config.node import Node
+from nnscratch.config.yaml_core import TAG, core_tag
 from nnscratch.errors import ConfigError, UserError, cause
 
 PREFIX = "nnscratch_plugin_"
 LARGEST = 1_000_000
+NAME = re.compile(r"\w[\w-]*")
+"""The name of a component: a path with dots leads to it, and a folder or an array may be called so."""
+TEXT = TAG + "str"
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ def import_plugins(root: Node, folder: Path, recorded: Mapping[str, str]) -> Non
             )
         if imported_digest(plugin.path.name) != plugin.digest:
             sys.modules.pop(plugin.module_name, None)  # of components of one name, the one defined last counts
-            _import(plugin)
+            _import(plugin, trained_before=expected is not None)
 
 
 def check_plugins(root: Node, folder: Path | None) -> None:
@@ -185,7 +190,7 @@ def _imported() -> Iterator[ModuleType]:
     yield from [module for name, module in list(sys.modules.items()) if name.startswith(PREFIX)]
 
 
-def _import(plugin: Plugin) -> None:
+def _import(plugin: Plugin, trained_before: bool) -> None:
     spec = spec_from_loader(plugin.module_name, None, origin=str(plugin.path))
     assert spec is not None
     module = module_from_spec(spec)
@@ -197,7 +202,7 @@ def _import(plugin: Plugin) -> None:
         module.__dict__["__source__"] = text
         # The bytes that were digested, not the file again, which may have changed meanwhile.
         exec(compile(text, str(plugin.path), "exec"), module.__dict__)
-        _check_names(plugin, [each for each in _components(Component) if id(each) not in before])
+        _check_names(plugin, [each for each in _components(Component) if id(each) not in before], trained_before)
     except BaseException as error:
         del sys.modules[plugin.module_name]
         for component in [each for each in _components(Component) if id(each) not in before]:
@@ -208,8 +213,11 @@ def _import(plugin: Plugin) -> None:
         raise
 
 
-def _check_names(plugin: Plugin, components: list[type[Component]]) -> None:
-    """Every plugin brings a component, and none takes the name of another; an older version of itself may be there."""
+def _check_names(plugin: Plugin, components: list[type[Component]], trained_before: bool) -> None:
+    """Every plugin brings a component, and none takes the name of another; an older version of itself may be there.
+
+    What a run was trained with may have a name that is not taken any more.
+    """
     own = [component for component in components if "name" in vars(component)]
     if not own:
         raise UserError(
@@ -217,6 +225,12 @@ def _check_names(plugin: Plugin, components: list[type[Component]]) -> None:
             'derive a class from Layer, Optimizer, ... and give it a name: `name: ClassVar[str] = "my_layer"`',
         )
     for component in own:
+        if not trained_before and not _is_name(component.name):
+            raise UserError(
+                f"the plugin {plugin.path}: {component.__name__} has the name {component.name!r:.60}, which no config "
+                "can write",
+                "a name is letters, digits, `_` and `-`, and nothing that YAML takes for a number, true, false or null",
+            )
         settings = [name for name, value in vars(component).items() if isinstance(value, Field)]
         if settings and "__dataclass_fields__" not in vars(component):
             raise UserError(
@@ -230,6 +244,10 @@ def _check_names(plugin: Plugin, components: list[type[Component]]) -> None:
                     f"the plugin {plugin.path} defines the {component.kind} `{component.name}`, which exists already",
                     "choose another name",
                 )
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and NAME.fullmatch(name) is not None and core_tag(name) == TEXT
 
 
 def _components(base: type[Component]) -> Iterator[type[Component]]:

@@ -13,7 +13,9 @@ import pytest
 
 from nnscratch.cli import main
 from nnscratch.component import catalogue
+from nnscratch.config import plugins
 from nnscratch.config.config import load_config
+from nnscratch.config.document import read_yaml
 from nnscratch.config.plugins import fault_of_a_plugin
 from nnscratch.errors import ConfigError, UserError
 from nnscratch.nn.layers import Tanh
@@ -169,6 +171,10 @@ class Bent(Activation):
         ("def broken(:", r"SyntaxError: .*\(line 1\)"),
         ("\n\n1 / 0", r"ZeroDivisionError: division by zero \(line 3\)"),
         (LAYER.format(name="tanh", title="Mine", factor="1"), "layer `tanh`, which exists already"),
+        *(
+            (LAYER.format(name=name, title="Mine", factor="1"), rf"bad.py: Mine has the name '{name}', which no config")
+            for name in ("", "a/b", "a.b", "my layer", "2", "1e5", "null", "true", "~")
+        ),
         (UNDECORATED, "Bent has the setting slope, but is no dataclass"),
     ],
 )
@@ -179,6 +185,16 @@ def test_a_file_that_is_no_plugin_says_why(text: str, message: str, tmp_path: Pa
     with pytest.raises(UserError, match=message):
         import_plugins(path)
     assert catalogue(Activation)["tanh"] is Tanh
+
+
+def test_a_run_of_before_may_have_a_name_that_is_not_taken_any_more(tmp_path: Path) -> None:
+    root = read_yaml(config_with(tmp_path, "oddly_named")).root
+    file = tmp_path / "oddly_named.py"
+    file.write_text(file.read_text().replace('"oddly_named"', '"oddly named"'))
+    with pytest.raises(UserError, match="has the name 'oddly named', which no config"):
+        plugins.import_plugins(root, tmp_path, {})
+    plugins.import_plugins(root, tmp_path, {file.name: hashlib.sha256(file.read_bytes()).hexdigest()})
+    del catalogue(Activation)["oddly named"].name  # for the tests that look at every layer
 
 
 def test_a_missing_file_is_a_problem_of_its_line(tmp_path: Path) -> None:
