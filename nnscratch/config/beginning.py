@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
+from nnscratch.component import settings_of
 from nnscratch.config.assembly import Assembly
 from nnscratch.config.config import Config, Tell
+from nnscratch.config.specification import Specification
 from nnscratch.errors import ConfigError
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.layers.activations import Activation, bounds_of
@@ -16,6 +20,8 @@ from nnscratch.training.scaling import fit_targets
 OUT_OF_REACH = 0.1
 """The share of targets beyond a last layer's outputs from which it is told."""
 
+TINY = float(np.finfo(np.float32).tiny)
+
 
 def require_read(config: Config) -> None:
     """Raises ConfigError for a path where the data is made on the spot: somebody's own would not be looked at."""
@@ -23,6 +29,36 @@ def require_read(config: Config) -> None:
     if config.data.path is not None and not source.reads_path:
         message = f"dataset {source.name} is made on the spot and reads no file"
         raise ConfigError([config.problem("data.path", message)], "`dataset: csv`, `npz` or `image_folder` reads one")
+
+
+def require_more_than_zero(config: Config) -> None:
+    """Raises ConfigError for a setting of optimizer or layers that must be above 0 and is 0 in single precision."""
+    layers = {f"model.layers.{index}": layer for index, layer in enumerate(config.model.layers or ())}
+    parts: dict[str, Specification[Any]] = {"optimizer": config.optimizer, **layers}
+    problems = [
+        config.problem(
+            path, f"{value:g} is 0 in single precision, in which training computes: write {TINY:.2g} or more"
+        )
+        for place, part in parts.items()
+        for path, value in _lost(place, part)
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _lost(place: str, part: Specification[Any]) -> Iterator[tuple[str, float]]:
+    """Those settings by their paths, also of the components that one holds."""
+    for setting in settings_of(part.component):
+        path, value = f"{place}.{setting.name}", part.fields[setting.name]
+        is_above_zero = setting.metadata.get("bounds", {}).get("gt") == 0
+        if is_above_zero and isinstance(value, float) and value < TINY and not np.float32(value):
+            yield path, value
+        elif isinstance(value, Specification):
+            yield from _lost(path, value)
+        elif isinstance(value, tuple | list):
+            inside = {f"{path}.{index}": each for index, each in enumerate(value)}
+            for where, each in inside.items():
+                yield from _lost(where, each) if isinstance(each, Specification) else ()
 
 
 def tell_what_is_out_of_reach(assembly: Assembly, tell: Tell) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nnscratch.config.assembly import Assembly, prepare
-from nnscratch.config.beginning import require_read, tell_what_is_out_of_reach
+from nnscratch.config.beginning import require_more_than_zero, require_read, tell_what_is_out_of_reach
 from nnscratch.config.config import Config, Tell
 from nnscratch.config.named_weights import StartingWeights, array_names
 from nnscratch.errors import ConfigError, Problem, UserError, did_you_mean, listed
@@ -35,6 +35,7 @@ def prepare_start(config: Config, workplace: Workplace, display: Display) -> tup
     there is no such run.
     """
     require_read(config)
+    require_more_than_zero(config)
     config = with_whole_path(config, workplace.runs_dir)
     if config.model.start_from is None:
         assembly = prepare(config, workplace, display)

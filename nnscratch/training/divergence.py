@@ -20,11 +20,18 @@ LARGE = 1e9
 """A loss, gradient norm, learning rate or penalty beyond this may carry weights out of float32's range in one step."""
 
 
-def diverged(place: str | None, when: str) -> DivergenceError:
-    """That training ended there, at that time, with the weights as they were before; None: all was well once more."""
-    said = f"{place} is the first that is not finite"
+def diverged(place: str, when: str) -> DivergenceError:
+    """That training ended there, at that time."""
+    return DivergenceError(f"training diverged {when}: {place} is the first that is not finite")
+
+
+def step_diverged(place: str | None, epoch: int, step: int) -> DivergenceError:
+    """That training ended in that step, both from 0, the weights as before it; None: all was well once more."""
+    when = f"in epoch {epoch + 1}, step {step + 1}"
+    if place is not None:
+        return DivergenceError(f"{diverged(place, when)}; the step was not taken")
     again = "the loss or the gradient was not finite, but every array was when the step was repeated"
-    return DivergenceError(f"training diverged {when}: {again if place is None else said}; the step was not taken")
+    return DivergenceError(f"training diverged {when}: {again}; the step was not taken")
 
 
 def locate(network: Network, loss: Loss, x: Array, t: Array, communicator: Communicator = ALONE) -> str | None:

@@ -19,7 +19,7 @@ from nnscratch.nn.network import Network
 from nnscratch.nn.parameters import Parameters
 from nnscratch.training.averaging import Averaging
 from nnscratch.training.batches import Part, TrainingBatches
-from nnscratch.training.divergence import LARGE, diverged, guarded_step, locate
+from nnscratch.training.divergence import LARGE, guarded_step, locate, step_diverged
 from nnscratch.training.evaluation import count_correct
 from nnscratch.training.measurements import LayerMeasurements, sum_of_squares
 from nnscratch.training.recipe import Recipe
@@ -219,7 +219,7 @@ class TrainingStep:
         place = guarded_step(self.recipe.optimizer, parameters, factor, l2, self.communicator)
         if place is not None:
             np.copyto(parameters.state, self._state_before)
-            raise diverged(f"{place} after the update", _when(epoch, step))
+            raise step_diverged(f"{place} after the update", epoch, step)
 
     def _diverged(self, x: Array, t: Array, epoch: int, step: int) -> DivergenceError:
         """The error that names the first array that is not finite, found by repeating the step."""
@@ -227,8 +227,4 @@ class TrainingStep:
         np.copyto(state, self._state_before)
         place = locate(self.network, self.recipe.loss, x.copy(), t, self.communicator)
         np.copyto(state, self._state_before)
-        return diverged(place, _when(epoch, step))
-
-
-def _when(epoch: int, step: int) -> str:
-    return f"in epoch {epoch + 1}, step {step + 1}"
+        return step_diverged(place, epoch, step)

@@ -12,7 +12,7 @@ import pytest
 
 import nnscratch
 from nnscratch.config.assembly import Assembly, assemble, prepare
-from nnscratch.config.beginning import require_read, tell_what_is_out_of_reach
+from nnscratch.config.beginning import require_more_than_zero, require_read, tell_what_is_out_of_reach
 from nnscratch.config.config import config_from_mapping
 from nnscratch.errors import ConfigError
 from nnscratch.host.display import Display
@@ -161,6 +161,20 @@ def test_a_path_for_data_that_is_made_on_the_spot_is_refused_where_a_training_be
         made = assembly(tmp_path, data=data, model={"hidden_layers": [3]})  # of a run of before it says nothing
         with pytest.raises(ConfigError, match=rf"data.path: dataset {name} is made on the spot and reads no file"):
             require_read(made.config)
+
+
+def test_a_number_above_zero_that_is_zero_in_single_precision_is_refused_where_a_training_begins(
+    tmp_path: Path,
+) -> None:
+    layers: list[Any] = ["flatten", {"residual": {"layers": [{"batch_norm": {"epsilon": 1e-50}}]}}, "dense"]
+    sections: dict[str, Any] = {"data": {"dataset": "moons"}, "model": {"layers": layers}}
+    made = assembly(tmp_path, **sections, optimizer={"adam": {"epsilon": 1e-60}})  # a run of before is read
+    with pytest.raises(ConfigError) as caught:
+        require_more_than_zero(made.config)
+    assert [each.path for each in caught.value.problems] == ["optimizer.epsilon", "model.layers.1.layers.0.epsilon"]
+    assert "1e-60 is 0 in single precision, in which training computes: write 1.2e-38 or more" in str(caught.value)
+    layers[1] = "relu"
+    require_more_than_zero(assembly(tmp_path, **sections, optimizer={"adam": {"epsilon": 1e-38}}).config)
 
 
 def regression(tmp_path: Path, targets: str, **sections: Any) -> dict[str, Any]:
