@@ -6,9 +6,10 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -67,13 +68,35 @@ def set_blas_threads(threads: int) -> None:
     threadpool_limits(limits=threads, user_api="blas")
 
 
+class _Kept:
+    """The number of BLAS's threads from before, and who is at work since; they are the process's, not a thread's."""
+
+    def __init__(self) -> None:
+        self.lock, self.at_work, self.before = Lock(), 0, ExitStack()
+
+
+_kept = _Kept()
+
+
 @contextmanager
 def blas_threads_kept() -> Iterator[None]:
-    """Afterwards a matrix product uses as many threads as before: those of whoever called are none of our business."""
+    """Afterwards a matrix product uses as many threads as before: those of whoever called are none of our business.
+
+    Of several threads that train at once, the last to end puts them back: the others would go on with other sums.
+    """
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(limits=None, user_api="blas"):
+    with _kept.lock:
+        if not _kept.at_work:
+            _kept.before.enter_context(threadpool_limits(limits=None, user_api="blas"))
+        _kept.at_work += 1
+    try:
         yield
+    finally:
+        with _kept.lock:
+            _kept.at_work -= 1
+            if not _kept.at_work:
+                _kept.before.close()
 
 
 def share_threads(network: Network, threads: int) -> Workers:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from nnscratch.errors import without_password
-from nnscratch.host.machine import command_line
+from nnscratch.host.machine import blas_libraries, blas_threads_kept, command_line, set_blas_threads
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,20 @@ def test_the_command_that_a_run_keeps_has_no_password(words: list[str], monkeypa
     monkeypatch.setattr(sys, "argv", ["/usr/bin/nnscratch", "sweep", "sweep.yaml", *typed])
     kept = [word.replace("{url}", "postgresql://me:***@host/x") for word in words]
     assert command_line() == ["nnscratch", "sweep", "sweep.yaml", *kept]
+
+
+def test_the_first_of_two_trainings_to_end_leaves_the_threads_of_the_other_alone() -> None:
+    def threads() -> set[int]:
+        return {library["num_threads"] for library in blas_libraries()}
+
+    before = max(threads())
+    set_blas_threads(2)
+    first, second = blas_threads_kept(), blas_threads_kept()
+    first.__enter__()
+    set_blas_threads(1)
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert threads() == {1}
+    second.__exit__(None, None, None)
+    assert threads() == {2}
+    set_blas_threads(before)
