@@ -45,7 +45,7 @@ class Network(Chain):
         self.dtype: npt.DTypeLike = np.float32
         self.moment = Moment()
         self.workers = Workers()
-        self.is_initialized = False
+        self.is_initialized = self.has_seen_a_batch = False
         self.output_shape = self.build(self.input_shape, self.parameters)
         self._require_each_once()
         if outputs is not None and self.output_shape != (outputs,):
@@ -154,7 +154,14 @@ class Network(Chain):
         self._require_weights()
         if x.shape[1:] != self.input_shape:
             raise ShapeError(f"the network takes inputs of shape {self.input_shape}, but is given {x.shape[1:]}")
+        self.has_seen_a_batch = True
         return super().forward(x, training)
+
+    def backward(self, dy: Array) -> Array | None:
+        """Fills the gradient for the batch of the last `forward`, without which it raises UserError."""
+        if not self.has_seen_a_batch:
+            raise UserError("the network has seen no batch yet", "call network.forward(x, training=True) first")
+        return super().backward(dy)
 
     def _require_weights(self) -> None:
         if not self.is_initialized:

@@ -124,6 +124,17 @@ def test_threads_may_be_given_before_the_weights() -> None:
     assert network.forward(np.zeros((2, *IMAGE), np.float32)).shape == (2, 3)
 
 
+def test_there_is_no_way_back_before_the_way_forward() -> None:
+    network = Network([Dense(2)], (3,))
+    network.initialize(RandomStreams(0))
+    dy = np.ones((1, 2), np.float32)
+    with pytest.raises(UserError, match=r"has seen no batch yet\n  call network\.forward"):
+        network.backward(dy)
+    network.forward(np.ones((1, 3), np.float32), training=True)
+    network.backward(dy)
+    assert network.parameters.named(network.parameters.gradient)["0.dense.bias"].tolist() == [1, 1]
+
+
 def test_weights_cannot_be_fitted_to_data_before_there_are_any() -> None:
     network = Network([Conv(2, weight_init=Whitening())], IMAGE)
     with pytest.raises(UserError, match=r"no weights yet\n  call network\.initialize"):
