@@ -99,7 +99,8 @@ def train(
     """Trains what a config describes (a YAML file, or a dict of its fields), and gives the run.
 
     `overrides` set fields of the config: `seed=1`, `optimizer={"learning_rate": 3e-4}`, or by their dotted paths
-    `**{"optimizer.learning_rate": 3e-4}`. What they, the run's folder and the rest mean is as for `nnscratch train`.
+    `**{"optimizer.learning_rate": 3e-4}`; a component with its name, `optimizer={"sgd": {"momentum": 0.9}}`, takes the
+    place of the whole. What they, the run's folder and the rest mean is as for `nnscratch train`.
     Raises ConfigError with everything that is wrong, and DivergenceError and Interrupted once what there is, is saved.
 
     >>> import nnscratch
