@@ -69,7 +69,7 @@ def _loss_of_constant(loss: Loss, outputs: Array, examples: Examples) -> float:
     """Of some 5,000 examples, each of which gets the same outputs."""
     rows = examples.rows[:: max(1, len(examples) // 5000)]
     w = None if examples.weights is None else examples.weights[rows] / np.mean(examples.weights[rows])
-    return value_and_gradient(loss, np.tile(outputs, (len(rows), 1)), examples.targets[rows], w)[0]
+    return float(value_and_gradient(loss, np.tile(outputs, (len(rows), 1)), examples.targets[rows], w)[0])
 
 
 def _held_out_guessing(loss: Loss, frequencies: Array | None, validation: Examples) -> float | None:
