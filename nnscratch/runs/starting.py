@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nnscratch.config.assembly import Assembly, prepare
+from nnscratch.config.assembly import Assembly, assemble, prepare
 from nnscratch.config.beginning import require_more_than_zero, require_read, tell_what_is_out_of_reach
 from nnscratch.config.config import Config, Tell
+from nnscratch.config.data import load_dataset
 from nnscratch.config.named_weights import StartingWeights, array_names
 from nnscratch.errors import ConfigError, Problem, UserError, did_you_mean, listed
 from nnscratch.host.display import Display
@@ -45,7 +46,9 @@ def prepare_start(config: Config, workplace: Workplace, display: Display) -> tup
     file = path if path.is_file() else RunDirectory.open(path).best
     saved = load_weights(file)
     header = header_of(saved, file)
-    assembly = prepare(config, workplace, display, header.trained_on)
+    # It is a training that begins: the data is read, and refused, as that of any other.
+    dataset = load_dataset(config, workplace.data_dir, display.say, display.download, workplace.download)
+    assembly = assemble(config, dataset, display.say, header.table_encoding)
     return _start_from(assembly, path, file, saved, header, display.say)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nnscratch.config.config import config_from_mapping
-from nnscratch.errors import ConfigError, UsageError
+from nnscratch.errors import ConfigError, DataError, UsageError
 from nnscratch.experiment.observer import TrainingSummary
 from nnscratch.experiment.repeats import How, repeat
 from nnscratch.experiment.train import resume, train
@@ -161,6 +161,17 @@ def test_other_classes_and_another_scaling_are_told(tmp_path: Path, capsys: pyte
     told = capsys.readouterr().out
     assert "its outputs were" not in told
     assert f"anew: {last}.weight, {last}.bias" in told
+
+
+def test_data_that_no_training_takes_is_refused_with_weights_of_a_run_too(tmp_path: Path) -> None:
+    pixels, labels = np.random.default_rng(0).random((20, 4, 4)), np.arange(20) % 2
+    np.savez(tmp_path / "good.npz", x_train=pixels, y_train=labels, x_test=pixels, y_test=labels)
+    np.savez(tmp_path / "bad.npz", x_train=255 * pixels, y_train=labels, x_test=pixels, y_test=labels)
+    data = {"dataset": "npz", "path": str(tmp_path / "good.npz")}
+    trained(tmp_path, name="before", data=data, model={"hidden_layers": [4]})
+    data, model = {**data, "path": str(tmp_path / "bad.npz")}, {"hidden_layers": [4], "start_from": "before"}
+    with pytest.raises(DataError, match="the splits hold pixels of different ranges"):
+        trained(tmp_path, name="after", data=data, model=model)
 
 
 def test_a_resumed_run_needs_the_one_it_started_from_no_more(tmp_path: Path) -> None:
