@@ -181,6 +181,7 @@ class Recorder:
             images=dataset.train_inputs.dtype == np.uint8,
             network=NetworkRecord.of(self.training.config),
             white=dataset.white,
+            one_white=dataset.one_white or None,
             encoding=encoding.to_dict() if encoding is not None else None,
             temperature=self._temperature,
         )

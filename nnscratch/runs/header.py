@@ -23,7 +23,7 @@ MOST_OUTPUTS = 1 << 20
 """Each has a name, and a network without weights may claim any number of them."""
 LONGEST_NAME = 10_000
 """Letters of a class or a column; an array of names takes four bytes for each, and has them all as long."""
-NOT_IN_ALL = ("progress", "optimizer_steps", "encoding", "temperature", "white", "network")
+NOT_IN_ALL = ("progress", "optimizer_steps", "encoding", "temperature", "white", "one_white", "network")
 """What `best`, a run not trained on a table or on deep pixels, or one from before it was kept does not have."""
 
 
@@ -47,6 +47,8 @@ class Header:
     """The epoch of the best weights so far; 0 before there are any."""
     white: float | None = None
     """The stored value that is the pixel 255, where pixels had more than 8 bits or were fractions."""
+    one_white: bool | None = None
+    """It is that of all arrays; before that was kept, bytes and other arrays were each taken by themselves."""
     dataset: Data = Data()
     machine: Machine = field(default_factory=Machine)
     progress: Mapping[str, Any] | None = None
@@ -68,7 +70,7 @@ class Header:
     @property
     def trained_on(self) -> TrainedOn:
         """How the run took its data."""
-        return TrainedOn(self.table_encoding, self.white)
+        return TrainedOn(self.table_encoding, self.white, bool(self.one_white))
 
     @property
     def epoch(self) -> int:

@@ -64,6 +64,8 @@ class LoadedRun:
     """How a table's rows become inputs; None when the run was not trained on a table."""
     white: float | None = None
     """The stored value that is the pixel 255, where pixels had more than 8 bits or were fractions."""
+    one_white: bool = False
+    """It is that of all arrays of its data, whatever their types."""
     temperature: float = 1.0
     """What the outputs are divided by before softmax; 1 where nothing was calibrated."""
 
@@ -80,7 +82,7 @@ class LoadedRun:
     @property
     def trained_on(self) -> TrainedOn:
         """How the run took its data."""
-        return TrainedOn(self.encoding, self.white)
+        return TrainedOn(self.encoding, self.white, self.one_white)
 
     @property
     def white_of_files(self) -> float | None:
@@ -208,6 +210,7 @@ def load_run(path: Path, checkpoint: str = "best") -> LoadedRun:
         feature_names=_names(header.feature_names),
         takes_images=header.images,
         white=header.white,
+        one_white=bool(header.one_white),
         encoding=header.table_encoding if header.network else _encoding(header, _config_of(header.config, file)),
         temperature=header.temperature or 1.0,
     )

@@ -11,8 +11,7 @@ import numpy as np
 from nnscratch.datasets.dataset import Array
 from nnscratch.datasets.description import Guess
 from nnscratch.datasets.formats.npy import NPYHeader
-from nnscratch.datasets.formats.white import FAINTEST, white_of, white_of_array
-from nnscratch.datasets.sources.own_data import TrainedOn
+from nnscratch.datasets.formats.white import FAINTEST, OVERSHOOT, white_of_array
 from nnscratch.errors import DataError
 
 COLOURS = (1, 3, 4)
@@ -32,7 +31,7 @@ class Span:
     def of(cls, blocks: Iterable[Array], enough: float = np.inf) -> Span:
         """Of all blocks together; of no more of them when a number is larger than `enough`."""
         span = cls()
-        for block in blocks:
+        for block in filter(np.size, blocks):
             low, high = float(block.min()), float(block.max())
             span.finite &= bool(np.isfinite(low) and np.isfinite(high))
             span.low, span.high = min(span.low, low), max(span.high, high)
@@ -43,9 +42,9 @@ class Span:
         return span
 
 
-def together(spans: Mapping[str, Span]) -> Span:
-    """The span of all splits."""
-    every = spans.values()
+def together(spans: Iterable[Span]) -> Span:
+    """The span of all of them."""
+    every = list(spans) or [Span()]
     return Span(
         min(span.low for span in every),
         max(span.high for span in every),
@@ -54,10 +53,47 @@ def together(spans: Mapping[str, Span]) -> Span:
     )
 
 
-def require_alike(spans: Mapping[str, Span]) -> None:
+@dataclass(frozen=True)
+class Pixels:
+    """What the numbers of all pictures of a file mean, whatever types its splits have."""
+
+    bytes: Span
+    """Of all splits of bytes."""
+    others: Span
+    """Of all other splits."""
+    white: float
+    bytes_are_plain: bool
+    """Bytes are pixels as they are, else numbers in the unit of the others."""
+
+    @classmethod
+    def of(cls, bytes: Mapping[str, Span], others: Mapping[str, Span]) -> Pixels:
+        """Of the splits of bytes and of all others, by name: few greys in bytes are in the unit of the others.
+
+        Raises DataError when some splits are fractions of white and others are not.
+        """
+        of_bytes, of_others = together(bytes.values()), together(others.values())
+        are_few = of_bytes.high <= FAINTEST
+        if others:
+            _require_alike({**(bytes if are_few else {}), **others})
+        # Beside plain bytes, whole numbers above one are as dark as they are; fractions and broken numbers are not.
+        is_counted = are_few or (of_others.whole and of_others.high > 1)
+        every = together([of_bytes, of_others]) if is_counted else of_others
+        white = white_of_array(every.high, every.whole)
+        return cls(of_bytes, of_others, white, not are_few or white >= 255 or (of_bytes.high <= 0 and not others))
+
+    @classmethod
+    def of_before(cls, bytes: Mapping[str, Span], others: Mapping[str, Span]) -> Pixels:
+        """The same as runs of before took it: bytes are plain, and broken numbers were not told from whole ones."""
+        of_others = together(others.values())
+        return cls(together(bytes.values()), of_others, white_of_array(of_others.high), bytes_are_plain=True)
+
+
+def _require_alike(spans: Mapping[str, Span]) -> None:
     """Raises DataError when some splits are fractions of white and others are not."""
-    fractions = [name for name, span in spans.items() if span.high > 0 and white_of(span.high, span.whole) == 1]
-    if fractions and len(fractions) < len(spans):
+    high = together(spans.values()).high
+    most = OVERSHOOT if high > OVERSHOOT * FAINTEST else 1  # between fractions and bytes is a unit of its own
+    fractions = [name for name, span in spans.items() if 0 < span.high <= most]
+    if fractions and high > OVERSHOOT:
         told = ", ".join(f"{name.rpartition(': ')[2]} {span.low:g} to {span.high:g}" for name, span in spans.items())
         raise DataError(
             f"{fractions[0]}: the splits hold pixels of different ranges: {told}",
@@ -78,10 +114,8 @@ class InputPlan:
     white: float | None = None
 
 
-def plan_inputs(
-    name: str, header: NPYHeader, span: Callable[[], Span], trained_on: TrainedOn | None = None
-) -> InputPlan:
-    """What to make of an array of inputs; `span` is that of its kind: of all arrays of bytes, or of all others.
+def plan_inputs(name: str, header: NPYHeader, pixels: Callable[[], Pixels]) -> InputPlan:
+    """What to make of an array of inputs; `pixels` says what those of all splits mean.
 
     Raises DataError, with the line of NumPy that mends it.
     """
@@ -91,7 +125,7 @@ def plan_inputs(
         guess = (Guess("inputs", "one number each", f"{key} has shape {shape}"),) if len(shape) == 1 else ()
         return InputPlan(shape[1:] or (1,), np.float32, partial(_as_features, name, key), guess)
     if kind in "biuf" and len(shape) in (3, 4):
-        return _plan_pixels(name, key, header, span, trained_on)
+        return _plan_pixels(name, key, header, pixels())
     hint = "images are numbers (N, H, W), (N, H, W, C) or (N, C, H, W), features are numbers (N, D)"
     if kind in "biuf" and len(shape) > 4:
         hint += f": {key} = {key}.reshape(len({key}), -1) makes features of them"
@@ -122,9 +156,7 @@ def _as_features(name: str, key: str, rows: Array) -> Array:
     return features
 
 
-def _plan_pixels(
-    name: str, key: str, header: NPYHeader, span: Callable[[], Span], trained_on: TrainedOn | None
-) -> InputPlan:
+def _plan_pixels(name: str, key: str, header: NPYHeader, pixels: Pixels) -> InputPlan:
     shape, guesses = header.shape, []
     first, last = shape[1] in COLOURS, shape[-1] in COLOURS
     if not (first or last):  # channels of a microscope or a satellite: beside them, pictures are mostly square
@@ -133,13 +165,17 @@ def _plan_pixels(
     if len(shape) == 4 and (is_first or first == last):
         taken = "first (N, C, H, W)" if is_first else "last (N, H, W, C)"
         guesses.append(Guess("channel order", taken, f"{key} has shape {shape}"))
-    white = _white(name, key, header, span(), trained_on)
+    is_bytes = header.dtype == np.uint8
+    span, white = (
+        (pixels.bytes, None if pixels.bytes_are_plain else pixels.white) if is_bytes else (pixels.others, pixels.white)
+    )
+    if not is_bytes:
+        _require_pixels(name, key, header, span)
     factor = 255 / (white or 255)
     if white is not None:
-        high = span().high
         what = "rounded to bytes" if white == 255 else f"{white:g} becomes 255"
-        more = "" if high <= white else ", and so does what is above it"
-        guesses.append(Guess("pixels", f"{header.dtype}, {what}{more}", f"{key} holds {span().low:g} to {high:.9g}"))
+        more = "" if span.high <= white else ", and so does what is above it"
+        guesses.append(Guess("pixels", f"{header.dtype}, {what}{more}", f"{key} holds {span.low:g} to {span.high:.9g}"))
 
     def convert(rows: Array) -> Array:
         if white is not None:
@@ -152,11 +188,8 @@ def _plan_pixels(
     return InputPlan(example, np.uint8, convert, tuple(guesses), white)
 
 
-def _white(name: str, key: str, header: NPYHeader, span: Span, trained_on: TrainedOn | None) -> float | None:
-    """The value that is white, None for bytes as they are. Raises DataError for numbers that are no pixels."""
-    if header.dtype == np.uint8:
-        is_as_before = trained_on is not None and trained_on.white is None
-        return white_of_array(span.high) if 0 < span.high <= FAINTEST and not is_as_before else None
+def _require_pixels(name: str, key: str, header: NPYHeader, span: Span) -> None:
+    """Raises DataError for numbers that are no pixels."""
     if not span.finite:
         raise DataError(f"{name}: pixels hold NaN or infinity", f"mend them with {key} = numpy.nan_to_num({key})")
     if span.low < 0:
@@ -166,7 +199,3 @@ def _white(name: str, key: str, header: NPYHeader, span: Span, trained_on: Train
             f"mend them with {key} = numpy.rint(({key} - {key}.min()) / numpy.ptp({key}) * 255).astype('uint8'), or "
             f"make features of them: {key} = {key}.reshape(len({key}), -1)",
         )
-    before = white_of_array(span.high)  # as runs took it that did not tell broken numbers from whole ones
-    if trained_on is not None and trained_on.white == before:
-        return before
-    return white_of_array(span.high, span.whole)

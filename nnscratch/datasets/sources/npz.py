@@ -6,8 +6,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, partial
-from itertools import chain
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -22,7 +21,7 @@ from nnscratch.datasets.formats.white import FAINTEST
 from nnscratch.datasets.memory import available_memory
 from nnscratch.datasets.separation import Separation, contradictions
 from nnscratch.datasets.sources.array_companions import groups_of, order_of, weights_of
-from nnscratch.datasets.sources.array_inputs import InputPlan, Span, plan_inputs, require_alike, together
+from nnscratch.datasets.sources.array_inputs import InputPlan, Pixels, Span, plan_inputs
 from nnscratch.datasets.sources.array_names import CLASS_KEYS, KEYS, not_used
 from nnscratch.datasets.sources.array_targets import Targets, Task, targets_of
 from nnscratch.datasets.sources.own_data import LargeSource, TrainedOn, identity, required_path
@@ -153,6 +152,7 @@ class NPZ(LargeSource):
             validation_inputs=found.get("val"),
             validation_targets=labels.get("val"),
             white=plan.white,
+            one_white=arrays.one_white,
             weights=weights,
             separation=replace(
                 separation,
@@ -213,6 +213,7 @@ class _Arrays:
                 raise DataError(f"{file}: x_{split} and y_{split} come together or not at all; it holds {held}")
         self.splits = [split for split in SPLITS if f"{split} inputs" in self.keys]
         self.headers = {split: self._header(self.keys[f"{split} inputs"]) for split in self.splits}
+        self.one_white = True
 
     def name(self, key: str) -> str:
         return f"{self.file}: {key}"
@@ -257,14 +258,21 @@ class _Arrays:
         """What to make of the inputs of each split."""
 
         @cache
-        def span(is_of_bytes: bool) -> Span:
-            alike = [split for split in self.splits if (self.headers[split].dtype == np.uint8) == is_of_bytes]
-            if is_of_bytes:
-                return Span.of(chain.from_iterable(map(self.blocks, alike)), enough=FAINTEST)
-            spans = {self.name(self.keys[f"{split} inputs"]): Span.of(self.blocks(split)) for split in alike}
-            if trained_on is None:
-                require_alike(spans)
-            return together(spans)
+        def pixels() -> Pixels:
+            bytes, others = {}, {}
+            for split in self.splits:
+                name = self.name(self.keys[f"{split} inputs"])
+                if self.headers[split].dtype == np.uint8:
+                    bytes[name] = Span.of(self.blocks(split), enough=FAINTEST)
+                else:
+                    others[name] = Span.of(self.blocks(split))
+            before = Pixels.of_before(bytes, others)
+            self.one_white = (
+                trained_on is None
+                or trained_on.one_white
+                or trained_on.white != (None if self.headers["train"].dtype == np.uint8 else before.white)
+            )
+            return Pixels.of(bytes, others) if self.one_white else before
 
         plans = {}
         for split in self.splits:
@@ -277,9 +285,7 @@ class _Arrays:
                 raise DataError(
                     f"{self.file}: {number:,} inputs but {counts[split]:,} targets in the {split} split", hint
                 )
-            plans[split] = plan_inputs(
-                name, self.headers[split], partial(span, self.headers[split].dtype == np.uint8), trained_on
-            )
+            plans[split] = plan_inputs(name, self.headers[split], pixels)
             if (plans[split].shape, plans[split].dtype) != (plans["train"].shape, plans["train"].dtype):
                 raise DataError(
                     f"{self.file}: a training example has shape {plans['train'].shape}, "

@@ -27,6 +27,8 @@ class TrainedOn:
     """How its table became inputs."""
     white: float | None = None
     """The stored value that became the pixel 255; None for bytes as they are."""
+    one_white: bool = False
+    """It was that of all arrays; runs of before took bytes and other arrays each by itself."""
 
 
 class LargeSource(Source):

@@ -178,6 +178,70 @@ def test_dark_bytes_are_dark_where_another_split_is_bright(tmp_path: Path) -> No
     assert dataset.white is None
 
 
+@pytest.mark.parametrize(
+    ("train", "val", "white", "val_white"),
+    [
+        (FEW.astype(np.int64) * 15, FEW, 255, 255),
+        (FEW * 15, FEW.astype(np.int64), None, 255),
+        (FEW.astype(np.float32), FEW, 16, 16),
+        (FEW > 8, np.minimum(FEW, 1), 1, 1),
+        (FEW / 16, FEW * 15, 1, 255),
+        (FEW * 0.75, FEW.clip(0, 12), 12, 12),
+        (FEW.astype(np.uint16) * 255, FEW, 4095, 255),
+        (FEW * 0.0749, FEW * 0.065, 16 * 0.0749, 16 * 0.0749),
+        (FEW * 0.77, FEW * 0.065, 16 * 0.77, 16 * 0.77),
+    ],
+)
+def test_all_splits_of_a_file_have_one_white_whatever_their_types(
+    tmp_path: Path, train: np.ndarray, val: np.ndarray, white: float | None, val_white: float
+) -> None:
+    dataset = load(tmp_path, {"x_train": train, "y_train": LABELS, "x_val": val, "y_val": LABELS})
+    assert dataset.white == white
+    assert np.array_equal(dataset.train_inputs[..., 0], np.rint(train * (255 / (white or 255))))
+    assert dataset.validation_inputs is not None
+    assert np.array_equal(dataset.validation_inputs[..., 0], np.rint(val * (255 / val_white)))
+
+
+@pytest.mark.parametrize("val", [np.minimum(FEW, 1), np.minimum(FEW, 1).astype(np.int64), FEW / 16, FEW * 0.065])
+def test_fractions_beside_numbers_of_bytes_are_refused_whatever_their_type(tmp_path: Path, val: np.ndarray) -> None:
+    train = FEW.astype(np.int64) * 15
+    with pytest.raises(DataError, match=r"the splits hold pixels of different ranges: x_"):
+        load(tmp_path, {"x_train": train, "y_train": LABELS, "x_val": val, "y_val": LABELS})
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "white"),
+    [
+        (FEW > 8, np.minimum(FEW, 1), 1),
+        (FEW.astype(np.float32), FEW, 16),
+        (FEW * 15, FEW.astype(np.int64), None),
+        (FEW * 0.77, FEW, 16),
+    ],
+)
+def test_a_run_of_before_reads_each_type_of_array_by_itself_and_a_run_of_now_does_not(
+    tmp_path: Path, train: np.ndarray, val: np.ndarray, white: float | None
+) -> None:
+    np.savez(tmp_path / "mine.npz", x_train=train, y_train=LABELS, x_val=val, y_val=LABELS)
+
+    def read(trained_on: TrainedOn | None) -> Dataset:
+        return NPZ(test=0).load(tmp_path, tmp_path / "mine.npz", print, trained_on=trained_on)
+
+    before, now = read(TrainedOn(white=white)), read(None)
+    assert before.white == white
+    assert before.validation_inputs is not None
+    assert np.array_equal(
+        before.validation_inputs[..., 0], val * 1 if val.dtype == np.uint8 else np.rint(val * 255 / 16)
+    )
+    assert read(TrainedOn(white=before.white, one_white=before.one_white)).digest() == before.digest()
+    assert read(TrainedOn(white=now.white, one_white=now.one_white)).digest() == now.digest() != before.digest()
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_pictures_without_a_pixel_are_named(tmp_path: Path, kind: type[np.generic]) -> None:
+    with pytest.raises(DataError, match=r"training inputs of shape \(10, 0, 8, 1\) hold no values"):
+        load(tmp_path, {"x": np.zeros((10, 0, 8), kind), "y": LABELS})
+
+
 @pytest.mark.parametrize("in_memory", [True, False])
 @pytest.mark.parametrize(
     ("saved", "before", "now"), [(FEW, None, 16), (COLOUR / 254.9, 16, 1), (FEW * 1.0, 16, 16), (COLOUR, None, None)]
