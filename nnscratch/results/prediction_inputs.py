@@ -26,7 +26,7 @@ from nnscratch.datasets.tables.json_text import json_object, json_records
 from nnscratch.errors import DataError, UserError
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.prediction_tables import Item, failure, line_of, record_items, table_items
-from nnscratch.results.stored_values import as_stored
+from nnscratch.results.stored_values import as_stored, largest
 from nnscratch.runs.loaded import LoadedRun
 
 JSON_LINES = 256
@@ -195,21 +195,28 @@ def _rows_of(loaded: LoadedRun, file: IO[bytes], name: str) -> Iterator[Item]:
     if header.is_fortran and len(shape) > 1:
         raise DataError(f"{name}: the array is in Fortran order", "save numpy.ascontiguousarray(x)")
     size = rows.size * dtype.itemsize
+    start = file.tell()
+    cut = (file.read(size) for _ in range(rows.number))
+    of_all = largest(loaded, (np.frombuffer(raw, dtype) for raw in cut if len(raw) == size))
+    file.seek(start)
     for index in range(rows.number):
         raw = file.read(size)
         place = name if rows.number == 1 and len(shape) == len(loaded.input_shape) else f"{name}[{index}]"
         if len(raw) < size:
             raise DataError(f"{name}: the file ends within row {index} of {rows.number:,}", "is it complete?")
         values = rows.in_order(np.frombuffer(raw, dtype)[np.newaxis])[0]
-        yield Item(place, partial(_stored_row, loaded, values, place))
+        yield Item(place, partial(_stored_row, loaded, values, place, of_all))
 
 
-def _stored_row(loaded: LoadedRun, values: Array, name: str) -> Array:
-    return np.asarray(stored_rows(loaded, values[np.newaxis], name)[0])
+def _stored_row(loaded: LoadedRun, values: Array, name: str, of_all: tuple[float, bool] | None) -> Array:
+    return np.asarray(stored_rows(loaded, values[np.newaxis], name, of_all)[0])
 
 
-def stored_rows(loaded: LoadedRun, values: Array, name: str) -> Array:
-    """Examples (N, ...) from an array's numbers, a table's raw columns encoded. Raises DataError."""
+def stored_rows(loaded: LoadedRun, values: Array, name: str, of_all: tuple[float, bool] | None = None) -> Array:
+    """Examples (N, ...) from an array's numbers, a table's raw columns encoded; `of_all` as in `pixels`.
+
+    Raises DataError.
+    """
     encoding = loaded.encoding
     if encoding is not None:
         rows = values.astype(np.float64).reshape(len(values), len(encoding.columns))
@@ -220,7 +227,7 @@ def stored_rows(loaded: LoadedRun, values: Array, name: str) -> Array:
                 place, cell = f"{name}: row {row}" if len(rows) > 1 else name, f"{own[row]:.15g}"
                 raise DataError(f"{place}: column {column.name!r} is {cell}, not {column.expected(cell)}")
         values = encoding.encode(rows)
-    return as_stored(loaded, values, name).reshape(len(values), *loaded.input_shape)
+    return as_stored(loaded, values, name, of_all).reshape(len(values), *loaded.input_shape)
 
 
 def _array_shape(loaded: LoadedRun, name: str) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from nnscratch.datasets.tables.json_text import half_character, json_cell
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.errors import DataError, UserError
 from nnscratch.nn.compute.buffers import Array
-from nnscratch.results.stored_values import stored
+from nnscratch.results.stored_values import largest, stored
 from nnscratch.runs.loaded import LoadedRun
 
 if TYPE_CHECKING:
@@ -158,6 +158,8 @@ def _rows(
         raise DataError(f"{table.path} has no column {', '.join(map(repr, missing))} to keep")
     encoding = loaded.encoding or _of_position(loaded, table)
     encoding = with_marks_of(table, encoding)  # which raises, once, where the table lacks a column
+    is_of_pixels = loaded.takes_images and loaded.white is not None
+    of_all = largest(loaded, encoding.encode(encoding.read(table)[0])) if is_of_pixels else None
     for start in range(0, len(table), BLOCK):
         part = table.take(np.arange(start, min(start + BLOCK, len(table))))
         values, errors, notes = encoding.read(part)
@@ -170,7 +172,7 @@ def _rows(
             if error is not None:
                 yield Item(name, failure(name, DataError(f"{name}: {error}")).read, own)
             else:
-                yield Item(name, partial(stored, loaded, features[row], name), own, note)
+                yield Item(name, partial(stored, loaded, features[row], name, of_all), own, note)
 
 
 def with_marks_of(table: TextTable, encoding: TableEncoding) -> TableEncoding:

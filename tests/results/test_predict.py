@@ -10,6 +10,7 @@ import threading
 import warnings
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,30 @@ def test_pictures_arrays_and_evaluation_agree(
     assert labels == [label for label, _ in [*expected, *expected, expected[7]]]
     assert rows[-1]["probability"] == pytest.approx(expected[7][1], abs=1e-5)
     assert [rows[0]["input"], rows[50]["input"]] == [f"{tmp_path}/all.npy[0]", f"{tmp_path}/all.npz:x_test[0]"]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float32])
+@pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.csv"])
+def test_what_the_pixels_of_an_array_mean_is_one_thing_for_all_its_rows(
+    shapes_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[np.generic], name: str
+) -> None:
+    monkeypatch.setattr(LoadedRun, "is_of_arrays", True)
+    loaded = replace(load_run(shapes_run), white=16.0)
+    dark = np.arange(32 * 32 * 3).reshape(32, 32, 3) % 17
+
+    def read(*rows: Array) -> list[Array]:
+        array = np.stack(rows).astype(kind)
+        if name == "x.csv":
+            header = ",".join(f"p{number}" for number in range(dark.size))
+            np.savetxt(tmp_path / name, array.reshape(len(array), -1), "%g", ",", header=header, comments="")
+        else:
+            (np.save if name == "x.npy" else np.savez_compressed)(tmp_path / name, array)
+        found = [item.read() for item in items(loaded, [str(tmp_path / name)], ())]
+        assert np.array_equal(found, nnscratch.Model(loaded).stored(array))
+        return found
+
+    assert np.array_equal(read(dark, dark // 2)[1], np.rint(dark // 2 * (255 / 16)))
+    assert np.array_equal(read(dark, dark * 15)[0], dark)
 
 
 def test_an_array_is_read_by_what_it_holds_and_not_by_what_it_is_called(
