@@ -66,7 +66,7 @@ class Dataset:
     white: float | None = None
     """The stored value that became the pixel 255, where pixels were stored with more than 8 bits or as fractions."""
     one_white: bool = True
-    """All splits were read in one unit; not so where a run of before goes on with its arrays."""
+    """It is that of all data; not so where a run of before goes on with what it took."""
     schema: Schema | None = None
     raw_digest: str | None = None
     """The digest of the raw values, when these are features made of them."""

@@ -26,7 +26,7 @@ from nnscratch.datasets.unfinished import remove_leftovers, unfinished
 from nnscratch.errors import DataError, cause
 from nnscratch.files import open_to_append, open_without_following, take_lock
 
-FORMAT = "rows 1"
+FORMAT = "rows 2"
 """Changes with what a cache holds: an older one is then not read."""
 SHARE_OF_MEMORY = 0.5
 """Of the memory that this process can still get, which rows may take before they are mapped."""

@@ -148,10 +148,12 @@ def view(x: Array, pixels: int, is_flipped: bool) -> Array:
     return x[:, :, ::-1] if is_flipped else x
 
 
-def read_picture(path: str, height: int, width: int, channels: int, white: float | None = None) -> Array:
+def read_picture(
+    path: str, height: int, width: int, channels: int, white: float | None = None, may_be_negative: bool = False
+) -> Array:
     """The picture in a file as bytes (1, height, width, channels): upright, on white, resized.
 
-    Of more than 8 bits, `white` becomes 255; None: what its largest number says.
+    Of more than 8 bits, `white` becomes 255, and a fifth more, too; None: what its largest number says.
     """
     from PIL import Image, ImageOps
 
@@ -174,8 +176,7 @@ def read_picture(path: str, height: int, width: int, channels: int, white: float
         colours, reach = values[..., :-1] if has_alpha else values, 1 if is_whole else 1.05
         low, peak = float(colours.min()), float(colours.max()) * unit
         by_itself = white_of(peak, reach)
-        is_other = white is not None and (peak > reach * white or (not is_whole and by_itself == 1 and white > 255))
-        if low < 0 or is_other:
+        if (low < 0 and not may_be_negative) or (white is not None and peak > 1.2 * white):
             raise ValueError(f"pixels from {low:g} to {peak:g}, not 0..{white or by_itself:g}")
         scaled = values * (unit * 255 / (white or by_itself))
         if has_alpha:  # which has a range of its own

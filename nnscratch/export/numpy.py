@@ -196,7 +196,8 @@ def _answers(loaded: LoadedRun, module: Module) -> list[str]:
 def _command(loaded: LoadedRun, module: Module) -> list[str]:
     shape = ", ".join(map(str, loaded.input_shape))
     if _takes_pictures(loaded):
-        read = [f"return {{path: {module.needs(formulas.read_picture)}(path, {shape}, {loaded.white_of_files!r})}}"]
+        given = f"{shape}, {loaded.white_of_files!r}{', True' if loaded.takes_negative_pictures else ''}"
+        read = [f"return {{path: {module.needs(formulas.read_picture)}(path, {given})}}"]
     elif loaded.encoding is not None:
         read = reading(loaded.encoding, module)
     else:

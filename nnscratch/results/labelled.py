@@ -94,11 +94,12 @@ def _folder(loaded: LoadedRun, folder: Path) -> Labelled:
     found.leave_out_loose()
     with quiet_pillow():
         read = items(loaded, list(labels), ())
-        places, inputs, _ = _read(_readable(read, found) if _may_skip(loaded) else read)
+        places, inputs, unlike = _read(_readable(read, found) if _may_skip(loaded) else read)
     targets = np.array([labels[place] for place in places], np.int64)
     absent = [name for name in loaded.classes if not by_class.get(name)]
     notes = [f"no pictures of {', '.join(absent[:20])}"] * bool(absent)
     notes += [f"left out: {count:,} {what}" for what, count in found.left_out.items() if what != HIDDEN]
+    notes += [unlike] * bool(unlike)
     return Labelled(Examples.all_of(inputs, targets, places), "\n".join(notes))
 
 
@@ -280,8 +281,8 @@ def _read(read: Iterable[Item]) -> tuple[tuple[str, ...], Array, str]:
     """
     notes, arrays = {}, []
     for item in read:
-        notes[item.name] = item.note
         arrays.append(item.read())
+        notes[item.name] = item.note
     if not arrays:
         raise DataError("there is no example in it")
     return tuple(notes), np.stack(arrays), unlike_training(notes)

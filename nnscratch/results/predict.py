@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -28,6 +28,8 @@ from nnscratch.runs.loaded import LoadedRun, load_run, use_threads_of
 
 BATCH = 256
 """Inputs in memory at a time."""
+Said: TypeAlias = list[tuple[str | None, str]]
+"""What is wrong with each input, if something is, and its note."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class Predictions:
         yield "]\n" if self._made else "[]\n"
 
     def to_csv(self) -> Iterator[str]:
-        """Columns input, those kept; label, probability, label_2, ..., or every target; error; for tables note.
+        """Columns input, those kept; label, probability, label_2, ..., or every target; error; for tables and deep pictures note.
 
         What is called as a column that is kept gets `_predicted` behind it.
         """
@@ -166,7 +168,13 @@ def predict_run(
     used = use_threads_of(loaded, threads)
     stream = predict(loaded, items(loaded, inputs, listing, keep), top, used, communicator)
     names = () if loaded.classes else loaded.target_names
-    return Predictions(stream, names, min(top, len(loaded.classes or ())), keep, loaded.encoding is not None)
+    return Predictions(
+        stream,
+        names,
+        min(top, len(loaded.classes or ())),
+        keep,
+        loaded.encoding is not None or loaded.white_of_files is not None,
+    )
 
 
 def predict(
@@ -190,25 +198,25 @@ def predict(
         y = np.empty((0, loaded.outputs), np.float32)
         if number:
             y = loaded.outputs_of(stored[:number], x[:number])
-        errors = [each if isinstance(each, str) else None for each in read]
+        said = [
+            (each if isinstance(each, str) else None, item.note) for each, item in zip(read, batch[own], strict=True)
+        ]
         if communicator.size > 1:
-            errors, y = _of_all(errors, y, loaded.outputs, communicator)
+            said, y = _of_all(said, y, loaded.outputs, communicator)
         made = answers(loaded, y, top)
-        for item, error in zip(batch, errors, strict=True):
+        for item, (error, note) in zip(batch, said, strict=True):
             answer = next(made) if error is None else partial(Prediction, error=error)
-            yield answer(item.name, kept=item.kept, note=item.note)
+            yield answer(item.name, kept=item.kept, note=note)
 
 
-def _of_all(
-    errors: list[str | None], y: Array, outputs: int, communicator: Communicator
-) -> tuple[list[str | None], Array]:
-    """What all processes found of a batch: the errors in its order, and the outputs of what had none."""
-    found: list[list[str | None]] = [json.loads(text) for text in communicator.texts(json.dumps(errors))]
-    borders = [0, *accumulate(outputs * sum(error is None for error in each) for each in found)]
+def _of_all(said: Said, y: Array, outputs: int, communicator: Communicator) -> tuple[Said, Array]:
+    """What all processes found of a batch: errors and notes in its order, and the outputs of what had no error."""
+    found: list[Said] = [json.loads(text) for text in communicator.texts(json.dumps(said))]
+    borders = [0, *accumulate(outputs * sum(error is None for error, _ in each) for each in found)]
     together = np.empty(borders[-1], np.float32)
     together[borders[communicator.rank] : borders[communicator.rank + 1]] = y.reshape(-1) if y.size else ()
     communicator.all_gather(together, borders)
-    return [error for each in found for error in each], together.reshape(-1, outputs)
+    return [(error, note) for each in found for error, note in each], together.reshape(-1, outputs)
 
 
 def read_item(item: Item) -> Array | str:

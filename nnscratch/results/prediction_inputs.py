@@ -18,7 +18,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from nnscratch.datasets.formats.folder import HIDDEN, SEEN, refuse_endless, walk
-from nnscratch.datasets.formats.images import SUFFIXES, decode
+from nnscratch.datasets.formats.images import SUFFIXES, read_picture
 from nnscratch.datasets.formats.npy import MAGIC, read_npy_header
 from nnscratch.datasets.sources.array_names import KEYS
 from nnscratch.datasets.sources.csv_table import SUFFIXES as TABLE_SUFFIXES
@@ -164,9 +164,12 @@ def _picture(loaded: LoadedRun, path: Path) -> Item:
     def read() -> Array:
         if not loaded.takes_images or len(shape) != 3 or shape[2] not in (1, 3):
             raise DataError(f"{path}: this run takes inputs of shape {shape}, not pictures", "give it CSV or NPY files")
-        return decode(path, *shape, white=loaded.white_of_files)
+        picture = read_picture(path, *shape, loaded.white_of_files)
+        item.note = picture.compared(path, loaded.white_of_files, may_be_negative=loaded.takes_negative_pictures)
+        return picture.pixels
 
-    return Item(str(path), read)
+    item = Item(str(path), read)
+    return item
 
 
 def _array_items(loaded: LoadedRun, path: Path) -> Iterator[Item]:

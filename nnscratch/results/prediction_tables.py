@@ -30,7 +30,7 @@ BLOCK = 4096
 """Rows that are encoded at once."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Item:
     """One input: what it is called, and how its array, of the network's input shape, is read (a UserError if not)."""
 
@@ -39,13 +39,13 @@ class Item:
     kept: Mapping[str, str] = field(default_factory=dict)
     """Cells of its row that go into the output."""
     note: str = ""
-    """What in its row was not so in training: a new level, a gap in a column without any."""
+    """What in its row was not so in training: a new level, a gap in a column without any; of a picture once read."""
 
 
 def unlike_training(notes: Mapping[str, str]) -> str:
     """In how many of the rows, by name, something was not so in training, and in the first what; "" for none."""
     noted = [f"{name}: {note}" for name, note in notes.items() if note]
-    return f"{len(noted):,} of {len(notes):,} rows have what training had not, as {noted[0]}" if noted else ""
+    return f"{len(noted):,} of {len(notes):,} inputs have what training had not, as {noted[0]}" if noted else ""
 
 
 def table_items(loaded: LoadedRun, path: Path, keep: Sequence[str], data: bytes | None = None) -> Iterator[Item]:

@@ -48,7 +48,7 @@ class Header:
     white: float | None = None
     """The stored value that is the pixel 255, where pixels had more than 8 bits or were fractions."""
     one_white: bool | None = None
-    """It is that of all arrays; before that was kept, bytes and other arrays were each taken by themselves."""
+    """It is that of all data; runs of before took arrays type by type, and pictures with numbers below 0."""
     dataset: Data = Data()
     machine: Machine = field(default_factory=Machine)
     progress: Mapping[str, Any] | None = None

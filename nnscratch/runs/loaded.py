@@ -64,8 +64,8 @@ class LoadedRun:
     """How a table's rows become inputs; None when the run was not trained on a table."""
     white: float | None = None
     """The stored value that is the pixel 255, where pixels had more than 8 bits or were fractions."""
-    one_white: bool = False
-    """It is that of all arrays of its data, whatever their types."""
+    one_white: bool = True
+    """It is that of all its data; runs of before took arrays type by type, and pictures with numbers below 0."""
     temperature: float = 1.0
     """What the outputs are divided by before softmax; 1 where nothing was calibrated."""
 
@@ -91,6 +91,11 @@ class LoadedRun:
         The units of arrays, such as 1 or 16, are no file's.
         """
         return None if self.white and self.is_of_arrays and self.white <= 255 else self.white
+
+    @property
+    def takes_negative_pictures(self) -> bool:
+        """Whether pictures with numbers below 0 may be among those it learned: these were black."""
+        return not (self.one_white or self.is_of_arrays)
 
     # What overflows, with weights near float32's largest, is looked for in the outputs by those who use them.
     @np.errstate(all="ignore")

@@ -139,10 +139,10 @@ def _picture(loaded: LoadedRun, name: str, data: bytes, most_pixels: int) -> tup
     white = loaded.white_of_files
     try:
         picture = read_picture(Path(name), height, width, channels[0], white, data=data, most_pixels=most_pixels)
-        picture.require_unclipped(Path(name), white)
+        note = picture.compared(Path(name), white, may_be_negative=loaded.takes_negative_pictures)
     except DataError as error:
         return Row(name, printable(error.message.removeprefix(f"{Path(name)}: "))), 0
-    return Row(name, picture.pixels), picture.size[0] * picture.size[1]
+    return Row(name, picture.pixels, note), picture.size[0] * picture.size[1]
 
 
 def _is_json(part: Part) -> bool:

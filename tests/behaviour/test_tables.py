@@ -227,7 +227,7 @@ def test_what_training_never_saw_is_noted_beside_the_prediction(
     main(["predict", str(shop[1]), str(tmp_path / "new.csv")])
     assert "note: colour 'pink' is new" in capsys.readouterr().out
     model = nnscratch.load(shop[1])
-    told = "2 of 3 rows have what training had not, as {}: colour 'pink' is new and counts as other"
+    told = "2 of 3 inputs have what training had not, as {}: colour 'pink' is new and counts as other"
     with pytest.warns(UserWarning, match=re.escape(told.format(f"{tmp_path / 'new.csv'}:2"))) as warned:
         model.predict(tmp_path / "new.csv")
     assert warned[0].filename == __file__
@@ -237,7 +237,7 @@ def test_what_training_never_saw_is_noted_beside_the_prediction(
     assert warned[0].filename == __file__
     (tmp_path / "labelled.csv").write_text("colour;size;day;sold;price\npink;1,5;01.03.2024;no;7\nred;;2.3.2024;no;9\n")
     main(["evaluate", str(shop[1]), "--data", str(tmp_path / "labelled.csv")])
-    assert "1 of 2 rows have what training had not, as " in "".join(capsys.readouterr())
+    assert "1 of 2 inputs have what training had not, as " in "".join(capsys.readouterr())
 
 
 def test_rows_with_gaps_that_training_dropped_are_left_out_of_evaluation_and_counted(

@@ -19,7 +19,7 @@ import numpy as np
 
 from nnscratch.datasets.dataset import Array
 from nnscratch.datasets.formats.picture_costs import MOST_PIXELS, decoding_bytes, refuse_before_opening, refuse_bomb
-from nnscratch.datasets.formats.white import reach, white_of
+from nnscratch.datasets.formats.white import BRIGHTER, reach, white_of
 from nnscratch.errors import DataError
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ class Deep:
     is_float: bool
     peak_of_all: float
     """With its transparency, which once counted as brightness."""
+    share_above: float
+    """Of its numbers, how many are above what was taken for white."""
 
     @property
     def white(self) -> float:
@@ -112,22 +114,25 @@ class Picture:
     deep: Deep | None
     """None for 8 bits."""
 
-    def require_unclipped(self, path: Path, white: float | None) -> None:
-        """Raises DataError when its numbers lie outside 0..white, the range of the pictures it is to be like."""
+    def compared(self, path: Path, white: float | None, *, may_be_negative: bool = False) -> str:
+        """What of its numbers is unlike those of the pictures it is to be like, where 0 is black and `white` white.
+
+        Raises DataError for numbers of clearly another range; a guess of it is but as good as the pictures were.
+        """
         if self.deep is None:
-            return
-        held = f"{path}: pixels from {self.deep.low:.9g} to {self.deep.peak:.9g}"
-        if self.deep.low < 0:
-            raise DataError(f"{held}; pixels have no negative values", "save it with numbers from 0 on")
+            return ""
+        deep, held = self.deep, f"pixels from {self.deep.low:.9g} to {self.deep.peak:.9g}"
+        if deep.low < 0 and not may_be_negative:
+            raise DataError(f"{path}: {held}; pixels have no negative values", "save it with numbers from 0 on")
+        negative = f"{held}: those below 0 are black" if deep.low < 0 else ""
         if white is None:
-            return
-        # Runs of before took fractions with one above white for numbers up to 255, and predict what they learned.
-        are_others = self.deep.are_fractions and white > 255
-        if self.deep.peak > reach(white, self.deep.is_whole) or are_others:
-            raise DataError(
-                f"{held}, where {white:g} is white, as in the pictures of the training",
-                "save it with numbers of that range, or with 8 bits",
-            )
+            return negative
+        guess = f"where {white:g} is white, guessed from the pictures of the training"
+        if deep.peak > BRIGHTER * white:
+            raise DataError(f"{path}: {held}, {guess}", "save it with numbers of that range, or with 8 bits")
+        if deep.peak > reach(white, deep.is_whole):
+            return f"{held}, {guess}: {deep.share_above:.2%} of them are brighter, and are taken for white"
+        return f"{held}, {guess}: it is all but black" if deep.are_fractions and white > 255 else negative
 
 
 @contextmanager
@@ -142,13 +147,6 @@ def quiet_pillow() -> Iterator[None]:
         warnings.simplefilter("ignore", DecompressionBombWarning)
         warnings.simplefilter("ignore", UserWarning)
         yield
-
-
-def decode(path: Path, height: int, width: int, channels: int, white: float | None = None) -> Array:
-    """The pixels (height, width, channels) of `read_picture`; DataError, too, for numbers that are not 0..white."""
-    picture = read_picture(path, height, width, channels, white)
-    picture.require_unclipped(path, white)
-    return picture.pixels
 
 
 def read_picture(
@@ -226,7 +224,7 @@ def _eight_bits(opened: Image, white: float | None) -> tuple[Image, Deep | None]
     if not is_deep_colour and not opened.mode.startswith(("I", "F")):
         return opened, None
     values, unit = np.asarray(opened), 257 if is_deep_colour else 1
-    deep = _deep(values, unit, opened.mode)
+    deep = _deep(values, unit, opened.mode, white)
     if not np.isfinite(deep.peak_of_all):
         raise ValueError("it holds NaN or infinity")
     factor = unit * 255 / (white or deep.white)
@@ -244,12 +242,14 @@ def _eight_bits(opened: Image, white: float | None) -> tuple[Image, Deep | None]
     return eight, deep
 
 
-def _deep(values: Array, unit: int, mode: str) -> Deep:
+def _deep(values: Array, unit: int, mode: str, white: float | None) -> Deep:
     of_all = float(values.max()) * unit
     colours = values[..., :-1] if mode.endswith("A") else values
     low, peak = (float(extreme) * unit for extreme in (colours.min(), colours.max()))
     is_float = values.dtype.kind == "f"
-    return Deep(low, peak, not is_float or bool((values == np.rint(values)).all()), is_float, of_all)
+    is_whole = not is_float or bool((values == np.rint(values)).all())
+    above = float(np.mean(colours > white / unit)) if white is not None and peak > white else 0.0
+    return Deep(low, peak, is_whole, is_float, of_all, above)
 
 
 def _over_white(picture: Image) -> Image:

@@ -8,6 +8,8 @@ FAINTEST = 16.0
 """White in arrays of whole numbers, where none is more than this: sixteen greys, as small digits have."""
 OVERSHOOT = 1.05
 """Broken numbers come to lie so far above their white when a picture is resized, or rounded to 32 bits."""
+BRIGHTER = 1.2
+"""New pictures may be so much brighter than the brightest of the training, from which white is but guessed."""
 
 
 def white_of(peak: float, is_whole: bool = True) -> float:

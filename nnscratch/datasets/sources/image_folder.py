@@ -6,7 +6,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -32,6 +32,8 @@ from nnscratch.errors import DataError, listed
 NAMED_AT_ONCE = 20
 """Unreadable files that a message names."""
 SPLITS = ("train", "val", "test")
+MANY = 0.1
+"""Of the pictures with more than 8 bits: so many that hold fractions are no dark ones among others."""
 
 
 @dataclass
@@ -93,7 +95,8 @@ class ImageFolder(LargeSource):
         if trained_on is not None and trained_on.white == seen["white_before"] != seen["white"]:
             before = partial(reading.fill, white=trained_on.white)
             pixels, seen = storage.rows(shape, np.uint8, f"{made_from};white {trained_on.white}", before)
-        return self._dataset(folder, found, splits, pixels, seen)
+        dataset = self._dataset(folder, found, splits, pixels, seen)
+        return replace(dataset, one_white=trained_on is None or trained_on.one_white)
 
     def _with_test(self, listings: Mapping[str, Listing]) -> dict[str, Listing]:
         """The splits in the order of SPLITS, with a test split held out when there is none."""
@@ -173,6 +176,8 @@ class ImageFolder(LargeSource):
         if seen["white"] is not None:
             why = f"the brightest of {seen['deep']:,} pictures with more than 8 bits holds {seen['peak']:.9g}"
             guesses.append(Guess("white", in_words(seen["white"], seen["peak"]), why))
+        if seen["dark"]:
+            warnings.append(f"where {seen['white']:g} is white, fractions are all but black: {seen['dark']}")
         if seen["skipped"]:
             left_out["unreadable pictures"] += len(seen["skipped"])
             named = _first(seen["reasons"])
@@ -235,6 +240,7 @@ class _Reading:
             # What was taken for white, in runs of then, before transparency and broken numbers were told apart.
             "white_before": white_of(max(each.peak_of_all for each in deep.values())) if deep else None,
             "unlike": self._unlike(deep),
+            "dark": self._named(self._fractions(deep)),
             "peak": peak,
             "deep": len(deep),
             "sizes": dict(Counter(each[0] for each in seen if each is not None).most_common()),
@@ -246,12 +252,18 @@ class _Reading:
         negative = {index: each for index, each in deep.items() if each.low < 0}
         if negative:
             return f"pixels have no negative values: {self._named(negative)}"
-        floats = {index: each for index, each in deep.items() if each.is_float}
-        others = {index: each for index, each in deep.items() if not each.is_float}
-        if not others or not any(each.are_fractions for each in floats.values()):
+        fractions = self._fractions(deep)
+        if not fractions or len(fractions) < MANY * len(deep):  # a few may well be dark
             return ""
-        named = f"{self._named(floats)}; {self._named(others)}"
+        others = {index: each for index, each in deep.items() if index not in fractions}
+        named = f"{self._named(fractions)}; {self._named(others)}"
         return f"some pictures hold fractions of white, others whole numbers: {named}"
+
+    def _fractions(self, deep: Mapping[int, Deep]) -> dict[int, Deep]:
+        """All pictures of broken numbers, where none of them holds more than fractions do, and others whole numbers."""
+        floats = {index: each for index, each in deep.items() if each.is_float}
+        are_fractions = any(each.are_fractions for each in floats.values()) and len(floats) < len(deep)
+        return floats if are_fractions and all(each.white == 1 for each in floats.values()) else {}
 
     def _named(self, deep: Mapping[int, Deep], most: int = 3) -> str:
         files = ((self.files[index], each) for index, each in deep.items())

@@ -28,7 +28,7 @@ class TrainedOn:
     white: float | None = None
     """The stored value that became the pixel 255; None for bytes as they are."""
     one_white: bool = False
-    """It was that of all arrays; runs of before took bytes and other arrays each by itself."""
+    """It was that of all data; runs of before took arrays type by type, and pictures with numbers below 0."""
 
 
 class LargeSource(Source):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nnscratch.datasets.formats import images, picture_costs
-from nnscratch.datasets.formats.images import Room, decode, quiet_pillow
+from nnscratch.datasets.formats.images import Room, quiet_pillow, read_picture
 from nnscratch.errors import DataError
 
 COLOURS = np.array(
@@ -27,9 +27,9 @@ def saved(path: Path, pixels: np.ndarray = COLOURS, **options: object) -> Path:
     return path
 
 
-def read_image(path: Path, height: int, width: int, channels: int) -> np.ndarray:
+def read_image(path: Path, height: int, width: int, channels: int, white: float | None = None) -> np.ndarray:
     with quiet_pillow():
-        return decode(path, height, width, channels)
+        return read_picture(path, height, width, channels, white).pixels
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp"])
@@ -76,8 +76,8 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
 def test_twelve_bits_in_sixteen_are_not_black(tmp_path: Path) -> None:
     pixels = np.array([[0, 2048, 4095]], np.uint16)
     assert read_image(saved(tmp_path / "a.png", pixels), 1, 3, 1)[0, :, 0].tolist() == [0, 128, 255]
-    with quiet_pillow():  # beside a brighter picture of the same camera, it keeps its place
-        assert decode(tmp_path / "a.png", 1, 3, 1, white=65535)[0, :, 0].tolist() == [0, 8, 16]
+    # Beside a brighter picture of the same camera, it keeps its place.
+    assert read_image(tmp_path / "a.png", 1, 3, 1, white=65535)[0, :, 0].tolist() == [0, 8, 16]
 
 
 def deep_row(path: Path, channels: int, *numbers: int) -> Path:
@@ -112,7 +112,6 @@ def test_a_number_a_little_above_white_leaves_the_others_their_greys(tmp_path: P
     [
         ((-1.0, 0.5), None, "pixels from -1 to 0.5; pixels have no negative values"),
         ((-1.0, 0.5), 1.0, "pixels from -1 to 0.5; pixels have no negative values"),
-        ((0.0, 0.5), 65535.0, "pixels from 0 to 0.5, where 65535 is white"),
         ((0.0, 65535.0), 4095.0, "pixels from 0 to 65535, where 4095 is white"),
         ((0.0, 1.5), 1.0, "pixels from 0 to 1.5, where 1 is white"),
     ],
@@ -120,8 +119,50 @@ def test_a_number_a_little_above_white_leaves_the_others_their_greys(tmp_path: P
 def test_a_picture_is_not_clipped_to_the_range_of_others(
     tmp_path: Path, numbers: tuple[float, ...], white: float | None, told: str
 ) -> None:
-    with quiet_pillow(), pytest.raises(DataError, match=re.escape(told)):
-        decode(fractions(tmp_path / "a.tif", *numbers), 1, 2, 1, white)
+    picture = read_picture(fractions(tmp_path / "a.tif", *numbers), 1, 2, 1, white)
+    with pytest.raises(DataError, match=re.escape(told)):
+        picture.compared(tmp_path / "a.tif", white)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "white", "told", "pixels"),
+    [
+        (
+            (0.0, 1000.0, 4166.0, 4095.0),
+            4095.0,
+            "25.00% of them are brighter, and are taken for white",
+            [0, 62, 255, 255],
+        ),
+        (
+            (0.0, 1.6, 3.2, 3.4),
+            3.2,
+            "3.2 is white, guessed from the pictures of the training: 25.00%",
+            [0, 128, 255, 255],
+        ),
+        (
+            (0.0, 0.8, 0.5, 0.0),
+            4000.0,
+            "where 4000 is white, guessed from the pictures of the training: it is all but",
+            [0] * 4,
+        ),
+        ((0.0, 800.5, 4000.0, 4100.2), 4000.0, "", [0, 51, 255, 255]),
+        ((0.0, 0.8, 0.5, 0.0), 3.2, "", [0, 64, 40, 0]),
+    ],
+)
+def test_a_picture_a_little_brighter_than_others_or_much_darker_is_taken_and_that_is_told(
+    tmp_path: Path, numbers: tuple[float, ...], white: float, told: str, pixels: list[int]
+) -> None:
+    picture = read_picture(fractions(tmp_path / "a.tif", *numbers), 1, 4, 1, white)
+    assert picture.pixels.ravel().tolist() == pixels
+    note = picture.compared(tmp_path / "a.tif", white)
+    assert told in note if told else not note
+
+
+def test_a_run_of_before_takes_numbers_below_0_as_it_was_trained_and_tells(tmp_path: Path) -> None:
+    picture = read_picture(fractions(tmp_path / "a.tif", -1, 0, 2), 1, 3, 1, 2.0)
+    note = picture.compared(tmp_path / "a.tif", 2.0, may_be_negative=True)
+    assert note == "pixels from -1 to 2: those below 0 are black"
+    assert picture.pixels.ravel().tolist() == [0, 0, 255]
 
 
 def test_sixteen_bit_colour_and_fractions_are_read(tmp_path: Path) -> None:

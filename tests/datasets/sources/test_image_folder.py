@@ -229,6 +229,14 @@ def test_fractions_beside_whole_numbers_are_refused_and_both_named(tmp_path: Pat
         load(tmp_path, test=0)
 
 
+def test_one_dark_picture_of_broken_numbers_is_no_other_range_and_is_told(tmp_path: Path) -> None:
+    folders = {f"b{number}": np.full((2, 2), 60_000, np.uint16) for number in range(11)}
+    deep_folder(tmp_path, a=np.full((2, 2), 0.5, np.float32), **folders)
+    dataset = load(tmp_path, test=0)
+    assert dataset.train_inputs[0].max() == 0
+    assert "where 65535 is white, fractions are all but black: a/1.tif from 0.5 to 0.5" in dataset.notes
+
+
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_a_run_of_before_reads_its_pictures_as_it_was_trained(tmp_path: Path, in_memory: bool) -> None:
     values = np.array([[0, 0.5], [1, 1.0001]], np.float32)
