@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
@@ -18,7 +19,6 @@ MOST_FILES = 10_000
 """Of a larger folder only so many files are looked at."""
 IDX = re.compile(rb"\0\0[\x08\x09\x0b-\x0e][\x01-\x04]")
 """How a file of the MNIST format begins."""
-
 
 CIFAR10 = re.compile(
     r"cifar-10-batches-(py|bin)|cifar-10-(python|binary)\.tar(\.gz)?|(data_batch_[1-5]|test_batch)(\.bin)?"
@@ -34,13 +34,8 @@ def recognize(path: Path) -> tuple[str, Path]:
     if not path.exists():
         raise DataError(f"{path} does not exist", "name a table, an NPZ file, or a folder with a folder for each class")
     refuse_endless(path)
-    around = [path, *(path.iterdir() if path.is_dir() else ())]
-    if any(CIFAR10.fullmatch(each.name) for each in around):
-        raise DataError(
-            f"{path} is CIFAR-10, as its authors give it out",
-            "`data: {dataset: cifar10}` reads it: --data-dir, or data.path, is the folder that holds its files",
-        )
     if not path.is_dir():
+        _refuse_cifar10(path, [path])
         if is_picture(path):
             raise DataError(f"{path} is a single picture", "name the folder that has a folder of pictures per class")
         _refuse_other_formats(path)
@@ -64,10 +59,19 @@ def recognize(path: Path) -> tuple[str, Path]:
     if tables or arrays:
         names = ", ".join(each.name for each in (*tables, *arrays)[:10])
         raise DataError(f"{path} holds several files of data: {names}", "name one of them, or call one train.csv")
+    _refuse_cifar10(path, [path, *path.iterdir()])
     raise DataError(
         f"{path} holds no data that is read here",
         "read are tables (CSV, TSV, JSON, Parquet, XLSX), NPZ files, and pictures in a folder for each class",
     )
+
+
+def _refuse_cifar10(path: Path, found: Iterable[Path]) -> None:
+    if any(CIFAR10.fullmatch(each.name) for each in found):
+        raise DataError(
+            f"{path} is CIFAR-10, as its authors give it out",
+            "`data: {dataset: cifar10}` reads it: --data-dir, or data.path, is the folder that holds its files",
+        )
 
 
 def _has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:

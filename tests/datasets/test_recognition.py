@@ -120,3 +120,11 @@ def test_files_of_cifar_10_are_known_and_who_reads_them_is_said(tmp_path: Path, 
     for path in (file, file.parent, tmp_path):
         with pytest.raises(DataError, match=r"is CIFAR-10(.|\n)*dataset: cifar10"):
             recognize(path)
+
+
+@pytest.mark.parametrize("beside", ["cifar-10-python.tar.gz", "cifar-10-batches-py/data_batch_1"])
+def test_files_of_cifar_10_beside_other_data_are_not_what_is_meant(tmp_path: Path, beside: str) -> None:
+    laid_out(tmp_path / "pictures", "train/cat/1.png", "test/cat/2.png", beside)
+    assert recognize(tmp_path / "pictures") == ("image_folder", tmp_path / "pictures")
+    laid_out(tmp_path / "table", "mine.csv", beside)
+    assert recognize(tmp_path / "table") == ("csv", tmp_path / "table" / "mine.csv")
