@@ -118,7 +118,7 @@ class Predictions:
         yield "]\n" if self._made else "[]\n"
 
     def to_csv(self) -> Iterator[str]:
-        """Columns input, those kept; label, probability, label_2, ..., or every target; error; for tables and deep pictures note.
+        """Columns input, those kept; label, probability, label_2, ..., or every target; error; note.
 
         What is called as a column that is kept gets `_predicted` behind it.
         """

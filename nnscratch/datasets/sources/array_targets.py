@@ -55,7 +55,7 @@ def targets_of(
         names = names if names is not None else np.arange(count)
         plain = {split: (key, values.argmax(axis=1)) for split, (key, values) in plain.items()}
         task = "classification"
-    values = plain["train"][1]
+    values, said = plain["train"][1], f"{key}.argmax(axis=1)" if _is_one_hot(train) else key
     is_labels, reason = _decide(file, key, values, names, task)
     if task == "auto":
         kind = "classification" if is_labels else "regression"
@@ -73,12 +73,13 @@ def targets_of(
         numbering, guess = _numbering(file, key, classes, labels)
         guesses += guess
     numbered = _numbered(file, labels, numbering)
+    written = {label: repr(value) if values.dtype.kind == "U" else value for value, label in numbering.items()}
     if is_learned:
-        _require_classes(file, key, classes, numbered["train"])
-    return Targets(classes, numbered, tuple(guesses), tuple(_nothing(key, classes, numbered["train"])))
+        _require_classes(file, said, classes, numbered["train"], written)
+    return Targets(classes, numbered, tuple(guesses), tuple(_nothing(said, classes, numbered["train"], written)))
 
 
-def _require_classes(file: str, key: str, classes: tuple[str, ...], train: Array) -> None:
+def _require_classes(file: str, key: str, classes: tuple[str, ...], train: Array, written: Mapping[int, str]) -> None:
     """Raises DataError for classes that are no two, or have no names to tell them apart by."""
     twice = [name for name, count in Counter(classes).items() if count > 1]
     if twice:
@@ -86,23 +87,25 @@ def _require_classes(file: str, key: str, classes: tuple[str, ...], train: Array
             f"{file}: {', '.join(map(repr, twice[:10]))} is the name of more than one class",
             "give each class a name of its own",
         )
-    unnamed = np.isin(train, [label for label, name in enumerate(classes) if not name.strip()])
+    empty = [label for label, name in enumerate(classes) if not name.strip()]
+    unnamed = np.isin(train, empty)
     if unnamed.any():
         raise DataError(
             f"{file}: the class of {int(unnamed.sum()):,} of {len(train):,} examples is empty text",
-            f"leave those out: keep = numpy.char.strip({key}) != '', and [keep] of inputs and targets alike",
+            f"leave those out: keep = ~numpy.isin({key}, [{', '.join(written[label] for label in empty)}]), "
+            "and [keep] of inputs and targets alike",
         )
     if len(distinct := np.unique(train)) < 2:
         raise DataError(f"{file}: every example has the class {classes[distinct[0]]!r}; there is nothing to learn")
 
 
-def _nothing(key: str, classes: tuple[str, ...], train: Array) -> Iterator[str]:
-    """What is to be said of classes whose names read as missing values."""
+def _nothing(key: str, classes: tuple[str, ...], train: Array, written: Mapping[int, str]) -> Iterator[str]:
+    """What is to be said of classes whose names read as missing values; `written` is each label as the file has it."""
     for label, name in enumerate(classes):
         if is_gap(name) and any(map(str.isalpha, name)):  # a dash may well be the class of dashes
             yield (
                 f"{name!r} is taken as a class, with {int((train == label).sum()):,} examples; where it stands for a "
-                f"missing label, keep = {key} != {name!r} leaves those out"
+                f"missing label, keep = {key} != {written.get(label, repr(name))} leaves those out"
             )
 
 

@@ -430,3 +430,27 @@ def test_a_class_that_reads_as_a_missing_label_is_one_and_that_is_said(tmp_path:
 def test_labels_that_read_as_numbers_have_one_order_also_with_nan_among_them() -> None:
     for names in permutations(("9", "nan", "10", "inf", "2")):
         assert labels_from(list(names))[0] == ("2", "9", "10", "inf", "nan")
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "kept"),
+    [
+        (np.array([0, 1, 2, 1, 2]), ["none", "cat", "dog"], "y != 0"),
+        (np.array([1, 2, 3, 2, 3]), ["none", "cat", "dog"], "y != 1"),
+        (np.eye(3)[[0, 1, 2, 1, 2]], ["none", "cat", "dog"], "y.argmax(axis=1) != 0"),
+        (np.array(["none", "cat", "dog", "cat", "dog"]), ["none", "cat", "dog"], "y != 'none'"),
+        (np.array(["none", "cat", "dog", "cat", "dog"]), None, "y != 'none'"),
+    ],
+)
+def test_what_leaves_a_class_of_missing_labels_out_is_said_in_the_labels_of_the_file(
+    tmp_path: Path, labels: np.ndarray, names: list[str] | None, kept: str
+) -> None:
+    arrays = {"x": np.ones((5, 2)), "y": labels} | ({} if names is None else {"classes": np.array(names)})
+    warning = load(tmp_path, arrays).description.warnings[0]
+    assert f"keep = {kept} leaves those out" in warning
+    assert eval(kept, {"y": labels}).tolist() == [False, True, True, True, True]
+    if names is not None and labels.dtype.kind != "U":
+        with pytest.raises(DataError) as caught:
+            load(tmp_path, arrays | {"classes": np.array([" ", "cat", "dog"])})
+        keep = str(caught.value.hint).partition("keep = ")[2].partition(", and [keep]")[0]
+        assert eval(keep, {"y": labels, "numpy": np}).tolist() == [False, True, True, True, True]
