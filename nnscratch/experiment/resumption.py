@@ -69,8 +69,9 @@ def check_data(run: RunDirectory, then: Data, now: Data) -> None:
     """Raises UserError when the dataset is not, byte for byte, the one the run was trained on."""
     if then.digest != now.digest:
         raise UserError(
-            f"{run.path} was trained on other data: {now.name} in {now.origin} has changed",
-            "put the data back, or start a new run",
+            f"{run.path} was trained on other data: {now.name} in {now.origin} has changed, "
+            "or this version of nnscratch reads it otherwise",
+            "put the data back, or start a new run, or group of runs",
         )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from nnscratch.config.assembly import Assembly, prepare
 from nnscratch.config.config import Config, differences, load_config, parse_config
+from nnscratch.datasets.sources.own_data import TrainedOn
+from nnscratch.errors import UserError
 from nnscratch.experiment.best_weights import mend_best
 from nnscratch.experiment.filming import Filming
 from nnscratch.experiment.fingerprinting import Fingerprinting
@@ -63,11 +66,13 @@ def train(
     `wandb` is the mode of the mirror on W&B in place of the config's; `observers` are told after those that every
     training has; `stop` is a request that is listening already: left out, the training listens itself. `communicator`
     leads to the processes that train the run together, each of which calls this: rank 0 writes it. `beside` is a run of
-    the same group: trained on other data than that, a new one is refused, and leaves no folder.
+    the same group: the data is read as that took it, and where it is other data, the new one is refused, and leaves no
+    folder.
     """
     require_mirrorable(config, wandb_mode(config.wandb.mode, wandb))
     threads = machine.choose_threads(workplace.threads)
-    prepared, origin = _at_the_start(config, workplace, threads, display, communicator)
+    trained_on = None if beside is None else _pixels_of(beside)
+    prepared, origin = _at_the_start(config, workplace, threads, display, communicator, trained_on)
     trainer = prepared.trainer(threads, communicator=communicator)  # before the folder: a bad config leaves none
 
     run = create_run(workplace.runs_dir, config.name, communicator)
@@ -180,12 +185,25 @@ def _session(
 
 
 def _at_the_start(
-    config: Config, workplace: Workplace, threads: int, display: Display, communicator: Communicator
+    config: Config,
+    workplace: Workplace,
+    threads: int,
+    display: Display,
+    communicator: Communicator,
+    trained_on: TrainedOn | None = None,
 ) -> tuple[Assembly, Origin | None]:
     """What a training begins with: trained weights in place, and as many epochs as fit into its time."""
-    prepared, origin = prepare_start(config, workplace, display)
+    prepared, origin = prepare_start(config, workplace, display, trained_on)
     require_alike(communicator, prepared.config, prepared.dataset)
     return replace(prepared, config=fit_epochs(prepared, threads, display.say, communicator)), origin
+
+
+def _pixels_of(run: RunDirectory) -> TrainedOn | None:
+    """How the run took pixels, for runs of its group; a table becomes features by each one's own rows."""
+    for file in (run.last, run.best):
+        with suppress(UserError):
+            return replace(header_of(load_checkpoint(file), file).trained_on, encoding=None)
+    return None
 
 
 def _new_recorder(

@@ -14,6 +14,7 @@ from nnscratch.config.beginning import require_more_than_zero, require_read, tel
 from nnscratch.config.config import Config, Tell
 from nnscratch.config.data import load_dataset
 from nnscratch.config.named_weights import StartingWeights, array_names
+from nnscratch.datasets.sources.own_data import TrainedOn
 from nnscratch.errors import ConfigError, Problem, UserError, did_you_mean, listed
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace, at_home
@@ -28,18 +29,20 @@ from nnscratch.runs.training_state import scaling_of
 from nnscratch.runs.weights_file import load_weights
 
 
-def prepare_start(config: Config, workplace: Workplace, display: Display) -> tuple[Assembly, Origin | None]:
+def prepare_start(
+    config: Config, workplace: Workplace, display: Display, trained_on: TrainedOn | None = None
+) -> tuple[Assembly, Origin | None]:
     """As `prepare`, and where its weights are from: with weights, running statistics and scaling of `start_from`.
 
     A table's columns become features as in that run. The config then names the run by its whole path. What is done
-    with its scaling and its classes is told. Raises ConfigError, with every array that does not fit, and UserError when
-    there is no such run.
+    with its scaling and its classes is told. `trained_on` is how a run of the same group took the data. Raises
+    ConfigError, with every array that does not fit, and UserError when there is no such run.
     """
     require_read(config)
     require_more_than_zero(config)
     config = with_whole_path(config, workplace.runs_dir)
     if config.model.start_from is None:
-        assembly = prepare(config, workplace, display)
+        assembly = prepare(config, workplace, display, trained_on)
         tell_what_is_out_of_reach(assembly, display.warn)
         return assembly, None
     path = at_home(config.model.start_from.run)
@@ -47,7 +50,7 @@ def prepare_start(config: Config, workplace: Workplace, display: Display) -> tup
     saved = load_weights(file)
     header = header_of(saved, file)
     # It is a training that begins: the data is read, and refused, as that of any other.
-    dataset = load_dataset(config, workplace.data_dir, display.say, display.download, workplace.download)
+    dataset = load_dataset(config, workplace.data_dir, display.say, display.download, workplace.download, trained_on)
     assembly = assemble(config, dataset, display.say, header.table_encoding)
     return _start_from(assembly, path, file, saved, header, display.say)
 

@@ -137,7 +137,8 @@ def _lines(before: Identity, now: Identity, changed: list[str]) -> list[str]:
 
 def _change(before: Identity, now: Identity, key: str) -> str:
     if key == "data":
-        return f"is not what it was (SHA-256 {str(before[key])[:8]}, now {str(now[key])[:8]})"
+        digests = f"SHA-256 {str(before[key])[:8]}, now {str(now[key])[:8]}"
+        return f"is not what it was ({digests}), or this version of nnscratch reads it otherwise"
     if key not in now:
         stay = "; --extend wants it to stay, if only as one `value`" if key.startswith("parameters.") else ""
         return f"was {setting(before[key])}, is gone{stay}"

@@ -14,6 +14,8 @@ import pytest
 from nnscratch.cli import main
 from nnscratch.config.assembly import Assembly, prepare
 from nnscratch.config.config import Config, config_from_mapping, load_config
+from nnscratch.datasets.sources.array_inputs import Pixels
+from nnscratch.datasets.sources.npz import NPZ
 from nnscratch.errors import ConfigError, Interrupted, UsageError, UserError
 from nnscratch.experiment.observer import Observer
 from nnscratch.experiment.repeats import How, go_on, parse_seeds, repeat
@@ -29,6 +31,7 @@ from nnscratch.runs.group import RunGroup
 from nnscratch.runs.group_comparison import Difference, GroupComparison
 from nnscratch.runs.group_summary import GroupSummary, summarize_group
 from nnscratch.runs.listing import list_runs
+from nnscratch.runs.loaded import load_run
 from nnscratch.runs.meta import Meta
 from nnscratch.runs.names import number_of
 from nnscratch.training.metrics.student import interval
@@ -114,6 +117,25 @@ def of_table(tmp_path: Path, **changes: Any) -> dict[str, Any]:
     lines = ["a,b,y", *(f"{row % 7},{row * 3 % 11},{'ab'[row % 3 // 2]}" for row in range(90))]
     (tmp_path / "a.csv").write_text("\n".join(lines))
     return {"data": {"dataset": "csv", "path": str(tmp_path / "a.csv"), "validation": 0.2}, **changes}
+
+
+def test_a_group_that_older_code_has_begun_goes_on_with_its_data_as_that_took_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, labels = np.random.default_rng(0).integers(0, 13, (60, 4, 4)).astype(np.uint8), np.arange(60) % 3
+    np.savez(tmp_path / "few.npz", x=few, y=labels)
+    data = {"dataset": "npz", "path": str(tmp_path / "few.npz"), "validation": 0.2}
+    with monkeypatch.context() as before:
+        before.setattr(Pixels, "of", Pixels.of_before)
+        load = NPZ.load
+        before.setattr(NPZ, "load", lambda *given: replace(load(*given), one_white=False))
+        run_group(tmp_path, seeds=(1,), data=data)
+    summary = run_group(tmp_path, seeds=(1, 2), data=data)
+    assert summary.failure is None
+    one, two = (member.run for member in RunGroup.open(summary.path).members)
+    assert two.read_meta().dataset.digest == one.read_meta().dataset.digest
+    assert load_run(two.path).white is None
+    assert load_run(run_group(tmp_path, seeds=(1,), data=data, name="new").path / "seed-1").white == 16
 
 
 @pytest.mark.parametrize("begun", [False, True], ids=["not begun", "begun without a checkpoint"])
