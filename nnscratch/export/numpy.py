@@ -144,13 +144,15 @@ def _outputs(loaded: LoadedRun, module: Module) -> list[str]:
         "    if isinstance(inputs, list) and inputs and isinstance(inputs[0], dict):",
         f"        inputs = features(inputs).reshape(-1, {reshaped})",
     ]
+    as_it_is = "x if x.dtype == np.uint8 else " if loaded.takes_images and not loaded.one_white else ""
     return [
         "def outputs(inputs: Any) -> Array:",
         '    """The network\'s outputs for inputs as they are stored, which are scaled here."""',
         *(rows if loaded.encoding is not None else []),
         *(
             [
-                f"    x = {module.needs(pixels)}(np.asarray(inputs), {loaded.white!r}, {loaded.is_of_arrays})",
+                "    x = np.asarray(inputs)",
+                f"    x = {as_it_is}{module.needs(pixels)}(x, {loaded.white!r}, {loaded.is_of_arrays})",
                 "    x = x.astype(np.float32)",
             ]
             if loaded.takes_images

@@ -18,8 +18,8 @@ def stored(loaded: LoadedRun, values: Array, name: str, of_all: tuple[float, boo
 
 def as_stored(loaded: LoadedRun, values: Array, name: str, of_all: tuple[float, bool] | None = None) -> Array:
     """Values of any number of examples, likewise, in the shape that they have; `of_all` as in `pixels`."""
-    if loaded.takes_images and values.dtype == np.uint8 and loaded.white is None:  # which needs nothing of the config
-        return values
+    if loaded.takes_images and values.dtype == np.uint8 and (loaded.white is None or not loaded.one_white):
+        return values  # as runs of before took all bytes; nothing of the config is needed
     if loaded.takes_images:
         try:
             return pixels(values, loaded.white, loaded.is_of_arrays, of_all)

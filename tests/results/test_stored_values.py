@@ -12,8 +12,8 @@ from nnscratch.results.stored_values import as_stored
 BYTES = np.array([[0, 51], [128, 255]], np.uint8)
 
 
-def pixels(values: Any, white: float | None, is_of_arrays: bool = False) -> np.ndarray:
-    loaded: Any = SimpleNamespace(takes_images=True, white=white, is_of_arrays=is_of_arrays)
+def pixels(values: Any, white: float | None, is_of_arrays: bool = False, one_white: bool = True) -> np.ndarray:
+    loaded: Any = SimpleNamespace(takes_images=True, white=white, is_of_arrays=is_of_arrays, one_white=one_white)
     return as_stored(loaded, np.asarray(values), "example 0")
 
 
@@ -50,6 +50,11 @@ def test_dark_rows_of_an_array_like_the_training_s_are_dark_in_every_type_but_by
 def test_bytes_of_few_greys_are_what_an_array_of_them_was_in_training(kind: Any) -> None:
     assert np.array_equal(pixels(np.array([0, 8, 16], kind), 16.0, is_of_arrays=True), [0, 128, 255])
     assert np.array_equal(pixels(BYTES.astype(kind), 16.0, is_of_arrays=True), BYTES)
+
+
+def test_to_a_run_of_before_bytes_are_bytes() -> None:
+    few = np.array([0, 8, 16], np.uint8)
+    assert np.array_equal(pixels(few, 16.0, is_of_arrays=True, one_white=False), few)
 
 
 def test_true_is_white_where_white_was_one_and_nothing_elsewhere() -> None:
