@@ -835,6 +835,14 @@ def test_a_model_py_knows_what_was_white_in_the_pictures_of_its_run(make: Make, 
     assert "read_picture(path, 4, 3, 1, 4095.0)" in (tmp_path / "out" / "model.py").read_text()
 
 
+def test_a_model_py_of_a_run_of_before_takes_bytes_and_pictures_as_that_took_them(make: Make, tmp_path: Path) -> None:
+    loaded = replace(make(["flatten", "dense"], (4, 3, 1)), white=4095.0, one_white=False)
+    assert export(NumPy(), loaded, tmp_path / "out", random_examples(loaded, 20)).proof.failure is None
+    text = (tmp_path / "out" / "model.py").read_text()
+    assert "read_picture(path, 4, 3, 1, 4095.0, True)" in text
+    assert "x = x if x.dtype == np.uint8 else pixels(x, 4095.0, False)" in text
+
+
 def test_nothing_that_a_run_says_becomes_code(make: Make, tmp_path: Path) -> None:
     bad = '"""\nimport os; os.abort()\n#'
     folder = tmp_path / "x'); import os; os.abort() #"
