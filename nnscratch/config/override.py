@@ -76,7 +76,7 @@ def overrides_of(path: str, value: object, model: type[BaseModel]) -> list[str]:
 
 
 def _fields(path: str, value: object, annotation: Any, named: bool = False) -> Iterator[tuple[str, object]]:
-    if not isinstance(value, Mapping) or named or _is_component(annotation, value):
+    if not isinstance(value, Mapping) or named or annotation is None or _is_component(annotation, value):
         yield path, value
         return
     for key, inner in value.items():

@@ -125,7 +125,9 @@ def replay(path: Path, workplace: Workplace, display: Display) -> Replay:
     watch = StopAfter(epochs) if meta.status != "completed" or epochs < config.training.epochs else None
     try:
         with watch.stop if watch else nullcontext() as stop:
-            replayed = train(config, where, display, wandb="off", observers=[watch] if watch else [], stop=stop).run
+            watching = [watch] if watch else []
+            again = train(config, where, display, wandb="off", observers=watching, stop=stop, replayed=run)
+            replayed = again.run
     except (Interrupted, DivergenceError) as error:
         was_asked_to_end = isinstance(error, Interrupted) or (watch is not None and watch.stop.wanted)
         if watch is None or watch.run is None or (was_asked_to_end and not watch.is_done):

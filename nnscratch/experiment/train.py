@@ -60,6 +60,7 @@ def train(
     stop: StopRequest | None = None,
     communicator: Communicator = ALONE,
     beside: RunDirectory | None = None,
+    replayed: RunDirectory | None = None,
 ) -> TrainingSummary:
     """A new run from start to end. Raises DivergenceError and Interrupted after saving what there is.
 
@@ -67,11 +68,12 @@ def train(
     training has; `stop` is a request that is listening already: left out, the training listens itself. `communicator`
     leads to the processes that train the run together, each of which calls this: rank 0 writes it. `beside` is a run of
     the same group: the data is read as that took it, and where it is other data, the new one is refused, and leaves no
-    folder.
+    folder. As `replayed` took it, it is read, too, but whatever it is by now.
     """
     require_mirrorable(config, wandb_mode(config.wandb.mode, wandb))
     threads = machine.choose_threads(workplace.threads)
-    trained_on = None if beside is None else _pixels_of(beside)
+    before = beside or replayed
+    trained_on = None if before is None else _pixels_of(before)
     prepared, origin = _at_the_start(config, workplace, threads, display, communicator, trained_on)
     trainer = prepared.trainer(threads, communicator=communicator)  # before the folder: a bad config leaves none
 

@@ -462,3 +462,10 @@ def test_paths_have_whole_numbers_for_indices() -> None:
 def test_a_component_from_python_means_what_it_does_in_yaml(path: str, given: object, expected: list[str]) -> None:
     found = with_overrides(*overrides_of(path, given, Config))
     assert found[0] == with_overrides(*expected)[0]
+
+
+def test_a_component_that_there_is_not_is_refused_without_settings_too() -> None:
+    wrong: tuple[object, ...] = ({"sgdd": {}}, {"sgdd": {"momentum": 0.5}})
+    for given in wrong:
+        assert "optimizer.sgdd: unknown field" in refusal(*overrides_of("optimizer", given, Config))
+    assert overrides_of("training", {}, Config) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 
 from nnscratch.cli import main
 from nnscratch.config.config import config_from_mapping
+from nnscratch.datasets.sources.array_inputs import Pixels
+from nnscratch.datasets.sources.npz import NPZ
 from nnscratch.errors import Interrupted, UserError
 from nnscratch.experiment.observer import Observer
 from nnscratch.experiment.replay import Replay, StopAfter, replay
@@ -55,6 +58,23 @@ def test_a_run_repeats_bit_for_bit_without_a_look_at_its_test_split(tmp_path: Pa
     assert found.replay == tmp_path / "runs" / "once-replay"
     assert count_looks(RunDirectory(found.replay)) == {"val": 3}
     assert count_looks(RunDirectory(run)) == {"val": 3, "test": 1}
+
+
+def test_a_run_of_older_code_is_replayed_with_its_data_as_that_took_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, labels = np.random.default_rng(0).integers(0, 2, (60, 4, 4)).astype(np.uint8), np.arange(60) % 3
+    np.savez(tmp_path / "few.npz", x=few, y=labels)
+    data = {"dataset": "npz", "path": str(tmp_path / "few.npz"), "validation": 0.2}
+    model = {"layers": ["flatten", "dense"]}
+    with monkeypatch.context() as before:
+        before.setattr(Pixels, "of", Pixels.of_before)
+        load = NPZ.load
+        before.setattr(NPZ, "load", lambda *given: replace(load(*given), one_white=False))
+        run = trained(tmp_path, data=data, model=model)
+    found = replayed(run, tmp_path)
+    assert found.is_identical
+    assert found.reasons == ()
 
 
 def test_a_run_whose_last_checkpoint_is_damaged_is_not_trained_again_in_vain(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ class Setting:
             "xavier initialization": self.weight_init == "xavier",
             "batch norm": bool(self.kinds & {"batch_norm", "layer_norm"}),
             "residual layers": "residual" in self.kinds,
-            "dropout": "dropout" in self.kinds,
+            "dropout": self.dropout > 0,
         }
         return self.taken | {remedy for remedy, has in own.items() if has}
 
