@@ -201,7 +201,7 @@ def _at_the_start(
 
 
 def _pixels_of(run: RunDirectory) -> TrainedOn | None:
-    """How the run took pixels, for runs of its group; a table becomes features by each one's own rows."""
+    """How the run took pixels, for its replay and its group; a table becomes features by each one's own rows."""
     for file in (run.last, run.best):
         with suppress(UserError):
             return replace(header_of(load_checkpoint(file), file).trained_on, encoding=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,6 @@ import pytest
 from nnscratch.cli import main
 from nnscratch.config.assembly import Assembly, prepare
 from nnscratch.config.config import Config, config_from_mapping, load_config
-from nnscratch.datasets.sources.array_inputs import Pixels
-from nnscratch.datasets.sources.npz import NPZ
 from nnscratch.errors import ConfigError, Interrupted, UsageError, UserError
 from nnscratch.experiment.observer import Observer
 from nnscratch.experiment.repeats import How, go_on, parse_seeds, repeat
@@ -120,15 +119,12 @@ def of_table(tmp_path: Path, **changes: Any) -> dict[str, Any]:
 
 
 def test_a_group_that_older_code_has_begun_goes_on_with_its_data_as_that_took_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, older_code: AbstractContextManager[None]
 ) -> None:
     few, labels = np.random.default_rng(0).integers(0, 13, (60, 4, 4)).astype(np.uint8), np.arange(60) % 3
     np.savez(tmp_path / "few.npz", x=few, y=labels)
     data = {"dataset": "npz", "path": str(tmp_path / "few.npz"), "validation": 0.2}
-    with monkeypatch.context() as before:
-        before.setattr(Pixels, "of", Pixels.of_before)
-        load = NPZ.load
-        before.setattr(NPZ, "load", lambda *given: replace(load(*given), one_white=False))
+    with older_code:
         run_group(tmp_path, seeds=(1,), data=data)
     summary = run_group(tmp_path, seeds=(1, 2), data=data)
     assert summary.failure is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import signal
-from dataclasses import replace
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,6 @@ import pytest
 
 from nnscratch.cli import main
 from nnscratch.config.config import config_from_mapping
-from nnscratch.datasets.sources.array_inputs import Pixels
-from nnscratch.datasets.sources.npz import NPZ
 from nnscratch.errors import Interrupted, UserError
 from nnscratch.experiment.observer import Observer
 from nnscratch.experiment.replay import Replay, StopAfter, replay
@@ -61,16 +59,13 @@ def test_a_run_repeats_bit_for_bit_without_a_look_at_its_test_split(tmp_path: Pa
 
 
 def test_a_run_of_older_code_is_replayed_with_its_data_as_that_took_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, older_code: AbstractContextManager[None]
 ) -> None:
     few, labels = np.random.default_rng(0).integers(0, 2, (60, 4, 4)).astype(np.uint8), np.arange(60) % 3
     np.savez(tmp_path / "few.npz", x=few, y=labels)
     data = {"dataset": "npz", "path": str(tmp_path / "few.npz"), "validation": 0.2}
     model = {"layers": ["flatten", "dense"]}
-    with monkeypatch.context() as before:
-        before.setattr(Pixels, "of", Pixels.of_before)
-        load = NPZ.load
-        before.setattr(NPZ, "load", lambda *given: replace(load(*given), one_white=False))
+    with older_code:
         run = trained(tmp_path, data=data, model=model)
     found = replayed(run, tmp_path)
     assert found.is_identical

@@ -265,11 +265,10 @@ class _Reading:
         are_fractions = any(each.are_fractions for each in floats.values()) and len(floats) < len(deep)
         return floats if are_fractions and all(each.white == 1 for each in floats.values()) else {}
 
-    def _named(self, deep: Mapping[int, Deep], most: int = 3) -> str:
+    def _named(self, deep: Mapping[int, Deep]) -> str:
         files = ((self.files[index], each) for index, each in deep.items())
         named = (f"{file.parent.name}/{file.name} from {each.low:.9g} to {each.peak:.9g}" for file, each in files)
-        more = f" and {len(deep) - most:,} more" if len(deep) > most else ""
-        return ", ".join(itertools.islice(named, most)) + more
+        return listed(named, 3)
 
     def _read(self, index: int, images: Array, white: float | None) -> Picture:
         height, width, channels = images.shape[1:]
