@@ -139,10 +139,10 @@ def _outputs(loaded: LoadedRun, module: Module) -> list[str]:
         terms = [f"{each.weight!r} * network({name}(x, {each.pixels}, {each.is_flipped}))" for each in views]
         body = ["    # averaged over changed copies of every image", "    return (", *(f"        {terms[0]}",)]
         body += [f"        + {term}" for term in terms[1:]] + ["    )"]
-    reshaped = ", ".join(map(str, loaded.input_shape))
+    as_examples, shape = module.needs(formulas.as_examples), loaded.input_shape
     rows = [
         "    if isinstance(inputs, list) and inputs and isinstance(inputs[0], dict):",
-        f"        inputs = features(inputs).reshape(-1, {reshaped})",
+        "        inputs = features(inputs)",
     ]
     as_it_is = "x if x.dtype == np.uint8 else " if loaded.takes_images and not loaded.one_white else ""
     return [
@@ -151,13 +151,13 @@ def _outputs(loaded: LoadedRun, module: Module) -> list[str]:
         *(rows if loaded.encoding is not None else []),
         *(
             [
-                "    x = np.asarray(inputs)",
+                f"    x = {as_examples}(np.asarray(inputs), {shape})",
                 f"    x = {as_it_is}{module.needs(pixels)}(x, {loaded.white!r}, {loaded.is_of_arrays})",
                 "    x = x.astype(np.float32)",
             ]
             if loaded.takes_images
             else [
-                "    x = np.asarray(inputs, np.float32)",
+                f"    x = {as_examples}(np.asarray(inputs, np.float32), {shape})",
                 "    if not np.isfinite(x).all():",
                 '        raise ValueError("holds a value that is no number")',
             ]

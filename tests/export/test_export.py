@@ -558,6 +558,23 @@ def test_a_model_py_takes_the_pixels_that_predict_takes(white: float | None, mak
             np.testing.assert_allclose(exported.probabilities(given), expected, atol=1e-6)
 
 
+SHAPES = [(4, 3, 1), (4, 3), (12,), (5, 4, 3, 1), (5, 4, 3), (5, 12), (1, 4, 3), (0, 4, 3, 1)]
+
+
+@pytest.mark.parametrize("given", [*SHAPES, (), (3, 4), (5, 3, 4, 1), (5, 4, 3, 3), (60,), (2, 5, 4, 3)])
+def test_a_model_py_takes_the_shapes_that_predict_takes(given: tuple[int, ...], make: Make, tmp_path: Path) -> None:
+    loaded = make(["flatten", "dense"], (4, 3, 1))
+    export(NumPy(), loaded, tmp_path / "out", random_examples(loaded, 20))
+    exported = SimpleNamespace(**runpy.run_path(str(tmp_path / "out" / "model.py")))
+    images = np.random.default_rng(0).integers(0, 256, given).astype(np.uint8)
+    if given in SHAPES:
+        expected = nnscratch.Model(loaded).probabilities(images)
+        np.testing.assert_allclose(exported.probabilities(images), expected, atol=1e-6)
+        return
+    with pytest.raises(ValueError, match=r"neither one example \(4, 3, 1\) nor many \(N, 4, 3, 1\)"):
+        exported.probabilities(images)
+
+
 def run_of_a_german_table(folder: Path) -> Path:
     """A run of a table in Windows-1252 with decimal commas, a text for gaps and a unit, exported to folder/numpy."""
     lines = ["größe;stadt;netto;t"]
