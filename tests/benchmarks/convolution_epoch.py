@@ -175,15 +175,18 @@ def torch_optimizer(config: Config, images: int, layers: list[Layer], modules: l
 def torch_augmentation(config: Config, train: Examples) -> Callable:
     """rows -> a batch of scaled images in channels_last, moved with reflection at the edges, a random half flipped.
 
-    One gather of whole pixels, which was faster than padding and then cropping the images of each shift together.
+    Where the config says so, each has a square hole. One gather of whole pixels, which was faster than padding and then
+    cropping the images of each shift together.
     """
     import torch
 
+    from nnscratch.training.augmentation.changes import Cutout
     from nnscratch.training.augmentation.movements import AlternatingFlip, Translate
 
-    flip, translate = (each.build() for each in config.data.augment)
-    if not isinstance(flip, AlternatingFlip) or not isinstance(translate, Translate):
-        sys.exit("this benchmark knows `augment: [alternating_flip, translate: N]` only")
+    flip, translate, *holes = (each.build() for each in config.data.augment)
+    known = isinstance(flip, AlternatingFlip) and isinstance(translate, Translate)
+    if not known or len(holes) > 1 or not all(isinstance(each, Cutout) for each in holes):
+        sys.exit("this benchmark knows `augment: [alternating_flip, translate: N, cutout: N]` only, the last or not")
     affine = config.data.scaling.build().fit(train)
     multiplier, offset = torch.from_numpy(affine.multiplier), torch.from_numpy(affine.offset)
     H, W, C = SHAPE
@@ -191,13 +194,22 @@ def torch_augmentation(config: Config, train: Examples) -> Callable:
     padded = torch.nn.functional.pad(torch.arange(float(W)).view(1, W), (translate.pixels,) * 2, "reflect")
     windows = padded.view(-1).long().unfold(0, W, 1)  # a row per shift: the places that its pixels come from
 
+    def hole(N: int, size: int, length: int) -> torch.Tensor:
+        """Which rows, or columns, of each image are in its hole."""
+        start = torch.randint(length, (N, 1)) - size // 2
+        return (torch.arange(length) >= start) & (torch.arange(length) < start + size)
+
     def augmented(rows: torch.Tensor) -> torch.Tensor:
         N = len(rows)
         down, across = windows[torch.randint(shifts, (2, N))]
         across = torch.where(torch.rand(N, 1) < 0.5, across.flip(1), across)
         source = ((rows[:, None] * H + down) * W)[:, :, None] + across[:, None, :]
         x = pixels.index_select(0, source.view(-1)).view(N, H, W, C).float()
-        return x.mul_(multiplier).add_(offset).permute(0, 3, 1, 2)
+        x = x.mul_(multiplier).add_(offset)
+        for each in holes:
+            inside = hole(N, each.size, H)[:, :, None] & hole(N, each.size, W)[:, None, :]
+            x.masked_fill_(inside[:, :, :, None], 0)
+        return x.permute(0, 3, 1, 2)
 
     return augmented
 
