@@ -42,13 +42,19 @@ def config(units: int = 4, **changes: Any) -> Config:
 
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
-    """Inside, no file of this process may grow beyond that: the kernel refuses, as on a full disk."""
+    """Inside, no file of this process may grow beyond that: the kernel refuses, as on a full disk.
+
+    What is imported inside for the first time leaves no bytecode: Python would cut it off without a word, and every
+    later import of it, in any process, would fail.
+    """
     resource = pytest.importorskip("resource")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before, writes_no_bytecode = resource.getrlimit(resource.RLIMIT_FSIZE), sys.dont_write_bytecode
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    sys.dont_write_bytecode = True
     try:
         yield
     finally:
+        sys.dont_write_bytecode = writes_no_bytecode
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
