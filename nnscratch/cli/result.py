@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable
 from typing import Any, Protocol
@@ -43,7 +42,7 @@ def stream_out(ending: Ending, pieces: Iterable[str], *, is_data: bool = False) 
 
     Names come from anybody's files: no character of theirs controls the terminal, in whatever text they stand.
     """
-    from nnscratch.host.display import READER_LEFT, for_terminal
+    from nnscratch.host.display import READER_LEFT, for_terminal, lead_nowhere
     from nnscratch.report.formats import printable_lines
 
     try:
@@ -52,8 +51,7 @@ def stream_out(ending: Ending, pieces: Iterable[str], *, is_data: bool = False) 
             sys.stdout.write(text if is_data else for_terminal(text, sys.stdout))
         sys.stdout.flush()
     except OSError as error:
-        # Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        lead_nowhere(sys.stdout)
         if error.errno not in READER_LEFT:
             raise UserError(f"cannot write the output: {cause(error)}") from None
     if ending.failure is not None:

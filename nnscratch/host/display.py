@@ -163,10 +163,7 @@ class Display:
         try:
             yield
         except OSError as error:
-            with suppress(OSError):
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, stream.fileno())
-                os.close(nowhere)
+            lead_nowhere(stream)
             if error.errno not in READER_LEFT and stream is not sys.stderr:
                 self.warn(f"nothing more is printed: {cause(error)}")
 
@@ -198,8 +195,18 @@ class LogDisplay(Display):
 
 def print_error(text: str) -> None:
     """`error: ...` on standard error, whatever characters the text holds."""
-    with suppress(OSError):  # a terminal that was closed
+    try:
         print(for_terminal(f"error: {printable_lines(text)}", sys.stderr), file=sys.stderr, flush=True)
+    except OSError:  # a terminal that was closed
+        lead_nowhere(sys.stderr)
+
+
+def lead_nowhere(stream: IO[str]) -> None:
+    """Lets a stream that takes no more be written to without an error: at its end Python itself does once more."""
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def is_live(stream: IO[str]) -> bool:

@@ -187,7 +187,9 @@ def test_a_terminal_that_is_closed_finishes_the_step_and_saves(config: Config, t
     command = [sys.executable, "-m", "nnscratch", "train", str(tmp_path / "run.yaml"), "--threads", "1"]
     process, terminal = pty.fork()
     if not process:
-        os.execve(sys.executable, [*command, "--runs-dir", str(tmp_path)], {**os.environ, "TERM": "xterm"})
+        # Where Python keeps what it could not write, it tries again at its end, and would end with 120.
+        environment = {**os.environ, "TERM": "xterm", "PYTHONUNBUFFERED": ""}
+        os.execve(sys.executable, [*command, "--runs-dir", str(tmp_path)], environment)
     shown = b""
     while b"epoch 3/" not in shown and b"epoch      3/" not in shown:
         shown += os.read(terminal, 4096)
