@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from nnscratch.datasets.tables.frames import pl
-from nnscratch.datasets.tables.parsing import OTHER, Decimal, known_cells
+from nnscratch.datasets.tables.parsing import OTHER, Decimal, has_fractions, known_cells
 from nnscratch.datasets.tables.reader import TextTable
 from nnscratch.datasets.tables.text import number_pattern
 from nnscratch.datasets.tables.units import unit_of, without_unit
@@ -43,8 +41,7 @@ def needed_marks(table: TextTable) -> tuple[dict[Decimal, list[int]], list[str]]
     is_text = any(guess.what == "separator" for guess in table.guesses)
     for place, cells in enumerate(table.columns):
         if cells.dtype == pl.Float64:
-            values = cells.to_numpy()[:1000]
-            need["."] += [place] if is_text and np.any(np.mod(values[np.isfinite(values)], 1) > 0) else []
+            need["."] += [place] if is_text and has_fractions(cells.to_numpy()[:1000]) else []
             continue
         known = known_cells(cells[:2000])
         known = without_unit(known, unit_of(known))

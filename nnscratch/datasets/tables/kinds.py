@@ -18,6 +18,7 @@ from nnscratch.datasets.tables.parsing import (
     as_text,
     dates_by_format,
     fitting_mark,
+    has_fractions,
     known_cells,
     stripped,
 )
@@ -60,9 +61,8 @@ def decide(
         return Decision(None, "as configured")
     if cells.dtype == pl.Float64:
         # What is broken was read with a point.
-        values = cells.to_numpy()
-        with_point = (np.isfinite(values) & (values % 1 != 0)).any()
-        return _number(table, Number(name, decimal="." if with_point else decimal), is_target)
+        mark = "." if has_fractions(cells.to_numpy()) else decimal
+        return _number(table, Number(name, decimal=mark), is_target)
     known = known_cells(cells)
     if not len(known):
         return Decision(None, "every cell is a gap")
@@ -99,7 +99,7 @@ def _is_quantity(table: TextTable, number: Number, known: pl.Series, is_target: 
     if not is_target:
         return len(known) > FEW or _are_names(len(known), len(table))
     values, _ = number.read(known)
-    return doubt_of_classes(known, len(table)) is not None or bool(np.any(np.mod(values[~np.isnan(values)], 1) > 0))
+    return doubt_of_classes(known, len(table)) is not None or has_fractions(values)
 
 
 def _text_or_almost(table: TextTable, known: pl.Series, almost: Column, is_target: bool) -> Decision:

@@ -90,6 +90,11 @@ def read_numbers(cells: pl.Series, decimal: str) -> tuple[Values, Bad]:
     return values, bad
 
 
+def has_fractions(values: Values) -> bool:
+    """Whether some of the numbers is not whole; gaps and infinity are neither."""
+    return bool(np.any(values[np.isfinite(values)] % 1 != 0))
+
+
 def fitting_mark(cells: pl.Series, decimal: Decimal) -> Decimal:
     """The decimal mark, or the other where more of the different cells are numbers with that one.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nnscratch.datasets.dataset import Dataset
@@ -268,6 +268,7 @@ CELLS = st.sampled_from(["1", "2.5", "", "cat", "nan", "1e999", '"', "a b", "-0"
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
 @given(st.lists(st.lists(CELLS, max_size=4), max_size=5), st.sampled_from([",", ";"]))
+@example([["1", '"', "1e999"], ["é"]], ",")
 def test_any_table_gives_a_dataset_or_a_data_error(tmp_path: Path, rows: list[list[str]], delimiter: str) -> None:
     try:
         dataset = load(tmp_path, "\n".join(delimiter.join(row) for row in rows), CSVTable(test=0.3))
