@@ -16,11 +16,15 @@ from nnscratch.nn.compute.buffers import Array
 def as_examples(x: Array, shape: tuple[int, ...]) -> Array:
     """x as (N, *shape), from one example or many. Raises ValueError for what is neither.
 
-    The numbers of an example may stand in one row, and of grey pictures the last axis may be missing.
+    The numbers of an example may stand in one row, and of grey pictures the last axis may be missing. Channels may come
+    first.
     """
     accepted = [shape, (int(np.prod(shape)),)] + ([shape[:2]] if len(shape) == 3 and shape[2] == 1 else [])
     if x.shape in accepted or x.shape[1:] in accepted or (x.ndim == 1 and shape == (1,)):
         return x.reshape(-1, *shape)
+    first = (shape[2], *shape[:2]) if len(shape) == 3 else ()
+    if first and first in (x.shape, x.shape[1:]):
+        return np.moveaxis(x.reshape(-1, *first), 1, -1)
     many = ", ".join(map(str, ("N", *shape)))
     raise ValueError(f"shape {x.shape} is neither one example {shape} nor many ({many})")
 

@@ -545,8 +545,7 @@ def test_rows_of_other_cells_totals_and_two_columns_of_one_name_are_to_model_py_
 @pytest.mark.parametrize("white", [None, 1.0, 4095.0])
 def test_a_model_py_takes_the_pixels_that_predict_takes(white: float | None, make: Make, tmp_path: Path) -> None:
     loaded = replace(make(["flatten", "dense"], (4, 3, 1)), white=white)
-    export(NumPy(), loaded, tmp_path / "out", random_examples(loaded, 20))
-    exported = SimpleNamespace(**runpy.run_path(str(tmp_path / "out" / "model.py")))
+    exported = exported_to(tmp_path, loaded)
     images = np.random.default_rng(0).integers(0, 256, (5, 4, 3, 1))
     for given in (images.astype(np.uint8), images * 1.0, images / 255, images.astype(np.uint16) * 16, images - 0.5):
         try:
@@ -558,21 +557,31 @@ def test_a_model_py_takes_the_pixels_that_predict_takes(white: float | None, mak
             np.testing.assert_allclose(exported.probabilities(given), expected, atol=1e-6)
 
 
-SHAPES = [(4, 3, 1), (4, 3), (12,), (5, 4, 3, 1), (5, 4, 3), (5, 12), (1, 4, 3), (0, 4, 3, 1)]
+GREY = [(4, 3, 1), (4, 3), (12,), (5, 4, 3, 1), (5, 4, 3), (5, 12), (1, 4, 3), (5, 1, 4, 3), (0, 4, 3, 1)]
+COLOUR = [(4, 3, 2), (24,), (5, 4, 3, 2), (5, 24), (2, 4, 3), (5, 2, 4, 3)]
+NEITHER = [(), (3, 4), (5, 3, 4, 1), (5, 4, 3, 3), (60,), (2, 5, 4, 3)]
 
 
-@pytest.mark.parametrize("given", [*SHAPES, (), (3, 4), (5, 3, 4, 1), (5, 4, 3, 3), (60,), (2, 5, 4, 3)])
+@pytest.mark.parametrize("given", [*GREY, *COLOUR])
 def test_a_model_py_takes_the_shapes_that_predict_takes(given: tuple[int, ...], make: Make, tmp_path: Path) -> None:
-    loaded = make(["flatten", "dense"], (4, 3, 1))
-    export(NumPy(), loaded, tmp_path / "out", random_examples(loaded, 20))
-    exported = SimpleNamespace(**runpy.run_path(str(tmp_path / "out" / "model.py")))
+    loaded = make(["flatten", "dense"], (4, 3, 1 if given in GREY else 2))
+    exported = exported_to(tmp_path, loaded)
     images = np.random.default_rng(0).integers(0, 256, given).astype(np.uint8)
-    if given in SHAPES:
-        expected = nnscratch.Model(loaded).probabilities(images)
-        np.testing.assert_allclose(exported.probabilities(images), expected, atol=1e-6)
-        return
+    expected = nnscratch.Model(loaded).probabilities(images)
+    np.testing.assert_allclose(exported.probabilities(images), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("given", NEITHER)
+def test_a_model_py_says_which_shapes_it_takes(given: tuple[int, ...], make: Make, tmp_path: Path) -> None:
+    exported = exported_to(tmp_path, make(["flatten", "dense"], (4, 3, 1)))
     with pytest.raises(ValueError, match=r"neither one example \(4, 3, 1\) nor many \(N, 4, 3, 1\)"):
-        exported.probabilities(images)
+        exported.probabilities(np.zeros(given, np.uint8))
+
+
+def exported_to(folder: Path, loaded: LoadedRun) -> SimpleNamespace:
+    """What model.py of that run has."""
+    export(NumPy(), loaded, folder / "out", random_examples(loaded, 20))
+    return SimpleNamespace(**runpy.run_path(str(folder / "out" / "model.py")))
 
 
 def run_of_a_german_table(folder: Path) -> Path:
