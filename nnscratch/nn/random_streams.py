@@ -8,7 +8,7 @@ from zlib import crc32
 import numpy as np
 
 from nnscratch.nn.compute.communicator import ALONE, Communicator
-from nnscratch.nn.compute.row_products import RowProducts
+from nnscratch.nn.compute.row_products import RowSums
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Moment:
     streams: RandomStreams = field(default_factory=lambda: RandomStreams(0))
     step: int = 0
     communicator: Communicator = ALONE
-    row_products: RowProducts | None = None
-    """Of processes whose gradients are summed later, and who may leave products to that time."""
+    row_sums: RowSums | None = None
+    """Of processes that share the batch, and may leave gradients of weights to the end of the step."""
     first_row: int = 0
     counts: bool = True
     """Not for a process that the batch has no row for: it is lent another's, so that it takes part in the sums."""

@@ -59,6 +59,7 @@ def explain(
         raise DivergenceError(error.message, against_divergence(config)) from None
     sections = recording.sections(taken, step, epochs * steps)
     shown = min(sample, size - example)
+    assert taken.t is not None  # of a step with an onlooker
     of = _example(assembly.dataset, example, int(batches.rows(index)[example]), taken.t[example])
     return Explanation(config.name, step, shown, size, of, sections, recording.graph(), taken.loss)
 

@@ -71,9 +71,10 @@ class Recording:
 
     def sections(self, taken: StepTaken, step: int, total_steps: int) -> tuple[Section, ...]:
         """The step in order, once it is taken: number `step`, from 1, of so many."""
-        y, dy, shown = self._y, self._dy, self.shown
-        worked = self.recipe.loss.worked(y, taken.t, taken.loss, dy, taken.w, self.example)
-        arrays = [("y", y[shown]), ("t", taken.t[shown]), ("dy", dy[shown])]
+        y, dy, t, shown = self._y, self._dy, taken.t, self.shown
+        assert t is not None  # of a step with an onlooker
+        worked = self.recipe.loss.worked(y, t, taken.loss, dy, taken.w, self.example)
+        arrays = [("y", y[shown]), ("t", t[shown]), ("dy", dy[shown])]
         loss = _section("loss", "", self.recipe.loss, arrays, [*worked, *self._penalty])
         return *self._forward, loss, *self._backward, *self._updates, *self._averaging(step, total_steps)
 

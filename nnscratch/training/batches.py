@@ -60,21 +60,21 @@ class Batches:
         self._ahead.ask(self.rows(index + BATCHES))
         return self._load(self.rows(index))
 
-    def _load(self, rows: Array) -> tuple[Array, Array]:
-        examples = self.examples
-        return self._scaled(self._gather("stored", examples.inputs, rows)), self._gather("t", examples.targets, rows)
+    def _load(self, rows: Array, out: Array | None = None) -> tuple[Array, Array]:
+        stored = self._gather("stored", self.examples.inputs, rows)
+        return self._scaled(stored, out), self._gather("t", self.examples.targets, rows)
 
     def weights(self, index: int) -> Array | None:
         """w (n,) of batch `index`, of mean 1 over the split; None where all examples count the same."""
         return None if self._weights is None else self._weights[self.rows(index)]
 
-    def _scaled(self, stored: Array) -> Array:
-        return self.affine.apply(stored, self._buffers.get("x", stored.shape, self.dtype))
+    def _scaled(self, stored: Array, out: Array | None = None) -> Array:
+        return self.affine.apply(stored, self._buffers.get("x", stored.shape, self.dtype) if out is None else out)
 
     def _gather(self, name: str, array: Array, rows: Array) -> Array:
         # The rows are known to exist; mode "raise" would gather into a hidden copy first.
         out = self._buffers.get(name, (len(rows), *array.shape[1:]), array.dtype)
-        return np.take(array, rows, axis=0, out=out, mode="clip")
+        return array.take(rows, 0, out, "clip")
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
         """Every batch in the present order."""
@@ -106,29 +106,39 @@ class TrainingBatches(Batches):
         self._epoch: int | None = None
         """The epoch whose order `_order` is."""
 
-    def weights(self, index: int) -> Array | None:
-        """Those of this process's rows."""
+    def weights(self, index: int, part: Part | None = None) -> Array | None:
+        """Those of this process's rows, or of another part."""
         weights = super().weights(index)
-        return None if weights is None else weights[self.part(index).rows]
+        return None if weights is None else weights[(part or self.part(index)).rows]
+
+    def size(self, step: int) -> int:
+        """How many rows the batch of that step has, of all processes."""
+        return min(self.batch_size, len(self.examples) - step * self.batch_size)
 
     def part(self, step: int) -> Part:
         """Which rows of the batch of that step, from 0, are this process's."""
-        total = min(self.batch_size, len(self.examples) - step * self.batch_size)
+        total = self.size(step)
         own = self.communicator.share(total)
         return Part(own.start, own.stop - own.start, total)
 
-    def batch(self, epoch: int, step: int) -> tuple[Array, Array]:
-        """x and t of this process's rows in that step, both numbers from 0; t may be mixed to distributions (n, K).
+    def batch(self, epoch: int, step: int, part: Part | None = None, out: Array | None = None) -> tuple[Array, Array]:
+        """x and t of this process's rows in that step, or of another part; both numbers count from 0.
 
-        A process that has no rows gets one that does not count.
+        t may be mixed to distributions (n, K). A process that has no rows gets one that does not count. x is `out`,
+        where that is given and no augmentation makes another array.
         """
         if epoch != self._epoch:
             self._order, self._epoch = self.order(epoch), epoch
-        own = self.part(step).rows
+        own = (part or self.part(step)).rows
         self._ahead.ask(self.rows(step + BATCHES))
         if not self.augmentations:
-            return self._load(self.rows(step)[own])
+            return self._load(self.rows(step)[own], out)
         return self._augmented(epoch, step, own)
+
+    def labels(self, t: Array) -> Array:
+        """Of targets that an augmentation mixed, the class with the largest share; others as they are."""
+        mixed = t.ndim == 2 and self.examples.targets.ndim == 1
+        return np.asarray(np.argmax(t, axis=1)) if mixed else t
 
     def order(self, epoch: int) -> Array:
         """The row numbers in that epoch's order."""

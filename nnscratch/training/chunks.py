@@ -40,7 +40,11 @@ def part_of(segment: Segment, own: slice) -> Iterator[Segment]:
 
 def pieces_of(segment: Segment) -> list[slice]:
     """The segment in equal pieces of about CHUNK numbers; an even number of them, for two cores to share fairly."""
-    size = segment.stop - segment.start
-    count = max(1, 2 * round(size / CHUNK / 2))
+    return equal_pieces(segment, 2 * round((segment.stop - segment.start) / CHUNK / 2))
+
+
+def equal_pieces(segment: Segment, count: int) -> list[slice]:
+    """The segment in so many pieces, and at least one."""
+    size, count = segment.stop - segment.start, max(count, 1)
     borders = [segment.start + size * index // count for index in range(count + 1)]
     return [slice(start, stop) for start, stop in pairwise(borders)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -48,11 +48,8 @@ class LayerMeasurements:
 
     def after_update(self) -> dict[str, float]:
         """The values of this step by their logged names."""
-        weights, changes = self._norms_before, self._norms(_squares_of_change, self.parameters.theta, self._before)
-        values = {f"gradient_norm/{layer}": norm for layer, norm in self._gradient_norms.items()}
-        for layer, change in changes.items():
-            values[f"update_ratio/{layer}"] = change / weights[layer] if weights[layer] else 0.0
-        return values
+        changes = self._norms(_squares_of_change, self.parameters.theta, self._before)
+        return logged(self._gradient_norms, self._norms_before, changes)
 
     def _norms(self, squares: Callable[..., float], *vectors: Array) -> dict[str, float]:
         """Of every layer, the root of the sum of squares(*pieces of its part of the vectors)."""
@@ -65,6 +62,16 @@ class LayerMeasurements:
     def _sum(self, squares: Callable[..., float], arrays: Sequence[Array]) -> float:
         """Piece by piece on all cores; the pieces, and so the digits, do not depend on their number."""
         return sum(self.workers.by_rows(squares, arrays, cut(len(arrays[0]))))
+
+
+def logged(
+    gradients: Mapping[str, float], weights: Mapping[str, float], changes: Mapping[str, float]
+) -> dict[str, float]:
+    """From the norms by layer, the values of a step by their logged names."""
+    values = {f"gradient_norm/{layer}": norm for layer, norm in gradients.items()}
+    for layer, change in changes.items():
+        values[f"update_ratio/{layer}"] = change / weights[layer] if weights[layer] else 0.0
+    return values
 
 
 def global_norm(gradient: Array) -> float:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from nnscratch.component import setting
 from nnscratch.nn.compute.buffers import Array
@@ -81,10 +82,16 @@ class Muon(Optimizer):
         places.append(parameters.trainable_size)
         return [_nearest(costs[-1] * part / parts, places, costs) for part in range(parts + 1)]
 
-    def bind(self, parameters: Parameters, workers: Workers | None = None, own: slice | None = None) -> None:
+    def bind(
+        self,
+        parameters: Parameters,
+        workers: Workers | None = None,
+        own: slice | None = None,
+        zeros: Callable[[int, npt.DTypeLike], Array] = np.zeros,
+    ) -> None:
         theirs = slice(0, parameters.trainable_size) if own is None else own
         self.hidden = [each for each in hidden_matrices(parameters) if theirs.start <= each.place.start < theirs.stop]
-        super().bind(parameters, workers, own)
+        super().bind(parameters, workers, own, zeros)
         self.rate = self.sgd_learning_rate
         decay = self.weight_decay if self.sgd_weight_decay is None else self.sgd_weight_decay
         self.sgd = SGD(self.sgd_learning_rate, self.sgd_momentum, nesterov=self.sgd_momentum > 0, weight_decay=decay)

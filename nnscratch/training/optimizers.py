@@ -7,11 +7,12 @@ leaves frozen parameters alone. Chunk borders do not depend on the number of thr
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from nnscratch.component import Component, setting
 from nnscratch.nn.compute.buffers import Array
@@ -44,10 +45,16 @@ class Optimizer(Component):
         """Where the trained part of theta is cut to be updated by so many processes: equally."""
         return [parameters.trainable_size * part // parts for part in range(parts + 1)]
 
-    def bind(self, parameters: Parameters, workers: Workers | None = None, own: slice | None = None) -> None:
+    def bind(
+        self,
+        parameters: Parameters,
+        workers: Workers | None = None,
+        own: slice | None = None,
+        zeros: Callable[[int, npt.DTypeLike], Array] = np.zeros,
+    ) -> None:
         """Allocates the state for these parameters and cuts the vectors into chunks; of an `own` part, for that alone.
 
-        An own part lies between two `borders`.
+        An own part lies between two `borders`. `zeros` gives the memory.
         """
         self.t = 0
         self.rate = self.learning_rate
@@ -56,7 +63,7 @@ class Optimizer(Component):
         """The part of theta that `step` changes."""
         size = self.own.stop - self.own.start
         self.workers = workers if workers is not None and size > 2 * CHUNK else Workers()  # else not worth the handover
-        self.state = {name: np.zeros(size, parameters.theta.dtype) for name in self.state_names}
+        self.state = {name: zeros(size, parameters.theta.dtype) for name in self.state_names}
         self.chunks = [
             self.chunk(parameters, piece, segment.group)
             for segment in self.segments(parameters)
@@ -78,16 +85,17 @@ class Optimizer(Component):
         """One update of theta from the gradient; factor is the schedule's, l2 the lambda of the gradient lambda W."""
         self.t += 1
 
-        def update(chunk: Chunk) -> None:
-            s = self.workers.scratch("optimizer", chunk.theta.shape, chunk.theta.dtype)
-            if l2 and chunk.group.decay:
-                np.multiply(chunk.theta, l2, out=s)
-                np.add(chunk.g, s, out=chunk.g)
-            given: object = self.update(chunk, self.rate * factor * chunk.group.learning_rate_scale, s)  # type: ignore[func-returns-value]  # of others it may
-            if given is not None:
-                raise broken(type(self).update, given, "None: it writes the new theta into chunk.theta")
+        self.workers.run(lambda chunk: self.change(chunk, factor, l2), self.chunks)
 
-        self.workers.run(update, self.chunks)
+    def change(self, chunk: Chunk, factor: float, l2: float) -> None:
+        """Step `t` of one chunk."""
+        s = self.workers.scratch("optimizer", chunk.theta.shape, chunk.theta.dtype)
+        if l2 and chunk.group.decay:
+            np.multiply(chunk.theta, l2, out=s)
+            np.add(chunk.g, s, out=chunk.g)
+        given: object = self.update(chunk, self.rate * factor * chunk.group.learning_rate_scale, s)  # type: ignore[func-returns-value]  # of others it may
+        if given is not None:
+            raise broken(type(self).update, given, "None: it writes the new theta into chunk.theta")
 
     def update(self, chunk: Chunk, rate: float, s: Array) -> None:
         """The formula, on one chunk, in place; g may be overwritten, s is scratch memory of its size."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -28,9 +29,13 @@ class Affine:
     def apply(self, stored: Array, out: Array) -> Array:
         """x for a batch, written into out."""
         np.multiply(stored, self.multiplier, out=out)
-        if self.offset.any():
+        if self._shifts:
             out += self.offset
         return out
+
+    @cached_property
+    def _shifts(self) -> bool:
+        return bool(self.offset.any())
 
     def undo(self, x: Array) -> Array:
         """Stored values for x, in a new array of the type that the scaling has."""

@@ -21,6 +21,7 @@ from nnscratch.training.averaging import Averaging
 from nnscratch.training.batches import Part, TrainingBatches
 from nnscratch.training.divergence import LARGE, guarded_step, locate, step_diverged
 from nnscratch.training.evaluation import count_correct
+from nnscratch.training.halves import Halves, are_worth_it
 from nnscratch.training.measurements import LayerMeasurements, sum_of_squares
 from nnscratch.training.recipe import Recipe
 
@@ -41,8 +42,8 @@ class Onlooker(Protocol):
 class StepTaken(NamedTuple):
     """What a step saw and did."""
 
-    t: Array
-    """The targets of this process's rows of its batch, in a buffer that the next batch overwrites."""
+    t: Array | None
+    """The targets of this process's rows of its batch, in a buffer that the next batch overwrites; None of `Halves`."""
     w: Array | None
     """The weights of these examples, where they have any."""
     examples: int
@@ -57,6 +58,17 @@ class StepTaken(NamedTuple):
     """Of every layer, gradient norm and update ratio; None in most steps."""
     asked: Sequence[bool]
     """Which of the questions somebody said yes to, of all processes."""
+
+
+class Seen(NamedTuple):
+    """What a process saw of a batch when the gradient is there."""
+
+    t: Array | None
+    w: Array | None
+    loss: float
+    correct: int
+    squares: float
+    """|g|^2 of the part that it owns."""
 
 
 class TrainingStep:
@@ -86,14 +98,27 @@ class TrainingStep:
             communicator.wait()
         self.borders = recipe.optimizer.borders(parameters, communicator.size)
         self.own = slice(*self.borders[communicator.rank : communicator.rank + 2])
-        recipe.optimizer.bind(parameters, workers, self.own)
+        self.halves: Halves | None = None
+        if communicator.size == 1 and are_worth_it(network, recipe, workers):
+            self.halves = Halves(network, recipe, workers)
+        else:
+            recipe.optimizer.bind(parameters, workers, self.own)
         self.gradient = parameters.gradient[: parameters.trainable_size]
         self.theta = parameters.theta[: parameters.trainable_size]
         self.measurements = LayerMeasurements(parameters, workers)
-        self.average: Array | None = parameters.values.copy() if recipe.averaging else None
+        self.average: Array | None = None
+        if recipe.averaging:
+            own = None if self.halves is None else self.halves.average
+            self.average = np.empty_like(parameters.values) if own is None else own
+            np.copyto(self.average, parameters.values)
         """theta and the running statistics, averaged over the steps."""
         self._scratch = np.empty_like(parameters.values) if recipe.averaging else None
         self._state_before = np.empty_like(parameters.state)
+
+    def rest(self) -> None:
+        """Ends what is kept running from step to step; the next step begins it anew."""
+        if self.halves is not None:
+            self.halves.end()
 
     def _memory(self) -> Array:
         """Where theta and the running statistics are to be: with all processes in one, when they write parts alone."""
@@ -122,49 +147,107 @@ class TrainingStep:
 
         Raises DivergenceError, the weights as they were, when the loss, a gradient or the next weights are not finite.
         """
-        network, recipe, gradient, steps = self.network, self.recipe, self.gradient, batches.steps
-        communicator, own = self.communicator, gradient[self.own]
-        number, part = epoch * steps + step, batches.part(step)
-        passes = network if onlooker is None else onlooker
-        network.moment.step, network.moment.first_row, network.moment.counts = number, part.start, part.count > 0
+        if self.halves is not None and onlooker is None:
+            with self.network.workers.none_but_this():
+                return self._in_halves(self.halves, batches, epoch, step, losses, questions)
+        network = self.network
         # Running statistics see a batch before its loss is known.
         np.copyto(self._state_before, network.parameters.state)
-        x, t = batches.batch(epoch, step)
-        y = passes.forward(x, training=True)
-        w = batches.weights(step)
-        value, dy = value_and_gradient(recipe.loss, y, t, w)
-        if part.count != part.total:
-            value, dy = value * (part.count / part.total), np.multiply(dy, part.count / part.total, out=dy)
-        mixed_labels = t.ndim == 2 and batches.examples.targets.ndim == 1
-        correct = count_correct(y, np.argmax(t, axis=1) if mixed_labels else t) if part.count else 0
-        self._backward(passes, dy, part)
-        # A loss of one's own may give one of NumPy's numbers.
-        own_sums = np.array([float(value), correct, sum_of_squares(own), *questions], np.float64)
+        seen = self._gradient(batches, epoch, step, network if onlooker is None else onlooker)
+        return self._update(seen, batches, epoch, step, losses, onlooker, questions)
+
+    def _in_halves(
+        self,
+        halves: Halves,
+        batches: TrainingBatches,
+        epoch: int,
+        step: int,
+        losses: Sequence[float],
+        questions: Sequence[bool],
+    ) -> StepTaken:
+        """The step of two processes: gradient and update at once, where nothing has to be known in between."""
+        recipe, steps, total = self.recipe, batches.steps, batches.size(step)
+        loss, correct, bound = halves.rows(batches, epoch, step)
+        factor, l2 = self._factor_and_l2(batches, epoch, step, losses)
+        may_clip = recipe.clip_norm is not None and not bound <= recipe.clip_norm
+        if epoch + step == 0 or may_clip or not self._is_safe(loss, bound, factor, l2):
+            seen = Seen(None, None, loss, correct, halves.gradient(total))
+            return self._update(seen, batches, epoch, step, losses, None, questions, halves)
+        measured = self.measurements.is_due(step, steps)
+        norm = math.sqrt(halves.learn(epoch * steps + step, total, factor, l2, measured))
+        measures = halves.measures() if measured else None
+        return StepTaken(None, None, total, loss, correct, norm, measures, questions)
+
+    def _update(
+        self,
+        seen: Seen,
+        batches: TrainingBatches,
+        epoch: int,
+        step: int,
+        losses: Sequence[float],
+        onlooker: Onlooker | None,
+        questions: Sequence[bool],
+        halves: Halves | None = None,
+    ) -> StepTaken:
+        """What comes after the gradient; with `halves`, the optimizer's step is theirs."""
+        recipe, communicator, own = self.recipe, self.communicator, self.gradient[self.own]
+        number, steps = epoch * batches.steps + step, batches.steps
+        own_sums = np.array([seen.loss, seen.correct, seen.squares, *questions], np.float64)
         loss, correct, squares, *said = communicator.sum(own_sums).tolist()
         norm = math.sqrt(squares) if squares >= 0 else math.nan
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise self._diverged(x, t, epoch, step)
+            raise self._diverged(batches, epoch, step)
 
         measured = self.measurements.is_due(step, steps)
         if measured:
-            communicator.all_gather(gradient, self.borders)
+            communicator.all_gather(self.gradient, self.borders)
             self.measurements.before_update()
             communicator.wait()  # until nobody needs the weights from before
-        recipe.clip(own, norm)
-        factor = recipe.learning_rate_factor(number, steps, losses)
-        l2 = recipe.l2.coefficient(part.total)
+        factor, l2 = self._factor_and_l2(batches, epoch, step, losses)
         # Checked, and taken back if need be, when it is the first or something is large.
-        if number and max(loss, norm, recipe.optimizer.learning_rate * factor, l2) < LARGE:
-            recipe.optimizer.step(factor, l2)
+        is_safe = number > 0 and self._is_safe(loss, norm, factor, l2)
+        if halves is not None and is_safe:
+            halves.update(factor, l2, norm)
         else:
-            self._guarded_update(factor, l2, epoch, step)
+            recipe.clip(own, norm)
+            if is_safe:
+                recipe.optimizer.step(factor, l2)
+            else:
+                self._guarded_update(factor, l2, epoch, step)
         communicator.all_gather(self.theta, self.borders)
         if onlooker is not None:
             onlooker.updated(factor, l2)
         if recipe.averaging and self.average is not None:
             self._update_average(recipe.averaging, self.average, number + 1, recipe.epochs * steps)
         measures = self.measurements.after_update() if measured else None
-        return StepTaken(t, w, part.total, loss, int(correct), norm, measures, [count > 0 for count in said])
+        asked = [count > 0 for count in said]
+        return StepTaken(seen.t, seen.w, batches.size(step), loss, int(correct), norm, measures, asked)
+
+    def _factor_and_l2(
+        self, batches: TrainingBatches, epoch: int, step: int, losses: Sequence[float]
+    ) -> tuple[float, float]:
+        """The schedule's factor of the learning rate, and the lambda of the gradient lambda W."""
+        factor = self.recipe.learning_rate_factor(epoch * batches.steps + step, batches.steps, losses)
+        return factor, self.recipe.l2.coefficient(batches.size(step))
+
+    def _is_safe(self, loss: float, norm: float, factor: float, l2: float) -> bool:
+        """Whether a step after the first leaves the weights finite, as nothing is large."""
+        return all(abs(each) < LARGE for each in (loss, norm, self.recipe.optimizer.learning_rate * factor, l2))
+
+    def _gradient(self, batches: TrainingBatches, epoch: int, step: int, passes: Onlooker | Network) -> Seen:
+        """Forward and back with this process's rows of the batch."""
+        moment, part = self.network.moment, batches.part(step)
+        moment.step, moment.first_row, moment.counts = epoch * batches.steps + step, part.start, part.count > 0
+        x, t = batches.batch(epoch, step)
+        y = passes.forward(x, training=True)
+        w = batches.weights(step)
+        value, dy = value_and_gradient(self.recipe.loss, y, t, w)
+        if part.count != part.total:
+            value, dy = value * (part.count / part.total), np.multiply(dy, part.count / part.total, out=dy)
+        correct = count_correct(y, batches.labels(t)) if part.count else 0
+        self._backward(passes, dy, part)
+        # A loss of one's own may give one of NumPy's numbers.
+        return Seen(t, w, float(value), correct, sum_of_squares(self.gradient[self.own]))
 
     def optimizer_state(self) -> dict[str, Array]:
         """The optimizer's memory of the whole trained part of theta, by name; all processes ask for it together."""
@@ -198,9 +281,9 @@ class TrainingStep:
             passes.backward(dy)
             return
         self.products.expect(part.start, part.count, part.total)
-        self.network.moment.row_products = self.products if self._knows_layers else None
+        self.network.moment.row_sums = self.products if self._knows_layers else None
         passes.backward(dy)
-        self.network.moment.row_products = None
+        self.network.moment.row_sums = None
         self.products.reduce_scatter(self.gradient, self.borders)
 
     def _update_average(self, averaging: Averaging, average: Array, number: int, total: int) -> None:
@@ -221,10 +304,11 @@ class TrainingStep:
             np.copyto(parameters.state, self._state_before)
             raise step_diverged(f"{place} after the update", epoch, step)
 
-    def _diverged(self, x: Array, t: Array, epoch: int, step: int) -> DivergenceError:
+    def _diverged(self, batches: TrainingBatches, epoch: int, step: int) -> DivergenceError:
         """The error that names the first array that is not finite, found by repeating the step."""
         state = self.network.parameters.state
         np.copyto(state, self._state_before)
+        x, t = batches.batch(epoch, step)
         place = locate(self.network, self.recipe.loss, x.copy(), t, self.communicator)
         np.copyto(state, self._state_before)
         return step_diverged(place, epoch, step)

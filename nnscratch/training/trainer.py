@@ -75,9 +75,15 @@ class Trainer:
         Of what `questions` gives in every step, its result says what some process said yes to: the same for all.
         Raises DivergenceError, the weights still finite, when the loss, a gradient or the next weights are not.
         """
-        progress = self.progress
-        batches = self.batches(train)
-        steps = batches.steps
+        try:
+            yield from self._run(self.batches(train), validation, questions)
+        finally:
+            self.step.rest()
+
+    def _run(
+        self, batches: TrainingBatches, validation: Examples | None, questions: Callable[[], Sequence[bool]]
+    ) -> Iterator[StepResult | EpochResult]:
+        progress, steps = self.progress, batches.steps
         held_out = self._evaluation_batches(validation) if validation else None
         while progress.epoch < self.recipe.epochs:
             losses = progress.losses

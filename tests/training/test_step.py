@@ -70,6 +70,7 @@ def test_from_the_same_state_a_step_is_the_same_whatever_was_asked_before(averag
         batches.batch(*place)
     done = [each.step(each.batches(train), 1, 3, [1.0]) for each in (first, second)]
     assert done[0].loss == done[1].loss
+    assert done[0].t is not None
     assert len(done[0].t) == TRAINED % BATCH
     for mine, theirs in zip(kept(second), kept(first), strict=True):
         np.testing.assert_array_equal(mine, theirs)

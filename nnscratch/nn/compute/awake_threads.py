@@ -18,7 +18,7 @@ import ctypes
 import os
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from time import perf_counter, sleep, thread_time
 from typing import Any, Protocol
@@ -29,6 +29,8 @@ LATE = 0.001
 """Seconds of waiting for the others that are no matter of unequal shares."""
 SHORTEST, LONGEST = 0.02, 0.5
 """Seconds that the calling thread then works alone: each time twice as long, if it finds the machine busy again."""
+RECENT = 0.1
+"""Seconds: of two that were late at a greater distance neither is a sign of a busy machine."""
 
 Task = Callable[[], object]
 
@@ -222,6 +224,27 @@ class _Pool:
         return True
 
 
+class Patience:
+    """Whether to go without others for a while, as they cost more time than they save."""
+
+    def __init__(self) -> None:
+        self.alone_until = self._late_at = self._pause = 0.0
+
+    @property
+    def is_out(self) -> bool:
+        """Whether it is such a while."""
+        return perf_counter() < self.alone_until
+
+    def judge(self, waited: float, worked: float, held_up: float) -> None:
+        """After the others were waited for: how long, how long they worked, and how long the system held one up."""
+        if waited < worked or held_up < LATE:
+            return
+        now = perf_counter()
+        again = now - self._late_at < max(RECENT, 4 * self._pause)
+        self._pause = min(max(2 * self._pause, SHORTEST), LONGEST) if again else 0.0
+        self._late_at, self.alone_until = now, now + self._pause
+
+
 class AwakeThreads:
     """The calling thread and a number of others, which are started when there is work for the first time."""
 
@@ -229,8 +252,7 @@ class AwakeThreads:
         self._others = others
         self._pools: dict[int, _Pool] = {}
         """By the process that started it: one that was forked has none of the threads that it remembers."""
-        self._alone_until = self._late_at = 0.0
-        self._pause = SHORTEST
+        self.patience = Patience()
 
     def run(self, task: Task) -> None:
         """task() in every thread at once, and the end of all of them; raises what one of them raised.
@@ -238,7 +260,7 @@ class AwakeThreads:
         The calling thread may be the only one: when the others are at work already, and for a while after it waited
         for them. So the tasks share out what there is to do, and one alone does it all.
         """
-        if perf_counter() < self._alone_until:
+        if self.patience.is_out:
             task()
             return
         pool = self._pools.get(os.getpid()) or self._start()
@@ -246,15 +268,8 @@ class AwakeThreads:
         if waited is None:
             task()
         elif waited >= LATE:
-            self._judge(waited, pool.members)
-
-    def _judge(self, waited: float, members: Sequence[_Member]) -> None:
-        """Does without the others for a while when one that the system had held up cost more time than they saved."""
-        if waited < sum(member.worked for member in members) or max(member.held_up for member in members) < LATE:
-            return
-        now = perf_counter()
-        self._pause = min(2 * self._pause, LONGEST) if now - self._late_at < 4 * self._pause else SHORTEST
-        self._late_at, self._alone_until = now, now + self._pause
+            members = pool.members
+            self.patience.judge(waited, sum(m.worked for m in members), max(m.held_up for m in members))
 
     def _start(self) -> _Pool:
         pool = _Pool(self._others)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
 
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.communicator import Communicator
@@ -11,6 +14,16 @@ from nnscratch.nn.compute.workers import Workers
 
 WORTH = 1
 """How many times as many numbers dW must have as x and dy of all rows."""
+
+
+class RowSums(Protocol):
+    """Who works out products of a layer, over the rows of all processes, before or after it is the layer's turn."""
+
+    def worked_out(self, W: Array) -> Array | None:
+        """x W for the rows at hand, where it is there already; the layer may write over it."""
+
+    def take(self, x: Array, dy: Array, dW: Array | None, db: Array | None, workers: Workers) -> bool:
+        """Whether dW = x^T dy and db = sum_n dy, as far as wanted, are seen to; else that is left to the layer."""
 
 
 class RowProducts:
@@ -34,8 +47,14 @@ class RowProducts:
         """Says which rows of the batch are this process's: from `start` on, so many of all; it may be none."""
         self.start, self.count, self.total = start, count, total
 
-    def take(self, x: Array, dy: Array, dW: Array, workers: Workers) -> bool:
+    def worked_out(self, W: Array) -> Array | None:
+        """None: every process has all of W, and some rows of x."""
+        return None
+
+    def take(self, x: Array, dy: Array, dW: Array | None, db: Array | None, workers: Workers) -> bool:
         """Whether dW (D, K) is worked out later from these rows of x and dy; all processes ask, and get one answer."""
+        if dW is None:
+            return False
         D, K = dW.shape
         size = self.total * (D + K)
         if dW.size < WORTH * size or self.total * dW.size < SMALL or not self._has_memory(size, dW):
@@ -45,6 +64,8 @@ class RowProducts:
         own = slice(self.start, self.start + self.count)
         all_x[own], all_dy[own] = x[: self.count], dy[: self.count]
         self._taken.append((all_x, all_dy, dW, workers))
+        if db is not None:
+            np.add.reduce(dy, axis=0, out=db)
         return True
 
     def _has_memory(self, size: int, like: Array) -> bool:

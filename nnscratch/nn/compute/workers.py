@@ -6,6 +6,7 @@ The pieces, and so the rounding of every result, do not depend on how many threa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from threading import local
 from typing import TypeVar
@@ -45,10 +46,19 @@ class Workers:
         Quick passes over few numbers in all stay in the calling thread.
         """
         waiting = iter(pieces)  # shared: a thread that the system holds up takes fewer
-        if self._others is None or len(pieces) < 2 or numbers < LARGE:
+        if self._others is None or self.threads == 1 or len(pieces) < 2 or numbers < LARGE:
             _series(function, waiting)
         else:
             self._others.run(partial(_series, function, waiting))
+
+    @contextmanager
+    def none_but_this(self) -> Iterator[None]:
+        """Inside, the calling thread does all of it: the other cores have work of their own."""
+        threads, self.threads = self.threads, 1
+        try:
+            yield
+        finally:
+            self.threads = threads
 
     def elementwise(self, function: Callable[..., object], *arrays: Array) -> None:
         """function(*arrays) for a function that treats every number alone; large arrays (N, ...) go piece by piece."""

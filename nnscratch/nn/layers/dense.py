@@ -54,22 +54,28 @@ class Dense(WeightedSum):
 
     def forward(self, x: Array, training: bool) -> Array:
         self.x = x
-        y = product(x, self.W, self.y_buffer((x.shape[0], self.W.shape[1]), x), self.workers)
+        sums = self.moment.row_sums
+        y = None if sums is None else sums.worked_out(self.W)
+        if y is None:
+            y = product(x, self.W, self.y_buffer((x.shape[0], self.W.shape[1]), x), self.workers)
         if self.bias:
             y += self.b
         return y
 
     def backward(self, dy: Array) -> Array | None:
-        if not self.frozen and not self._leave_to_all(dy):
-            product(self.x.T, dy, self.dW, self.workers)
-        if self.bias:
-            np.add.reduce(dy, axis=0, out=self.db)
+        if not self._leave_to_all(dy):
+            if not self.frozen:
+                product(self.x.T, dy, self.dW, self.workers)
+            if self.bias:
+                np.add.reduce(dy, axis=0, out=self.db)
         return product(dy, self.W.T, self.dx_buffer(self.x.shape, dy), self.workers) if self.needs_dx else None
 
     def _leave_to_all(self, dy: Array) -> bool:
-        """Whether the processes that share the batch work dW out together, at the end of the step."""
-        products = self.moment.row_products
-        return products is not None and products.take(self.x, dy, self.dW, self.workers)
+        """Whether the processes that share the batch work dW and db out together, at the end of the step."""
+        sums = self.moment.row_sums
+        if sums is None:
+            return False
+        return sums.take(self.x, dy, None if self.frozen else self.dW, self.db if self.bias else None, self.workers)
 
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
         return 2 * input_shape[0] * output_shape[0]

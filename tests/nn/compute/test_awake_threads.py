@@ -13,7 +13,16 @@ from collections.abc import Iterator
 import pytest
 
 from nnscratch.nn.compute import awake_threads
-from nnscratch.nn.compute.awake_threads import IDLE, LATE, AwakeThreads, SleepSignal, SpinSignal, _Member
+from nnscratch.nn.compute.awake_threads import (
+    IDLE,
+    LATE,
+    SHORTEST,
+    AwakeThreads,
+    Patience,
+    SleepSignal,
+    SpinSignal,
+    _Member,
+)
 
 pytestmark = pytest.mark.usefixtures("every_core")
 
@@ -91,7 +100,7 @@ from nnscratch.nn.compute import awake_threads
 from nnscratch.nn.compute.awake_threads import AwakeThreads, SleepSignal
 
 awake_threads.FAST = getattr(awake_threads, sys.argv[1])
-AwakeThreads._judge = lambda *_: None
+awake_threads.Patience.judge = lambda *_: None
 threads = AwakeThreads(2)
 
 def interrupt_after(count):
@@ -174,7 +183,7 @@ def test_what_an_interrupted_caller_left_is_no_answer_to_the_next_task() -> None
     left = threading.Event()
     member.hand(left.set)  # and its caller is gone before it waits
     assert left.wait(60)
-    threads._alone_until = 0.0
+    threads.patience.alone_until = 0.0
     slow: list[int] = []
 
     def task() -> None:
@@ -187,19 +196,17 @@ def test_what_an_interrupted_caller_left_is_no_answer_to_the_next_task() -> None
 
 def test_after_waiting_for_a_thread_that_was_held_up_the_caller_works_alone_each_time_longer() -> None:
     threads, caller, seen = AwakeThreads(1), threading.get_ident(), set[int]()
-    done_by(threads)
-    (member,) = members_of(threads)
     lengths = []
-    for _ in range(3):
-        member.worked, member.held_up = LATE, 2 * LATE
-        started = time.perf_counter()
-        threads._judge(2 * LATE, [member])
-        lengths.append(threads._alone_until - started)
-    assert lengths[0] < lengths[1] < lengths[2]
-    threads._alone_until = float("inf")
+    for _ in range(4):
+        now = time.perf_counter()
+        threads.patience.judge(2 * LATE, LATE, 2 * LATE)
+        lengths.append(threads.patience.alone_until - now)
+    assert lengths[0] < SHORTEST / 2  # once is no sign of a busy machine
+    assert SHORTEST <= lengths[1] < lengths[2] < lengths[3]
+    threads.patience.alone_until = float("inf")
     threads.run(lambda: seen.add(threading.get_ident()))
     assert seen == {caller}
-    threads._alone_until = 0.0
+    threads.patience.alone_until = 0.0
     threads.run(lambda: seen.add(threading.get_ident()))
     assert len(seen) == 2
 
@@ -210,12 +217,10 @@ def test_after_waiting_for_a_thread_that_was_held_up_the_caller_works_alone_each
     ids=["longer work", "it saved more than the wait cost"],
 )
 def test_a_thread_that_cost_no_time_is_not_late(waited: float, held_up: float, worked: float) -> None:
-    threads = AwakeThreads(1)
-    done_by(threads)
-    (member,) = members_of(threads)
-    member.worked, member.held_up, threads._alone_until = worked, held_up, 0.0
-    threads._judge(waited, [member])
-    assert threads._alone_until == 0.0
+    patience = Patience()
+    for _ in range(3):
+        patience.judge(waited, worked, held_up)
+    assert not patience.is_out
 
 
 def test_a_thread_knows_how_long_it_was_held_up() -> None:

@@ -35,7 +35,7 @@ def test_who_takes_the_pieces_changes_no_digit() -> None:
     a, b = rng.standard_normal((150, 1000), np.float32), rng.standard_normal((1000, 333), np.float32)
     shared, alone = Workers(2), Workers(2)
     assert alone._others is not None
-    alone._others._alone_until = float("inf")
+    alone._others.patience.alone_until = float("inf")
     expected = product(a, b, np.empty((150, 333), np.float32), shared)
     np.testing.assert_array_equal(product(a, b, np.empty((150, 333), np.float32), alone), expected)
 

@@ -1,0 +1,235 @@
+"""A second process that does its half of each task, in memory that both have: an interpreter, and its lock, of its own.
+
+Two threads of Python wait for each other's lock between any two of NumPy's calls. A partner is a fork of this process,
+made once what the tasks need is there; from then on both do the same steps, each with a half of the rows or weights,
+and hand over by counters in common memory, which each of them watches.
+
+Which half of a task falls to whom changes no digit: as long as the partner is held up by a busy machine, this process
+does both halves.
+"""
+
+from __future__ import annotations
+
+import gc
+import mmap
+import os
+import platform
+import select
+import signal
+import sys
+import traceback
+import warnings
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import pairwise
+from time import perf_counter, thread_time
+from typing import NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from nnscratch.errors import UserError
+from nnscratch.nn.compute.awake_threads import IDLE, LATE, Patience
+from nnscratch.nn.compute.buffers import Array
+
+Task = Callable[[int, Sequence[float]], object]
+"""Half 0 or 1 of something, with numbers that say more."""
+
+NUMBERS = 16
+"""How many numbers a task may be given."""
+LINE = 8
+"""64-bit words in a cache line: of two words that different processes write, each has one of its own."""
+ORDER, TASK, COUNT, DONE, ASLEEP = range(0, 5 * LINE, LINE)
+WORKED = 5 * LINE
+GIVEN = 6 * LINE
+WORDS = GIVEN + NUMBERS
+LOOKS = 256
+"""How often a counter is looked at before anything else is."""
+NAP = 0.2
+"""Seconds until a partner that sleeps looks for itself, should nobody have woken it."""
+
+
+def is_possible() -> bool:
+    """Whether this system can fork a process, and shows it what the other wrote in the order in which it was written.
+
+    The latter is what x86 promises of plain memory (Intel SDM volume 3, section 8.2.2).
+    """
+    return sys.platform == "linux" and platform.machine() == "x86_64"
+
+
+def common(size: int, dtype: npt.DTypeLike) -> Array:
+    """A vector of zeros that this process shares with those that it forks later."""
+    memory = mmap.mmap(-1, max(1, size) * np.dtype(dtype).itemsize)
+    with suppress(OSError, AttributeError):
+        memory.madvise(mmap.MADV_HUGEPAGE)  # as NumPy has of its own arrays
+    return np.frombuffer(memory, dtype, size)
+
+
+def common_numbers(count: int) -> memoryview[float]:
+    """So many numbers, likewise: of few, Python reads and writes each ten times as fast as NumPy."""
+    return memoryview(mmap.mmap(-1, 8 * count)).cast("d")
+
+
+class Partner:
+    """The other process, from the first task on until `end`, or until nobody has this object any more."""
+
+    def __init__(self, tasks: Sequence[Task], begin: Callable[[], object]) -> None:
+        """Raises OSError when no process can be started. The partner calls `begin` first."""
+        self._memory = mmap.mmap(-1, mmap.PAGESIZE)
+        self._words = memoryview(self._memory)[: 8 * WORDS].cast("q")
+        self._given = memoryview(self._memory)[: 8 * WORDS].cast("d")
+        self._patience = Patience()
+        # A pipe would have it woken on this process's own core (wake_up_interruptible_sync_poll), an eventfd does not.
+        self._wake = os.eventfd(0)
+        report, reported = os.pipe()
+        try:
+            with warnings.catch_warnings():
+                # Python 3.12 warns of the locks that other threads hold: the partner takes none of theirs.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self._pid = os.fork()
+        except OSError:
+            for each in (self._wake, report, reported):
+                os.close(each)
+            raise
+        if self._pid == 0:
+            self._live(tasks, reported, begin)
+        os.close(reported)
+        self._report = report
+        self._end = weakref.finalize(self, _end, self._pid, self._wake, report)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still does its half."""
+        return self._end.alive
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether it would do its half soon; else the machine is busy, and both halves are done sooner here."""
+        return not self._patience.is_out
+
+    def run(self, index: int, task: Task, numbers: Sequence[float]) -> None:
+        """Both halves of the task of that index, which is `task`: half 0 here, half 1 by the other process.
+
+        Raises UserError when the other process is there no more. What either half raises ends it.
+        """
+        words, number = self._words, self._words[ORDER] + 1
+        try:
+            words[TASK], words[COUNT] = index, len(numbers)
+            for place, value in enumerate(numbers, GIVEN):
+                self._given[place] = value
+            handed = perf_counter()
+            words[ORDER] = number  # last: by this the other one sees that all of it is there
+            if words[ASLEEP]:
+                os.eventfd_write(self._wake, 1)
+            task(0, numbers)
+            if words[DONE] != number:
+                self._wait(number, handed)
+        except BaseException:  # nobody may go on writing after an error here
+            self.end()
+            raise
+
+    def end(self) -> None:
+        """Ends the other process."""
+        self._end()
+
+    def _wait(self, number: int, handed: float) -> None:
+        words, began = self._words, perf_counter()
+        while True:
+            for _ in range(LOOKS):
+                if words[DONE] == number:
+                    break
+            else:
+                if perf_counter() - began > LATE:
+                    self._look_after()
+                continue
+            break
+        now = perf_counter()
+        if now - began >= LATE:
+            worked = self._given[WORKED]
+            self._patience.judge(now - began, worked, now - handed - worked)
+
+    def _look_after(self) -> None:
+        if self._words[ASLEEP]:  # it fell asleep while it was called
+            os.eventfd_write(self._wake, 1)
+        if not _is_running(self._pid):
+            told = os.read(self._report, 1 << 16).decode(errors="replace")
+            if told:
+                raise RuntimeError(f"in the process with the other half of a step:\n{told}")
+            raise UserError(
+                "the process that does one half of each step was killed",
+                "mostly the machine's memory ran out; `--threads 1` trains in one process, which needs less",
+            )
+        os.sched_yield()  # should both be on one core
+
+    def _live(self, tasks: Sequence[Task], reported: int, begin: Callable[[], object]) -> NoReturn:
+        """The life of the partner, from the fork on: it returns to nobody, and cleans up after nobody."""
+        try:
+            _leave_to_the_other(keep=(self._wake, reported))
+            begin()
+            self._serve(tasks)
+        except BaseException:
+            with suppress(BaseException):
+                os.write(reported, traceback.format_exc()[-4000:].encode())
+        finally:
+            os._exit(1)
+
+    def _serve(self, tasks: Sequence[Task]) -> None:
+        words, given, done = self._words, self._given, 0
+        parent = os.getppid()
+        while _await_order(words, done, self._wake, parent):
+            done = words[ORDER]
+            numbers = given[GIVEN : GIVEN + words[COUNT]].tolist()
+            used = thread_time()
+            tasks[words[TASK]](1, numbers)
+            given[WORKED] = thread_time() - used
+            words[DONE] = done
+
+
+def _await_order(words: memoryview, done: int, wake: int, parent: int) -> bool:
+    """Whether there is an order after `done`, once there is; False when the other process is gone."""
+    since = perf_counter()
+    while True:
+        for _ in range(LOOKS):
+            if words[ORDER] != done:
+                return True
+        if perf_counter() - since < IDLE:
+            continue
+        words[ASLEEP] = 1
+        while words[ORDER] == done:
+            if select.select([wake], [], [], NAP)[0]:
+                os.eventfd_read(wake)
+            if os.getppid() != parent:
+                return False
+        words[ASLEEP] = 0
+
+
+def _leave_to_the_other(keep: Sequence[int]) -> None:
+    """What belongs to the process that this one is a copy of is its own to hear, to write, and to throw away."""
+    for number in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM"):
+        signal.signal(getattr(signal, number), signal.SIG_IGN)
+    signal.set_wakeup_fd(-1)
+    gc.freeze()
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in range(3):
+        os.dup2(nowhere, standard)
+    borders = [2, *sorted(keep), os.sysconf("SC_OPEN_MAX")]
+    for before, after in pairwise(borders):
+        os.closerange(before + 1, after)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == 0
+    except ChildProcessError:  # somebody else was told of its end
+        return False
+
+
+def _end(pid: int, *pipes: int) -> None:
+    with suppress(OSError):
+        if _is_running(pid):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+    for each in pipes:
+        with suppress(OSError):
+            os.close(each)

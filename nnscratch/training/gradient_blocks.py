@@ -1,0 +1,181 @@
+"""Theta of dense layers in blocks: the sums over a batch's rows that a block's gradient is made of, and its update.
+
+So the gradient of a block can be used as soon as it is there, before it leaves the core's own cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.products import ALIGNED, product
+from nnscratch.nn.compute.workers import Workers
+from nnscratch.nn.layers.dense import Dense
+from nnscratch.nn.parameters import Group, Parameters, Segment
+from nnscratch.training.chunks import Chunk, equal_pieces
+from nnscratch.training.measurements import sum_of_squares
+from nnscratch.training.optimizers import Optimizer
+
+PIECE = 1 << 16
+"""Numbers that an optimizer goes through at a time: with all its vectors they stay in a core's own cache. Threads need
+longer ones: between NumPy's calls each waits for the interpreter."""
+LARGEST = PIECE * 5 // 4
+"""Of a block that is made of several arrays."""
+FEW = 256
+"""Rows of a W; for the gradient of fewer, BLAS spends its time on arranging dy."""
+
+
+class Rows(NamedTuple):
+    """x (N, D) and dy (N, K) of a dense layer, of all rows of a batch."""
+
+    x: Array
+    dy: Array
+
+
+@dataclass(eq=False)
+class Sum:
+    """Some rows of a dW, or a db: where it is put to stay, and where to be used at once."""
+
+    layer: int
+    """Its number among the dense layers."""
+    of: Rows
+    rows: slice | None
+    """None: db."""
+    gradient: Array
+    passing: Array
+    place: slice
+    """Where in its block."""
+    operands: dict[int, tuple[Array, Array]] = field(default_factory=dict)
+    """x^T[rows] and dy, by the number of the batch's rows."""
+
+    def work_out(self, count: int, out: Array, workers: Workers) -> None:
+        """dW[rows] = x^T[rows] dy, or db = sum_n dy, over so many rows of the batch, written into out."""
+        x_T, dy = self.operands.get(count) or self._operands(count)
+        if self.rows is None:
+            np.add.reduce(dy, axis=0, out=out)
+        else:
+            product(x_T, dy, out, workers)
+
+    def _operands(self, count: int) -> tuple[Array, Array]:
+        found = self.of.x[:count].T[self.rows or slice(0)], self.of.dy[:count]
+        self.operands[count] = found
+        return found
+
+
+class Block(NamedTuple):
+    """A piece of theta: the sums that its gradient is made of, and the chunks that its update goes by.
+
+    Each chunk is there twice, with its gradient in the one place and in the other.
+    """
+
+    sums: list[Sum]
+    chunks: list[tuple[Chunk, Chunk]]
+    place: slice
+    """Where in theta."""
+    theta: Array
+
+    def work_out(self, count: int, to_stay: bool, workers: Workers) -> float:
+        """Its gradient over so many rows of a batch, in the one place or the other: |gradient|^2."""
+        for each in self.sums:
+            each.work_out(count, each.gradient if to_stay else each.passing, workers)
+        return sum(sum_of_squares((stays if to_stay else passes).g) for stays, passes in self.chunks)
+
+    def of_sums(self, vector: Array) -> list[Array]:
+        """The part of each sum in a vector that is laid out like the block."""
+        return [vector[each.place] for each in self.sums]
+
+    def measure(self, squares: Array, arrays: Sequence[Array]) -> None:
+        """Adds |array|^2 of each sum to that of its layer."""
+        for each, array in zip(self.sums, arrays, strict=True):
+            squares[each.layer] += sum_of_squares(array)
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """Where in theta some rows of a W lie, or a b."""
+
+    start: int
+    layer: int
+    array: Array
+    """The gradient, as a part of that of all parameters."""
+    group: Group
+    of: Rows
+    rows: slice | None
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.array.size
+
+
+def blocks_in_halves(
+    layers: Sequence[Dense], kept: Sequence[Rows], parameters: Parameters, optimizer: Optimizer
+) -> list[list[Block]]:
+    """All that is trained, in two halves of about as many numbers, each in the order in which it lies in theta."""
+    middle = parameters.trainable_size // 2
+    stretches = sorted(_stretches(layers, kept, parameters, middle), key=lambda each: each.start)
+    halves = [
+        list(_joined(each for each in stretches if each.start + each.stop < 2 * middle)),
+        list(_joined(each for each in stretches if each.start + each.stop >= 2 * middle)),
+    ]
+    longest = max(run[-1].stop - run[0].start for runs in halves for run in runs)
+    passing = np.empty(longest, parameters.theta.dtype)
+    return [[_block(run, passing, parameters, optimizer) for run in runs] for runs in halves]
+
+
+def _stretches(
+    layers: Sequence[Dense], kept: Sequence[Rows], parameters: Parameters, middle: int
+) -> Iterator[_Stretch]:
+    gradient, groups = parameters.gradient, {each.place.start: each.group for each in parameters.placements}
+    for number, (layer, of) in enumerate(zip(layers, kept, strict=True)):
+        for array in [layer.dW, *([layer.db] if layer.bias else [])]:
+            start = (array.ctypes.data - gradient.ctypes.data) // gradient.itemsize
+            if array.ndim == 1:
+                yield _Stretch(start, number, array, groups[start], of, None)
+                continue
+            K = array.shape[1]
+            for rows in _cut(len(array), K, middle - start):
+                yield _Stretch(start + rows.start * K, number, array[rows], groups[start], of, rows)
+
+
+def _cut(D: int, K: int, middle: int) -> Iterator[slice]:
+    """Rows of a W in pieces, none of which has numbers on both sides of the middle but for a few rows."""
+    unit = ALIGNED if D >= FEW else 1
+    border = min(max(unit * round(middle / K / unit), 0), D)
+    for first, last in ((0, border), (border, D)):
+        rows = last - first
+        count = max(1, round(rows / max(FEW, PIECE // K)))
+        borders = [first + rows * index // count // unit * unit for index in range(count)] + [last]
+        yield from (slice(a, b) for a, b in pairwise(borders) if a < b)
+
+
+def _joined(stretches: Iterator[_Stretch]) -> Iterator[list[_Stretch]]:
+    """Neighbours that an optimizer can go through at once, together."""
+    run: list[_Stretch] = []
+    for each in stretches:
+        if run and (each.group != run[0].group or each.start != run[-1].stop or each.stop - run[0].start > LARGEST):
+            yield run
+            run = []
+        run.append(each)
+    if run:
+        yield run
+
+
+def _block(run: Sequence[_Stretch], passing: Array, parameters: Parameters, optimizer: Optimizer) -> Block:
+    start, stop, group = run[0].start, run[-1].stop, run[0].group
+    sums = []
+    for each in run:
+        place = slice(each.start - start, each.stop - start)
+        passes = passing[place].reshape(each.array.shape)
+        sums.append(Sum(each.layer, each.of, each.rows, each.array, passes, place))
+    chunks = []
+    for piece in equal_pieces(Segment(group, start, stop), round((stop - start) / PIECE)):
+        chunk = optimizer.chunk(parameters, piece, group)
+        chunks.append(
+            (chunk, Chunk(chunk.theta, passing[piece.start - start : piece.stop - start], chunk.state, group))
+        )
+    return Block(sums, chunks, slice(start, stop), parameters.theta[start:stop])

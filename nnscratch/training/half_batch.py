@@ -1,0 +1,69 @@
+"""The rows of a batch that one of two processes goes forward and back with, in memory that both have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.workers import Workers
+from nnscratch.nn.layers.dense import Dense
+from nnscratch.training.batches import Part
+from nnscratch.training.gradient_blocks import Rows
+
+LOSS, CORRECT, SQUARES, FIRST_NORM = range(4)
+"""Of what a half tells: its loss, how many were right, |gradient|^2, and then |x|^2 and |dy|^2 of every layer."""
+
+
+class _Place(NamedTuple):
+    """Where x and dy of a layer go, as rows and as vectors, and where their squares are told."""
+
+    x: Array
+    dy: Array
+    x_vector: Array
+    dy_vector: Array
+    told: int
+    is_filled: bool
+    """x is there already."""
+
+
+class HalfBatch:
+    """What layers ask about these rows, and give away of them. `told` is read by the other process, too."""
+
+    def __init__(
+        self,
+        part: Part,
+        kept: Mapping[int, tuple[int, Rows]],
+        first: Dense | None,
+        products: Array,
+        told: memoryview[float],
+    ) -> None:
+        """`kept`, by the identity of its dW, has a layer's number and rows; `products` are x W of the first layer."""
+        self.part, self.told = part, told
+        self._W, self._xW = None if first is None else first.W, products[part.rows]
+        self._places = {}
+        for key, (number, rows) in kept.items():
+            x, dy = rows.x[part.rows], rows.dy[part.rows]
+            is_filled = number == 0 and first is not None
+            self._places[key] = _Place(x, dy, x.reshape(-1), dy.reshape(-1), FIRST_NORM + 2 * number, is_filled)
+
+    def worked_out(self, W: Array) -> Array | None:
+        """x W of the first layer."""
+        return self._xW if W is self._W else None
+
+    def take(self, x: Array, dy: Array, dW: Array | None, db: Array | None, workers: Workers) -> bool:
+        """Keeps x and dy, whose sums over all rows come later."""
+        place, told = self._places[id(dW)], self.told
+        if not place.is_filled:
+            np.copyto(place.x, x)
+        np.copyto(place.dy, dy)
+        told[place.told] = np.dot(place.x_vector, place.x_vector)
+        told[place.told + 1] = np.dot(place.dy_vector, place.dy_vector)
+        return True
+
+    def has_none(self) -> None:
+        """Tells that there are no such rows."""
+        for place in range(len(self.told)):
+            self.told[place] = 0.0

@@ -1,0 +1,296 @@
+"""A training step of dense layers in two halves, each for a process of its own.
+
+    x of one half of the batch's rows
+    x W of all rows, for one half of the first layer's units
+    y = f(x), L and dy of one half of the rows          x and dy of every layer go into memory that both processes have
+    dW = x^T dy, db = sum_n dy over all rows, and theta = optimizer(theta, dtheta + lambda W), for one half of theta
+
+So the processes meet four times in a step, exchange rows in place of gradients, which of a small batch are more
+numbers, and need no sum over processes: a gradient is the one that a single process would get, but for rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.partner import Partner, common, common_numbers, is_possible
+from nnscratch.nn.compute.products import SMALL, product, shares
+from nnscratch.nn.compute.workers import Workers
+from nnscratch.nn.layers.dense import Dense
+from nnscratch.nn.layers.shape import Flatten
+from nnscratch.nn.losses import value_and_gradient
+from nnscratch.nn.network import Network
+from nnscratch.training import optimizers
+from nnscratch.training.batches import Part, TrainingBatches
+from nnscratch.training.evaluation import count_correct
+from nnscratch.training.gradient_blocks import Rows, blocks_in_halves
+from nnscratch.training.half_batch import CORRECT, FIRST_NORM, LOSS, SQUARES, HalfBatch
+from nnscratch.training.measurements import logged
+from nnscratch.training.recipe import Recipe
+
+PROCESSES = 2
+INPUT, FIRST, ROWS, LEARN, GRADIENT, UPDATE = range(6)
+
+
+def are_worth_it(network: Network, recipe: Recipe, workers: Workers) -> bool:
+    """Whether two processes take steps of this training sooner than two threads, and can take them at all.
+
+    All that is learned must be weights of dense layers, the rows independent of each other, and everything in it ours:
+    a plugin may keep something to itself, which the other process would not know.
+    """
+    parts = [*network.walk(), recipe.loss, recipe.optimizer, *recipe.augmentations]
+    learned = [layer for layer in network.walk() if isinstance(layer, Dense)]
+    weights = sum(layer.W.size for layer in learned)
+    numbers = sum(layer.W.size + (layer.b.size if layer.bias else 0) for layer in learned)
+    return (
+        is_possible()
+        and workers.threads == PROCESSES
+        and PROCESSES * weights * recipe.batch_size >= SMALL
+        and numbers == network.parameters.values_size == network.parameters.trainable_size > 0
+        and type(recipe.optimizer) in vars(optimizers).values()
+        and all(type(part).__module__.startswith("nnscratch.") for part in parts)
+    )
+
+
+class Halves:
+    """The two processes at one training; of each step this one asks for `rows`, and then for `learn`, or the others.
+
+    `average` is kept, too, where there is one.
+    """
+
+    def __init__(self, network: Network, recipe: Recipe, workers: Workers) -> None:
+        self.network, self.recipe, self.workers = network, recipe, workers
+        parameters, size = network.parameters, recipe.batch_size
+        dtype = parameters.theta.dtype
+        network.move(common(parameters.values_size, dtype), common(parameters.size, dtype))
+        recipe.optimizer.bind(parameters, workers, zeros=common)
+        self.average = common(parameters.size, dtype) if recipe.averaging else None
+        layers = [layer for layer in network.walk() if isinstance(layer, Dense)]
+        self.kept = [
+            Rows(common(size * D, dtype).reshape(size, D), common(size * K, dtype).reshape(size, K))
+            for D, K in (layer.W.shape for layer in layers)
+        ]
+        self.first = _first(network)
+        self.products = common(size * layers[0].W.shape[1], dtype).reshape(size, -1)
+        """x W of the first layer."""
+        self.blocks = blocks_in_halves(layers, self.kept, parameters, recipe.optimizer)
+        self.told = [common_numbers(FIRST_NORM + 2 * len(layers)) for _ in range(PROCESSES)]
+        """What each half tells."""
+        self.norms = common(PROCESSES * 3 * len(layers), np.float64).reshape(PROCESSES, 3, len(layers))
+        """Of each half, where it was asked for, |gradient|^2, |theta|^2 and |change of theta|^2 of every layer."""
+        self.paths = [layer.path for layer in layers]
+        self._scratch = np.empty(max(block.theta.size for blocks in self.blocks for block in blocks), dtype)
+        self._before = np.empty_like(self._scratch)
+        self._tasks: tuple[Callable[[Halves, int, Sequence[float]], None], ...] = (
+            Halves._input,
+            Halves._first_product,
+            Halves._rows,
+            Halves._learn,
+            Halves._gradient,
+            Halves._update,
+        )
+        self._batches: TrainingBatches | None = None
+        self._partner: Partner | None = None
+        self._is_at_hand = False
+        numbered = enumerate(zip(layers, self.kept, strict=True))
+        self._layers = {id(layer.dW): (number, rows) for number, (layer, rows) in numbered}
+        self._parts: dict[tuple[int, int], HalfBatch] = {}
+        """By half and batch size."""
+        self._loaded: dict[int, tuple[Array, Array]] = {}
+        """x and t of the halves that were loaded by this process."""
+
+    def rows(self, batches: TrainingBatches, epoch: int, step: int) -> tuple[float, int, float]:
+        """Forward and back: the batch's loss, how many were right, and what the gradient's norm is at most.
+
+        By Cauchy and Schwarz |x^T dy| <= |x| |dy|, and |sum_n dy_n| <= sqrt(N) |dy|. Raises UserError when the other
+        process was killed.
+        """
+        if self._batches is not batches:
+            self.end()
+            self._batches = batches
+        if self._partner is None or not self._partner.is_alive:
+            self._partner = self._started()
+        total = batches.size(step)
+        # For the whole step, of which each process keeps something to itself.
+        self._is_at_hand = self._partner is not None and self._partner.is_at_hand
+        if self._is_at_hand:
+            self._run(INPUT, epoch, step, total)
+        else:
+            self._load(epoch, step, total, range(PROCESSES))
+        if self.first is not None:
+            self._run(FIRST, total)
+        self._run(ROWS, epoch, step, total)
+        mine, other = self.told
+        bound = 0.0
+        for at in range(FIRST_NORM, len(mine), 2):
+            bound += (mine[at] + other[at] + total) * (mine[at + 1] + other[at + 1])
+        return mine[LOSS] + other[LOSS], int(mine[CORRECT] + other[CORRECT]), math.sqrt(bound)
+
+    def learn(self, number: int, total: int, factor: float, l2: float, measured: bool) -> float:
+        """After `rows`, the gradient, the optimizer's step and averaging, at once: |gradient|^2. It clips no norm.
+
+        It is step `number` of the training, with so many rows in all. Measured, `measures` are there afterwards.
+        """
+        self._run(LEARN, number, total, self.recipe.optimizer.t + 1, factor, l2, measured)
+        return self.told[0][SQUARES] + self.told[1][SQUARES]
+
+    def measures(self) -> dict[str, float]:
+        """The values of the last step that was measured, by their logged names."""
+        norms = np.sqrt(self.norms.sum(axis=0)).tolist()
+        return logged(*(dict(zip(self.paths, each, strict=True)) for each in norms))
+
+    def gradient(self, total: int) -> float:
+        """After `rows`, so many in all, the gradient, which `parameters` then has: |gradient|^2."""
+        self._run(GRADIENT, total)
+        return self.told[0][SQUARES] + self.told[1][SQUARES]
+
+    def update(self, factor: float, l2: float, norm: float) -> None:
+        """After `gradient`: clips it, of that norm, and takes the optimizer's step."""
+        self._run(UPDATE, self.recipe.optimizer.t + 1, factor, l2, norm)
+
+    def end(self) -> None:
+        """Ends the other process; the next step begins a new one."""
+        if self._partner is not None:
+            self._partner.end()
+
+    def _started(self) -> Partner | None:
+        try:
+            return Partner([partial(task, self) for task in self._tasks], self._begin)
+        except OSError:  # no more processes, or no memory for one: this one does it all
+            return None
+
+    def _run(self, index: int, *numbers: float) -> None:
+        if self._is_at_hand and self._partner is not None:
+            self._partner.run(index, partial(self._tasks[index], self), numbers)
+        else:
+            for half in range(PROCESSES):
+                self._tasks[index](self, half, numbers)
+
+    def _begin(self) -> None:
+        """In the other process, before anything else."""
+        np.seterr(all="ignore")
+        self.workers.threads = 1
+
+    def _input(self, half: int, numbers: Sequence[float]) -> None:
+        """x and t of half of the rows."""
+        epoch, step, total = map(int, numbers)
+        self._load(epoch, step, total, [half])
+
+    def _half(self, half: int, total: int) -> HalfBatch:
+        """Its rows of a batch of so many."""
+        found = self._parts.get((half, total))
+        if found is None:
+            start, stop = total * half // PROCESSES, total * (half + 1) // PROCESSES
+            part = Part(start, stop - start, total)
+            found = HalfBatch(part, self._layers, self.first, self.products, self.told[half])
+            self._parts[half, total] = found
+        return found
+
+    def _load(self, epoch: int, step: int, total: int, of: Sequence[int]) -> None:
+        """x and t of one half of the rows, or of both."""
+        assert self._batches is not None
+        parts = [self._half(half, total).part for half in of]
+        start, count = parts[0].start, sum(part.count for part in parts)
+        loaded = Part(start, count, total)
+        if not count:
+            return
+        shared = None
+        if self.first is not None:
+            shared = self.kept[0].x[loaded.rows].reshape(loaded.count, *self.network.input_shape)
+        x, t = self._batches.batch(epoch, step, loaded, shared)
+        if shared is not None and x is not shared:
+            shared[...] = x
+            x = shared
+        for half, part in zip(of, parts, strict=True):
+            own = slice(part.start - start, part.start - start + part.count)
+            self._loaded[half] = x[own], t[own]
+
+    def _first_product(self, half: int, numbers: Sequence[float]) -> None:
+        """x W of all rows, for half of the units."""
+        assert self.first is not None
+        count, W = int(numbers[0]), self.first.W
+        for units in shares(W.shape[1], PROCESSES)[half : half + 1]:
+            product(self.kept[0].x[:count], W[:, units], self.products[:count, units], self.workers)
+
+    def _rows(self, half: int, numbers: Sequence[float]) -> None:
+        """Forward and back with half of the rows."""
+        assert self._batches is not None
+        batches, network, (epoch, step, total) = self._batches, self.network, map(int, numbers)
+        rows = self._half(half, total)
+        part, told = rows.part, rows.told
+        if not part.count:
+            rows.has_none()
+            return
+        x, t = self._loaded[half]
+        moment = network.moment
+        moment.step, moment.first_row, moment.counts = epoch * batches.steps + step, part.start, True
+        moment.row_sums = rows
+        try:
+            y = network.forward(x, training=True)
+            value, dy = value_and_gradient(self.recipe.loss, y, t, batches.weights(step, part))
+            share = part.count / part.total
+            dy *= share
+            told[LOSS], told[CORRECT] = float(value) * share, count_correct(y, batches.labels(t))
+            network.backward(dy)
+        finally:
+            moment.row_sums, moment.first_row = None, 0
+
+    def _learn(self, half: int, numbers: Sequence[float]) -> None:
+        """Of half of theta, block by block, the gradient over all rows, and the update."""
+        number, total, t, factor, l2, measured = numbers
+        assert self._batches is not None
+        recipe, count = self.recipe, int(total)
+        recipe.optimizer.t = int(t)
+        squares, norms = 0.0, self.norms[half]
+        if measured:
+            norms[...] = 0
+        for block in self.blocks[half]:
+            squares += block.work_out(count, False, self.workers)
+            theta, size = block.theta, block.theta.size
+            if measured:
+                block.measure(norms[0], [each.passing for each in block.sums])
+                block.measure(norms[1], block.of_sums(theta))
+                np.copyto(self._before[:size], theta)
+            for _, chunk in block.chunks:
+                recipe.clip(chunk.g, 0.0)
+                recipe.optimizer.change(chunk, factor, l2)
+            if recipe.averaging is not None and self.average is not None:
+                average, of, scratch = (
+                    self.average[block.place],
+                    recipe.epochs * self._batches.steps,
+                    self._scratch[:size],
+                )
+                recipe.averaging.update(average, theta, int(number) + 1, of, scratch)
+            if measured:
+                block.measure(norms[2], block.of_sums(np.subtract(theta, self._before[:size], out=self._before[:size])))
+        self.told[half][SQUARES] = squares
+
+    def _gradient(self, half: int, numbers: Sequence[float]) -> None:
+        """Of half of theta, the gradient over all rows."""
+        count = int(numbers[0])
+        self.told[half][SQUARES] = sum(block.work_out(count, True, self.workers) for block in self.blocks[half])
+
+    def _update(self, half: int, numbers: Sequence[float]) -> None:
+        """Of half of theta, the update."""
+        t, factor, l2, norm = numbers
+        optimizer = self.recipe.optimizer
+        optimizer.t = int(t)
+        for block in self.blocks[half]:
+            for chunk, _ in block.chunks:
+                self.recipe.clip(chunk.g, norm)
+                optimizer.change(chunk, factor, l2)
+
+
+def _first(network: Network) -> Dense | None:
+    """The dense layer that is given the batch as it is, if there is one."""
+    for layer in network.layers:
+        if isinstance(layer, Dense):
+            return layer
+        if not isinstance(layer, Flatten):
+            return None
+    return None

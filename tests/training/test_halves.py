@@ -1,0 +1,335 @@
+"""Two processes take the same steps as one, to the last digit whoever does which half, and leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count, pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nnscratch.errors import DivergenceError, UserError
+from nnscratch.host import machine
+from nnscratch.nn.compute import partner
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.partner import Partner
+from nnscratch.nn.layer import Layer
+from nnscratch.nn.layers import GELU, BatchNorm, Conv, Dense, Dropout, Flatten, ReLU
+from nnscratch.nn.losses import CrossEntropy, MeanSquaredError
+from nnscratch.nn.network import Network
+from nnscratch.nn.random_streams import RandomStreams
+from nnscratch.nn.regularization import L2
+from nnscratch.training import halves
+from nnscratch.training.augmentation.changes import Mixup
+from nnscratch.training.augmentation.movements import Flip
+from nnscratch.training.averaging import ExponentialMovingAverage, Lookahead
+from nnscratch.training.examples import Examples
+from nnscratch.training.gradient_blocks import Rows, blocks_in_halves
+from nnscratch.training.muon import Muon
+from nnscratch.training.optimizers import SGD, Adam, AdamW, Lion, RMSProp
+from nnscratch.training.progress import StepResult
+from nnscratch.training.recipe import Recipe
+from nnscratch.training.scaling import Unit
+from nnscratch.training.schedules import Cosine
+from nnscratch.training.trainer import Trainer
+
+pytestmark = [
+    pytest.mark.skipif(not partner.is_possible(), reason="this system cannot fork, or is no x86"),
+    pytest.mark.usefixtures("every_core"),
+]
+
+TRAINED, BATCH = 161, 32  # six batches, the last of one row: one half has none
+
+
+@pytest.fixture(autouse=True)
+def small_networks_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(halves, "SMALL", 0)
+
+
+def layers() -> list[Layer]:
+    return [Flatten(), Dense(48), ReLU(), Dropout(0.3), Dense(24), GELU(), Dense(4, bias=False)]
+
+
+def examples(weighted: bool = False) -> Examples:
+    rng = np.random.default_rng(0)
+    inputs = rng.integers(0, 256, (TRAINED, 6, 6, 1), np.uint8)
+    weights = rng.uniform(0.5, 2, TRAINED) if weighted else None
+    return Examples.all_of(inputs, np.arange(TRAINED) % 4, weights=weights)
+
+
+def trainer(made: list[Layer] | None = None, threads: int = 2, **recipe: Any) -> Trainer:
+    network = Network(made or layers(), (6, 6, 1), outputs=4)
+    streams = RandomStreams(3)
+    network.initialize(streams, recipe.pop("dtype", np.float32))
+    workers = machine.share_threads(network, threads)
+    optimizer = recipe.pop("optimizer", Adam)(0.01)
+    loss = recipe.pop("loss", CrossEntropy)()
+    chosen = {"epochs": 2, "batch_size": BATCH, "l2": L2(0.001), "schedule": Cosine(), **recipe}
+    return Trainer(network, Recipe(loss, optimizer, **chosen), Unit().fit(examples()), streams, workers)
+
+
+Trained = tuple[list[Array], list[object]]
+
+
+def trained(learner: Trainer, train: Examples | None = None) -> Trained:
+    """All numbers at the end, and what was told on the way."""
+    told: list[object] = []
+    for result in learner.run(train or examples()):
+        if isinstance(result, StepResult):
+            told.append(result.loss)
+        else:
+            told.append({name: value for name, value in result.values.items() if "second" not in name})
+    vectors = [learner.network.parameters.values, *learner.recipe.optimizer.state.values()]
+    return [each.copy() for each in [*vectors, *([] if learner.average is None else [learner.average])]], told
+
+
+def share_out(monkeypatch: pytest.MonkeyPatch, is_at_hand: Callable[[], bool]) -> None:
+    monkeypatch.setattr(Partner, "is_at_hand", property(lambda self: is_at_hand()))
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "adam": {},
+    "adamw": {"optimizer": AdamW},
+    "sgd": {"optimizer": SGD},
+    "rmsprop": {"optimizer": RMSProp},
+    "lion": {"optimizer": Lion},
+    "moving average": {"averaging": ExponentialMovingAverage(0.9)},
+    "lookahead": {"averaging": Lookahead(every=2)},
+    "clipped by norm": {"clip_norm": 0.3},
+    "clipped by value": {"clip_value": 0.002},
+    "flipped": {"augmentations": (Flip(),)},
+    "mixed": {"augmentations": (Mixup(0.5),)},
+    "float64": {"dtype": np.float64},
+    "one batch": {"batch_size": 1000},
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_whoever_does_which_half_every_digit_is_the_same(
+    recipe: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share_out(monkeypatch, lambda: True)
+    together = trained(trainer(**recipe))
+    share_out(monkeypatch, lambda: False)
+    alone = trained(trainer(**recipe))
+    steps = count()
+    share_out(monkeypatch, lambda: next(steps) % 3 > 0)
+    by_turns = trained(trainer(**recipe))
+    for others in alone, by_turns:
+        assert others[1] == together[1]
+        for mine, theirs in zip(others[0], together[0], strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_two_processes_learn_what_one_does_but_for_rounding(recipe: dict[str, Any]) -> None:
+    precise = {**recipe, "dtype": np.float64}
+    two, one = trainer(**precise), trainer(threads=1, **precise)
+    assert two.step.halves is not None
+    assert one.step.halves is None
+    (arrays, told), (wanted, wanted_told) = trained(two), trained(one)
+    for found, right in zip(arrays, wanted, strict=True):
+        np.testing.assert_allclose(found, right, rtol=1e-6, atol=1e-9)
+    assert told == [
+        {name: pytest.approx(value, rel=1e-6) for name, value in each.items()}
+        if isinstance(each, dict)
+        else pytest.approx(each, rel=1e-9)
+        for each in wanted_told
+    ]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        [Flatten(), Dropout(0.2), Dense(16), ReLU(), Dense(4)],
+        [Flatten(), Dense(4)],
+        [Flatten(), Dense(16), Dense(16), Dense(4)],
+    ],
+    ids=["begins with dropout", "one layer", "no activations"],
+)
+def test_networks_of_other_forms_learn_the_same(made: list[Layer]) -> None:
+    two, one = trainer(made), trainer([type(each)(**vars_of(each)) for each in made], threads=1)
+    assert two.step.halves is not None
+    for found, right in zip(trained(two)[0], trained(one)[0], strict=True):
+        np.testing.assert_allclose(found, right, rtol=1e-3, atol=1e-5)
+
+
+def vars_of(layer: Layer) -> dict[str, Any]:
+    return {name: getattr(layer, name) for name in ("rate", "units") if hasattr(layer, name)}
+
+
+def test_weights_of_examples_and_targets_that_are_numbers_are_learned_from_alike() -> None:
+    weighted = examples(weighted=True)
+    for found, right in zip(trained(trainer(), weighted)[0], trained(trainer(threads=1), weighted)[0], strict=True):
+        np.testing.assert_allclose(found, right, rtol=1e-3, atol=1e-5)
+    numbers = np.random.default_rng(1).normal(size=(TRAINED, 4)).astype(np.float32)
+    regression = Examples.all_of(examples().inputs, numbers)
+    two, one = (trainer(loss=MeanSquaredError, threads=threads) for threads in (2, 1))
+    for found, right in zip(trained(two, regression)[0], trained(one, regression)[0], strict=True):
+        np.testing.assert_allclose(found, right, rtol=1e-3, atol=1e-5)
+
+
+@dataclass(eq=False)
+class LossOfOnesOwn(CrossEntropy):
+    """It may keep something to itself."""
+
+    name = "own"
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [
+        lambda: trainer(threads=1),
+        lambda: trainer(threads=3),
+        lambda: trainer([Flatten(), Dense(16), BatchNorm(), Dense(4)]),
+        lambda: trainer([Conv(4), Flatten(), Dense(4)]),
+        lambda: trainer([Flatten(), Dense(16, frozen=True), Dense(4)]),
+        lambda: trainer(optimizer=Muon),
+        lambda: trainer(loss=LossOfOnesOwn),
+    ],
+    ids=["one thread", "three", "batch norm", "convolution", "frozen", "muon", "a loss of one's own"],
+)
+def test_what_two_processes_cannot_do_alike_is_left_to_threads(learner: Callable[[], Trainer]) -> None:
+    assert learner().step.halves is None
+
+
+def test_small_networks_are_left_to_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert trainer().step.halves is None
+    assert trainer([Flatten(), Dense(4000), ReLU(), Dense(4)]).step.halves is not None
+
+
+def children() -> set[int]:
+    own = f"/proc/self/task/{os.getpid()}/children"
+    with open(own) as file:
+        return set(map(int, file.read().split()))
+
+
+def test_a_training_that_ends_or_is_left_leaves_no_process() -> None:
+    before = children()
+    learner = trainer()
+    results = learner.run(examples())
+    next(results)
+    assert len(children() - before) == 1
+    list(results)
+    assert children() == before
+    left = trainer()
+    results = left.run(examples())
+    next(results)
+    del results
+    assert children() == before
+    asked = trainer()
+    asked.step(asked.batches(examples()), 0, 0, [])
+    assert len(children() - before) == 1
+    del asked
+    assert children() == before
+
+
+def test_after_the_other_process_was_killed_the_next_step_has_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    share_out(monkeypatch, lambda: True)
+    learner = trainer()
+    batches, before = learner.batches(examples()), children()
+    learner.step(batches, 0, 0, [])
+    (pid,) = children() - before
+    os.kill(pid, 9)
+    with pytest.raises(UserError, match="was killed"):
+        learner.step(batches, 0, 1, [])
+    assert children() == before
+    assert np.isfinite(learner.step(batches, 0, 1, []).loss)
+    assert len(children() - before) == 1
+    learner.step.rest()
+
+
+def test_other_examples_are_learned_from_by_another_process() -> None:
+    learner, one = trainer(), trainer(threads=1)
+    others = Examples.all_of(255 - examples().inputs, np.arange(TRAINED) % 3)
+    for each in learner, one:
+        for train in (examples(), others, examples()):
+            each.step(each.batches(train), 0, 1, [])
+    np.testing.assert_allclose(learner.network.parameters.values, one.network.parameters.values, rtol=1e-3, atol=1e-5)
+    learner.step.rest()
+
+
+def test_where_no_process_can_be_started_one_does_both_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = trained(trainer())
+
+    def fork() -> int:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", fork)
+    found = trained(trainer())
+    assert found[1] == wanted[1]
+    np.testing.assert_array_equal(found[0][0], wanted[0][0])
+
+
+@pytest.mark.parametrize("rate", [1e30, 1e7])
+def test_a_step_that_would_diverge_is_not_taken(rate: float) -> None:
+    learner = trainer([Flatten(), Dense(48), Dense(24), Dense(4)], optimizer=SGD)
+    learner.recipe.optimizer.rate = rate
+    object.__setattr__(learner.recipe.optimizer, "learning_rate", rate)
+    kept: list[Array] = []
+
+    def train() -> None:
+        kept.extend(learner.network.parameters.values.copy() for _ in learner.run(examples()))
+
+    with pytest.raises(DivergenceError, match="the step was not taken"):
+        train()
+    assert np.isfinite(learner.network.parameters.values).all()
+    for before in kept[-1:]:
+        np.testing.assert_array_equal(learner.network.parameters.values, before)
+
+
+def test_an_onlooker_sees_the_whole_batch() -> None:
+    learner, one = trainer(), trainer(threads=1)
+    seen: list[float] = []
+
+    class Looking:
+        def __init__(self, network: Network) -> None:
+            self.network = network
+
+        def forward(self, x: Array, training: bool) -> Array:
+            seen.append(len(x))
+            return self.network.forward(x, training)
+
+        def backward(self, dy: Array) -> Array | None:
+            return self.network.backward(dy)
+
+        def updated(self, factor: float, l2: float) -> None:
+            seen.append(factor)
+
+    for each in learner, one:
+        batches = each.batches(examples())
+        for step in range(3):
+            each.step(batches, 0, step, [], Looking(each.network) if step == 2 else None)
+    assert seen[::2] == [BATCH, BATCH]
+    np.testing.assert_allclose(learner.network.parameters.values, one.network.parameters.values, rtol=1e-3, atol=1e-5)
+    learner.step.rest()
+
+
+@pytest.mark.parametrize("widths", [(784, 128, 128, 128, 10), (3072, 512, 256, 10), (3072, 1024, 1024, 10), (5, 3, 2)])
+def test_both_halves_have_about_as_many_numbers_and_every_number_is_in_one_block(widths: tuple[int, ...]) -> None:
+    made = [Dense(width) for width in widths[1:]]
+    network = Network(made, widths[:1])
+    network.initialize(RandomStreams(0))
+    optimizer = Adam()
+    optimizer.bind(network.parameters)
+    rows = [Rows(np.empty((4, a)), np.empty((4, b))) for a, b in pairwise(widths)]
+    in_halves = blocks_in_halves(made, rows, network.parameters, optimizer)
+    theta = network.parameters.theta
+    theta[:] = 0
+    for blocks in in_halves:
+        for block in blocks:
+            block.theta[...] += 1
+            for stays, passes in block.chunks:
+                stays.theta[...] += 1
+                assert passes.theta.ctypes.data == stays.theta.ctypes.data
+                assert passes.g.size == stays.g.size == stays.theta.size < 100_000
+            for each in block.sums:
+                theta[block.place][each.place] += 1
+                assert each.gradient.shape == each.passing.shape
+    assert (theta == 3).all()
+    sizes = [sum(block.theta.size for block in blocks) for blocks in in_halves]
+    assert abs(sizes[0] - sizes[1]) <= 32 * max(widths[1:])
