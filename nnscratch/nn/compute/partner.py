@@ -158,7 +158,8 @@ class Partner:
                 raise RuntimeError(f"in the process with the other half of a step:\n{told}")
             raise UserError(
                 "the process that does one half of each step was killed",
-                "mostly the machine's memory ran out; `--threads 1` trains in one process, which needs less",
+                "mostly as memory ran out: `nnscratch train --resume RUN` goes on from the last checkpoint, and with"
+                " --threads 1 in one process, which needs less",
             )
         os.sched_yield()  # should both be on one core
 
