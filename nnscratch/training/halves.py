@@ -44,6 +44,7 @@ def are_worth_it(network: Network, recipe: Recipe, workers: Workers) -> bool:
     a plugin may keep something to itself, which the other process would not know.
     """
     parts = [*network.walk(), recipe.loss, recipe.optimizer, *recipe.augmentations]
+    parts += [recipe.averaging] if recipe.averaging else []
     learned = [layer for layer in network.walk() if isinstance(layer, Dense)]
     weights = sum(layer.W.size for layer in learned)
     numbers = sum(layer.W.size + (layer.b.size if layer.bias else 0) for layer in learned)

@@ -179,6 +179,13 @@ class LossOfOnesOwn(CrossEntropy):
     name = "own"
 
 
+@dataclass(frozen=True)
+class AverageOfOnesOwn(ExponentialMovingAverage):
+    """So may it."""
+
+    name = "own average"
+
+
 @pytest.mark.parametrize(
     "learner",
     [
@@ -189,8 +196,18 @@ class LossOfOnesOwn(CrossEntropy):
         lambda: trainer([Flatten(), Dense(16, frozen=True), Dense(4)]),
         lambda: trainer(optimizer=Muon),
         lambda: trainer(loss=LossOfOnesOwn),
+        lambda: trainer(averaging=AverageOfOnesOwn()),
     ],
-    ids=["one thread", "three", "batch norm", "convolution", "frozen", "muon", "a loss of one's own"],
+    ids=[
+        "one thread",
+        "three",
+        "batch norm",
+        "convolution",
+        "frozen",
+        "muon",
+        "a loss of one's own",
+        "an average of one's own",
+    ],
 )
 def test_what_two_processes_cannot_do_alike_is_left_to_threads(learner: Callable[[], Trainer]) -> None:
     assert learner().step.halves is None
