@@ -112,25 +112,19 @@ class _Stretch:
         return self.start + self.array.size
 
 
-def blocks_in_halves(
+def blocks_of(
     layers: Sequence[Dense], kept: Sequence[Rows], parameters: Parameters, optimizer: Optimizer
-) -> list[list[Block]]:
-    """All that is trained, in two halves of about as many numbers, each in the order in which it lies in theta."""
-    middle = parameters.trainable_size // 2
-    stretches = sorted(_stretches(layers, kept, parameters, middle), key=lambda each: each.start)
-    halves = [
-        list(_joined(each for each in stretches if each.start + each.stop < 2 * middle)),
-        list(_joined(each for each in stretches if each.start + each.stop >= 2 * middle)),
-    ]
-    longest = max(run[-1].stop - run[0].start for runs in halves for run in runs)
-    passing = np.empty(longest, parameters.theta.dtype)
-    return [[_block(run, passing, parameters, optimizer) for run in runs] for runs in halves]
+) -> list[Block]:
+    """All that is trained, in the order in which it lies in theta."""
+    stretches = sorted(_stretches(layers, kept, parameters), key=lambda each: each.start)
+    runs = list(_joined(iter(stretches)))
+    passing = np.empty(max(run[-1].stop - run[0].start for run in runs), parameters.theta.dtype)
+    return [_block(run, passing, parameters, optimizer) for run in runs]
 
 
-def _stretches(
-    layers: Sequence[Dense], kept: Sequence[Rows], parameters: Parameters, middle: int
-) -> Iterator[_Stretch]:
+def _stretches(layers: Sequence[Dense], kept: Sequence[Rows], parameters: Parameters) -> Iterator[_Stretch]:
     gradient, groups = parameters.gradient, {each.place.start: each.group for each in parameters.placements}
+    middle = parameters.trainable_size // 2
     for number, (layer, of) in enumerate(zip(layers, kept, strict=True)):
         for array in [layer.dW, *([layer.db] if layer.bias else [])]:
             start = (array.ctypes.data - gradient.ctypes.data) // gradient.itemsize
@@ -143,7 +137,10 @@ def _stretches(
 
 
 def _cut(D: int, K: int, middle: int) -> Iterator[slice]:
-    """Rows of a W in pieces, none of which has numbers on both sides of the middle but for a few rows."""
+    """Rows of a W in pieces, none of which has numbers on both sides of the middle but for a few rows.
+
+    So two that take the pieces from both ends have about equally much to do where there are few.
+    """
     unit = ALIGNED if D >= FEW else 1
     border = min(max(unit * round(middle / K / unit), 0), D)
     for first, last in ((0, border), (border, D)):

@@ -13,8 +13,8 @@ from nnscratch.nn.layers.dense import Dense
 from nnscratch.training.batches import Part
 from nnscratch.training.gradient_blocks import Rows
 
-LOSS, CORRECT, SQUARES, FIRST_NORM = range(4)
-"""Of what a half tells: its loss, how many were right, |gradient|^2, and then |x|^2 and |dy|^2 of every layer."""
+LOSS, CORRECT, FIRST_NORM = range(3)
+"""Of what a half tells: its loss, how many were right, and then |x|^2 and |dy|^2 of every layer."""
 
 
 class _Place(NamedTuple):

@@ -3,7 +3,7 @@
     x of one half of the batch's rows
     x W of all rows, for one half of the first layer's units
     y = f(x), L and dy of one half of the rows          x and dy of every layer go into memory that both processes have
-    dW = x^T dy, db = sum_n dy over all rows, and theta = optimizer(theta, dtheta + lambda W), for one half of theta
+    dW = x^T dy, db = sum_n dy over all rows, and theta = optimizer(theta, dtheta + lambda W), for some blocks of theta
 
 So the processes meet four times in a step, exchange rows in place of gradients, which of a small batch are more
 numbers, and need no sum over processes: a gradient is the one that a single process would get, but for rounding.
@@ -18,7 +18,7 @@ from functools import partial
 import numpy as np
 
 from nnscratch.nn.compute.buffers import Array
-from nnscratch.nn.compute.partner import Partner, common, common_numbers, is_possible
+from nnscratch.nn.compute.partner import Partner, Pieces, common, common_numbers, is_possible
 from nnscratch.nn.compute.products import SMALL, product, shares
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.layers.dense import Dense
@@ -26,10 +26,11 @@ from nnscratch.nn.layers.shape import Flatten
 from nnscratch.nn.losses import value_and_gradient
 from nnscratch.nn.network import Network
 from nnscratch.training import optimizers
+from nnscratch.training.averaging import Averaging
 from nnscratch.training.batches import Part, TrainingBatches
 from nnscratch.training.evaluation import count_correct
-from nnscratch.training.gradient_blocks import Rows, blocks_in_halves
-from nnscratch.training.half_batch import CORRECT, FIRST_NORM, LOSS, SQUARES, HalfBatch
+from nnscratch.training.gradient_blocks import Block, Rows, blocks_of
+from nnscratch.training.half_batch import CORRECT, FIRST_NORM, LOSS, HalfBatch
 from nnscratch.training.measurements import logged
 from nnscratch.training.recipe import Recipe
 
@@ -79,13 +80,17 @@ class Halves:
         self.first = _first(network)
         self.products = common(size * layers[0].W.shape[1], dtype).reshape(size, -1)
         """x W of the first layer."""
-        self.blocks = blocks_in_halves(layers, self.kept, parameters, recipe.optimizer)
+        self.blocks = blocks_of(layers, self.kept, parameters, recipe.optimizer)
         self.told = [common_numbers(FIRST_NORM + 2 * len(layers)) for _ in range(PROCESSES)]
         """What each half tells."""
-        self.norms = common(PROCESSES * 3 * len(layers), np.float64).reshape(PROCESSES, 3, len(layers))
-        """Of each half, where it was asked for, |gradient|^2, |theta|^2 and |change of theta|^2 of every layer."""
+        self.squares = common_numbers(len(self.blocks))
+        """|gradient|^2 of each block."""
+        self.norms = common(len(self.blocks) * 3 * len(layers), np.float64).reshape(-1, 3, len(layers))
+        """Of each block, where it was asked for, |gradient|^2, |theta|^2 and |change of theta|^2 by layer."""
         self.paths = [layer.path for layer in layers]
-        self._scratch = np.empty(max(block.theta.size for blocks in self.blocks for block in blocks), dtype)
+        self.pieces = Pieces()
+        """Numbers of the blocks."""
+        self._scratch = np.empty(max(block.theta.size for block in self.blocks), dtype)
         self._before = np.empty_like(self._scratch)
         self._tasks: tuple[Callable[[Halves, int, Sequence[float]], None], ...] = (
             Halves._input,
@@ -137,8 +142,8 @@ class Halves:
 
         It is step `number` of the training, with so many rows in all. Measured, `measures` are there afterwards.
         """
-        self._run(LEARN, number, total, self.recipe.optimizer.t + 1, factor, l2, measured)
-        return self.told[0][SQUARES] + self.told[1][SQUARES]
+        self._run_blocks(LEARN, number, total, self.recipe.optimizer.t + 1, factor, l2, measured)
+        return sum(self.squares)
 
     def measures(self) -> dict[str, float]:
         """The values of the last step that was measured, by their logged names."""
@@ -147,12 +152,12 @@ class Halves:
 
     def gradient(self, total: int) -> float:
         """After `rows`, so many in all, the gradient, which `parameters` then has: |gradient|^2."""
-        self._run(GRADIENT, total)
-        return self.told[0][SQUARES] + self.told[1][SQUARES]
+        self._run_blocks(GRADIENT, total)
+        return sum(self.squares)
 
     def update(self, factor: float, l2: float, norm: float) -> None:
         """After `gradient`: clips it, of that norm, and takes the optimizer's step."""
-        self._run(UPDATE, self.recipe.optimizer.t + 1, factor, l2, norm)
+        self._run_blocks(UPDATE, self.recipe.optimizer.t + 1, factor, l2, norm)
 
     def end(self) -> None:
         """Ends the other process; the next step begins a new one."""
@@ -171,6 +176,10 @@ class Halves:
         else:
             for half in range(PROCESSES):
                 self._tasks[index](self, half, numbers)
+
+    def _run_blocks(self, index: int, *numbers: float) -> None:
+        self.pieces.fill(len(self.blocks))
+        self._run(index, *numbers)
 
     def _begin(self) -> None:
         """In the other process, before anything else."""
@@ -242,47 +251,46 @@ class Halves:
             moment.row_sums, moment.first_row = None, 0
 
     def _learn(self, half: int, numbers: Sequence[float]) -> None:
-        """Of half of theta, block by block, the gradient over all rows, and the update."""
+        """Block by block, the gradient over all rows, and the update."""
         number, total, t, factor, l2, measured = numbers
-        assert self._batches is not None
-        recipe, count = self.recipe, int(total)
+        recipe = self.recipe
         recipe.optimizer.t = int(t)
-        squares, norms = 0.0, self.norms[half]
-        if measured:
-            norms[...] = 0
-        for block in self.blocks[half]:
-            squares += block.work_out(count, False, self.workers)
+        for index in self.pieces.taken_by(half):
+            block, norms = self.blocks[index], self.norms[index]
+            self.squares[index] = block.work_out(int(total), False, self.workers)
             theta, size = block.theta, block.theta.size
+            before = self._before[:size]
             if measured:
+                norms[...] = 0
                 block.measure(norms[0], [each.passing for each in block.sums])
                 block.measure(norms[1], block.of_sums(theta))
-                np.copyto(self._before[:size], theta)
+                np.copyto(before, theta)
             for _, chunk in block.chunks:
                 recipe.clip(chunk.g, 0.0)
                 recipe.optimizer.change(chunk, factor, l2)
-            if recipe.averaging is not None and self.average is not None:
-                average, of, scratch = (
-                    self.average[block.place],
-                    recipe.epochs * self._batches.steps,
-                    self._scratch[:size],
-                )
-                recipe.averaging.update(average, theta, int(number) + 1, of, scratch)
+            if recipe.averaging is not None:
+                self._update_average(recipe.averaging, block, int(number))
             if measured:
-                block.measure(norms[2], block.of_sums(np.subtract(theta, self._before[:size], out=self._before[:size])))
-        self.told[half][SQUARES] = squares
+                block.measure(norms[2], block.of_sums(np.subtract(theta, before, out=before)))
+
+    def _update_average(self, averaging: Averaging, block: Block, number: int) -> None:
+        assert self.average is not None
+        assert self._batches is not None
+        average, scratch = self.average[block.place], self._scratch[: block.theta.size]
+        averaging.update(average, block.theta, number + 1, self.recipe.epochs * self._batches.steps, scratch)
 
     def _gradient(self, half: int, numbers: Sequence[float]) -> None:
-        """Of half of theta, the gradient over all rows."""
-        count = int(numbers[0])
-        self.told[half][SQUARES] = sum(block.work_out(count, True, self.workers) for block in self.blocks[half])
+        """Block by block, the gradient over all rows."""
+        for index in self.pieces.taken_by(half):
+            self.squares[index] = self.blocks[index].work_out(int(numbers[0]), True, self.workers)
 
     def _update(self, half: int, numbers: Sequence[float]) -> None:
-        """Of half of theta, the update."""
+        """Block by block, the update."""
         t, factor, l2, norm = numbers
         optimizer = self.recipe.optimizer
         optimizer.t = int(t)
-        for block in self.blocks[half]:
-            for chunk, _ in block.chunks:
+        for index in self.pieces.taken_by(half):
+            for chunk, _ in self.blocks[index].chunks:
                 self.recipe.clip(chunk.g, norm)
                 optimizer.change(chunk, factor, l2)
 

@@ -10,6 +10,7 @@ does both halves.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import mmap
 import os
@@ -20,11 +21,11 @@ import sys
 import traceback
 import warnings
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from time import perf_counter, thread_time
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,12 @@ import numpy.typing as npt
 from nnscratch.errors import UserError
 from nnscratch.nn.compute.awake_threads import IDLE, LATE, Patience
 from nnscratch.nn.compute.buffers import Array
+
+try:
+    _library: Any = ctypes.PyDLL(None)  # these are too short to let go of the interpreter's lock for
+    _initialize, _try, _unlock = (getattr(_library, f"pthread_spin_{name}") for name in ("init", "trylock", "unlock"))
+except (OSError, AttributeError, TypeError):  # no Linux: no partner either
+    pass
 
 Task = Callable[[int, Sequence[float]], object]
 """Half 0 or 1 of something, with numbers that say more."""
@@ -44,6 +51,9 @@ ORDER, TASK, COUNT, DONE, ASLEEP = range(0, 5 * LINE, LINE)
 WORKED = 5 * LINE
 GIVEN = 6 * LINE
 WORDS = GIVEN + NUMBERS
+FRONT, BACK = LINE, 2 * LINE
+HELD = 60
+"""Seconds, many times more than a process can need to take a piece."""
 LOOKS = 256
 """How often a counter is looked at before anything else is."""
 NAP = 0.2
@@ -69,6 +79,39 @@ def common(size: int, dtype: npt.DTypeLike) -> Array:
 def common_numbers(count: int) -> memoryview[float]:
     """So many numbers, likewise: of few, Python reads and writes each ten times as fast as NumPy."""
     return memoryview(mmap.mmap(-1, 8 * count)).cast("d")
+
+
+class Pieces:
+    """Numbers from 0, of which each half takes the next from its own end, until none is left.
+
+    So neither waits for long for the other, which may be held up, or have more to do for as many.
+    """
+
+    def __init__(self) -> None:
+        memory = mmap.mmap(-1, mmap.PAGESIZE)
+        self._words = memoryview(memory)[: 8 * 3 * LINE].cast("q")
+        self._lock = ctypes.c_void_p(np.frombuffer(memory, np.uint8).ctypes.data)
+        _initialize(self._lock, True)
+
+    def fill(self, count: int) -> None:
+        """From 0 to `count` are to be taken; nobody takes any meanwhile."""
+        self._words[FRONT], self._words[BACK] = 0, count
+
+    def taken_by(self, half: int) -> Iterator[int]:
+        """Those that this half gets."""
+        words = self._words
+        while True:
+            until = perf_counter() + HELD
+            while _try(self._lock):
+                if perf_counter() > until:
+                    raise RuntimeError("the other process was killed while it took a piece")
+            front, back = words[FRONT], words[BACK]
+            if front < back:
+                words[FRONT], words[BACK] = (front + 1, back) if half == 0 else (front, back - 1)
+            _unlock(self._lock)
+            if front >= back:
+                return
+            yield front if half == 0 else back - 1
 
 
 class Partner:

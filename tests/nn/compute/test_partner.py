@@ -17,7 +17,7 @@ import pytest
 from nnscratch.errors import UserError
 from nnscratch.nn.compute import partner
 from nnscratch.nn.compute.awake_threads import IDLE
-from nnscratch.nn.compute.partner import Partner, common
+from nnscratch.nn.compute.partner import Partner, Pieces, common
 
 pytestmark = [
     pytest.mark.skipif(not partner.is_possible(), reason="this system cannot fork, or is no x86"),
@@ -242,3 +242,35 @@ def test_where_no_process_can_be_started_the_system_s_reason_comes_through(monke
     with pytest.raises(BlockingIOError):
         Partner([], lambda: None)
     assert len(os.listdir("/proc/self/fd")) == open_before
+
+
+def test_every_piece_is_taken_once_by_either_half_from_its_own_end() -> None:
+    pieces, counts, times = Pieces(), [2000, 0, 1, 7], 20
+    taken = common(max(counts) * 2, np.int64).reshape(-1, 2)
+    steps = common(2, np.int64)
+
+    def take(half: int, numbers: Sequence[float]) -> None:
+        before = None
+        for index in pieces.taken_by(half):
+            assert before is None or index == before + (-1 if half else 1)
+            before = index
+            taken[index, half] += 1
+            steps[half] += 1
+
+    two = Partner([take], lambda: None)
+    for count in counts:
+        for _ in range(times):
+            pieces.fill(count)
+            two.run(0, take, ())
+    wanted = [times * sum(count > index for count in counts) for index in range(max(counts))]
+    assert taken.sum(axis=1).tolist() == wanted
+    assert steps.min() > 0
+    assert taken[:, 0].tolist() == sorted(taken[:, 0].tolist(), reverse=True)
+
+
+def test_one_half_alone_takes_all_pieces() -> None:
+    pieces = Pieces()
+    for half, order in ((0, [0, 1, 2]), (1, [2, 1, 0])):
+        pieces.fill(3)
+        assert list(pieces.taken_by(half)) == order
+        assert list(pieces.taken_by(1 - half)) == []
