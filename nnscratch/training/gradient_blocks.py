@@ -26,6 +26,8 @@ PIECE = 1 << 16
 longer ones: between NumPy's calls each waits for the interpreter."""
 LARGEST = PIECE * 5 // 4
 """Of a block that is made of several arrays."""
+BIASES = 1 << 13
+"""Weights that take as long as all biases do, few as they are."""
 FEW = 256
 """Rows of a W; for the gradient of fewer, BLAS spends its time on arranging dy."""
 
@@ -124,7 +126,8 @@ def blocks_of(
 
 def _stretches(layers: Sequence[Dense], kept: Sequence[Rows], parameters: Parameters) -> Iterator[_Stretch]:
     gradient, groups = parameters.gradient, {each.place.start: each.group for each in parameters.placements}
-    middle = parameters.trainable_size // 2
+    trained = parameters.trainable_size
+    middle = (trained - min(BIASES, trained // 8)) // 2  # all biases lie in the first half
     for number, (layer, of) in enumerate(zip(layers, kept, strict=True)):
         for array in [layer.dW, *([layer.db] if layer.bias else [])]:
             start = (array.ctypes.data - gradient.ctypes.data) // gradient.itemsize

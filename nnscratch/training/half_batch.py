@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.layers.dense import Dense
 from nnscratch.training.batches import Part
@@ -35,6 +35,7 @@ class HalfBatch:
     def __init__(
         self,
         part: Part,
+        input_shape: Shape,
         kept: Mapping[int, tuple[int, Rows]],
         first: Dense | None,
         products: Array,
@@ -42,11 +43,15 @@ class HalfBatch:
     ) -> None:
         """`kept`, by the identity of its dW, has a layer's number and rows; `products` are x W of the first layer."""
         self.part, self.told = part, told
+        self.x: Array | None = None
+        """Where the input goes, when the first layer is given it as it is."""
         self._W, self._xW = None if first is None else first.W, products[part.rows]
         self._places = {}
         for key, (number, rows) in kept.items():
             x, dy = rows.x[part.rows], rows.dy[part.rows]
             is_filled = number == 0 and first is not None
+            if is_filled:
+                self.x = x.reshape(len(x), *input_shape)
             self._places[key] = _Place(x, dy, x.reshape(-1), dy.reshape(-1), FIRST_NORM + 2 * number, is_filled)
 
     def worked_out(self, W: Array) -> Array | None:

@@ -19,7 +19,7 @@ import numpy as np
 
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.partner import Partner, Pieces, common, common_numbers, is_possible
-from nnscratch.nn.compute.products import SMALL, product, shares
+from nnscratch.nn.compute.products import ALIGNED, SMALL, product
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.layers.dense import Dense
 from nnscratch.nn.layers.shape import Flatten
@@ -107,6 +107,8 @@ class Halves:
         self._layers = {id(layer.dW): (number, rows) for number, (layer, rows) in numbered}
         self._parts: dict[tuple[int, int], HalfBatch] = {}
         """By half and batch size."""
+        self._operands: dict[tuple[int, int], tuple[Array, Array, Array]] = {}
+        """x, W and x W of the first layer, likewise."""
         self._loaded: dict[int, tuple[Array, Array]] = {}
         """x and t of the halves that were loaded by this process."""
 
@@ -127,7 +129,7 @@ class Halves:
         if self._is_at_hand:
             self._run(INPUT, epoch, step, total)
         else:
-            self._load(epoch, step, total, range(PROCESSES))
+            self._load_all(epoch, step, total)
         if self.first is not None:
             self._run(FIRST, total)
         self._run(ROWS, epoch, step, total)
@@ -189,7 +191,15 @@ class Halves:
     def _input(self, half: int, numbers: Sequence[float]) -> None:
         """x and t of half of the rows."""
         epoch, step, total = map(int, numbers)
-        self._load(epoch, step, total, [half])
+        assert self._batches is not None
+        rows = self._half(half, total)
+        if not rows.part.count:
+            return
+        x, t = self._batches.batch(epoch, step, rows.part, rows.x)
+        if rows.x is not None and x is not rows.x:
+            np.copyto(rows.x, x)
+            x = rows.x
+        self._loaded[half] = x, t
 
     def _half(self, half: int, total: int) -> HalfBatch:
         """Its rows of a batch of so many."""
@@ -197,35 +207,39 @@ class Halves:
         if found is None:
             start, stop = total * half // PROCESSES, total * (half + 1) // PROCESSES
             part = Part(start, stop - start, total)
-            found = HalfBatch(part, self._layers, self.first, self.products, self.told[half])
+            found = HalfBatch(part, self.network.input_shape, self._layers, self.first, self.products, self.told[half])
             self._parts[half, total] = found
         return found
 
-    def _load(self, epoch: int, step: int, total: int, of: Sequence[int]) -> None:
-        """x and t of one half of the rows, or of both."""
+    def _load_all(self, epoch: int, step: int, total: int) -> None:
+        """x and t of both halves, at once."""
         assert self._batches is not None
-        parts = [self._half(half, total).part for half in of]
-        start, count = parts[0].start, sum(part.count for part in parts)
-        loaded = Part(start, count, total)
-        if not count:
-            return
-        shared = None
+        halves = [self._half(half, total) for half in range(PROCESSES)]
+        whole = None
         if self.first is not None:
-            shared = self.kept[0].x[loaded.rows].reshape(loaded.count, *self.network.input_shape)
-        x, t = self._batches.batch(epoch, step, loaded, shared)
-        if shared is not None and x is not shared:
-            shared[...] = x
-            x = shared
-        for half, part in zip(of, parts, strict=True):
-            own = slice(part.start - start, part.start - start + part.count)
+            whole = self.kept[0].x[:total].reshape(total, *self.network.input_shape)
+        x, t = self._batches.batch(epoch, step, Part(0, total, total), whole)
+        if whole is not None and x is not whole:
+            np.copyto(whole, x)
+            x = whole
+        for half, rows in enumerate(halves):
+            own = slice(rows.part.start, rows.part.start + rows.part.count)
             self._loaded[half] = x[own], t[own]
 
     def _first_product(self, half: int, numbers: Sequence[float]) -> None:
         """x W of all rows, for half of the units."""
-        assert self.first is not None
-        count, W = int(numbers[0]), self.first.W
-        for units in shares(W.shape[1], PROCESSES)[half : half + 1]:
-            product(self.kept[0].x[:count], W[:, units], self.products[:count, units], self.workers)
+        x, W, xW = self._first_operands(half, int(numbers[0]))
+        product(x, W, xW, self.workers)
+
+    def _first_operands(self, half: int, total: int) -> tuple[Array, Array, Array]:
+        found = self._operands.get((half, total))
+        if found is None:
+            assert self.first is not None
+            W = self.first.W
+            middle = ALIGNED * round(W.shape[1] / PROCESSES / ALIGNED)
+            units = slice(middle, None) if half else slice(middle)
+            found = self._operands[half, total] = self.kept[0].x[:total], W[:, units], self.products[:total, units]
+        return found
 
     def _rows(self, half: int, numbers: Sequence[float]) -> None:
         """Forward and back with half of the rows."""

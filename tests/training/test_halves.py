@@ -27,7 +27,7 @@ from nnscratch.training.augmentation.changes import Mixup
 from nnscratch.training.augmentation.movements import Flip
 from nnscratch.training.averaging import ExponentialMovingAverage, Lookahead
 from nnscratch.training.examples import Examples
-from nnscratch.training.gradient_blocks import Rows, blocks_of
+from nnscratch.training.gradient_blocks import BIASES, Rows, blocks_of
 from nnscratch.training.muon import Muon
 from nnscratch.training.optimizers import SGD, Adam, AdamW, Lion, RMSProp
 from nnscratch.training.progress import StepResult
@@ -348,4 +348,4 @@ def test_every_number_is_in_one_block_and_one_ends_about_in_the_middle(widths: t
             assert each.gradient.shape == each.passing.shape
     assert (theta == 3).all()
     middle = theta.size / 2
-    assert min(abs(block.place.stop - middle) for block in blocks) <= 16 * max(widths[1:])
+    assert min(abs(block.place.stop - middle) for block in blocks) <= BIASES + 16 * max(widths[1:])

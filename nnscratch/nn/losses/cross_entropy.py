@@ -94,7 +94,7 @@ class CrossEntropy(Loss):
             weights = self.weights[t]
             losses *= weights
             dy *= weights[:, None]
-        return float(np.sum(losses, dtype=np.float64)) / N, dy
+        return float(np.add.reduce(losses, dtype=np.float64)) / N, dy
 
     def _of_distributions(self, y: Array, t: Array) -> tuple[float, Array]:
         N, K = y.shape
