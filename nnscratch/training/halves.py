@@ -12,7 +12,7 @@ numbers, and need no sum over processes: a gradient is the one that a single pro
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -109,8 +109,8 @@ class Halves:
         """By half and batch size."""
         self._operands: dict[tuple[int, int], tuple[Array, Array, Array]] = {}
         """x, W and x W of the first layer, likewise."""
-        self._loaded: dict[int, tuple[Array, Array]] = {}
-        """x and t of the halves that were loaded by this process."""
+        self._loaded: dict[int, tuple[tuple[int, int], Array, Array]] = {}
+        """Epoch and step, x and t of the halves that were loaded by this process."""
 
     def rows(self, batches: TrainingBatches, epoch: int, step: int) -> tuple[float, int, float]:
         """Forward and back: the batch's loss, how many were right, and what the gradient's norm is at most.
@@ -124,7 +124,6 @@ class Halves:
         if self._partner is None or not self._partner.is_alive:
             self._partner = self._started()
         total = batches.size(step)
-        # For the whole step, of which each process keeps something to itself.
         self._is_at_hand = self._partner is not None and self._partner.is_at_hand
         if self._is_at_hand:
             self._run(INPUT, epoch, step, total)
@@ -173,6 +172,8 @@ class Halves:
             return None
 
     def _run(self, index: int, *numbers: float) -> None:
+        # One that was late is done without until the step ends, though it knows more of the step by then.
+        self._is_at_hand = self._is_at_hand and self._partner is not None and self._partner.is_at_hand
         if self._is_at_hand and self._partner is not None:
             self._partner.run(index, partial(self._tasks[index], self), numbers)
         else:
@@ -187,6 +188,7 @@ class Halves:
         """In the other process, before anything else."""
         np.seterr(all="ignore")
         self.workers.threads = 1
+        self._is_at_hand = True
 
     def _input(self, half: int, numbers: Sequence[float]) -> None:
         """x and t of half of the rows."""
@@ -199,7 +201,7 @@ class Halves:
         if rows.x is not None and x is not rows.x:
             np.copyto(rows.x, x)
             x = rows.x
-        self._loaded[half] = x, t
+        self._loaded[half] = (epoch, step), x, t
 
     def _half(self, half: int, total: int) -> HalfBatch:
         """Its rows of a batch of so many."""
@@ -224,7 +226,7 @@ class Halves:
             x = whole
         for half, rows in enumerate(halves):
             own = slice(rows.part.start, rows.part.start + rows.part.count)
-            self._loaded[half] = x[own], t[own]
+            self._loaded[half] = (epoch, step), x[own], t[own]
 
     def _first_product(self, half: int, numbers: Sequence[float]) -> None:
         """x W of all rows, for half of the units."""
@@ -250,7 +252,9 @@ class Halves:
         if not part.count:
             rows.has_none()
             return
-        x, t = self._loaded[half]
+        if half not in self._loaded or self._loaded[half][0] != (epoch, step):  # the other process loaded it
+            self._input(half, numbers)
+        _, x, t = self._loaded[half]
         moment = network.moment
         moment.step, moment.first_row, moment.counts = epoch * batches.steps + step, part.start, True
         moment.row_sums = rows
@@ -264,12 +268,16 @@ class Halves:
         finally:
             moment.row_sums, moment.first_row = None, 0
 
+    def _taken_by(self, half: int) -> Iterator[int]:
+        """The numbers of the blocks that this half gets."""
+        return self.pieces.taken_by(half) if self._is_at_hand else self.pieces.taken_alone()
+
     def _learn(self, half: int, numbers: Sequence[float]) -> None:
         """Block by block, the gradient over all rows, and the update."""
         number, total, t, factor, l2, measured = numbers
         recipe = self.recipe
         recipe.optimizer.t = int(t)
-        for index in self.pieces.taken_by(half):
+        for index in self._taken_by(half):
             block, norms = self.blocks[index], self.norms[index]
             self.squares[index] = block.work_out(int(total), False, self.workers)
             theta, size = block.theta, block.theta.size
@@ -295,7 +303,7 @@ class Halves:
 
     def _gradient(self, half: int, numbers: Sequence[float]) -> None:
         """Block by block, the gradient over all rows."""
-        for index in self.pieces.taken_by(half):
+        for index in self._taken_by(half):
             self.squares[index] = self.blocks[index].work_out(int(numbers[0]), True, self.workers)
 
     def _update(self, half: int, numbers: Sequence[float]) -> None:
@@ -303,7 +311,7 @@ class Halves:
         t, factor, l2, norm = numbers
         optimizer = self.recipe.optimizer
         optimizer.t = int(t)
-        for index in self.pieces.taken_by(half):
+        for index in self._taken_by(half):
             for chunk, _ in self.blocks[index].chunks:
                 self.recipe.clip(chunk.g, norm)
                 optimizer.change(chunk, factor, l2)

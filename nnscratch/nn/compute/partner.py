@@ -97,6 +97,12 @@ class Pieces:
         """From 0 to `count` are to be taken; nobody takes any meanwhile."""
         self._words[FRONT], self._words[BACK] = 0, count
 
+    def taken_alone(self) -> Iterator[int]:
+        """All of them, for a process that shares them with nobody."""
+        front, back = self._words[FRONT], self._words[BACK]
+        self._words[FRONT] = back
+        return iter(range(front, back))
+
     def taken_by(self, half: int) -> Iterator[int]:
         """Those that this half gets."""
         words = self._words

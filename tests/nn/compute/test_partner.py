@@ -274,3 +274,6 @@ def test_one_half_alone_takes_all_pieces() -> None:
         pieces.fill(3)
         assert list(pieces.taken_by(half)) == order
         assert list(pieces.taken_by(1 - half)) == []
+        pieces.fill(3)
+        assert list(pieces.taken_alone()) == [0, 1, 2]
+        assert list(pieces.taken_alone()) == list(pieces.taken_by(half)) == []
