@@ -27,7 +27,7 @@ IDLE = 0.005
 """Seconds without work after which the threads sleep."""
 LATE = 0.001
 """Seconds of waiting for the others that are no matter of unequal shares."""
-SHORTEST, LONGEST = 0.02, 0.5
+SHORTEST, LONGEST = 0.02, 1.0
 """Seconds that the calling thread then works alone: each time twice as long, if it finds the machine busy again."""
 RECENT = 0.1
 """Seconds: of two that were late at a greater distance neither is a sign of a busy machine."""
