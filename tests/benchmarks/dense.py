@@ -53,9 +53,9 @@ class Case:
 
 
 CASES = {
-    "cifar": Case(3072, (512, 256), 128, 100, {"PyTorch": 1.6, "scikit-learn": 3.5}),
-    "fashion": Case(784, (128, 128, 128), 64, 600, {"PyTorch": 1.1, "scikit-learn": 1.6}),
-    "wide": Case(3072, (1024, 1024, 1024), 512, 20, {"PyTorch": 1.3}),
+    "cifar": Case(3072, (512, 256), 128, 100, {"PyTorch": 1.4, "JAX": 1.0, "scikit-learn": 2.5}),
+    "fashion": Case(784, (128, 128, 128), 64, 600, {"PyTorch": 1.3, "JAX": 0.95, "scikit-learn": 1.8}),
+    "wide": Case(3072, (1024, 1024, 1024), 512, 20, {"PyTorch": 1.5, "JAX": 0.95}),
 }
 RATE, L2 = 1e-3, 1e-4
 
