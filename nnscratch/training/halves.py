@@ -109,8 +109,8 @@ class Halves:
         """By half and batch size."""
         self._operands: dict[tuple[int, int], tuple[Array, Array, Array]] = {}
         """x, W and x W of the first layer, likewise."""
-        self._loaded: dict[int, tuple[tuple[int, int], Array, Array]] = {}
-        """Epoch and step, x and t of the halves that were loaded by this process."""
+        self._loaded: dict[int, tuple[Array, Array]] = {}
+        """x and t of the halves that this process loaded in this step."""
 
     def rows(self, batches: TrainingBatches, epoch: int, step: int) -> tuple[float, int, float]:
         """Forward and back: the batch's loss, how many were right, and what the gradient's norm is at most.
@@ -124,9 +124,10 @@ class Halves:
         if self._partner is None or not self._partner.is_alive:
             self._partner = self._started()
         total = batches.size(step)
+        self._loaded.clear()
         self._is_at_hand = self._partner is not None and self._partner.is_at_hand
         if self._is_at_hand:
-            self._run(INPUT, epoch, step, total)
+            self._hand_over(INPUT, epoch, step, total)
         else:
             self._load_all(epoch, step, total)
         if self.first is not None:
@@ -174,11 +175,15 @@ class Halves:
     def _run(self, index: int, *numbers: float) -> None:
         # One that was late is done without until the step ends, though it knows more of the step by then.
         self._is_at_hand = self._is_at_hand and self._partner is not None and self._partner.is_at_hand
-        if self._is_at_hand and self._partner is not None:
-            self._partner.run(index, partial(self._tasks[index], self), numbers)
+        if self._is_at_hand:
+            self._hand_over(index, *numbers)
         else:
             for half in range(PROCESSES):
                 self._tasks[index](self, half, numbers)
+
+    def _hand_over(self, index: int, *numbers: float) -> None:
+        assert self._partner is not None
+        self._partner.run(index, partial(self._tasks[index], self), numbers)
 
     def _run_blocks(self, index: int, *numbers: float) -> None:
         self.pieces.fill(len(self.blocks))
@@ -201,7 +206,7 @@ class Halves:
         if rows.x is not None and x is not rows.x:
             np.copyto(rows.x, x)
             x = rows.x
-        self._loaded[half] = (epoch, step), x, t
+        self._loaded[half] = x, t
 
     def _half(self, half: int, total: int) -> HalfBatch:
         """Its rows of a batch of so many."""
@@ -226,7 +231,7 @@ class Halves:
             x = whole
         for half, rows in enumerate(halves):
             own = slice(rows.part.start, rows.part.start + rows.part.count)
-            self._loaded[half] = (epoch, step), x[own], t[own]
+            self._loaded[half] = x[own], t[own]
 
     def _first_product(self, half: int, numbers: Sequence[float]) -> None:
         """x W of all rows, for half of the units."""
@@ -252,9 +257,9 @@ class Halves:
         if not part.count:
             rows.has_none()
             return
-        if half not in self._loaded or self._loaded[half][0] != (epoch, step):  # the other process loaded it
+        if half not in self._loaded:  # the other process loaded it, and was late since
             self._input(half, numbers)
-        _, x, t = self._loaded[half]
+        x, t = self._loaded[half]
         moment = network.moment
         moment.step, moment.first_row, moment.counts = epoch * batches.steps + step, part.start, True
         moment.row_sums = rows

@@ -118,7 +118,10 @@ def test_whoever_does_which_half_every_digit_is_the_same(
     steps = count()
     share_out(monkeypatch, lambda: next(steps) % 3 > 0)
     by_turns = trained(trainer(**recipe))
-    for others in alone, by_turns:
+    draws = np.random.default_rng(0)
+    share_out(monkeypatch, lambda: bool(draws.random() < 0.8))
+    at_random = trained(trainer(**recipe))
+    for others in alone, by_turns, at_random:
         assert others[1] == together[1]
         for mine, theirs in zip(others[0], together[0], strict=True):
             np.testing.assert_array_equal(mine, theirs)
@@ -260,7 +263,10 @@ def test_after_the_other_process_was_killed_the_next_step_has_a_new_one(monkeypa
     learner.step.rest()
 
 
-def test_other_examples_are_learned_from_by_another_process() -> None:
+@pytest.mark.parametrize("late", [[], [0], [1], [2], [0, 3], [2, 5], [1, 4, 7]])
+def test_other_examples_are_learned_from_by_another_process(late: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = count()
+    share_out(monkeypatch, lambda: next(asked) not in late)
     learner, one = trainer(), trainer(threads=1)
     others = Examples.all_of(255 - examples().inputs, np.arange(TRAINED) % 3)
     for each in learner, one:
