@@ -391,7 +391,7 @@ def test_a_mirrors_password_is_not_told(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 def dribble(pieces: Iterator[bytes]) -> Callable[[socket.socket], None]:
     def serve(connection: socket.socket) -> None:
-        with suppress(OSError):
+        with suppress(OSError), connection:
             connection.recv(65536)
             for piece in pieces:
                 connection.sendall(piece)
