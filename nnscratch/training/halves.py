@@ -105,7 +105,7 @@ class Halves:
         self._is_at_hand = False
         numbered = enumerate(zip(layers, self.kept, strict=True))
         self._layers = {id(layer.dW): (number, rows) for number, (layer, rows) in numbered}
-        self._parts: dict[tuple[int, int], HalfBatch] = {}
+        self._half_batches: dict[tuple[int, int], HalfBatch] = {}
         """By half and batch size."""
         self._operands: dict[tuple[int, int], tuple[Array, Array, Array]] = {}
         """x, W and x W of the first layer, likewise."""
@@ -120,8 +120,9 @@ class Halves:
         """
         if self._batches is not batches:
             self.end()
-            self._batches = batches
-        if self._partner is None or not self._partner.is_alive:
+            self._batches = batches  # of which the other process gets a copy
+            self._partner = self._started()
+        elif self._partner is not None and not self._partner.is_alive:
             self._partner = self._started()
         total = batches.size(step)
         self._loaded.clear()
@@ -173,7 +174,7 @@ class Halves:
             return None
 
     def _run(self, index: int, *numbers: float) -> None:
-        # One that was late is done without until the step ends, though it knows more of the step by then.
+        # Who was late is done without to the end of the step: of what comes in between he knows nothing.
         self._is_at_hand = self._is_at_hand and self._partner is not None and self._partner.is_at_hand
         if self._is_at_hand:
             self._hand_over(index, *numbers)
@@ -199,7 +200,7 @@ class Halves:
         """x and t of half of the rows."""
         epoch, step, total = map(int, numbers)
         assert self._batches is not None
-        rows = self._half(half, total)
+        rows = self._half_batch(half, total)
         if not rows.part.count:
             return
         x, t = self._batches.batch(epoch, step, rows.part, rows.x)
@@ -208,20 +209,20 @@ class Halves:
             x = rows.x
         self._loaded[half] = x, t
 
-    def _half(self, half: int, total: int) -> HalfBatch:
+    def _half_batch(self, half: int, total: int) -> HalfBatch:
         """Its rows of a batch of so many."""
-        found = self._parts.get((half, total))
+        found = self._half_batches.get((half, total))
         if found is None:
             start, stop = total * half // PROCESSES, total * (half + 1) // PROCESSES
             part = Part(start, stop - start, total)
             found = HalfBatch(part, self.network.input_shape, self._layers, self.first, self.products, self.told[half])
-            self._parts[half, total] = found
+            self._half_batches[half, total] = found
         return found
 
     def _load_all(self, epoch: int, step: int, total: int) -> None:
         """x and t of both halves, at once."""
         assert self._batches is not None
-        halves = [self._half(half, total) for half in range(PROCESSES)]
+        halves = [self._half_batch(half, total) for half in range(PROCESSES)]
         whole = None
         if self.first is not None:
             whole = self.kept[0].x[:total].reshape(total, *self.network.input_shape)
@@ -252,7 +253,7 @@ class Halves:
         """Forward and back with half of the rows."""
         assert self._batches is not None
         batches, network, (epoch, step, total) = self._batches, self.network, map(int, numbers)
-        rows = self._half(half, total)
+        rows = self._half_batch(half, total)
         part, told = rows.part, rows.told
         if not part.count:
             rows.has_none()

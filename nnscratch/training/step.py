@@ -107,11 +107,11 @@ class TrainingStep:
         self.theta = parameters.theta[: parameters.trainable_size]
         self.measurements = LayerMeasurements(parameters, workers)
         self.average: Array | None = None
+        """theta and the running statistics, averaged over the steps."""
         if recipe.averaging:
             own = None if self.halves is None else self.halves.average
             self.average = np.empty_like(parameters.values) if own is None else own
             np.copyto(self.average, parameters.values)
-        """theta and the running statistics, averaged over the steps."""
         self._scratch = np.empty_like(parameters.values) if recipe.averaging else None
         self._state_before = np.empty_like(parameters.state)
 

@@ -277,13 +277,15 @@ def test_other_examples_are_learned_from_by_another_process(late: list[int], mon
 
 
 def test_where_no_process_can_be_started_one_does_both_halves(monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = trained(trainer())
+    wanted, asked = trained(trainer()), count()
 
     def fork() -> int:
+        next(asked)
         raise BlockingIOError("Resource temporarily unavailable")
 
     monkeypatch.setattr(os, "fork", fork)
     found = trained(trainer())
+    assert next(asked) == 1  # once, not in every step
     assert found[1] == wanted[1]
     np.testing.assert_array_equal(found[0][0], wanted[0][0])
 

@@ -91,10 +91,10 @@ class Pieces:
         memory = mmap.mmap(-1, mmap.PAGESIZE)
         self._words = memoryview(memory)[: 8 * 3 * LINE].cast("q")
         self._lock = ctypes.c_void_p(np.frombuffer(memory, np.uint8).ctypes.data)
-        _initialize(self._lock, True)
 
     def fill(self, count: int) -> None:
         """From 0 to `count` are to be taken; nobody takes any meanwhile."""
+        _initialize(self._lock, True)  # who was interrupted, or killed, may have left it locked
         self._words[FRONT], self._words[BACK] = 0, count
 
     def taken_alone(self) -> Iterator[int]:

@@ -282,3 +282,20 @@ def test_one_half_alone_takes_all_pieces() -> None:
         pieces.fill(3)
         assert list(pieces.taken_alone()) == [0, 1, 2]
         assert list(pieces.taken_alone()) == list(pieces.taken_by(half)) == []
+
+
+def test_pieces_are_taken_again_after_an_interrupt_while_one_was_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(lock: object) -> int:
+        raise KeyboardInterrupt
+
+    pieces = Pieces()
+    pieces.fill(2)
+    with monkeypatch.context() as patched:
+        patched.setattr(partner, "_unlock", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            next(pieces.taken_by(0))
+    monkeypatch.setattr(partner, "HELD", 0.1)
+    with pytest.raises(RuntimeError, match="was killed"):
+        next(pieces.taken_by(0))
+    pieces.fill(2)
+    assert list(pieces.taken_by(0)) == [0, 1]
