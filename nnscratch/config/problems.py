@@ -112,7 +112,8 @@ def unknown_field(name: str, allowed: Iterable[str], elsewhere: Iterable[str] = 
         called = ";" if wanted == name else f"; did you mean {wanted}?"
         return f"unknown field{called} {', '.join(having)} {'has' if len(having) == 1 else 'have'} it{allowed_names}"
     paths = [path for path in elsewhere if path.rpartition(".")[2] == wanted] if wanted not in names else [wanted]
-    meant = f"; did you mean {min(paths, key=dots)}?" if paths else did_you_mean(name[:60], names)
+    guess = did_you_mean(name[:60], names) or did_you_mean(name[:60], others)
+    meant = f"; did you mean {min(paths, key=dots)}?" if paths else guess
     return f"unknown field{meant}{allowed_names}"
 
 

@@ -361,6 +361,7 @@ def test_a_field_of_a_component_that_is_not_chosen_is_left_out_when_that_is_want
         ("trainin.epochs=1", "trainin.epochs: unknown field; did you mean training?"),
         ("lr=3", "lr: unknown field; did you mean optimizer.learning_rate?"),
         ("optimizer.lr=3", "optimizer.lr: unknown field; did you mean learning_rate?"),
+        ("optimizer.adm.lr=3", "optimizer.adm.lr: unknown field; did you mean adam?"),
         ("learning_rate=3", "learning_rate: unknown field; did you mean optimizer.learning_rate?"),
         ("epochs=3", "epochs: unknown field; did you mean training.epochs?"),
         ("training.lr=3", "training.lr: unknown field; did you mean optimizer.learning_rate?"),
