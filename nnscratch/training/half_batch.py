@@ -1,13 +1,14 @@
-"""The rows of a batch that one of two processes goes forward and back with, in memory that both have."""
+"""The rows of a batch that one of two processes goes forward and back with, in memory that both have: half, or all."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from nnscratch.nn.compute.buffers import Array, Shape
+from nnscratch.nn.compute.products import product
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.layers.dense import Dense
 from nnscratch.training.batches import Part
@@ -40,9 +41,13 @@ class HalfBatch:
         first: Dense | None,
         products: Array,
         told: memoryview[float],
+        halves: Sequence[Part] = (),
     ) -> None:
-        """`kept`, by the identity of its dW, has a layer's number and rows; `products` are x W of the first layer."""
-        self.part, self.told = part, told
+        """`kept`, by the identity of its dW, has a layer's number and rows; `products` are x W of the first layer.
+
+        Of all rows at once, `halves` are the two parts.
+        """
+        self.part, self.told, self.halves = part, told, [half for half in halves if half.count]
         self.x: Array | None = None
         """Where the input goes, when the first layer is given it as it is."""
         self._W, self._xW = None if first is None else first.W, products[part.rows]
@@ -54,9 +59,15 @@ class HalfBatch:
                 self.x = x.reshape(len(x), *input_shape)
             self._places[key] = _Place(x, dy, x.reshape(-1), dy.reshape(-1), FIRST_NORM + 2 * number, is_filled)
 
-    def worked_out(self, W: Array) -> Array | None:
-        """x W of the first layer."""
-        return self._xW if W is self._W else None
+    def product(self, a: Array, b: Array, out: Array, workers: Workers) -> Array:
+        """a b, of all rows half by half: how BLAS rounds may depend on their number."""
+        if b is self._W:
+            return self._xW
+        if not self.halves:
+            return product(a, b, out, workers)
+        for half in self.halves:
+            product(a[half.rows], b, out[half.rows], workers)
+        return out
 
     def take(self, x: Array, dy: Array, dW: Array | None, db: Array | None, workers: Workers) -> bool:
         """Keeps x and dy, whose sums over all rows come later."""

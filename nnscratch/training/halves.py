@@ -11,30 +11,24 @@ numbers, and need no sum over processes: a gradient is the one that a single pro
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
 
-from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.partner import Partner, Pieces, common, common_numbers, is_possible
-from nnscratch.nn.compute.products import ALIGNED, SMALL, product
+from nnscratch.nn.compute.products import SMALL
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.layers.dense import Dense
-from nnscratch.nn.layers.shape import Flatten
-from nnscratch.nn.losses import value_and_gradient
 from nnscratch.nn.network import Network
 from nnscratch.training import optimizers
 from nnscratch.training.averaging import Averaging
-from nnscratch.training.batches import Part, TrainingBatches
-from nnscratch.training.evaluation import count_correct
-from nnscratch.training.gradient_blocks import Block, Rows, blocks_of
-from nnscratch.training.half_batch import CORRECT, FIRST_NORM, LOSS, HalfBatch
+from nnscratch.training.batches import TrainingBatches
+from nnscratch.training.gradient_blocks import Block, blocks_of
 from nnscratch.training.measurements import logged
 from nnscratch.training.recipe import Recipe
+from nnscratch.training.shared_batch import PROCESSES, WHOLE, Place, SharedBatch
 
-PROCESSES = 2
 INPUT, FIRST, ROWS, LEARN, GRADIENT, UPDATE = range(6)
 
 
@@ -67,22 +61,14 @@ class Halves:
 
     def __init__(self, network: Network, recipe: Recipe, workers: Workers) -> None:
         self.network, self.recipe, self.workers = network, recipe, workers
-        parameters, size = network.parameters, recipe.batch_size
+        parameters = network.parameters
         dtype = parameters.theta.dtype
         network.move(common(parameters.values_size, dtype), common(parameters.size, dtype))
         recipe.optimizer.bind(parameters, workers, zeros=common)
         self.average = common(parameters.size, dtype) if recipe.averaging else None
         layers = [layer for layer in network.walk() if isinstance(layer, Dense)]
-        self.kept = [
-            Rows(common(size * D, dtype).reshape(size, D), common(size * K, dtype).reshape(size, K))
-            for D, K in (layer.W.shape for layer in layers)
-        ]
-        self.first = _first(network)
-        self.products = common(size * layers[0].W.shape[1], dtype).reshape(size, -1)
-        """x W of the first layer."""
-        self.blocks = blocks_of(layers, self.kept, parameters, recipe.optimizer)
-        self.told = [common_numbers(FIRST_NORM + 2 * len(layers)) for _ in range(PROCESSES)]
-        """What each half tells."""
+        self.batch = SharedBatch(network, layers, recipe, workers)
+        self.blocks = blocks_of(layers, self.batch.kept, parameters, recipe.optimizer)
         self.squares = common_numbers(len(self.blocks))
         """|gradient|^2 of each block."""
         self.norms = common(len(self.blocks) * 3 * len(layers), np.float64).reshape(-1, 3, len(layers))
@@ -93,52 +79,43 @@ class Halves:
         self._scratch = np.empty(max(block.theta.size for block in self.blocks), dtype)
         self._before = np.empty_like(self._scratch)
         self._tasks: tuple[Callable[[Halves, int, Sequence[float]], None], ...] = (
-            Halves._input,
+            Halves._load,
             Halves._first_product,
             Halves._rows,
             Halves._learn,
             Halves._gradient,
             Halves._update,
         )
-        self._batches: TrainingBatches | None = None
         self._partner: Partner | None = None
         self._is_at_hand = False
-        numbered = enumerate(zip(layers, self.kept, strict=True))
-        self._layers = {id(layer.dW): (number, rows) for number, (layer, rows) in numbered}
-        self._half_batches: dict[tuple[int, int], HalfBatch] = {}
-        """By half and batch size."""
-        self._operands: dict[tuple[int, int], tuple[Array, Array, Array]] = {}
-        """x, W and x W of the first layer, likewise."""
-        self._loaded: dict[int, tuple[Array, Array]] = {}
-        """x and t of the halves that this process loaded in this step."""
 
     def rows(self, batches: TrainingBatches, epoch: int, step: int) -> tuple[float, int, float]:
         """Forward and back: the batch's loss, how many were right, and what the gradient's norm is at most.
 
-        By Cauchy and Schwarz |x^T dy| <= |x| |dy|, and |sum_n dy_n| <= sqrt(N) |dy|. Raises UserError when the other
-        process was killed.
+        Raises UserError when the other process was killed.
         """
-        if self._batches is not batches:
+        batch = self.batch
+        if batch.batches is not batches:
             self.end()
-            self._batches = batches  # of which the other process gets a copy
+            batch.batches = batches  # of which the other process gets a copy
             self._partner = self._started()
         elif self._partner is not None and not self._partner.is_alive:
             self._partner = self._started()
-        total = batches.size(step)
-        self._loaded.clear()
+        place = Place(epoch, step, batches.size(step))
+        batch.begin()
         self._is_at_hand = self._partner is not None and self._partner.is_at_hand
         if self._is_at_hand:
-            self._hand_over(INPUT, epoch, step, total)
+            self._hand_over(INPUT, *place)
         else:
-            self._load_all(epoch, step, total)
-        if self.first is not None:
-            self._run(FIRST, total)
-        self._run(ROWS, epoch, step, total)
-        mine, other = self.told
-        bound = 0.0
-        for at in range(FIRST_NORM, len(mine), 2):
-            bound += (mine[at] + other[at] + total) * (mine[at + 1] + other[at + 1])
-        return mine[LOSS] + other[LOSS], int(mine[CORRECT] + other[CORRECT]), math.sqrt(bound)
+            batch.load_all(place)
+        is_alone = not self._is_at_hand
+        if batch.first is not None:
+            self._run(FIRST, *place)
+        if is_alone:  # all rows at once: half of the calls
+            batch.forward_and_back(WHOLE, place)
+        else:
+            self._run(ROWS, *place)
+        return batch.told(place.total)
 
     def learn(self, number: int, total: int, factor: float, l2: float, measured: bool) -> float:
         """After `rows`, the gradient, the optimizer's step and averaging, at once: |gradient|^2. It clips no norm.
@@ -196,83 +173,17 @@ class Halves:
         self.workers.threads = 1
         self._is_at_hand = True
 
-    def _input(self, half: int, numbers: Sequence[float]) -> None:
+    def _load(self, half: int, numbers: Sequence[float]) -> None:
         """x and t of half of the rows."""
-        epoch, step, total = map(int, numbers)
-        assert self._batches is not None
-        rows = self._half_batch(half, total)
-        if not rows.part.count:
-            return
-        x, t = self._batches.batch(epoch, step, rows.part, rows.x)
-        if rows.x is not None and x is not rows.x:
-            np.copyto(rows.x, x)
-            x = rows.x
-        self._loaded[half] = x, t
-
-    def _half_batch(self, half: int, total: int) -> HalfBatch:
-        """Its rows of a batch of so many."""
-        found = self._half_batches.get((half, total))
-        if found is None:
-            start, stop = total * half // PROCESSES, total * (half + 1) // PROCESSES
-            part = Part(start, stop - start, total)
-            found = HalfBatch(part, self.network.input_shape, self._layers, self.first, self.products, self.told[half])
-            self._half_batches[half, total] = found
-        return found
-
-    def _load_all(self, epoch: int, step: int, total: int) -> None:
-        """x and t of both halves, at once."""
-        assert self._batches is not None
-        halves = [self._half_batch(half, total) for half in range(PROCESSES)]
-        whole = None
-        if self.first is not None:
-            whole = self.kept[0].x[:total].reshape(total, *self.network.input_shape)
-        x, t = self._batches.batch(epoch, step, Part(0, total, total), whole)
-        if whole is not None and x is not whole:
-            np.copyto(whole, x)
-            x = whole
-        for half, rows in enumerate(halves):
-            own = slice(rows.part.start, rows.part.start + rows.part.count)
-            self._loaded[half] = x[own], t[own]
+        self.batch.load(half, Place(*map(int, numbers)))
 
     def _first_product(self, half: int, numbers: Sequence[float]) -> None:
         """x W of all rows, for half of the units."""
-        x, W, xW = self._first_operands(half, int(numbers[0]))
-        product(x, W, xW, self.workers)
-
-    def _first_operands(self, half: int, total: int) -> tuple[Array, Array, Array]:
-        found = self._operands.get((half, total))
-        if found is None:
-            assert self.first is not None
-            W = self.first.W
-            middle = ALIGNED * round(W.shape[1] / PROCESSES / ALIGNED)
-            units = slice(middle, None) if half else slice(middle)
-            found = self._operands[half, total] = self.kept[0].x[:total], W[:, units], self.products[:total, units]
-        return found
+        self.batch.first_product(half, int(numbers[-1]))
 
     def _rows(self, half: int, numbers: Sequence[float]) -> None:
         """Forward and back with half of the rows."""
-        assert self._batches is not None
-        batches, network, (epoch, step, total) = self._batches, self.network, map(int, numbers)
-        rows = self._half_batch(half, total)
-        part, told = rows.part, rows.told
-        if not part.count:
-            rows.has_none()
-            return
-        if half not in self._loaded:  # the other process loaded it, and was late since
-            self._input(half, numbers)
-        x, t = self._loaded[half]
-        moment = network.moment
-        moment.step, moment.first_row, moment.counts = epoch * batches.steps + step, part.start, True
-        moment.row_sums = rows
-        try:
-            y = network.forward(x, training=True)
-            value, dy = value_and_gradient(self.recipe.loss, y, t, batches.weights(step, part))
-            share = part.count / part.total
-            dy *= share
-            told[LOSS], told[CORRECT] = float(value) * share, count_correct(y, batches.labels(t))
-            network.backward(dy)
-        finally:
-            moment.row_sums, moment.first_row = None, 0
+        self.batch.forward_and_back(half, Place(*map(int, numbers)))
 
     def _taken_by(self, half: int) -> Iterator[int]:
         """The numbers of the blocks that this half gets."""
@@ -303,9 +214,9 @@ class Halves:
 
     def _update_average(self, averaging: Averaging, block: Block, number: int) -> None:
         assert self.average is not None
-        assert self._batches is not None
+        assert self.batch.batches is not None
         average, scratch = self.average[block.place], self._scratch[: block.theta.size]
-        averaging.update(average, block.theta, number + 1, self.recipe.epochs * self._batches.steps, scratch)
+        averaging.update(average, block.theta, number + 1, self.recipe.epochs * self.batch.batches.steps, scratch)
 
     def _gradient(self, half: int, numbers: Sequence[float]) -> None:
         """Block by block, the gradient over all rows."""
@@ -321,13 +232,3 @@ class Halves:
             for chunk, _ in self.blocks[index].chunks:
                 self.recipe.clip(chunk.g, norm)
                 optimizer.change(chunk, factor, l2)
-
-
-def _first(network: Network) -> Dense | None:
-    """The dense layer that is given the batch as it is, if there is one."""
-    for layer in network.layers:
-        if isinstance(layer, Dense):
-            return layer
-        if not isinstance(layer, Flatten):
-            return None
-    return None

@@ -127,6 +127,25 @@ def test_whoever_does_which_half_every_digit_is_the_same(
             np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.parametrize(("is_at_hand", "rows"), [(True, BATCH // 2), (False, BATCH)])
+def test_a_process_goes_forward_once_in_a_step_with_its_half_or_when_it_is_alone_with_all_rows(
+    is_at_hand: bool, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share_out(monkeypatch, lambda: is_at_hand)
+    seen: list[int] = []
+    forward = Network.forward
+
+    def counted(self: Network, x: Array, training: bool) -> Array:
+        seen.append(len(x))
+        return forward(self, x, training)
+
+    monkeypatch.setattr(Network, "forward", counted)
+    learner = trainer()
+    learner.step(learner.batches(examples()), 0, 0, [])
+    learner.step.rest()
+    assert seen == [rows]
+
+
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_two_processes_learn_what_one_does_but_for_rounding(recipe: dict[str, Any]) -> None:
     precise = {**recipe, "dtype": np.float64}

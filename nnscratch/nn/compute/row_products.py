@@ -19,8 +19,8 @@ WORTH = 1
 class RowSums(Protocol):
     """Who works out products of a layer, over the rows of all processes, before or after it is the layer's turn."""
 
-    def worked_out(self, W: Array) -> Array | None:
-        """x W for the rows at hand, where it is there already; the layer may write over it."""
+    def product(self, a: Array, b: Array, out: Array, workers: Workers) -> Array:
+        """a b for the rows at hand, in out or where it is there already; the layer may write over it."""
 
     def take(self, x: Array, dy: Array, dW: Array | None, db: Array | None, workers: Workers) -> bool:
         """Whether dW = x^T dy and db = sum_n dy, as far as wanted, are seen to; else that is left to the layer."""
@@ -47,9 +47,9 @@ class RowProducts:
         """Says which rows of the batch are this process's: from `start` on, so many of all; it may be none."""
         self.start, self.count, self.total = start, count, total
 
-    def worked_out(self, W: Array) -> Array | None:
-        """None: every process has all of W, and some rows of x."""
-        return None
+    def product(self, a: Array, b: Array, out: Array, workers: Workers) -> Array:
+        """a b, written into out: every process has all of W, and some rows of x and dy."""
+        return product(a, b, out, workers)
 
     def take(self, x: Array, dy: Array, dW: Array | None, db: Array | None, workers: Workers) -> bool:
         """Whether dW (D, K) is worked out later from these rows of x and dy; all processes ask, and get one answer."""

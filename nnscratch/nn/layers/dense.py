@@ -54,10 +54,7 @@ class Dense(WeightedSum):
 
     def forward(self, x: Array, training: bool) -> Array:
         self.x = x
-        sums = self.moment.row_sums
-        y = None if sums is None else sums.worked_out(self.W)
-        if y is None:
-            y = product(x, self.W, self.y_buffer((x.shape[0], self.W.shape[1]), x), self.workers)
+        y = self._product(x, self.W, self.y_buffer((x.shape[0], self.W.shape[1]), x))
         if self.bias:
             y += self.b
         return y
@@ -68,7 +65,12 @@ class Dense(WeightedSum):
                 product(self.x.T, dy, self.dW, self.workers)
             if self.bias:
                 np.add.reduce(dy, axis=0, out=self.db)
-        return product(dy, self.W.T, self.dx_buffer(self.x.shape, dy), self.workers) if self.needs_dx else None
+        return self._product(dy, self.W.T, self.dx_buffer(self.x.shape, dy)) if self.needs_dx else None
+
+    def _product(self, a: Array, b: Array, out: Array) -> Array:
+        """a b, row by row of the batch."""
+        sums = self.moment.row_sums
+        return (product if sums is None else sums.product)(a, b, out, self.workers)
 
     def _leave_to_all(self, dy: Array) -> bool:
         """Whether the processes that share the batch work dW and db out together, at the end of the step."""
