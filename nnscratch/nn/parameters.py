@@ -200,6 +200,11 @@ class Parameters:
         return tuple(name for name, each in self._declared.items() if not each.group.frozen)
 
     @property
+    def paths(self) -> list[str]:
+        """The paths of the layers that have such arrays, in the order of the layers."""
+        return list(dict.fromkeys(name.rpartition(".")[0] for name in self._declared))
+
+    @property
     def state_names(self) -> tuple[str, ...]:
         """The names of the arrays that are kept but not trained."""
         return tuple(self._states)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -22,6 +23,9 @@ class RandomStreams:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(crc32(purpose.encode()), *counters)))
 
 
+ALL_ROWS = (slice(None),)
+
+
 @dataclass
 class Moment:
     """Which streams, which step, and which rows of the step's batch, shared by the layers of a network.
@@ -38,3 +42,8 @@ class Moment:
     first_row: int = 0
     counts: bool = True
     """Not for a process that the batch has no row for: it is lent another's, so that it takes part in the sums."""
+    parts: Sequence[slice] = ALL_ROWS
+    """Rows that are summed up by themselves: a process that stands in for another does so for the rows of each."""
+    is_common: bool = False
+    """Whether the processes write to one gradient and one state: the gradient's sums over the rows of all, and running
+    statistics only the first of them."""

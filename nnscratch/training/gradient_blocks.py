@@ -15,7 +15,6 @@ import numpy as np
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.products import ALIGNED, product
 from nnscratch.nn.compute.workers import Workers
-from nnscratch.nn.layers.dense import Dense
 from nnscratch.nn.parameters import Group, Parameters, Segment
 from nnscratch.training.chunks import Chunk, equal_pieces
 from nnscratch.training.measurements import sum_of_squares
@@ -39,15 +38,25 @@ class Rows(NamedTuple):
     dy: Array
 
 
-@dataclass(eq=False)
-class Sum:
-    """Some rows of a dW, or a db: where it is put to stay, and where to be used at once."""
+class Learned(NamedTuple):
+    """An array that is learned."""
 
     layer: int
-    """Its number among the dense layers."""
-    of: Rows
+    """The number of its layer, for what is measured by layer."""
+    gradient: Array
+    """Its part of the gradient of all parameters."""
+    of: Rows | None
+    """What its gradient, dW or db, is made of; None: the layer puts it there itself."""
+
+
+@dataclass(eq=False)
+class Sum:
+    """Some rows of a dW, or a vector: where it is put to stay, and where to be used at once."""
+
+    layer: int
+    of: Rows | None
     rows: slice | None
-    """None: db."""
+    """None: a vector."""
     gradient: Array
     passing: Array
     place: slice
@@ -57,14 +66,17 @@ class Sum:
 
     def work_out(self, count: int, out: Array, workers: Workers) -> None:
         """dW[rows] = x^T[rows] dy, or db = sum_n dy, over so many rows of the batch, written into out."""
-        x_T, dy = self.operands.get(count) or self._operands(count)
+        if self.of is None:
+            np.copyto(out, self.gradient)
+            return
+        x_T, dy = self.operands.get(count) or self._operands(self.of, count)
         if self.rows is None:
             np.add.reduce(dy, axis=0, out=out)
         else:
             product(x_T, dy, out, workers)
 
-    def _operands(self, count: int) -> tuple[Array, Array]:
-        found = self.of.x[:count].T[self.rows or slice(0)], self.of.dy[:count]
+    def _operands(self, of: Rows, count: int) -> tuple[Array, Array]:
+        found = of.x[:count].T[self.rows or slice(0)], of.dy[:count]
         self.operands[count] = found
         return found
 
@@ -99,14 +111,14 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class _Stretch:
-    """Where in theta some rows of a W lie, or a b."""
+    """Where in theta some rows of a W lie, or a vector."""
 
     start: int
     layer: int
     array: Array
     """The gradient, as a part of that of all parameters."""
     group: Group
-    of: Rows
+    of: Rows | None
     rows: slice | None
 
     @property
@@ -114,29 +126,26 @@ class _Stretch:
         return self.start + self.array.size
 
 
-def blocks_of(
-    layers: Sequence[Dense], kept: Sequence[Rows], parameters: Parameters, optimizer: Optimizer
-) -> list[Block]:
-    """All that is trained, in the order in which it lies in theta."""
-    stretches = sorted(_stretches(layers, kept, parameters), key=lambda each: each.start)
+def blocks_of(learned: Sequence[Learned], parameters: Parameters, optimizer: Optimizer) -> list[Block]:
+    """All that is learned, in the order in which it lies in theta."""
+    stretches = sorted(_stretches(learned, parameters), key=lambda each: each.start)
     runs = list(_joined(iter(stretches)))
     passing = np.empty(max(run[-1].stop - run[0].start for run in runs), parameters.theta.dtype)
     return [_block(run, passing, parameters, optimizer) for run in runs]
 
 
-def _stretches(layers: Sequence[Dense], kept: Sequence[Rows], parameters: Parameters) -> Iterator[_Stretch]:
+def _stretches(learned: Sequence[Learned], parameters: Parameters) -> Iterator[_Stretch]:
     gradient, groups = parameters.gradient, {each.place.start: each.group for each in parameters.placements}
     trained = parameters.trainable_size
     middle = (trained - min(BIASES, trained // 8)) // 2  # all biases lie in the first half
-    for number, (layer, of) in enumerate(zip(layers, kept, strict=True)):
-        for array in [layer.dW, *([layer.db] if layer.bias else [])]:
-            start = (array.ctypes.data - gradient.ctypes.data) // gradient.itemsize
-            if array.ndim == 1:
-                yield _Stretch(start, number, array, groups[start], of, None)
-                continue
-            K = array.shape[1]
-            for rows in _cut(len(array), K, middle - start):
-                yield _Stretch(start + rows.start * K, number, array[rows], groups[start], of, rows)
+    for number, array, of in learned:
+        start = (array.ctypes.data - gradient.ctypes.data) // gradient.itemsize
+        if array.ndim == 1:
+            yield _Stretch(start, number, array, groups[start], of, None)
+            continue
+        K = array.shape[1]
+        for rows in _cut(len(array), K, middle - start):
+            yield _Stretch(start + rows.start * K, number, array[rows], groups[start], of, rows)
 
 
 def _cut(D: int, K: int, middle: int) -> Iterator[slice]:

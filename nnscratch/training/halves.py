@@ -16,15 +16,18 @@ from functools import partial
 
 import numpy as np
 
-from nnscratch.nn.compute.partner import Partner, Pieces, common, common_numbers, is_possible
+from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.common_memory import common, common_numbers
+from nnscratch.nn.compute.partner import Partner, Pieces, is_possible
 from nnscratch.nn.compute.products import SMALL
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.layers.dense import Dense
+from nnscratch.nn.layers.normalization import BatchNorm
 from nnscratch.nn.network import Network
 from nnscratch.training import optimizers
 from nnscratch.training.averaging import Averaging
 from nnscratch.training.batches import TrainingBatches
-from nnscratch.training.gradient_blocks import Block, blocks_of
+from nnscratch.training.gradient_blocks import blocks_of
 from nnscratch.training.measurements import logged
 from nnscratch.training.recipe import Recipe
 from nnscratch.training.shared_batch import PROCESSES, WHOLE, Place, SharedBatch
@@ -35,19 +38,24 @@ INPUT, FIRST, ROWS, LEARN, GRADIENT, UPDATE = range(6)
 def are_worth_it(network: Network, recipe: Recipe, workers: Workers) -> bool:
     """Whether two processes take steps of this training sooner than two threads, and can take them at all.
 
-    All that is learned must be weights of dense layers, the rows independent of each other, and everything in it ours:
-    a plugin may keep something to itself, which the other process would not know.
+    All that is learned must be of dense layers and of batch norm, all else row by row, and everything in it ours: a
+    plugin may keep something to itself, which the other process would not know.
     """
+    parameters = network.parameters
     parts = [*network.walk(), recipe.loss, recipe.optimizer, *recipe.augmentations]
     parts += [recipe.averaging] if recipe.averaging else []
-    learned = [layer for layer in network.walk() if isinstance(layer, Dense)]
-    weights = sum(layer.W.size for layer in learned)
-    numbers = sum(layer.W.size + (layer.b.size if layer.bias else 0) for layer in learned)
+    dense = [layer for layer in network.walk() if isinstance(layer, Dense)]
+    norms = [layer for layer in network.walk() if isinstance(layer, BatchNorm)]
+    learned = sum(layer.W.size + (layer.b.size if layer.bias else 0) for layer in dense if not layer.frozen)
+    learned += sum((layer.scale + layer.shift) * layer.running_mean.size for layer in norms)
+    frozen = sum(layer.W.size for layer in dense if layer.frozen and not layer.bias)
+    state = sum(2 * layer.running_mean.size for layer in norms)
     return (
         is_possible()
         and workers.threads == PROCESSES
-        and PROCESSES * weights * recipe.batch_size >= SMALL
-        and numbers == network.parameters.values_size == network.parameters.trainable_size > 0
+        and PROCESSES * sum(layer.W.size for layer in dense) * recipe.batch_size >= SMALL
+        and parameters.trainable_size == learned > 0
+        and parameters.values_size == learned + frozen + state
         and type(recipe.optimizer) in vars(optimizers).values()
         and all(type(part).__module__.startswith("nnscratch.") for part in parts)
     )
@@ -65,19 +73,19 @@ class Halves:
         dtype = parameters.theta.dtype
         network.move(common(parameters.values_size, dtype), common(parameters.size, dtype))
         recipe.optimizer.bind(parameters, workers, zeros=common)
-        self.average = common(parameters.size, dtype) if recipe.averaging else None
-        layers = [layer for layer in network.walk() if isinstance(layer, Dense)]
-        self.batch = SharedBatch(network, layers, recipe, workers)
-        self.blocks = blocks_of(layers, self.batch.kept, parameters, recipe.optimizer)
+        self.average = common(parameters.values_size, dtype) if recipe.averaging else None
+        self.batch = SharedBatch(network, recipe, workers)
+        self.blocks = blocks_of(self.batch.learned, parameters, recipe.optimizer)
+        layers = len(parameters.paths)
         self.squares = common_numbers(len(self.blocks))
         """|gradient|^2 of each block."""
-        self.norms = common(len(self.blocks) * 3 * len(layers), np.float64).reshape(-1, 3, len(layers))
+        self.norms = common(len(self.blocks) * 3 * layers, np.float64).reshape(-1, 3, layers)
         """Of each block, where it was asked for, |gradient|^2, |theta|^2 and |change of theta|^2 by layer."""
-        self.paths = [layer.path for layer in layers]
         self.pieces = Pieces()
         """Numbers of the blocks."""
-        self._scratch = np.empty(max(block.theta.size for block in self.blocks), dtype)
-        self._before = np.empty_like(self._scratch)
+        longest = max(block.theta.size for block in self.blocks)
+        self._scratch = np.empty(max(longest, parameters.state.size), dtype)
+        self._before = np.empty(longest, dtype)
         self._tasks: tuple[Callable[[Halves, int, Sequence[float]], None], ...] = (
             Halves._load,
             Halves._first_product,
@@ -103,18 +111,17 @@ class Halves:
             self._partner = self._started()
         place = Place(epoch, step, batches.size(step))
         batch.begin()
-        self._is_at_hand = self._partner is not None and self._partner.is_at_hand
-        if self._is_at_hand:
+        self._is_at_hand = place.total >= PROCESSES  # who is late is done without until the step is over
+        if self._has_partner():
             self._hand_over(INPUT, *place)
         else:
-            batch.load_all(place)
-        is_alone = not self._is_at_hand
+            batch.load(WHOLE, place)
         if batch.first is not None:
             self._run(FIRST, *place)
-        if is_alone:  # all rows at once: half of the calls
-            batch.forward_and_back(WHOLE, place)
+        if self._has_partner():
+            self._hand_over(ROWS, *place)
         else:
-            self._run(ROWS, *place)
+            batch.forward_and_back(WHOLE, place)
         return batch.told(place.total)
 
     def learn(self, number: int, total: int, factor: float, l2: float, measured: bool) -> float:
@@ -123,12 +130,15 @@ class Halves:
         It is step `number` of the training, with so many rows in all. Measured, `measures` are there afterwards.
         """
         self._run_blocks(LEARN, number, total, self.recipe.optimizer.t + 1, factor, l2, measured)
+        if self.recipe.averaging is not None and self.network.parameters.state.size:
+            state = slice(self.network.parameters.size, None)
+            self._update_average(self.recipe.averaging, state, self.network.parameters.values[state], number)
         return sum(self.squares)
 
     def measures(self) -> dict[str, float]:
         """The values of the last step that was measured, by their logged names."""
         norms = np.sqrt(self.norms.sum(axis=0)).tolist()
-        return logged(*(dict(zip(self.paths, each, strict=True)) for each in norms))
+        return logged(*(dict(zip(self.network.parameters.paths, each, strict=True)) for each in norms))
 
     def gradient(self, total: int) -> float:
         """After `rows`, so many in all, the gradient, which `parameters` then has: |gradient|^2."""
@@ -146,14 +156,17 @@ class Halves:
 
     def _started(self) -> Partner | None:
         try:
-            return Partner([partial(task, self) for task in self._tasks], self._begin)
+            return Partner([partial(task, self) for task in self._tasks], self._begin, self.batch.exchange)
         except OSError:  # no more processes, or no memory for one: this one does it all
             return None
 
-    def _run(self, index: int, *numbers: float) -> None:
-        # Who was late is done without to the end of the step: of what comes in between he knows nothing.
+    def _has_partner(self) -> bool:
+        """Whether the other process does its half of this step."""
         self._is_at_hand = self._is_at_hand and self._partner is not None and self._partner.is_at_hand
-        if self._is_at_hand:
+        return self._is_at_hand
+
+    def _run(self, index: int, *numbers: float) -> None:
+        if self._has_partner():
             self._hand_over(index, *numbers)
         else:
             for half in range(PROCESSES):
@@ -208,15 +221,16 @@ class Halves:
                 recipe.clip(chunk.g, 0.0)
                 recipe.optimizer.change(chunk, factor, l2)
             if recipe.averaging is not None:
-                self._update_average(recipe.averaging, block, int(number))
+                self._update_average(recipe.averaging, block.place, theta, int(number))
             if measured:
                 block.measure(norms[2], block.of_sums(np.subtract(theta, before, out=before)))
 
-    def _update_average(self, averaging: Averaging, block: Block, number: int) -> None:
+    def _update_average(self, averaging: Averaging, place: slice, values: Array, number: int) -> None:
+        """That of the values there."""
         assert self.average is not None
         assert self.batch.batches is not None
-        average, scratch = self.average[block.place], self._scratch[: block.theta.size]
-        averaging.update(average, block.theta, number + 1, self.recipe.epochs * self.batch.batches.steps, scratch)
+        steps, scratch = self.recipe.epochs * self.batch.batches.steps, self._scratch[: values.size]
+        averaging.update(self.average[place], values, number + 1, steps, scratch)
 
     def _gradient(self, half: int, numbers: Sequence[float]) -> None:
         """Block by block, the gradient over all rows."""

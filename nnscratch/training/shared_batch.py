@@ -8,17 +8,22 @@ from typing import NamedTuple
 import numpy as np
 
 from nnscratch.nn.compute.buffers import Array
-from nnscratch.nn.compute.partner import common, common_numbers
+from nnscratch.nn.compute.common_memory import common, common_numbers
+from nnscratch.nn.compute.communicator import ALONE
+from nnscratch.nn.compute.exchange import Exchange
 from nnscratch.nn.compute.products import ALIGNED, product
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.layers.dense import Dense
+from nnscratch.nn.layers.normalization import BatchNorm
 from nnscratch.nn.layers.shape import Flatten
 from nnscratch.nn.losses import value_and_gradient
 from nnscratch.nn.network import Network
+from nnscratch.nn.random_streams import ALL_ROWS
 from nnscratch.training.batches import Part, TrainingBatches
 from nnscratch.training.evaluation import count_correct
-from nnscratch.training.gradient_blocks import Rows
-from nnscratch.training.half_batch import CORRECT, FIRST_NORM, LOSS, HalfBatch
+from nnscratch.training.gradient_blocks import Learned, Rows
+from nnscratch.training.half_batch import CORRECT, FIRST_NORM, LOSS, First, HalfBatch
+from nnscratch.training.measurements import sum_of_squares
 from nnscratch.training.recipe import Recipe
 
 PROCESSES = 2
@@ -40,26 +45,24 @@ class SharedBatch:
     `batches` must be there before anything is loaded.
     """
 
-    def __init__(self, network: Network, layers: list[Dense], recipe: Recipe, workers: Workers) -> None:
+    def __init__(self, network: Network, recipe: Recipe, workers: Workers) -> None:
         self.network, self.recipe, self.workers = network, recipe, workers
-        size, dtype = recipe.batch_size, network.parameters.theta.dtype
-        self.kept = [
-            Rows(common(size * D, dtype).reshape(size, D), common(size * K, dtype).reshape(size, K))
-            for D, K in (layer.W.shape for layer in layers)
-        ]
-        self.first = _first(network)
         self.batches: TrainingBatches | None = None
-        self._products = common(size * layers[0].W.shape[1], dtype).reshape(size, -1)
-        """x W of the first layer."""
-        self._told = [common_numbers(FIRST_NORM + 2 * len(layers)) for _ in range(PROCESSES)]
-        numbered = enumerate(zip(layers, self.kept, strict=True))
-        self._layers = {id(layer.dW): (number, rows) for number, (layer, rows) in numbered}
+        self.learned = list(self._learned())
+        rows = {id(each.gradient): each.of for each in self.learned if each.gradient.ndim == 2}
+        self._kept = {dW: of for dW, of in rows.items() if of is not None}
+        self._made = [each.gradient for each in self.learned if each.of is None]
+        """Gradients that the layers make of all rows."""
+        self.first = self._first()
+        self._told = [common_numbers(FIRST_NORM + 2 * len(self._kept)) for _ in range(PROCESSES)]
+        features = (layer.running_mean.size for layer in network.walk() if isinstance(layer, BatchNorm))
+        self.exchange = Exchange(max((1 + 2 * each for each in features), default=0))
         self._half_batches: dict[tuple[int, int], HalfBatch] = {}
         """By half, or WHOLE, and batch size."""
         self._operands: dict[tuple[int, int], tuple[Array, Array, Array]] = {}
         """x, W and x W of the first layer, by half and batch size."""
         self._loaded: dict[int, tuple[Array, Array]] = {}
-        """x and t of the halves, and of all rows, that this process loaded in this step."""
+        """x and t of the half, or of all rows, that this process loaded in this step."""
 
     def begin(self) -> None:
         """What was loaded belongs to the step before."""
@@ -68,33 +71,23 @@ class SharedBatch:
     def told(self, total: int) -> tuple[float, int, float]:
         """The batch's loss, how many were right, and what the gradient's norm is at most.
 
-        By Cauchy and Schwarz |x^T dy| <= |x| |dy|, and |sum_n dy_n| <= sqrt(N) |dy|.
+        By Cauchy and Schwarz |x^T dy| <= |x| |dy|, and |sum_n dy_n| <= sqrt(N) |dy|; what layers make is there already.
         """
         mine, other = self._told
-        bound = 0.0
+        bound = sum(map(sum_of_squares, self._made))
         for at in range(FIRST_NORM, len(mine), 2):
             bound += (mine[at] + other[at] + total) * (mine[at + 1] + other[at + 1])
         return mine[LOSS] + other[LOSS], int(mine[CORRECT] + other[CORRECT]), math.sqrt(bound)
 
     def load(self, half: int, place: Place) -> None:
-        """x and t of half of the rows."""
+        """x and t of half of the rows, or of all."""
         assert self.batches is not None
         rows = self._half_batch(half, place.total)
-        if not rows.part.count:
-            return
         x, t = self.batches.batch(place.epoch, place.step, rows.part, rows.x)
         if rows.x is not None and x is not rows.x:
             np.copyto(rows.x, x)
             x = rows.x
         self._loaded[half] = x, t
-
-    def load_all(self, place: Place) -> None:
-        """x and t of all rows, and so of both halves."""
-        self.load(WHOLE, place)
-        x, t = self._loaded[WHOLE]
-        for half in range(PROCESSES):
-            own = self._half_batch(half, place.total).part.rows
-            self._loaded[half] = x[own], t[own]
 
     def first_product(self, half: int, total: int) -> None:
         """x W of all rows, for half of the first layer's units."""
@@ -104,24 +97,29 @@ class SharedBatch:
     def forward_and_back(self, half: int, place: Place) -> None:
         """With half of the rows, or with all: x and dy of every layer are there afterwards, and what the half tells."""
         assert self.batches is not None
-        network, total = self.network, place.total
-        rows = self._half_batch(half, total)
-        for each in range(PROCESSES):
-            if half in (each, WHOLE):
-                self._half_batch(each, total).has_none()
-        if not rows.part.count:
-            return
-        if half not in self._loaded:  # the other process loaded it, and was late since
+        network, moment = self.network, self.network.moment
+        if half not in self._loaded:  # all rows: the other process was late since it loaded a half
             self.load(half, place)
-        x, t = self._loaded[half]
-        moment = network.moment
-        moment.step, moment.first_row = place.epoch * self.batches.steps + place.step, rows.part.start
-        moment.counts, moment.row_sums = True, rows
+        rows, (x, t) = self._half_batch(half, place.total), self._loaded[half]
+        moment.step, moment.counts = place.epoch * self.batches.steps + place.step, True
+        moment.first_row, moment.row_sums, moment.is_common = rows.part.start, rows, True
+        if half == WHOLE:
+            moment.parts = [each.rows for each in rows.halves]
+            self._forget()
+        else:
+            moment.communicator = self.exchange
         try:
             y = network.forward(x, training=True)
             network.backward(self._loss(half, y, t, place))
         finally:
-            moment.row_sums, moment.first_row = None, 0
+            moment.first_row, moment.row_sums, moment.is_common = 0, None, False
+            moment.communicator, moment.parts = ALONE, ALL_ROWS
+
+    def _forget(self) -> None:
+        """What was told: of all rows at once, not all of it is told anew."""
+        for told in self._told:
+            for at in range(len(told)):
+                told[at] = 0.0
 
     def _loss(self, half: int, y: Array, t: Array, place: Place) -> Array:
         """dy of these rows; what the loss is of each half is told."""
@@ -129,10 +127,9 @@ class SharedBatch:
         rows = self._half_batch(half, place.total)
         if half == WHOLE:
             dy = np.empty_like(y)
-            for each in range(PROCESSES):
-                part = self._half_batch(each, place.total).part
+            for number, part in enumerate(self._parts(place.total)):
                 if part.count:
-                    dy[part.rows] = self._loss(each, y[part.rows], t[part.rows], place)
+                    dy[part.rows] = self._loss(number, y[part.rows], t[part.rows], place)
             return dy
         value, dy = value_and_gradient(self.recipe.loss, y, t, self.batches.weights(place.step, rows.part))
         share = rows.part.count / place.total
@@ -140,15 +137,22 @@ class SharedBatch:
         rows.told[LOSS], rows.told[CORRECT] = float(value) * share, count_correct(y, self.batches.labels(t))
         return dy
 
+    @staticmethod
+    def _parts(total: int) -> tuple[Part, Part]:
+        """Both halves of so many rows."""
+        middle = total // PROCESSES
+        return Part(0, middle, total), Part(middle, total - middle, total)
+
     def _half_batch(self, half: int, total: int) -> HalfBatch:
         """Its rows of a batch of so many."""
         found = self._half_batches.get((half, total))
         if found is None:
-            middle = total // PROCESSES
-            halves = Part(0, middle, total), Part(middle, total - middle, total)
-            part, parts = (Part(0, total, total), halves) if half == WHOLE else (halves[half], ())
-            rest = self.first, self._products, self._told[half % PROCESSES], parts
-            found = HalfBatch(part, self.network.input_shape, self._layers, *rest)
+            parts, told = self._parts(total), self._told[half % PROCESSES]
+            if half == WHOLE:
+                some = [part for part in parts if part.count]
+                found = HalfBatch(Part(0, total, total), self._kept, self.first, told, some)
+            else:
+                found = HalfBatch(parts[half], self._kept, self.first, told)
             self._half_batches[half, total] = found
         return found
 
@@ -156,18 +160,39 @@ class SharedBatch:
         found = self._operands.get((half, total))
         if found is None:
             assert self.first is not None
-            W = self.first.W
+            x, W, xW, _ = self.first
             middle = ALIGNED * round(W.shape[1] / PROCESSES / ALIGNED)
             units = slice(middle, None) if half else slice(middle)
-            found = self._operands[half, total] = self.kept[0].x[:total], W[:, units], self._products[:total, units]
+            found = self._operands[half, total] = x[:total], W[:, units], xW[:total, units]
         return found
 
+    def _learned(self) -> list[Learned]:
+        """All arrays that are learned, of dense layers with memory for the rows of a whole batch."""
+        paths = self.network.parameters.paths
+        learned = []
+        for layer in self.network.walk():
+            if isinstance(layer, Dense) and not layer.frozen:
+                of = Rows(*map(self._common, layer.W.shape))
+                arrays = [layer.dW, *([layer.db] if layer.bias else [])]
+                learned += [Learned(paths.index(layer.path), array, of) for array in arrays]
+            elif isinstance(layer, BatchNorm):
+                arrays = [*([layer.dgamma] if layer.scale else []), *([layer.dbeta] if layer.shift else [])]
+                learned += [Learned(paths.index(layer.path), array, None) for array in arrays]
+        return learned
 
-def _first(network: Network) -> Dense | None:
-    """The dense layer that is given the batch as it is, if there is one."""
-    for layer in network.layers:
-        if isinstance(layer, Dense):
-            return layer
-        if not isinstance(layer, Flatten):
-            return None
-    return None
+    def _first(self) -> First | None:
+        """The dense layer that is given the batch as it is, if there is one."""
+        for layer in self.network.layers:
+            if isinstance(layer, Dense):
+                D, K = layer.W.shape
+                rows = self._kept.get(id(layer.dW))
+                x = self._common(D) if rows is None else rows.x
+                return First(x, layer.W, self._common(K), self.network.input_shape)
+            if not isinstance(layer, Flatten):
+                return None
+        return None
+
+    def _common(self, width: int) -> Array:
+        """(N, width) for the rows of a whole batch, in memory that both processes have."""
+        size = self.recipe.batch_size
+        return common(size * width, self.network.parameters.theta.dtype).reshape(size, width)

@@ -167,6 +167,7 @@ class TrainingStep:
     ) -> StepTaken:
         """The step of two processes: gradient and update at once, where nothing has to be known in between."""
         recipe, steps, total = self.recipe, batches.steps, batches.size(step)
+        np.copyto(self._state_before, self.network.parameters.state)
         loss, correct, bound = halves.rows(batches, epoch, step)
         factor, l2 = self._factor_and_l2(batches, epoch, step, losses)
         may_clip = recipe.clip_norm is not None and not bound <= recipe.clip_norm

@@ -17,7 +17,7 @@ from nnscratch.nn.compute import partner
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.partner import Partner
 from nnscratch.nn.layer import Layer
-from nnscratch.nn.layers import GELU, BatchNorm, Conv, Dense, Dropout, Flatten, ReLU
+from nnscratch.nn.layers import GELU, BatchNorm, Conv, Dense, Dropout, Flatten, LayerNorm, ReLU
 from nnscratch.nn.losses import CrossEntropy, MeanSquaredError
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
@@ -27,7 +27,7 @@ from nnscratch.training.augmentation.changes import Mixup
 from nnscratch.training.augmentation.movements import Flip
 from nnscratch.training.averaging import ExponentialMovingAverage, Lookahead
 from nnscratch.training.examples import Examples
-from nnscratch.training.gradient_blocks import BIASES, Rows, blocks_of
+from nnscratch.training.gradient_blocks import BIASES, Learned, Rows, blocks_of
 from nnscratch.training.muon import Muon
 from nnscratch.training.optimizers import SGD, Adam, AdamW, Lion, RMSProp
 from nnscratch.training.progress import StepResult
@@ -53,6 +53,13 @@ def layers() -> list[Layer]:
     return [Flatten(), Dense(48), ReLU(), Dropout(0.3), Dense(24), GELU(), Dense(4, bias=False)]
 
 
+def normalized() -> list[Layer]:
+    """Layers whose sums go over all rows, one that learns nothing, and one whose sums nobody before it needs."""
+    first = Dense(40, bias=False, frozen=True)
+    others = [BatchNorm(shift_learning_rate=2), ReLU(), Dropout(0.2), Dense(24, bias=False), BatchNorm(scale=False)]
+    return [Flatten(), first, *others, GELU(), Dense(4)]
+
+
 def examples(weighted: bool = False) -> Examples:
     rng = np.random.default_rng(0)
     inputs = rng.integers(0, 256, (TRAINED, 6, 6, 1), np.uint8)
@@ -61,7 +68,7 @@ def examples(weighted: bool = False) -> Examples:
 
 
 def trainer(made: list[Layer] | None = None, threads: int = 2, **recipe: Any) -> Trainer:
-    network = Network(made or layers(), (6, 6, 1), outputs=4)
+    network = Network(made or recipe.pop("layers", layers)(), (6, 6, 1), outputs=4)
     streams = RandomStreams(3)
     network.initialize(streams, recipe.pop("dtype", np.float32))
     workers = machine.share_threads(network, threads)
@@ -104,6 +111,10 @@ RECIPES: dict[str, dict[str, Any]] = {
     "mixed": {"augmentations": (Mixup(0.5),)},
     "float64": {"dtype": np.float64},
     "one batch": {"batch_size": 1000},
+    "batch norm": {"layers": normalized},
+    "batch norm, averaged": {"layers": normalized, "averaging": ExponentialMovingAverage(0.9), "optimizer": AdamW},
+    "batch norm, clipped": {"layers": normalized, "clip_norm": 0.3},
+    "batch norm in float64": {"layers": normalized, "dtype": np.float64},
 }
 
 
@@ -213,7 +224,7 @@ class AverageOfOnesOwn(ExponentialMovingAverage):
     [
         lambda: trainer(threads=1),
         lambda: trainer(threads=3),
-        lambda: trainer([Flatten(), Dense(16), BatchNorm(), Dense(4)]),
+        lambda: trainer([Flatten(), Dense(16), LayerNorm(), Dense(4)]),
         lambda: trainer([Conv(4), Flatten(), Dense(4)]),
         lambda: trainer([Flatten(), Dense(16, frozen=True), Dense(4)]),
         lambda: trainer(optimizer=Muon),
@@ -223,9 +234,9 @@ class AverageOfOnesOwn(ExponentialMovingAverage):
     ids=[
         "one thread",
         "three",
-        "batch norm",
+        "layer norm",
         "convolution",
-        "frozen",
+        "frozen with a bias that learns",
         "muon",
         "a loss of one's own",
         "an average of one's own",
@@ -361,7 +372,10 @@ def test_every_number_is_in_one_block_and_one_ends_about_in_the_middle(widths: t
     optimizer = Adam()
     optimizer.bind(network.parameters)
     rows = [Rows(np.empty((4, a)), np.empty((4, b))) for a, b in pairwise(widths)]
-    blocks = blocks_of(made, rows, network.parameters, optimizer)
+    pairs = list(enumerate(zip(made, rows, strict=True)))
+    learned = [Learned(number, layer.dW, of) for number, (layer, of) in pairs]
+    learned += [Learned(number, layer.db, of) for number, (layer, of) in pairs]
+    blocks = blocks_of(learned, network.parameters, optimizer)
     theta = network.parameters.theta
     theta[:] = 0
     for block in blocks:

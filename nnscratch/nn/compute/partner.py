@@ -23,16 +23,17 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import pairwise
 from time import perf_counter, thread_time
 from typing import Any, NoReturn
 
 import numpy as np
-import numpy.typing as npt
 
 from nnscratch.errors import UserError
 from nnscratch.nn.compute.awake_threads import IDLE, LATE, Patience
-from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.common_memory import LINE, LOOKS
+from nnscratch.nn.compute.exchange import Exchange
 
 try:
     _library: Any = ctypes.PyDLL(None)  # these are too short to let go of the interpreter's lock for
@@ -45,17 +46,13 @@ Task = Callable[[int, Sequence[float]], object]
 
 NUMBERS = 16
 """How many numbers a task may be given."""
-LINE = 8
-"""64-bit words in a cache line: of two words that different processes write, each has one of its own."""
 ORDER, TASK, COUNT, DONE, ASLEEP = range(0, 5 * LINE, LINE)
-WORKED = 5 * LINE
+USED, SPENT = 5 * LINE, 5 * LINE + 1
 GIVEN = 6 * LINE
 WORDS = GIVEN + NUMBERS
 FRONT, BACK = LINE, 2 * LINE
 HELD = 60
 """Seconds, many times more than a process can need to take a piece."""
-LOOKS = 256
-"""How often a counter is looked at before anything else is."""
 NAP = 0.2
 """Seconds until a partner that sleeps looks for itself, should nobody have woken it."""
 
@@ -66,19 +63,6 @@ def is_possible() -> bool:
     The latter is what x86 promises of plain memory (Intel SDM volume 3, section 8.2.2).
     """
     return sys.platform == "linux" and platform.machine() == "x86_64"
-
-
-def common(size: int, dtype: npt.DTypeLike) -> Array:
-    """A vector of zeros that this process shares with those that it forks later."""
-    memory = mmap.mmap(-1, max(1, size) * np.dtype(dtype).itemsize)
-    with suppress(OSError, AttributeError):
-        memory.madvise(mmap.MADV_HUGEPAGE)  # as NumPy has of its own arrays
-    return np.frombuffer(memory, dtype, size)
-
-
-def common_numbers(count: int) -> memoryview[float]:
-    """So many numbers, likewise: of few, Python reads and writes each ten times as fast as NumPy."""
-    return memoryview(mmap.mmap(-1, 8 * count)).cast("d")
 
 
 class Pieces:
@@ -123,8 +107,13 @@ class Pieces:
 class Partner:
     """The other process, from the first task on until `end`, or until nobody has this object any more."""
 
-    def __init__(self, tasks: Sequence[Task], begin: Callable[[], object]) -> None:
-        """Raises OSError when no process can be started. The partner calls `begin` first."""
+    def __init__(self, tasks: Sequence[Task], begin: Callable[[], object], exchange: Exchange | None = None) -> None:
+        """Raises OSError when no process can be started. The partner calls `begin` first.
+
+        Within a task, both halves may tell each other numbers through `exchange`.
+        """
+        self.exchange = exchange or Exchange(0)
+        self.exchange.begin()
         self._memory = mmap.mmap(-1, mmap.PAGESIZE)
         self._words = memoryview(self._memory)[: 8 * WORDS].cast("q")
         self._given = memoryview(self._memory)[: 8 * WORDS].cast("d")
@@ -144,7 +133,7 @@ class Partner:
         if self._pid == 0:
             self._live(tasks, reported, begin)
         os.close(reported)
-        self._report = report
+        self._look_after = self.exchange.look_after = partial(_look_after, self._words, self._wake, self._pid, report)
         self._end = weakref.finalize(self, _end, self._pid, self._wake, report)
 
     @property
@@ -162,7 +151,8 @@ class Partner:
 
         Raises UserError when the other process is there no more. What either half raises ends it.
         """
-        words, number = self._words, self._words[ORDER] + 1
+        words, number, exchange = self._words, self._words[ORDER] + 1, self.exchange
+        exchange.waited = 0.0
         try:
             words[TASK], words[COUNT] = index, len(numbers)
             for place, value in enumerate(numbers, GIVEN):
@@ -172,8 +162,10 @@ class Partner:
             if words[ASLEEP]:
                 os.eventfd_write(self._wake, 1)
             task(0, numbers)
-            if words[DONE] != number:
-                self._wait(number, handed)
+            waited = exchange.waited + (self._wait(number) if words[DONE] != number else 0.0)
+            if waited >= LATE:
+                used, elapsed = self._given[USED], perf_counter() - handed
+                self._patience.judge(waited, used - self._given[SPENT], elapsed - used)
         except BaseException:  # nobody may go on writing after an error here
             self.end()
             raise
@@ -182,35 +174,15 @@ class Partner:
         """Ends the other process."""
         self._end()
 
-    def _wait(self, number: int, handed: float) -> None:
+    def _wait(self, number: int) -> float:
+        """Waits until the other half is done: for how long."""
         words, began = self._words, perf_counter()
         while True:
             for _ in range(LOOKS):
                 if words[DONE] == number:
-                    break
-            else:
-                if perf_counter() - began > LATE:
-                    self._look_after()
-                continue
-            break
-        now = perf_counter()
-        if now - began >= LATE:
-            worked = self._given[WORKED]
-            self._patience.judge(now - began, worked, now - handed - worked)
-
-    def _look_after(self) -> None:
-        if self._words[ASLEEP]:  # it fell asleep while it was called
-            os.eventfd_write(self._wake, 1)
-        if not _is_running(self._pid):
-            told = os.read(self._report, 1 << 16).decode(errors="replace")
-            if told:
-                raise RuntimeError(f"in the process with the other half of a step:\n{told}")
-            raise UserError(
-                "the process that does one half of each step was killed",
-                "mostly as memory ran out: `nnscratch train --resume RUN` goes on from the last checkpoint, and with"
-                " --threads 1 in one process, which needs less",
-            )
-        os.sched_yield()  # should both be on one core
+                    return perf_counter() - began
+            if perf_counter() - began > LATE:
+                self._look_after()
 
     def _live(self, tasks: Sequence[Task], reported: int, begin: Callable[[], object]) -> NoReturn:
         """The life of the partner, from the fork on: it returns to nobody, and cleans up after nobody."""
@@ -225,14 +197,15 @@ class Partner:
             os._exit(1)
 
     def _serve(self, tasks: Sequence[Task]) -> None:
-        words, given, done = self._words, self._given, 0
+        words, given, exchange, done = self._words, self._given, self.exchange, 0
         parent = os.getppid()
+        exchange.rank, exchange.look_after = 1, partial(_yield_to, parent)
         while _await_order(words, done, self._wake, parent):
             done = words[ORDER]
             numbers = given[GIVEN : GIVEN + words[COUNT]].tolist()
-            used = thread_time()
+            exchange.spent, used = 0.0, thread_time()
             tasks[words[TASK]](1, numbers)
-            given[WORKED] = thread_time() - used
+            given[USED], given[SPENT] = thread_time() - used, exchange.spent
             words[DONE] = done
 
 
@@ -252,6 +225,29 @@ def _await_order(words: memoryview, done: int, wake: int, parent: int) -> bool:
             if os.getppid() != parent:
                 return False
         words[ASLEEP] = 0
+
+
+def _look_after(words: memoryview, wake: int, pid: int, report: int) -> None:
+    """Wakes the partner, should it sleep, and lets it go on; raises what ended it."""
+    if words[ASLEEP]:  # it fell asleep while it was called
+        os.eventfd_write(wake, 1)
+    if not _is_running(pid):
+        told = os.read(report, 1 << 16).decode(errors="replace")
+        if told:
+            raise RuntimeError(f"in the process with the other half of a step:\n{told}")
+        raise UserError(
+            "the process that does one half of each step was killed",
+            "mostly as memory ran out: `nnscratch train --resume RUN` goes on from the last checkpoint, and with"
+            " --threads 1 in one process, which needs less",
+        )
+    os.sched_yield()  # should both be on one core
+
+
+def _yield_to(parent: int) -> None:
+    """Lets that process go on, should both be on one core; ends this one with it."""
+    if os.getppid() != parent:
+        os._exit(1)
+    os.sched_yield()
 
 
 def _leave_to_the_other(keep: Sequence[int]) -> None:

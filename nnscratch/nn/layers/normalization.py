@@ -78,7 +78,8 @@ class BatchNorm(Layer):
             M, self.mean, variance = of_batch
             # A row that is not of the batch changes none of its statistics: to it they are constants.
             self.M: float = M if self.moment.counts else math.inf
-            self._update_running(self.mean, variance, M)
+            if not self.moment.is_common or self.moment.communicator.rank == 0:
+                self._update_running(self.mean, variance, M)
         else:
             self.M = math.inf
             self.mean, variance = self.running_mean.astype(np.float64), self.running_variance.astype(np.float64)
@@ -90,12 +91,18 @@ class BatchNorm(Layer):
 
     def backward(self, dy: Array) -> Array | None:
         x, M = self.x, self.M
-        dbeta, dgamma = self.features.sums(dy, x, self.mean)
-        dgamma /= self.s
-        self.dbeta[...], self.dgamma[...] = dbeta, dgamma
+        is_common = self.moment.is_common
+        of_parts = np.stack([self.features.sums(dy[rows], x[rows], self.mean) for rows in self.moment.parts])
+        of_parts[:, 1] /= self.s
+        if not is_common:
+            self.dbeta[...], self.dgamma[...] = np.sum(of_parts, axis=0)
+        if not (self.needs_dx or is_common):
+            return None
+        dbeta, dgamma = np.sum(self._of_all(of_parts), axis=0)
+        if is_common:
+            self.dbeta[...], self.dgamma[...] = dbeta, dgamma
         if not self.needs_dx:
             return None
-        dbeta, dgamma = self.moment.communicator.sum(np.stack([dbeta, dgamma]))
         # dx = gamma / s (dy - dbeta / M - x^ dgamma / M) = a dy + b x + c
         a = self.gamma.astype(np.float64) / self.s
         b = -a * dgamma / (M * self.s)
@@ -104,13 +111,19 @@ class BatchNorm(Layer):
 
     def _of_batch(self, x: Array) -> tuple[int, Array, Array] | None:
         """M, mu and v of the batch, of all processes that share it; None for one number."""
-        M, C, communicator = x.size // x.shape[-1], x.shape[-1], self.moment.communicator
-        if communicator.size == 1:
-            return (M, *self.features.mean_and_variance(x)) if M > 1 else None
-        counted = M if self.moment.counts else 0
-        of_all = communicator.stack(np.concatenate([[counted], *self.features.mean_and_variance(x)]))
-        M, mean, variance = pooled(of_all[:, 0], of_all[:, 1 : 1 + C], of_all[:, 1 + C :])
-        return (M, mean, variance) if M > 1 else None
+        of_all = self._of_all(np.stack([self._of_part(x[rows]) for rows in self.moment.parts]))
+        M, means, variances = of_all[:, 0], of_all[:, 1 : 1 + x.shape[-1]], of_all[:, 1 + x.shape[-1] :]
+        total, mean, variance = pooled(M, means, variances) if len(M) > 1 else (int(M[0]), means[0], variances[0])
+        return (total, mean, variance) if total > 1 else None
+
+    def _of_part(self, x: Array) -> Array:
+        """M, mu and v of these rows, one after the other."""
+        M = x.size // x.shape[-1] if self.moment.counts else 0
+        return np.concatenate([[M], *self.features.mean_and_variance(x)])
+
+    def _of_all(self, of_parts: Array) -> Array:
+        """What is of each part of this process's rows, of each part of all processes'."""
+        return self.moment.communicator.stack(of_parts).reshape(-1, *of_parts.shape[1:])
 
     def _update_running(self, mean: Array, variance: Array, M: int) -> None:
         m, unbiased = self.momentum, variance * (M / (M - 1))

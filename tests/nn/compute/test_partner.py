@@ -17,7 +17,8 @@ import pytest
 from nnscratch.errors import UserError
 from nnscratch.nn.compute import partner
 from nnscratch.nn.compute.awake_threads import IDLE
-from nnscratch.nn.compute.partner import Partner, Pieces, common
+from nnscratch.nn.compute.common_memory import common
+from nnscratch.nn.compute.partner import Partner, Pieces
 
 pytestmark = [
     pytest.mark.skipif(not partner.is_possible(), reason="this system cannot fork, or is no x86"),
@@ -168,7 +169,8 @@ def test_it_does_not_outlive_the_other_however_that_ends(end: str) -> None:
     code = f"""
 import os, sys
 import nnscratch
-from nnscratch.nn.compute.partner import Partner, common
+from nnscratch.nn.compute.common_memory import common
+from nnscratch.nn.compute.partner import Partner
 pid = common(1, "int64")
 def task(half, numbers):
     if half:
@@ -199,9 +201,10 @@ def test_one_that_the_machine_holds_up_again_and_again_is_left_alone_for_a_while
 def test_an_interrupt_anywhere_leaves_a_partner_that_works_or_none() -> None:
     code = """
 import itertools, os, sys
+from nnscratch.nn.compute.common_memory import common
 import nnscratch
 from nnscratch.nn.compute import partner
-written = partner.common(2, "int64")
+written = common(2, "int64")
 def task(half, numbers):
     written[half] = numbers[0]
 def interrupt_after(count):
