@@ -56,6 +56,8 @@ def _places(network: Network, loss: Loss, x: Array, t: Array) -> Iterator[str | 
     for layer in network.layers:
         y = layer.forward(y, training=True)
         yield _unless_finite(y, f"the output of layer {layer.path}")
+    place = not_finite(network.parameters.named_state())
+    yield None if place is None else f"the statistics {place}"
     largest = float(np.max(np.abs(y)))
     value, dy = loss(y, t)
     yield None if math.isfinite(value) else f"the loss ({value}), from outputs up to {largest:.3g}"

@@ -171,7 +171,8 @@ class TrainingStep:
         loss, correct, bound = halves.rows(batches, epoch, step)
         factor, l2 = self._factor_and_l2(batches, epoch, step, losses)
         may_clip = recipe.clip_norm is not None and not bound <= recipe.clip_norm
-        if epoch + step == 0 or may_clip or not self._is_safe(loss, bound, factor, l2):
+        is_safe = self._is_safe(loss, bound, factor, l2) and self._has_finite_state()
+        if epoch + step == 0 or may_clip or not is_safe:
             seen = Seen(None, None, loss, correct, halves.gradient(total))
             return self._update(seen, batches, epoch, step, losses, None, questions, halves)
         measured = self.measurements.is_due(step, steps)
@@ -196,7 +197,7 @@ class TrainingStep:
         own_sums = np.array([seen.loss, seen.correct, seen.squares, *questions], np.float64)
         loss, correct, squares, *said = communicator.sum(own_sums).tolist()
         norm = math.sqrt(squares) if squares >= 0 else math.nan
-        if not (math.isfinite(loss) and math.isfinite(norm)):
+        if not (math.isfinite(loss) and math.isfinite(norm) and self._has_finite_state()):
             raise self._diverged(batches, epoch, step)
 
         measured = self.measurements.is_due(step, steps)
@@ -234,6 +235,10 @@ class TrainingStep:
     def _is_safe(self, loss: float, norm: float, factor: float, l2: float) -> bool:
         """Whether a step after the first leaves the weights finite, as nothing is large."""
         return all(abs(each) < LARGE for each in (loss, norm, self.recipe.optimizer.learning_rate * factor, l2))
+
+    def _has_finite_state(self) -> bool:
+        """Whether the running statistics are finite, which may overflow where normalised outputs do not."""
+        return bool(np.isfinite(self.network.parameters.state).all())
 
     def _gradient(self, batches: TrainingBatches, epoch: int, step: int, passes: Onlooker | Network) -> Seen:
         """Forward and back with this process's rows of the batch."""

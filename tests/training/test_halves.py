@@ -321,8 +321,9 @@ def test_where_no_process_can_be_started_one_does_both_halves(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("rate", [1e30, 1e7])
-def test_a_step_that_would_diverge_is_not_taken(rate: float) -> None:
-    learner = trainer([Flatten(), Dense(48), Dense(24), Dense(4)], optimizer=SGD)
+@pytest.mark.parametrize("made", [lambda: [Flatten(), Dense(48), Dense(24), Dense(4)], normalized])
+def test_a_step_that_would_diverge_is_not_taken(made: Callable[[], list[Layer]], rate: float) -> None:
+    learner = trainer(made(), optimizer=SGD)
     learner.recipe.optimizer.rate = rate
     object.__setattr__(learner.recipe.optimizer, "learning_rate", rate)
     kept: list[Array] = []
@@ -335,6 +336,16 @@ def test_a_step_that_would_diverge_is_not_taken(rate: float) -> None:
     assert np.isfinite(learner.network.parameters.values).all()
     for before in kept[-1:]:
         np.testing.assert_array_equal(learner.network.parameters.values, before)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_running_statistics_that_overflow_end_the_training_where_normalised_outputs_would_go_on(threads: int) -> None:
+    learner = trainer(normalized(), threads=threads, optimizer=SGD)
+    learner.recipe.optimizer.rate = 1e7
+    object.__setattr__(learner.recipe.optimizer, "learning_rate", 1e7)
+    with pytest.raises(DivergenceError, match=r"the statistics .*running_variance is the first that is not finite"):
+        list(learner.run(examples()))
+    assert np.isfinite(learner.network.parameters.values).all()
 
 
 def test_an_onlooker_sees_the_whole_batch() -> None:
