@@ -121,6 +121,7 @@ class Partner:
         # A pipe would have it woken on this process's own core (wake_up_interruptible_sync_poll), an eventfd does not.
         self._wake = os.eventfd(0)
         report, reported = os.pipe()
+        parent = os.getpid()  # asked of the partner, it may be another's already
         try:
             with warnings.catch_warnings():
                 # Python 3.12 warns of the locks that other threads hold: the partner takes none of theirs.
@@ -131,7 +132,7 @@ class Partner:
                 os.close(each)
             raise
         if self._pid == 0:
-            self._live(tasks, reported, begin)
+            self._live(tasks, reported, begin, parent)
         os.close(reported)
         self._look_after = self.exchange.look_after = partial(_look_after, self._words, self._wake, self._pid, report)
         self._end = weakref.finalize(self, _end, self._pid, self._wake, report)
@@ -184,21 +185,20 @@ class Partner:
             if perf_counter() - began > LATE:
                 self._look_after()
 
-    def _live(self, tasks: Sequence[Task], reported: int, begin: Callable[[], object]) -> NoReturn:
+    def _live(self, tasks: Sequence[Task], reported: int, begin: Callable[[], object], parent: int) -> NoReturn:
         """The life of the partner, from the fork on: it returns to nobody, and cleans up after nobody."""
         try:
             _leave_to_the_other(keep=(self._wake, reported))
             begin()
-            self._serve(tasks)
+            self._serve(tasks, parent)
         except BaseException:
             with suppress(BaseException):
                 os.write(reported, traceback.format_exc()[-4000:].encode())
         finally:
             os._exit(1)
 
-    def _serve(self, tasks: Sequence[Task]) -> None:
+    def _serve(self, tasks: Sequence[Task], parent: int) -> None:
         words, given, exchange, done = self._words, self._given, self.exchange, 0
-        parent = os.getppid()
         exchange.rank, exchange.look_after = 1, partial(_yield_to, parent)
         while _await_order(words, done, self._wake, parent):
             done = words[ORDER]

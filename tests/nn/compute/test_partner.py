@@ -184,6 +184,28 @@ print(pid[0], flush=True)
     assert waits_for(lambda: is_gone(int(done.stdout)))
 
 
+def test_it_does_not_outlive_one_that_ends_before_it_has_begun() -> None:
+    code = """
+import os, time
+import nnscratch
+from nnscratch.nn.compute import partner
+parent, leave = os.getpid(), partner._leave_to_the_other
+reading, writing = os.pipe()
+def hold_up(keep):
+    print(os.getpid(), flush=True)
+    os.write(writing, b"1")
+    while os.getppid() == parent:  # as one that gets no core meanwhile
+        time.sleep(0.001)
+    leave(keep)
+partner._leave_to_the_other = hold_up
+two = partner.Partner([], lambda: None)
+os.read(reading, 1)
+os.kill(parent, 9)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert waits_for(lambda: is_gone(int(done.stdout)))
+
+
 def test_one_that_the_machine_holds_up_again_and_again_is_left_alone_for_a_while() -> None:
     def sleeps(half: int, numbers: Sequence[float]) -> None:
         if half:
