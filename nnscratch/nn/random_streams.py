@@ -8,6 +8,7 @@ from zlib import crc32
 
 import numpy as np
 
+from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.communicator import ALONE, Communicator
 from nnscratch.nn.compute.row_products import RowSums
 
@@ -47,3 +48,7 @@ class Moment:
     is_common: bool = False
     """Whether the processes write to one gradient and one state: the gradient's sums over the rows of all, and running
     statistics only the first of them."""
+
+    def of_all(self, of_parts: Array) -> Array:
+        """What is of each part of this process's rows, of each part of all processes'."""
+        return self.communicator.stack(of_parts).reshape(-1, *of_parts.shape[1:])

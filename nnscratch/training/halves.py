@@ -30,7 +30,7 @@ from nnscratch.training.batches import TrainingBatches
 from nnscratch.training.gradient_blocks import blocks_of
 from nnscratch.training.measurements import logged
 from nnscratch.training.recipe import Recipe
-from nnscratch.training.shared_batch import PROCESSES, WHOLE, Place, SharedBatch
+from nnscratch.training.shared_batch import PROCESSES, WHOLE, Place, SharedBatch, learned_of
 
 INPUT, FIRST, ROWS, LEARN, GRADIENT, UPDATE = range(6)
 
@@ -38,18 +38,16 @@ INPUT, FIRST, ROWS, LEARN, GRADIENT, UPDATE = range(6)
 def are_worth_it(network: Network, recipe: Recipe, workers: Workers) -> bool:
     """Whether two processes take steps of this training sooner than two threads, and can take them at all.
 
-    All that is learned must be of dense layers and of batch norm, all else row by row, and everything in it ours: a
+    All that is learned must be of dense layers and of normalisation, all else row by row, and everything in it ours: a
     plugin may keep something to itself, which the other process would not know.
     """
     parameters = network.parameters
     parts = [*network.walk(), recipe.loss, recipe.optimizer, *recipe.augmentations]
     parts += [recipe.averaging] if recipe.averaging else []
     dense = [layer for layer in network.walk() if isinstance(layer, Dense)]
-    norms = [layer for layer in network.walk() if isinstance(layer, BatchNorm)]
-    learned = sum(layer.W.size + (layer.b.size if layer.bias else 0) for layer in dense if not layer.frozen)
-    learned += sum((layer.scale + layer.shift) * layer.running_mean.size for layer in norms)
+    learned = sum(each.size for layer in network.walk() for each in learned_of(layer))
     frozen = sum(layer.W.size for layer in dense if layer.frozen and not layer.bias)
-    state = sum(2 * layer.running_mean.size for layer in norms)
+    state = sum(2 * layer.running_mean.size for layer in network.walk() if isinstance(layer, BatchNorm))
     return (
         is_possible()
         and workers.threads == PROCESSES

@@ -13,8 +13,9 @@ from nnscratch.nn.compute.communicator import ALONE
 from nnscratch.nn.compute.exchange import Exchange
 from nnscratch.nn.compute.products import ALIGNED, product
 from nnscratch.nn.compute.workers import Workers
+from nnscratch.nn.layer import Layer
 from nnscratch.nn.layers.dense import Dense
-from nnscratch.nn.layers.normalization import BatchNorm
+from nnscratch.nn.layers.normalization import BatchNorm, LayerNorm
 from nnscratch.nn.layers.shape import Flatten
 from nnscratch.nn.losses import value_and_gradient
 from nnscratch.nn.network import Network
@@ -39,6 +40,18 @@ class Place(NamedTuple):
     total: int
 
 
+def learned_of(layer: Layer) -> list[Array]:
+    """The gradients of all that a layer learns: of dense layers, dW first, and of normalisation."""
+    match layer:
+        case Dense(frozen=False):
+            return [layer.dW, layer.db] if layer.bias else [layer.dW]
+        case BatchNorm():
+            return [*([layer.dgamma] if layer.scale else []), *([layer.dbeta] if layer.shift else [])]
+        case LayerNorm():
+            return [layer.dgamma, layer.dbeta]
+    return []
+
+
 class SharedBatch:
     """What is known of a batch: x and dy of every layer, kept where both processes see them, and what each half tells.
 
@@ -55,8 +68,8 @@ class SharedBatch:
         """Gradients that the layers make of all rows."""
         self.first = self._first()
         self._told = [common_numbers(FIRST_NORM + 2 * len(self._kept)) for _ in range(PROCESSES)]
-        features = (layer.running_mean.size for layer in network.walk() if isinstance(layer, BatchNorm))
-        self.exchange = Exchange(max((1 + 2 * each for each in features), default=0))
+        norms = [layer for layer in network.walk() if isinstance(layer, BatchNorm | LayerNorm)]
+        self.exchange = Exchange(max((1 + 2 * layer.gamma.size for layer in norms), default=0))
         self._half_batches: dict[tuple[int, int], HalfBatch] = {}
         """By half, or WHOLE, and batch size."""
         self._operands: dict[tuple[int, int], tuple[Array, Array, Array]] = {}
@@ -171,13 +184,9 @@ class SharedBatch:
         paths = self.network.parameters.paths
         learned = []
         for layer in self.network.walk():
-            if isinstance(layer, Dense) and not layer.frozen:
-                of = Rows(*map(self._common, layer.W.shape))
-                arrays = [layer.dW, *([layer.db] if layer.bias else [])]
-                learned += [Learned(paths.index(layer.path), array, of) for array in arrays]
-            elif isinstance(layer, BatchNorm):
-                arrays = [*([layer.dgamma] if layer.scale else []), *([layer.dbeta] if layer.shift else [])]
-                learned += [Learned(paths.index(layer.path), array, None) for array in arrays]
+            gradients = learned_of(layer)
+            of = Rows(*map(self._common, gradients[0].shape)) if gradients and isinstance(layer, Dense) else None
+            learned += [Learned(paths.index(layer.path), each, of) for each in gradients]
         return learned
 
     def _first(self) -> First | None:

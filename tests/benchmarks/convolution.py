@@ -53,6 +53,8 @@ OTHERS = (
     Shape(16, 32, 64, kernel=5),
     Shape(32, 32, 64, stride=2),
     Shape(16, 64, 128, stride=2),
+    Shape(8, 256, 512, stride=2),
+    Shape(4, 512, 512, stride=2),
     Shape(32, 16, 16),
     Shape(32, 3, 32),
     Shape(16, 64, 64, groups=64),

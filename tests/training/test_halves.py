@@ -60,6 +60,10 @@ def normalized() -> list[Layer]:
     return [Flatten(), first, *others, GELU(), Dense(4)]
 
 
+def normalized_by_row() -> list[Layer]:
+    return [Flatten(), Dense(40), LayerNorm(), ReLU(), Dropout(0.2), Dense(24), LayerNorm(), GELU(), Dense(4)]
+
+
 def examples(weighted: bool = False) -> Examples:
     rng = np.random.default_rng(0)
     inputs = rng.integers(0, 256, (TRAINED, 6, 6, 1), np.uint8)
@@ -115,6 +119,14 @@ RECIPES: dict[str, dict[str, Any]] = {
     "batch norm, averaged": {"layers": normalized, "averaging": ExponentialMovingAverage(0.9), "optimizer": AdamW},
     "batch norm, clipped": {"layers": normalized, "clip_norm": 0.3},
     "batch norm in float64": {"layers": normalized, "dtype": np.float64},
+    "layer norm": {"layers": normalized_by_row},
+    "layer norm, averaged": {
+        "layers": normalized_by_row,
+        "averaging": ExponentialMovingAverage(0.9),
+        "optimizer": Lion,
+    },
+    "layer norm, clipped": {"layers": normalized_by_row, "clip_norm": 0.3},
+    "layer norm of pixels": {"layers": lambda: [LayerNorm(), Flatten(), Dense(16), LayerNorm(), Dense(4)]},
 }
 
 
@@ -224,7 +236,6 @@ class AverageOfOnesOwn(ExponentialMovingAverage):
     [
         lambda: trainer(threads=1),
         lambda: trainer(threads=3),
-        lambda: trainer([Flatten(), Dense(16), LayerNorm(), Dense(4)]),
         lambda: trainer([Conv(4), Flatten(), Dense(4)]),
         lambda: trainer([Flatten(), Dense(16, frozen=True), Dense(4)]),
         lambda: trainer(optimizer=Muon),
@@ -234,7 +245,6 @@ class AverageOfOnesOwn(ExponentialMovingAverage):
     ids=[
         "one thread",
         "three",
-        "layer norm",
         "convolution",
         "frozen with a bias that learns",
         "muon",

@@ -138,7 +138,9 @@ class Im2col(Correlation):
     where they came from; in each group alone. Any kernel, stride, padding and number of groups.
     """
 
-    FLOATS = 1 << 19  # of the columns of a block: they stay in cache
+    FLOATS = 1 << 19
+    """Of the columns of a block, which then stay in cache; or twice those of dU, if they are more, since every block's
+    dU is added to that of the others."""
 
     def multiplications(self) -> int:
         g = self.geometry
@@ -151,7 +153,8 @@ class Im2col(Correlation):
 
     def images_per_block(self) -> int:
         g = self.geometry
-        return max(1, self.FLOATS // (g.rows * g.columns * max(g.kernel**2 * g.C, g.K)))
+        floats = max(self.FLOATS, 2 * g.kernel**2 * g.C * g.K // self.groups)
+        return max(1, floats // (g.rows * g.columns * max(g.kernel**2 * g.C, g.K)))
 
     def set_weights(self, W: Array, workers: Workers) -> None:
         self.U = self._by_group(self.merged(W))

@@ -98,7 +98,7 @@ class BatchNorm(Layer):
             self.dbeta[...], self.dgamma[...] = np.sum(of_parts, axis=0)
         if not (self.needs_dx or is_common):
             return None
-        dbeta, dgamma = np.sum(self._of_all(of_parts), axis=0)
+        dbeta, dgamma = np.sum(self.moment.of_all(of_parts), axis=0)
         if is_common:
             self.dbeta[...], self.dgamma[...] = dbeta, dgamma
         if not self.needs_dx:
@@ -111,7 +111,7 @@ class BatchNorm(Layer):
 
     def _of_batch(self, x: Array) -> tuple[int, Array, Array] | None:
         """M, mu and v of the batch, of all processes that share it; None for one number."""
-        of_all = self._of_all(np.stack([self._of_part(x[rows]) for rows in self.moment.parts]))
+        of_all = self.moment.of_all(np.stack([self._of_part(x[rows]) for rows in self.moment.parts]))
         M, means, variances = of_all[:, 0], of_all[:, 1 : 1 + x.shape[-1]], of_all[:, 1 + x.shape[-1] :]
         total, mean, variance = pooled(M, means, variances) if len(M) > 1 else (int(M[0]), means[0], variances[0])
         return (total, mean, variance) if total > 1 else None
@@ -120,10 +120,6 @@ class BatchNorm(Layer):
         """M, mu and v of these rows, one after the other."""
         M = x.size // x.shape[-1] if self.moment.counts else 0
         return np.concatenate([[M], *self.features.mean_and_variance(x)])
-
-    def _of_all(self, of_parts: Array) -> Array:
-        """What is of each part of this process's rows, of each part of all processes'."""
-        return self.moment.communicator.stack(of_parts).reshape(-1, *of_parts.shape[1:])
 
     def _update_running(self, mean: Array, variance: Array, M: int) -> None:
         m, unbiased = self.momentum, variance * (M / (M - 1))
@@ -213,10 +209,18 @@ class LayerNorm(Layer):
         y += self.beta
 
     def backward(self, dy: Array) -> Array | None:
-        dx, rows = self.dx_like(dy), dy.reshape(self.normal.shape)
-        sums = self.workers.by_rows(self._backward, [rows, self.normal, self.s, dx.reshape(rows.shape)])
-        self.dbeta[...], self.dgamma[...] = np.sum(sums, axis=0)
+        dx = self.dx_like(dy)
+        s, normal = self.s.reshape(*dy.shape[:-1], 1), self.normal.reshape(dy.shape)
+        of_parts = np.stack([self._of_part(dy[rows], normal[rows], s[rows], dx[rows]) for rows in self.moment.parts])
+        if self.moment.is_common:
+            of_parts = self.moment.of_all(of_parts)
+        self.dbeta[...], self.dgamma[...] = np.sum(of_parts, axis=0)
         return dx if self.needs_dx else None
+
+    def _of_part(self, *arrays: Array) -> Array:
+        """dbeta and dgamma (2, D) of some of the examples, if any, whose dy, x^, s and dx these are; writes dx."""
+        sums = self.workers.by_rows(self._backward, [each.reshape(-1, each.shape[-1]) for each in arrays])
+        return np.broadcast_to(np.sum(sums, axis=0), (2, *self.gamma.shape))
 
     def _backward(self, dy: Array, normal: Array, s: Array, dx: Array) -> tuple[Array, Array]:
         """dbeta and dgamma of these rows; writes dx where it is wanted."""
