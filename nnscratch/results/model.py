@@ -24,6 +24,7 @@ from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.network import Network
 from nnscratch.results.prediction_inputs import as_rows, items, stored_rows
 from nnscratch.results.prediction_tables import record_items, unlike_training
+from nnscratch.results.stored_values import doubt
 from nnscratch.runs.loaded import LoadedRun, load_run
 from nnscratch.training.evaluation import require_finite
 from nnscratch.training.metrics.regression import R2
@@ -199,10 +200,12 @@ class Model:
         loaded = self._loaded
         if x.dtype.kind not in "biuf":
             raise DataError(f"x: an array of {x.dtype}, not of numbers")
-        if loaded.encoding is None and x.shape[1:] == loaded.input_shape:
-            return stored_rows(loaded, x, "x")
-        rows = as_rows(loaded, x.shape, "x")
-        return stored_rows(loaded, rows.in_order(x.reshape(rows.number, rows.size)), "x")
+        if loaded.encoding is not None or x.shape[1:] != loaded.input_shape:
+            rows = as_rows(loaded, x.shape, "x")
+            x = rows.in_order(x.reshape(rows.number, rows.size))
+        stored = stored_rows(loaded, x, "x")
+        _warn({"x": doubt(loaded, x, stored)})
+        return stored
 
     def _files(self, paths: Iterable[str | os.PathLike[str]]) -> Array:
         # An absolute path: a file may be called `-`, which stands for standard input elsewhere.

@@ -84,11 +84,9 @@ class Predictions:
         target_names: tuple[str, ...],
         top: int,
         keep: Sequence[str] = (),
-        has_notes: bool = False,
     ) -> None:
         """The columns of a table are those to `keep`, and `target_names` for a regression, `top` classes else."""
         self._stream, self._target_names, self._top, self._keep = stream, target_names, top, tuple(keep)
-        self._last = ("error", "note") if has_notes else ("error",)
         self._made = self._failed = 0
 
     @property
@@ -126,14 +124,13 @@ class Predictions:
         for place in range(1, self._top + 1):
             names += [name if place == 1 else f"{name}_{place}" for name in ("label", "probability")]
         names = [f"{name}_predicted" if name in self._keep else name for name in names]
-        yield _csv_row(["input", *self._keep, *names, *self._last])
+        yield _csv_row(["input", *self._keep, *names, "error", "note"])
         for prediction in self:
             cells: list[object] = [cell for pair in prediction.top for cell in pair]
             cells += (prediction.values or {}).values()
             cells = [""] * len(names) if prediction.error is not None else cells
             kept = [prediction.kept.get(name, "") for name in self._keep]
-            last = (prediction.error or "", prediction.note)[: len(self._last)]
-            yield _csv_row([prediction.input, *kept, *cells, *last])
+            yield _csv_row([prediction.input, *kept, *cells, prediction.error or "", prediction.note])
 
 
 def _csv_row(cells: Sequence[object]) -> str:
@@ -168,13 +165,7 @@ def predict_run(
     used = use_threads_of(loaded, threads)
     stream = predict(loaded, items(loaded, inputs, listing, keep), top, used, communicator)
     names = () if loaded.classes else loaded.target_names
-    return Predictions(
-        stream,
-        names,
-        min(top, len(loaded.classes or ())),
-        keep,
-        loaded.encoding is not None or loaded.white_of_files is not None,
-    )
+    return Predictions(stream, names, min(top, len(loaded.classes or ())), keep)
 
 
 def predict(

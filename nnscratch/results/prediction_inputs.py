@@ -10,7 +10,6 @@ import os
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -26,7 +25,7 @@ from nnscratch.datasets.tables.json_text import json_object, json_records
 from nnscratch.errors import DataError, UserError
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.prediction_tables import Item, failure, line_of, record_items, table_items
-from nnscratch.results.stored_values import as_stored, largest
+from nnscratch.results.stored_values import as_stored, doubt, largest
 from nnscratch.runs.loaded import LoadedRun
 
 JSON_LINES = 256
@@ -208,11 +207,17 @@ def _rows_of(loaded: LoadedRun, file: IO[bytes], name: str) -> Iterator[Item]:
         if len(raw) < size:
             raise DataError(f"{name}: the file ends within row {index} of {rows.number:,}", "is it complete?")
         values = rows.in_order(np.frombuffer(raw, dtype)[np.newaxis])[0]
-        yield Item(place, partial(_stored_row, loaded, values, place, of_all))
+        yield _row(loaded, values, place, of_all)
 
 
-def _stored_row(loaded: LoadedRun, values: Array, name: str, of_all: tuple[float, bool] | None) -> Array:
-    return np.asarray(stored_rows(loaded, values[np.newaxis], name, of_all)[0])
+def _row(loaded: LoadedRun, values: Array, name: str, of_all: tuple[float, bool] | None) -> Item:
+    def read() -> Array:
+        taken: Array = stored_rows(loaded, values[np.newaxis], name, of_all)[0]
+        item.note = doubt(loaded, values, taken)
+        return taken
+
+    item = Item(name, read)
+    return item
 
 
 def stored_rows(loaded: LoadedRun, values: Array, name: str, of_all: tuple[float, bool] | None = None) -> Array:

@@ -70,3 +70,10 @@ def pixels(x: Array, white: float | None, is_of_arrays: bool, of_all: tuple[floa
         advice = "; they look scaled to 0..1: give (255 * x).round().astype('uint8')" if is_scaled else ""
         raise ValueError(f"pixels must be whole numbers 0..255{or_deep}{advice}")
     return x.astype(np.uint8)
+
+
+def doubt(loaded: LoadedRun, values: Array, taken: Array) -> str:
+    """Why pixels of an array are likely not what they were taken for, "" for no reason; bytes are what they are."""
+    if not loaded.takes_images or values.dtype == np.uint8 or not taken.size or not values.max() == taken.max() == 1:
+        return ""
+    return "none of its pixels is above 1, where 255 is white, so it is all but black; were 1 white, give 255 * x"

@@ -92,6 +92,25 @@ def test_a_table_beside_pictures_is_none_of_them_and_no_name_is_not_the_folder_w
     assert row["error"] == "the name is empty"
 
 
+def test_whole_numbers_up_to_one_are_said_to_be_all_but_black(
+    capsys: pytest.CaptureFixture[str], shapes_run: Path, images: Array, tmp_path: Path
+) -> None:
+    few = (images[:3] > 128).astype(np.int64)
+    np.save(tmp_path / "few.npy", few)
+    main(["predict", str(shapes_run), str(tmp_path / "few.npy")])
+    assert capsys.readouterr().out.count("note: none of its pixels is above 1, where 255 is white") == 3
+    main(["predict", str(shapes_run), str(tmp_path / "few.npy"), "--csv"])
+    told = [row["note"] for row in csv.DictReader(io.StringIO(capsys.readouterr().out))]
+    assert [note[:24] for note in told] == ["none of its pixels is ab"] * 3
+    model = nnscratch.load(shapes_run)
+    with pytest.warns(UserWarning, match="all but black; were 1 white, give 255"):
+        model.predict(few)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for sound in (255 * few, few.astype(np.uint8), 0 * few, images[:2].astype(np.float32)):
+            model.predict(sound)
+
+
 def test_pictures_arrays_and_evaluation_agree(
     capsys: pytest.CaptureFixture[str], shapes_run: Path, images: Array, tmp_path: Path
 ) -> None:
@@ -288,14 +307,14 @@ def test_a_column_to_keep_of_what_is_no_table_is_an_error(
     assert [row["error"].partition(" is ")[2] for row in rows] == ["no table: it has no column 'id' to keep"] * 2
 
 
-def test_csv_output_has_a_column_for_every_place_and_an_error_column(
+def test_csv_output_has_a_column_for_every_place_and_one_for_errors_and_notes(
     capsys: pytest.CaptureFixture[str], shapes_run: Path, images: Array, tmp_path: Path
 ) -> None:
     np.save(tmp_path / "a,b.npy", images[:1])
     with pytest.raises(SystemExit):
         main(["predict", str(shapes_run), str(tmp_path / "a,b.npy"), str(tmp_path / "no.png"), "--csv", "--top", "2"])
     header, good, bad = csv.reader(io.StringIO(capsys.readouterr().out))
-    assert header == ["input", "label", "probability", "label_2", "probability_2", "error"]
+    assert header == ["input", "label", "probability", "label_2", "probability_2", "error", "note"]
     assert good[0] == f"{tmp_path}/a,b.npy[0]"
     assert float(good[2]) >= float(good[4])
     assert bad[1:5] == ["", "", "", ""]
