@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -48,6 +48,13 @@ class Moment:
     is_common: bool = False
     """Whether the processes write to one gradient and one state: the gradient's sums over the rows of all, and running
     statistics only the first of them."""
+
+    summands: Mapping[int, Sequence[Array]] = field(default_factory=dict)
+    """Of gradients, by their identity, where the sum over the rows of each part goes, to be added up later."""
+
+    def sums_of(self, gradient: Array) -> Sequence[Array]:
+        """Where the sum over the rows of each part goes: into the gradient itself, where it is not kept apart."""
+        return self.summands.get(id(gradient)) or (gradient,)
 
     def of_all(self, of_parts: Array) -> Array:
         """What is of each part of this process's rows, of each part of all processes'."""

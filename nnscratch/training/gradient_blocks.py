@@ -1,4 +1,4 @@
-"""Theta of dense layers in blocks: the sums over a batch's rows that a block's gradient is made of, and its update.
+"""Theta in blocks: the sums over a batch's rows that a block's gradient is made of, and its update.
 
 So the gradient of a block can be used as soon as it is there, before it leaves the core's own cache.
 """
@@ -38,6 +38,17 @@ class Rows(NamedTuple):
     dy: Array
 
 
+class Summands(NamedTuple):
+    """The sums over the rows of either half of a batch: a gradient is the sum of both."""
+
+    first: Array
+    second: Array
+
+    def part(self, place: slice) -> Summands:
+        """Some of the numbers, as vectors."""
+        return Summands(self.first.reshape(-1)[place], self.second.reshape(-1)[place])
+
+
 class Learned(NamedTuple):
     """An array that is learned."""
 
@@ -45,7 +56,7 @@ class Learned(NamedTuple):
     """The number of its layer, for what is measured by layer."""
     gradient: Array
     """Its part of the gradient of all parameters."""
-    of: Rows | None
+    of: Rows | Summands | None
     """What its gradient, dW or db, is made of; None: the layer puts it there itself."""
 
 
@@ -54,7 +65,7 @@ class Sum:
     """Some rows of a dW, or a vector: where it is put to stay, and where to be used at once."""
 
     layer: int
-    of: Rows | None
+    of: Rows | Summands | None
     rows: slice | None
     """None: a vector."""
     gradient: Array
@@ -68,6 +79,9 @@ class Sum:
         """dW[rows] = x^T[rows] dy, or db = sum_n dy, over so many rows of the batch, written into out."""
         if self.of is None:
             np.copyto(out, self.gradient)
+            return
+        if isinstance(self.of, Summands):
+            np.add(self.of.first, self.of.second, out=out)
             return
         x_T, dy = self.operands.get(count) or self._operands(self.of, count)
         if self.rows is None:
@@ -118,8 +132,10 @@ class _Stretch:
     array: Array
     """The gradient, as a part of that of all parameters."""
     group: Group
-    of: Rows | None
+    of: Rows | Summands | None
     rows: slice | None
+    is_whole: bool = False
+    """It is updated as a whole: by one process, and not together with others."""
 
     @property
     def stop(self) -> int:
@@ -128,24 +144,30 @@ class _Stretch:
 
 def blocks_of(learned: Sequence[Learned], parameters: Parameters, optimizer: Optimizer) -> list[Block]:
     """All that is learned, in the order in which it lies in theta."""
-    stretches = sorted(_stretches(learned, parameters), key=lambda each: each.start)
+    stretches = sorted(_stretches(learned, parameters, optimizer), key=lambda each: each.start)
     runs = list(_joined(iter(stretches)))
     passing = np.empty(max(run[-1].stop - run[0].start for run in runs), parameters.theta.dtype)
     return [_block(run, passing, parameters, optimizer) for run in runs]
 
 
-def _stretches(learned: Sequence[Learned], parameters: Parameters) -> Iterator[_Stretch]:
+def _stretches(learned: Sequence[Learned], parameters: Parameters, optimizer: Optimizer) -> Iterator[_Stretch]:
     gradient, groups = parameters.gradient, {each.place.start: each.group for each in parameters.placements}
+    wholes = {place.start for place in optimizer.wholes}
     trained = parameters.trainable_size
     middle = (trained - min(BIASES, trained // 8)) // 2  # all biases lie in the first half
     for number, array, of in learned:
         start = (array.ctypes.data - gradient.ctypes.data) // gradient.itemsize
-        if array.ndim == 1:
-            yield _Stretch(start, number, array, groups[start], of, None)
-            continue
-        K = array.shape[1]
-        for rows in _cut(len(array), K, middle - start):
-            yield _Stretch(start + rows.start * K, number, array[rows], groups[start], of, rows)
+        group, is_whole = groups[start], start in wholes
+        if isinstance(of, Summands):
+            vector = array.reshape(-1)
+            for part in equal_pieces(Segment(group, 0, array.size), 1 if is_whole else round(array.size / PIECE)):
+                yield _Stretch(start + part.start, number, vector[part], group, of.part(part), None, is_whole)
+        elif array.ndim == 1:
+            yield _Stretch(start, number, array, group, of, None)
+        else:
+            D, K = array.shape
+            for rows in [slice(0, D)] if is_whole else _cut(D, K, middle - start):
+                yield _Stretch(start + rows.start * K, number, array[rows], group, of, rows, is_whole)
 
 
 def _cut(D: int, K: int, middle: int) -> Iterator[slice]:
@@ -166,7 +188,9 @@ def _joined(stretches: Iterator[_Stretch]) -> Iterator[list[_Stretch]]:
     """Neighbours that an optimizer can go through at once, together."""
     run: list[_Stretch] = []
     for each in stretches:
-        if run and (each.group != run[0].group or each.start != run[-1].stop or each.stop - run[0].start > LARGEST):
+        are_neighbours = run and each.group == run[0].group and each.start == run[-1].stop
+        is_whole = each.is_whole or (run and run[0].is_whole)
+        if run and (not are_neighbours or is_whole or each.stop - run[0].start > LARGEST):
             yield run
             run = []
         run.append(each)
@@ -182,9 +206,8 @@ def _block(run: Sequence[_Stretch], passing: Array, parameters: Parameters, opti
         passes = passing[place].reshape(each.array.shape)
         sums.append(Sum(each.layer, each.of, each.rows, each.array, passes, place))
     chunks = []
-    for piece in equal_pieces(Segment(group, start, stop), round((stop - start) / PIECE)):
+    for piece in equal_pieces(Segment(group, start, stop), 1 if run[0].is_whole else round((stop - start) / PIECE)):
         chunk = optimizer.chunk(parameters, piece, group)
-        chunks.append(
-            (chunk, Chunk(chunk.theta, passing[piece.start - start : piece.stop - start], chunk.state, group))
-        )
+        passes = passing[piece.start - start : piece.stop - start].reshape(chunk.g.shape)
+        chunks.append((chunk, Chunk(chunk.theta, passes, chunk.state, group)))
     return Block(sums, chunks, slice(start, stop), parameters.theta[start:stop])

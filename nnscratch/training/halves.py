@@ -1,4 +1,4 @@
-"""A training step of dense layers in two halves, each for a process of its own.
+"""A training step in two halves, each for a process of its own.
 
     x of one half of the batch's rows
     x W of all rows, for one half of the first layer's units
@@ -7,6 +7,7 @@
 
 So the processes meet four times in a step, exchange rows in place of gradients, which of a small batch are more
 numbers, and need no sum over processes: a gradient is the one that a single process would get, but for rounding.
+Of a convolution, whose dW has fewer numbers, each half has its own sum over its rows, and dW is the sum of both.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from nnscratch.nn.compute.common_memory import common, common_numbers
 from nnscratch.nn.compute.partner import Partner, Pieces, is_possible
 from nnscratch.nn.compute.products import SMALL
 from nnscratch.nn.compute.workers import Workers
+from nnscratch.nn.layers.convolution import Conv
 from nnscratch.nn.layers.dense import Dense
 from nnscratch.nn.layers.normalization import BatchNorm
 from nnscratch.nn.network import Network
-from nnscratch.training import optimizers
 from nnscratch.training.averaging import Averaging
 from nnscratch.training.batches import TrainingBatches
 from nnscratch.training.gradient_blocks import blocks_of
-from nnscratch.training.measurements import logged
+from nnscratch.training.measurements import logged, sum_of_squares
 from nnscratch.training.recipe import Recipe
 from nnscratch.training.shared_batch import PROCESSES, WHOLE, Place, SharedBatch, learned_of
 
@@ -38,23 +39,25 @@ INPUT, FIRST, ROWS, LEARN, GRADIENT, UPDATE = range(6)
 def are_worth_it(network: Network, recipe: Recipe, workers: Workers) -> bool:
     """Whether two processes take steps of this training sooner than two threads, and can take them at all.
 
-    All that is learned must be of dense layers and of normalisation, all else row by row, and everything in it ours: a
-    plugin may keep something to itself, which the other process would not know.
+    All that is learned must be of dense layers, convolutions and normalisation, all else row by row, and everything in
+    it ours: a plugin may keep something to itself, which the other process would not know.
     """
     parameters = network.parameters
     parts = [*network.walk(), recipe.loss, recipe.optimizer, *recipe.augmentations]
     parts += [recipe.averaging] if recipe.averaging else []
-    dense = [layer for layer in network.walk() if isinstance(layer, Dense)]
     learned = sum(each.size for layer in network.walk() for each in learned_of(layer))
-    frozen = sum(layer.W.size for layer in dense if layer.frozen and not layer.bias)
+    frozen = sum(
+        layer.W.size
+        for layer in network.walk()
+        if (isinstance(layer, Conv) or (isinstance(layer, Dense) and not layer.bias)) and layer.frozen
+    )
     state = sum(2 * layer.running_mean.size for layer in network.walk() if isinstance(layer, BatchNorm))
     return (
         is_possible()
         and workers.threads == PROCESSES
-        and PROCESSES * sum(layer.W.size for layer in dense) * recipe.batch_size >= SMALL
+        and sum(summary.flops for summary in network.summaries) * recipe.batch_size >= SMALL
         and parameters.trainable_size == learned > 0
         and parameters.values_size == learned + frozen + state
-        and type(recipe.optimizer) in vars(optimizers).values()
         and all(type(part).__module__.startswith("nnscratch.") for part in parts)
     )
 
@@ -135,7 +138,11 @@ class Halves:
 
     def measures(self) -> dict[str, float]:
         """The values of the last step that was measured, by their logged names."""
-        norms = np.sqrt(self.norms.sum(axis=0)).tolist()
+        squares, parameters = self.norms.sum(axis=0), self.network.parameters
+        for name, array in parameters.named().items():
+            if name not in parameters.trainable_names:  # of no block
+                squares[1, parameters.paths.index(name.rpartition(".")[0])] += sum_of_squares(array)
+        norms = np.sqrt(squares).tolist()
         return logged(*(dict(zip(self.network.parameters.paths, each, strict=True)) for each in norms))
 
     def gradient(self, total: int) -> float:

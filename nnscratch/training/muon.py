@@ -15,7 +15,7 @@ from nnscratch.component import setting
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.equations import Equation, entry, in_turn
-from nnscratch.nn.parameters import Parameters, Placement, Segment
+from nnscratch.nn.parameters import Group, Parameters, Placement, Segment
 from nnscratch.training.chunks import Chunk
 from nnscratch.training.optimizers import SGD, Optimizer, decay_weights
 from nnscratch.training.update_equations import Before
@@ -95,14 +95,23 @@ class Muon(Optimizer):
         self.rate = self.sgd_learning_rate
         decay = self.weight_decay if self.sgd_weight_decay is None else self.sgd_weight_decay
         self.sgd = SGD(self.sgd_learning_rate, self.sgd_momentum, nesterov=self.sgd_momentum > 0, weight_decay=decay)
-        self.matrices = []
-        for each in self.hidden:
-            shape = math.prod(each.shape[:-1]), each.shape[-1]
-            whole = self.chunk(parameters, each.place, each.group)
-            theta, g, V = (vector.reshape(shape) for vector in (whole.theta, whole.g, *whole.state))
-            self.matrices.append(Chunk(theta, g, (V,), each.group))
+        self.matrices = [self.chunk(parameters, each.place, each.group) for each in self.hidden]
         # Shared out in this order: the longest work last would leave the other threads waiting for it.
         self.matrices.sort(key=lambda matrix: -matrix.theta.size)
+
+    @property
+    def wholes(self) -> Sequence[slice]:
+        return [each.place for each in self.hidden]
+
+    def chunk(self, parameters: Parameters, piece: slice, group: Group) -> Chunk:
+        """That piece of theta; a hidden matrix as such."""
+        chunk = super().chunk(parameters, piece, group)
+        hidden = next((each for each in self.hidden if each.place == piece), None)
+        if hidden is None:
+            return chunk
+        shape = math.prod(hidden.shape[:-1]), hidden.shape[-1]
+        theta, g, V = (vector.reshape(shape) for vector in (chunk.theta, chunk.g, *chunk.state))
+        return Chunk(theta, g, (V,), group)
 
     def segments(self, parameters: Parameters) -> Iterator[Segment]:
         """What is trained, without the hidden matrices."""
@@ -116,11 +125,13 @@ class Muon(Optimizer):
 
     def step(self, factor: float = 1.0, l2: float = 0.0) -> None:
         super().step(factor, l2)
+        self.workers.run(lambda matrix: self.change(matrix, factor, l2), self.matrices)
 
-        def turn(matrix: Chunk) -> None:
-            self._turn(matrix, self.learning_rate * factor * matrix.group.learning_rate_scale, l2)
-
-        self.workers.run(turn, self.matrices)
+    def change(self, chunk: Chunk, factor: float, l2: float) -> None:
+        if chunk.theta.ndim == 2:
+            self._turn(chunk, self.learning_rate * factor * chunk.group.learning_rate_scale, l2)
+        else:
+            super().change(chunk, factor, l2)
 
     def update(self, chunk: Chunk, rate: float, s: Array) -> None:
         self.sgd.update(chunk, rate, s)

@@ -7,7 +7,7 @@ leaves frozen parameters alone. Chunk borders do not depend on the number of thr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -69,6 +69,11 @@ class Optimizer(Component):
             for segment in self.segments(parameters)
             for piece in pieces_of(segment)
         ]
+
+    @property
+    def wholes(self) -> Sequence[slice]:
+        """Where in theta those lie that no chunk has a part of: each is one of its own."""
+        return ()
 
     def segments(self, parameters: Parameters) -> Iterable[Segment]:
         """The pieces of theta that `update` changes: all that is trained."""

@@ -14,6 +14,7 @@ from nnscratch.nn.compute.exchange import Exchange
 from nnscratch.nn.compute.products import ALIGNED, product
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.layer import Layer
+from nnscratch.nn.layers.convolution import Conv
 from nnscratch.nn.layers.dense import Dense
 from nnscratch.nn.layers.normalization import BatchNorm, LayerNorm
 from nnscratch.nn.layers.shape import Flatten
@@ -22,7 +23,7 @@ from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import ALL_ROWS
 from nnscratch.training.batches import Part, TrainingBatches
 from nnscratch.training.evaluation import count_correct
-from nnscratch.training.gradient_blocks import Learned, Rows
+from nnscratch.training.gradient_blocks import Learned, Rows, Summands
 from nnscratch.training.half_batch import CORRECT, FIRST_NORM, LOSS, First, HalfBatch
 from nnscratch.training.measurements import sum_of_squares
 from nnscratch.training.recipe import Recipe
@@ -41,10 +42,12 @@ class Place(NamedTuple):
 
 
 def learned_of(layer: Layer) -> list[Array]:
-    """The gradients of all that a layer learns: of dense layers, dW first, and of normalisation."""
+    """The gradients of all that a layer learns, where it is one that two processes can share; dW first."""
     match layer:
         case Dense(frozen=False):
             return [layer.dW, layer.db] if layer.bias else [layer.dW]
+        case Conv():
+            return [*([] if layer.frozen else [layer.dW]), *([layer.db] if layer.bias else [])]
         case BatchNorm():
             return [*([layer.dgamma] if layer.scale else []), *([layer.dbeta] if layer.shift else [])]
         case LayerNorm():
@@ -62,8 +65,10 @@ class SharedBatch:
         self.network, self.recipe, self.workers = network, recipe, workers
         self.batches: TrainingBatches | None = None
         self.learned = list(self._learned())
-        rows = {id(each.gradient): each.of for each in self.learned if each.gradient.ndim == 2}
-        self._kept = {dW: of for dW, of in rows.items() if of is not None}
+        of = {id(each.gradient): each.of for each in self.learned}
+        weights = {id(each.gradient) for each in self.learned if each.gradient.ndim == 2}
+        self._kept = {dW: each for dW, each in of.items() if isinstance(each, Rows) and dW in weights}
+        self._summands = {gradient: each for gradient, each in of.items() if isinstance(each, Summands)}
         self._made = [each.gradient for each in self.learned if each.of is None]
         """Gradients that the layers make of all rows."""
         self.first = self._first()
@@ -85,9 +90,11 @@ class SharedBatch:
         """The batch's loss, how many were right, and what the gradient's norm is at most.
 
         By Cauchy and Schwarz |x^T dy| <= |x| |dy|, and |sum_n dy_n| <= sqrt(N) |dy|; what layers make is there already.
+        Of a sum, |a + b|^2 <= 2 (|a|^2 + |b|^2).
         """
         mine, other = self._told
         bound = sum(map(sum_of_squares, self._made))
+        bound += 2 * sum(sum_of_squares(each) for both in self._summands.values() for each in both)
         for at in range(FIRST_NORM, len(mine), 2):
             bound += (mine[at] + other[at] + total) * (mine[at + 1] + other[at + 1])
         return mine[LOSS] + other[LOSS], int(mine[CORRECT] + other[CORRECT]), math.sqrt(bound)
@@ -121,18 +128,23 @@ class SharedBatch:
             self._forget()
         else:
             moment.communicator = self.exchange
+        own = [number for number, each in enumerate(self._parts(place.total)) if half in (number, WHOLE) and each.count]
+        moment.summands = {gradient: [both[each] for each in own] for gradient, both in self._summands.items()}
         try:
             y = network.forward(x, training=True)
             network.backward(self._loss(half, y, t, place))
         finally:
             moment.first_row, moment.row_sums, moment.is_common = 0, None, False
-            moment.communicator, moment.parts = ALONE, ALL_ROWS
+            moment.communicator, moment.parts, moment.summands = ALONE, ALL_ROWS, {}
 
     def _forget(self) -> None:
         """What was told: of all rows at once, not all of it is told anew."""
         for told in self._told:
             for at in range(len(told)):
                 told[at] = 0.0
+        for each in self._summands.values():
+            for summand in each:
+                summand.fill(0)
 
     def _loss(self, half: int, y: Array, t: Array, place: Place) -> Array:
         """dy of these rows; what the loss is of each half is told."""
@@ -180,13 +192,16 @@ class SharedBatch:
         return found
 
     def _learned(self) -> list[Learned]:
-        """All arrays that are learned, of dense layers with memory for the rows of a whole batch."""
+        """All arrays that are learned: of dense layers with memory for the rows of a whole batch; of convolutions, with
+        few weights beside these, for the sums over either half."""
         paths = self.network.parameters.paths
         learned = []
         for layer in self.network.walk():
             gradients = learned_of(layer)
-            of = Rows(*map(self._common, gradients[0].shape)) if gradients and isinstance(layer, Dense) else None
-            learned += [Learned(paths.index(layer.path), each, of) for each in gradients]
+            rows = Rows(*map(self._common, gradients[0].shape)) if gradients and isinstance(layer, Dense) else None
+            for each in gradients:
+                of = Summands(*(common(each.size, each.dtype).reshape(each.shape) for _ in range(PROCESSES)))
+                learned.append(Learned(paths.index(layer.path), each, of if isinstance(layer, Conv) else rows))
         return learned
 
     def _first(self) -> First | None:

@@ -5,7 +5,8 @@
 An update is: a batch gathered from uint8 images, moved and flipped, forward, loss and accuracy, backward, Nesterov SGD
 with L2. The network is that of configs/cifar_cnn.yaml, trained as Jordan (2024) does without muon, on 50,000 random
 images; PyTorch gets the same layers. Updates are timed; an epoch is as many of them as the images make batches.
-Each contender works in a process of its own, in turns; its memory is the most that this process ever held.
+Each contender works in a process of its own, in turns; its memory is the most that this process ever held, and what
+those that it forked hold beside it.
 """
 
 from __future__ import annotations
@@ -217,14 +218,21 @@ def torch_augmentation(config: Config, train: Examples) -> Callable:
 CONTENDERS = {OURS: nnscratch_work, THEIRS: torch_work}
 
 
+def held_by_children() -> int:
+    """The bytes that processes which this one forked do not share with it."""
+    listed = [each.read_text().split() for each in Path("/proc/self/task").glob("*/children")]
+    maps = [Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines() for pids in listed for pid in pids]
+    return sum(1024 * int(line.split()[1]) for lines in maps for line in lines if line.startswith("Private_"))
+
+
 def contend(options: argparse.Namespace) -> None:
     """The contender's process: works as asked, then leaves its parameters and the most bytes it held in the report."""
     import resource
 
-    parameters = 0
+    parameters, work = 0, None  # which keeps what it forked until that has been asked, too
 
     def make() -> Work:
-        nonlocal parameters
+        nonlocal parameters, work
         work, parameters = CONTENDERS[options.contender](
             load(options), random_examples(options.images), options.threads
         )
@@ -232,7 +240,7 @@ def contend(options: argparse.Namespace) -> None:
 
     serve(make)
     unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit + held_by_children()
     options.report.write_text(json.dumps({"parameters": parameters, "peak": peak}))
 
 

@@ -17,7 +17,7 @@ from nnscratch.nn.compute import partner
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.partner import Partner
 from nnscratch.nn.layer import Layer
-from nnscratch.nn.layers import GELU, BatchNorm, Conv, Dense, Dropout, Flatten, LayerNorm, ReLU
+from nnscratch.nn.layers import GELU, BatchNorm, Conv, Dense, Dropout, Flatten, LayerNorm, MaxPool, ReLU, Residual
 from nnscratch.nn.losses import CrossEntropy, MeanSquaredError
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
@@ -58,6 +58,13 @@ def normalized() -> list[Layer]:
     first = Dense(40, bias=False, frozen=True)
     others = [BatchNorm(shift_learning_rate=2), ReLU(), Dropout(0.2), Dense(24, bias=False), BatchNorm(scale=False)]
     return [Flatten(), first, *others, GELU(), Dense(4)]
+
+
+def convolutional() -> list[Layer]:
+    """Each method of convolution, with what people put between; the first learns its bias alone."""
+    first = [Conv(8, frozen=True), GELU(), Conv(8, bias=False), MaxPool(2), BatchNorm(), GELU(), Conv(8, groups=8)]
+    block = Residual((Conv(8, 1), BatchNorm(scale=False), ReLU()))
+    return [*first, block, Conv(12, stride=2), Dropout(0.2), LayerNorm(), Flatten(), Dense(16), ReLU(), Dense(4)]
 
 
 def normalized_by_row() -> list[Layer]:
@@ -119,6 +126,13 @@ RECIPES: dict[str, dict[str, Any]] = {
     "batch norm, averaged": {"layers": normalized, "averaging": ExponentialMovingAverage(0.9), "optimizer": AdamW},
     "batch norm, clipped": {"layers": normalized, "clip_norm": 0.3},
     "batch norm in float64": {"layers": normalized, "dtype": np.float64},
+    "muon": {"optimizer": Muon},
+    "muon, clipped": {"optimizer": Muon, "clip_norm": 0.3, "layers": normalized},
+    "convolutions": {"layers": convolutional},
+    "convolutions, muon": {"layers": convolutional, "optimizer": Muon, "averaging": Lookahead(every=2)},
+    "convolutions, clipped": {"layers": convolutional, "clip_norm": 0.3, "optimizer": SGD},
+    "convolutions in float64": {"layers": convolutional, "dtype": np.float64},
+    "convolutions, moved": {"layers": convolutional, "augmentations": (Flip(), Mixup(0.5))},
     "layer norm": {"layers": normalized_by_row},
     "layer norm, averaged": {
         "layers": normalized_by_row,
@@ -236,18 +250,14 @@ class AverageOfOnesOwn(ExponentialMovingAverage):
     [
         lambda: trainer(threads=1),
         lambda: trainer(threads=3),
-        lambda: trainer([Conv(4), Flatten(), Dense(4)]),
         lambda: trainer([Flatten(), Dense(16, frozen=True), Dense(4)]),
-        lambda: trainer(optimizer=Muon),
         lambda: trainer(loss=LossOfOnesOwn),
         lambda: trainer(averaging=AverageOfOnesOwn()),
     ],
     ids=[
         "one thread",
         "three",
-        "convolution",
         "frozen with a bias that learns",
-        "muon",
         "a loss of one's own",
         "an average of one's own",
     ],

@@ -99,13 +99,17 @@ class Conv(WeightedSum):
         self.method = self.method_of_batches if training or len(x) >= self.few else self.method_of_few
         self.method.set_weights(self.W, self.workers)
         y = self.y_buffer((len(x), self.geometry.rows, self.geometry.columns, self.channels), x)
-        return correlate(self.method, x, self.b if self.bias else None, y, self.workers)
+        for rows in self.moment.parts:
+            correlate(self.method, x[rows], self.b if self.bias else None, y[rows], self.workers)
+        return y
 
     def backward(self, dy: Array) -> Array | None:
-        dW = None if self.frozen else self.dW
-        db = self.db if self.bias else None
         dx = self.dx_buffer(self.x.shape, dy) if self.needs_dx else None
-        correlate_back(self.method, self.x, dy, (dW, db, dx), self.buffers, self.workers)
+        for number, rows in enumerate(self.moment.parts):
+            dW = None if self.frozen else self.moment.sums_of(self.dW)[number]
+            db = self.moment.sums_of(self.db)[number] if self.bias else None
+            gradients = dW, db, None if dx is None else dx[rows]
+            correlate_back(self.method, self.x[rows], dy[rows], gradients, self.buffers, self.workers)
         return dx
 
     def flops(self, input_shape: Shape, output_shape: Shape) -> int:
