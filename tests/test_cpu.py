@@ -15,7 +15,7 @@ import pytest
 from nnscratch import cpu
 from nnscratch.cpu import AVX512_FLAGS, choose, cpu_quota
 from nnscratch.errors import UserError
-from nnscratch.host.machine import choose_threads
+from nnscratch.host.machine import choose_threads, too_many
 
 ZEN5 = AVX512_FLAGS | {"avx2", "fma"}
 HASWELL = frozenset({"avx2", "fma"})
@@ -124,6 +124,12 @@ def test_threads_follow_the_quota_of_the_container_and_doctor_says_so(
     assert choose_threads(None) == threads
     told = " ".join(cpu.thread_reasons())
     assert (f"{quota or 0:g} of {cores} cores" in told) == (quota is not None and quota < cores)
+
+
+def test_more_threads_than_cores_are_told_to_wait_for_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "available_cores", lambda: 2)
+    assert [too_many(1), too_many(2)] == ["", ""]
+    assert too_many(16) == "16 threads on 2 cores wait for one another: --threads 2"
 
 
 def test_all_threads_that_are_tried_have_ended() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -222,13 +222,29 @@ def _config(
     config._written = Written(root)
     if config.model.layers is None and config.model.activation is None:
         notes = [*notes, "model.activation is empty: no activation; leave it out for relu, or say identity to mean it"]
-    warmup, epochs = config.schedule.fields["warmup_epochs"], config.training.epochs
-    if isinstance(warmup, float) and 0 < epochs <= warmup and config.training.minutes is None:
-        notes = [*notes, f"schedule.warmup_epochs {warmup:g} takes all {epochs} epochs: the learning rate only rises"]
+    notes = [*notes, *_length_notes(config, root)]
     if tell is not None:
         for note in notes:
             tell(note)
     return config
+
+
+def _length_notes(config: Config, root: Node) -> Iterator[str]:
+    """What of the training's length has no effect, or not the one that is wanted."""
+    training = config.training
+    if training.minutes is None:
+        yield from warmup_notes(config)
+        return
+    minutes, epochs = (root.nearest(("training", name))[0].place for name in ("minutes", "epochs"))
+    if root.nearest(("training", "epochs"))[1] == 2 and minutes.source == epochs.source:
+        yield f"training.epochs {training.epochs} does not count: training.minutes is set beside it"
+
+
+def warmup_notes(config: Config) -> Iterator[str]:
+    """That the warm-up never ends, if it does not."""
+    warmup, epochs = config.schedule.fields["warmup_epochs"], config.training.epochs
+    if isinstance(warmup, float) and 0 < epochs <= warmup:
+        yield f"schedule.warmup_epochs {warmup:g} takes all {epochs} epochs: the learning rate only rises"
 
 
 def _plugins(root: Node) -> Value:

@@ -195,6 +195,8 @@ def _at_the_start(
     trained_on: TrainedOn | None = None,
 ) -> tuple[Assembly, Origin | None]:
     """What a training begins with: trained weights in place, and as many epochs as fit into its time."""
+    if said := machine.too_many(threads):
+        display.warn(said)
     prepared, origin = prepare_start(config, workplace, display, trained_on)
     require_alike(communicator, prepared.config, prepared.dataset)
     return replace(prepared, config=fit_epochs(prepared, threads, display.say, communicator)), origin

@@ -129,6 +129,14 @@ def choose_threads(wanted: int | None, trained_on: Machine | None = None) -> int
     return wanted or cpu.usable_threads()
 
 
+def too_many(threads: int) -> str:
+    """What is said of so many threads, "" where there is a core for each."""
+    cores = cpu.available_cores()
+    if threads <= cores:
+        return ""
+    return f"{threads} threads on {cores} {'cores' if cores > 1 else 'core'} wait for one another: --threads {cores}"
+
+
 def describe(threads: int, ranks: int = 1) -> Machine:
     """This machine, and the versions and settings that this process uses on it."""
     return Machine(

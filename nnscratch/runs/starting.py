@@ -10,7 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from nnscratch.config.assembly import Assembly, assemble, prepare
-from nnscratch.config.beginning import require_more_than_zero, require_read, tell_what_is_out_of_reach
+from nnscratch.config.beginning import (
+    require_more_than_zero,
+    require_read,
+    tell_what_is_out_of_reach,
+    tell_what_muon_lacks,
+)
 from nnscratch.config.config import Config, Tell
 from nnscratch.config.data import load_dataset
 from nnscratch.config.named_weights import StartingWeights, array_names
@@ -44,6 +49,7 @@ def prepare_start(
     if config.model.start_from is None:
         assembly = prepare(config, workplace, display, trained_on)
         tell_what_is_out_of_reach(assembly, display.warn)
+        tell_what_muon_lacks(assembly, display.warn)
         return assembly, None
     path = at_home(config.model.start_from.run)
     file = path if path.is_file() else RunDirectory.open(path).best

@@ -23,6 +23,7 @@ from nnscratch.host.workplace import Workplace
 from nnscratch.report.formats import setting
 from nnscratch.sweeps.assignment import Assignment
 from nnscratch.sweeps.board import Board
+from nnscratch.sweeps.comparable import unlike_seeds
 from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.estimate import SweepEstimate, estimate
 from nnscratch.sweeps.fitting import data_digest, overruled_by_the_command, require_accuracy
@@ -107,7 +108,7 @@ def sweep(
     for warning in definition.warnings:
         display.warn(warning)
     if how.dry_run:
-        for note in definition.notes:
+        for note in (*definition.notes, *unlike_seeds(definition)):
             display.say(f"note: {note}")
         seed = definition.command.load().seed if how.seed is None else how.seed
         return estimate(definition, seed, how.workers, workplace, display)
@@ -159,7 +160,7 @@ def _require_mirrorable(definition: SweepDefinition, mode: str) -> None:
 def _announce(study: Study, folder: Path, display: Display) -> None:
     definition, before = study.definition, study.trials()
     display.say(f"{definition.name}: {definition.method}, {study.total} trials of {definition.command.config}")
-    for note in definition.notes:
+    for note in (*definition.notes, *unlike_seeds(definition)):
         display.say(f"note: {note}")
     for path, numbers in study.unlike.items():
         display.warn(

@@ -14,6 +14,7 @@ from nnscratch.config.override import override, parse_override, plain_path
 from nnscratch.config.problems import in_order
 from nnscratch.datasets.dataset import Dataset
 from nnscratch.errors import ConfigError, Problem, UsageError
+from nnscratch.sweeps.comparable import unlike_losses
 from nnscratch.sweeps.definition import SweepDefinition, rated_by_another
 from nnscratch.sweeps.distributions import Choice, Integers, Interval, Mixture, Quantiles
 from nnscratch.sweeps.search_space import Parameter
@@ -67,7 +68,9 @@ def fit(definition: SweepDefinition) -> SweepDefinition:
         raise ConfigError(in_order(problems))
     definition = replace(definition, parameters=tuple(parameters))
     overruled = [f"{each.path}: {each.message}" for each in overruled_by_the_command(definition)]
-    definition = replace(definition, warnings=(*warnings, *overruled, *_without_a_stop(definition)))
+    definition = replace(
+        definition, warnings=(*warnings, *overruled, *unlike_losses(definition), *_without_a_stop(definition))
+    )
     return _with_monitor(replace(definition, notes=tuple(dict.fromkeys(_notes(definition)))))
 
 

@@ -42,6 +42,11 @@ def explain(
     trainer = assembly.trainer(machine.choose_threads(workplace.threads), np.float64, recipe)
     batches = trainer.batches(assembly.splits.train)
     steps, epochs = len(batches), config.training.epochs
+    if config.training.minutes is not None:
+        display.warn(
+            f"how many epochs fit into training.minutes is seen when it trains: told is a training of {epochs} epochs, "
+            "as training.epochs says"
+        )
     if step > epochs * steps:
         raise UsageError(
             f"--step {step}: {config.name} trains for {epochs * steps:,} steps, {epochs} epochs of {steps:,} batches"

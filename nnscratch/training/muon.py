@@ -90,9 +90,11 @@ class Muon(Optimizer):
         zeros: Callable[[int, npt.DTypeLike], Array] = np.zeros,
     ) -> None:
         theirs = slice(0, parameters.trainable_size) if own is None else own
-        self.hidden = [each for each in hidden_matrices(parameters) if theirs.start <= each.place.start < theirs.stop]
+        hidden = hidden_matrices(parameters)
+        self.hidden = [each for each in hidden if theirs.start <= each.place.start < theirs.stop]
         super().bind(parameters, workers, own, zeros)
         self.rate = self.sgd_learning_rate
+        self.main_rate = self.learning_rate if hidden else self.rate
         decay = self.weight_decay if self.sgd_weight_decay is None else self.sgd_weight_decay
         self.sgd = SGD(self.sgd_learning_rate, self.sgd_momentum, nesterov=self.sgd_momentum > 0, weight_decay=decay)
         self.matrices = [self.chunk(parameters, each.place, each.group) for each in self.hidden]
@@ -241,6 +243,12 @@ def _nearest(cost: float, places: Sequence[int], costs: Sequence[float]) -> int:
     if index % 2:
         return places[index - 1] + round(cost - costs[index - 1])
     return places[index] if costs[index] - cost <= cost - costs[index - 1] else places[index - 1]
+
+
+def has_hidden_matrices(parameters: Parameters) -> bool:
+    """Whether there are any; also before the allocation."""
+    matrices = [name for name, shape in parameters.shapes.items() if len(shape) > 1]
+    return not set(matrices[:-1]).isdisjoint(parameters.trainable_names)
 
 
 def hidden_matrices(parameters: Parameters) -> list[Placement]:

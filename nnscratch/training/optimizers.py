@@ -57,8 +57,8 @@ class Optimizer(Component):
         An own part lies between two `borders`. `zeros` gives the memory.
         """
         self.t = 0
-        self.rate = self.learning_rate
-        """The learning rate of what the chunks hold, before schedule and group."""
+        self.rate = self.main_rate = self.learning_rate
+        """The learning rate of what the chunks hold, before schedule and group; `main_rate` is logged."""
         self.own = slice(0, parameters.trainable_size) if own is None else own
         """The part of theta that `step` changes."""
         size = self.own.stop - self.own.start

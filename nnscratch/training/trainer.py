@@ -187,7 +187,7 @@ class Trainer:
                 values[f"val_{recipe.monitored.name}"] = self._measured(recipe.monitored, held_out, y)
             values["val_seconds"] = time.perf_counter() - started
         factor = recipe.learning_rate_factor((progress.epoch + 1) * steps - 1, steps, losses)  # of the last update
-        values["learning_rate"] = recipe.optimizer.learning_rate * factor
+        values["learning_rate"] = recipe.optimizer.main_rate * factor
         values["penalty"] = recipe.l2.penalty(self.network.parameters, recipe.batch_size)
         values["gradient_norm"] = progress.gradient_norm_sum / steps
         values |= {name: total / progress.measured for name, total in progress.measures.items()}

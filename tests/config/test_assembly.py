@@ -12,13 +12,19 @@ import pytest
 
 import nnscratch
 from nnscratch.config.assembly import Assembly, assemble, prepare
-from nnscratch.config.beginning import require_more_than_zero, require_read, tell_what_is_out_of_reach
+from nnscratch.config.beginning import (
+    require_more_than_zero,
+    require_read,
+    tell_what_is_out_of_reach,
+    tell_what_muon_lacks,
+)
 from nnscratch.config.config import config_from_mapping
 from nnscratch.errors import ConfigError
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace, at_home
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.layers.activations import Tanh, bounds_of
+from nnscratch.training.progress import EpochResult
 from nnscratch.training.scaling import affine
 
 PACKAGE = Path(nnscratch.__file__).parent
@@ -61,6 +67,27 @@ def test_preparing_allocates_no_weights_and_fits_no_scaling(tmp_path: Path) -> N
     made = assembly(tmp_path)
     assert not made.network.is_initialized
     assert "affine" not in vars(made)
+
+
+@pytest.mark.parametrize(
+    ("layers", "optimizer", "is_told"),
+    [
+        (["flatten", "dense"], "muon", True),
+        (["flatten", {"dense": {"units": 4, "frozen": True}}, "dense"], "muon", True),
+        (["flatten", {"dense": 4}, "dense"], "muon", False),
+        (["flatten", "dense"], "adam", False),
+    ],
+)
+def test_muon_without_a_matrix_to_turn_is_told_and_logs_the_rate_it_learns_by(
+    layers: list[Any], optimizer: str, is_told: bool, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    made = assembly(tmp_path, model={"layers": layers}, optimizer={"name": optimizer, "learning_rate": 0.5})
+    tell_what_muon_lacks(made, told.append)
+    assert ["no hidden matrix for muon" in each for each in told] == [True] * is_told
+    *_, last = made.trainer(1).run(made.splits.train)
+    assert isinstance(last, EpochResult)
+    assert last.values["learning_rate"] == (0.1 if is_told else 0.5)
 
 
 def test_scaling_that_a_run_has_already_takes_the_place_of_the_datas_own(tmp_path: Path) -> None:

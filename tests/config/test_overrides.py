@@ -251,6 +251,14 @@ def test_a_warm_up_as_long_as_the_training_is_told() -> None:
     assert with_overrides("schedule.warmup_epochs=3", "training.epochs=4")[1] == []
 
 
+def test_epochs_beside_minutes_are_told_to_count_for_nothing_unless_the_minutes_are_newer() -> None:
+    told = ["training.epochs 3 does not count: training.minutes is set beside it"]
+
+    assert with_overrides("training.epochs=3", "training.minutes=1")[1] == told
+    assert with_overrides("training.minutes=1", text=PLAIN + "training: {epochs: 3}\n")[1] == []
+    assert with_overrides(text=PLAIN + "training: {epochs: 3, minutes: 1}\n")[1] == told
+
+
 def test_the_same_component_drops_nothing() -> None:
     config, notes = with_overrides("optimizer=adam")
 

@@ -52,6 +52,15 @@ def test_as_many_epochs_are_trained_as_fit(monkeypatch: pytest.MonkeyPatch) -> N
     assert told == ["an epoch takes about 7.0 s: 8 epochs in 1 min 00 s, which training.epochs now says"]
 
 
+def test_a_warm_up_that_takes_all_epochs_that_fit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(timing, "seconds_per_epoch", lambda assembly, threads, seconds, communicator: 7.0)
+    schedule = {"name": "cosine", "warmup_epochs": 8}
+    config = config_from_mapping({**SETTINGS, "schedule": schedule, "training": {"minutes": 1}})
+    timing.fit_epochs(prepare(config, Workplace(Path("nowhere")), Display(quiet=True)), 1, told.append)
+    assert told[1:] == ["schedule.warmup_epochs 8 takes all 8 epochs: the learning rate only rises"]
+
+
 def test_an_epoch_that_does_not_fit_is_trained_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     monkeypatch.setattr(timing, "seconds_per_epoch", lambda assembly, threads, seconds, communicator: 700.0)

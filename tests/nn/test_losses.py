@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,12 @@ def test_label_smoothing_moves_its_share_of_the_truth_to_all_classes() -> None:
     value, _ = CrossEntropy(label_smoothing=0.3)(y, np.array([0]))
     truth = np.array([0.8, 0.1, 0.1])
     assert value == pytest.approx(float(-(truth * np.log([0.7, 0.2, 0.1])).sum()))
+
+
+@pytest.mark.parametrize("weights", [(1e39, 1.0, 1.0), (0.0, 1e-50, 1.0), (math.nan, 1.0, 1.0)])
+def test_class_weights_that_single_precision_has_not_are_refused(weights: tuple[float, ...]) -> None:
+    with pytest.raises(SettingError, match=r"must be 0, or from 1e-30 to 1e\+30"):
+        CrossEntropy(class_weights=weights).prepare(np.arange(3), 3)
 
 
 def test_balanced_class_weights_give_every_class_the_same_total_weight() -> None:

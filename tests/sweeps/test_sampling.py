@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from nnscratch.sweeps.comparable import unlike_seeds
 from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.hyperband import Hyperband
 from nnscratch.sweeps.sampling import Suggestion, startup_trials, suggest, trial_seed
@@ -88,6 +89,28 @@ CONDITIONAL = {
     "optimizer.momentum": {"values": [0.0, 0.5]},
     "optimizer.beta1": {"values": [0.8, 0.9]},
 }
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "is_told"),
+    [("val_loss", [0.0, 0.1], True), ("val_loss", [0.1], False), ("val_accuracy", [0.0, 0.1], False)],
+)
+def test_trials_that_are_compared_by_losses_which_are_not_one_are_told(
+    metric: str, values: list[float], is_told: bool, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    goal = "minimize" if metric == "val_loss" else "maximize"
+    parameters = {"loss.label_smoothing": {"values": values}, "optimizer.learning_rate": {"values": [0.1, 0.2]}}
+    file = write_sweep(tmp_path, metric={"name": metric, "goal": goal}, parameters=parameters)
+    said = f"{metric} is another loss for every loss.label_smoothing"
+    assert any(each.startswith(said) for each in load_sweep(file).warnings) == is_told
+
+
+@pytest.mark.parametrize(("seed", "is_told"), [({}, True), ({"seed": {"value": 42}}, False)])
+def test_that_trials_have_seeds_of_their_own_is_told_where_they_have(
+    seed: dict[str, Any], is_told: bool, write_sweep: WriteSweep, tmp_path: Path
+) -> None:
+    definition = load_sweep(write_sweep(tmp_path, parameters={**CONDITIONAL, **seed}))
+    assert len(list(unlike_seeds(definition))) == is_told
 
 
 def test_a_grid_goes_once_through_what_each_component_has(write_sweep: WriteSweep, tmp_path: Path) -> None:

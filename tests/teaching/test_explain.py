@@ -304,6 +304,14 @@ def test_much_memory_is_said_before_it_is_taken(
     assert float(said[1]) == pytest.approx(peak / 1e9, rel=0.4)
 
 
+def test_a_training_whose_length_is_not_known_is_told_with_the_epochs_that_are_taken_for_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story(tmp_path, {"training": {"minutes": 1, "batch_size": 20}}, step=1)
+    said = " ".join(capsys.readouterr().err.split())
+    assert re.search(r"is seen when it trains: told is a training of \d+ epochs, as training.epochs says", said)
+
+
 def test_a_batch_for_which_there_is_no_memory_is_made_smaller_and_that_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,17 +14,20 @@ from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.equations import Equation, entry, in_turn, largest
 from nnscratch.nn.losses.loss import Loss, one_hot
 
+SMALLEST = 1e-30
+"""The smallest weight of a class; beyond that, and its inverse, single precision ends."""
+
 
 @dataclass(eq=False)
 class CrossEntropy(Loss):
-    """L = mean_n w_n sum_k -q_nk log p_nk,   p = softmax(y),   log p_k = y_k - m - log sum_j e^(y_j - m),   m = max y
+    """L = mean_n c_n sum_k -q_nk log p_nk,   p = softmax(y),   log p_k = y_k - m - log sum_j e^(y_j - m),   m = max y
 
     q is the true distribution: 1 for the label and 0 elsewhere, smoothed to (1 - s) [k = t] + s / K with label
-    smoothing s (Szegedy et al. 2016, section 7); w_n is the weight of example n's class, 1 unless given.
-    The mean divides by N; PyTorch's divides by the sum of the weights w_n. With smoothing and weights of classes the
+    smoothing s (Szegedy et al. 2016, section 7); c_n is the weight of example n's class, 1 unless given.
+    The mean divides by N; PyTorch's divides by the sum of the weights c_n. With smoothing and weights of classes the
     sums differ, too: PyTorch weights every term of sum_k by class k's own weight, and here all have the label's.
-    Gradient: dy = w_n (p - q) / N: softmax and logarithm together cancel to a difference (Bridle 1990).
-    y (N, K) logits, t (N,) labels 0..K-1, or (N, K) distributions q before smoothing, as mixup makes them; w_n is then
+    Gradient: dy = c_n (p - q) / N: softmax and logarithm together cancel to a difference (Bridle 1990).
+    y (N, K) logits, t (N,) labels 0..K-1, or (N, K) distributions q before smoothing, as mixup makes them; c_n is then
     the mean of the weights under q. With m subtracted, no e^y overflows.
 
     Derivation: the q of an example sum to 1, so log p_k = y_k - log sum_j e^y_j gives
@@ -68,6 +71,8 @@ class CrossEntropy(Loss):
             raise SettingError("class_weights", reason)
         elif min(self.class_weights) < 0 or max(self.class_weights) == 0:
             raise SettingError("class_weights", "must not be negative, nor all 0")
+        elif not all(SMALLEST <= each <= 1 / SMALLEST for each in self.class_weights if each):
+            raise SettingError("class_weights", f"must be 0, or from {SMALLEST:g} to {1 / SMALLEST:g}")
         else:
             self.weights = np.asarray(self.class_weights, np.float32)
 
@@ -125,8 +130,8 @@ class CrossEntropy(Loss):
         values: dict[str, Any] = {"y_k": y[n], "y_j": y[n, j], "t_k": truth, "t_j": truth[j], "s": s, "K": K, "N": N}
         weight = ""
         if self.weights is not None:
-            weight, values["w_k"] = "w * ", self.weights
-            yield from in_turn({"w": "sum_k(t_k * w_k)"}, values, at=(n,))
+            weight, values["c_k"] = "c * ", self.weights
+            yield from in_turn({"c": "sum_k(t_k * c_k)"}, values, at=(n,))
         yield from in_turn({"m": "max_k(y_k)", "S": "sum_k(exp(y_k - m))"}, values, at=(n,))
         value = self.per_example(y[n : n + 1], t[n : n + 1])[0]
         values["q_k"] = (1 - s) * truth + s / K
