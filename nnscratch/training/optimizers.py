@@ -136,8 +136,8 @@ class SGD(Optimizer):
 
     With nesterov, theta -= rate (g + momentum v) (Sutskever et al. 2013, as PyTorch). With weight_decay, before that
     and on the weights alone, theta -= rate weight_decay theta (Loshchilov & Hutter 2019). With momentum 0, theta -=
-    rate g. `dampening` equal to momentum makes v a running average of gradients. Unlike PyTorch, the first step is
-    dampened too.
+    rate g. `dampening` equal to momentum makes v a running average of gradients. Unlike PyTorch's, the first step is
+    dampened too, and nesterov goes with dampening, which g alone then has not.
 
     Derivation: to first order L(theta - rate g) = L(theta) - rate |g|^2: no direction lowers the loss faster. v sums
     the gradients of the past, each weighted by the momentum once more per step: what they agree on grows.
