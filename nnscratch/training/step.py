@@ -19,7 +19,7 @@ from nnscratch.nn.network import Network
 from nnscratch.nn.parameters import Parameters
 from nnscratch.training.averaging import Averaging
 from nnscratch.training.batches import Part, TrainingBatches
-from nnscratch.training.divergence import LARGE, guarded_step, locate, step_diverged
+from nnscratch.training.divergence import LARGE, guarded_step, locate, not_finite, step_diverged
 from nnscratch.training.evaluation import count_correct
 from nnscratch.training.halves import Halves, are_worth_it
 from nnscratch.training.measurements import LayerMeasurements, sum_of_squares
@@ -234,7 +234,10 @@ class TrainingStep:
 
     def _is_safe(self, loss: float, norm: float, factor: float, l2: float) -> bool:
         """Whether a step after the first leaves the weights finite, as nothing is large."""
-        return all(abs(each) < LARGE for each in (loss, norm, self.recipe.optimizer.learning_rate * factor, l2))
+        optimizer = self.recipe.optimizer
+        rate = max(optimizer.learning_rate, optimizer.rate) * factor
+        # With more than 2, weights that nothing but the penalty changes grow from step to step.
+        return rate * l2 < 1 and all(abs(each) < LARGE for each in (loss, norm, rate, l2))
 
     def _has_finite_state(self) -> bool:
         """Whether the running statistics are finite, which may overflow where normalised outputs do not."""
@@ -312,9 +315,12 @@ class TrainingStep:
 
     def _diverged(self, batches: TrainingBatches, epoch: int, step: int) -> DivergenceError:
         """The error that names the first array that is not finite, found by repeating the step."""
-        state = self.network.parameters.state
+        parameters, state = self.network.parameters, self.network.parameters.state
+        # Two processes round in other places than one: what overflowed between them may not do so again.
+        met = not_finite(parameters.named(parameters.gradient)) if self.halves is not None else None
         np.copyto(state, self._state_before)
         x, t = batches.batch(epoch, step)
         place = locate(self.network, self.recipe.loss, x.copy(), t, self.communicator)
+        place = place or (met and f"the gradient of {met}")
         np.copyto(state, self._state_before)
         return step_diverged(place, epoch, step)

@@ -33,7 +33,7 @@ from nnscratch.training.optimizers import SGD, Adam, AdamW, Lion, RMSProp
 from nnscratch.training.progress import StepResult
 from nnscratch.training.recipe import Recipe
 from nnscratch.training.scaling import Unit
-from nnscratch.training.schedules import Cosine
+from nnscratch.training.schedules import ConstantRate, Cosine
 from nnscratch.training.trainer import Trainer
 
 pytestmark = [
@@ -365,6 +365,25 @@ def test_running_statistics_that_overflow_end_the_training_where_normalised_outp
     object.__setattr__(learner.recipe.optimizer, "learning_rate", 1e7)
     with pytest.raises(DivergenceError, match=r"the statistics .*running_variance is the first that is not finite"):
         list(learner.run(examples()))
+    assert np.isfinite(learner.network.parameters.values).all()
+
+
+def test_what_overflows_in_halves_alone_is_named_by_the_gradient_it_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nnscratch.training.step.locate", lambda *_: None)
+    learner = trainer(optimizer=SGD)
+    object.__setattr__(learner.recipe.optimizer, "learning_rate", 1e30)
+    learner.recipe.optimizer.rate = 1e30
+    with pytest.raises(DivergenceError, match=r"the gradient of 1\.dense\.weight is the first that is not finite"):
+        list(learner.run(examples()))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_weights_that_nothing_but_the_penalty_changes_stay_finite_too(threads: int) -> None:
+    dark = Examples.all_of(np.zeros((TRAINED, 6, 6, 1), np.uint8), np.arange(TRAINED) % 4)
+    recipe = {"l2": L2(400.0), "schedule": ConstantRate(), "epochs": 40}
+    learner = trainer([Flatten(), Dense(4)], threads=threads, optimizer=SGD, **recipe)
+    with pytest.raises(DivergenceError, match=r"the weights 1\.dense\.weight .* the step was not taken"):
+        list(learner.run(dark))
     assert np.isfinite(learner.network.parameters.values).all()
 
 
