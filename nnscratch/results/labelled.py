@@ -135,15 +135,15 @@ def _arrays(loaded: LoadedRun, path: Path) -> Labelled:
                     found[name] = read_npy(member, sizes[name], f"{path}: {name}")
     except zipfile.BadZipFile as error:
         raise DataError(f"{path}: unreadable: {error}", "is it an NPZ file, and complete?") from error
-    places, inputs, _ = _read(items(loaded, [str(path)], ()))
+    places, inputs, unlike = _read(items(loaded, [str(path)], ()))
     values, names = found.pop(key), next(iter(found.values()), None)
     if len(values) != len(inputs):
         raise DataError(f"{path}: {len(inputs):,} inputs, but {len(values):,} targets in {key}")
     if loaded.classes is None:
-        return Labelled(Examples.all_of(inputs, numbers_of(loaded, values, path), places))
+        return Labelled(Examples.all_of(inputs, numbers_of(loaded, values, path), places), unlike)
     first = 1 if guessed(loaded.run, "labels").startswith("1 is ") else 0
     targets, note = _labels(loaded.classes, values, names, path, first)
-    return Labelled(Examples.all_of(inputs, targets, places), note)
+    return Labelled(Examples.all_of(inputs, targets, places), "\n".join(filter(None, [note, unlike])))
 
 
 def _targets_key(held: Container[str]) -> str | None:

@@ -124,7 +124,8 @@ class Predictions:
         for place in range(1, self._top + 1):
             names += [name if place == 1 else f"{name}_{place}" for name in ("label", "probability")]
         names = [f"{name}_predicted" if name in self._keep else name for name in names]
-        yield _csv_row(["input", *self._keep, *names, "error", "note"])
+        first, *last = (f"{name}_predicted" if name in self._keep else name for name in ("input", "error", "note"))
+        yield _csv_row([first, *self._keep, *names, *last])
         for prediction in self:
             cells: list[object] = [cell for pair in prediction.top for cell in pair]
             cells += (prediction.values or {}).values()

@@ -74,6 +74,8 @@ def pixels(x: Array, white: float | None, is_of_arrays: bool, of_all: tuple[floa
 
 def doubt(loaded: LoadedRun, values: Array, taken: Array) -> str:
     """Why pixels of an array are likely not what they were taken for, "" for no reason; bytes are what they are."""
-    if not loaded.takes_images or values.dtype == np.uint8 or not taken.size or not values.max() == taken.max() == 1:
+    if not loaded.takes_images or values.dtype == np.uint8 or not taken.size or taken.max() > 1:
+        return ""
+    if not 0 < values.max() <= 1:
         return ""
     return "none of its pixels is above 1, where 255 is white, so it is all but black; were 1 white, give 255 * x"

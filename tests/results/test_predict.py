@@ -26,7 +26,7 @@ from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.results.evaluate import Request, evaluate_run
-from nnscratch.results.predict import BATCH, predict
+from nnscratch.results.predict import BATCH, Prediction, Predictions, predict
 from nnscratch.results.prediction_inputs import items
 from nnscratch.results.prediction_tables import Item
 from nnscratch.runs.loaded import LoadedRun, load_run
@@ -105,6 +105,9 @@ def test_whole_numbers_up_to_one_are_said_to_be_all_but_black(
     model = nnscratch.load(shapes_run)
     with pytest.warns(UserWarning, match="all but black; were 1 white, give 255"):
         model.predict(few)
+    np.savez(tmp_path / "few.npz", x_test=few, y_test=np.arange(3))
+    main(["evaluate", str(shapes_run), "--data", str(tmp_path / "few.npz"), "--no-plots"])
+    assert "none of its pixels is above 1" in capsys.readouterr().out
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for sound in (255 * few, few.astype(np.uint8), 0 * few, images[:2].astype(np.float32)):
@@ -305,6 +308,14 @@ def test_a_column_to_keep_of_what_is_no_table_is_an_error(
     np.save(tmp_path / "a.npy", images[:1])
     rows = predicted_with_failure(capsys, shapes_run, tmp_path / "a.png", tmp_path / "a.npy", "--keep", "id")
     assert [row["error"].partition(" is ")[2] for row in rows] == ["no table: it has no column 'id' to keep"] * 2
+
+
+def test_what_is_called_as_a_kept_column_gets_another_name() -> None:
+    kept = {"input": "sensor", "error": "0.5", "label": "old"}
+    made = Predictions(iter([Prediction("t.csv:2", (("new", 0.9),), kept=kept)]), (), 1, list(kept))
+    (row,) = csv.DictReader(io.StringIO("".join(made.to_csv())))
+    assert {name: row[name] for name in kept} == kept
+    assert [row["input_predicted"], row["label_predicted"], row["error_predicted"]] == ["t.csv:2", "new", ""]
 
 
 def test_csv_output_has_a_column_for_every_place_and_one_for_errors_and_notes(

@@ -96,6 +96,13 @@ def test_an_odd_file_gives_the_table_that_it_means(tmp_path: Path, kind: str) ->
     assert cells(table) == ROWS
 
 
+def test_text_in_quotes_keeps_its_blanks_beside_separators_and_other_quotes(tmp_path: Path) -> None:
+    told = ['He said, "no"', "rock, 'n' roll", "a; 'b' ; c", 'x, "y" ', "plain"]
+    quoted = [each.replace('"', '""') for each in told]
+    table = read(tmp_path, "text,n\n" + "".join(f'"{each}" , {n}\n' for n, each in enumerate(quoted)))
+    assert [row[0] for row in cells(table)][-5:] == told
+
+
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt", "a.data", "a", "a.json"])
 def test_the_name_of_a_file_decides_nothing(tmp_path: Path, name: str) -> None:
     assert cells(read(tmp_path, PLAIN, name)) == ROWS
