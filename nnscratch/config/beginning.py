@@ -15,7 +15,7 @@ from nnscratch.config.specification import Specification
 from nnscratch.errors import ConfigError
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.layers.activations import Activation, bounds_of
-from nnscratch.training.muon import Muon, has_hidden_matrices
+from nnscratch.training.muon import Muon, hidden_names
 from nnscratch.training.scaling import fit_targets
 
 OUT_OF_REACH = 0.1
@@ -64,7 +64,7 @@ def _lost(place: str, part: Specification[Any]) -> Iterator[tuple[str, float]]:
 
 def tell_what_muon_lacks(assembly: Assembly, tell: Tell) -> None:
     """Tells when the optimizer has no matrix to turn."""
-    if assembly.config.optimizer.name == Muon.name and not has_hidden_matrices(assembly.network.parameters):
+    if assembly.config.optimizer.name == Muon.name and not hidden_names(assembly.network.parameters):
         tell(
             "this network has no hidden matrix for muon: all of it is trained as sgd does, by sgd_learning_rate; "
             "learning_rate, momentum and iterations have no effect"

@@ -245,13 +245,13 @@ def _nearest(cost: float, places: Sequence[int], costs: Sequence[float]) -> int:
     return places[index] if costs[index] - cost <= cost - costs[index - 1] else places[index - 1]
 
 
-def has_hidden_matrices(parameters: Parameters) -> bool:
-    """Whether there are any; also before the allocation."""
+def hidden_names(parameters: Parameters) -> list[str]:
+    """The trained arrays of two axes or more, in the order of the layers, without that of the last layer."""
     matrices = [name for name, shape in parameters.shapes.items() if len(shape) > 1]
-    return not set(matrices[:-1]).isdisjoint(parameters.trainable_names)
+    return [name for name in matrices[:-1] if name in parameters.trainable_names]
 
 
 def hidden_matrices(parameters: Parameters) -> list[Placement]:
-    """Where the trained arrays of two axes or more lie, in the order of the layers, without that of the last layer."""
-    matrices = [each for each in parameters.placements if len(each.shape) > 1]
-    return [each for each in matrices[:-1] if not each.group.frozen]
+    """Where they lie, once there is memory for them."""
+    placements = dict(zip(parameters.shapes, parameters.placements, strict=True))
+    return [placements[name] for name in hidden_names(parameters)]

@@ -198,10 +198,13 @@ class SharedBatch:
         learned = []
         for layer in self.network.walk():
             gradients = learned_of(layer)
-            rows = Rows(*map(self._common, gradients[0].shape)) if gradients and isinstance(layer, Dense) else None
+            of: Rows | Summands | None = None
+            if gradients and isinstance(layer, Dense):
+                of = Rows(*map(self._common, gradients[0].shape))
             for each in gradients:
-                of = Summands(*(common(each.size, each.dtype).reshape(each.shape) for _ in range(PROCESSES)))
-                learned.append(Learned(paths.index(layer.path), each, of if isinstance(layer, Conv) else rows))
+                if isinstance(layer, Conv):
+                    of = Summands(*(common(each.size, each.dtype).reshape(each.shape) for _ in range(PROCESSES)))
+                learned.append(Learned(paths.index(layer.path), each, of))
         return learned
 
     def _first(self) -> First | None:
