@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import count, pairwise
 from typing import Any
 
@@ -378,10 +379,14 @@ def test_what_overflows_in_halves_alone_is_named_by_the_gradient_it_left(monkeyp
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_weights_that_nothing_but_the_penalty_changes_stay_finite_too(threads: int) -> None:
+@pytest.mark.parametrize(("l2", "decay"), [(400.0, 0.0), (0.0, 400.0)])
+def test_weights_that_nothing_but_penalty_or_decay_changes_stay_finite_too(
+    threads: int, l2: float, decay: float
+) -> None:
     dark = Examples.all_of(np.zeros((TRAINED, 6, 6, 1), np.uint8), np.arange(TRAINED) % 4)
-    recipe = {"l2": L2(400.0), "schedule": ConstantRate(), "epochs": 40}
-    learner = trainer([Flatten(), Dense(4)], threads=threads, optimizer=SGD, **recipe)
+    recipe = {"l2": L2(l2), "schedule": ConstantRate(), "epochs": 40}
+    optimizer = partial(SGD, weight_decay=decay)
+    learner = trainer([Flatten(), Dense(4)], threads=threads, optimizer=optimizer, **recipe)
     with pytest.raises(DivergenceError, match=r"the weights 1\.dense\.weight .* the step was not taken"):
         list(learner.run(dark))
     assert np.isfinite(learner.network.parameters.values).all()
