@@ -103,9 +103,16 @@ class DivergenceError(UserError):
 
 
 class DataError(UserError):
-    """Data that is missing, cut short or not what it claims to be."""
+    """Data that is missing, cut short or not what it claims to be.
+
+    `field` is that of the config which asks for what the data does not give; who has the config says where it is.
+    """
 
     exit_code = 4
+
+    def __init__(self, reason: str, hint: str | None = None, field: str | None = None) -> None:
+        super().__init__(reason if field is None else f"{field}: {reason}", hint)
+        self.reason, self.field = reason, field
 
 
 class Interrupted(UserError):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,9 +77,10 @@ def load_dataset(
     if needs_folder and data_dir != DEFAULT_DATA and not data_dir.exists():
         raise _no_data_dir(data_dir, config.data.dataset.name)
     try:
-        if path is not None and not path.exists():
-            _refuse_elsewhere(config, path)
-        loaded = _loaded(config, data_dir, path, tell, download, progress, trained_on)
+        with _saying_where(config):
+            if path is not None and not path.exists():
+                _refuse_elsewhere(config, path, takes_settings=trained_on is None)
+            loaded = _loaded(config, data_dir, path, tell, download, progress, trained_on)
         if not isinstance(loaded, Dataset):  # of a source of one's own
             raise broken(config.data.dataset.component.load, loaded, "a Dataset")
         dataset = examined(loaded)
@@ -119,20 +122,45 @@ def _no_data_dir(data_dir: Path, name: str) -> DataError:
     )
 
 
-def _refuse_elsewhere(config: Config, path: Path) -> None:
-    """Raises DataError for data that lies beside the config, or above it, and not where the command is given."""
+@contextmanager
+def _saying_where(config: Config) -> Iterator[None]:
+    """What names a field of the config without knowing it is raised again, with the place where that is written."""
+    try:
+        yield
+    except DataError as error:
+        if error.field is None:
+            raise
+        raise DataError(str(config.problem(error.field, error.reason)), error.hint) from error
+    except ConfigError as error:
+        placed = [each if each.source else config.problem(each.path, each.message) for each in error.problems]
+        raise ConfigError(placed, error.hint) from error
+
+
+def _refuse_elsewhere(config: Config, path: Path, takes_settings: bool) -> None:
+    """Raises DataError for data that lies beside the config, or above it, and not where the command is given.
+
+    What is done with a run takes no settings: its config says where its data lay.
+    """
     source = config.problem("data.path", "").source
     folder = folder_that_has(path, source) if source is not None else None
     if source is not None and folder is not None:
         where = "it lies beside the config" if folder == Path(source).parent else f"it lies in {folder}"
         raise DataError(
             f"{path} does not exist in {Path.cwd()}, where a relative path begins; {where}",
-            f"go there, or name it from here: data.path={shlex.quote(str(folder / path))}",
+            f"go there, or name it from here: data.path={shlex.quote(str(folder / path))}"
+            if takes_settings
+            else f"go there: cd {shlex.quote(str(folder))}",
+            "data.path",
         )
 
 
 def split_dataset(config: Config, dataset: Dataset) -> Splits:
     """Training, validation (the data's own, or held out: stratified, from the config's seed) and test examples."""
+    with _saying_where(config):
+        return _split(config, dataset)
+
+
+def _split(config: Config, dataset: Dataset) -> Splits:
     limit, fraction, names = config.data.limit, config.data.validation, dataset.example_names
 
     def limited(inputs: Array | None, targets: Array | None, split: str) -> Examples | None:

@@ -29,8 +29,9 @@ def split_indices(
     if wanted == 0 or wanted == count:
         empty = "hold-out" if wanted == 0 else "training"
         raise DataError(
-            f"{field}: holding out {fraction:g} of {count} examples leaves the {empty} split empty",
+            f"holding out {fraction:g} of {count} examples leaves the {empty} split empty",
             "use more data, another fraction, or 0 to hold out nothing",
+            field,
         )
     held_out = np.zeros(count, dtype=bool)
     if stratify and targets.ndim == 1:
@@ -44,8 +45,9 @@ def split_indices(
         held_out[rng.permutation(count)[:wanted]] = True
     if not held_out.any():
         raise DataError(
-            f"{field}: holding out {fraction:g} of {count} examples takes none, as every class has a single example",
+            f"holding out {fraction:g} of {count} examples takes none, as every class has a single example",
             "collect more examples per class, or use 0 to hold out nothing",
+            field,
         )
     return everything[~held_out], everything[held_out]
 
@@ -115,12 +117,12 @@ def fold_indices(
     """
     count = len(targets)
     if count < of:
-        raise DataError(f"data.fold: {count} examples cannot be cut into {of} folds", "use fewer folds")
+        raise DataError(f"{count} examples cannot be cut into {of} folds", "use fewer folds", "data.fold")
     everything = np.arange(count, dtype=np.int64)
     if groups is not None:
         names, members, sizes = np.unique(groups, return_inverse=True, return_counts=True)
         if len(names) < of:
-            raise DataError(f"data.fold: {len(names)} groups cannot be cut into {of} folds", "use fewer folds")
+            raise DataError(f"{len(names)} groups cannot be cut into {of} folds", "use fewer folds", "data.fold")
         shuffled, filled, fold = rng.permutation(len(names)), np.zeros(of), np.zeros(len(names), dtype=np.int64)
         for group in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
             fold[group] = np.argmin(filled)

@@ -58,8 +58,12 @@ class GroupSummary:
     @property
     def interval(self) -> Interval | None:
         """Of the mean; None before a run is completed."""
-        values, ends = list(self.scores.values()), {"accuracy": (0, 1), "R2": (-math.inf, 1)}.get(self.metric, ())
-        return interval(values, self.overlap, *ends) if values else None
+        values = list(self.scores.values())
+        if not values:
+            return None
+        least_loss = 0 if min(values) >= 0 else -math.inf  # one of a plugin may lie below
+        ends = {"accuracy": (0, 1), "R2": (-math.inf, 1), "loss": (least_loss,)}.get(self.metric, ())
+        return interval(values, self.overlap, *ends)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json."""

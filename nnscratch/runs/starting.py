@@ -20,7 +20,7 @@ from nnscratch.config.config import Config, Tell
 from nnscratch.config.data import load_dataset
 from nnscratch.config.named_weights import StartingWeights, array_names
 from nnscratch.datasets.sources.own_data import TrainedOn
-from nnscratch.errors import ConfigError, Problem, UserError, did_you_mean, listed
+from nnscratch.errors import ConfigError, Problem, UsageError, UserError, did_you_mean, listed
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace, at_home
 from nnscratch.nn.compute.buffers import Array, Shape
@@ -30,8 +30,9 @@ from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.header import Header, header_of
 from nnscratch.runs.meta import Origin
 from nnscratch.runs.names import find_run
-from nnscratch.runs.training_state import scaling_of
+from nnscratch.runs.training_state import scaling_of, target_scaling_of
 from nnscratch.runs.weights_file import load_weights
+from nnscratch.training.scaling import Affine
 
 
 def prepare_start(
@@ -41,7 +42,7 @@ def prepare_start(
 
     A table's columns become features as in that run. The config then names the run by its whole path. What is done
     with its scaling and its classes is told. `trained_on` is how a run of the same group took the data. Raises
-    ConfigError, with every array that does not fit, and UserError when there is no such run.
+    ConfigError when there is no such run, or with every array that does not fit.
     """
     require_read(config)
     require_more_than_zero(config)
@@ -80,15 +81,19 @@ def _start_from(
     tell(_told(starting, {**shapes, **state_shapes}, path, header))
     for line in _about_classes(assembly, header, starting):
         tell(line)
-    return _with_scaling(replace(assembly, starting=starting), saved, file, tell), origin
+    return _with_scaling(replace(assembly, starting=starting), starting, saved, file, header, tell), origin
 
 
 def with_whole_path(config: Config, runs_dir: Path) -> Config:
-    """The config that names the run it starts from by its whole path. Raises UsageError when there is none."""
+    """The config that names the run it starts from by its whole path. Raises ConfigError when there is none."""
     start = config.model.start_from
     if start is None:
         return config
-    whole = start.model_copy(update={"run": str(find_run(at_home(start.run), runs_dir).absolute())})
+    try:
+        run = find_run(at_home(start.run), runs_dir)
+    except UsageError as error:
+        raise ConfigError([config.problem("model.start_from", error.message)], error.hint) from error
+    whole = start.model_copy(update={"run": str(run.absolute())})
     return config.model_copy(update={"model": config.model.model_copy(update={"start_from": whole})})
 
 
@@ -130,35 +135,61 @@ def _told(starting: StartingWeights, shapes: Mapping[str, Shape], path: Path, he
 
 def _about_classes(assembly: Assembly, header: Header, starting: StartingWeights) -> Iterator[str]:
     """A line when the outputs meant something else, and the weights of the last layer are kept."""
-    before = header.classes if header.classes is not None else header.target_names
-    now = assembly.dataset.classes if assembly.dataset.classes is not None else assembly.dataset.target_names
-    last = list(assembly.network.parameters.shapes)[-1]
-    if last in starting.parameters and tuple(before or ()) != tuple(now or ()):
+    last = _kept_last_layer(assembly, starting)
+    before, now = _outputs_of(assembly, header)
+    if last and before != now:
         yield (
             f"its outputs were {_listed(before)}, here they are {_listed(now)}; "
-            f"{last.rpartition('.')[0]} keeps its weights: model.start_from.fresh would start it anew"
+            f"{last} keeps its weights: model.start_from.fresh would start it anew"
         )
 
 
-def _listed(names: object) -> str:
-    return (listed(names, 4) if isinstance(names, tuple | list) else "") or "numbers"
+def _kept_last_layer(assembly: Assembly, starting: StartingWeights) -> str:
+    """The name of the layer that gives the outputs, when it has the run's weights; empty otherwise."""
+    last = list(assembly.network.parameters.shapes)[-1]
+    return last.rpartition(".")[0] if last in starting.parameters else ""
 
 
-def _with_scaling(assembly: Assembly, saved: Checkpoint, file: Path, tell: Tell) -> Assembly:
-    """With the run's scaling of inputs, which its weights were trained with, when it fits; targets are scaled anew."""
+def _outputs_of(assembly: Assembly, header: Header) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the outputs are called in the run, and here: classes, or targets; nothing for numbers without names."""
+    before = header.classes if header.classes is not None else header.target_names
+    now = assembly.dataset.classes if assembly.dataset.classes is not None else assembly.dataset.target_names
+    return tuple(before or ()), tuple(now or ())
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return listed(names, 4) or "numbers"
+
+
+def _with_scaling(
+    assembly: Assembly, starting: StartingWeights, saved: Checkpoint, file: Path, header: Header, tell: Tell
+) -> Assembly:
+    """With the run's scaling of inputs, when it fits, and of targets, when the last layer keeps its weights.
+
+    Weights know numbers as they were scaled when they learned them. Targets of another name are scaled anew.
+    """
+    inputs, targets = assembly.affine, assembly.target_affine
     try:
-        affine = scaling_of(saved, file, assembly.dataset.input_shape)
+        there = scaling_of(saved, file, assembly.dataset.input_shape)
     except UserError:
         tell("inputs have another shape than there: they are scaled as data.scaling says, not as its weights know them")
-        return assembly
-    own = assembly.affine
-    if not (_equal(own.multiplier, affine.multiplier) and _equal(own.offset, affine.offset)):
-        tell("inputs are scaled as there, since its weights know them so: data.scaling does not count")
-    return assembly.with_scaling(affine, assembly.target_affine)
+    else:
+        if not _are_equal(inputs, there):
+            tell("inputs are scaled as there, since its weights know them so: data.scaling does not count")
+        inputs = there
+    before, now = _outputs_of(assembly, header)
+    last = _kept_last_layer(assembly, starting)
+    if last and before == now and assembly.dataset.task == "regression":
+        there = target_scaling_of(saved, file, assembly.dataset.outputs)
+        if not _are_equal(targets, there):
+            tell(f"targets are scaled as there, since {last} knows them so: data.target_scaling does not count")
+            targets = there
+    return assembly.with_scaling(inputs, targets)
 
 
-def _equal(one: Array, other: Array) -> bool:
+def _are_equal(one: Affine, other: Affine) -> bool:
     try:
-        return bool(np.allclose(one, other, rtol=1e-6, atol=1e-9))
+        multiplied = np.allclose(one.multiplier, other.multiplier, rtol=1e-6, atol=0)
+        return multiplied and np.allclose(one.offset, other.offset, rtol=1e-6, atol=1e-6)
     except ValueError:
         return False

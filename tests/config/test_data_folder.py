@@ -176,4 +176,59 @@ def test_data_above_the_folder_of_the_config_is_found_as_that_of_a_run_is(
     config.write_text("data: {dataset: csv, path: my.csv}\nmodel: {hidden_layers: []}\n")
     monkeypatch.chdir(tmp_path / "here")
     told = failure(capsys, "train", str(config), "--dry-run")
-    assert f"it lies in {tmp_path}\n  go there, or name it from here: data.path={tmp_path / 'my.csv'}" in told
+    assert f"{config}:1:28  data.path: my.csv does not exist in " in told
+    assert f"it lies in {tmp_path}\n" in told
+    assert f"go there, or name it from here: data.path={tmp_path / 'my.csv'}" in told
+
+
+def test_what_is_done_with_a_run_elsewhere_is_told_where_to_go_and_no_settings_it_does_not_take(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "my.csv").write_text("a,y\n" + "".join(f"{row / 7},{row % 2}\n" for row in range(40)))
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\ndata: {dataset: csv, path: my.csv}\nmodel: {hidden_layers: []}\ntraining: {epochs: 0}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    main(["train", "mine.yaml", "--quiet"])
+    monkeypatch.chdir(tmp_path / "here")
+    told = failure(capsys, "evaluate", "../runs/mine")
+    assert f"my.csv does not exist in {tmp_path / 'here'}, where a relative path begins" in told
+    assert f"go there: cd {tmp_path}\n" in told
+    assert "data.path=" not in told
+
+
+@pytest.mark.parametrize(
+    ("line", "place", "problem"),
+    [
+        (
+            "data: {dataset: {csv: {target: siz}}, path: t.csv}",
+            "1:32  data.dataset.target",
+            "t.csv has no column 'siz'",
+        ),
+        ("data: {dataset: {csv: {weight: w}}, path: t.csv}", "1:32  data.dataset.weight", "t.csv has no column 'w'"),
+        ("data: {dataset: csv, path: none.csv}", "1:28  data.path", "none.csv does not exist"),
+        ("data: {dataset: csv, path: t.csv, validation: 0.99}", "1:47  data.validation", "holding out 0.99 of 8"),
+        ("data: {dataset: {csv: {test: 0.001}}, path: t.csv}", "1:30  data.dataset.test", "holding out 0.001 of 10"),
+        (
+            "data: {dataset: csv, path: t.csv, fold: {number: 1, of: 11}}",
+            "1:41  data.fold",
+            "cannot be cut into 11 folds",
+        ),
+    ],
+)
+def test_what_the_data_does_not_have_is_told_with_the_place_of_who_asks_for_it(
+    line: str,
+    place: str,
+    problem: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text("size,kind\n" + "".join(f"{row / 7},{'ab'[row % 2]}\n" for row in range(10)))
+    Path("mine.yaml").write_text(f"{line}\nmodel: {{hidden_layers: []}}\n")
+    told = failure(capsys, "train", "mine.yaml", "--dry-run")
+    assert f"mine.yaml:{place}: " in told
+    assert problem in told
+    assert f"    {line}\n" in told

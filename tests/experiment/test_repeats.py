@@ -310,6 +310,24 @@ def test_no_interval_of_an_accuracy_passes_0_or_100_per_cent(tmp_path: Path) -> 
     assert found.to_dict()["differences"][0]["interval"]["low"] == -1
 
 
+def test_no_interval_of_a_loss_reaches_below_0(tmp_path: Path) -> None:
+    """Of a validation loss that is 0.1, 0.9 and 0.2 a mean below 0 is nothing that other seeds could come to."""
+    data = {"dataset": {"name": "csv", "target": "y", "task": "regression"}, "path": str(tmp_path / "t.csv")}
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{a},{a * a}\n" for a in range(60)))
+    split = {**data, "validation": 0.5}
+    run_group(tmp_path, seeds=(1, 2, 3), data=split, model={"hidden_layers": []}, loss="mean_squared_error")
+    for seed, loss in {1: 0.1, 2: 0.9, 3: 0.2}.items():
+        metrics = tmp_path / "runs" / "tiny" / f"seed-{seed}" / "metrics.jsonl"
+        lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+        lines = [line | {"val_loss": loss} for line in lines if line["record"] != "test"]
+        metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    summary = summarize_group(RunGroup.open(tmp_path / "runs" / "tiny"))
+    assert summary.metric == "loss"
+    assert summary.interval is not None
+    assert summary.interval.mean == pytest.approx(0.4)
+    assert summary.interval.low == 0
+
+
 def test_groups_whose_figures_are_all_alike_have_no_interval_and_say_so(tmp_path: Path) -> None:
     run_group(tmp_path, seeds=(1, 2, 3))
     run_group(tmp_path, seeds=(1, 2, 3), l2=0.01)

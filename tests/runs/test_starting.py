@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nnscratch.config.config import config_from_mapping
-from nnscratch.errors import ConfigError, DataError, UsageError
+from nnscratch.errors import ConfigError, DataError
 from nnscratch.experiment.observer import TrainingSummary
 from nnscratch.experiment.repeats import How, repeat
 from nnscratch.experiment.train import resume, train
@@ -131,9 +131,9 @@ def test_names_that_mean_nothing_are_refused(model: dict[str, Any], problem: str
     assert problem in str(raised.value)
 
 
-def test_a_run_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
+def test_a_run_that_is_not_there_is_an_error_of_the_config(tmp_path: Path) -> None:
     pretrained(tmp_path)
-    with pytest.raises(UsageError, match="befor is not a run"):
+    with pytest.raises(ConfigError, match=r"model\.start_from: befor is not a run"):
         trained(tmp_path, model__start_from="befor")
 
 
@@ -161,6 +161,59 @@ def test_other_classes_and_another_scaling_are_told(tmp_path: Path, capsys: pyte
     told = capsys.readouterr().out
     assert "its outputs were" not in told
     assert f"anew: {last}.weight, {last}.bias" in told
+
+
+def write_prices(path: Path, rows: int, scale: float, target: str = "price") -> None:
+    rng = np.random.default_rng(rows)
+    lines = [f"{a:.4f},{scale * (3 + a):.4f}" for a in rng.normal(size=rows)]
+    path.write_text("\n".join([f"size,{target}", *lines]) + "\n")
+
+
+def said_of(run: Path, x: Array) -> Array:
+    loaded = load_run(run)
+    return loaded.values(loaded.outputs_of(x))
+
+
+def test_targets_are_scaled_as_the_last_layer_knows_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """So that weights which say 3 + size say it here, too, where targets have another mean and deviation."""
+    write_prices(tmp_path / "one.csv", 200, 1.0)
+    write_prices(tmp_path / "two.csv", 50, 1000.0)
+    model: dict[str, Any] = {"hidden_layers": []}
+    data = {"dataset": {"name": "csv", "target": "price"}, "path": str(tmp_path / "one.csv"), "validation": 0.2}
+    before = trained(tmp_path, name="before", data=data, model=model, loss="mean_squared_error").run
+    data["path"] = str(tmp_path / "two.csv")
+    model["start_from"] = "before"
+    capsys.readouterr()
+    kept = trained(
+        tmp_path, Display(), name="kept", data=data, model=model, loss="mean_squared_error", training={"epochs": 0}
+    ).run
+    told = " ".join(capsys.readouterr().out.split())
+    assert "targets are scaled as there, since 1.dense knows them so: data.target_scaling does not count" in told
+    sizes = np.linspace(-1, 1, 5, dtype=np.float32)[:, None]
+    np.testing.assert_array_equal(said_of(kept, sizes), said_of(before, sizes))
+    model["start_from"] = {"run": "before", "fresh": ["1.dense"]}
+    anew = trained(
+        tmp_path, Display(), name="anew", data=data, model=model, loss="mean_squared_error", training={"epochs": 0}
+    ).run
+    assert "targets are scaled as there" not in capsys.readouterr().out
+    assert load_run(anew).target_affine.multiplier < 0.01 * load_run(before).target_affine.multiplier
+
+
+def test_targets_of_another_name_are_scaled_by_their_own_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_prices(tmp_path / "one.csv", 200, 1.0)
+    write_prices(tmp_path / "two.csv", 50, 1000.0, "rent")
+    data = {"dataset": {"name": "csv", "target": "price"}, "path": str(tmp_path / "one.csv"), "validation": 0.2}
+    before = trained(tmp_path, name="before", data=data, model={"hidden_layers": []}, loss="mean_squared_error").run
+    data = {**data, "dataset": {"name": "csv", "target": "rent"}, "path": str(tmp_path / "two.csv")}
+    model = {"hidden_layers": [], "start_from": "before"}
+    capsys.readouterr()
+    after = trained(tmp_path, Display(), name="after", data=data, model=model, loss="mean_squared_error").run
+    told = capsys.readouterr().out
+    assert "its outputs were price, here they are rent" in told
+    assert "targets are scaled as there" not in told
+    assert load_run(after).target_affine.multiplier < 0.01 * load_run(before).target_affine.multiplier
 
 
 def test_data_that_no_training_takes_is_refused_with_weights_of_a_run_too(tmp_path: Path) -> None:

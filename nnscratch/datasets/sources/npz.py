@@ -245,8 +245,9 @@ class _Arrays:
             found[split] = (self.name(name), values)
         if field and "train" not in found:
             raise DataError(
-                f"{self.file}: {field}: there is no array {key!r}{did_you_mean(key, tuple(self.members))}",
+                f"{self.file} has no array {key!r}{did_you_mean(key, tuple(self.members))}",
                 f"it holds {', '.join(self.members)}; one more is saved with np.savez(path, ..., {key}=...)",
+                f"data.dataset.{field}",
             )
         return found
 

@@ -68,7 +68,7 @@ def required_path(path: Path | None, source: str, what: str) -> Path:
             f"for example `data: {{dataset: {source}, path: mine}}` or `data.path=mine` on the command line",
         )
     if not path.exists():
-        raise DataError(f"{path} does not exist", f"data.path must be {what}")
+        raise DataError(f"{path} does not exist", f"it must be {what}", "data.path")
     refuse_endless(path)
     return path
 

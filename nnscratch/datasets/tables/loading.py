@@ -286,8 +286,9 @@ def _target_names(table: TextTable, settings: TableSettings) -> tuple[tuple[str,
 def _check_column(table: TextTable, name: str, field: str) -> None:
     if name not in table.names:
         raise DataError(
-            f"{table.path}: {field}: there is no column {name!r}{did_you_mean(name, table.names)}",
+            f"{table.path} has no column {name!r}{did_you_mean(name, table.names)}",
             f"its columns are: {listed(table.names, 20)}",
+            f"data.dataset.{field}",
         )
 
 

@@ -232,7 +232,7 @@ def test_a_file_without_line_ends_is_refused(tmp_path: Path) -> None:
     ("source", "reason"),
     [
         (CSVTable(target="spieces"), r"no column 'spieces'; did you mean species\?"),
-        (CSVTable(ignore=("colour",)), "ignore: there is no column 'colour'"),
+        (CSVTable(ignore=("colour",)), "has no column 'colour'"),
         (CSVTable(task="regression"), r"mine\.csv:2: the target 'species' is 'setosa', not a number"),
         (CSVTable(target=("length", "species"), task="classification"), "classification has one target column"),
         (CSVTable(test=0.99), "leaves the training split empty"),

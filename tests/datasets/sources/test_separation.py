@@ -137,7 +137,7 @@ def test_the_last_by_a_named_array_are_held_out(tmp_path: Path, as_text: bool) -
 @pytest.mark.parametrize(
     ("settings", "more", "problem"),
     [
-        ({"split_by": "patent"}, {}, "split_by: there is no array 'patent'; did you mean patient"),
+        ({"split_by": "patent"}, {}, "has no array 'patent'; did you mean patient"),
         ({"split_by": "g"}, {"g": np.arange(3)}, "120 train targets but 3 values in g"),
         ({"split_by": "g"}, {"g": np.where(np.arange(N) == 5, np.nan, 1.0)}, "g: split_by: example 5, counted from 0"),
         ({"split_by": "g"}, {"g": np.where(np.arange(N) == 7, "NA", "a")}, "g: split_by: example 7, counted from 0"),

@@ -396,7 +396,7 @@ def test_any_guess_can_be_overruled(tmp_path: Path) -> None:
         column(tmp_path, ["1", "red", "2"], columns={"x": "number"})
     with pytest.raises(DataError, match="column 'x' is no boolean: it holds blue, red"):
         column(tmp_path, ["red", "blue", "red"], columns={"x": "boolean"})
-    with pytest.raises(DataError, match="columns: there is no column 'z'"):
+    with pytest.raises(DataError, match="has no column 'z'"):
         column(tmp_path, cells, columns={"z": "number"})
 
 

@@ -99,9 +99,9 @@ def test_without_a_column_the_last_rows_are_held_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"split_by": "patint"}, "split_by: there is no column 'patint'; did you mean patient"),
+        ({"split_by": "patint"}, "t.csv has no column 'patint'; did you mean patient"),
         ({"split": "last", "order_by": "patient"}, "order_by: 'patient' is 'p0', no number and no date"),
-        ({"split": "last", "order_by": "dy"}, "order_by: there is no column 'dy'; did you mean day"),
+        ({"split": "last", "order_by": "dy"}, "t.csv has no column 'dy'; did you mean day"),
     ],
 )
 def test_columns_that_cannot_separate_are_refused(settings: dict[str, Any], problem: str, tmp_path: Path) -> None:
