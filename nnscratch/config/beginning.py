@@ -15,8 +15,6 @@ from nnscratch.config.specification import Specification
 from nnscratch.errors import ConfigError
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.layers.activations import Activation, bounds_of
-from nnscratch.training.muon import Muon, hidden_names
-from nnscratch.training.scaling import fit_targets
 
 OUT_OF_REACH = 0.1
 """The share of targets beyond a last layer's outputs from which it is told."""
@@ -62,16 +60,14 @@ def _lost(place: str, part: Specification[Any]) -> Iterator[tuple[str, float]]:
                 yield from _lost(where, each) if isinstance(each, Specification) else ()
 
 
-def tell_what_muon_lacks(assembly: Assembly, tell: Tell) -> None:
-    """Tells when the optimizer has no matrix to turn."""
-    if assembly.config.optimizer.name == Muon.name and not hidden_names(assembly.network.parameters):
-        tell(
-            "this network has no hidden matrix for muon: all of it is trained as sgd does, by sgd_learning_rate; "
-            "learning_rate, momentum and iterations have no effect"
-        )
+def tell_what_cannot_be(assembly: Assembly, tell: Tell) -> None:
+    """Tells when settings of the optimizer do nothing for this network, or its outputs do not reach the targets."""
+    for line in assembly.config.optimizer.build().without_effect(assembly.network.parameters):
+        tell(line)
+    _tell_what_is_out_of_reach(assembly, tell)
 
 
-def tell_what_is_out_of_reach(assembly: Assembly, tell: Tell) -> None:
+def _tell_what_is_out_of_reach(assembly: Assembly, tell: Tell) -> None:
     """Tells when many targets of a regression lie where the last layer has no outputs."""
     layers, train = assembly.network.layers, assembly.splits.train
     if assembly.dataset.task != "regression" or not layers or not isinstance(layers[-1], Activation):
@@ -82,7 +78,7 @@ def tell_what_is_out_of_reach(assembly: Assembly, tell: Tell) -> None:
         return float(np.mean((t < low) | (t > high)))
 
     scaling = assembly.config.data.target_scaling
-    scaled = fit_targets(train, scaling).apply(targets, np.empty_like(targets))
+    scaled = assembly.target_affine.apply(targets, np.empty_like(targets))
     if share(scaled) > OUT_OF_REACH:
         span = f"at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
         what = "targets, made to have mean 0 and deviation 1," if scaling == "standardize" else "training targets"

@@ -13,12 +13,12 @@ from nnscratch.config.assembly import Assembly, assemble, prepare
 from nnscratch.config.beginning import (
     require_more_than_zero,
     require_read,
-    tell_what_is_out_of_reach,
-    tell_what_muon_lacks,
+    tell_what_cannot_be,
 )
 from nnscratch.config.config import Config, Tell
 from nnscratch.config.data import load_dataset
 from nnscratch.config.named_weights import StartingWeights, array_names
+from nnscratch.config.sections import StartConfig
 from nnscratch.datasets.sources.own_data import TrainedOn
 from nnscratch.errors import ConfigError, Problem, UsageError, UserError, did_you_mean, listed
 from nnscratch.host.display import Display
@@ -48,25 +48,29 @@ def prepare_start(
     require_more_than_zero(config)
     config = with_whole_path(config, workplace.runs_dir)
     if config.model.start_from is None:
-        assembly = prepare(config, workplace, display, trained_on)
-        tell_what_is_out_of_reach(assembly, display.warn)
-        tell_what_muon_lacks(assembly, display.warn)
-        return assembly, None
-    path = at_home(config.model.start_from.run)
+        assembly, origin = prepare(config, workplace, display, trained_on), None
+    else:
+        assembly, origin = _prepared_from(config.model.start_from, config, workplace, display, trained_on)
+    tell_what_cannot_be(assembly, display.warn)
+    return assembly, origin
+
+
+def _prepared_from(
+    start: StartConfig, config: Config, workplace: Workplace, display: Display, trained_on: TrainedOn | None
+) -> tuple[Assembly, Origin]:
+    path = at_home(start.run)
     file = path if path.is_file() else RunDirectory.open(path).best
     saved = load_weights(file)
     header = header_of(saved, file)
     # It is a training that begins: the data is read, and refused, as that of any other.
     dataset = load_dataset(config, workplace.data_dir, display.say, display.download, workplace.download, trained_on)
     assembly = assemble(config, dataset, display.say, header.table_encoding)
-    return _start_from(assembly, path, file, saved, header, display.say)
+    return _start_from(start, assembly, path, file, saved, header, display.say)
 
 
 def _start_from(
-    assembly: Assembly, path: Path, file: Path, saved: Checkpoint, header: Header, tell: Tell
+    start: StartConfig, assembly: Assembly, path: Path, file: Path, saved: Checkpoint, header: Header, tell: Tell
 ) -> tuple[Assembly, Origin]:
-    config = assembly.config
-    assert config.model.start_from is not None
     arrays, state = saved.section("parameters"), saved.section("state")
     shapes, state_shapes = assembly.network.parameters.shapes, assembly.network.parameters.state_shapes
     problems = list(_problems(assembly, {**arrays, **state}, {**shapes, **state_shapes}))
@@ -75,7 +79,7 @@ def _start_from(
         layers = ", ".join(dict.fromkeys(name.rpartition(".")[0] for name in unlike)) or "..."
         said = f"layers that are to start anew are named: start_from: {{run: {path.name}, fresh: [{layers}]}}"
         raise ConfigError(problems, said)
-    fresh = config.model.start_from.fresh
+    fresh = start.fresh
     starting = StartingWeights(_kept(arrays, shapes, fresh), _kept(state, state_shapes, fresh))
     origin = Origin(str(path), header.epoch, hashlib.sha256(file.read_bytes()).hexdigest())
     tell(_told(starting, {**shapes, **state_shapes}, path, header))

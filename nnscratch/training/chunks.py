@@ -30,6 +30,11 @@ class Chunk:
             raise AttributeError(f"chunk.{name} cannot become another array: write into it, chunk.{name}[...] = ...")
         vars(self)[name] = value
 
+    def decay(self, share: float) -> None:
+        """theta -= share theta, on weights alone: decay that no moment sees."""
+        if share and self.group.decay:
+            self.theta *= 1 - share
+
 
 def part_of(segment: Segment, own: slice) -> Iterator[Segment]:
     """What of the segment lies in that part of the vector, if anything."""

@@ -17,7 +17,7 @@ from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.equations import Equation, entry, in_turn
 from nnscratch.nn.parameters import Group, Parameters, Placement, Segment
 from nnscratch.training.chunks import Chunk
-from nnscratch.training.optimizers import SGD, Optimizer, decay_weights
+from nnscratch.training.optimizers import SGD, Optimizer
 from nnscratch.training.update_equations import Before
 
 COEFFICIENTS = 3.4445, -4.7750, 2.0315
@@ -69,6 +69,17 @@ class Muon(Optimizer):
     def contradictions(self) -> Iterator[tuple[str, str]]:
         if self.normalize and self.weight_decay:
             yield "weight_decay", "has no effect on matrices whose length `normalize` sets: use sgd_weight_decay"
+
+    @property
+    def strongest_decay(self) -> float:
+        return max(self.weight_decay, self.sgd_weight_decay or 0.0)
+
+    def without_effect(self, parameters: Parameters) -> Iterator[str]:
+        if not hidden_names(parameters):
+            yield (
+                "this network has no hidden matrix for muon: all of it is trained as sgd does, by sgd_learning_rate; "
+                "learning_rate, momentum and iterations have no effect"
+            )
 
     def borders(self, parameters: Parameters, parts: int) -> list[int]:
         """Cut so that no hidden matrix is, and everybody has about as many operations as far as that goes."""
@@ -152,7 +163,7 @@ class Muon(Optimizer):
         if self.normalize:
             length = float(np.linalg.norm(W))
             W *= math.sqrt(W.shape[1]) / length if length else 1.0
-        decay_weights(matrix, rate * self.weight_decay)
+        matrix.decay(rate * self.weight_decay)
         X *= rate
         W -= X
 

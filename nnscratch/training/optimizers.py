@@ -31,7 +31,6 @@ class Optimizer(Component):
     kind: ClassVar[str] = "optimizer"
     state_names: ClassVar[tuple[str, ...]] = ()
     """The vectors it keeps from step to step, each as long as the trainable part of theta, zero at the start."""
-
     steps_relatively: ClassVar[bool] = False
     """The learning rate says how large an update is beside the weights: that it is large is no sign of anything."""
 
@@ -71,6 +70,15 @@ class Optimizer(Component):
         ]
 
     @property
+    def strongest_decay(self) -> float:
+        """The largest share of a weight that a step removes, per unit of the largest learning rate."""
+        return float(getattr(self, "weight_decay", None) or 0.0)
+
+    def without_effect(self, parameters: Parameters) -> Iterator[str]:
+        """What is to be told of settings that do nothing for these parameters."""
+        return iter(())
+
+    @property
     def wholes(self) -> Sequence[slice]:
         """Where in theta those lie that no chunk has a part of: each is one of its own."""
         return ()
@@ -89,7 +97,6 @@ class Optimizer(Component):
     def step(self, factor: float = 1.0, l2: float = 0.0) -> None:
         """One update of theta from the gradient; factor is the schedule's, l2 the lambda of the gradient lambda W."""
         self.t += 1
-
         self.workers.run(lambda chunk: self.change(chunk, factor, l2), self.chunks)
 
     def change(self, chunk: Chunk, factor: float, l2: float) -> None:
@@ -161,7 +168,7 @@ class SGD(Optimizer):
 
     def update(self, chunk: Chunk, rate: float, s: Array) -> None:
         theta, g, (v,) = chunk.theta, chunk.g, chunk.state
-        decay_weights(chunk, rate * self.weight_decay)
+        chunk.decay(rate * self.weight_decay)
         if not self.momentum:
             np.multiply(g, rate, out=s)
             theta -= s
@@ -293,7 +300,7 @@ class AdamW(Adam):
     weight_decay: float = setting(0.01, "share of each weight removed per unit of learning rate", ge=0)
 
     def update(self, chunk: Chunk, rate: float, s: Array) -> None:
-        decay_weights(chunk, rate * self.weight_decay)
+        chunk.decay(rate * self.weight_decay)
         super().update(chunk, rate, s)
 
     def worked_entry(self, entry: Entry) -> Iterator[Equation]:
@@ -323,7 +330,7 @@ class Lion(Optimizer):
 
     def update(self, chunk: Chunk, rate: float, s: Array) -> None:
         theta, g, (M,) = chunk.theta, chunk.g, chunk.state
-        decay_weights(chunk, rate * self.weight_decay)
+        chunk.decay(rate * self.weight_decay)
         np.multiply(M, self.beta1 * (1 - self.beta2) / (1 - self.beta1), out=s)
         s += g
         np.sign(s, out=s)
@@ -341,9 +348,3 @@ class Lion(Optimizer):
             "m_new": "beta2 * m + (1 - beta2) * g",
         }
         yield from entry.in_turn(lines, values, {"theta_new": entry.theta, "m_new": m_new})
-
-
-def decay_weights(chunk: Chunk, share: float) -> None:
-    """theta -= share theta, on weights alone: decay that no moment sees."""
-    if share and chunk.group.decay:
-        np.multiply(chunk.theta, 1 - share, out=chunk.theta)

@@ -236,9 +236,9 @@ class TrainingStep:
         """Whether a step after the first leaves the weights finite, as nothing is large."""
         optimizer = self.recipe.optimizer
         rate = max(optimizer.learning_rate, optimizer.rate) * factor
-        decays = (l2, *(getattr(optimizer, name, None) or 0.0 for name in ("weight_decay", "sgd_weight_decay")))
         # With more than 2, weights that nothing but penalty or decay changes grow from step to step.
-        return rate * max(decays) < 1 and all(abs(each) < LARGE for each in (loss, norm, rate, l2))
+        decay = max(l2, optimizer.strongest_decay)
+        return rate * decay < 1 and all(abs(each) < LARGE for each in (loss, norm, rate, l2))
 
     def _has_finite_state(self) -> bool:
         """Whether the running statistics are finite, which may overflow where normalised outputs do not."""

@@ -15,8 +15,7 @@ from nnscratch.config.assembly import Assembly, assemble, prepare
 from nnscratch.config.beginning import (
     require_more_than_zero,
     require_read,
-    tell_what_is_out_of_reach,
-    tell_what_muon_lacks,
+    tell_what_cannot_be,
 )
 from nnscratch.config.config import config_from_mapping
 from nnscratch.errors import ConfigError
@@ -83,7 +82,7 @@ def test_muon_without_a_matrix_to_turn_is_told_and_logs_the_rate_it_learns_by(
 ) -> None:
     told: list[str] = []
     made = assembly(tmp_path, model={"layers": layers}, optimizer={"name": optimizer, "learning_rate": 0.5})
-    tell_what_muon_lacks(made, told.append)
+    tell_what_cannot_be(made, told.append)
     assert ["no hidden matrix for muon" in each for each in told] == [True] * is_told
     *_, last = made.trainer(1).run(made.splits.train)
     assert isinstance(last, EpochResult)
@@ -228,7 +227,7 @@ def test_targets_that_the_last_layer_cannot_give_are_told(
     sections: dict[str, str], targets: str, said: str, tmp_path: Path
 ) -> None:
     told: list[str] = []
-    tell_what_is_out_of_reach(assembly(tmp_path, **regression(tmp_path, targets, **sections)), told.append)
+    tell_what_cannot_be(assembly(tmp_path, **regression(tmp_path, targets, **sections)), told.append)
     assert [each[: len(said)] for each in told] == ([f"the last layer {said}"[: len(said)]] if said else [])
     if said.startswith("relu"):
         assert told[0].endswith("or write `data: {target_scaling: none}`")
