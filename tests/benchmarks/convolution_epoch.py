@@ -20,13 +20,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+from in_pytorch import torch_model
 from side_by_side import Timing, Work, measure, serve
 
 import nnscratch
 from nnscratch.config.assembly import Assembly, build_network
 from nnscratch.config.config import Config, load_config
 from nnscratch.config.data import Splits
-from nnscratch.nn.layer import Layer, LayerSummary
+from nnscratch.nn.layer import Layer
 from nnscratch.nn.network import Network
 from nnscratch.training.examples import Examples
 
@@ -84,9 +85,8 @@ def torch_work(config: Config, train: Examples, threads: int) -> tuple[Work, int
     torch.manual_seed(0)
     labels = torch.from_numpy(train.targets)
     network = network_of(config)
-    modules = [torch_module(*each) for each in zip(network.layers, network.summaries, strict=True)]
-    model = torch.nn.Sequential(*modules).to(memory_format=torch.channels_last)
-    optimizer = torch_optimizer(config, len(labels), network.layers, modules)
+    model = torch_model(network).to(memory_format=torch.channels_last)
+    optimizer = torch_optimizer(config, len(labels), network.layers, list(model))
     augmented = torch_augmentation(config, train)
     smoothing = config.loss.build().label_smoothing
     totals = torch.zeros(2)
@@ -111,42 +111,6 @@ def torch_work(config: Config, train: Examples, threads: int) -> tuple[Work, int
 
     # Frozen weights are parameters; the 1 that PyTorch multiplies by where a batch_norm has no scale is none.
     return work, sum(p.numel() for p in model.parameters() if p.requires_grad or p.ndim > 1)
-
-
-def torch_module(layer: Layer, summary: LayerSummary):
-    """The same layer in PyTorch; exits when there is none."""
-    import torch
-    from torch import nn
-
-    from nnscratch.nn import layers
-
-    class Scale(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x * layer.factor
-
-    inputs, outputs = summary.input_shape[-1], summary.output_shape[-1]
-    match layer:
-        case layers.Conv():
-            sizes = {"kernel_size": layer.kernel, "stride": layer.stride, "padding": layer.padding}
-            module = nn.Conv2d(inputs, outputs, **sizes, bias=layer.bias)
-            module.weight.requires_grad_(not layer.frozen)
-        case layers.BatchNorm():
-            module = nn.BatchNorm2d(inputs, layer.epsilon, 1 - layer.momentum)
-            module.weight.requires_grad_(layer.scale)
-            module.bias.requires_grad_(layer.shift)
-        case layers.Dense():
-            module = nn.Linear(inputs, outputs, layer.bias)
-        case layers.GELU():
-            module = nn.GELU(approximate="tanh")
-        case layers.MaxPool():
-            module = nn.MaxPool2d(layer.size, layer.stride)
-        case layers.Flatten():
-            module = nn.Flatten()
-        case layers.Scale():
-            module = Scale()
-        case _:
-            sys.exit(f"this benchmark knows no {layer.name} in PyTorch")
-    return module
 
 
 def torch_optimizer(config: Config, images: int, layers: list[Layer], modules: list):

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ SCRIPTS = [
     "end_to_end",
     "growth",
     "larger_than_memory",
+    "networks",
     "prediction",
     "pytorch_training",
     "serving",
@@ -34,14 +36,15 @@ SMALLEST = {
     "dense": ["fashion"],
     "convolution": ["--batch=2", "--threads=1", "--shape", "5", "4", "4", "3", "2", "2"],
     "growth": ["channels", "--value", "8"],
+    "networks": ["lenet5"],
     "prediction": ["fashion"],
     "convolution_epoch": ["--batch=4", "--images=100", "--threads=1", "--report=report.json"],
 }
 
 
 def test_every_script_is_tested() -> None:
-    helper = "side_by_side"
-    assert {path.stem for path in HERE.glob("*.py") if path != Path(__file__).resolve()} == {*SCRIPTS, helper}
+    helpers = {"in_pytorch", "side_by_side"}
+    assert {path.stem for path in HERE.glob("*.py") if path != Path(__file__).resolve()} == {*SCRIPTS, *helpers}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -63,6 +66,19 @@ def test_the_network_of_an_epoch_is_built_in_pytorch_from_ours(oracle: Callable[
     seconds_of_an_update("convolution_epoch", "channels_last", tmp_path)
     ours = Network(load_config(HERE.parents[1] / "configs" / "cifar_cnn.yaml").build_layers(), (32, 32, 3), outputs=10)
     assert json.loads((tmp_path / "report.json").read_text())["parameters"] == ours.parameters.size
+
+
+@pytest.mark.parametrize("network", ["lenet5", "tutorial", "resnet20", "mobilenet", "vgg"])
+def test_networks_as_people_write_them_have_as_many_parameters_in_pytorch(
+    network: str, oracle: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oracle("torch")
+    monkeypatch.syspath_prepend(str(HERE))
+    networks, in_pytorch = import_module("networks"), import_module("in_pytorch")
+    case = networks.CASES[network]
+    ours = networks.build_network(case.config, case.shape, networks.CLASSES)
+    theirs = in_pytorch.torch_model(ours)
+    assert sum(each.numel() for each in theirs.parameters()) == ours.parameters.size
 
 
 def seconds_of_an_update(script: str, contender: str, folder: Path) -> float:

@@ -35,7 +35,14 @@ def cheapest(geometry: Geometry, needs_dx: bool = True) -> Correlation:
     r = -(-geometry.kernel // geometry.stride)
     if r >= 3:
         methods += [Winograd(geometry, n - r + 1) for n in range(r + 1, LARGEST + 1)]
-    return min(methods, key=lambda method: _cost(method, needs_dx))
+    best = min(methods, key=lambda method: _cost(method, needs_dx))
+    if not isinstance(best, Im2col) or needs_dx or geometry.groups > 1:
+        return best
+    return min((Im2col(geometry, m) for m in _divisors(geometry.columns)), key=Im2col.copying)
+
+
+def _divisors(number: int) -> list[int]:
+    return [each for each in range(1, number + 1) if number % each == 0]
 
 
 def fewest(method: Correlation, plain: Im2col) -> float:

@@ -288,6 +288,34 @@ def test_tiles_of_a_stride_compute_what_columns_do(
             np.testing.assert_allclose(fast, plain, atol=1e-10)
 
 
+@pytest.mark.parametrize("m", [2, 3, 6])
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (1, 2), (2, 3), (3, 1), (3, 2), (5, 1), (5, 2)])
+@pytest.mark.parametrize(("top", "left"), [(0, 0), (2, 1)])
+def test_outputs_that_share_a_row_of_columns_are_what_they_are_alone(
+    m: int, kernel: int, stride: int, top: int, left: int
+) -> None:
+    H, W = 9, 5 * stride + kernel - 2 * left
+    geometry = Geometry(H, W, 3, 4, kernel, stride, top, left, (H + 2 * top - kernel) // stride + 1, 6)
+    kernels, x = images(kernel, (kernel, 3, 4)), images(2, (H, W, 3))
+    dy = images(2, (geometry.rows, geometry.columns, 4))
+    results = [computed(method, kernels, x, dy) for method in (Im2col(geometry), Im2col(geometry, m))]
+    for plain, fast in zip(*results, strict=True):
+        np.testing.assert_allclose(fast, plain, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("size", "C", "K", "kernel", "m"), [(28, 1, 6, 5, 7), (28, 1, 32, 3, 4), (32, 3, 32, 3, 2), (31, 3, 32, 3, 1)]
+)
+def test_layers_that_are_given_images_take_several_outputs_at_a_time_where_their_number_can_be_cut(
+    size: int, C: int, K: int, kernel: int, m: int
+) -> None:
+    network = Network([Conv(K, kernel)], (size, size, C))
+    network.skip_input_gradient(True)
+    method = network.layers[0].method_of_batches  # type: ignore[attr-defined]
+    assert isinstance(method, Im2col)
+    assert method.m == m
+
+
 def computed(method: Correlation, W: Array, x: Array, dy: Array) -> tuple[Array, Array, Array]:
     workers = Workers()
     y, dx, dW = (np.full(array.shape, np.nan, W.dtype) for array in (dy, x, W))
