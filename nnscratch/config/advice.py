@@ -69,6 +69,7 @@ def of_config(setting: Setting, config: Config) -> Setting:
         setting,
         learning_rate=float(rate) if isinstance(rate, int | float) and rate else None,
         clip_norm=config.training.clip_norm,
+        starts_trained=config.model.start_from is not None,
         taken=taken(config),
     )
 

@@ -96,6 +96,11 @@ class Config(Section):
             place, depth = self._written.root.place, 0
         return (place if depth else Place(place.source)).problem(path, message)
 
+    def has_written(self, path: str) -> bool:
+        """Whether a value at that dotted path is written somewhere, and is no default."""
+        keys = tuple(int(key) if key.isdecimal() else key for key in path.split("."))
+        return self._written is not None and self._written.root.nearest(keys)[1] == len(keys)
+
     def build_layers(self) -> list[Layer]:
         """New layers in order: those of `model.layers`, or the plain network that `model.hidden_layers` asks for."""
         model = self.model

@@ -18,7 +18,7 @@ from nnscratch.datasets.report import DataReport, data_report, examined
 from nnscratch.datasets.sources.own_data import LargeSource, TrainedOn
 from nnscratch.datasets.splits import fold_indices, hold_out, limit_indices
 from nnscratch.datasets.tables.encoding import TableEncoding
-from nnscratch.errors import ConfigError, DataError, cause, did_you_mean
+from nnscratch.errors import ConfigError, DataError, Problem, cause, did_you_mean
 from nnscratch.host.workplace import DEFAULT_DATA
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.contract import broken
@@ -27,6 +27,13 @@ from nnscratch.training.examples import Examples
 
 UPDATES_AN_EPOCH = 8
 """At least so many, where the config leaves the batch size to the data."""
+
+
+OF_RUN = (
+    "the run was trained with it: go where that was, bring the data back as it was, or write into the run's own "
+    "config.yaml where it lies now (data.path)"
+)
+"""What to do about data that is not as it was."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +84,9 @@ def load_dataset(
     if needs_folder and data_dir != DEFAULT_DATA and not data_dir.exists():
         raise _no_data_dir(data_dir, config.data.dataset.name)
     try:
-        with _saying_where(config):
+        with _saying_where(config, is_of_run=trained_on is not None):
             if path is not None and not path.exists():
-                _refuse_elsewhere(config, path, takes_settings=trained_on is None)
+                _refuse_elsewhere(config, path)
             loaded = _loaded(config, data_dir, path, tell, download, progress, trained_on)
         if not isinstance(loaded, Dataset):  # of a source of one's own
             raise broken(config.data.dataset.component.load, loaded, "a Dataset")
@@ -123,33 +130,35 @@ def _no_data_dir(data_dir: Path, name: str) -> DataError:
 
 
 @contextmanager
-def _saying_where(config: Config) -> Iterator[None]:
-    """What names a field of the config without knowing it is raised again, with the place where that is written."""
+def _saying_where(config: Config, is_of_run: bool = False) -> Iterator[None]:
+    """What names a field of the config without knowing it is raised again, with the place where that is written.
+
+    What is done with a run takes no settings, and its data was as it says when it was trained.
+    """
     try:
         yield
     except DataError as error:
         if error.field is None:
             raise
-        raise DataError(str(config.problem(error.field, error.reason)), error.hint) from error
+        if is_of_run:
+            raise DataError(f"{error.field}: {error.reason}", OF_RUN) from error
+        problem = config.problem(error.field, error.reason)
+        is_written = config.has_written(error.field) and problem.excerpt is not None
+        raise DataError(str(problem if is_written else Problem(problem.path, problem.message)), error.hint) from error
     except ConfigError as error:
         placed = [each if each.source else config.problem(each.path, each.message) for each in error.problems]
         raise ConfigError(placed, error.hint) from error
 
 
-def _refuse_elsewhere(config: Config, path: Path, takes_settings: bool) -> None:
-    """Raises DataError for data that lies beside the config, or above it, and not where the command is given.
-
-    What is done with a run takes no settings: its config says where its data lay.
-    """
+def _refuse_elsewhere(config: Config, path: Path) -> None:
+    """Raises DataError for data that lies beside the config, or above it, and not where the command is given."""
     source = config.problem("data.path", "").source
     folder = folder_that_has(path, source) if source is not None else None
     if source is not None and folder is not None:
         where = "it lies beside the config" if folder == Path(source).parent else f"it lies in {folder}"
         raise DataError(
             f"{path} does not exist in {Path.cwd()}, where a relative path begins; {where}",
-            f"go there, or name it from here: data.path={shlex.quote(str(folder / path))}"
-            if takes_settings
-            else f"go there: cd {shlex.quote(str(folder))}",
+            f"go there, or name it from here: data.path={shlex.quote(str(folder / path))}",
             "data.path",
         )
 

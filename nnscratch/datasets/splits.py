@@ -25,14 +25,7 @@ def split_indices(
     everything = np.arange(count, dtype=np.int64)
     if fraction == 0:
         return everything, everything[:0]
-    wanted = round(fraction * count)
-    if wanted == 0 or wanted == count:
-        empty = "hold-out" if wanted == 0 else "training"
-        raise DataError(
-            f"holding out {fraction:g} of {count} examples leaves the {empty} split empty",
-            "use more data, another fraction, or 0 to hold out nothing",
-            field,
-        )
+    wanted = _wanted(count, fraction, field)
     held_out = np.zeros(count, dtype=bool)
     if stratify and targets.ndim == 1:
         # One stable sort groups the classes: no pass over the data per class.
@@ -50,6 +43,19 @@ def split_indices(
             field,
         )
     return everything[~held_out], everything[held_out]
+
+
+def _wanted(count: int, fraction: float, field: str) -> int:
+    """How many of the examples are that share, and some are not. Raises DataError when one split would be empty."""
+    wanted = round(fraction * count)
+    if wanted == 0 or wanted == count:
+        empty = "hold-out" if wanted == 0 else "training"
+        raise DataError(
+            f"holding out {fraction:g} of {count} examples leaves the {empty} split empty",
+            "use more data, another fraction, or 0 to hold out nothing",
+            field,
+        )
+    return wanted
 
 
 def _shares(sizes: Array, fraction: float, wanted: int, rng: np.random.Generator) -> Array:
@@ -81,12 +87,11 @@ def hold_out(
     if fraction == 0 or (groups is None and order is None):
         return split_indices(targets, fraction, rng, stratify, field)
     count = len(targets)
-    wanted = min(max(round(fraction * count), 1), count - 1)
     if order is not None:
-        inside = np.sort(np.argsort(order, kind="stable")[count - wanted :])
+        inside = np.sort(np.argsort(order, kind="stable")[count - _wanted(count, fraction, field) :])
     else:
         assert groups is not None
-        inside = _some_groups(groups, wanted, rng, field)
+        inside = _some_groups(groups, min(max(round(fraction * count), 1), count - 1), rng, field)
     return np.setdiff1d(np.arange(count, dtype=np.int64), inside), inside.astype(np.int64)
 
 
@@ -94,7 +99,11 @@ def _some_groups(groups: Array, wanted: int, rng: np.random.Generator, field: st
     """The indices of groups drawn at random, about `wanted` in all: each that brings their number nearer to it."""
     names, members, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     if len(names) < 2:
-        raise DataError(f"{field}: there is one group alone, of which no part can be held out", "leave split_by out")
+        raise DataError(
+            "there is one group alone, of which no part can be held out",
+            f"data.dataset.split_by names something with more groups, or {field} is 0",
+            field,
+        )
     taken, total = np.zeros(len(names), dtype=bool), 0
     order = rng.permutation(len(names))
     for group in order:

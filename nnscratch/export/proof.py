@@ -147,7 +147,7 @@ def examples_of(loaded: LoadedRun, workplace: Workplace, display: Display) -> Ex
         _, splits = load_data(loaded, workplace, display)
     except (DataError, OSError) as error:
         message = error.message if isinstance(error, DataError) else str(error)
-        display.warn(f"the run's data is not here ({message}): the export is compared on random inputs")
+        display.warn(f"the run's data cannot be read ({message}): the export is compared on random inputs")
         return random_examples(loaded)
     for name, split in (("test", splits.test), ("validation", splits.validation), ("training", splits.train)):
         if split is not None and len(split):

@@ -14,7 +14,6 @@ import numpy as np
 from nnscratch.config.assembly import build_recipe
 from nnscratch.config.data import Splits, load_dataset, split_dataset
 from nnscratch.datasets.dataset import Dataset
-from nnscratch.datasets.sources.own_data import LargeSource
 from nnscratch.datasets.suspicions import seen_before
 from nnscratch.errors import UsageError, UserError, did_you_mean
 from nnscratch.host.display import Display
@@ -36,6 +35,7 @@ from nnscratch.results.timing import time_predictions
 from nnscratch.runs import layout
 from nnscratch.runs.loaded import LoadedRun, load_run, use_threads_of
 from nnscratch.runs.looks import Look, note_look
+from nnscratch.runs.trained_examples import trained_examples
 from nnscratch.training.batches import Batches
 from nnscratch.training.evaluation import Score, evaluate, require_finite
 from nnscratch.training.examples import Examples
@@ -161,24 +161,9 @@ def evaluate_other(
 
 
 def _trained_on(loaded: LoadedRun, path: Path, examples: Examples, workplace: Workplace) -> str:
-    """How many of other examples the run trained on; empty for none, and where the data of training is not at hand.
-
-    Pictures and arrays, which may be many, are compared where they lie in the run's own file or folder.
-    """
-    source, own = loaded.config.data.dataset.build(), loaded.config.data.place
-    if own is None or (isinstance(source, LargeSource) and not path.resolve().is_relative_to(own.resolve())):
-        return ""
-    try:
-        dataset = load_dataset(
-            loaded.config, workplace.data_dir, lambda _: None, download=False, trained_on=loaded.trained_on
-        )
-        dataset = loaded.fitted(dataset)
-    except UserError:
-        return ""
-    if loaded.run.read_meta().dataset.digest not in (None, dataset.digest()):
-        return ""
-    train = split_dataset(loaded.config, dataset).train
-    number = seen_before((train.inputs, train.rows), (examples.inputs, examples.rows))
+    """How many of other examples the run trained on; empty for none, and where the data of training is not at hand."""
+    train = None if loaded.config.data.place is None else trained_examples(loaded, path, workplace)
+    number = None if train is None else seen_before((train.inputs, train.rows), (examples.inputs, examples.rows))
     if not number:
         return ""
     which = "this input" if len(examples) == 1 else f"{number:,} of these {len(examples):,} inputs"

@@ -76,7 +76,8 @@ def plot_run(path: Path, checkpoint: str, workplace: Workplace, display: Display
         evaluation = evaluate_split(loaded, dataset, splits, _shown_split(splits, tested=tested))
     except UserError as error:
         is_kept = paper is None and is_report(loaded.run.report)
-        display.warn(f"{error}; only what needs no data is drawn" + (", the report stays as it is" if is_kept else ""))
+        what = "only what needs no data is drawn" + (", the report stays as it is" if is_kept else "")
+        display.warn(f"{error.message}; {what}" + (f"\n  {error.hint}" if error.hint else ""))
         if is_kept:
             return Drawn(loaded.run.path, _files(loaded, draw_run(loaded, None, None)), None)
         return _draw(loaded, None, None, paper)

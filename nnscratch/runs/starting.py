@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,13 @@ from nnscratch.config.beginning import (
     tell_what_cannot_be,
 )
 from nnscratch.config.config import Config, Tell
-from nnscratch.config.data import load_dataset
+from nnscratch.config.data import encode_dataset, load_dataset
 from nnscratch.config.named_weights import StartingWeights, array_names
 from nnscratch.config.sections import StartConfig
+from nnscratch.datasets.dataset import Dataset
 from nnscratch.datasets.sources.own_data import TrainedOn
-from nnscratch.errors import ConfigError, Problem, UsageError, UserError, did_you_mean, listed
+from nnscratch.datasets.suspicions import seen_before
+from nnscratch.errors import ConfigError, DataError, Problem, UsageError, UserError, did_you_mean, listed
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace, at_home
 from nnscratch.nn.compute.buffers import Array, Shape
@@ -28,11 +31,16 @@ from nnscratch.nn.parameters import is_among
 from nnscratch.runs.checkpoint import Checkpoint
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.header import Header, header_of
+from nnscratch.runs.loaded import load_run
 from nnscratch.runs.meta import Origin
 from nnscratch.runs.names import find_run
+from nnscratch.runs.trained_examples import trained_examples
 from nnscratch.runs.training_state import scaling_of, target_scaling_of
 from nnscratch.runs.weights_file import load_weights
-from nnscratch.training.scaling import Affine
+from nnscratch.training.scaling import UNCHANGED, Affine
+
+FAR = 10.0
+"""So many deviations from 0, or times as spread, no targets of the same kind are."""
 
 
 def prepare_start(
@@ -59,13 +67,59 @@ def _prepared_from(
     start: StartConfig, config: Config, workplace: Workplace, display: Display, trained_on: TrainedOn | None
 ) -> tuple[Assembly, Origin]:
     path = at_home(start.run)
-    file = path if path.is_file() else RunDirectory.open(path).best
-    saved = load_weights(file)
-    header = header_of(saved, file)
+    try:
+        file = path if path.is_file() else RunDirectory.open(path).best
+        saved = load_weights(file)
+        header = header_of(saved, file)
+    except UserError as error:
+        raise ConfigError([config.problem("model.start_from", error.message)], _instead_of(path)) from error
     # It is a training that begins: the data is read, and refused, as that of any other.
     dataset = load_dataset(config, workplace.data_dir, display.say, display.download, workplace.download, trained_on)
-    assembly = assemble(config, dataset, display.say, header.table_encoding)
-    return _start_from(start, assembly, path, file, saved, header, display.say)
+    assembly = _with_columns_of(header, start, config, dataset, display.say)
+    started = _start_from(start, assembly, path, file, saved, header, display.say)
+    if path.is_dir():
+        _tell_what_was_seen(assembly, path, workplace, display.warn)
+    return started
+
+
+def _tell_what_was_seen(assembly: Assembly, path: Path, workplace: Workplace, tell: Tell) -> None:
+    """Tells when the weights were trained on examples that are held out here."""
+    train, splits = trained_examples(load_run(path), assembly.config.data.place, workplace), assembly.splits
+    for name, held_out in (("validation", splits.validation), ("test", splits.test)):
+        if train is None or held_out is None:
+            continue
+        number = seen_before((train.inputs, train.rows), (held_out.inputs, held_out.rows))
+        if number:
+            tell(
+                f"{number:,} of {len(held_out):,} {name} inputs are among those that {path.name} trained on: "
+                "the score there may look better than it is"
+            )
+
+
+def _instead_of(path: Path) -> str:
+    """What to do when there are no weights that can be read."""
+    last = RunDirectory(path).last
+    if path.is_dir() and last.is_file():
+        return f"of the same run, there is model.start_from={shlex.quote(str(last))}"
+    return "it is a run, a checkpoint of one, or a .safetensors that `nnscratch export` wrote"
+
+
+def _with_columns_of(header: Header, start: StartConfig, config: Config, dataset: Dataset, tell: Tell) -> Assembly:
+    """The assembly with the columns of a table as in the run; as they are here when the first layer starts anew."""
+    try:
+        encode_dataset(config, dataset, header.table_encoding)
+    except DataError as error:
+        assembly = assemble(config, dataset, tell)
+        first = next(iter(assembly.network.parameters.shapes))
+        if is_among(first, start.fresh):
+            tell("its table had other columns: they become features as they are here")
+            return assembly
+        name, layer = Path(start.run).name, first.rpartition(".")[0]
+        raise ConfigError(
+            [config.problem("model.start_from", f"{name} learned other columns: {error.message}")],
+            f"of other columns the first layer starts anew: start_from: {{run: {name}, fresh: [{layer}]}}",
+        ) from error
+    return assemble(config, dataset, tell, header.table_encoding)
 
 
 def _start_from(
@@ -187,8 +241,23 @@ def _with_scaling(
         there = target_scaling_of(saved, file, assembly.dataset.outputs)
         if not _are_equal(targets, there):
             tell(f"targets are scaled as there, since {last} knows them so: data.target_scaling does not count")
+            if _is_far(assembly, there):
+                tell(
+                    "there, targets of another size or spread were learned: are these in the same unit? "
+                    f"model.start_from.fresh with {last} gives them a scaling of their own"
+                )
             targets = there
     return assembly.with_scaling(inputs, targets)
+
+
+def _is_far(assembly: Assembly, there: Affine) -> bool:
+    """Whether targets that are standardized, as those there were, would be far from it as they are scaled there."""
+    own = assembly.target_affine
+    if assembly.config.data.target_scaling != "standardize" or _are_equal(there, UNCHANGED):
+        return False
+    deviation = there.multiplier / own.multiplier
+    mean = there.offset - own.offset * deviation
+    return bool(np.any(np.abs(mean) > FAR) or np.any(deviation > FAR) or np.any(deviation < 1 / FAR))
 
 
 def _are_equal(one: Affine, other: Affine) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from nnscratch.nn.compute.buffers import Array
 from nnscratch.runs.checkpoint import Checkpoint, load_checkpoint
 from nnscratch.runs.network_record import NetworkRecord
 from nnscratch.runs.records import read_record
+from nnscratch.training.scaling import in_two_parts
 
 SUFFIX = ".safetensors"
 
@@ -29,7 +31,7 @@ def _exported(path: Path) -> Checkpoint:
         header |= {name: None for name in ("classes", "target_names", "feature_names") if name not in texts}
         header |= {"kind": "best", "config": texts["config"], "best_epoch": json.loads(texts["epoch"])}
         record = read_record(NetworkRecord, header["network"])
-        scaling = {name: np.array(each, np.float32) for name, each in json.loads(texts["scaling"]).items()}
+        scaling = _scaling(texts)
         network = record.build(tuple(header["input_shape"]), header["outputs"])
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         reason = f"has no {error}" if isinstance(error, KeyError) else f"cannot be read: {error}"
@@ -39,7 +41,16 @@ def _exported(path: Path) -> Checkpoint:
         ) from None
     state = network.parameters.state_names
     named = {f"{'state' if name in state else 'parameters'}/{name}": array for name, array in arrays.items()}
-    return Checkpoint(header, named | {f"scaling/{name}": each for name, each in scaling.items()})
+    return Checkpoint(header, named | scaling)
+
+
+def _scaling(texts: Mapping[str, str]) -> dict[str, Array]:
+    """That of inputs, and of a regression's targets, as a checkpoint has them."""
+    arrays = {f"scaling/{name}": np.array(each, np.float32) for name, each in json.loads(texts["scaling"]).items()}
+    for name, each in json.loads(texts.get("target_scaling", "{}")).items():
+        whole, rest = in_two_parts(np.array(each, np.float64))
+        arrays |= {f"target_scaling/{name}": whole, f"target_scaling/{name}_rest": rest}
+    return arrays
 
 
 PLAIN = (

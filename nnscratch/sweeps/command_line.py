@@ -21,6 +21,7 @@ from nnscratch.host.interruption import StopRequest
 from nnscratch.host.trouble import is_trouble_of_the_machine, reason
 from nnscratch.host.workplace import Workplace
 from nnscratch.report.formats import setting
+from nnscratch.runs.starting import with_whole_path
 from nnscratch.sweeps.assignment import Assignment
 from nnscratch.sweeps.board import Board
 from nnscratch.sweeps.comparable import unlike_seeds
@@ -119,7 +120,7 @@ def sweep(
         return sweep_on_wandb(definition, how.name, how.count, workplace, display)
     folder = workplace.runs_dir / "sweeps" / definition.name
     try:
-        base = definition.command.load()
+        base = with_whole_path(definition.command.load(), workplace.runs_dir)
         _require_mirrorable(definition, how.wandb or base.wandb.mode)
         prepared = prepare(base, workplace, display)  # data that is missing is missed once, and fetched once
         require_accuracy(definition, prepared.dataset)

@@ -19,6 +19,7 @@ from nnscratch.host import machine
 from nnscratch.host.display import Display
 from nnscratch.host.workplace import Workplace
 from nnscratch.report.formats import count, duration, setting
+from nnscratch.runs.starting import with_whole_path
 from nnscratch.sweeps.definition import SweepDefinition
 from nnscratch.sweeps.fitting import require_accuracy
 from nnscratch.sweeps.sampling import suggest
@@ -90,7 +91,7 @@ def estimate(
     definition: SweepDefinition, seed: int, workers: int, workplace: Workplace, display: Display
 ) -> SweepEstimate:
     """What the sweep will come to from its very start. Raises UserError when its data is not there."""
-    base = definition.command.load()
+    base = with_whole_path(definition.command.load(), workplace.runs_dir)
     refuse_to_unpack(base, workplace.data_dir)
     dataset = load_dataset(base, workplace.data_dir, display.say, display.download, download=False)
     require_accuracy(definition, dataset)

@@ -194,7 +194,8 @@ def test_what_is_done_with_a_run_elsewhere_is_told_where_to_go_and_no_settings_i
     monkeypatch.chdir(tmp_path / "here")
     told = failure(capsys, "evaluate", "../runs/mine")
     assert f"my.csv does not exist in {tmp_path / 'here'}, where a relative path begins" in told
-    assert f"go there: cd {tmp_path}\n" in told
+    assert f"it lies in {tmp_path}\n" in told
+    assert "the run was trained with it: go where that was" in " ".join(told.split())
     assert "data.path=" not in told
 
 

@@ -697,6 +697,22 @@ def test_a_training_starts_from_a_safetensors_export_as_from_its_run(shapes_run:
     np.testing.assert_array_equal(weights[0], weights[1])
 
 
+def test_a_regression_that_starts_from_its_export_says_what_its_run_says(tmp_path: Path) -> None:
+    libraries("safetensors")
+    lines = ["a,price", *(f"{row % 17},{20_000 + row % 17 * 370 + row % 5 * 13}" for row in range(200))]
+    (tmp_path / "prices.csv").write_text("\n".join(lines) + "\n")
+    data = {"dataset": {"name": "csv", "target": "price", "task": "regression"}, "path": str(tmp_path / "prices.csv")}
+    how: dict[str, Any] = {"data": data, "model": {"hidden_layers": []}, "loss": "mean_squared_error"}
+    quiet: dict[str, Any] = {"runs_dir": tmp_path / "runs", "threads": 1, "plots": False, "quiet": True}
+    before = nnscratch.train({**how, "training": {"epochs": 3}}, **quiet)
+    SafeTensors().write(load_run(before.path), tmp_path / "model.safetensors")
+    how["model"]["start_from"] = str(tmp_path / "model.safetensors")
+    after = nnscratch.train({**how, "training": {"epochs": 0}}, **quiet)
+    x = np.arange(5, dtype=np.float32)[:, None]
+    said = [loaded.values(loaded.outputs_of(x)) for loaded in (load_run(before.path), load_run(after.path))]
+    np.testing.assert_array_equal(said[0], said[1])
+
+
 def test_another_safetensors_file_is_refused_as_a_start(tmp_path: Path) -> None:
     libraries("safetensors")
     from safetensors.numpy import save_file

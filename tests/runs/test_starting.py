@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nnscratch.config.assembly import prepare
 from nnscratch.config.config import config_from_mapping
 from nnscratch.errors import ConfigError, DataError
 from nnscratch.experiment.observer import TrainingSummary
@@ -189,6 +190,7 @@ def test_targets_are_scaled_as_the_last_layer_knows_them(tmp_path: Path, capsys:
     ).run
     told = " ".join(capsys.readouterr().out.split())
     assert "targets are scaled as there, since 1.dense knows them so: data.target_scaling does not count" in told
+    assert "targets of another size or spread were learned: are these in the same unit?" in told
     sizes = np.linspace(-1, 1, 5, dtype=np.float32)[:, None]
     np.testing.assert_array_equal(said_of(kept, sizes), said_of(before, sizes))
     model["start_from"] = {"run": "before", "fresh": ["1.dense"]}
@@ -214,6 +216,63 @@ def test_targets_of_another_name_are_scaled_by_their_own_numbers(
     assert "its outputs were price, here they are rent" in told
     assert "targets are scaled as there" not in told
     assert load_run(after).target_affine.multiplier < 0.01 * load_run(before).target_affine.multiplier
+
+
+def test_a_start_from_a_run_that_trained_on_what_is_held_out_here_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_table(tmp_path / "one.csv", "xy")
+    data: dict[str, Any] = {"dataset": {"name": "csv", "target": "kind"}, "path": str(tmp_path / "one.csv")}
+    model: dict[str, Any] = {"hidden_layers": [4]}
+    trained(tmp_path, name="before", data={**data, "validation": 0.25}, model=model)
+    model["start_from"] = "before"
+    capsys.readouterr()
+    trained(tmp_path, Display(), name="same", data={**data, "validation": 0.25}, model=model)
+    assert "that before trained on" not in capsys.readouterr().err
+    trained(tmp_path, Display(), name="other", data={**data, "validation": 0.25}, model=model, seed=7)
+    told = " ".join(capsys.readouterr().err.split())
+    train = {run: {each.tobytes() for each in held(tmp_path / "runs" / run)[0]} for run in ("before", "other")}
+    seen = sum(each.tobytes() in train["before"] for each in held(tmp_path / "runs" / "other")[1])
+    assert 0 < seen < 16
+    assert f"{seen} of 16 validation inputs are among those that before trained on" in told
+
+
+def held(run: Path) -> tuple[Array, Array]:
+    """The training and validation inputs of a run on a table."""
+    loaded, workplace = load_run(run), Workplace(run / "none", run.parent, threads=1)
+    splits = prepare(loaded.config, workplace, Display(quiet=True)).splits
+    assert splits.validation is not None
+    return splits.train.inputs[splits.train.rows], splits.validation.inputs[splits.validation.rows]
+
+
+def test_a_first_layer_that_starts_anew_takes_other_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And one that keeps its weights does not: it knows its columns, and no others."""
+    write_table(tmp_path / "one.csv", "xy")
+    text = (tmp_path / "one.csv").read_text().replace("a,b,kind", "a,c,kind", 1)
+    (tmp_path / "two.csv").write_text(text)
+    data: dict[str, Any] = {"dataset": {"name": "csv", "target": "kind"}, "path": str(tmp_path / "one.csv")}
+    model: dict[str, Any] = {"hidden_layers": [4]}
+    trained(tmp_path, name="before", data=data, model=model)
+    data["path"], model["start_from"] = str(tmp_path / "two.csv"), "before"
+    with pytest.raises(ConfigError, match=r"model\.start_from: before learned other columns: the column 'b'") as raised:
+        trained(tmp_path, name="kept", data=data, model=model)
+    assert "start_from: {run: before, fresh: [1.dense]}" in str(raised.value)
+    model["start_from"] = {"run": "before", "fresh": ["1.dense"]}
+    capsys.readouterr()
+    trained(tmp_path, Display(), name="anew", data=data, model=model)
+    assert "its table had other columns: they become features as they are here" in capsys.readouterr().out
+
+
+def test_weights_that_cannot_be_read_are_a_problem_of_the_field_that_names_them(tmp_path: Path) -> None:
+    before = pretrained(tmp_path)
+    (tmp_path / "notes.npz").write_bytes(b"no checkpoint")
+    with pytest.raises(ConfigError, match=r"model\.start_from: .*notes\.npz is damaged or not a checkpoint") as raised:
+        trained(tmp_path, model__start_from=str(tmp_path / "notes.npz"))
+    assert raised.value.hint == "it is a run, a checkpoint of one, or a .safetensors that `nnscratch export` wrote"
+    RunDirectory(before).best.unlink()
+    with pytest.raises(ConfigError, match=r"model\.start_from: there is no checkpoint .*best\.npz") as raised:
+        trained(tmp_path, model__start_from="before")
+    assert raised.value.hint == f"of the same run, there is model.start_from={RunDirectory(before).last}"
 
 
 def test_data_that_no_training_takes_is_refused_with_weights_of_a_run_too(tmp_path: Path) -> None:

@@ -481,6 +481,18 @@ def test_a_dry_run_says_trials_epochs_and_time_and_writes_nothing(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("options", [["--dry-run"], []])
+def test_a_sweep_whose_trials_start_from_a_run_that_is_not_there_does_not_begin(
+    options: list[str], write_sweep: WriteSweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_sweep(tmp_path, run_cap=1)
+    command = ["sweep", str(file), "--runs-dir", str(tmp_path / "runs"), "model.start_from=nope", *options]
+    with pytest.raises(SystemExit) as exit:
+        main(command)
+    assert exit.value.code == 2
+    assert "model.start_from: nope is not a run" in capsys.readouterr().err
+
+
 def test_a_dry_run_says_which_trials_cannot_be_trained_and_how_long_minutes_are(
     write_sweep: WriteSweep, tmp_path: Path
 ) -> None:

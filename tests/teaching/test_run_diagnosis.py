@@ -475,6 +475,14 @@ def test_updates_that_are_large_only_beside_weights_that_l2_made_small_are_laid_
     assert (finding.problem, finding.remedies[0]) == ("updates too large", "less l2")
 
 
+def test_weights_of_another_run_may_begin_far_above_guessing_as_long_as_they_come_closer() -> None:
+    rows = [row(1, 9.0), row(2, 3.0), row(3, 1.5)]
+    assert [each.problem for each in history_findings(rows, SETTING)] == ["learning rate at the edge of divergence"]
+    assert not history_findings(rows, replace(SETTING, starts_trained=True))
+    rose = history_findings([*rows, row(4, 8.0)], replace(SETTING, starts_trained=True))
+    assert [each.problem for each in rose] == ["learning rate at the edge of divergence"]
+
+
 def test_a_rise_of_the_loss_without_a_fall_of_the_penalty_is_the_rates() -> None:
     rows = [row(1, 1.0, penalty=5.0), row(2, 2.0, penalty=5.5)]
     assert [each.problem for each in history_findings(rows, SETTING)] == ["learning rate at the edge of divergence"]

@@ -12,6 +12,7 @@ from nnscratch.datasets.download import Progress
 from nnscratch.datasets.separation import contradictions
 from nnscratch.datasets.sources.own_data import required_path
 from nnscratch.datasets.tables.settings import TableSettings
+from nnscratch.errors import DataError
 
 
 @dataclass
@@ -63,10 +64,12 @@ class CSVTable(TableSettings, Source):
         from nnscratch.datasets.tables.loading import load_table
 
         place = required_path(path, self.name, "a table, or a folder with train.csv and perhaps test.csv")
-        file = required_path(_in_folder(place, "train"), self.name, "a table") if place.is_dir() else place
+        file = _in_folder(place, "train") if place.is_dir() else place
+        if not file.exists():
+            raise DataError(f"there is no {file.name} in {place}", "give the path of a table itself", "data.path")
         test_file = _in_folder(place, "test") if place.is_dir() else None
         if self.test_path is not None:
-            test_file = required_path(file.parent / self.test_path, self.name, "a table")
+            test_file = required_path(file.parent / self.test_path, self.name, "a table", "data.dataset.test_path")
         validation_file = _in_folder(place, "val", "valid", "validation", "dev") if place.is_dir() else None
         others = (each if each is not None and each.is_file() else None for each in (validation_file, test_file))
         return load_table(self, self.name, file, *others)

@@ -80,7 +80,9 @@ class ImageFolder(LargeSource):
         """See `LargeSource.load`. `path` is the folder."""
         folder = required_path(path, self.name, "a folder with one folder of pictures per class")
         if not folder.is_dir():
-            raise DataError(f"{folder} is a file", "data.path must be a folder with one folder of pictures per class")
+            raise DataError(
+                f"{folder} is a file", "it must be a folder with one folder of pictures per class", "data.path"
+            )
         found = PictureFolders.find(folder)
         splits = self._with_test(found.listings)
         files = [file for listing in splits.values() for file in listing.files]

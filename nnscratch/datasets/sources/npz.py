@@ -241,7 +241,8 @@ class _Arrays:
                 continue
             values = self._read(name).reshape(-1)
             if len(values) != counts[split]:
-                raise DataError(f"{self.file}: {counts[split]:,} {split} targets but {len(values):,} values in {name}")
+                message = f"{self.file}: {counts[split]:,} {split} targets but {len(values):,} values in {name}"
+                raise DataError(message, field=f"data.dataset.{field}" if field else None)
             found[split] = (self.name(name), values)
         if field and "train" not in found:
             raise DataError(

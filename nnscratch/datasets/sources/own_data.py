@@ -60,15 +60,15 @@ def identity(file: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
-def required_path(path: Path | None, source: str, what: str) -> Path:
-    """The path, which must be given and exist; ConfigError or DataError otherwise."""
+def required_path(path: Path | None, source: str, what: str, field: str = "data.path") -> Path:
+    """The path, which must be given and exist; ConfigError or DataError, of that field of the config, otherwise."""
     if path is None:
         raise ConfigError(
             [Problem("data.path", f"is missing; dataset {source} needs the path of {what}")],
             f"for example `data: {{dataset: {source}, path: mine}}` or `data.path=mine` on the command line",
         )
     if not path.exists():
-        raise DataError(f"{path} does not exist", f"it must be {what}", "data.path")
+        raise DataError(f"{path} does not exist", f"it must be {what}", field)
     refuse_endless(path)
     return path
 

@@ -34,7 +34,8 @@ def parts_of(listing: Listing, pattern: str, part: str) -> list[str]:
         shown = listed(others, NAMED_AT_ONCE)
         raise DataError(
             f"{len(others):,} of {len(names):,} pictures are not called '{pattern}': {shown}",
-            f"data.dataset.{'split_by' if part == GROUP else 'order_by'} must fit the names of all",
+            "it must fit the names of all",
+            f"data.dataset.{'split_by' if part == GROUP else 'order_by'}",
         )
     return [match["part"] for match in found if match is not None]
 

@@ -100,12 +100,12 @@ def _quoted(name: str | None) -> str:
 
 def _given(table: TextTable, settings: TableSettings) -> dict[str, Kind]:
     """The kinds of columns that the settings say. Raises DataError for a column that is not there."""
-    named = {"ignore": settings.ignore, "columns": tuple(settings.columns)}
+    named = {f"ignore.{index}": name for index, name in enumerate(settings.ignore)}
+    named |= {f"columns.{name}": name for name in settings.columns}
     single = {"weight": settings.weight, "split_by": settings.split_by, "order_by": settings.order_by}
-    named |= {field: (name,) for field, name in single.items() if name is not None}
-    for field, names in named.items():
-        for each in names:
-            _check_column(table, each, field)
+    named |= {field: name for field, name in single.items() if name is not None}
+    for field, name in named.items():
+        _check_column(table, name, field)
     groups: dict[str, Kind] = {} if settings.split_by is None else {settings.split_by: "ignore"}
     return {**groups, **settings.columns, **dict.fromkeys(settings.ignore, "ignore")}
 
@@ -269,10 +269,12 @@ def _refuse_gaps(table: TextTable, schema: Schema, inputs: Values, targets: Targ
 def _target_names(table: TextTable, settings: TableSettings) -> tuple[tuple[str, ...], str]:
     """The columns to predict, and how they were chosen."""
     if settings.target is not None:
-        wanted = (settings.target,) if isinstance(settings.target, str) else settings.target
-        for name in wanted:
-            _check_column(table, name, "target")
-        return tuple(dict.fromkeys(wanted)), "as configured"
+        if isinstance(settings.target, str):
+            _check_column(table, settings.target, "target")
+            return (settings.target,), "as configured"
+        for index, name in enumerate(settings.target):
+            _check_column(table, name, f"target.{index}")
+        return tuple(dict.fromkeys(settings.target)), "as configured"
     lower = [name.lower() for name in table.names]
     known = next((name for name in TARGET_NAMES if name in lower), None)
     if known is not None:
@@ -287,7 +289,7 @@ def _check_column(table: TextTable, name: str, field: str) -> None:
     if name not in table.names:
         raise DataError(
             f"{table.path} has no column {name!r}{did_you_mean(name, table.names)}",
-            f"its columns are: {listed(table.names, 20)}",
+            "its columns are: " + listed((each or "''" for each in table.names), 20),
             f"data.dataset.{field}",
         )
 

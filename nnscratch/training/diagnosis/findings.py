@@ -91,6 +91,8 @@ class Setting:
     """Examples in the validation split."""
     held_out_guessing: float | None = None
     """The loss there of always predicting the training's class frequencies; None where it is not known."""
+    starts_trained: bool = False
+    """Its first weights are another run's, and may begin anywhere."""
     taken: frozenset[Remedy] = frozenset()
     """Remedies that the config has taken already."""
 

@@ -185,8 +185,9 @@ def _instability(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
     best = math.inf
     for index, row in enumerate(history):
         loss = row["train_loss"]
-        # Outputs that start far from a regression's targets are no sign of it, as long as they come closer.
-        falling = loss < best and setting.classes is None
+        # Outputs that start far from a regression's targets, or that another run learned for other classes, are no
+        # sign of it, as long as they come closer.
+        falling = loss < best and (setting.classes is None or setting.starts_trained)
         above_guessing = loss > 3 * setting.guessing and not falling
         risen = loss > 1.3 * best and loss - best > 0.1 * setting.guessing
         if risen and (held := _held_down(history[: index + 1])):
