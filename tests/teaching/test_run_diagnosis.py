@@ -478,7 +478,7 @@ def test_updates_that_are_large_only_beside_weights_that_l2_made_small_are_laid_
 def test_weights_of_another_run_may_begin_far_above_guessing_as_long_as_they_come_closer() -> None:
     rows = [row(1, 9.0), row(2, 3.0), row(3, 1.5)]
     assert [each.problem for each in history_findings(rows, SETTING)] == ["learning rate at the edge of divergence"]
-    assert not history_findings(rows, replace(SETTING, starts_trained=True))
+    assert not list(history_findings(rows, replace(SETTING, starts_trained=True)))
     rose = history_findings([*rows, row(4, 8.0)], replace(SETTING, starts_trained=True))
     assert [each.problem for each in rose] == ["learning rate at the edge of divergence"]
 
