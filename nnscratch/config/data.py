@@ -143,7 +143,7 @@ def _saying_where(config: Config, is_of_run: bool = False) -> Iterator[None]:
         if is_of_run:
             raise DataError(f"{error.field}: {error.reason}", OF_RUN) from error
         problem = config.problem(error.field, error.reason)
-        is_written = config.has_written(error.field) and problem.excerpt is not None
+        is_written = config.has_written(error.field) and (problem.line or problem.excerpt) is not None
         raise DataError(str(problem if is_written else Problem(problem.path, problem.message)), error.hint) from error
     except ConfigError as error:
         placed = [each if each.source else config.problem(each.path, each.message) for each in error.problems]

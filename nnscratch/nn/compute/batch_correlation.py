@@ -60,11 +60,15 @@ def _cost(method: Correlation, needs_dx: bool = True) -> float:
 def correlate(method: Correlation, x: Array, b: Array | None, y: Array, workers: Workers) -> Array:
     """y = x correlated with the kernels that the method was given, + b."""
 
+    # NumPy adds long rows sooner than the few channels of a pixel.
+    N, height, columns, K = y.shape
+    rows, by_row = y.reshape(N, height, columns * K), None if b is None else np.tile(b, columns)
+
     def run(chunk: slice) -> None:
         for block in _blocks(method, chunk):
             method.forward(x[block], y[block], workers)
-            if b is not None:
-                y[block] += b
+            if by_row is not None:
+                rows[block] += by_row
 
     workers.run(run, _chunks(method, len(x)))
     return y
