@@ -237,10 +237,14 @@ def _explain(error: yaml.MarkedYAMLError) -> tuple[str, yaml.Mark | None]:
 
 
 def folder_that_has(path: Path, source: str) -> Path | None:
-    """Where a relative path leads to something: from the folder of the YAML file `source`, or from one above it."""
+    """Where a relative path leads to something: from the folder of the YAML file `source`, or from one above it.
+
+    What holds that file is not meant: a run may be called like its data.
+    """
     beside = Path(source).parent
     folders = (beside, Path(os.path.normpath(beside / "..")), *Path(os.path.abspath(beside)).parents)
-    return next((folder for folder in folders if (folder / path).exists()), None)
+    own = Path(os.path.abspath(source)).parents
+    return next((each for each in folders if (found := each / path).exists() and found.absolute() not in own), None)
 
 
 def _meant(path: Path) -> str:

@@ -5,6 +5,7 @@ Arrays are read a row at a time from the file, compressed or not: a large file n
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -65,9 +66,24 @@ def _listed_items(loaded: LoadedRun, listing: Iterable[str | bytes], keep: Seque
     for is_json, group in groupby(lines, lambda line: line[1].lstrip().startswith("{")):
         while is_json and (some := list(islice(group, JSON_LINES))):
             yield from _json_items(loaded, some, keep)
-        for _, name in group:
-            if name.strip():
+        for number, name in group:
+            if "\0" in name:
+                reason = "this is no path: it holds a zero byte (files are named, one in a line, not given themselves)"
+                yield failure(f"-:{number}", DataError(reason))
+                return
+            if name.lstrip().startswith("[") and not Path(name).exists() and _is_json(name):
+                reason = 'this is JSON, but no list of objects, [{"column": value}]; arrays are given as .npy files'
+                yield failure(f"-:{number}", DataError(reason))
+            elif name.strip():
                 yield from _items_of(loaded, Path(name), keep)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _json_list_items(loaded: LoadedRun, text: str, keep: Sequence[str]) -> Iterator[Item]:

@@ -76,6 +76,12 @@ def doubt(loaded: LoadedRun, values: Array, taken: Array) -> str:
     """Why pixels of an array are likely not what they were taken for, "" for no reason; bytes are what they are."""
     if not loaded.takes_images or values.dtype == np.uint8 or not taken.size or taken.max() > 1:
         return ""
-    if not 0 < values.max() <= 1:
-        return ""
-    return "none of its pixels is above 1, where 255 is white, so it is all but black; were 1 white, give 255 * x"
+    is_of_run = loaded.white is not None and (loaded.is_of_arrays or values.dtype == np.uint16)
+    peak, white = float(values.max()), loaded.white if is_of_run and loaded.white is not None else 255.0
+    for likely, instead in ((1, f"{white:.0f} * x"), (255, "x.astype('uint8')")):
+        if 0 < peak <= likely < white:
+            return (
+                f"none of its pixels is above {likely}, where {white:,.0f} is white, so it is all but black; "
+                f"were {likely} white, give {instead}"
+            )
+    return ""

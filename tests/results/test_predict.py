@@ -92,6 +92,23 @@ def test_a_table_beside_pictures_is_none_of_them_and_no_name_is_not_the_folder_w
     assert row["error"] == "the name is empty"
 
 
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ('[["a.png"]]', "this is JSON, but no list of objects"),
+        ("a.png\0b.png", "this is no path: it holds a zero byte"),
+        ("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "this is no path: it holds a zero byte"),
+    ],
+)
+def test_what_is_neither_names_nor_records_on_standard_input_is_told_without_being_repeated(
+    given: str, reason: str, capsys: pytest.CaptureFixture[str], shapes_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(given))
+    rows = predicted_with_failure(capsys, shapes_run, "-")
+    assert reason in rows[-1]["error"]
+    assert "\0" not in json.dumps(rows).encode().decode("unicode_escape")
+
+
 def test_whole_numbers_up_to_one_are_said_to_be_all_but_black(
     capsys: pytest.CaptureFixture[str], shapes_run: Path, images: Array, tmp_path: Path
 ) -> None:

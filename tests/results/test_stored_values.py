@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nnscratch.errors import DataError
-from nnscratch.results.stored_values import as_stored
+from nnscratch.results.stored_values import as_stored, doubt
 
 BYTES = np.array([[0, 51], [128, 255]], np.uint8)
 
@@ -66,6 +66,26 @@ def test_true_is_white_where_white_was_one_and_nothing_elsewhere() -> None:
 
 def test_a_number_a_little_above_white_is_white() -> None:
     assert np.array_equal(pixels(np.array([0, 0.5, 1.0001]), 1.0, is_of_arrays=True), [0, 128, 255])
+
+
+@pytest.mark.parametrize(
+    ("values", "white", "said"),
+    [
+        (BYTES / 255, 65535.0, "above 1, where 65,535 is white, so it is all but black; were 1 white, give 65535 * x"),
+        (BYTES.astype(np.int64), 65535.0, "above 255, where 65,535 is white, so it is all but black; were 255 white, "),
+        (BYTES.astype(np.int64) // 255, None, "above 1, where 255 is white, so it is all but black; were 1 white, "),
+        (BYTES.astype(np.int64), None, ""),
+        (BYTES.astype(np.int64) * 257, 65535.0, ""),
+        (BYTES * 0.0, 65535.0, ""),
+        (BYTES // 255, None, ""),
+    ],
+)
+def test_arrays_that_are_all_but_black_as_they_are_taken_are_told_with_what_would_mend_them(
+    values: np.ndarray, white: float | None, said: str
+) -> None:
+    loaded: Any = SimpleNamespace(takes_images=True, white=white, is_of_arrays=True, one_white=True)
+    told = doubt(loaded, values, as_stored(loaded, values, "example 0"))
+    assert (said in told) if said else not told
 
 
 @pytest.mark.parametrize(

@@ -95,10 +95,21 @@ def _require_alike(spans: Mapping[str, Span]) -> None:
     fractions = [name for name, span in spans.items() if 0 < span.high <= most]
     if fractions and high > OVERSHOOT:
         told = ", ".join(f"{name.rpartition(': ')[2]} {span.low:g} to {span.high:g}" for name, span in spans.items())
+        is_negative = together(spans.values()).low < 0
         raise DataError(
             f"{fractions[0]}: the splits hold pixels of different ranges: {told}",
-            "scale them alike: x = (255 * x).round().astype('uint8') makes bytes of fractions",
+            _made_bytes("x")
+            if is_negative
+            else "scale them alike: x = (255 * x).round().astype('uint8') makes bytes of fractions",
         )
+
+
+def _made_bytes(key: str) -> str:
+    """What makes pixels of numbers of any range, and does the same to every split."""
+    return (
+        f"mend them with {key} = numpy.rint(({key} - low) / (high - low) * 255).clip(0, 255).astype('uint8'), low and "
+        "high the least and the largest of x_train for every split"
+    )
 
 
 @dataclass(frozen=True)
@@ -191,11 +202,13 @@ def _plan_pixels(name: str, key: str, header: NPYHeader, pixels: Pixels) -> Inpu
 def _require_pixels(name: str, key: str, header: NPYHeader, span: Span) -> None:
     """Raises DataError for numbers that are no pixels."""
     if not span.finite:
-        raise DataError(f"{name}: pixels hold NaN or infinity", f"mend them with {key} = numpy.nan_to_num({key})")
+        raise DataError(
+            f"{name}: pixels hold NaN or infinity",
+            f"{key} = numpy.nan_to_num({key}, nan=0, posinf=0, neginf=0) makes these pixels black",
+        )
     if span.low < 0:
         raise DataError(
             f"{name}: inputs are {header.dtype} of shape {header.shape} from {span.low:g} to {span.high:g}; pixels "
             "have no negative values",
-            f"mend them with {key} = numpy.rint(({key} - {key}.min()) / numpy.ptp({key}) * 255).astype('uint8'), or "
-            f"make features of them: {key} = {key}.reshape(len({key}), -1)",
+            f"{_made_bytes(key)}; or make features of them: {key} = {key}.reshape(len({key}), -1)",
         )

@@ -145,7 +145,7 @@ class ImageFolder(LargeSource):
         train, labels = arrays["train"]
         if train is None or labels is None or not len(train):
             raise DataError(f"{folder}: none of the training pictures can be read")
-        description = self._description(found, splits, seen)
+        description = self._description(found, read, seen)
         return Dataset(
             self.name,
             train,

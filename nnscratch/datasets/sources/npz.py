@@ -73,6 +73,9 @@ class NPZ(LargeSource):
     ) -> Dataset:
         """See `LargeSource.load`. `path` is the NPZ file; nothing in it is unpickled."""
         file = required_path(path, self.name, "an NPZ file")
+        if file.is_dir():
+            inside = next(iter(sorted(file.glob("*.npz"))), file / "NAME.npz")
+            raise DataError(f"{file} is a folder", f"it must be an NPZ file, such as {inside}", "data.path")
         storage = Storage(in_memory, data_dir / "cache", download, report, file)
         with _opened(file) as arrays:
             targets = targets_of(str(file), arrays.targets(), arrays.names(), self.task, is_learned=trained_on is None)

@@ -84,10 +84,21 @@ def test_labels_in_a_column_are_flattened(tmp_path: Path) -> None:
         ({"x": IMAGES.astype(np.float32) - 9, "y": LABELS}, r"inputs are float32 of shape \(10, 4, 4\) from -9 to 150"),
         ({"x": IMAGES, "y": np.ones((10, 3), np.int64)}, r"is not one-hot(.|\n)*y = y\.argmax\(axis=1\)"),
         ({"x": IMAGES.transpose(1, 2, 0), "y": LABELS}, r"4 inputs but 10 targets(.|\n)*numpy\.moveaxis\(x, -1, 0\)"),
-        ({"x": IMAGES / np.nan, "y": LABELS}, r"NaN or infinity(.|\n)*x = numpy\.nan_to_num\(x\)"),
+        (
+            {"x": IMAGES / np.nan, "y": LABELS},
+            r"NaN or infinity(.|\n)*x = numpy\.nan_to_num\(x, nan=0, posinf=0, neginf=0\)",
+        ),
         ({"x": np.stack([IMAGES, IMAGES])[:, None], "y": LABELS[:2]}, r"x = x\.reshape\(len\(x\), -1\)"),
         ({"x": np.zeros(10, [("a", "f4"), ("b", "i4")]), "y": LABELS}, "structured_to_unstructured"),
         ({"x": IMAGES / 255, "y": LABELS, "x_test": IMAGES * 1.0, "y_test": LABELS}, "different ranges: x 0 to 0.62"),
+        (
+            {"x": IMAGES / 127.5 - 0.9, "y": LABELS, "x_test": IMAGES * 1.0, "y_test": LABELS},
+            r"different ranges: x -0\.9 to 0\.3(.|\n)*\(x - low\) / \(high - low\) \* 255\)\.clip\(0, 255\)",
+        ),
+        (
+            {"x": IMAGES / 255 - 1, "y": LABELS},
+            r"no negative values(.|\n)*low and high the least and the largest of x_train for every split",
+        ),
         ({"x": IMAGES, "y": np.int64(3)}, "labels are one per example"),
         ({"x": np.full((10, 2), np.nan), "y": LABELS}, r"NaN or infinity(.|\n)*x = numpy\.where\(numpy\.isfinite"),
         ({"x": 10**9 + np.arange(20).reshape(10, 2), "y": LABELS}, r"32 bits lack(.|\n)*x = x - numpy\.median"),
