@@ -243,4 +243,8 @@ def _misfits(config: Config, dataset: Dataset, splits: Splits) -> list[Problem]:
         problems.append(
             config.problem("data.augment", f"needs images, but {dataset.name} has inputs {dataset.input_shape}")
         )
+        return problems
+    for index, augmentation in enumerate(config.data.augment):
+        if misfit := augmentation.build().misfit(*dataset.input_shape[:2]):
+            problems.append(config.problem(f"data.augment.{index}", misfit))
     return problems

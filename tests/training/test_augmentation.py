@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nnscratch.component import catalogue
+from nnscratch.config.assembly import prepare
+from nnscratch.config.config import config_from_mapping
+from nnscratch.errors import ConfigError
+from nnscratch.host.display import Display
+from nnscratch.host.workplace import Workplace
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.losses import CrossEntropy
 from nnscratch.nn.random_streams import RandomStreams
@@ -114,6 +120,18 @@ def test_flip_and_translate_together_are_still_one_of_fifty_views() -> None:
     for image, wide in zip(x, padded, strict=True):
         crops = [wide[i : i + 6, j : j + 6] for i in range(5) for j in range(5)]
         assert any(np.array_equal(image, crop) or np.array_equal(image, crop[:, ::-1]) for crop in crops)
+
+
+def test_a_hole_larger_than_the_images_is_a_problem_of_the_config(tmp_path: Path) -> None:
+    def prepared(size: int) -> object:
+        data = {"dataset": {"name": "shapes", "train": 20, "test": 5}, "augment": ["flip", {"cutout": size}]}
+        config = config_from_mapping({"name": "c", "data": data, "model": {"hidden_layers": []}})
+        assembly = prepare(config, Workplace(tmp_path, tmp_path, threads=1), Display(quiet=True))
+        return assembly.recipe()
+
+    prepared(32)
+    with pytest.raises(ConfigError, match=r"data\.augment\.1: a hole of 33 x 33 pixels in images of 32 x 32"):
+        prepared(33)
 
 
 def test_cutout_zeroes_one_square_that_may_reach_over_the_edge() -> None:

@@ -28,6 +28,10 @@ class Augmentation(Component):
         if not isinstance(self, Movement | Change):
             raise ContractError(f"{type(self).__name__} is neither a Movement nor a Change: nothing would apply it")
 
+    def misfit(self, height: int, width: int) -> str | None:
+        """Why it leaves nothing of images of that size; None: it does."""
+        return None
+
 
 @dataclass
 class Origins:

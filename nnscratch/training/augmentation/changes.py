@@ -34,6 +34,10 @@ class Cutout(Change):
 
     size: int = setting(8, "height and width of the hole", ge=1)
 
+    def misfit(self, height: int, width: int) -> str | None:
+        is_larger = self.size > max(height, width)
+        return f"a hole of {self.size} x {self.size} pixels in images of {height} x {width}" if is_larger else None
+
     def apply(self, x: Array, t: Array, classes: int, rng: np.random.Generator) -> tuple[Array, Array]:
         N, H, W, _ = x.shape
         centres = rng.integers(0, (H, W), (N, 2))
