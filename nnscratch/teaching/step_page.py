@@ -9,12 +9,16 @@ import base64
 import hashlib
 from html import escape
 from importlib.resources import files
+from itertools import pairwise
 
 from nnscratch.nn.equations import Equation, number
 from nnscratch.report.formats import printable
 from nnscratch.teaching.explanation import ArrayView, Example, Explanation, Section
 from nnscratch.teaching.graph import graph_svg
 from nnscratch.teaching.mathematics import matrix, parts_of_name, to_mathml, to_mathml_pieces, with_index
+
+LONGEST = 115
+"""Letters in a line of a docstring of this project, which one word more would have passed."""
 
 
 def as_html(explanation: Explanation, mark: str) -> str:
@@ -71,8 +75,21 @@ def _section(section: Section, place: int, count: int) -> str:
         f'<section id="step-{place}" class="{section.phase}"><div class="step">'
         f'<h2 tabindex="-1">{_text(section.title)}</h2>'
         f"<nav>{before} {place} / {count} {after}</nav></div>{equations}"
-        f'<div class="arrays">{arrays}</div><pre>{_text_lines(section.words)}</pre></section>'
+        f'<div class="arrays">{arrays}</div><pre>{_text_lines(_unbroken(section.words))}</pre></section>'
     )
+
+
+def _unbroken(words: str) -> str:
+    """A docstring whose lines, where only their length broke them, are one again: the page breaks them to its width."""
+    lines = words.splitlines()
+    whole = lines[:1]
+    for before, line in pairwise(lines):
+        has_room = len(before) + len(line.partition(" ")[0]) < LONGEST
+        if not before or not line or line.startswith(" ") or has_room:
+            whole.append(line)
+        else:
+            whole[-1] += f" {line}"
+    return "\n".join(whole)
 
 
 def _text_lines(text: str) -> str:

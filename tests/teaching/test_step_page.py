@@ -54,6 +54,21 @@ def test_all_of_it_is_on_the_page_as_mathematics_and_matrices_and_nothing_is_loa
     assert "y = x W + b" in page
 
 
+def test_lines_of_a_docstring_that_only_their_length_broke_are_one_for_the_page_to_break(tmp_path: Path) -> None:
+    config = config_from_mapping(
+        {
+            "name": "told",
+            "data": {"dataset": {"name": "shapes", "train": 20, "test": 10}},
+            "model": {"layers": [{"conv": {"channels": 2}}, "flatten", "dense"]},
+            "training": {"batch_size": 10},
+        }
+    )
+    page = unescape(as_html(explain(config, Workplace(tmp_path, threads=1), Display(quiet=True), example=6)))
+    assert "rounded up; p is then what stands above, and the like left" in page
+    assert "y (N, H', W', channels) with\nH' = (H + 2 p - kernel) / s + 1" in page  # a line that was broken on purpose
+    assert "the padding\n\nx (N, H, W, C)" in page
+
+
 def test_names_from_outside_are_text_and_nothing_else(told: Explanation) -> None:
     hostile = replace(told.example, target="</svg><script>alert(1)</script>")
     page = as_html(replace(told, example=hostile))
