@@ -238,18 +238,22 @@ def _length_notes(config: Config, root: Node) -> Iterator[str]:
     """What of the training's length has no effect, or not the one that is wanted."""
     training = config.training
     if training.minutes is None:
-        yield from warmup_notes(config)
+        yield from schedule_notes(config)
         return
     minutes, epochs = (root.nearest(("training", name))[0].place for name in ("minutes", "epochs"))
     if root.nearest(("training", "epochs"))[1] == 2 and minutes.source == epochs.source:
         yield f"training.epochs {training.epochs} does not count: training.minutes is set beside it"
 
 
-def warmup_notes(config: Config) -> Iterator[str]:
-    """That the warm-up never ends, if it does not."""
-    warmup, epochs = config.schedule.fields["warmup_epochs"], config.training.epochs
-    if isinstance(warmup, float) and 0 < epochs <= warmup:
-        yield f"schedule.warmup_epochs {warmup:g} takes all {epochs} epochs: the learning rate only rises"
+def schedule_notes(config: Config) -> Iterator[str]:
+    """That the warm-up never ends, or that nothing ever comes of another schedule than a constant one."""
+    schedule, epochs = config.schedule.build(), config.training.epochs
+    if 0 < epochs <= schedule.warmup_epochs:
+        warmup = f"schedule.warmup_epochs {schedule.warmup_epochs:g}"
+        yield f"{warmup} takes all {epochs} epochs: the learning rate only rises"
+    elif schedule.is_idle(epochs):
+        length = f"{epochs} epochs" if epochs > 1 else "1 epoch"
+        yield f"schedule {schedule.name} lowers the learning rate after more than the {length} of this training: never"
 
 
 def _plugins(root: Node) -> Value:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from nnscratch.config.assembly import Assembly
-from nnscratch.config.config import Config, Tell, warmup_notes
+from nnscratch.config.config import Config, Tell, schedule_notes
 from nnscratch.errors import DivergenceError
 from nnscratch.nn.compute.communicator import ALONE, Communicator
 from nnscratch.report.formats import count, duration
@@ -69,6 +69,6 @@ def fit_epochs(assembly: Assembly, threads: int, tell: Tell, communicator: Commu
         tell(f"one epoch is the least there is: it takes longer than the {duration(budget)} that it was given")
     training = config.training.model_copy(update={"epochs": epochs, "minutes": None})
     fixed = config.model_copy(update={"training": training})
-    for note in warmup_notes(fixed):
+    for note in schedule_notes(fixed):
         tell(note)
     return fixed

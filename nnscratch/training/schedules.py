@@ -40,6 +40,10 @@ class Schedule(Component):
         """The factor after the warm-up, for progress 0 to 1 and the epochs done, a fraction included."""
         raise NotImplementedError
 
+    def is_idle(self, epochs: int) -> bool:
+        """Whether it is meant to change the learning rate, and never does in so many epochs, whatever their losses."""
+        return False
+
 
 def warmed_up(step: int, warmup: float) -> float:
     """factor = (step + 1) / (warmup + 1) in step `step`, from 0, of a warm-up of so many (Goyal et al. 2017, 2.2).
@@ -109,6 +113,9 @@ class StepDecay(Schedule):
 
     def factor(self, progress: float, epoch: float, history: Sequence[float]) -> float:
         return self.gamma ** math.floor(epoch / self.every)
+
+    def is_idle(self, epochs: int) -> bool:
+        return 0 < epochs <= self.every + self.warmup_epochs
 
 
 @dataclass(frozen=True)
@@ -192,6 +199,9 @@ class ReduceOnPlateau(Schedule):
     )
     gamma: float = setting(0.1, "what each drop multiplies by", gt=0, lt=1)
     minimum_change: float = setting(0.0, "how much lower that loss must be to count", ge=0)
+
+    def is_idle(self, epochs: int) -> bool:
+        return 0 < epochs <= self.patience + 1
 
     def factor(self, progress: float, epoch: float, history: Sequence[float]) -> float:
         best, waited, drops = math.inf, 0, 0

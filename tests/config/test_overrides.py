@@ -251,6 +251,31 @@ def test_a_warm_up_as_long_as_the_training_is_told() -> None:
     assert with_overrides("schedule.warmup_epochs=3", "training.epochs=4")[1] == []
 
 
+@pytest.mark.parametrize(
+    ("schedule", "epochs", "is_told"),
+    [
+        ("{step: {every: 10}}", 10, True),
+        ("{step: {every: 10}}", 11, False),
+        ("{step: {every: 10, warmup_epochs: 2}}", 12, True),
+        ("{reduce_on_plateau: {patience: 3}}", 4, True),
+        ("{reduce_on_plateau: {patience: 3}}", 5, False),
+        ("cosine", 1, False),
+        ("constant", 1, False),
+    ],
+)
+def test_a_schedule_that_comes_too_late_is_told(schedule: str, epochs: int, is_told: bool) -> None:
+    """Told just when the rate of a training whose losses never fall stays the same to its end."""
+    name = schedule.strip("{").partition(":")[0]
+    length = f"{epochs} epochs" if epochs > 1 else "1 epoch"
+    told = f"schedule {name} lowers the learning rate after more than the {length} of this training: never"
+    config, notes = with_overrides(f"schedule={schedule}", f"training.epochs={epochs}")
+    assert notes == [told] * is_told
+    if name in ("step", "reduce_on_plateau"):
+        made = config.schedule.build()
+        rates = {made(epoch, epochs, 1, [1.0] * epoch) for epoch in range(int(made.warmup_epochs), epochs)}
+        assert (rates == {1.0}) == is_told
+
+
 def test_epochs_beside_minutes_are_told_to_count_for_nothing_unless_the_minutes_are_newer() -> None:
     told = ["training.epochs 3 does not count: training.minutes is set beside it"]
 
