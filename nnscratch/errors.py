@@ -115,6 +115,10 @@ class DataError(UserError):
         self.reason, self.field = reason, field
 
 
+class ProcessKilled(UserError):
+    """Another process that does a part of the work was killed from outside; what was saved can be gone on from."""
+
+
 class Interrupted(UserError):
     """The user or the system asked the program to stop; what was done is saved."""
 

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from nnscratch.config.advice import against_divergence
-from nnscratch.errors import DivergenceError, Interrupted, UserError
+from nnscratch.errors import DivergenceError, Interrupted, ProcessKilled, UserError
 from nnscratch.experiment.best_weights import put_back
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
 from nnscratch.experiment.questions import Questions
@@ -82,6 +82,8 @@ class Session:
             raise
         except UserError as error:
             self._end("failed", error.message)
+            if isinstance(error, ProcessKilled):
+                raise UserError(error.message, f"{error.hint}\n  {self._how_to_continue()}") from None
             raise
         except Exception as error:
             self._end("failed", f"{type(error).__name__}: {error}")

@@ -101,7 +101,7 @@ class Halves:
     def rows(self, batches: TrainingBatches, epoch: int, step: int) -> tuple[float, int, float]:
         """Forward and back: the batch's loss, how many were right, and what the gradient's norm is at most.
 
-        Raises UserError when the other process was killed.
+        Raises ProcessKilled when the other process was.
         """
         batch = self.batch
         if batch.batches is not batches:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nnscratch.config.config import Config, config_from_mapping
-from nnscratch.errors import DivergenceError, Interrupted, UserError
+from nnscratch.errors import DivergenceError, Interrupted, ProcessKilled, UserError
 from nnscratch.experiment.mirrors.mirror import Harmless
 from nnscratch.experiment.observer import Observer, Training, TrainingSummary
 from nnscratch.experiment.train import resume, train
@@ -78,6 +78,24 @@ def test_observers_are_told_in_the_order_of_their_list(workplace: Workplace) -> 
     train(config(), workplace, Display(quiet=True), observers=[Diary(pages, "first "), Diary(pages, "second ")])
     names = [page[0] for page in pages]
     assert names[::2] == [name.replace("second", "first") for name in names[1::2]]
+
+
+class Killer(Observer):
+    """What a training with two processes comes to when the other one is killed in the second epoch."""
+
+    def step(self, result: StepResult) -> None:
+        if result.epoch == 2:
+            raise ProcessKilled("the process that does one half of each step was killed", "mostly as memory ran out")
+
+
+def test_a_training_whose_other_process_was_killed_says_how_it_goes_on(workplace: Workplace) -> None:
+    with pytest.raises(UserError, match="was killed") as raised:
+        train(config(), workplace, Display(quiet=True), observers=[Killer()])
+    run = workplace.runs_dir / "run"
+    assert str(raised.value.hint).startswith("mostly as memory ran out\n  continue with: nnscratch train --resume ")
+    assert str(run) in str(raised.value.hint)
+    assert RunDirectory(run).read_meta().status == "failed"
+    assert resume(run, None, workplace, Display(quiet=True)).epochs == 2
 
 
 def test_a_resumed_training_tells_what_is_left_and_a_finished_one_its_end(workplace: Workplace) -> None:

@@ -30,7 +30,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from nnscratch.errors import UserError
+from nnscratch.errors import ProcessKilled
 from nnscratch.nn.compute.awake_threads import IDLE, LATE, Patience
 from nnscratch.nn.compute.common_memory import LINE, LOOKS
 from nnscratch.nn.compute.exchange import Exchange
@@ -150,7 +150,7 @@ class Partner:
     def run(self, index: int, task: Task, numbers: Sequence[float]) -> None:
         """Both halves of the task of that index, which is `task`: half 0 here, half 1 by the other process.
 
-        Raises UserError when the other process is there no more. What either half raises ends it.
+        Raises ProcessKilled when the other process is there no more. What either half raises ends it.
         """
         words, number, exchange = self._words, self._words[ORDER] + 1, self.exchange
         exchange.waited = 0.0
@@ -235,10 +235,9 @@ def _look_after(words: memoryview, wake: int, pid: int, report: int) -> None:
         told = os.read(report, 1 << 16).decode(errors="replace")
         if told:
             raise RuntimeError(f"in the process with the other half of a step:\n{told}")
-        raise UserError(
+        raise ProcessKilled(
             "the process that does one half of each step was killed",
-            "mostly as memory ran out: `nnscratch train --resume RUN` goes on from the last checkpoint, and with"
-            " --threads 1 in one process, which needs less",
+            "mostly as memory ran out: with --threads 1 there is one process, which needs less",
         )
     os.sched_yield()  # should both be on one core
 
