@@ -178,6 +178,10 @@ def _description(
     arrays: _Arrays, plans: Mapping[str, InputPlan], targets: Targets, rows: Mapping[str, Array], weights: Array | None
 ) -> Description:
     plan, guesses = plans["train"], [*plans["train"].guesses, *targets.guesses]
+    alike = {(each.what, each.taken) for each in plan.guesses}
+    for split, other in plans.items():  # an array of another type, or with its channels elsewhere
+        unlike = (each for each in other.guesses if (each.what, each.taken) not in alike)
+        guesses += [replace(each, taken=f"of {split} {each.taken}") for each in unlike]
     if "test" in rows and "test" not in plans:
         guesses.append(Guess("test split", f"{len(rows['test']):,} examples held out", "", "data.dataset.test"))
     if "val" in plans:

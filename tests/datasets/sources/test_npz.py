@@ -74,6 +74,15 @@ def test_labels_in_a_column_are_flattened(tmp_path: Path) -> None:
     assert load(tmp_path, {"x": IMAGES, "y": LABELS[:, np.newaxis]}).train_targets.tolist() == LABELS.tolist()
 
 
+def test_how_another_split_is_taken_is_told_where_it_is_not_as_training_is(tmp_path: Path) -> None:
+    np.savez(tmp_path / "mine.npz", x=COLOUR, y=LABELS, x_test=np.moveaxis(COLOUR, -1, 1) / 255, y_test=LABELS)
+    dataset = NPZ().load(tmp_path, tmp_path / "mine.npz", lambda _: None)
+    np.testing.assert_array_equal(dataset.train_inputs, dataset.test_inputs)
+    told = [f"{each.what}: {each.taken}" for each in dataset.description.guesses]
+    assert "channel order: of test first (N, C, H, W)" in told
+    assert any(each.startswith("pixels: of test float64, 1 becomes 255") for each in told)
+
+
 @pytest.mark.parametrize(
     ("arrays", "reason"),
     [
