@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from nnscratch.nn.parameters import is_among
 from nnscratch.runs.checkpoint import Checkpoint
 from nnscratch.runs.directory import RunDirectory
 from nnscratch.runs.header import Header, header_of
-from nnscratch.runs.loaded import load_run
+from nnscratch.runs.loaded import LoadedRun, load_run
 from nnscratch.runs.meta import Origin
 from nnscratch.runs.names import find_run
 from nnscratch.runs.trained_examples import trained_examples
@@ -77,21 +78,21 @@ def _prepared_from(
     dataset = load_dataset(config, workplace.data_dir, display.say, display.download, workplace.download, trained_on)
     assembly = _with_columns_of(header, start, config, dataset, display.say)
     started = _start_from(start, assembly, path, file, saved, header, display.say)
-    if path.is_dir():
-        _tell_what_was_seen(assembly, path, workplace, display.warn)
+    with suppress(UserError):  # of a checkpoint alone, or a run that was changed since, nobody knows the examples
+        _tell_what_was_seen(assembly, load_run(path), workplace, display.warn)
     return started
 
 
-def _tell_what_was_seen(assembly: Assembly, path: Path, workplace: Workplace, tell: Tell) -> None:
+def _tell_what_was_seen(assembly: Assembly, run: LoadedRun, workplace: Workplace, tell: Tell) -> None:
     """Tells when the weights were trained on examples that are held out here."""
-    train, splits = trained_examples(load_run(path), assembly.config.data.place, workplace), assembly.splits
+    train, splits = trained_examples(run, assembly.config.data.place, workplace), assembly.splits
     for name, held_out in (("validation", splits.validation), ("test", splits.test)):
         if train is None or held_out is None:
             continue
         number = seen_before((train.inputs, train.rows), (held_out.inputs, held_out.rows))
         if number:
             tell(
-                f"{number:,} of {len(held_out):,} {name} inputs are among those that {path.name} trained on: "
+                f"{number:,} of {len(held_out):,} {name} inputs are among those that {run.run.path.name} trained on: "
                 "the score there may look better than it is"
             )
 

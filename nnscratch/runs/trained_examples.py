@@ -17,10 +17,10 @@ def trained_examples(loaded: LoadedRun, place: Path | None, workplace: Workplace
 
     Of pictures and arrays, which may be many, only others in the run's own file or folder are to be compared.
     """
-    source, own = loaded.config.data.dataset.build(), loaded.config.data.place
-    if isinstance(source, LargeSource) and not _is_within(place, own):
-        return None
     try:
+        source, own = loaded.config.data.dataset.build(), loaded.config.data.place
+        if isinstance(source, LargeSource) and not _is_within(place, own):
+            return None
         dataset = load_dataset(
             loaded.config, workplace.data_dir, lambda _: None, download=False, trained_on=loaded.trained_on
         )
