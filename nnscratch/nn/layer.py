@@ -85,6 +85,9 @@ class Layer(Component, LayerMemory):
         for chain in self.children():
             chain.want_dx(wanted)
 
+    def expect(self, batch: int) -> None:
+        """Batches of so many examples will come, for the most part: what costs time once a batch may depend on it."""
+
     @property
     def starts_from_data(self) -> bool:
         """Whether some weights depend on the data (whitening): `fit_to` is to be called before training."""

@@ -44,6 +44,8 @@ class Trainer:
     ) -> None:
         self.network, self.recipe, self.streams = network, recipe, streams
         self.affine, self.target_affine, self.communicator = affine, target_affine, communicator
+        for layer in network.walk():
+            layer.expect(recipe.batch_size)
         self.step = TrainingStep(network, recipe, workers or Workers(), communicator)
         self.progress = Progress()
 

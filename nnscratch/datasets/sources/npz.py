@@ -74,8 +74,7 @@ class NPZ(LargeSource):
         """See `LargeSource.load`. `path` is the NPZ file; nothing in it is unpickled."""
         file = required_path(path, self.name, "an NPZ file")
         if file.is_dir():
-            inside = next(iter(sorted(file.glob("*.npz"))), file / "NAME.npz")
-            raise DataError(f"{file} is a folder", f"it must be an NPZ file, such as {inside}", "data.path")
+            raise DataError(f"{file} is a folder", f"it must be an NPZ file, such as {file / 'NAME.npz'}", "data.path")
         storage = Storage(in_memory, data_dir / "cache", download, report, file)
         with _opened(file) as arrays:
             targets = targets_of(str(file), arrays.targets(), arrays.names(), self.task, is_learned=trained_on is None)
@@ -150,7 +149,7 @@ class NPZ(LargeSource):
             classes=targets.classes,
             origin=str(file),
             notes=_notes(description),
-            target_names=None if targets.classes is not None else _names(labels["train"]),
+            target_names=None if targets.classes else tuple(f"y{column}" for column in range(labels["train"].shape[1])),
             description=description,
             validation_inputs=found.get("val"),
             validation_targets=labels.get("val"),
@@ -165,10 +164,6 @@ class NPZ(LargeSource):
         )
 
 
-def _names(targets: Array) -> tuple[str, ...]:
-    return tuple(f"y{index}" for index in range(targets.shape[1]))
-
-
 def _notes(description: Description) -> tuple[str, ...]:
     guesses = (f"{each.what}: {each.taken} ({each.why})" for each in description.guesses if each.why)
     return (*guesses, *description.warnings)
@@ -178,10 +173,9 @@ def _description(
     arrays: _Arrays, plans: Mapping[str, InputPlan], targets: Targets, rows: Mapping[str, Array], weights: Array | None
 ) -> Description:
     plan, guesses = plans["train"], [*plans["train"].guesses, *targets.guesses]
-    alike = {(each.what, each.taken) for each in plan.guesses}
-    for split, other in plans.items():  # an array of another type, or with its channels elsewhere
-        unlike = (each for each in other.guesses if (each.what, each.taken) not in alike)
-        guesses += [replace(each, taken=f"of {split} {each.taken}") for each in unlike]
+    known = {(each.what, each.taken) for each in plan.guesses}
+    for of, other in plans.items():
+        guesses += [replace(g, taken=f"of {of} {g.taken}") for g in other.guesses if (g.what, g.taken) not in known]
     if "test" in rows and "test" not in plans:
         guesses.append(Guess("test split", f"{len(rows['test']):,} examples held out", "", "data.dataset.test"))
     if "val" in plans:

@@ -23,19 +23,28 @@ shapes, each by im2col and by tiles of 2 to 8 (two threads of a Zen 4): 1.01 tim
 middle, and 1.31 at worst, with 32 groups of 4 channels. Without AVX-512 (two threads of a Zen 3, 44 shapes): 1.00 and
 1.11."""
 
+GONE_THROUGH = 12
+"""How often a batch goes through the kernels in another form: they are made and read, transposed and not, and their
+gradients written and added, by each of two processes. Fitted to five layers of 64 to 256 channels on 7x7 to 16x16
+pixels. Of 28 cases, 64 to 512 channels and batches of 32 to 1,000, what is chosen then took at most 1.10 times the time
+of what is best (one thread of a Zen 5)."""
+
 MAX_CHUNKS = 8
 """Into how many chunks a batch is cut for the threads; each has a dW of its own until all are added in order."""
 
 
-def cheapest(geometry: Geometry, needs_dx: bool = True) -> Correlation:
-    """The method that should take the least time; kernels of at least 3 places where tiles are read have a choice."""
+def cheapest(geometry: Geometry, needs_dx: bool = True, batch: int | None = None) -> Correlation:
+    """The method that should take the least time; kernels of at least 3 places where tiles are read have a choice.
+
+    Of a batch of so many images, so much of what is made of the kernels once a batch counts for each.
+    """
     if geometry.groups == geometry.C == geometry.K > 1:
         return Depthwise(geometry)
     methods: list[Correlation] = [Im2col(geometry)]
     r = -(-geometry.kernel // geometry.stride)
     if r >= 3:
         methods += [Winograd(geometry, n - r + 1) for n in range(r + 1, LARGEST + 1)]
-    best = min(methods, key=lambda method: _cost(method, needs_dx))
+    best = min(methods, key=lambda method: _cost(method, needs_dx, batch))
     if not isinstance(best, Im2col) or needs_dx or geometry.groups > 1:
         return best
     return min((Im2col(geometry, m) for m in _divisors(geometry.columns)), key=Im2col.copying)
@@ -51,10 +60,11 @@ def fewest(method: Correlation, plain: Im2col) -> float:
     return 2 * MOVE * method.prepared() / saved if saved > 0 else 0
 
 
-def _cost(method: Correlation, needs_dx: bool = True) -> float:
+def _cost(method: Correlation, needs_dx: bool = True, batch: int | None = None) -> float:
     """Of an image; tiles that round more are taken to cost a tenth more."""
     rounds_more = isinstance(method, Winograd) and method.n > EXACT
-    return (method.multiplications() + MOVE * method.moved(needs_dx)) * (1.1 if rounds_more else 1.0)
+    moved = method.moved(needs_dx) + (GONE_THROUGH * method.prepared() / batch if batch else 0)
+    return (method.multiplications() + MOVE * moved) * (1.1 if rounds_more else 1.0)
 
 
 def correlate(method: Correlation, x: Array, b: Array | None, y: Array, workers: Workers) -> Array:

@@ -82,13 +82,18 @@ class Conv(WeightedSum):
             H, W, C, self.channels, self.kernel, self.stride, top, left, rows, columns, self.groups
         )
         self.method_of_few = Im2col(self.geometry)
+        self.batch: int | None = None
         self.want_dx(self.needs_dx)
         self.method = self.method_of_batches
         return rows, columns, self.channels
 
+    def expect(self, batch: int) -> None:
+        self.batch = batch
+        self.want_dx(self.needs_dx)
+
     def want_dx(self, wanted: bool) -> None:
         super().want_dx(wanted)
-        self.method_of_batches = cheapest(self.geometry, wanted)
+        self.method_of_batches = cheapest(self.geometry, wanted, self.batch)
         self.few = fewest(self.method_of_batches, self.method_of_few)
 
     def needs_x_again(self) -> bool:

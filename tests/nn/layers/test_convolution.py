@@ -17,10 +17,14 @@ from nnscratch.nn.compute.winograd import LARGEST, Winograd, transforms
 from nnscratch.nn.compute.workers import Workers
 from nnscratch.nn.gradient_check import check_gradients
 from nnscratch.nn.initializers import Constant, Dirac, Whitening
-from nnscratch.nn.layers import Conv, Dense, Flatten, ReLU
+from nnscratch.nn.layers import Conv, Dense, Flatten, ReLU, Residual
 from nnscratch.nn.losses import CrossEntropy
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
+from nnscratch.training.optimizers import SGD
+from nnscratch.training.recipe import Recipe
+from nnscratch.training.scaling import UNCHANGED
+from nnscratch.training.trainer import Trainer
 
 TILES = [(r, n - r + 1) for r in (3, 4, 5, 7) for n in range(r + 1, LARGEST + 1)]
 """Kernels and the tiles of m outputs for which the transforms have points enough."""
@@ -364,6 +368,30 @@ def test_the_tiles_chosen_are_those_that_take_the_least_time(
         method = cheapest(Geometry(size, size, C, K, 3, 1, 1, 1, size, size))
         assert isinstance(method, Winograd)
         assert method.m == expected
+
+
+@pytest.mark.parametrize("kernel", ["SkylakeX", "Haswell"])
+def test_small_batches_take_forms_of_the_kernels_that_are_made_sooner(
+    monkeypatch: pytest.MonkeyPatch, kernel: str
+) -> None:
+    """Of 512x512 kernels, those of 6x6 points are 16 million numbers, made and gone through for a batch of 32."""
+    monkeypatch.setenv("OPENBLAS_CORETYPE", kernel)
+    geometry = Geometry(4, 4, 512, 512, 3, 1, 1, 1, 4, 4)
+    sizes = [getattr(cheapest(geometry, True, batch), "n", 0) for batch in (32, 128, 100_000)]
+    assert sizes[0] == 0
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == getattr(cheapest(geometry), "n", 0) > 0
+
+
+def test_a_training_tells_its_layers_how_many_images_to_expect() -> None:
+    layer = Conv(256)
+    network = Network([Conv(256), Residual((layer,)), Flatten(), Dense()], (8, 8, 256), outputs=3)
+    network.initialize(RandomStreams(0))
+    before = layer.method_of_batches.prepared()
+    Trainer(network, Recipe(CrossEntropy(), SGD(), epochs=1, batch_size=8), UNCHANGED, RandomStreams(0))
+    assert layer.method_of_batches.prepared() < before
+    network.skip_input_gradient(False)
+    assert layer.method_of_batches.prepared() < before
 
 
 @pytest.mark.parametrize("kernel", ["SkylakeX", "Haswell"])
