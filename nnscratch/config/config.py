@@ -253,7 +253,7 @@ def schedule_notes(config: Config) -> Iterator[str]:
         yield f"{warmup} takes all {epochs} epochs: the learning rate only rises"
     elif schedule.is_idle(epochs):
         length = f"{epochs} epochs" if epochs > 1 else "1 epoch"
-        yield f"schedule {schedule.name} lowers the learning rate after more than the {length} of this training: never"
+        yield f"schedule {schedule.name} never lowers the learning rate in the {length} of this training"
 
 
 def _plugins(root: Node) -> Value:

@@ -71,7 +71,7 @@ def _listed_items(loaded: LoadedRun, listing: Iterable[str | bytes], keep: Seque
                 reason = "this is no path: it holds a zero byte (files are named, one in a line, not given themselves)"
                 yield failure(f"-:{number}", DataError(reason))
                 return
-            if name.lstrip().startswith("[") and not Path(name).exists() and _is_json(name):
+            if name.lstrip().startswith("[") and not os.path.exists(name) and _is_json(name):
                 reason = 'this is JSON, but no list of objects, [{"column": value}]; arrays are given as .npy files'
                 yield failure(f"-:{number}", DataError(reason))
             elif name.strip():

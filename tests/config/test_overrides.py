@@ -267,7 +267,7 @@ def test_a_schedule_that_comes_too_late_is_told(schedule: str, epochs: int, is_t
     """Told just when the rate of a training whose losses never fall stays the same to its end."""
     name = schedule.strip("{").partition(":")[0]
     length = f"{epochs} epochs" if epochs > 1 else "1 epoch"
-    told = f"schedule {name} lowers the learning rate after more than the {length} of this training: never"
+    told = f"schedule {name} never lowers the learning rate in the {length} of this training"
     config, notes = with_overrides(f"schedule={schedule}", f"training.epochs={epochs}")
     assert notes == [told] * is_told
     if name in ("step", "reduce_on_plateau"):

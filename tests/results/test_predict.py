@@ -96,6 +96,7 @@ def test_a_table_beside_pictures_is_none_of_them_and_no_name_is_not_the_folder_w
     ("given", "reason"),
     [
         ('[["a.png"]]', "this is JSON, but no list of objects"),
+        (f"[{[0.5] * 3000}]", "this is JSON, but no list of objects"),  # longer than a file's name can be
         ("a.png\0b.png", "this is no path: it holds a zero byte"),
         ("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "this is no path: it holds a zero byte"),
     ],

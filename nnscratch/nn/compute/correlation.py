@@ -179,8 +179,8 @@ class Im2col(Correlation):
         W = self.merged(W)
         if self.m > 1:
             band = np.zeros((len(W), self.width, W.shape[2], self.m, W.shape[3]), W.dtype)
-            for part, kernels in zip(self._kernels_in(band), [W] * self.m, strict=True):
-                part[...] = kernels
+            for part in self._kernels_in(band):
+                part[...] = W
             W = band.reshape(*band.shape[:3], -1)
         self.U = self._by_group(W)
 
