@@ -112,7 +112,7 @@ def correlate_back(
             if dbs is not None:
                 dbs[index] = column_sums(dy[block]) + (dbs[index] if number else 0)
         if dWs is not None:
-            method.weight_gradient(total, dWs[index])
+            method.weight_gradient(total, dWs[index], workers)
 
     workers.run(run, range(len(chunks)))
     if dWs is not None:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.compute.products import product_here
 from nnscratch.nn.compute.workers import Workers
 
 
@@ -95,7 +96,7 @@ class Correlation:
         """Writes dU and dx of a block of images, each if wanted."""
         raise NotImplementedError
 
-    def weight_gradient(self, dU: Array, dW: Array) -> None:
+    def weight_gradient(self, dU: Array, dW: Array, workers: Workers) -> None:
         """Writes dW, the gradient of the kernels themselves, from that of their form U."""
         raise NotImplementedError
 
@@ -185,17 +186,18 @@ class Im2col(Correlation):
         self.U = self._by_group(W)
 
     def forward(self, x: Array, y: Array, workers: Workers) -> None:
-        np.matmul(self._columns(x, workers), self.U, out=self._outputs(y))
+        for columns, U, Y in zip(self._columns(x, workers), self.U, self._outputs(y), strict=True):
+            product_here(columns, U, Y, workers)
 
     def backward(self, x: Array, dy: Array, dU: Array | None, dx: Array | None, workers: Workers) -> None:
         dY = self._outputs(dy)
         if dU is not None:
-            columns = self._columns(x, workers)
-            np.matmul(columns.transpose(0, 2, 1), dY, out=dU)
+            for number, columns in enumerate(self._columns(x, workers)):
+                product_here(columns.T, dY[number], dU[number], workers)
         if dx is not None:
             self._input_gradient(dY, dx, workers)
 
-    def weight_gradient(self, dU: Array, dW: Array) -> None:
+    def weight_gradient(self, dU: Array, dW: Array, workers: Workers) -> None:
         kernel, K = self.geometry.kernel, self.geometry.K
         by_kernel = dU.transpose(1, 0, 2).reshape(kernel, self.width, -1, self.m * K)
         if self.m > 1:
@@ -239,11 +241,11 @@ class Im2col(Correlation):
     def _input_gradient(self, dY: Array, dx: Array, workers: Workers) -> None:
         g, padded = self.geometry, self._whole(dx, workers)
         if self._sees_pixels(padded):
-            np.matmul(dY, self.U.transpose(0, 2, 1), out=self._by_group(padded))
+            self._times_U_T(dY, self._by_group(padded), workers)
             self._unpad(padded, dx)
             return
         columns = workers.scratch("columns", self._columns_shape(len(dx)), dY.dtype)
-        np.matmul(dY, self.U.transpose(0, 2, 1), out=columns.reshape(self.groups, dY.shape[1], -1))
+        self._times_U_T(dY, columns.reshape(self.groups, dY.shape[1], -1), workers)
         padded[:, g.rows * g.stride :] = padded[:, :, g.columns * g.stride :] = 0
         if g.kernel < g.stride:
             padded[...] = 0
@@ -258,6 +260,10 @@ class Im2col(Correlation):
                 else:
                     seen += part
         self._unpad(padded, dx)
+
+    def _times_U_T(self, dY: Array, out: Array, workers: Workers) -> None:
+        for number, U in enumerate(self.U):
+            product_here(dY[number], U.T, out[number], workers)
 
     def _whole(self, dx: Array, workers: Workers) -> Array:
         """Where the gradient of the padded image goes: over dx, if there is no padding."""

@@ -58,7 +58,7 @@ class Depthwise(Correlation):
         if dx is not None:
             self._input_gradient(dy, dx, workers)
 
-    def weight_gradient(self, dU: Array, dW: Array) -> None:
+    def weight_gradient(self, dU: Array, dW: Array, workers: Workers) -> None:
         g = self.geometry
         dW[:, :, 0] = dU.reshape(g.kernel, self.q * g.stride, g.columns, g.C).sum(axis=2)[:, : g.kernel]
 

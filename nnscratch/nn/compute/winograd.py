@@ -25,7 +25,7 @@ from numpy.lib.stride_tricks import as_strided
 from nnscratch.cpu import has_avx512_kernels
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.compute.correlation import Correlation, Geometry
-from nnscratch.nn.compute.products import SMALL_PRODUCT, product
+from nnscratch.nn.compute.products import SMALL_PRODUCT, product, product_here
 from nnscratch.nn.compute.workers import Workers
 
 POINTS = (0.0, 1.0, -1.0, 1 / 2, -2.0, -1 / 2, 2.0, 3 / 4, -4 / 3)
@@ -155,9 +155,11 @@ class Winograd(Correlation):
         if dx is not None:
             self._input_gradient(dM, dx, workers)
 
-    def weight_gradient(self, dU: Array, dW: Array) -> None:
+    def weight_gradient(self, dU: Array, dW: Array, workers: Workers) -> None:
         g, s, r = self.geometry, self.geometry.stride, self.r
-        by_phase = np.matmul(self.G.T, dU.reshape(self.n**2, -1)).reshape(r, r, s, s, -1, g.K)
+        by_place = np.empty((r**2, dU[0].size), dU.dtype)
+        product_here(self.G.T, dU.reshape(self.n**2, -1), by_place, workers)
+        by_phase = by_place.reshape(r, r, s, s, -1, g.K)
         kernels = by_phase.transpose(0, 2, 1, 3, 4, 5).reshape(r * s, r * s, -1, g.K)
         dW[...] = self.taken_apart(kernels[: g.kernel, : g.kernel])
 

@@ -328,7 +328,7 @@ def computed(method: Correlation, W: Array, x: Array, dy: Array) -> tuple[Array,
     method.prepare_backward(workers)
     dU = np.full(method.U.shape, np.nan, W.dtype)
     method.backward(x, dy, dU, dx, workers)
-    method.weight_gradient(dU, dW)
+    method.weight_gradient(dU, dW, workers)
     return y, dx, dW
 
 
