@@ -25,7 +25,7 @@ PIECE = 1 << 16
 longer ones: between NumPy's calls each waits for the interpreter."""
 LARGEST = PIECE * 5 // 4
 """Of a block that is made of several arrays."""
-BIASES = 1 << 13
+BIASES = 1 << 11
 """Weights that take as long as all biases do, few as they are."""
 FEW = 256
 """Rows of a W; for the gradient of fewer, BLAS spends its time on arranging dy."""
@@ -73,10 +73,10 @@ class Sum:
     place: slice
     """Where in its block."""
     operands: dict[int, tuple[Array, Array]] = field(default_factory=dict)
-    """x^T[rows] and dy, by the number of the batch's rows."""
+    """x^T[rows], or ones, and dy, by the number of the batch's rows."""
 
     def work_out(self, count: int, out: Array, workers: Workers) -> None:
-        """dW[rows] = x^T[rows] dy, or db = sum_n dy, over so many rows of the batch, written into out."""
+        """dW[rows] = x^T[rows] dy, or db = 1^T dy, over so many rows of the batch, written into out."""
         if self.of is None:
             np.copyto(out, self.gradient)
             return
@@ -85,13 +85,13 @@ class Sum:
             return
         x_T, dy = self.operands.get(count) or self._operands(self.of, count)
         if self.rows is None:
-            np.add.reduce(dy, axis=0, out=out)
+            np.dot(x_T, dy, out=out)
         else:
             product(x_T, dy, out, workers)
 
     def _operands(self, of: Rows, count: int) -> tuple[Array, Array]:
-        found = of.x[:count].T[self.rows or slice(0)], of.dy[:count]
-        self.operands[count] = found
+        x_T = np.ones(count, of.dy.dtype) if self.rows is None else of.x[:count].T[self.rows]
+        found = self.operands[count] = x_T, of.dy[:count]
         return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -84,7 +85,7 @@ def sum_of_squares(array: Array) -> float:
     # In one call: it waits for the memory, which two threads would not make faster.
     with np.errstate(over="ignore"):
         total = float(np.vdot(array, array))
-    if not np.isfinite(total) and np.isfinite(array).all():
+    if not math.isfinite(total) and np.isfinite(array).all():
         return float(np.sum(np.square(array, dtype=np.float64)))  # the squares left float32's range, not the values
     return total
 

@@ -242,7 +242,8 @@ class TrainingStep:
 
     def _has_finite_state(self) -> bool:
         """Whether the running statistics are finite, which may overflow where normalised outputs do not."""
-        return bool(np.isfinite(self.network.parameters.state).all())
+        state = self.network.parameters.state
+        return not state.size or bool(np.isfinite(state).all())
 
     def _gradient(self, batches: TrainingBatches, epoch: int, step: int, passes: Onlooker | Network) -> Seen:
         """Forward and back with this process's rows of the batch."""
