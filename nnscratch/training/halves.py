@@ -33,7 +33,7 @@ from nnscratch.training.measurements import logged, sum_of_squares
 from nnscratch.training.recipe import Recipe
 from nnscratch.training.shared_batch import PROCESSES, WHOLE, Place, SharedBatch, learned_of
 
-INPUT, FIRST, ROWS, LEARN, GRADIENT, UPDATE = range(6)
+ROWS, LEARN, GRADIENT, UPDATE = range(4)
 
 
 def are_worth_it(network: Network, recipe: Recipe, workers: Workers) -> bool:
@@ -88,8 +88,6 @@ class Halves:
         self._scratch = np.empty(max(longest, parameters.state.size), dtype)
         self._before = np.empty(longest, dtype)
         self._tasks: tuple[Callable[[Halves, int, Sequence[float]], None], ...] = (
-            Halves._load,
-            Halves._first_product,
             Halves._rows,
             Halves._learn,
             Halves._gradient,
@@ -111,14 +109,7 @@ class Halves:
         elif self._partner is not None and not self._partner.is_alive:
             self._partner = self._started()
         place = Place(epoch, step, batches.size(step))
-        batch.begin()
         self._is_at_hand = place.total >= PROCESSES  # who is late is done without until the step is over
-        if self._has_partner():
-            self._hand_over(INPUT, *place)
-        else:
-            batch.load(WHOLE, place)
-        if batch.first is not None:
-            self._run(FIRST, *place)
         if self._has_partner():
             self._hand_over(ROWS, *place)
         else:
@@ -190,14 +181,6 @@ class Halves:
         np.seterr(all="ignore")
         self.workers.threads = 1
         self._is_at_hand = True
-
-    def _load(self, half: int, numbers: Sequence[float]) -> None:
-        """x and t of half of the rows."""
-        self.batch.load(half, Place(*map(int, numbers)))
-
-    def _first_product(self, half: int, numbers: Sequence[float]) -> None:
-        """x W of all rows, for half of the units."""
-        self.batch.first_product(half, int(numbers[-1]))
 
     def _rows(self, half: int, numbers: Sequence[float]) -> None:
         """Forward and back with half of the rows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -79,12 +80,6 @@ class SharedBatch:
         """By half, or WHOLE, and batch size."""
         self._operands: dict[tuple[int, int], tuple[Array, Array, Array]] = {}
         """x, W and x W of the first layer, by half and batch size."""
-        self._loaded: dict[int, tuple[Array, Array]] = {}
-        """x and t of the half, or of all rows, that this process loaded in this step."""
-
-    def begin(self) -> None:
-        """What was loaded belongs to the step before."""
-        self._loaded.clear()
 
     def told(self, total: int) -> tuple[float, int, float]:
         """The batch's loss, how many were right, and what the gradient's norm is at most.
@@ -99,28 +94,14 @@ class SharedBatch:
             bound += (mine[at] + other[at] + total) * (mine[at + 1] + other[at + 1])
         return mine[LOSS] + other[LOSS], int(mine[CORRECT] + other[CORRECT]), math.sqrt(bound)
 
-    def load(self, half: int, place: Place) -> None:
-        """x and t of half of the rows, or of all."""
-        assert self.batches is not None
-        rows = self._half_batch(half, place.total)
-        x, t = self.batches.batch(place.epoch, place.step, rows.part, rows.x)
-        if rows.x is not None and x is not rows.x:
-            np.copyto(rows.x, x)
-            x = rows.x
-        self._loaded[half] = x, t
-
-    def first_product(self, half: int, total: int) -> None:
-        """x W of all rows, for half of the first layer's units."""
-        x, W, xW = self._first_operands(half, total)
-        product(x, W, xW, self.workers)
-
     def forward_and_back(self, half: int, place: Place) -> None:
         """With half of the rows, or with all: x and dy of every layer are there afterwards, and what the half tells."""
         assert self.batches is not None
         network, moment = self.network, self.network.moment
-        if half not in self._loaded:  # all rows: the other process was late since it loaded a half
-            self.load(half, place)
-        rows, (x, t) = self._half_batch(half, place.total), self._loaded[half]
+        rows = self._half_batch(half, place.total)
+        x, t = self._loaded(rows, place)
+        if self.first is not None:
+            self._first_product(half, place.total)
         moment.step, moment.counts = place.epoch * self.batches.steps + place.step, True
         moment.first_row, moment.row_sums, moment.is_common = rows.part.start, rows, True
         if half == WHOLE:
@@ -128,14 +109,38 @@ class SharedBatch:
             self._forget()
         else:
             moment.communicator = self.exchange
-        own = [number for number, each in enumerate(self._parts(place.total)) if half in (number, WHOLE) and each.count]
-        moment.summands = {gradient: [both[each] for each in own] for gradient, both in self._summands.items()}
+        if self._summands:
+            halves = range(PROCESSES) if half == WHOLE else (half,)
+            own = [each for each in halves if self._parts(place.total)[each].count]
+            moment.summands = {gradient: [both[each] for each in own] for gradient, both in self._summands.items()}
         try:
             y = network.forward(x, training=True)
             network.backward(self._loss(half, y, t, place))
         finally:
             moment.first_row, moment.row_sums, moment.is_common = 0, None, False
             moment.communicator, moment.parts, moment.summands = ALONE, ALL_ROWS, {}
+
+    def _loaded(self, rows: HalfBatch, place: Place) -> tuple[Array, Array]:
+        """x and t of these rows, where the first layer is to find them."""
+        assert self.batches is not None
+        x, t = self.batches.batch(place.epoch, place.step, rows.part, rows.x)
+        if rows.x is None or x is rows.x:
+            return x, t
+        np.copyto(rows.x, x)
+        return rows.x, t
+
+    def _first_product(self, half: int, total: int) -> None:
+        """x W of all rows: each process works it out for half of the first layer's units, once x of all rows is there.
+
+        So each spares half of what BLAS takes to arrange W.
+        """
+        if half != WHOLE:
+            self.exchange.meet()
+        for each in range(PROCESSES) if half == WHOLE else (half,):
+            x, W, xW = self._first_operands(each, total)
+            product(x, W, xW, self.workers)
+        if half != WHOLE:
+            self.exchange.meet()
 
     def _forget(self) -> None:
         """What was told: of all rows at once, not all of it is told anew."""
@@ -163,6 +168,7 @@ class SharedBatch:
         return dy
 
     @staticmethod
+    @cache
     def _parts(total: int) -> tuple[Part, Part]:
         """Both halves of so many rows."""
         middle = total // PROCESSES

@@ -40,14 +40,18 @@ class Exchange(Communicator):
         self._turn = self._turns[0] = self._turns[LINE] = 0
 
     def stack(self, values: Array) -> Array:
-        self._turn = turn = self._turn + 1
-        of_both = self._values[turn % 2, :, : values.size]
+        of_both = self._values[(self._turn + 1) % 2, :, : values.size]
         of_both[self.rank] = values.reshape(-1)
-        self._turns[self.rank * LINE] = turn  # last: by this the other one sees that all of it is there
+        self.meet()
+        return np.array(of_both).reshape(self.size, *values.shape)
+
+    def meet(self) -> None:
+        """Waits until the other one is here, too: what each wrote before, both see afterwards."""
+        self._turn = turn = self._turn + 1
+        self._turns[self.rank * LINE] = turn  # after all else: by this the other one sees that it is there
         other = (1 - self.rank) * LINE
         if self._turns[other] < turn:
             self._wait(other, turn)
-        return np.array(of_both).reshape(self.size, *values.shape)
 
     def _wait(self, other: int, turn: int) -> None:
         turns, began, used = self._turns, perf_counter(), thread_time()
