@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 import typer
@@ -30,8 +31,18 @@ def as_user_error(error: BaseException) -> UserError:
         said = f"{error.filename}: {cause(error)}" if error.filename and error.strerror else str(error)
         culprit = _plugin_at_fault(error)
         return UserError(said, f"raised in {culprit}" if culprit else None)
-    said = f"unexpected {type(error).__name__}: {error}".removesuffix(": ")
+    said = _missing_method(error) or f"unexpected {type(error).__name__}: {error}".removesuffix(": ")
     return UserError(without_password(said), _where_traceback_is(error))
+
+
+def _missing_method(error: BaseException) -> str | None:
+    """Which method a class lacks, when that of its kind, which is there to be written anew, was called."""
+    if not isinstance(error, NotImplementedError) or str(error):
+        return None
+    frame = [frame for frame, _ in walk_tb(error.__traceback__)][-1]
+    code, owner = frame.f_code, type(frame.f_locals.get("self"))
+    arguments = ", ".join(code.co_varnames[: code.co_argcount])
+    return f"{owner.__name__} has no method {code.co_name}({arguments})"
 
 
 def as_meant(words: Sequence[str]) -> list[str]:

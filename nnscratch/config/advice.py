@@ -52,6 +52,8 @@ REMEDIES: Mapping[Remedy, str] = {
     "labels that fit inputs": "checking that labels belong to their inputs (they look shuffled, or have hardly any "
     "relation to them)",
     "gradient check": "`nnscratch gradcheck` on the configuration, which names the array",
+    "weights written in place": "in an optimizer of one's own `theta -= ...` or `theta[...] = ...` in place of "
+    "`theta = ...`, which binds a name and changes no weight",
 }
 
 AGAINST_DIVERGENCE: Mapping[Remedy, str] = {

@@ -29,7 +29,7 @@ from nnscratch.training.examples import Examples
 from nnscratch.training.metrics.known import LOGGED, metric_of
 from nnscratch.training.metrics.metric import Metric
 from nnscratch.training.recipe import Recipe, prepare_loss
-from nnscratch.training.scaling import Affine, fit_targets
+from nnscratch.training.scaling import Affine, fit_inputs, fit_targets
 from nnscratch.training.trainer import Trainer
 
 
@@ -51,7 +51,7 @@ class Assembly:
     @cached_property
     def affine(self) -> Affine:
         """How stored inputs become the network's."""
-        return self.recorded[0] if self.recorded else self.config.data.scaling.build().fit(self.splits.train)
+        return self.recorded[0] if self.recorded else fit_inputs(self.splits.train, self.config.data.scaling.build())
 
     @cached_property
     def target_affine(self) -> Affine:

@@ -133,7 +133,8 @@ def fault_of_a_plugin(error: BaseException) -> str | None:
     """
     frames = [pair for each in _with_causes(error) for pair in traceback.walk_tb(each.__traceback__)]
     for frame, line in reversed(frames):
-        if str(frame.f_globals.get("__name__", "")).startswith(PREFIX):
+        is_generated = frame.f_code.co_filename == "<string>"  # by dataclass
+        if str(frame.f_globals.get("__name__", "")).startswith(PREFIX) and not is_generated:
             return f"{Path(frame.f_code.co_filename).name}, line {line}"
     for frame, _ in reversed(frames):
         if (owner := _plugins_class(frame.f_locals.get("self"))) is not None:

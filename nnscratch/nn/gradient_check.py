@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from typing import Any
 
 import numpy as np
 
 from nnscratch.nn.compute.buffers import Array, Shape
-from nnscratch.nn.contract import broken, is_array
+from nnscratch.nn.contract import broken, is_array, overwritten
 from nnscratch.nn.gradient_batches import Batch, batches_of
 from nnscratch.nn.gradient_comparison import TOLERANCE, Function
 from nnscratch.nn.gradient_hints import transposed_product
@@ -31,6 +32,10 @@ Views = Mapping[str, Sequence[tuple[Layer, str]]]
 SAMPLES = 50
 SAME = 1e-9
 """Relative; what two ways to the same sum may differ by."""
+CHANGING = (
+    "forward gives other values for the same x each time: it draws random numbers from elsewhere than "
+    "self.moment.streams, or keeps something from call to call"
+)
 SAME_LOSS = 1e-4
 """The same for a loss, which may compute in single precision."""
 
@@ -65,6 +70,8 @@ def check_layers(
 ) -> list[ArrayCheck]:
     """Rows for each layer alone: its arrays (`2.dense.weight`) and its dx (`2.dense dx`), on the activations of x.
 
+    They end with a layer whose outputs are not finite.
+
     With random numbers r and f = sum r y, backward must turn dy = r into the derivatives of f.
     """
     own = _float64_copy(network)
@@ -77,6 +84,8 @@ def check_layers(
         found = _over_batches(functions, batches, samples, seed, tolerance)
         given = [bench.forward(x).copy() for x in given]
         rows += _worse(found, bench.without_dx(functions[0]))
+        if not all(np.isfinite(y).all() for y in given):  # what comes after it is not to blame
+            break
     return rows
 
 
@@ -95,14 +104,27 @@ def check_loss(
     Raises ContractError when its value is not the mean of the examples' losses, which weights and tables are made of.
     """
     loss, batches = deepcopy(loss), batches_of(y, t, seed, w)
+    _require_y_kept(loss, y, t)
     functions = [_of_loss(loss, batch, batches[batch.before]) for batch in batches]
     row = _over_batches(functions, batches, samples, seed, tolerance)[0]
     if isinstance(loss, Loss) and type(loss).per_example is not Loss.per_example:
-        value, mean = float(loss(y.copy(), t)[0]), float(np.mean(loss.per_example(y.copy(), t), dtype=np.float64))
+        value, mean = float(loss(y.copy(), t)[0]), float(np.mean(loss.losses(y.copy(), t), dtype=np.float64))
         differs = not math.isclose(value, mean, rel_tol=SAME_LOSS, abs_tol=SAME_LOSS)
         if differs and (math.isfinite(value) or math.isfinite(mean)):
             raise broken(type(loss).__call__, value, f"the mean of what per_example gives, {mean}")
     return row
+
+
+def _require_y_kept(loss: Loss, y: Array, t: Array) -> None:
+    """Raises ContractError when the loss writes over the outputs: layers and figures need them."""
+    methods = (loss, loss.per_example) if isinstance(loss, Loss) else (loss,)
+    for method in methods:
+        given = y.copy()
+        with suppress(NotImplementedError):
+            method(given, t)
+        if not np.array_equal(given, y, equal_nan=True):
+            own = type(loss).__call__ if method is loss and isinstance(loss, Loss) else method
+            raise overwritten(own, "y")
 
 
 def _float64_copy(network: Network) -> Network:
@@ -227,7 +249,7 @@ class _LayerBench:
         theta = _trainable(network, network.parameters.theta)
         self.own = {name: array for name, array in theta.items() if name.startswith(self.layer.path + ".")}
         self.dx_name = f"{self.layer.path} dx"
-        self.overwritten = self.transposed = ""
+        self.overwritten = self.transposed = self.changing = ""
 
     def forward(self, x: Array) -> Array:
         given = x.copy()  # it may write over what it is given
@@ -264,6 +286,9 @@ class _LayerBench:
     def function(self, x: Array, before: Array) -> Function:
         """f = sum r y for inputs x, after a pass with others."""
         r, other = (self._random(len(each)) for each in (x, before))
+        first = self.forward(x).copy()
+        if not np.array_equal(self.forward(x), first, equal_nan=True):  # random layers draw the same at the same step
+            self.changing = CHANGING
 
         def gradient() -> dict[str, Array]:
             self.forward(before)
@@ -318,7 +343,7 @@ class _LayerBench:
 
     def _hint(self, name: str) -> str:
         own = self.transposed if name == self.dx_name else _not_written(self.network, self.views, name)
-        return self.overwritten or own
+        return self.changing or self.overwritten or own
 
     def _broken(self, method: str, value: object, name: str, shape: Shape) -> Exception:
         return broken(getattr(type(self.layer), method), value, f"{name} of shape {shape} (layer {self.layer.path})")

@@ -20,8 +20,10 @@ def common_factor(pairs: Collection[tuple[float, float]], examples: int) -> str:
     factor = float(np.median(a / n))
     if not np.allclose(a, factor * n, rtol=ALIKE, atol=ALIKE * float(np.max(np.abs(n)))):
         return ""
-    if np.isclose(factor, 1, rtol=1e-6):
-        return ""
+    if np.isclose(factor, 1, rtol=ALIKE):
+        spread = float(np.max(np.abs(a / (factor * n) - 1)))  # of which no factor is told that is no larger
+        if abs(factor - 1) <= max(1e-6, 10 * spread):
+            return ""
     if abs(factor) < ALIKE:
         return "every entry is 0: is it never written, or multiplied by something that is 0?"
     if np.isclose(factor, -1, rtol=ALIKE):

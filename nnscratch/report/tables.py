@@ -68,12 +68,14 @@ def per_class_table(scores: Sequence[ClassScores]) -> Table:
     """One row per class, and at the end the unweighted mean of those that have examples."""
     columns = (Column("class"), *(Column(name, True) for name in ("precision", "recall", "F1", "examples")))
     rows: list[tuple[str, ...]] = [
-        (s.name, percent(s.precision), percent(s.recall), percent(s.f1), count(s.support)) for s in scores
+        (s.name, *(percent(each) if s.support else "-" for each in (s.precision, s.recall, s.f1)), count(s.support))
+        for s in scores
     ]
     there = [s for s in scores if s.support]
     if there:
         means = (sum(getattr(s, name) for s in there) / len(there) for name in ("precision", "recall", "f1"))
-        rows.append(("mean", *(percent(mean) for mean in means), count(sum(s.support for s in scores))))
+        name = "mean" if len(there) == len(scores) else f"mean of {len(there)}"
+        rows.append((name, *(percent(mean) for mean in means), count(sum(s.support for s in scores))))
     return Table(columns, tuple(rows))
 
 

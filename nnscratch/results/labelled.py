@@ -25,7 +25,7 @@ from nnscratch.datasets.sources.image_folder import ImageFolder
 from nnscratch.datasets.sources.picture_folders import PictureFolders
 from nnscratch.datasets.tables.columns import Number
 from nnscratch.datasets.tables.encoding import TableEncoding
-from nnscratch.datasets.tables.header import TARGET_NAMES
+from nnscratch.datasets.tables.header import TARGET_NAMES, likeness
 from nnscratch.datasets.tables.settings import TableSettings
 from nnscratch.datasets.tables.text import is_gap
 from nnscratch.datasets.task import as_float32
@@ -253,7 +253,7 @@ def _target_names(loaded: LoadedRun, settings: TableSettings, names: Sequence[st
     else:
         features = [] if loaded.encoding is None else [column.name for column in loaded.encoding.columns]
         others = [name for name in names if name not in (*features, *settings.ignore, settings.weight)]
-        by_name = [name for known in TARGET_NAMES for name in others if name.lower() == known]
+        by_name = sorted((name for name in others if name.lower() in TARGET_NAMES), key=likeness)
         wanted = tuple((by_name or others[-1:])[:1])
         if not wanted:
             raise unlabelled(loaded, path, "no column beside the features, so no labels")

@@ -24,6 +24,11 @@ from nnscratch.training.metrics.regression import (
 )
 
 
+def _of_examples(scores: ClassScores) -> dict[str, float | None]:
+    """What is known of a class that has examples."""
+    return {name: getattr(scores, name) if scores.support else None for name in ("recall", "f1")}
+
+
 @dataclass(frozen=True)
 class Calibration:
     """The temperature of the probabilities, and the calibration error that they had without it."""
@@ -108,7 +113,7 @@ class Classified:
             "macro_precision": float(f.macro(f.precision)),
             "macro_recall": float(f.macro(f.recall)),
             "per_class": [
-                {"class": s.name, "precision": s.precision, "recall": s.recall, "f1": s.f1, "support": s.support}
+                {"class": s.name, "precision": s.precision, **_of_examples(s), "support": s.support}
                 | self._areas(index)
                 for index, s in enumerate(self.class_scores)
             ],

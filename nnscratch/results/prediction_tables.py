@@ -111,7 +111,8 @@ def record_items(
     if encoding is None:
         raise DataError("JSON objects are rows of a table, and this run was trained on none", "give it paths")
     complete: list[tuple[int, dict[str, Any]]] = []
-    for line, record in [*records, (0, {})]:
+    for line, given in [*records, (0, {})]:
+        record = {key.strip(): value for key, value in given.items()} | given  # as the header of a file is read
         missing = [column.name for column in encoding.columns if column.name not in record] + [
             name for name in keep if name not in record
         ]
@@ -176,27 +177,10 @@ def _rows(
 
 
 def with_marks_of(table: TextTable, encoding: TableEncoding) -> TableEncoding:
-    """The encoding for a table whose numbers may have another decimal mark than those of training.
+    """The encoding for a table whose numbers may have another decimal mark than those of training."""
+    from nnscratch.datasets.tables import decimal_marks  # which imports polars
 
-    A column that fits both, such as 1,100, has that of training, unless more columns need the other: not counted are
-    those that had the other in training.
-    """
-    from nnscratch.datasets.tables.decimal_marks import needed_marks
-    from nnscratch.datasets.tables.parsing import OTHER, fitting_mark
-    from nnscratch.datasets.tables.units import without_unit
-
-    need, _ = needed_marks(table)
-    placed = list(zip(encoding.places(table), encoding.columns, strict=True))
-    trained = {place: column.decimal for place, column in placed if isinstance(column, Number)}
-    columns = []
-    for place, column in placed:
-        if isinstance(column, Number):
-            own, other = column.decimal, OTHER[column.decimal]
-            changed = [each for each in need[other] if trained.get(each) != other]
-            mark = other if len(changed) > len(need[own]) else own
-            cells = without_unit(table.columns[place], column.unit)
-            column = replace(column, decimal=fitting_mark(cells, mark))
-        columns.append(column)
+    columns = decimal_marks.with_marks_of(table, encoding.columns, encoding.places(table))
     return TableEncoding(replace(encoding.schema, columns=tuple(columns)))
 
 

@@ -65,8 +65,8 @@ def _kinds(own: OwnData) -> Iterator[str]:
     kinds = {each.name: each.kind for each in described if each.kind != "left out"}
     if kinds:
         shown = dict(list(kinds.items())[:MOST_KINDS])
-        more = f" and {len(kinds) - MOST_KINDS} more" if len(kinds) > MOST_KINDS else ""
-        yield f"    # Every other column by what its cells hold{more}; write under `columns` what should be otherwise:"
+        some = f" ({MOST_KINDS} of {len(kinds)})" if len(kinds) > MOST_KINDS else ""
+        yield f"    # Every other column by what its cells hold; write under `columns` what should be otherwise{some}:"
         for name, kind in shown.items():
             yield f"    #   {shorten(dump_yaml({name: kind}).strip()[1:-1], WIDTH)}"
 

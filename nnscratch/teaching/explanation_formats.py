@@ -43,7 +43,10 @@ class Told:
         if not wrong:
             return None
         more = [f"and {len(wrong) - NAMED} more"] if len(wrong) > NAMED else []
-        hint = "correct the component's `equations`, or its code, of which `nnscratch gradcheck` checks the gradient"
+        hint = (
+            "correct what the component says of itself (`equations`, or a method `worked_...`), or its code: of layers "
+            "and losses `nnscratch gradcheck` checks the gradient"
+        )
         return UserError("\n".join(["the code computes something else than", *wrong[:NAMED], *more]), hint)
 
     def to_dict(self) -> dict[str, Any]:

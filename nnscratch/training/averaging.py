@@ -10,6 +10,7 @@ import numpy as np
 
 from nnscratch.component import Component, setting
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.contract import broken
 from nnscratch.nn.equations import Equation, in_turn
 
 
@@ -29,6 +30,12 @@ class Averaging(Component):
         `total_steps` must leave the average fit for use.
         """
         raise NotImplementedError
+
+    def change(self, average: Array, theta: Array, step: int, total_steps: int, scratch: Array) -> None:
+        """Lets `update` change them. Raises ContractError when it gives something in place of writing it."""
+        given: object = self.update(average, theta, step, total_steps, scratch)  # type: ignore[func-returns-value]  # of others it may
+        if given is not None:
+            raise broken(type(self).update, given, "None: it writes into average")
 
     def worked_update(
         self, before: float, theta: float, after: float, step: int, total_steps: int

@@ -44,8 +44,9 @@ def evaluate(
         y = averaged_outputs(network, x, views)
         if outputs is not None:
             outputs[index * size : index * size + len(t)] = y
+        correct = count_correct(y, t)
         value, _ = value_and_gradient(loss, y, t, batches.weights(index))
-        of_batches[index] = float(value) * len(t), count_correct(y, t)
+        of_batches[index] = float(value) * len(t), correct
     if outputs is not None:
         shares = [communicator.share_of(rank, len(batches)).start for rank in range(communicator.size)]
         rows = [*(min(start * size, seen) for start in shares), seen]

@@ -218,7 +218,7 @@ class Halves:
         assert self.average is not None
         assert self.batch.batches is not None
         steps, scratch = self.recipe.epochs * self.batch.batches.steps, self._scratch[: values.size]
-        averaging.update(self.average[place], values, number + 1, steps, scratch)
+        averaging.change(self.average[place], values, number + 1, steps, scratch)
 
     def _gradient(self, half: int, numbers: Sequence[float]) -> None:
         """Block by block, the gradient over all rows."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from nnscratch.component import Component, setting
 from nnscratch.nn.compute.buffers import Array
+from nnscratch.nn.contract import broken
 from nnscratch.training.examples import Examples
 
 
@@ -73,6 +74,14 @@ def in_two_parts(values: Array) -> tuple[Array, Array]:
 def _rounded(values: Array) -> Array:
     high, low = in_two_parts(values)
     return high.astype(np.float64) + low
+
+
+def fit_inputs(train: Examples, scaling: Scaling) -> Affine:
+    """How inputs are scaled. Raises ContractError when a scaling gives something else than an Affine."""
+    fitted: object = scaling.fit(train)
+    if not isinstance(fitted, Affine):
+        raise broken(type(scaling).fit, fitted, "an Affine, as `affine(multiplier, offset)` gives")
+    return fitted
 
 
 def scale_targets(examples: Examples, affine: Affine) -> Examples:

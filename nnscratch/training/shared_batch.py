@@ -161,10 +161,11 @@ class SharedBatch:
                 if part.count:
                     dy[part.rows] = self._loss(number, y[part.rows], t[part.rows], place)
             return dy
+        rows.told[CORRECT] = count_correct(y, self.batches.labels(t))
         value, dy = value_and_gradient(self.recipe.loss, y, t, self.batches.weights(place.step, rows.part))
         share = rows.part.count / place.total
         dy *= share
-        rows.told[LOSS], rows.told[CORRECT] = float(value) * share, count_correct(y, self.batches.labels(t))
+        rows.told[LOSS] = float(value) * share
         return dy
 
     @staticmethod

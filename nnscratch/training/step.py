@@ -252,10 +252,10 @@ class TrainingStep:
         x, t = batches.batch(epoch, step)
         y = passes.forward(x, training=True)
         w = batches.weights(step)
+        correct = count_correct(y, batches.labels(t)) if part.count else 0
         value, dy = value_and_gradient(self.recipe.loss, y, t, w)
         if part.count != part.total:
             value, dy = value * (part.count / part.total), np.multiply(dy, part.count / part.total, out=dy)
-        correct = count_correct(y, batches.labels(t)) if part.count else 0
         self._backward(passes, dy, part)
         # A loss of one's own may give one of NumPy's numbers.
         return Seen(t, w, float(value), correct, sum_of_squares(self.gradient[self.own]))
@@ -302,7 +302,7 @@ class TrainingStep:
 
         def update(average: Array, values: Array) -> None:
             scratch = workers.scratch("averaging", values.shape, values.dtype)
-            averaging.update(average, values, number, total, scratch)
+            averaging.change(average, values, number, total, scratch)
 
         # What is frozen is its own average.
         for part in slice(0, parameters.trainable_size), slice(parameters.size, None):

@@ -17,6 +17,7 @@ import pytest
 
 import nnscratch
 from nnscratch.cli import main
+from nnscratch.datasets.sources.csv_table import CSVTable
 from nnscratch.datasets.tables.reader import read_table
 from nnscratch.errors import DataError
 from nnscratch.host.display import Display
@@ -174,6 +175,7 @@ def test_numbers_may_have_another_decimal_mark_than_in_training(
         ('size,other\n"1,100","2,5"\n', "1,1"),
         ("size;other\n1.100;2\n", "1100"),
         ("size;other\n1.100;2.5\n", "1,1"),
+        ("size;other\n1,100;2\n", "1,1"),
     ],
 )
 def test_a_number_that_could_be_two_is_what_the_table_to_predict_says_else_as_in_training(
@@ -494,3 +496,46 @@ def test_a_row_of_other_cells_is_its_own_error_and_the_rest_is_predicted(
     (tmp_path / "other.csv").write_text("\n".join(["colour;size;day;sold", *[ragged] * 3, good[0]]))
     (row,) = predicted(capsys, shop[1], tmp_path / "other.csv")
     assert "columns" in row["error"]
+
+
+@pytest.mark.parametrize("target", ["a", "b"])
+def test_the_file_of_another_split_is_read_with_its_own_decimal_mark(tmp_path: Path, target: str) -> None:
+    rows = [f"{row / 8:.3f},{row / 16 + 0.25:.4f}" for row in range(40)]
+    (tmp_path / "train.csv").write_text("a,b\n" + "\n".join(rows) + "\n")
+    german = [row.replace(",", ";").replace(".", ",") for row in rows[:9]]
+    (tmp_path / "test.csv").write_text("a;b\n" + "\n".join(german) + "\n")
+    dataset = CSVTable(target=target).load(tmp_path, tmp_path, print)
+    assert dataset.test_inputs is not None
+    assert dataset.test_targets is not None
+    np.testing.assert_array_equal(dataset.test_inputs, dataset.train_inputs[:9])
+    np.testing.assert_array_equal(dataset.test_targets, dataset.train_targets[:9])
+    assert any(guess.what == "mark of test" and guess.taken == "," for guess in dataset.description.guesses)
+
+
+def test_semicolons_make_commas_decimal_marks_where_nothing_else_speaks(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("a,y\n" + "".join(f"{row / 8:.3f},{'kl'[row > 9]}\n" for row in range(20)))
+    (tmp_path / "test.csv").write_text("a;y\n1,250;k\n2,125;l\n")
+    dataset = CSVTable().load(tmp_path, tmp_path, print)
+    assert dataset.test_inputs is not None
+    assert dataset.test_inputs.tolist() == [[1.25], [2.125]]
+
+
+def test_of_two_columns_called_like_a_target_the_one_spelt_so_is_it_and_both_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        "Y,b,y\n" + "".join(f"{row * 0.37},{row % 7},{'pq'[row % 2]}\n" for row in range(30))
+    )
+    dataset = CSVTable().load(tmp_path, tmp_path / "a.csv", print)
+    assert dataset.classes == ("p", "q")
+    assert next(guess.why for guess in dataset.description.guesses if guess.what == "target") == (
+        "by its name; 'Y' could be, too"
+    )
+
+
+def test_every_spelling_of_nothing_in_a_target_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        "a,y\n" + "".join(f"{row},{('yes', 'no', 'NA', 'None')[row % 4]}\n" for row in range(40))
+    )
+    dataset = CSVTable().load(tmp_path, tmp_path / "a.csv", print)
+    (told,) = [line for line in dataset.description.warnings if "as gaps are" in line]
+    assert "is 'NA' or 'None' are left out" in told
+    assert told.endswith("makes classes of them")

@@ -3,9 +3,9 @@
     python tests/benchmarks/growth.py                              all series; the picture goes to growth.png
     python tests/benchmarks/growth.py batch width --rounds 5 --picture docs/images/growth.png
 
-Dense networks take whole updates (gathered from uint8 images, Adam with L2; PyTorch with its fused Adam), convolutions
-forward and backward passes (PyTorch in its channels_last layout). The exponent e says that time grows like value^e
-over the last two points of a series; where PyTorch is faster by more than a tenth, the line says so.
+An update is: a batch gathered from uint8 images, forward, loss and accuracy, backward, Adam (with L2 where networks are
+dense), in PyTorch its fused one, and convolutions in its channels_last layout. The exponent e says that time grows like
+value^e over the last two points of a series; where PyTorch is faster by more than a tenth, the line says so.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-import convolution
 import dense
+import networks
 from side_by_side import Timing, Work, measure, serve
 
 import nnscratch
@@ -31,7 +31,7 @@ SECONDS, RATE = 0.3, 1e11
 
 @dataclass(frozen=True)
 class Point:
-    """One size: a dense network's widths, or a convolution's image size, channels in and out; batch and threads."""
+    """One size: a dense network's widths, or the channels of three convolutions and the image size; batch, threads."""
 
     value: int
     widths: tuple[int, ...]
@@ -44,14 +44,24 @@ class Point:
         return dense.Case(self.widths[0], self.widths[1:], self.batch, 1, {})
 
     @property
-    def shape(self) -> convolution.Shape:
-        return convolution.Shape(self.image, *self.widths)
+    def convolutions(self) -> networks.Case:
+        """Each of 3x3 and followed by ReLU, then the mean of all pixels and a dense layer."""
+        layers = [each for channels in self.widths for each in (networks.conv(channels), "relu")]
+        shape = (self.image, self.image, 3)
+        return networks.Case([*layers, "global_average_pool", "dense"], shape, self.batch, networks.ADAM, 1)
+
+    @property
+    def flops(self) -> int:
+        """Of an update, about."""
+        if not self.image:
+            return self.case.flops
+        pairs = zip((3, *self.widths), self.widths, strict=False)
+        return self.batch * 3 * sum(2 * 9 * self.image**2 * C * K for C, K in pairs)
 
     @property
     def updates(self) -> int:
         """How many of them take about SECONDS."""
-        flops = self.shape.operations * self.batch if self.image else self.case.flops
-        return max(1, round(SECONDS / (flops / RATE + 2e-4)))
+        return max(1, round(SECONDS / (self.flops / RATE + 2e-4)))
 
 
 SERIES: dict[str, tuple[str, list[Point]]] = {
@@ -59,12 +69,12 @@ SERIES: dict[str, tuple[str, list[Point]]] = {
     "width": ("784-w-w-10, batch 64, w", [Point(w, (784, w, w), 64) for w in (64, 256, 1024, 4096)]),
     "depth": ("layers of 256, batch 128", [Point(n, (784, *[256] * n), 128) for n in (1, 3, 6, 12, 24)]),
     "channels": (
-        "3x3 on 16x16 pixels, batch 64, channels",
-        [Point(C, (C, C), 64, image=16) for C in (8, 16, 32, 64, 128, 256)],
+        "three of 3x3 on 16x16 pixels, batch 64, channels",
+        [Point(C, (C, C, C), 64, image=16) for C in (8, 16, 32, 64, 128, 256)],
     ),
     "pixels": (
-        "3x3 of 32 channels, batch 64, image size",
-        [Point(size, (32, 32), 64, image=size) for size in (8, 16, 32, 64)],
+        "three of 3x3, 32 channels, batch 64, image size",
+        [Point(size, (32, 32, 32), 64, image=size) for size in (8, 16, 32, 64)],
     ),
     "threads": (
         "3072-512-256-10, batch 128, threads",
@@ -76,8 +86,8 @@ SERIES: dict[str, tuple[str, list[Point]]] = {
 def work(point: Point, contender: str) -> Work:
     if point.image:
         if contender == "nnscratch":
-            return convolution.nnscratch_work(point.shape, point.batch, point.threads)
-        return convolution.torch_work(point.shape, point.batch, point.threads, channels_last=True)
+            return networks.nnscratch_work(point.convolutions, point.threads)
+        return networks.torch_work(point.convolutions, point.threads, channels_last=True)
     if contender == "nnscratch":
         return dense.nnscratch_work(point.case, point.threads)
     return dense.torch_work(point.case, "fused", point.threads)

@@ -255,8 +255,8 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
         "def build",
         "IndexError",
     ),
-    "no_forward": ("Layer", "def backward(self, dy): return dy", "class", "NotImplementedError"),
-    "no_backward": ("Layer", "def forward(self, x, training): return x", "class", "NotImplementedError"),
+    "no_forward": ("Layer", "def backward(self, dy): return dy", "class", "has no method forward(self, x, training)"),
+    "no_backward": ("Layer", "def forward(self, x, training): return x", "class", "has no method backward(self, dy)"),
     "forward_nothing": ("Layer", "def forward(self, x, training): self.x = x", "def forward", "returned nothing"),
     "forward_shape": (
         "Layer",
@@ -287,8 +287,11 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
         "def prepare",
         "ZeroDivisionError",
     ),
-    "no_loss": ("Loss", "pass", "class", "NotImplementedError"),
-    "augment_nothing": ("Change", "def apply(self, x, t, classes, rng): pass", "class", "TypeError"),
+    "no_loss": ("Loss", "pass", "class", "has no method __call__(self, y, t)"),
+    "augment_nothing": ("Change", "def apply(self, x, t, classes, rng): pass", "def apply", "returned nothing, not a"),
+    "augment_half": ("Change", "def apply(self, x, t, classes, rng): return x", "def apply", "not a pair of x and t"),
+    "augment_few": ("Change", "def apply(self, x, t, *more): return x, t[:3]", "def apply", "not t of "),
+    "augment_other": ("Change", "def apply(self, x, t, *more): return x[:3], t", "def apply", "not x of shape "),
     "schedule_nothing": (
         "Schedule",
         "def factor(self, *given): pass\n    __call__ = factor",
@@ -298,7 +301,7 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
     "schedule_nan": ("Schedule", "def factor(self, *given): return float('nan')", "def factor", "returned nan, not a"),
     "schedule_uphill": ("Schedule", "def factor(self, *given): return -1", "def factor", "returned -1, not a factor"),
     "metric_nothing": ("Metric", "def __call__(self, t, p): pass", "def __call__", "returned nothing, not a number"),
-    "no_optimizer": ("Optimizer", "pass", "class", "NotImplementedError"),
+    "no_optimizer": ("Optimizer", "pass", "class", "has no method update(self, chunk, rate, s)"),
     "optimizer_returns": (
         "Optimizer",
         "def update(self, chunk, rate, s): return chunk.theta - rate * chunk.g",

@@ -11,10 +11,16 @@ import pytest
 from nnscratch.errors import ContractError
 from nnscratch.nn.compute.buffers import Array
 from nnscratch.nn.contract import broken, is_array, is_shape
+from nnscratch.nn.gradient_check import check_layers, check_loss
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.layers import Dense, Tanh
+from nnscratch.nn.layers.activations import Activation
+from nnscratch.nn.losses import Loss, value_and_gradient
 from nnscratch.nn.network import Network
 from nnscratch.nn.random_streams import RandomStreams
+from nnscratch.training.averaging import Averaging
+from nnscratch.training.examples import Examples
+from nnscratch.training.scaling import Scaling, fit_inputs
 
 
 @pytest.mark.parametrize("value", [(), (3,), (3, 4, 5), (np.int64(3),)])
@@ -88,3 +94,118 @@ def test_an_error_of_a_layer_that_was_given_what_it_should_be_stays_as_it_is() -
     network.initialize(RandomStreams(0))
     with pytest.raises(ZeroDivisionError, match="in its own code"):
         network.forward(np.ones((4, 5), np.float32))
+
+
+@dataclass(eq=False)
+class Quartic(Loss):
+    """L = mean_nk (y - t)^4, right but for what `wrong` says."""
+
+    wrong: str = ""
+
+    def __call__(self, y: Array, t: Array) -> Any:
+        d = np.subtract(y, t, out=y) if self.wrong == "writes" else y - t
+        value, dy = float(np.mean(d**4)), 4 * d**3 / d.size
+        return {"value": (d, dy), "dy": (value, dy[0])}.get(self.wrong, (value, dy))
+
+    def per_example(self, y: Array, t: Array) -> Any:
+        losses = np.mean((y - t) ** 4, axis=1)
+        return losses.mean() if self.wrong == "losses" else losses
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("value", "Quartic.__call__ returned an array of shape (6, 3), not a number, as the value before dy"),
+        ("dy", "Quartic.__call__ returned an array of shape (3,), not dy of shape (6, 3) after the value"),
+        ("losses", "not the loss of every example, of shape (6,)"),
+        ("writes", "Quartic.__call__ writes over y, which others still need"),
+    ],
+)
+def test_what_is_wrong_with_a_loss_is_said_of_its_part(wrong: str, said: str) -> None:
+    rng = np.random.default_rng(0)
+    y, t = rng.standard_normal((2, 6, 3))
+    assert check_loss(Quartic(), y, t).verdict == "right"
+    with pytest.raises(ContractError, match="line ") as caught:
+        value_and_gradient(Quartic(wrong), y, t) if wrong in ("value", "dy") else check_loss(Quartic(wrong), y, t)
+    assert said in str(caught.value)
+
+
+def test_weights_of_examples_ask_for_the_loss_of_each() -> None:
+    rng = np.random.default_rng(0)
+    y, t = rng.standard_normal((2, 6, 3))
+    with pytest.raises(ContractError, match="not the loss of every example"):
+        value_and_gradient(Quartic("losses"), y, t, np.ones(6))
+
+
+@dataclass(eq=False)
+class Bound(Activation):
+    """y = x^3, of which one method binds a name and writes nothing."""
+
+    method: str = "function"
+
+    def function(self, x: Array, y: Array) -> None:
+        if self.method == "function":
+            y = x**3
+        else:
+            y[...] = x**3
+
+    def derivative(self, x: Array, dydx: Array) -> None:
+        if self.method == "derivative":
+            dydx = 3 * x**2
+        else:
+            dydx[...] = 3 * x**2
+
+
+@pytest.mark.parametrize(("method", "argument"), [("function", "y"), ("derivative", "dydx")])
+def test_an_activation_that_writes_nothing_is_told_how_to(method: str, argument: str) -> None:
+    with pytest.raises(ContractError, match=f"Bound.{method} wrote nothing into {argument}") as caught:
+        Network([Dense(3), Bound(method)], (4,))
+    assert f"write `{argument}[...] = ...`" in str(caught.value)
+    Network([Dense(3), Bound("")], (4,))
+
+
+@dataclass(eq=False)
+class Noisy(Activation):
+    """y = x + noise, whose noise is another in every call."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.rng = np.random.default_rng(0)
+
+    def function(self, x: Array, y: Array) -> None:
+        np.add(x, self.rng.standard_normal(x.shape), out=y)
+
+    def derivative(self, x: Array, dydx: Array) -> None:
+        dydx[...] = 1
+
+
+def test_a_layer_that_gives_another_y_each_time_is_told_why_nothing_can_be_checked() -> None:
+    network = Network([Dense(3), Noisy()], (4,))
+    network.initialize(RandomStreams(0), np.float64)
+    rows = {row.name: row for row in check_layers(network, np.ones((5, 4)))}
+    (name,) = [each for each in rows if each.endswith("dx") and not each.startswith("0.")]
+    assert rows[name].verdict != "right"
+    assert "forward gives other values for the same x each time" in rows[name].hint
+
+
+@dataclass(frozen=True)
+class Returned(Averaging):
+    """An average that is returned in place of being written."""
+
+    def update(self, average: Array, theta: Array, step: int, total_steps: int, scratch: Array) -> Any:
+        return 0.9 * average + 0.1 * theta
+
+
+@dataclass(frozen=True)
+class Forgotten(Scaling):
+    """A scaling that returns nothing."""
+
+    def fit(self, train: Examples) -> Any:
+        return None
+
+
+def test_an_average_and_a_scaling_are_held_to_what_they_must_give() -> None:
+    with pytest.raises(ContractError, match="not None: it writes into average"):
+        Returned().change(np.zeros(2), np.ones(2), 1, 10, np.empty(2))
+    with pytest.raises(ContractError, match=r"Forgotten\.fit returned nothing, not an Affine"):
+        fit_inputs(Examples.all_of(np.zeros((3, 2), np.float32), np.zeros(3, np.int64)), Forgotten())

@@ -51,3 +51,7 @@ def test_a_product_with_the_matrix_itself_is_told() -> None:
     assert "dx is dy W" in transposed_product(dy @ W, dy, {"weight": W})
     assert transposed_product(dy @ W.T, dy, {"weight": W}) == ""
     assert transposed_product(dy @ W, dy, {"bias": W[0]}) == ""
+
+
+def test_gradients_of_which_some_are_off_have_no_factor_of_one_in_common() -> None:
+    assert common_factor([(n + 1e-5, n) for n in (0.5, 0.7, -0.4, 0.9)], 8) == ""

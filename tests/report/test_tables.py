@@ -43,7 +43,9 @@ def test_the_per_class_table_ends_with_the_unweighted_mean_of_the_classes_that_a
     scores = [*there, ClassScores("emu", 0.0, 0.0, 0.0, 0)]
     table = per_class_table(scores)
     assert table.rows[0] == ("cat", "50.00 %", "25.00 %", "33.33 %", "900")
-    assert table.rows[-1] == ("mean", "75.00 %", "50.00 %", "66.67 %", "2,000")
+    assert table.rows[2] == ("emu", "-", "-", "-", "0")
+    assert table.rows[-1] == ("mean of 2", "75.00 %", "50.00 %", "66.67 %", "2,000")
+    assert per_class_table(there).rows[-1][0] == "mean"
 
 
 def test_most_confused_classes_come_largest_first_without_the_diagonal() -> None:

@@ -254,6 +254,11 @@ def test_a_watch_says_each_problem_once() -> None:
         ({"gradient_norm/1.dense": 5e4, "gradient_norm/3.dense": 10.0}, "exploding gradients", "1.dense"),
         ({"update_ratio/1.dense": 1e-3, "update_ratio/3.dense": 0.5}, "updates too large", "3.dense"),
         ({"update_ratio/1.dense": 1e-8, "update_ratio/3.dense": 1e-3}, "updates too small", "1.dense"),
+        (
+            {"update_ratio/1.dense": 1e-3, "update_ratio/3.dense": 0.0, "gradient_norm/3.dense": 1.0},
+            "weights that no update changes",
+            "3.dense",
+        ),
     ],
 )
 def test_numbers_outside_the_healthy_range_name_the_layer(values: dict[str, float], problem: str, layer: str) -> None:
@@ -276,6 +281,19 @@ def test_small_updates_at_the_end_of_a_cosine_are_no_problem() -> None:
     first, last = row(1, 2.0, **{"update_ratio/1.dense": 1e-3}), row(3, 1.9, **{"update_ratio/1.dense": 1e-7})
     falling = [first, row(2, 1.95) | {"learning_rate": 1e-5}, last | {"learning_rate": 1e-8}]
     assert list(history_findings(falling, SETTING)) == []
+
+
+def test_gradients_that_reach_the_layers_before_have_not_vanished() -> None:
+    norms = {"gradient_norm/1.dense": 4.8, "gradient_norm/3.dense": 1e-6}
+    assert list(history_findings([row(1, 2.0, **norms), row(2, 1.9, **norms)], SETTING)) == []
+
+
+def test_weights_without_a_gradient_or_at_the_end_of_a_schedule_may_stay_as_they_are() -> None:
+    still = {"update_ratio/1.dense": 0.0}
+    assert list(history_findings([row(1, 2.0, **still), row(2, 1.9, **still)], SETTING)) == []
+    pushed = row(2, 1.9, **still, **{"gradient_norm/1.dense": 1.0})
+    falling = [row(1, 2.0) | {"learning_rate": 1e-3}, row(2, 1.95) | {"learning_rate": 1e-5}]
+    assert list(history_findings([*falling, pushed | {"learning_rate": 1e-9}], SETTING)) == []
 
 
 def test_updates_that_were_always_small_are_a_problem_under_a_cosine_too() -> None:

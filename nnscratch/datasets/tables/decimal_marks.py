@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeGuard
+
+from nnscratch.datasets.tables.columns import Column, Number
 from nnscratch.datasets.tables.frames import pl
-from nnscratch.datasets.tables.parsing import OTHER, Decimal, has_fractions, known_cells
+from nnscratch.datasets.tables.parsing import OTHER, Decimal, fitting_mark, has_fractions, known_cells
 from nnscratch.datasets.tables.reader import TextTable
 from nnscratch.datasets.tables.text import number_pattern
 from nnscratch.datasets.tables.units import unit_of, without_unit
@@ -24,10 +29,41 @@ def decimal_mark(table: TextTable, given: Decimal | None) -> tuple[Decimal, str]
         return ",", f"column {table.names[need[','][0]]!r} has numbers with a comma"
     if not unclear or need["."]:
         return ".", ""
-    is_german = any(guess.what == "separator" and guess.taken == ";" for guess in table.guesses)
-    mark: Decimal = "," if is_german else "."
+    mark: Decimal = "," if _is_of_semicolons(table) else "."
     meant = unclear[0].replace(OTHER[mark], "").replace(",", ".")
     return mark, f"{unclear[0]} could be either, and is taken for {meant} (decimal: {OTHER[mark]!r} overrules)"
+
+
+def with_marks_of(table: TextTable, columns: Sequence[Column], places: Sequence[int]) -> list[Column]:
+    """The columns, which have these places in the table, with the decimal mark of its numbers.
+
+    Another file than that of training may have another one. A column that fits both, such as 1,100, has that of
+    training, unless more columns need the other (not counted are those that had the other in training), or nothing
+    speaks but semicolons, of which 1,100 has a decimal comma.
+    """
+    need, unclear = needed_marks(table)
+    has_commas = _is_of_semicolons(table) and any("," in cell and "." not in cell for cell in unclear)
+    trained = {place: column.decimal for place, column in zip(places, columns, strict=True) if _is_number(column)}
+    marked: list[Column] = []
+    for place, column in zip(places, columns, strict=True):
+        if _is_number(column):
+            own, other = column.decimal, OTHER[column.decimal]
+            changed = [each for each in need[other] if trained.get(each) != other]
+            mark = (
+                "," if has_commas and not changed and not need[own] else other if len(changed) > len(need[own]) else own
+            )
+            column = replace(column, decimal=fitting_mark(without_unit(table.columns[place], column.unit), mark))
+        marked.append(column)
+    return marked
+
+
+def _is_number(column: Column) -> TypeGuard[Number]:
+    return isinstance(column, Number)
+
+
+def _is_of_semicolons(table: TextTable) -> bool:
+    """Whether they divide its cells, as programs write for whom the comma is the decimal mark."""
+    return any(guess.what == "separator" and guess.taken == ";" for guess in table.guesses)
 
 
 def needed_marks(table: TextTable) -> tuple[dict[Decimal, list[int]], list[str]]:

@@ -12,6 +12,11 @@ from nnscratch.errors import DataError
 TARGET_NAMES = ("label", "target", "class", "y")
 
 
+def likeness(name: str) -> tuple[int, bool]:
+    """By which of several columns that have such a name, in whatever letters, the target comes first."""
+    return TARGET_NAMES.index(name.lower()), name not in TARGET_NAMES
+
+
 def first_row_is_header(rows: list[list[str]], width: int) -> tuple[bool, str]:
     """Whether the first of the rows names the columns, and why.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,9 @@ from nnscratch.datasets.formats.images import SUFFIXES as PICTURES
 from nnscratch.datasets.separation import Separation
 from nnscratch.datasets.splits import hold_out
 from nnscratch.datasets.tables.columns import Boolean, Category, Column, Number
-from nnscratch.datasets.tables.decimal_marks import decimal_mark
+from nnscratch.datasets.tables.decimal_marks import decimal_mark, with_marks_of
 from nnscratch.datasets.tables.encoding import Schema
-from nnscratch.datasets.tables.header import TARGET_NAMES
+from nnscratch.datasets.tables.header import TARGET_NAMES, likeness
 from nnscratch.datasets.tables.kinds import Decision, as_number, decide, read_column
 from nnscratch.datasets.tables.parsing import as_text, known_cells
 from nnscratch.datasets.tables.reader import TextTable, read_table
@@ -54,7 +54,7 @@ def load_table(
     )
     whole = _rows_of(table, schema, targets, weight)
     _require_features(table, decisions, whole.inputs)
-    validation, _ = _other_rows(settings, validation_file, table, schema, targets, weight)
+    validation, marks = _other_rows(settings, validation_file, table, schema, targets, weight)
     test, note = _other_rows(settings, test_file, table, schema, targets, weight)
     order = order_of(table, settings, decimal, whole.origin.rows)
     train, test, order = _without_test(table, settings, whole, order, test, is_labelled=targets.classes is not None)
@@ -66,7 +66,7 @@ def load_table(
         Guess("decimal mark", decimal, decimal_why or "no number has a decimal comma", "data.dataset.decimal"),
         Guess("target", ", ".join(target_names), target_why, "data.dataset.target"),
         Guess("task", targets.why.partition(",")[0], targets.why.partition(", ")[2], "data.dataset.task"),
-        *note,
+        *(marks + note),
         *_weighted(settings, train, test),
     )
     warnings = _warnings(table, targets, decisions)
@@ -188,7 +188,26 @@ def _other_rows(
         why = f"{file.name} has no column {', '.join(map(repr, lacks))}: it can be predicted"
         return None, (Guess(file.stem, f"held out of {table.path.name}", why),)
     needed = [*targets.names, *(column.name for column in schema.columns)]
-    return _rows_of(_same_columns(other, table, needed), schema, targets, weight), ()
+    other, columns = _same_columns(other, table, needed), [*schema.columns, *targets.columns]
+    own = columns
+    if settings.decimal is None:
+        own = with_marks_of(other, columns, [other.names.index(column.name) for column in columns])
+    schema = replace(schema, columns=tuple(own[: len(schema.columns)]))
+    rows = _rows_of(other, schema, replace(targets, columns=tuple(own[len(schema.columns) :])), weight)
+    return rows, _other_marks(file, columns, own)
+
+
+def _other_marks(file: Path, columns: Sequence[Column], own: Sequence[Column]) -> tuple[Guess, ...]:
+    """What is to be said of numbers with another decimal mark than in the first file."""
+    changed = [
+        each
+        for each, before in zip(own, columns, strict=True)
+        if isinstance(each, Number) and isinstance(before, Number) and each.decimal != before.decimal
+    ]
+    if not changed:
+        return ()
+    why = f"its column {changed[0].name!r} fits it, and not that of the first file"
+    return (Guess(f"mark of {file.stem}", changed[0].decimal, why, "data.dataset.decimal"),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,10 +294,10 @@ def _target_names(table: TextTable, settings: TableSettings) -> tuple[tuple[str,
         for index, name in enumerate(settings.target):
             _check_column(table, name, f"target.{index}")
         return tuple(dict.fromkeys(settings.target)), "as configured"
-    lower = [name.lower() for name in table.names]
-    known = next((name for name in TARGET_NAMES if name in lower), None)
-    if known is not None:
-        return (table.names[lower.index(known)],), "by its name"
+    called = sorted((name for name in table.names if name.lower() in TARGET_NAMES), key=likeness)
+    if called:
+        too = f"; {listed(map(repr, called[1:]), 3)} could be, too" if called[1:] else ""
+        return (called[0],), f"by its name{too}"
     left_out = {name for name, kind in settings.columns.items() if kind == "ignore"}
     others = {*settings.ignore, *left_out, settings.weight, settings.split_by, settings.order_by}
     rest = [name for name in table.names if name not in others]

@@ -110,12 +110,12 @@ def _nothing(table: TextTable, targets: Targets) -> list[str]:
     (name,) = targets.names
     cells = as_text(table.column(name))
     words = set(known_cells(cells, with_words=True)) - set(known_cells(cells)) - set(targets.classes or ())
-    found = sorted(word for word in words if word.lower() in NOTHING)
-    if not found:
+    if not any(word.lower() in NOTHING for word in words):
         return []
+    own = "a class of it" if len(words) == 1 else "classes of them"
     return [
-        f"rows whose target {name!r} is {found[0]!r} are left out, as gaps are; "
-        f"columns: {{{name}: category}} makes a class of it"
+        f"rows whose target {name!r} is {' or '.join(map(repr, sorted(words)))} are left out, as gaps are; "
+        f"columns: {{{name}: category}} makes {own}"
     ]
 
 

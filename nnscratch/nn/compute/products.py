@@ -24,6 +24,8 @@ SMALL_OUTPUT = 1200
 """Numbers of a b up to which it does, too, where b is the transpose of a matrix that lies row by row."""
 SMALL_MATRIX = 10_000
 """Numbers of a matrix that is small beside what it is multiplied with: then the copies take longer than the product."""
+SMALL_SUM, MOST_SUMS = 6_500, 64
+"""Numbers of an a b that may be a sum of small products, and of how many: they lie beside each other until then."""
 SHORT = 32
 """A side below which they do."""
 ALIGNED = 16
@@ -79,7 +81,7 @@ def small_products(M: int, K: int, N: int, a_is_transposed: bool, b_is_transpose
 
     In the three forms that a dense layer has, on a Zen 5: x W, x^T dy, and dy W^T.
     """
-    if not has_avx512_kernels() or M * N * K == 0:
+    if not has_avx512_kernels() or M * N * K == 0 or (a_is_transposed and b_is_transposed):
         return ROWS, 0
     side, short = (ROWS, N) if M > N else (COLUMNS, M)
     unit, most = ALIGNED, SMALL_PRODUCT // (short * K)
@@ -89,8 +91,9 @@ def small_products(M: int, K: int, N: int, a_is_transposed: bool, b_is_transpose
         unit, side, most = 4 * ALIGNED, COLUMNS, SMALL_PRODUCT // (M * K)
     elif b_is_transposed and not a_is_transposed:
         most = min(most, SMALL_OUTPUT // short) if side == COLUMNS and K >= 3 * SHORT else 0
-    elif a_is_transposed and max(M, N) < K and M * N <= SMALL_MATRIX:
+    elif a_is_transposed and max(M, N) < K and M * N <= SMALL_SUM:
         side, most = INNER, SMALL_PRODUCT // (M * N)
+        most = most if MOST_SUMS * most >= K else 0
     elif a_is_transposed:
         most = most if most >= 4 * ALIGNED else 0
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from nnscratch.component import setting
 from nnscratch.nn.compute.buffers import Array, Shape
-from nnscratch.nn.contract import broken
+from nnscratch.nn.contract import SENTINEL, broken, unwritten
 from nnscratch.nn.equations import Equation, entry, largest
 from nnscratch.nn.layer import Layer
 from nnscratch.nn.parameters import Parameters
@@ -43,14 +42,17 @@ class Activation(Layer):
         self.function(x, y)
 
     def build(self, input_shape: Shape, parameters: Parameters) -> Shape:
-        """The shape of x. Raises ContractError for a formula that gives y in place of writing it."""
-        x = np.full(4, 0.5)
-        for method in (self.function, self.derivative):
-            given: object = None
-            with suppress(Exception):  # a formula may want more of x: then it is run as it is
-                given = method(x, np.empty(4))
+        """The shape of x. Raises ContractError for a formula that gives y in place of writing it, or does neither."""
+        for method, argument in ((self.function, "y"), (self.derivative, "dydx")):
+            own, written = getattr(type(self), method.__name__), np.full(4, SENTINEL)
+            try:
+                given: object = method(np.full(4, 0.5), written)
+            except Exception:  # a formula may want more of x: then it is run as it is
+                continue
             if given is not None:
-                raise broken(getattr(type(self), method.__name__), given, "None: it writes into its last argument")
+                raise broken(own, given, "None: it writes into its last argument")
+            if np.all(written == SENTINEL):
+                raise unwritten(own, argument)
         return super().build(input_shape, parameters)
 
     def kept_size(self, output_shape: Shape) -> int:

@@ -66,6 +66,13 @@ class Loss(Component):
         """The loss of every example (N,); their mean is the value."""
         raise NotImplementedError
 
+    def losses(self, y: Array, t: Array) -> Array:
+        """What `per_example` gives. Raises ContractError when that is something else than a number for each."""
+        losses: object = self.per_example(y, t)
+        if not is_array(losses, y.shape[:1]):
+            raise broken(type(self).per_example, losses, f"the loss of every example, of shape {y.shape[:1]}")
+        return losses
+
     def weighted(self, y: Array, t: Array, w: Array | None) -> tuple[float, Array]:
         """The same with a weight for every example, w (N,): mean_n w_n L_n and its gradient, w_n times the other's.
 
@@ -74,7 +81,7 @@ class Loss(Component):
         """
         if w is None:
             return self(y, t)
-        value = float(np.mean(w * self.per_example(y, t), dtype=np.float64))
+        value = float(np.mean(w * self.losses(y, t), dtype=np.float64))
         _, dy = value_and_gradient(self, y, t)
         dy *= w[:, None]
         return value, dy
@@ -92,7 +99,7 @@ class Loss(Component):
         """
         if w is None:
             yield from self.worked_example(y, t, dy, n)
-            losses = self.per_example(y, t)
+            losses = self.losses(y, t)
             yield Equation.of("L", "sum_n(L_n) / N", {"L_n": losses, "N": len(losses)}, value)
             return
         unweighted = self(y, t)[1].copy()
@@ -100,7 +107,7 @@ class Loss(Component):
         for equation in self.worked_example(y, t, unweighted, n):
             is_dy = equation.name == entry("dy", n, j)
             yield replace(equation, name=entry("du", n, j)) if is_dy else equation
-        losses = self.per_example(y, t)
+        losses = self.losses(y, t)
         note = "w is the weight of the example, 1 on average over the training split"
         yield Equation.of(entry("dy", n, j), "w * du", {"w": w[n], "du": unweighted[n, j]}, dy[n, j], note)
         yield Equation.of("L", "sum_n(w_n * L_n) / N", {"w_n": w, "L_n": losses, "N": len(losses)}, value)
@@ -124,8 +131,10 @@ def value_and_gradient(
     value, dy = result
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
-    if not isinstance(value, Real) or not is_array(dy, y.shape):
-        raise broken(method, result, f"the value, a number, and dy of shape {y.shape}")
+    if not isinstance(value, Real):
+        raise broken(method, value, "a number, as the value before dy")
+    if not is_array(dy, y.shape):
+        raise broken(method, dy, f"dy of shape {y.shape} after the value")
     return value, dy  # type: ignore[return-value]  # NumPy's numbers are real, which mypy does not know
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from nnscratch.component import Component
 from nnscratch.errors import ContractError
 from nnscratch.nn.compute.buffers import Array, Buffers
+from nnscratch.nn.contract import broken, is_array
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,9 @@ def move(
     movements = [(each, rng) for each, rng in augmentations if isinstance(each, Movement)]
     H, W = origins.down.shape[1], origins.across.shape[1]
     for movement, rng in movements:
-        movement.move(origins, epoch, rows, rng)
+        given: object = movement.move(origins, epoch, rows, rng)  # type: ignore[func-returns-value]  # of others it may
+        if given is not None:
+            raise broken(type(movement).move, given, "None: it writes into the arrays of origins")
         for axis, size in ((origins.down, H), (origins.across, W)):
             if axis.min(initial=0) < 0 or axis.max(initial=0) >= size:
                 raise ContractError(
@@ -102,5 +105,19 @@ def change(
     """x and t after every change."""
     for each, rng in augmentations:
         if isinstance(each, Change):
-            x, t = each.apply(x, t, classes, rng)
+            x, t = _changed(each, x, t, classes, rng)
+    return x, t
+
+
+def _changed(change: Change, x: Array, t: Array, classes: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """What `apply` gives. Raises ContractError when that is something else than x and t of as many examples."""
+    method, shape, count = type(change).apply, x.shape, len(t)
+    given: object = change.apply(x, t, classes, rng)
+    if not isinstance(given, tuple) or len(given) != 2:
+        raise broken(method, given, "a pair of x and t")
+    x, t = given
+    if not is_array(x, shape):
+        raise broken(method, x, f"x of shape {shape} before t")
+    if not isinstance(t, np.ndarray) or len(t) != count:
+        raise broken(method, t, f"t of {count} examples after x")
     return x, t

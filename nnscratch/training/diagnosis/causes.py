@@ -20,13 +20,15 @@ UNITS_LOST = "saturated outputs", "saturated units", "dead units", *STUCK
 TOO_FAR = "exploding gradients", "updates too large", *UNITS_LOST
 EDGE = "learning rate at the edge of divergence"
 L2_HOLDS = "weights held down by l2"
+UNMOVED = "weights that no update changes"
 MEMORY = "learning by heart", "overfitting"
 
 CONSEQUENCES: Mapping[str, tuple[str, ...]] = {
     "wrong gradient": ("diverged", EDGE, *TOO_FAR, *MEMORY),
     "no weights are trained": STUCK,
+    UNMOVED: STUCK,
     "bounded outputs": STUCK,
-    "units start alike": ("dead units", *STUCK),
+    "units start alike": ("updates too large", "dead units", *STUCK),
     "unscaled inputs": ("loss at start far from guessing", "diverged", EDGE, *TOO_FAR),
     "loss at start far from guessing": ("diverged", EDGE, *TOO_FAR),
     "diverged": (EDGE, *TOO_FAR, *MEMORY),

@@ -23,7 +23,7 @@ Remedy: TypeAlias = Literal[
     "leaky relu", "batch norm", "residual layers", "fewer layers", "smaller network", "larger network", "more epochs",
     "early stopping", "more data", "augmentation", "dropout", "l2", "less l2", "less dropout", "less clipping",
     "trained layers", "balanced classes", "linear outputs", "targets that fit inputs", "labels that fit inputs",
-    "gradient check",
+    "gradient check", "weights written in place",
 ]  # fmt: skip
 """What may help, in words of its own: who tells a user says them in the words of a config."""
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
-from nnscratch.training.diagnosis.causes import L2_HOLDS
+from nnscratch.training.diagnosis.causes import L2_HOLDS, UNMOVED
 from nnscratch.training.diagnosis.findings import HEAVY_DROPOUT, HEAVY_PENALTY, Finding, Remedy, Row, Setting
 
 SMALLEST_GRADIENT_SHARE, OF_SIGMOIDS = 1e-4, 1e-2
@@ -27,6 +28,8 @@ farther than that from guessing, nor than half of guessing, nor than chance expl
 FEWEST_HELD_OUT, HARDLY_BETTER = 30, 0.98
 """No fewer validation examples say so, and none whose loss was at any time below this share of guessing's there: what a
 network has learnt of them, overfitting may have cost it by now."""
+LOWERED = 0.1
+"""Of the highest learning rate; below, weights that a training has found may well stay as they are."""
 SLOW = 3e-4
 """Updates that could be larger, as shares of the weights, where a training was too short."""
 CLIPPED = 10.0
@@ -103,7 +106,7 @@ def _gradients(history: Sequence[Row], setting: Setting) -> Iterator[Finding]:
     largest = max(norms, key=lambda layer: norms[layer])
     still_guesses = row["train_loss"] > 0.9 * setting.guessing and setting.kinds & {"sigmoid", "tanh"}
     least = (OF_SIGMOIDS if still_guesses else SMALLEST_GRADIENT_SHARE) * norms[largest]
-    weak = [layer for layer, norm in norms.items() if norm < least]
+    weak = list(takewhile(lambda layer: norms[layer] < least, norms))  # on the way back it vanishes for good
     if weak:
         others = f"; so it is in {len(weak)} of {len(norms)} layers" if len(weak) > 1 else ""
         yield Finding(
@@ -165,6 +168,12 @@ def _update_ratios(history: Sequence[Row], setting: Setting) -> Iterator[Finding
     layers = setting.layers if setting.measured is None else setting.measured
     ratios = {layer: row[f"update_ratio/{layer}"] for layer in layers if f"update_ratio/{layer}" in row}
     low, high = UPDATE_RATIOS
+    pushed = _gradient_norms(row, setting)
+    moves = share > LOWERED  # else what it adds may be beyond the last digit
+    unmoved = [layer for layer, ratio in ratios.items() if moves and ratio == 0 < pushed.get(layer, 0.0)]
+    if unmoved:
+        evidence = f"each update changes them by 0, though their gradient has a norm of {pushed[unmoved[0]]:.2g}"
+        yield Finding(UNMOVED, unmoved[0], evidence, ("weights written in place", "larger learning rate"))
     too_large = [layer for layer, ratio in ratios.items() if ratio > high]
     too_small = [layer for layer, ratio in ratios.items() if 0 < ratio < low * share]
     against_large: tuple[Remedy, ...] = (*_less_l2(history, setting), "smaller learning rate", "warm-up and cosine")

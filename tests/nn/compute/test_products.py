@@ -64,6 +64,9 @@ def test_a_product_is_numpy_s_to_rounding(M: int, K: int, N: int, threads: int, 
         ((4096, 64, 64), False, True, (ROWS, 240)),
         ((512, 512, 512), False, False, (COLUMNS, 0)),
         ((512, 512, 512), True, False, (COLUMNS, 0)),
+        ((100, 100_000, 100), True, False, (COLUMNS, 0)),  # of many large sums, each would go through memory
+        ((64, 1_000_000, 64), True, False, (INNER, 0)),
+        ((1024, 7, 3072), True, True, (ROWS, 0)),
         ((32, 64, 64), False, False, (COLUMNS, 0)),
     ],
 )
