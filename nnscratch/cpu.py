@@ -25,6 +25,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -32,6 +33,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 AVX512_FLAGS = frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl"})
+AVX512_KERNELS = frozenset({"skylakex", "cooperlake", "sapphirerapids"})
 
 
 @dataclass(frozen=True)
@@ -204,9 +206,15 @@ def _blas_threads(asked: str) -> int:
     return min(int(asked), cores) if asked.isdecimal() and int(asked) else cores
 
 
+@cache
 def has_avx512_kernels() -> bool:
-    """Whether OpenBLAS was told to use its kernels for AVX-512, which alone do not copy small matrices."""
-    return os.environ.get("OPENBLAS_CORETYPE", "").lower() == "skylakex"
+    """Whether the BLAS that NumPy has loaded uses kernels for AVX-512, which alone do not copy small matrices.
+
+    It is asked: where NumPy was imported first, it chose them itself.
+    """
+    from threadpoolctl import threadpool_info
+
+    return any(str(each.get("architecture")).lower() in AVX512_KERNELS for each in threadpool_info())
 
 
 def use_kernel_of(run: Path) -> None:

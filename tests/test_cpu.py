@@ -252,3 +252,14 @@ def test_a_real_control_groups_quota_decides_the_threads(cpu_group: tuple[Path, 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("1 0.5 a CPU quota gives this container 0.5 of")
+
+
+def test_whether_blas_has_kernels_for_avx_512_is_asked_of_the_library_that_was_loaded() -> None:
+    program = "import numpy, os; os.environ.pop('OPENBLAS_CORETYPE', 0)\n"
+    program += "from nnscratch.cpu import has_avx512_kernels; print(has_avx512_kernels())"
+    kernels = {"Haswell": "False", "SkylakeX": "True"} if cpu.cpu_flags() >= cpu.AVX512_FLAGS else {"Haswell": "False"}
+    for kernel, expected in kernels.items():
+        command = [sys.executable, "-c", program]
+        environment = {**os.environ, "OPENBLAS_CORETYPE": kernel}
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        assert done.stdout.strip() == expected

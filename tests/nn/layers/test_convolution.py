@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nnscratch.errors import ShapeError
+from nnscratch.nn.compute import winograd
 from nnscratch.nn.compute.batch_correlation import cheapest, evenly
 from nnscratch.nn.compute.buffers import Array, Shape
 from nnscratch.nn.compute.correlation import Correlation, Geometry, Im2col
@@ -320,6 +321,11 @@ def test_layers_that_are_given_images_take_several_outputs_at_a_time_where_their
     assert method.m == m
 
 
+def use_kernel(monkeypatch: pytest.MonkeyPatch, kernel: str) -> None:
+    """Has methods chosen as where BLAS has such kernels."""
+    monkeypatch.setattr(winograd, "has_avx512_kernels", lambda: kernel == "SkylakeX")
+
+
 def computed(method: Correlation, W: Array, x: Array, dy: Array) -> tuple[Array, Array, Array]:
     workers = Workers()
     y, dx, dW = (np.full(array.shape, np.nan, W.dtype) for array in (dy, x, W))
@@ -364,7 +370,7 @@ def test_the_tiles_chosen_are_those_that_take_the_least_time(
     BLAS copies small matrices, as without AVX-512, a transform of large tiles takes no longer than one of small ones.
     """
     for kernel, expected in (("SkylakeX", m), ("Haswell", m_by_copies)):
-        monkeypatch.setenv("OPENBLAS_CORETYPE", kernel)
+        use_kernel(monkeypatch, kernel)
         method = cheapest(Geometry(size, size, C, K, 3, 1, 1, 1, size, size))
         assert isinstance(method, Winograd)
         assert method.m == expected
@@ -375,7 +381,7 @@ def test_small_batches_take_forms_of_the_kernels_that_are_made_sooner(
     monkeypatch: pytest.MonkeyPatch, kernel: str
 ) -> None:
     """Of 512x512 kernels, those of 6x6 points are 16 million numbers, made and gone through for a batch of 32."""
-    monkeypatch.setenv("OPENBLAS_CORETYPE", kernel)
+    use_kernel(monkeypatch, kernel)
     geometry = Geometry(4, 4, 512, 512, 3, 1, 1, 1, 4, 4)
     sizes = [getattr(cheapest(geometry, True, batch), "n", 0) for batch in (32, 128, 100_000)]
     assert sizes[0] == 0
@@ -398,7 +404,7 @@ def test_a_training_tells_its_layers_how_many_images_to_expect() -> None:
 def test_columns_are_chosen_where_nobody_needs_dx_as_adding_columns_back_is_what_costs(
     monkeypatch: pytest.MonkeyPatch, kernel: str
 ) -> None:
-    monkeypatch.setenv("OPENBLAS_CORETYPE", kernel)
+    use_kernel(monkeypatch, kernel)
     layer = Conv(32, padding="valid")
     network = Network([Conv(8, padding="valid", bias=False, frozen=True), layer], (28, 28, 1))
     assert isinstance(layer.method_of_batches, Im2col)
@@ -425,7 +431,7 @@ def test_dx_can_be_asked_for_between_forward_and_backward() -> None:
 
 def test_a_kernel_of_five_goes_by_tiles_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiles of 4 from 8 need 64 multiplications for 16 outputs, of which the definition needs 25 each."""
-    monkeypatch.setenv("OPENBLAS_CORETYPE", "SkylakeX")
+    use_kernel(monkeypatch, "SkylakeX")
     method = cheapest(Geometry(16, 16, 32, 64, 5, 1, 2, 2, 16, 16))
     assert isinstance(method, Winograd)
     assert method.m == 4
