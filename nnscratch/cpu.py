@@ -34,6 +34,13 @@ Result = TypeVar("Result")
 
 AVX512_FLAGS = frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl"})
 AVX512_KERNELS = frozenset({"skylakex", "cooperlake", "sapphirerapids"})
+CORE_NAMES = (
+    "scipy_openblas_get_corename64_",
+    "scipy_openblas_get_corename",
+    "openblas_get_corename64_",
+    "openblas_get_corename",
+)
+"""What a library's function is called that says so: of NumPy's wheels, and of others."""
 
 
 @dataclass(frozen=True)
@@ -208,13 +215,26 @@ def _blas_threads(asked: str) -> int:
 
 @cache
 def has_avx512_kernels() -> bool:
-    """Whether the BLAS that NumPy has loaded uses kernels for AVX-512, which alone do not copy small matrices.
+    """Whether the OpenBLAS that NumPy has loaded uses kernels for AVX-512, which alone do not copy small matrices.
 
-    It is asked: where NumPy was imported first, it chose them itself.
+    On Linux it is asked: where NumPy was imported first, it chose them itself.
     """
-    from threadpoolctl import threadpool_info
+    return (_kernel_of_blas() or os.environ.get("OPENBLAS_CORETYPE", "")).lower() in AVX512_KERNELS
 
-    return any(str(each.get("architecture")).lower() in AVX512_KERNELS for each in threadpool_info())
+
+def _kernel_of_blas() -> str:
+    """What an OpenBLAS in this process calls its kernels; nothing where there is none, or no list of its libraries."""
+    import ctypes  # of which most commands have no need
+
+    loaded = {line[line.find("/") :] for line in _text(Path("/proc/self/maps")).splitlines() if "openblas" in line}
+    for path in sorted(loaded):
+        with suppress(OSError):
+            library = ctypes.CDLL(path)
+            for name in CORE_NAMES:
+                if (function := getattr(library, name, None)) is not None:
+                    function.restype = ctypes.c_char_p
+                    return bytes(function()).decode("utf-8", "replace")
+    return ""
 
 
 def use_kernel_of(run: Path) -> None:
