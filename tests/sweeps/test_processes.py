@@ -188,7 +188,7 @@ def test_two_workers_whose_data_is_gone_stop_with_one_message_and_the_next_start
     text = "x,y\n" + "".join(f"{k / 10},{'ab'[k % 2]}\n" for k in range(200))
     rows.write_text(text)
     data = {"dataset": {"name": "csv", "target": "y"}, "path": str(rows), "validation": 0.2}
-    file = write_sweep(tmp_path, {"data": data, **SLOW}, run_cap=3)
+    file = write_sweep(tmp_path, {"data": data, **SLOW}, run_cap=5)  # one worker may be at its second trial by then
     folder = tmp_path / "sweeps" / "tiny"
     process = start_sweep(file, tmp_path, "--workers", "2")
     wait_until(lambda: epochs_done(folder, 0) >= 1 and epochs_done(folder, 1) >= 1)
@@ -198,11 +198,13 @@ def test_two_workers_whose_data_is_gone_stop_with_one_message_and_the_next_start
     assert err.count("is left open, since this machine cannot train it now") == 1
     assert "Traceback" not in err
     trials = json.loads(out)["trials"]
-    assert [trial["status"] for trial in trials[:2]] == ["completed", "completed"]
-    assert {trial["status"] for trial in trials[2:]} == {"interrupted"}
+    statuses = [trial["status"] for trial in trials]
+    assert statuses[:2] == ["completed", "completed"]
+    assert set(statuses[2:]) <= {"completed", "interrupted"}
+    assert "interrupted" in statuses
     rows.write_text(text)
     result = finish_sweep(start_sweep(file, tmp_path, "--workers", "2"))
-    assert [trial["status"] for trial in result["trials"]] == ["completed"] * 3
+    assert [trial["status"] for trial in result["trials"]] == ["completed"] * 5
 
 
 def test_epochs_of_the_seconds_when_the_database_was_away_are_reported_later(
