@@ -40,7 +40,9 @@ def _missing_method(error: BaseException) -> str | None:
     if not isinstance(error, NotImplementedError) or str(error):
         return None
     frame = [frame for frame, _ in walk_tb(error.__traceback__)][-1]
-    code, owner = frame.f_code, type(frame.f_locals.get("self"))
+    if "self" not in frame.f_locals or not str(frame.f_globals.get("__name__")).startswith("nnscratch."):
+        return None
+    code, owner = frame.f_code, type(frame.f_locals["self"])
     arguments = ", ".join(code.co_varnames[: code.co_argcount])
     return f"{owner.__name__} has no method {code.co_name}({arguments})"
 

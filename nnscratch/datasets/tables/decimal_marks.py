@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeGuard
 
 from nnscratch.datasets.tables.columns import Column, Number
 from nnscratch.datasets.tables.frames import pl
@@ -43,22 +42,19 @@ def with_marks_of(table: TextTable, columns: Sequence[Column], places: Sequence[
     """
     need, unclear = needed_marks(table)
     has_commas = _is_of_semicolons(table) and any("," in cell and "." not in cell for cell in unclear)
-    trained = {place: column.decimal for place, column in zip(places, columns, strict=True) if _is_number(column)}
+    placed = list(zip(places, columns, strict=True))
+    trained = {place: column.decimal for place, column in placed if isinstance(column, Number)}
     marked: list[Column] = []
-    for place, column in zip(places, columns, strict=True):
-        if _is_number(column):
+    for place, column in placed:
+        if isinstance(column, Number):
             own, other = column.decimal, OTHER[column.decimal]
             changed = [each for each in need[other] if trained.get(each) != other]
-            mark = (
-                "," if has_commas and not changed and not need[own] else other if len(changed) > len(need[own]) else own
-            )
+            mark = other if len(changed) > len(need[own]) else own
+            if has_commas and not changed and not need[own]:
+                mark = ","
             column = replace(column, decimal=fitting_mark(without_unit(table.columns[place], column.unit), mark))
         marked.append(column)
     return marked
-
-
-def _is_number(column: Column) -> TypeGuard[Number]:
-    return isinstance(column, Number)
 
 
 def _is_of_semicolons(table: TextTable) -> bool:

@@ -81,8 +81,7 @@ class CrossEntropy(Loss):
         s = self.label_smoothing
         if t.ndim == 2:
             return self._of_distributions(y, t)
-        labels = np.arange(0, N * K, K) + t
-        """Where in a row after the other each label's number lies."""
+        labels = np.arange(0, N * K, K) + t  # places in y as a vector: NumPy looks there sooner than by row and column
         m = np.maximum.reduce(y, axis=1, keepdims=True)
         shifted = np.subtract(y, m, out=self.buffers.get("shifted", y.shape, y.dtype))
         p = np.exp(shifted, out=self.buffers.get("p", y.shape, y.dtype))
